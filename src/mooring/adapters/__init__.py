@@ -1,0 +1,1 @@
+"""The world: the real implementations of the ports. Foreign errors stop here and become faults."""

@@ -1,0 +1,84 @@
+"""Endpoints and their life cycle, as values and one table.
+
+Rules: an endpoint is made with its addresses and keeps them until it is deleted; it is attached to at most one sandbox;
+every event may come twice, late, or for something never heard of, so the table answers every (state, event) pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from mooring.core.faults import Conflict
+from mooring.core.publications import PortRequest, Publication
+
+
+class State(Enum):
+    """Where an endpoint is in its life."""
+
+    ABSENT = "absent"
+    CREATED = "created"
+    ATTACHED = "attached"
+
+
+class Event(Enum):
+    """What can happen to an endpoint; on Docker's wire ATTACH is Join and DETACH is Leave."""
+
+    CREATE = "create"
+    ATTACH = "attach"
+    DETACH = "detach"
+    DELETE = "delete"
+
+
+# A pair that is missing is refused. DETACH and DELETE of what is not there succeed: dockerd repeats them and sends
+# them for endpoints that we never heard of (libnetwork/endpoint.go logs their errors only). ATTACH of the attached
+# succeeds when it is the same sandbox, which `advance` checks.
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.ABSENT, Event.CREATE): State.CREATED,
+    (State.ABSENT, Event.DETACH): State.ABSENT,
+    (State.ABSENT, Event.DELETE): State.ABSENT,
+    (State.CREATED, Event.ATTACH): State.ATTACHED,
+    (State.CREATED, Event.DETACH): State.CREATED,
+    (State.CREATED, Event.DELETE): State.ABSENT,
+    (State.ATTACHED, Event.ATTACH): State.ATTACHED,
+    (State.ATTACHED, Event.DETACH): State.CREATED,
+    (State.ATTACHED, Event.DELETE): State.ABSENT,
+}
+
+
+def advance(state: State, event: Event, subject: str = "endpoint") -> State:
+    """The state after the event. Raises Conflict, with the subject named, when the table does not allow it."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise Conflict(f"cannot {event.value} {subject}: it is {state.value}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Joins one sandbox to one network and owns its addresses.
+
+    ipv4, ipv6: address with the subnet's prefix length, or None for a family that it does not have.
+    mac: `aa:bb:cc:dd:ee:ff`; never empty: when Docker gives none, the driver chooses one.
+    sandbox: the sandbox key while attached, else "".
+    ports: what the container asked to publish; published: what is published now.
+    created: seconds since the epoch.
+    """
+
+    id: str
+    network: str
+    ipv4: IPv4Interface | None
+    ipv6: IPv6Interface | None
+    mac: str
+    created: float
+    state: State = State.CREATED
+    sandbox: str = ""
+    ports: tuple[PortRequest, ...] = ()
+    published: tuple[Publication, ...] = ()
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """The addresses without prefix lengths, IPv4 first."""
+        return tuple(interface.ip for interface in (self.ipv4, self.ipv6) if interface is not None)

@@ -1,0 +1,140 @@
+"""Networks as values: what a network is, and the typed form of its driver options.
+
+Rules: options are parsed once, in core/options.py, and never looked up by string afterwards; a segment is one subnet of
+the network with the pool that it came from; the bridge's name and MAC follow from the network's id alone, so that a
+bridge which was deleted comes back as the same neighbour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Subnet = IPv4Network | IPv6Network
+Interface = IPv4Interface | IPv6Interface
+
+
+class Mode(Enum):
+    """How a network is built in the kernel."""
+
+    BRIDGE = "bridge"
+    NULL = "null"
+
+
+class GatewayMode(Enum):
+    """Docker's gateway modes: what the outside may do with a network's addresses.
+
+    NAT: outgoing traffic is masqueraded, only published ports are open. NAT_UNPROTECTED: as NAT, but every port of a
+    container may be reached at its own address. ROUTED: no address translation, published ports are open at the
+    container's own address. ISOLATED: no gateway address on the bridge (internal networks only).
+    """
+
+    NAT = "nat"
+    NAT_UNPROTECTED = "nat-unprotected"
+    ROUTED = "routed"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """A route that every container of the network gets. via None: on-link."""
+
+    destination: Subnet
+    via: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """The driver options of a network, parsed.
+
+    bridge: the interface name asked for, "" to derive it. mtu: bytes, 0 for the default of 1500. icc: containers of the
+    network reach one another. masquerade: outgoing IPv4 and IPv6 traffic takes the host's address (only in NAT modes).
+    source4, source6: the host address that it takes, None to let the kernel choose. binding: host address for published
+    ports that name none. peers: a word; networks with the same word reach one another. gateway: False for networks
+    that have no gateway in either family.
+    """
+
+    mode: Mode = Mode.BRIDGE
+    bridge: str = ""
+    mtu: int = 0
+    interface_prefix: str = "eth"
+    icc: bool = True
+    masquerade: bool = True
+    gateway_mode4: GatewayMode = GatewayMode.NAT
+    gateway_mode6: GatewayMode = GatewayMode.NAT
+    source4: IPv4Address | None = None
+    source6: IPv6Address | None = None
+    binding: Address | None = None
+    routes: tuple[StaticRoute, ...] = ()
+    peers: str = ""
+    gateway: bool = True
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One subnet of a network. pool: the PoolID it was granted under, "" when another IPAM driver granted it."""
+
+    subnet: Subnet
+    gateway: Interface | None
+    space: str
+    pool: str
+    auxiliary: dict[str, Address] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A group of endpoints that may reach each other.
+
+    raw: the driver options as Docker sent them, kept so that a later version can parse them anew.
+    created: seconds since the epoch.
+    """
+
+    id: str
+    options: NetworkOptions
+    internal: bool
+    ipv4: tuple[Segment, ...]
+    ipv6: tuple[Segment, ...]
+    created: float
+    raw: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Every segment, IPv4 first."""
+        return self.ipv4 + self.ipv6
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's interface name, at most 15 bytes (IFNAMSIZ - 1)."""
+        return self.options.bridge or f"mr-{self.id[:12]}"
+
+    @property
+    def mac(self) -> str:
+        """The bridge's MAC: locally administered, a function of the network's id."""
+        return stable_mac(f"network:{self.id}")
+
+    @property
+    def mtu(self) -> int:
+        """Bytes."""
+        return self.options.mtu or 1500
+
+    def gateway_mode(self, version: int) -> GatewayMode:
+        """The gateway mode of the family (4 or 6)."""
+        return self.options.gateway_mode4 if version == 4 else self.options.gateway_mode6
+
+    def segment_of(self, address: Address) -> Segment | None:
+        """The segment whose subnet holds the address, or None."""
+        for segment in self.ipv4 if address.version == 4 else self.ipv6:
+            if address in segment.subnet:
+                return segment
+        return None
+
+
+def stable_mac(key: str) -> str:
+    """A locally administered unicast MAC that is always the same for the key (IEEE 802-2014, 8.4: U/L bit 1, I/G bit 0)."""
+    octets = bytearray(sha256(key.encode()).digest()[:6])
+    octets[0] = (octets[0] & 0xFC) | 0x02
+    return ":".join(f"{octet:02x}" for octet in octets)

@@ -1,0 +1,182 @@
+"""What should be in the kernel, as facts; what differs, as ops.
+
+Rules: a fact is one thing that can be there or not, and has an identity (`key`) and perhaps a value; `plan` compares
+desired with observed facts, adds before it deletes, and returns ops that each have an inverse; nothing here touches a
+kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mooring.core.networks import Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A Linux bridge that is up. alias: our mark, `mooring:network:<network id>`."""
+
+    name: str
+    alias: str
+    mtu: int
+    mac: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("bridge", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Veth:
+    """A veth pair whose host end is up and a port of the bridge.
+
+    alias: `mooring:endpoint:<network id>/<endpoint id>`. isolated: the port reaches no other isolated port (icc off).
+    peer, peer_mac, mtu: how the other end is made; once a container has it, they cannot be seen from the host and do
+    not count in comparisons.
+    """
+
+    name: str
+    alias: str
+    bridge: str
+    isolated: bool
+    peer: str = field(compare=False)
+    peer_mac: str = field(compare=False)
+    mtu: int = field(compare=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("veth", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAddress:
+    """An address on one of our bridges, without duplicate address detection."""
+
+    link: str
+    interface: Interface
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("address", self.link, str(self.interface))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A sysctl, by its path below /proc/sys. Never removed: those of a link vanish with it, global ones stay."""
+
+    path: str
+    value: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("setting", self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """Our nftables table with its chains and rules, sets and maps empty. digest: of its text."""
+
+    digest: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("ruleset",)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One element of a set or a map of our table, as nftables spells it. value "" for sets."""
+
+    container: str
+    element: str
+    value: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("member", self.container, self.element)
+
+
+@dataclass(frozen=True, slots=True)
+class DockerAccept:
+    """What we forward is not dropped by Docker's own FORWARD chain of the family (4 or 6).
+
+    Holds also where there is no such chain, or its policy is to accept.
+    """
+
+    version: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("docker-accept", str(self.version))
+
+
+Fact = Bridge | Veth | LinkAddress | Setting | Ruleset | Member | DockerAccept
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Make the fact true."""
+
+    fact: Fact
+
+    def inverse(self) -> Op:
+        """What undoes it."""
+        return Remove(self.fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Make the fact untrue."""
+
+    fact: Fact
+
+    def inverse(self) -> Op:
+        """What undoes it."""
+        return Add(self.fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Alter:
+    """Turn a fact into another with the same key."""
+
+    before: Fact
+    after: Fact
+
+    def inverse(self) -> Op:
+        """What undoes it."""
+        return Alter(self.after, self.before)
+
+
+Op = Add | Remove | Alter
+
+# What must be there before what.
+ORDER: tuple[type, ...] = (Bridge, Setting, LinkAddress, Veth, Ruleset, Member, DockerAccept)
+
+
+def plan(desired: Iterable[Fact], observed: Iterable[Fact]) -> list[Op]:
+    """Ops that make observed into desired: additions and alterations in ORDER, then removals in reverse."""
+    want = {fact.key: fact for fact in desired}
+    have = {fact.key: fact for fact in observed}
+
+    def rank(fact: Fact) -> tuple[int, tuple[str, ...]]:
+        return ORDER.index(type(fact)), fact.key
+
+    ops: list[Op] = []
+    for fact in sorted(want.values(), key=rank):
+        before = have.get(fact.key)
+        if before is None:
+            ops.append(Add(fact))
+        elif before != fact:
+            ops.append(Alter(before, fact))
+    for fact in sorted((f for k, f in have.items() if k not in want), key=rank, reverse=True):
+        if not isinstance(fact, Setting | DockerAccept):
+            ops.append(Remove(fact))
+    return ops

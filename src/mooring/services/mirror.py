@@ -1,0 +1,119 @@
+"""The keyspace in memory: every record as of the last commit that this process saw.
+
+Rules: reads cost no I/O; every write goes through `commit`, which expects the revisions that the mirror has, so a stale
+mirror can cost a retry but never give a wrong answer; listeners hear of a change after it is durable, in commit order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import StaleRevision
+from mooring.core.leases import Lease
+from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool
+from mooring.ports import Store, Transaction
+from mooring.wire import stored
+
+Record = Pool | Lease | Network | Endpoint
+Listener = Callable[[str, "Record | None", "Record | None"], None]
+T = TypeVar("T", Pool, Lease, Network, Endpoint)
+
+
+class Mirror:
+    """Records by key, with their revisions. `load` first, then read and commit."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._records: dict[str, Record] = {}
+        self._revisions: dict[str, int] = {}
+        self._kinds: dict[type, dict[str, Record]] = {kind: {} for kind in (Pool, Lease, Network, Endpoint)}
+        self._listeners: list[Listener] = []
+        self.revision = 0
+
+    def listen(self, listener: Listener) -> None:
+        """Call listener(key, before, after) after every change from now on, and for every record at `load`."""
+        self._listeners.append(listener)
+
+    async def load(self) -> None:
+        """Read everything. Raises Unavailable for a record that this version cannot read."""
+        for prefix in stored.PREFIXES:
+            entries, self.revision = await self._store.scan(prefix)
+            for entry in entries:
+                self._set(entry.key, stored.decode(entry.key, entry.value), entry.revision)
+
+    def get(self, key: str) -> Record | None:
+        """The record under the key."""
+        return self._records.get(key)
+
+    def every(self, kind: type[T]) -> Iterator[T]:
+        """All records of the kind, as of now: a copy, so that it may be iterated over awaits."""
+        yield from list(self._kinds[kind].values())  # type: ignore[misc]
+
+    def count(self, kind: type[T]) -> int:
+        """How many records of the kind there are."""
+        return len(self._kinds[kind])
+
+    def pool(self, pool_id: str) -> Pool | None:
+        """The pool with the PoolID."""
+        return self._kinds[Pool].get(stored.pool_key(pool_id))  # type: ignore[return-value]
+
+    def lease(self, space: str, address: Address) -> Lease | None:
+        """The lease of the address."""
+        return self._kinds[Lease].get(stored.lease_key(space, address))  # type: ignore[return-value]
+
+    def network(self, network_id: str) -> Network | None:
+        """The network with the full id."""
+        return self._kinds[Network].get(stored.network_key(network_id))  # type: ignore[return-value]
+
+    def endpoint(self, network_id: str, endpoint_id: str) -> Endpoint | None:
+        """The endpoint of the network with the full id."""
+        return self._kinds[Endpoint].get(stored.endpoint_key(network_id, endpoint_id))  # type: ignore[return-value]
+
+    async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
+        """Write the records and delete those others, all or nothing, durable when it returns.
+
+        Each key is expected to be as the mirror has it now. On StaleRevision nothing was changed, the mirror has read
+        the key again, and the caller decides anew.
+        """
+        puts = {stored.key_of(record): record for record in put}
+        deletes = [stored.key_of(record) for record in delete]
+        expect = {key: self._revisions.get(key, 0) for key in (*puts, *deletes)}
+        values = {key: stored.encode(record) for key, record in puts.items()}
+        try:
+            revision = await self._store.commit(Transaction(expect, values, deletes))
+        except StaleRevision as fault:
+            await self._read_again(fault.key)
+            raise
+        for key, record in puts.items():
+            self._set(key, record, revision)
+        for key in deletes:
+            self._drop(key)
+        self.revision = max(self.revision, revision)
+        return revision
+
+    async def _read_again(self, key: str) -> None:
+        entry = await self._store.get(key)
+        if entry is None:
+            self._drop(key)
+        elif entry.revision > self._revisions.get(key, 0):
+            self._set(key, stored.decode(key, entry.value), entry.revision)
+
+    def _set(self, key: str, record: Record, revision: int) -> None:
+        before = self._records.get(key)
+        self._records[key] = record
+        self._revisions[key] = revision
+        self._kinds[type(record)][key] = record
+        for listener in self._listeners:
+            listener(key, before, record)
+
+    def _drop(self, key: str) -> None:
+        before = self._records.pop(key, None)
+        self._revisions.pop(key, None)
+        if before is None:
+            return
+        del self._kinds[type(before)][key]
+        for listener in self._listeners:
+            listener(key, before, None)

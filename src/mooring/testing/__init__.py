@@ -1,0 +1,1 @@
+"""Doubles of the ports, public, held by tests/contracts to what the real adapters do."""
