@@ -49,8 +49,8 @@ class Change:
 class Store(Protocol):
     """A small transactional key-value store with revisions, the shape of etcd.
 
-    Keys are non-empty text; prefixes are plain text prefixes. Revisions grow with each commit, are never reused, also not
-    over a restart. Every method may raise Unavailable.
+    Keys are non-empty text; prefixes are plain text prefixes. Revisions grow with each commit and are never used again,
+    also not after a restart. Every method may raise Unavailable.
     """
 
     async def get(self, key: str) -> Entry | None:
@@ -97,7 +97,8 @@ class Kernel(Protocol):
         """Carry out the ops in order; all or nothing: on a fault those already done are undone, and the fault is raised.
 
         An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
-        differs. A Remove of what is not there is success. Not cancelled in the middle of an op.
+        differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in which
+        they were made. Not cancelled in the middle of an op.
         """
         ...
 

@@ -134,7 +134,7 @@ class Network:
 
 
 def stable_mac(key: str) -> str:
-    """A locally administered unicast MAC that is always the same for the key (IEEE 802-2014, 8.4: U/L bit 1, I/G bit 0)."""
+    """A locally administered unicast MAC, always the same for the key (IEEE 802-2014, 8.4: U/L bit 1, I/G bit 0)."""
     octets = bytearray(sha256(key.encode()).digest()[:6])
     octets[0] = (octets[0] & 0xFC) | 0x02
     return ":".join(f"{octet:02x}" for octet in octets)
