@@ -1,0 +1,182 @@
+"""Making and removing networks.
+
+Rules: the record is written before the kernel is touched, and goes before the kernel is cleaned, so what the kernel has
+without a record is a leftover and what a record has without the kernel is rebuilt (services/repair.py); networks of
+this host never overlap; a network without a subnet of Docker's gets one of ours.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mooring.core.datapath import endpoint_facts, host_facts, network_facts
+from mooring.core.faults import Conflict, Fault
+from mooring.core.networks import Mode, Network, Segment
+from mooring.core.options import parse_network_options
+from mooring.core.plumbing import Add, Bridge, Fact, Member, Op, Remove, Veth, plan
+from mooring.core.pools import Pool
+from mooring.ports import Clock, Kernel
+from mooring.services.ipam import Ipam
+from mooring.services.locks import KeyedLocks
+from mooring.services.mirror import Mirror
+from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.services.roster import Roster
+
+# Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
+# will ever release it. An option of the pool, since it says how the pool was asked for.
+OWNED = "mooring.owned-by-network"
+
+
+class Networks:
+    """CreateNetwork and DeleteNetwork."""
+
+    def __init__(
+        self, mirror: Mirror, roster: Roster, kernel: Kernel, ipam: Ipam, clock: Clock, locks: KeyedLocks
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._kernel = kernel
+        self._ipam = ipam
+        self._clock = clock
+        self._locks = locks
+
+    async def create(self, request: NetworkRequest) -> None:
+        """The network is recorded and its bridge is up.
+
+        Called again with the same request it repairs what is missing. Raises BadRequest for options that cannot be,
+        Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
+        """
+        options = parse_network_options(request.raw, internal=request.internal)
+        async with self._locks.hold(request.id):
+            known = self._mirror.network(request.id)
+            if known is not None:
+                _must_match(known, request)
+                await self.build(known)
+                return
+            await self._retire_twins(request)
+            owned: list[str] = []
+            try:
+                ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
+                ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
+                network = Network(
+                    request.id, options, request.internal, ipv4, ipv6, self._clock.now(), dict(request.raw)
+                )
+                self._check_room(network)
+                bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
+                await self._mirror.commit(put=[network, *bound])
+            except BaseException:
+                for pool_id in owned:
+                    await self._ipam.release_pool(pool_id)
+                raise
+            try:
+                await self.build(network)
+            except BaseException:
+                await self._erase(network)
+                raise
+
+    async def delete(self, network_id: str) -> None:
+        """The network and every endpoint of it are gone; what is not known is gone already.
+
+        The pools stay until Docker releases them, but for those that the network asked for itself.
+        """
+        async with self._locks.hold(network_id):
+            network = self._mirror.network(network_id)
+            if network is not None:
+                await self._erase(network)
+
+    async def build(self, network: Network) -> None:
+        """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
+        wanted = host_facts(ipv6=bool(network.ipv6)) | network_facts(network)
+        await self._kernel.apply(plan(wanted, ()))
+
+    async def _erase(self, network: Network) -> None:
+        endpoints = self._roster.of_network(network.id)
+        pools = self._pools(network)
+        facts: set[Fact] = set(network_facts(network))
+        for endpoint in endpoints:
+            facts |= endpoint_facts(network, endpoint)
+        unbound = [msgspec.structs.replace(pool, network="") for pool in pools]
+        await self._mirror.commit(put=unbound, delete=[*endpoints, network])
+        for pool in pools:
+            if OWNED in pool.options:
+                await self._ipam.release_pool(pool.id)
+        await remove(self._kernel, facts)
+
+    async def _segment(self, part: SegmentRequest, version: int, tenant: str, owned: list[str]) -> Segment:
+        if part.subnet.prefixlen == 0:
+            grant = await self._ipam.request_pool(PoolRequest(tenant or part.space, version, options={OWNED: "yes"}))
+            owned.append(grant.pool)
+            return Segment(grant.subnet, grant.gateway, tenant or part.space, grant.pool)
+        pool = self._granted(part, tenant)
+        return Segment(
+            part.subnet,
+            part.gateway,
+            pool.space if pool else part.space,
+            pool.id if pool else "",
+            dict(part.auxiliary),
+        )
+
+    def _granted(self, part: SegmentRequest, tenant: str) -> Pool | None:
+        """The pool that Docker means: it names only the subnet and its own address space, never the PoolID."""
+        free = [pool for pool in self._mirror.every(Pool) if pool.subnet == part.subnet and not pool.network]
+        free.sort(key=lambda pool: (pool.space == (tenant or part.space), pool.created), reverse=True)
+        return free[0] if free else None
+
+    def _pools(self, network: Network) -> list[Pool]:
+        """The pools of the network that are still there."""
+        found = (self._mirror.pool(segment.pool) for segment in network.segments if segment.pool)
+        return [pool for pool in found if pool is not None]
+
+    def _check_room(self, network: Network) -> None:
+        if network.options.mode is Mode.NULL:
+            return
+        for other in self._mirror.every(Network):
+            if other.options.mode is Mode.NULL:
+                continue
+            if other.bridge == network.bridge:
+                raise Conflict(
+                    f"bridge name {network.bridge} is in use",
+                    holder=f"network {other.id[:12]}",
+                    hint="choose another com.docker.network.bridge.name",
+                )
+            for mine in network.segments:
+                for theirs in other.segments:
+                    if mine.subnet.version == theirs.subnet.version and mine.subnet.overlaps(theirs.subnet):  # type: ignore[arg-type]
+                        raise Conflict(
+                            f"subnet {mine.subnet} overlaps {theirs.subnet}, and one host can route an address to one place only",
+                            holder=f"network {other.id[:12]}",
+                            hint="choose another --subnet, or none and let Mooring carve one",
+                        )
+
+    async def _retire_twins(self, request: NetworkRequest) -> None:
+        """Remove networks of the same subnet whose pools Docker has released.
+
+        Docker releases a network's pools before it deletes the network, and forgets the deletion when it crashes in
+        between (libnetwork/network.go, delete): the subnet is in new hands, so the old network is dead.
+        """
+        subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
+        for other in self._mirror.every(Network):
+            if other.id != request.id and any(segment.subnet in subnets for segment in other.segments):
+                if any(segment.pool and self._mirror.pool(segment.pool) is None for segment in other.segments):
+                    await self.delete(other.id)
+
+
+async def remove(kernel: Kernel, facts: set[Fact]) -> None:
+    """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
+    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member)]
+    if ops:
+        await kernel.apply(ops)
+    await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])
+
+
+def _must_match(known: Network, request: NetworkRequest) -> None:
+    asked = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
+    have = {segment.subnet for segment in known.segments}
+    if known.raw != request.raw or known.internal != request.internal or not asked <= have:
+        raise Conflict(
+            f"network {known.id[:12]} exists already with other settings",
+            hint=f"see `mooring network inspect {known.id[:12]}`",
+        )
+
+
+__all__ = ["OWNED", "Add", "Fault", "Networks", "remove"]

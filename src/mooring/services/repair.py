@@ -1,0 +1,187 @@
+"""Making the kernel what the records say, at start and ever after.
+
+Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that a
+plugin call waits for its own network at the most; what the kernel has of ours without a record goes; an interface that
+went with its container is not invented anew; nothing is released that was not seen missing twice, over a minimum age.
+
+No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
+order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
+a pass adds or removes wrongly because a record is just changing is put right by the call that follows the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Fault
+from mooring.core.networks import Mode, Network
+from mooring.core.plumbing import Bridge, Fact, Remove, Veth, plan
+from mooring.ports import Clock, Kernel
+from mooring.services.ipam import Ipam
+from mooring.services.mirror import Mirror
+from mooring.services.networks import Networks
+from mooring.services.publishing import Publishing
+from mooring.services.roster import Roster
+
+# How long something must have been missing before it is released: longer than dockerd's retries (15 s) and a slow start.
+MINIMUM_AGE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass did. repaired: one line each; findings: what it could not or would not do, one line each."""
+
+    at: float
+    repaired: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Pass:
+    repaired: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+class Repair:
+    """Passes over kernel and store. report: the last pass, None before the first."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        kernel: Kernel,
+        ipam: Ipam,
+        networks: Networks,
+        publishing: Publishing,
+        clock: Clock,
+        period: float = 10.0,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._kernel = kernel
+        self._ipam = ipam
+        self._networks = networks
+        self._publishing = publishing
+        self._clock = clock
+        self._period = period
+        self._missing: dict[str, float] = {}
+        self._held: set[str] = set()
+        self.report: Report | None = None
+
+    async def run(self) -> None:
+        """Pass after pass, for ever."""
+        while True:
+            await self.once()
+            await self._clock.sleep(self._period)
+
+    async def once(self) -> Report:
+        """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again."""
+        work = _Pass()
+        try:
+            observed = await self._kernel.observe()
+        except Fault as fault:
+            work.findings.append(f"cannot read the kernel: {fault}")
+        else:
+            await self._mend(observed, work)
+            await self._sweep_links(observed, work)
+            await self._hold_ports(observed, work)
+        await self._give_back(work)
+        self.report = Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
+        return self.report
+
+    async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
+        """Build what is missing or differs, host first, then one network after another."""
+        have = {fact.key: fact for fact in observed}
+        networks = [network for network in self._mirror.every(Network) if network.options.mode is not Mode.NULL]
+        if networks:
+            wanted = host_facts(ipv6=any(network.ipv6 for network in networks))
+            await self._apply(wanted, have, "host", work)
+        for known in networks:
+            await asyncio.sleep(0)  # plugin calls first, however many networks there are
+            network = self._mirror.network(known.id)
+            if network is not None:
+                wanted = network_facts(network) | self._living(network, have)
+                await self._apply(wanted, have, f"network {network.id[:12]}", work)
+
+    def _living(self, network: Network, have: dict[tuple[str, ...], Fact]) -> frozenset[Fact]:
+        """What the network's endpoints need, as far as their interfaces still exist."""
+        wanted: set[Fact] = set()
+        for endpoint in self._roster.of_network(network.id):
+            if ("veth", host_end(endpoint.id)) in have:
+                wanted |= endpoint_facts(network, endpoint)
+        return frozenset(wanted)
+
+    async def _apply(
+        self, wanted: Iterable[Fact], have: dict[tuple[str, ...], Fact], subject: str, work: _Pass
+    ) -> None:
+        wanted = list(wanted)
+        ops = plan(wanted, [have[fact.key] for fact in wanted if fact.key in have])
+        if not ops:
+            return
+        try:
+            await self._kernel.apply(ops)
+        except Fault as fault:
+            work.findings.append(f"{subject} could not be repaired: {fault}")
+        else:
+            work.repaired.append(f"{subject}: {len(ops)} things put right")
+
+    async def _sweep_links(self, observed: frozenset[Fact], work: _Pass) -> None:
+        """Remove what is ours and has no record."""
+        have = {fact.key: fact for fact in observed}
+        wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(ipv6=True)}
+        for network in self._mirror.every(Network):
+            wanted |= {fact.key for fact in network_facts(network)}
+            wanted |= {fact.key for fact in self._living(network, have)}
+        stray = [op.fact for op in plan((), observed) if isinstance(op, Remove) and op.fact.key not in wanted]
+        links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
+        rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
+        try:
+            if links:
+                await self._kernel.discard(links)
+            if rest:
+                await self._kernel.apply(rest)
+        except Fault as fault:
+            work.findings.append(f"leftovers could not be removed: {fault}")
+        else:
+            if stray:
+                work.repaired.append(f"{len(stray)} leftovers without a record removed")
+
+    async def _hold_ports(self, observed: frozenset[Fact], work: _Pass) -> None:
+        """After a restart, hold again the host ports that live endpoints publish."""
+        living = {fact.name for fact in observed if isinstance(fact, Veth)}
+        for endpoint in self._mirror.every(Endpoint):
+            if not endpoint.published or endpoint.id in self._held or host_end(endpoint.id) not in living:
+                continue
+            self._held.add(endpoint.id)
+            try:
+                await self._publishing.hold(endpoint.published)
+            except Fault as fault:
+                work.findings.append(f"a published port of endpoint {endpoint.id[:12]} is not held: {fault}")
+
+    async def _give_back(self, work: _Pass) -> None:
+        """Release what Docker forgot: leases without an endpoint, networks without their pools."""
+        now = self._clock.now()
+        missing: dict[str, float] = {}
+
+        def overdue(subject: str, since: float) -> bool:
+            missing[subject] = self._missing.get(subject, now)
+            return subject in self._missing and now - max(since, self._missing[subject]) >= MINIMUM_AGE
+
+        try:
+            for network in self._mirror.every(Network):
+                if any(part.pool and self._mirror.pool(part.pool) is None for part in network.segments):
+                    if overdue(f"network {network.id}", network.created):
+                        await self._networks.delete(network.id)
+                        work.repaired.append(f"network {network.id[:12]} removed: Docker released its subnets")
+            for lease in self._roster.unattached():
+                if overdue(f"lease {lease.space} {lease.address}", lease.since):
+                    await self._ipam.release_address(lease.pool, lease.address)
+                    work.repaired.append(f"lease {lease.address} given back: no endpoint has it")
+            await self._ipam.sweep()
+        except Fault as fault:
+            work.findings.append(f"could not give back: {fault}")
+        self._missing = missing

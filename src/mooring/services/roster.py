@@ -1,0 +1,89 @@
+"""Endpoints found by network, by address and by host port, and leases that no endpoint has: an index of the mirror.
+
+Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.networks import Address
+from mooring.core.publications import Protocol, Publication
+from mooring.services.mirror import Mirror, Record
+
+
+class Roster:
+    """Build it before the mirror is loaded."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._by_network: dict[str, dict[str, Endpoint]] = {}
+        self._by_address: dict[tuple[str, Address], Endpoint] = {}
+        self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
+        self._unattached: dict[tuple[str, Address], Lease] = {}
+        mirror.listen(self._follow)
+
+    def of_network(self, network_id: str) -> list[Endpoint]:
+        """Every endpoint of the network."""
+        return list(self._by_network.get(network_id, {}).values())
+
+    def at(self, network_id: str, address: Address) -> Endpoint | None:
+        """The endpoint of the network that has the address."""
+        return self._by_address.get((network_id, address))
+
+    def publishers(self, protocol: Protocol, port: int) -> Iterator[tuple[Publication, Endpoint]]:
+        """What is published at the host port, on any address of the host, and by whom."""
+        yield from self._by_port.get((protocol, port), ())
+
+    def unattached(self) -> list[Lease]:
+        """Dynamic leases in networks of ours that no endpoint has: on their way to one, or forgotten by Docker."""
+        return list(self._unattached.values())
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Lease):
+            self._unattached.pop((before.space, before.address), None)
+        if isinstance(after, Lease):
+            self._consider(after)
+        if isinstance(before, Endpoint):
+            self._drop(before)
+        if isinstance(after, Endpoint):
+            self._by_network.setdefault(after.network, {})[after.id] = after
+            for address in after.addresses:
+                self._by_address[after.network, address] = after
+                if (lease := self._lease_of(after, address)) is not None:
+                    self._unattached.pop((lease.space, lease.address), None)
+            for publication in after.published:
+                self._by_port.setdefault((publication.protocol, publication.host_port), []).append((publication, after))
+
+    def _consider(self, lease: Lease) -> None:
+        """Note the lease when it belongs to a network of ours and no endpoint has it."""
+        pool = self._mirror.pool(lease.pool) if lease.state is LeaseState.DYNAMIC else None
+        if pool is not None and pool.network and self.at(pool.network, lease.address) is None:
+            self._unattached[lease.space, lease.address] = lease
+
+    def _lease_of(self, endpoint: Endpoint, address: Address) -> Lease | None:
+        network = self._mirror.network(endpoint.network)
+        segment = network.segment_of(address) if network is not None else None
+        return self._mirror.lease(segment.space, address) if segment is not None else None
+
+    def _drop(self, endpoint: Endpoint) -> None:
+        members = self._by_network.get(endpoint.network, {})
+        members.pop(endpoint.id, None)
+        if not members:
+            self._by_network.pop(endpoint.network, None)
+        for address in endpoint.addresses:
+            holder = self._by_address.get((endpoint.network, address))
+            if holder is not None and holder.id == endpoint.id:
+                del self._by_address[endpoint.network, address]
+                if (lease := self._lease_of(endpoint, address)) is not None:
+                    self._consider(lease)
+        for publication in endpoint.published:
+            key = publication.protocol, publication.host_port
+            rest = [pair for pair in self._by_port.get(key, ()) if pair[1].id != endpoint.id]
+            if rest:
+                self._by_port[key] = rest
+            else:
+                self._by_port.pop(key, None)
