@@ -138,3 +138,8 @@ def stable_mac(key: str) -> str:
     octets = bytearray(sha256(key.encode()).digest()[:6])
     octets[0] = (octets[0] & 0xFC) | 0x02
     return ":".join(f"{octet:02x}" for octet in octets)
+
+
+def overlap(one: Subnet, other: Subnet) -> bool:
+    """Whether the subnets share an address; subnets of different families never do."""
+    return one.version == other.version and one[0] <= other[-1] and other[0] <= one[-1]  # type: ignore[operator]

@@ -7,13 +7,15 @@ this host never overlap; a network without a subnet of Docker's gets one of ours
 
 from __future__ import annotations
 
+from itertools import product
+
 import msgspec
 
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
-from mooring.core.faults import Conflict, Fault
-from mooring.core.networks import Mode, Network, Segment
+from mooring.core.faults import Conflict
+from mooring.core.networks import Mode, Network, Segment, overlap
 from mooring.core.options import parse_network_options
-from mooring.core.plumbing import Add, Bridge, Fact, Member, Op, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Kernel
 from mooring.services.ipam import Ipam
@@ -139,14 +141,13 @@ class Networks:
                     holder=f"network {other.id[:12]}",
                     hint="choose another com.docker.network.bridge.name",
                 )
-            for mine in network.segments:
-                for theirs in other.segments:
-                    if mine.subnet.version == theirs.subnet.version and mine.subnet.overlaps(theirs.subnet):  # type: ignore[arg-type]
-                        raise Conflict(
-                            f"subnet {mine.subnet} overlaps {theirs.subnet}, and one host can route an address to one place only",
-                            holder=f"network {other.id[:12]}",
-                            hint="choose another --subnet, or none and let Mooring carve one",
-                        )
+            for mine, theirs in product(network.segments, other.segments):
+                if overlap(mine.subnet, theirs.subnet):
+                    raise Conflict(
+                        f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address to one place only",
+                        holder=f"network {other.id[:12]}",
+                        hint="choose another --subnet, or none and let Mooring carve one",
+                    )
 
     async def _retire_twins(self, request: NetworkRequest) -> None:
         """Remove networks of the same subnet whose pools Docker has released.
@@ -156,9 +157,14 @@ class Networks:
         """
         subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
         for other in self._mirror.every(Network):
-            if other.id != request.id and any(segment.subnet in subnets for segment in other.segments):
-                if any(segment.pool and self._mirror.pool(segment.pool) is None for segment in other.segments):
-                    await self.delete(other.id)
+            if other.id == request.id or all(segment.subnet not in subnets for segment in other.segments):
+                continue
+            if self.is_abandoned(other):
+                await self.delete(other.id)
+
+    def is_abandoned(self, network: Network) -> bool:
+        """Whether Docker has released a pool of the network, which it does only when the network is to go."""
+        return any(segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments)
 
 
 async def remove(kernel: Kernel, facts: set[Fact]) -> None:
@@ -177,6 +183,3 @@ def _must_match(known: Network, request: NetworkRequest) -> None:
             f"network {known.id[:12]} exists already with other settings",
             hint=f"see `mooring network inspect {known.id[:12]}`",
         )
-
-
-__all__ = ["OWNED", "Add", "Fault", "Networks", "remove"]

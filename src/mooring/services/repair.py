@@ -1,8 +1,9 @@
 """Making the kernel what the records say, at start and ever after.
 
-Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that a
-plugin call waits for its own network at the most; what the kernel has of ours without a record goes; an interface that
-went with its container is not invented anew; nothing is released that was not seen missing twice, over a minimum age.
+Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that
+a plugin call waits for its own network at the most; what the kernel has of ours without a record goes; an interface
+that went with its container is not invented anew; nothing is released that was not seen missing twice, over a minimum
+age.
 
 No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
 order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
@@ -27,7 +28,7 @@ from mooring.services.networks import Networks
 from mooring.services.publishing import Publishing
 from mooring.services.roster import Roster
 
-# How long something must have been missing before it is released: longer than dockerd's retries (15 s) and a slow start.
+# Seconds that a thing must have been missing before it is released: longer than dockerd's retries (15 s), by far.
 MINIMUM_AGE = 120.0
 
 
@@ -173,10 +174,9 @@ class Repair:
 
         try:
             for network in self._mirror.every(Network):
-                if any(part.pool and self._mirror.pool(part.pool) is None for part in network.segments):
-                    if overdue(f"network {network.id}", network.created):
-                        await self._networks.delete(network.id)
-                        work.repaired.append(f"network {network.id[:12]} removed: Docker released its subnets")
+                if self._networks.is_abandoned(network) and overdue(f"network {network.id}", network.created):
+                    await self._networks.delete(network.id)
+                    work.repaired.append(f"network {network.id[:12]} removed: Docker released its subnets")
             for lease in self._roster.unattached():
                 if overdue(f"lease {lease.space} {lease.address}", lease.since):
                     await self._ipam.release_address(lease.pool, lease.address)
