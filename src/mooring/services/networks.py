@@ -144,7 +144,7 @@ class Networks:
             for mine, theirs in product(network.segments, other.segments):
                 if overlap(mine.subnet, theirs.subnet):
                     raise Conflict(
-                        f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address to one place only",
+                        f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
                         holder=f"network {other.id[:12]}",
                         hint="choose another --subnet, or none and let Mooring carve one",
                     )
