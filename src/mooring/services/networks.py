@@ -21,6 +21,7 @@ from mooring.ports import Clock, Kernel
 from mooring.services.ipam import Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
+from mooring.services.publishing import Publishing
 from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.roster import Roster
 
@@ -33,12 +34,20 @@ class Networks:
     """CreateNetwork and DeleteNetwork."""
 
     def __init__(
-        self, mirror: Mirror, roster: Roster, kernel: Kernel, ipam: Ipam, clock: Clock, locks: KeyedLocks
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        kernel: Kernel,
+        ipam: Ipam,
+        publishing: Publishing,
+        clock: Clock,
+        locks: KeyedLocks,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
         self._kernel = kernel
         self._ipam = ipam
+        self._publishing = publishing
         self._clock = clock
         self._locks = locks
 
@@ -99,6 +108,8 @@ class Networks:
             facts |= endpoint_facts(network, endpoint)
         unbound = [msgspec.structs.replace(pool, network="") for pool in pools]
         await self._mirror.commit(put=unbound, delete=[*endpoints, network])
+        for endpoint in endpoints:
+            await self._publishing.let_go(endpoint.published)
         for pool in pools:
             if OWNED in pool.options:
                 await self._ipam.release_pool(pool.id)

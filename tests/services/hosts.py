@@ -1,0 +1,88 @@
+"""A host in memory: all services over the doubles, with a restart that keeps store and kernel."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
+
+from mooring.core.pools import SubnetPool
+from mooring.core.publications import PortRequest
+from mooring.services.assembly import Services, assemble
+from mooring.services.ipam import IpamPolicy
+from mooring.services.requests import (
+    AddressRequest,
+    Attachment,
+    EndpointGrant,
+    EndpointRequest,
+    NetworkRequest,
+    PoolRequest,
+    Role,
+    SegmentRequest,
+)
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_store import MemoryStore
+
+POLICY = IpamPolicy(
+    subnet_pools4=(SubnetPool(name="default4", space="default", prefixes=(ip_network("10.32.0.0/12"),), length=24),),
+    subnet_pools6=(SubnetPool(name="default6", space="default", prefixes=(ip_network("fd00:32::/48"),), length=64),),
+)
+
+
+class MemoryHost:
+    """Drives the services as dockerd would, call by call."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.kernel = MemoryKernel()
+        self.guard = MemoryPortGuard()
+        self.clock = ManualClock()
+        self.services: Services = self._assemble()
+
+    def _assemble(self) -> Services:
+        return assemble(self.store, self.kernel, self.guard, self.clock, POLICY)
+
+    async def start(self) -> MemoryHost:
+        """Load what the store has."""
+        await self.services.mirror.load()
+        return self
+
+    async def restart(self) -> None:
+        """The daemon died and is back; host ports that it held are free again until it holds them anew."""
+        self.guard = MemoryPortGuard()
+        self.services = self._assemble()
+        await self.services.mirror.load()
+
+    async def network(self, name: str, *, v6: bool = False, internal: bool = False, **raw: str) -> str:
+        """A network made as `docker network create` does it; returns its id."""
+        ident = name.ljust(64, "0")
+        parts: dict[int, tuple[SegmentRequest, ...]] = {4: (), 6: ()}
+        for version in (4, 6) if v6 else (4,):
+            grant = await self.services.ipam.request_pool(PoolRequest("default", version))
+            parts[version] = (SegmentRequest("default", grant.subnet, grant.gateway),)
+        await self.services.networks.create(NetworkRequest(ident, raw, internal, parts[4], parts[6]))
+        return ident
+
+    async def endpoint(
+        self, network: str, name: str, *, ports: tuple[PortRequest, ...] = (), attach: bool = True
+    ) -> EndpointGrant:
+        """RequestAddress for each family, CreateEndpoint and Join."""
+        known = self.services.mirror.network(network)
+        assert known is not None
+        given: dict[int, IPv4Interface | IPv6Interface] = {}
+        mac = "02:00:00:" + ":".join(f"{byte:02x}" for byte in name.encode()[:3].ljust(3, b"\0"))
+        for segment in (*known.ipv4[:1], *known.ipv6[:1]):
+            got = await self.services.ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, mac=mac))
+            given[got.version] = ip_interface(str(got))
+        v4, v6 = given.get(4), given.get(6)
+        assert v4 is None or isinstance(v4, IPv4Interface)
+        assert v6 is None or isinstance(v6, IPv6Interface)
+        grant = await self.services.endpoints.create(
+            EndpointRequest(network, name.ljust(64, "0"), v4, v6, mac, ports=ports)
+        )
+        if attach:
+            await self.attach(network, name)
+        return grant
+
+    async def attach(self, network: str, name: str) -> Attachment:
+        """Join."""
+        return await self.services.endpoints.attach(network, name.ljust(64, "0"), f"/run/docker/netns/{name}")
