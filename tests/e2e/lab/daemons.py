@@ -1,0 +1,102 @@
+"""The mooring daemon of a host: its process, its settings, and the mooring command.
+
+Rules: it runs inside its host's namespaces with the default paths, but for the store's; the interpreter is the one that
+runs the tests, so that what is tested is what is checked out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+
+
+class Daemon:
+    """One `mooring serve`. folder: its host's files on the machine."""
+
+    def __init__(self, namespace: Namespace, folder: Path, settings: dict[str, str] | None = None) -> None:
+        self.namespace = namespace
+        self.log = folder / "mooring.log"
+        self.plugin_socket = folder / "run/docker/plugins/mooring.sock"
+        self.api_socket = folder / "run/mooring/api.sock"
+        self._run_dir = folder / "run/mooring"
+        self.environment = {
+            "MOORING_STATE_DIR": str(folder / "state"),
+            "MOORING_CONFIG": str(folder / "mooring.toml") if (folder / "mooring.toml").exists() else "",
+            "MOORING_LOG_LEVEL": "debug",
+            "PYTHONPATH": str(SOURCE),
+        } | (settings or {})
+        if not self.environment["MOORING_CONFIG"]:
+            del self.environment["MOORING_CONFIG"]
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id, as the machine sees it."""
+        if self._process is None:
+            raise LabError("mooring was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """It was started and has not ended."""
+        return self._process is not None and self._process.running
+
+    def launch(self) -> None:
+        """Start it; it need not be ready when this returns."""
+        with self.log.open("ab") as log:
+            argv = [sys.executable, "-m", "mooring", "serve"]
+            self._process = self.namespace.start(argv, log, self.environment)
+
+    def wait_ready(self, timeout: float = 20.0) -> None:
+        """Both its sockets answer. Raises LabError with the log's end when it ends instead."""
+        def ready() -> bool:
+            if not self.running:
+                raise LabError(f"mooring ended:\n{tail(self.log)}")
+            return all(answers(path) for path in self.sockets())
+
+        eventually(ready, "mooring listens", timeout)
+
+    def sockets(self) -> list[Path]:
+        """Where it listens, as paths on the machine."""
+        return [self.plugin_socket, self.api_socket]
+
+    def start(self) -> None:
+        """Start it; it listens when this returns."""
+        self.launch()
+        self.wait_ready()
+
+    def stop(self) -> int:
+        """End it as a service manager does; its exit status."""
+        return self._process.kill(signal.SIGTERM) if self._process is not None else 0
+
+    def kill9(self) -> None:
+        """End it with SIGKILL."""
+        if self._process is not None:
+            self._process.kill(signal.SIGKILL)
+
+    def mooring(self, *argv: str, check: bool = True, timeout: float = 20.0) -> Result:
+        """The mooring command, as an operator gives it."""
+        environment = {"MOORING_RUN_DIR": str(self._run_dir), "PYTHONPATH": str(SOURCE)}
+        return run([sys.executable, "-m", "mooring", *argv], check=check, timeout=timeout, environment=environment)
+
+    def json(self, *argv: str) -> Any:
+        """The document which a mooring command prints with --format json."""
+        return json.loads(self.mooring(*argv, "--format", "json").output)
+
+
+def answers(path: Path) -> bool:
+    """Somebody accepts connections at the unix socket."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        probe.connect(str(path))
+        return True
+    return False

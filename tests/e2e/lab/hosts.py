@@ -1,0 +1,153 @@
+"""A Docker host of the lab: namespaces, disks, an engine and, if wanted, a mooring daemon.
+
+Rules: what survives a reboot is in the host's folder (the engine's data, /etc/docker, the store), what does not is in
+its /run and its namespaces; the daemon starts before the engine, as its unit says, and its logs are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.e2e.lab.daemons import Daemon
+from tests.e2e.lab.engines import Engine
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.namespaces import LabError, Namespace, Result, eventually, run, tail
+from tests.e2e.lab.underlays import OUTSIDE, Underlay, address4, address6
+
+SETUP = """
+mkdir -p /etc/docker
+mount --bind {folder}/run /run
+mount --bind {folder}/etc-docker /etc/docker
+mount --bind {folder}/resolv.conf /etc/resolv.conf
+mkdir -p /run/docker/plugins /run/lock /run/mooring
+hostname {name} 2>/dev/null || true
+"""
+
+
+class Host:
+    """A machine with an engine at the underlay. It is off until `boot`.
+
+    settings: MOORING_* variables for the daemon. options: flags for dockerd.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        underlay: Underlay,
+        number: int,
+        *,
+        mooring: bool = True,
+        settings: dict[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.folder, self.number, self.with_mooring = folder, number, mooring
+        self.ipv4, self.ipv6 = address4(number), address6(number)
+        self._underlay, self._settings, self._options = underlay, settings or {}, options
+        self.cgroup = f"/{folder.parent.name}-{number}"
+        for name in ("etc-docker", "data", "state"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "resolv.conf").write_text(f"nameserver {address4(OUTSIDE)}\n")
+        self.namespace: Namespace
+        self.engine: Engine
+        self.daemon: Daemon
+        self._on = False
+
+    def boot(self, start: bool = True) -> None:
+        """Power on: new namespaces over the same disks; mooring and the engine run when this returns, unless not."""
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
+        (self.folder / "run").mkdir()
+        self.namespace = Namespace(f"host{self.number}", SETUP.format(folder=self.folder, name=f"host{self.number}"))
+        self._on = True
+        self._underlay.plug(self.namespace, self.number)
+        self.engine = Engine(self.namespace, self.folder, self.cgroup, self._options)
+        self.daemon = Daemon(self.namespace, self.folder, self._settings)
+        if not start:
+            return
+        if self.with_mooring:
+            self.daemon.launch()
+        self.engine.launch()
+        if self.with_mooring:
+            self.daemon.wait_ready()
+        self.engine.wait_ready()
+        self.engine.load_image()
+
+    def power_off(self) -> None:
+        """Everything on it ends at once, as when the cable is pulled."""
+        if self._on:
+            self._on = False
+            self.namespace.close()
+            remove_cgroups(self.cgroup)
+
+    def reboot(self) -> None:
+        """Power off and on again: nothing in memory or in the kernel survives, the disks do."""
+        self.power_off()
+        self.boot()
+
+    def close(self) -> None:
+        """Power off, and throw the disks away."""
+        self.power_off()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- in daily use ----------------------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> str:
+        """The path of the host's own network namespace."""
+        return self.namespace.network
+
+    def docker(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
+        """The docker command against this host's engine."""
+        return self.engine.docker(*argv, check=check, timeout=timeout)
+
+    def mooring(self, *argv: str, check: bool = True) -> Result:
+        """The mooring command against this host's daemon."""
+        return self.daemon.mooring(*argv, check=check)
+
+    def run_container(self, name: str, *options: str, command: Sequence[str] = ("stay",)) -> str:
+        """`docker run -d --name NAME OPTIONS busybox COMMAND`; the container's id. Raises LabError when it fails."""
+        return self.docker("run", "-d", "--name", name, *options, IMAGE, *command).output.splitlines()[-1]
+
+    def container_network(self, container: str) -> str:
+        """The path of the container's network namespace: the host's own /proc, seen from the machine."""
+        inside = int(self.engine.inspect(container)["State"]["Pid"])
+        if inside == 0:
+            raise LabError(f"container {container} does not run")
+        return f"/proc/{self.namespace.pid}/root/proc/{inside}/ns/net"
+
+    def in_container(self, container: str, *argv: str, check: bool = True, timeout: float = 30.0) -> Result:
+        """Run one of the machine's commands in the container's network namespace, which is quicker than an exec."""
+        path = self.container_network(container)
+        return run(["nsenter", f"--net={path}", "--", *argv], check=check, timeout=timeout)
+
+    def addresses(self, container: str, network: str) -> tuple[str, str]:
+        """The container's IPv4 and IPv6 address in the network, "" for none."""
+        found = self.engine.inspect(container)["NetworkSettings"]["Networks"][network]
+        return str(found["IPAddress"]), str(found["GlobalIPv6Address"])
+
+    def wait_state(self, container: str, running: bool, timeout: float = 20.0) -> None:
+        """The container runs, or does not."""
+        eventually(
+            lambda: bool(self.engine.inspect(container)["State"]["Running"]) is running,
+            f"container {container} {'runs' if running else 'stands still'}",
+            timeout,
+        )
+
+    def logs(self) -> str:
+        """The ends of the daemon's and the engine's logs."""
+        parts = [f"---- {path.name} of host {self.number}\n{tail(path, 80)}" for path in (self.daemon.log, self.engine.log)]
+        return "\n".join(parts)
+
+
+def remove_cgroups(parent: str) -> None:
+    """The control groups under the parent are gone, in every hierarchy; their processes have ended before."""
+    for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
+        top = root / parent.lstrip("/")
+        if not top.is_dir():
+            continue
+        groups = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
+        for group in (*groups, top):
+            with contextlib.suppress(OSError):
+                group.rmdir()

@@ -1,0 +1,235 @@
+"""A network, mount and pid namespace, and what runs in it.
+
+Rules: the namespace's first process waits for its standard input to end, and this process holds the other end: when
+this process ends, however it ends, the kernel ends everything in the namespace; no process changes its own namespaces,
+only short-lived threads do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+CLONE_NEWNET = 0x40000000
+T = TypeVar("T")
+
+# bash, because the first process of a pid namespace has to reap what is left to it. The inner loop ends with the input.
+INIT = """
+set -eu
+ip link set lo up
+{setup}
+echo ready
+set +e
+while read -r line; do :; done
+"""
+
+
+class LabError(Exception):
+    """The lab itself did not do what was asked: not a finding about the product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command said. output: both streams in order; status: negative for a signal."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        """The command succeeded."""
+        return self.status == 0
+
+
+def eventually(question: Callable[[], T], what: str, timeout: float = 10.0, step: float = 0.02) -> T:
+    """Ask until the answer is true, and return it. Raises LabError that names `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (answer := question()):
+        if time.monotonic() > deadline:
+            raise LabError(f"not true after {timeout:g} s: {what}")
+        time.sleep(step)
+    return answer
+
+
+def children(pid: int) -> list[int]:
+    """The processes that the process started and that live."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def in_network(path: str, work: Callable[[], T]) -> T:
+    """Do the work on a thread of its own that is in the network namespace of the path, and return what it returns.
+
+    Sockets made by the work stay in that namespace wherever they are used. Raises what the work raises.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            with open(path) as namespace:
+                libc = ctypes.CDLL(None, use_errno=True)
+                if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), f"setns {path}")
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001  re-raised by the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=body, name=f"in {path}")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+class Process:
+    """A process in a namespace, started through nsenter; `pid` is its own, as the machine sees it."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        # nsenter enters, forks, and waits; 0 when it has ended already.
+        born = eventually(lambda: children(popen.pid) or (popen.poll() is not None and [0]), "nsenter has forked")
+        self.pid = born[0] if born else 0
+
+    @property
+    def running(self) -> bool:
+        """It has not ended."""
+        return self._popen.poll() is None
+
+    def kill(self, number: signal.Signals = signal.SIGKILL, timeout: float = 15.0) -> int:
+        """Send the signal, wait for the end, return the status. Raises LabError when it does not end in time."""
+        if self.running and self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float) -> int:
+        """The status once it has ended. Raises LabError when it does not end in time."""
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"process {self.pid} still runs after {timeout:g} s") from None
+
+
+class Namespace:
+    """A private network, mount and pid namespace. setup: shell commands for its first process, before it is ready."""
+
+    def __init__(self, name: str, setup: str = "") -> None:
+        self.name = name
+        self._unshare = subprocess.Popen(
+            # --kill-child: the first process goes also when only unshare is killed.
+            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+            + ["bash", "-c", INIT.format(setup=setup)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=clean_environment(),
+        )
+        assert self._unshare.stdout is not None
+        lines = []
+        while (line := self._unshare.stdout.readline().decode()) and line != "ready\n":
+            lines.append(line)
+        if not line:
+            self._unshare.wait()
+            raise LabError(f"namespace {name} was not made: {' '.join(lines).strip()}")
+        self.pid = children(self._unshare.pid)[0]
+
+    @property
+    def network(self) -> str:
+        """The path of its network namespace."""
+        return f"/proc/{self.pid}/ns/net"
+
+    def enter(self, argv: Sequence[str], network_only: bool = False) -> list[str]:
+        """The command line that runs argv inside."""
+        which = ["--net"] if network_only else ["--net", "--mount", "--pid"]
+        return ["nsenter", "--target", str(self.pid), *which, "--", *argv]
+
+    def run(self, *argv: str, timeout: float = 30.0, check: bool = True, input: str = "") -> Result:
+        """Run it inside to its end. Raises LabError when it fails, unless check is False."""
+        return run(self.enter(argv), timeout=timeout, check=check, input=input)
+
+    def start(self, argv: Sequence[str], log: IO[bytes], environment: dict[str, str] | None = None) -> Process:
+        """Start it inside, its output going to the log."""
+        return Process(
+            subprocess.Popen(
+                self.enter(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=clean_environment() | (environment or {}),
+                start_new_session=True,
+            )
+        )
+
+    def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+        """A socket of this network namespace."""
+        return in_network(self.network, lambda: socket.socket(family, kind, protocol))
+
+    def close(self) -> None:
+        """End everything inside; its links, mounts and processes are gone when this returns. Closing twice is fine."""
+        assert self._unshare.stdin is not None
+        assert self._unshare.stdout is not None
+        with contextlib.suppress(ProcessLookupError):
+            if self._unshare.poll() is None:
+                os.kill(self.pid, signal.SIGKILL)
+        self._unshare.stdin.close()
+        self._unshare.wait(20)
+        self._unshare.stdout.close()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would lead a client or an engine astray."""
+    drop = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "docker_host", "docker_context", "notify_socket"}
+    return {key: value for key, value in os.environ.items() if key.lower() not in drop and not key.startswith("MOORING_")}
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float = 30.0,
+    check: bool = True,
+    input: str = "",
+    environment: dict[str, str] | None = None,
+) -> Result:
+    """Run it to its end. Raises LabError when it fails and check is set, or takes longer than timeout seconds."""
+    try:
+        done = subprocess.run(
+            argv,
+            input=input.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            env=clean_environment() | (environment or {}),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode(errors="replace")
+        raise LabError(f"{shlex.join(argv)}: no end after {timeout:g} s\n{said}") from None
+    result = Result(tuple(argv), done.returncode, done.stdout.decode(errors="replace").strip())
+    if check and not result.ok:
+        raise LabError(f"{shlex.join(argv)}: exit {result.status}\n{result.output}")
+    return result
+
+
+def tail(path: Path, lines: int = 40) -> str:
+    """The last lines of a log."""
+    if not path.exists():
+        return "(no log)"
+    text = path.read_text(errors="replace")
+    return "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()[-lines:])
