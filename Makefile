@@ -1,0 +1,30 @@
+# One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
+.PHONY: help install demo check test bench clean
+.DEFAULT_GOAL := help
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## .venv/bin/mooring
+	@scripts/setup
+
+demo: ## watch containers of a real engine get their addresses from Mooring (root)
+	@scripts/setup --lab
+	@scripts/demo
+
+check: install ## style, types, layers, and the fast tests (no root needed)
+	@scripts/lint
+	@scripts/test fast
+
+test: ## check, and the tests on real kernels and engines (root)
+	@scripts/setup --lab
+	@scripts/lint
+	@scripts/test full
+
+bench: ## every benchmark, or one: make bench NAME=docker-run (root)
+	@scripts/setup --lab
+	@scripts/bench $(NAME)
+
+clean: ## remove .venv and what tools left
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

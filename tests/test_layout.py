@@ -1,0 +1,96 @@
+"""The tree keeps its own rules: sizes, names, a test file for every module."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src/mooring"
+FILE_LINES = 400
+FUNCTION_LINES = 60
+
+# Each exemption says why.
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {}
+UNTESTED: dict[str, str] = {
+    "ports.py": "Protocols only: tests/contracts holds every implementation to them",
+    "__main__.py": "two lines; every end-to-end test goes through it",
+}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers", "base"}
+
+
+def modules() -> list[Path]:
+    """Every Python file of the tree that is ours."""
+    return [path for top in ("src", "tests", "bench") for path in sorted((ROOT / top).rglob("*.py"))]
+
+
+def name_of(path: Path) -> str:
+    """The file as the exemptions name it."""
+    return str(path.relative_to(ROOT))
+
+
+def test_no_file_is_longer_than_the_budget() -> None:
+    """A file has at most 400 lines, or an exemption that says why."""
+    long = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+    assert {name: lines for name, lines in long.items() if lines > FILE_LINES and name not in LONG_FILES} == {}
+
+
+def test_no_function_is_longer_than_the_budget() -> None:
+    """A function has at most 60 lines, or an exemption that says why."""
+    long = {}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                name = f"{name_of(path)}:{node.name}"
+                if lines > FUNCTION_LINES and name not in LONG_FUNCTIONS:
+                    long[name] = lines
+    assert long == {}
+
+
+def test_every_module_has_a_test_file() -> None:
+    """src/mooring/a/b.py is tested by some test_b.py below tests, in a folder named after the layer where it has one."""
+    tested = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = [
+        str(path.relative_to(SOURCE))
+        for path in sorted(SOURCE.rglob("*.py"))
+        if path.name != "__init__.py"
+        and f"test_{path.stem}.py" not in tested
+        and str(path.relative_to(SOURCE)) not in UNTESTED
+    ]
+    assert missing == []
+
+
+def test_modules_are_named_after_what_they_hold() -> None:
+    """No module is called by a word that says nothing."""
+    assert [name_of(path) for path in modules() if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    """Every module that has code opens with a docstring."""
+    silent = [
+        name_of(path)
+        for path in modules()
+        if (tree := ast.parse(path.read_text())).body and ast.get_docstring(tree) is None
+    ]
+    assert silent == []
+
+
+def test_every_test_says_what_is_true_when_it_passes() -> None:
+    """Every test function has a docstring."""
+    silent = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                if ast.get_docstring(node) is None:
+                    silent.append(f"{name_of(path)}:{node.name}")
+    assert silent == []
+
+
+def test_every_exemption_is_still_needed() -> None:
+    """An exemption names a thing that exists."""
+    names = {name_of(path) for path in modules()}
+    assert {name for name in LONG_FILES if name not in names} == set()
+    assert {name for name in LONG_FUNCTIONS if name.split(":")[0] not in names} == set()
+    assert {name for name in UNTESTED if not (SOURCE / name).exists() and name != "__main__.py"} == set()
