@@ -1,0 +1,374 @@
+"""Driver options, parsed once into values.
+
+Rules: every option is understood, or refused by its name; none is ignored. Docker's own names for its bridge driver are
+synonyms of ours, and a thing that is said twice must be said alike. Our own words may bear the prefix `mooring.`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from mooring.core.faults import BadRequest
+from mooring.core.networks import Address, GatewayMode, Mode, NetworkOptions, StaticRoute, Subnet
+
+OWN_PREFIX = "mooring."
+MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, 3.2; RFC 8200, 5
+MTU_MOST = 65535
+NAME_BYTES = 15  # IFNAMSIZ - 1
+# The engine appends a number to the prefix (libnetwork/osl/interface_linux.go), for which there must be room.
+PREFIX_BYTES = 12
+WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+# `all` and `default` are not links below /proc/sys/net/ipv4/conf; the others belong to the host or to the engine.
+RESERVED_NAMES = frozenset({"all", "default", "lo", "docker0", "docker_gwbridge", ".", ".."})
+SWITCH = {"on": True, "true": True, "t": True, "1": True, "yes": True} | {
+    "off": False, "false": False, "f": False, "0": False, "no": False,
+}  # fmt: skip
+
+# Docker's name -> our word. Sources: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go.
+SYNONYMS: dict[str, str] = {
+    "com.docker.network.bridge.name": "bridge",
+    "com.docker.network.bridge.enable_icc": "icc",
+    "com.docker.network.bridge.enable_ip_masquerade": "nat",
+    "com.docker.network.bridge.host_binding_ipv4": "binding",
+    "com.docker.network.bridge.gateway_mode_ipv4": "gateway_mode4",
+    "com.docker.network.bridge.gateway_mode_ipv6": "gateway_mode6",
+    "com.docker.network.driver.mtu": "mtu",
+    "com.docker.network.container_iface_prefix": "interface_prefix",
+    "com.docker.network.host_ipv4": "source4",
+    "com.docker.network.host_ipv6": "source6",
+}
+
+# Docker's options that only their default value is accepted for: name -> (default, why no other).
+FIXED: dict[str, tuple[object, str]] = {
+    "com.docker.network.bridge.default_bridge": (False, "the engine's default bridge is the engine's own"),
+    "com.docker.network.bridge.inhibit_ipv4": (
+        False,
+        "the bridge of a network with a gateway bears its address; use gateway=none",
+    ),
+    "com.docker.network.bridge.trusted_host_interfaces": (
+        "",
+        "not built; use gateway_mode=nat-unprotected or gateway_mode=routed",
+    ),
+    "com.docker.network.bridge.firewalld_zone": ("", "Mooring keeps its rules in an nftables table of its own"),
+}
+
+# What the engine does itself for every driver's networks, with its bounds (libnetwork/osl/interface_linux.go).
+BY_ENGINE: dict[str, tuple[int, int]] = {
+    "com.docker.network.advertise_addr_nmsgs": (0, 3),
+    "com.docker.network.advertise_addr_ms": (100, 2000),
+}
+
+# Understood, but for what is not built yet: name -> what it belongs to.
+NOT_BUILT: dict[str, str] = {
+    "parent": "the modes macvlan and ipvlan",
+    "vlan": "the modes macvlan and ipvlan",
+    "host_access": "the mode macvlan",
+    "macvlan_mode": "the mode macvlan",
+    "ipvlan_mode": "the mode ipvlan",
+    "ipvlan_flag": "the mode ipvlan",
+    "encrypted": "the mode vxlan",
+    "com.docker.network.driver.overlay.vxlanid_list": "the mode vxlan",
+    "sticky": "sticky addresses",
+    "dns": "the DNS server",
+}
+MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan", "handoff"})
+
+IPAM_WORDS = frozenset({"tenant", "gateway"})
+# What a network without plumbing can still mean.
+NULL_WORDS = frozenset({"mode", "gateway", "tenant"})
+
+ENDPOINT_PREFIX = "com.docker.network.endpoint."
+ENDPOINT_SYSCTLS = ENDPOINT_PREFIX + "sysctls"
+ENDPOINT_IFNAME = ENDPOINT_PREFIX + "ifname"
+# These the engine sends of itself; the plugin door reads them with mooring.wire.remote_api.
+ENDPOINT_BY_ENGINE = frozenset(
+    {ENDPOINT_PREFIX + word for word in ("exposedports", "macaddress", "dnsservers", "name")}
+    | {"com.docker.network.portmap"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An option as the user spelled it, with the value that it was parsed to."""
+
+    name: str
+    value: Any
+
+
+def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool = False) -> NetworkOptions:
+    """The options of `docker network create -o`, as one value.
+
+    internal: of the network. ipv6: the network has an IPv6 subnet, for which the MTU has a higher least value.
+    Raises BadRequest for an option that is unknown, not built yet, contradicted by another, or has a bad value.
+    """
+    given: dict[str, _Given] = {}
+    for name in sorted(raw):
+        if _is_engines(name, raw[name], internal):
+            continue
+        for word in _words(name):
+            entry = _Given(name, _value(word, name, raw[name]))
+            before = given.setdefault(word, entry)
+            if before.value != entry.value:
+                both = f"{before.name}={shown(raw[before.name])} and {name}={shown(raw[name])}"
+                raise BadRequest(f"options {both} contradict each other")
+    options = NetworkOptions(**{FIELDS.get(word, word): entry.value for word, entry in given.items()})
+    _check(options, given, internal, ipv6)
+    return options
+
+
+def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
+    """The options of `--ipam-opt` under their own words: `tenant` (a name), `gateway` ("none" or "auto").
+
+    Raises BadRequest for an unknown option or a bad value.
+    """
+    words: dict[str, str] = {}
+    for name, text in sorted(raw.items()):
+        word = name.removeprefix(OWN_PREFIX)
+        if word not in IPAM_WORDS:
+            raise unknown("IPAM option", name, IPAM_WORDS)
+        _value(word, name, text)
+        if words.setdefault(word, text) != text:
+            raise BadRequest(f"IPAM options {word}={shown(words[word])} and {name}={shown(text)} contradict each other")
+    return words
+
+
+def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
+    """The endpoint's driver options that Mooring keeps: those of `--network name=n,driver-opt=k=v`.
+
+    raw: everything that CreateEndpoint bears; what the engine sends of itself is left out here. A user's option is
+    always text, and is refused when it is unknown. Raises BadRequest.
+    """
+    kept: dict[str, str] = {}
+    for name, value in sorted(raw.items()):
+        if name in ENDPOINT_BY_ENGINE or not isinstance(value, str):
+            continue
+        if name == ENDPOINT_IFNAME:
+            raise BadRequest(
+                f"{name}={shown(value)}: no engine honours it for a plugin's networks",
+                hint="name the interfaces of a whole network with -o interface_prefix=",
+            )
+        if name != ENDPOINT_SYSCTLS:
+            raise unknown("endpoint option", name, [ENDPOINT_SYSCTLS])
+        kept[name] = value  # the engine (27 and up) applies them itself
+    return kept
+
+
+def unknown(what: str, name: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> BadRequest:
+    """The refusal of an option that nobody knows, with the nearest known one."""
+    near = get_close_matches(name.removeprefix(OWN_PREFIX)[:100], list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    return BadRequest(f"unknown {what} {shown(name)}", hint=hint)
+
+
+def shown(text: str) -> str:
+    """The text as errors show it: on one line, without control characters, not longer than 80."""
+    clean = "".join(c if c.isprintable() else "?" for c in text[:81])
+    return clean if len(clean) <= 80 else clean[:77] + "..."
+
+
+def parse_subnet(what: str, text: str) -> Subnet:
+    """`10.0.0.0/8` as a value. Raises BadRequest that names `what`: also for host bits, zones and netmasks."""
+    address, slash, length = text.partition("/")
+    if not slash or not length.isascii() or not length.isdigit() or "%" in address:
+        raise BadRequest(f"{what} {shown(text)} is not a subnet; write it as 10.0.0.0/24")
+    try:
+        subnet = ip_network(text, strict=False)
+    except ValueError:
+        raise BadRequest(f"{what} {shown(text)} is not a subnet; write it as 10.0.0.0/24") from None
+    if subnet.network_address != ip_address(address):
+        raise BadRequest(f"{what} {shown(text)} has host bits set; the subnet is {subnet}")
+    return subnet
+
+
+def parse_address(what: str, text: str) -> Address:
+    """`10.0.0.1` as a value. Raises BadRequest that names `what`: also for zones, lengths and what is not canonical."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise BadRequest(f"{what} {shown(text)} is not an IP address") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
+    return address
+
+
+def _is_engines(name: str, text: str, internal: bool) -> bool:
+    """True for an option that asks nothing of us. Raises BadRequest when its value is one that we cannot follow."""
+    if name in FIXED:
+        default, why = FIXED[name]
+        value = _switch(name, text) if isinstance(default, bool) else text
+        if value != default:
+            raise BadRequest(f"option {name}={shown(text)} is refused: {why}")
+        return True
+    if name in BY_ENGINE:
+        _integer(name, text, *BY_ENGINE[name])
+        return True
+    if name in ("com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"):
+        _switch(name, text)  # the engine has acted on it: the families are those that it asks pools for
+        return True
+    if name == "com.docker.network.internal":
+        if _switch(name, text) != internal:
+            raise BadRequest(f"option {name}={shown(text)} is not heard by the engine", hint="use --internal")
+        return True
+    return False
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """The words that the option stands for. Raises BadRequest when it is not known or not built."""
+    bare = name.removeprefix(OWN_PREFIX)
+    if bare in NOT_BUILT:
+        raise BadRequest(f"option {name} is for {NOT_BUILT[bare]}, not built yet")
+    word = SYNONYMS.get(name, bare)
+    if word == "gateway_mode":
+        return ("gateway_mode4", "gateway_mode6")
+    if word not in PARSERS:
+        raise unknown("network option", name, [*PARSERS, "gateway_mode", *SYNONYMS, *FIXED, *BY_ENGINE, *NOT_BUILT])
+    return (word,)
+
+
+def _value(word: str, name: str, text: str) -> Any:
+    value = PARSERS[word](f"option {name}", text)
+    # Docker's name says the family; ours takes either.
+    if name == "com.docker.network.bridge.host_binding_ipv4" and value.version != 4:
+        raise BadRequest(f"option {name}={shown(text)}: not an IPv4 address")
+    return value
+
+
+def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool, ipv6: bool) -> None:
+    """Raises BadRequest for options that are right alone and wrong together."""
+    if options.mode is Mode.NULL:
+        for word, entry in given.items():
+            if word not in NULL_WORDS:
+                raise BadRequest(f"option {entry.name} means nothing in mode null, which builds nothing")
+    if ipv6 and options.mtu and options.mtu < MTU_LEAST[6]:
+        raise BadRequest(f"option {given['mtu'].name}={options.mtu}: IPv6 needs an MTU of at least {MTU_LEAST[6]}")
+    modes = {4: options.gateway_mode4, 6: options.gateway_mode6}
+    for version, mode in modes.items():
+        if mode is GatewayMode.ISOLATED and not internal:
+            name = given[f"gateway_mode{version}"].name
+            raise BadRequest(f"option {name}=isolated is for internal networks only", hint="add --internal")
+    nat = {version for version, mode in modes.items() if mode in (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED)}
+    if "nat" in given and options.masquerade and not nat:
+        raise BadRequest(f"option {given['nat'].name} contradicts gateway modes without address translation")
+    for version in (4, 6):
+        source = given.get(f"source{version}")
+        if source is not None and (version not in nat or not options.masquerade):
+            raise BadRequest(
+                f"option {source.name} names the address to translate to, but IPv{version} is not translated"
+            )
+
+
+def _switch(what: str, text: str) -> bool:
+    try:
+        return SWITCH[text.lower()]
+    except KeyError:
+        raise BadRequest(f"{what}={shown(text)}: must be on or off") from None
+
+
+def _integer(what: str, text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
+        raise BadRequest(f"{what}={shown(text)}: must be a number from {low} to {high}")
+    return int(text)
+
+
+def _mtu(what: str, text: str) -> int:
+    return 0 if text == "0" else _integer(what, text, MTU_LEAST[4], MTU_MOST)
+
+
+def _mode(what: str, text: str) -> Mode:
+    if text in MODES_NOT_BUILT:
+        raise BadRequest(f"{what}={text}: not built yet; built are {', '.join(mode.value for mode in Mode)}")
+    try:
+        return Mode(text)
+    except ValueError:
+        names = [mode.value for mode in Mode] + sorted(MODES_NOT_BUILT)
+        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(names)}") from None
+
+
+def _gateway_mode(what: str, text: str) -> GatewayMode:
+    try:
+        return GatewayMode(text)
+    except ValueError:
+        names = ", ".join(mode.value for mode in GatewayMode)
+        raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
+
+
+def _name(what: str, text: str, most: int) -> str:
+    if not text or len(text) > most or not set(text) <= WORD_CHARACTERS:
+        raise BadRequest(f"{what}={shown(text)}: must be 1 to {most} letters, digits, dots, hyphens or underscores")
+    return text
+
+
+def _bridge(what: str, text: str) -> str:
+    if text in RESERVED_NAMES:
+        raise BadRequest(f"{what}={text}: this name is not for a network's bridge")
+    return _name(what, text, NAME_BYTES)
+
+
+def _host(what: str, text: str) -> Address:
+    """An address that the host may have; unspecified stands for every address of the family."""
+    address = parse_address(what, text)
+    if address.is_multicast:
+        raise BadRequest(f"{what}={shown(text)}: a host cannot have a multicast address")
+    return address
+
+
+def _source(kind: type[IPv4Address] | type[IPv6Address]) -> Callable[[str, str], Address]:
+    def parse(what: str, text: str) -> Address:
+        address = _host(what, text)
+        if not isinstance(address, kind) or address.is_unspecified or address.is_loopback:
+            family = "IPv4" if kind is IPv4Address else "IPv6"
+            raise BadRequest(f"{what}={shown(text)}: must be one {family} address of the host")
+        return address
+
+    return parse
+
+
+def _gateway(what: str, text: str) -> bool:
+    if text not in ("none", "auto"):
+        raise BadRequest(f"{what}={shown(text)}: must be none or auto", hint="name the address itself with --gateway")
+    return text == "auto"
+
+
+def _routes(what: str, text: str) -> tuple[StaticRoute, ...]:
+    """`10.0.0.0/8 via 10.32.0.9, 192.0.2.0/24` as values, in the order given."""
+    routes: list[StaticRoute] = []
+    for part in text.split(","):
+        match part.split():
+            case [destination]:
+                route = StaticRoute(parse_subnet(f"{what}: destination", destination), None)
+            case [destination, "via", hop]:
+                via = _host(f"{what}: next hop", hop)
+                route = StaticRoute(parse_subnet(f"{what}: destination", destination), via)
+                if via.version != route.destination.version or via.is_unspecified:
+                    raise BadRequest(f"{what}: {shown(hop)} cannot be the next hop to {route.destination}")
+            case _:
+                raise BadRequest(f"{what}: {shown(part.strip() or text)} is not `SUBNET` or `SUBNET via ADDRESS`")
+        if any(route.destination == other.destination for other in routes):
+            raise BadRequest(f"{what}: {route.destination} is there twice")
+        routes.append(route)
+    return tuple(routes)
+
+
+PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "mode": _mode,
+    "bridge": _bridge,
+    "mtu": _mtu,
+    "interface_prefix": lambda what, text: _name(what, text, PREFIX_BYTES),
+    "icc": _switch,
+    "nat": _switch,
+    "gateway_mode4": _gateway_mode,
+    "gateway_mode6": _gateway_mode,
+    "source4": _source(IPv4Address),
+    "source6": _source(IPv6Address),
+    "binding": _host,
+    "routes": _routes,
+    "peers": lambda what, text: _name(what, text, 63),
+    "gateway": _gateway,
+    "tenant": lambda what, text: _name(what, text, 63),
+}
+# Where a word is not the name of its field in NetworkOptions.
+FIELDS = {"nat": "masquerade"}

@@ -1,0 +1,278 @@
+"""Driver options: each is understood or refused by name, none is ignored."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.core import options
+from mooring.core.faults import BadRequest
+from mooring.core.networks import GatewayMode, Mode, NetworkOptions, StaticRoute
+from mooring.core.options import parse_endpoint_options, parse_ipam_options, parse_network_options
+
+BRIDGE = "com.docker.network.bridge."
+
+
+def parse(internal: bool = False, ipv6: bool = False, **raw: str) -> NetworkOptions:
+    """Parse options whose names are Python names."""
+    return parse_network_options(raw, internal, ipv6=ipv6)
+
+
+def refusal(raw: dict[str, str], internal: bool = False, ipv6: bool = False) -> str:
+    """The text with which the options are refused."""
+    with pytest.raises(BadRequest) as caught:
+        parse_network_options(raw, internal, ipv6=ipv6)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_no_options_give_the_defaults() -> None:
+    """A network without options is a NAT bridge network."""
+    assert parse_network_options({}, internal=False) == NetworkOptions()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"mode": "null"}, NetworkOptions(mode=Mode.NULL)),
+        ({"bridge": "br-blue"}, NetworkOptions(bridge="br-blue")),
+        ({"mtu": "9000"}, NetworkOptions(mtu=9000)),
+        ({"mtu": "0"}, NetworkOptions()),
+        ({"interface_prefix": "lan"}, NetworkOptions(interface_prefix="lan")),
+        ({"icc": "off"}, NetworkOptions(icc=False)),
+        ({"nat": "off"}, NetworkOptions(masquerade=False)),
+        ({"peers": "blue"}, NetworkOptions(peers="blue")),
+        ({"gateway": "none"}, NetworkOptions(gateway=False)),
+        ({"gateway": "auto"}, NetworkOptions()),
+        ({"tenant": "acme"}, NetworkOptions(tenant="acme")),
+        ({"source6": "2001:db8::1"}, NetworkOptions(source6=ip_address("2001:db8::1"))),  # type: ignore[arg-type]
+        ({"binding": "::1"}, NetworkOptions(binding=ip_address("::1"))),
+        (
+            {"gateway_mode": "routed"},
+            NetworkOptions(gateway_mode4=GatewayMode.ROUTED, gateway_mode6=GatewayMode.ROUTED),
+        ),
+        ({"gateway_mode6": "nat-unprotected"}, NetworkOptions(gateway_mode6=GatewayMode.NAT_UNPROTECTED)),
+        ({"mooring.icc": "off"}, NetworkOptions(icc=False)),
+    ],
+)
+def test_own_words_mean_what_they_say(raw: dict[str, str], expected: NetworkOptions) -> None:
+    """Each word sets its field and no other."""
+    assert parse_network_options(raw, internal=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({BRIDGE + "name": "br0"}, NetworkOptions(bridge="br0")),
+        ({BRIDGE + "enable_icc": "false"}, NetworkOptions(icc=False)),
+        ({BRIDGE + "enable_ip_masquerade": "false"}, NetworkOptions(masquerade=False)),
+        ({BRIDGE + "host_binding_ipv4": "127.0.0.1"}, NetworkOptions(binding=ip_address("127.0.0.1"))),
+        ({BRIDGE + "gateway_mode_ipv4": "routed"}, NetworkOptions(gateway_mode4=GatewayMode.ROUTED)),
+        ({BRIDGE + "gateway_mode_ipv6": "routed"}, NetworkOptions(gateway_mode6=GatewayMode.ROUTED)),
+        ({BRIDGE + "inhibit_ipv4": "false"}, NetworkOptions()),
+        ({BRIDGE + "default_bridge": "0"}, NetworkOptions()),
+        ({BRIDGE + "trusted_host_interfaces": ""}, NetworkOptions()),
+        ({BRIDGE + "firewalld_zone": ""}, NetworkOptions()),
+        ({"com.docker.network.driver.mtu": "1400"}, NetworkOptions(mtu=1400)),
+        ({"com.docker.network.container_iface_prefix": "net"}, NetworkOptions(interface_prefix="net")),
+        ({"com.docker.network.host_ipv4": "192.0.2.1"}, NetworkOptions(source4=ip_address("192.0.2.1"))),  # type: ignore[arg-type]
+        ({"com.docker.network.advertise_addr_nmsgs": "0"}, NetworkOptions()),
+        ({"com.docker.network.advertise_addr_ms": "100"}, NetworkOptions()),
+        ({"com.docker.network.enable_ipv6": "true"}, NetworkOptions()),
+        ({"com.docker.network.internal": "false"}, NetworkOptions()),
+    ],
+)
+def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOptions) -> None:
+    """What is written for Docker's bridge driver means the same here, or is done by the engine."""
+    assert parse_network_options(raw, internal=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({BRIDGE + "inhibit_ipv4": "true"}, "inhibit_ipv4=true is refused"),
+        ({BRIDGE + "default_bridge": "true"}, "default_bridge=true is refused"),
+        ({BRIDGE + "trusted_host_interfaces": "eth1:eth2"}, "trusted_host_interfaces=eth1:eth2 is refused: not built"),
+        ({BRIDGE + "firewalld_zone": "dmz"}, "firewalld_zone=dmz is refused"),
+        ({BRIDGE + "host_binding_ipv4": "::1"}, "not an IPv4 address"),
+        ({"com.docker.network.advertise_addr_nmsgs": "4"}, "a number from 0 to 3"),
+        ({"com.docker.network.advertise_addr_ms": "99"}, "a number from 100 to 2000"),
+        ({"com.docker.network.enable_ipv6": "perhaps"}, "must be on or off"),
+        ({"com.docker.network.internal": "true"}, "use --internal"),
+        ({"com.docker.network.host_ipv4": "2001:db8::1"}, "one IPv4 address"),
+        ({"com.docker.network.host_ipv4": "0.0.0.0"}, "one IPv4 address"),
+        ({"mode": "vxlan"}, "mode=vxlan: not built yet"),
+        ({"mode": "macvlan"}, "mode=macvlan: not built yet"),
+        ({"mode": "ipvlan"}, "mode=ipvlan: not built yet"),
+        ({"mode": "handoff"}, "mode=handoff: not built yet"),
+        ({"mode": "brigde"}, "must be one of bridge, null"),
+        ({"parent": "eth0"}, "option parent is for the modes macvlan and ipvlan, not built yet"),
+        ({"mooring.sticky": "name"}, "not built yet"),
+        ({"bridge": "a-name-of-16-byt"}, "1 to 15 letters"),
+        ({"bridge": ""}, "1 to 15 letters"),
+        ({"bridge": "br/0"}, "1 to 15 letters"),
+        ({"bridge": "brü"}, "1 to 15 letters"),
+        ({"bridge": "br 0"}, "1 to 15 letters"),
+        ({"bridge": "all"}, "not for a network's bridge"),
+        ({"bridge": ".."}, "not for a network's bridge"),
+        ({"mtu": "67"}, "a number from 68 to 65535"),
+        ({"mtu": "65536"}, "a number from 68 to 65535"),
+        ({"mtu": "-1"}, "a number from 68"),
+        ({"mtu": "1_500"}, "a number from 68"),
+        ({"mtu": "٣٠٠"}, "a number from 68"),
+        ({"mtu": "9" * 5000}, "a number from 68"),
+        ({"interface_prefix": "much-too-long"}, "1 to 12 letters"),
+        ({"icc": "maybe"}, "must be on or off"),
+        ({"icc": ""}, "must be on or off"),
+        ({"gateway_mode": "open"}, "must be one of nat, nat-unprotected, routed, isolated"),
+        ({"gateway_mode": "isolated"}, "add --internal"),
+        ({"gateway": "10.0.0.1"}, "--gateway"),
+        ({"binding": "224.0.0.1"}, "multicast"),
+        ({"binding": "fe80::1%eth0"}, "has a zone"),
+        ({"tenant": "a b"}, "1 to 63"),
+        ({"peers": ""}, "1 to 63"),
+        ({"mode": "null", "icc": "off"}, "option icc means nothing in mode null"),
+        ({"nat": "on", "gateway_mode": "routed"}, "without address translation"),
+        ({"nat": "off", "source4": "192.0.2.1"}, "IPv4 is not translated"),
+        ({"gateway_mode6": "routed", "source6": "2001:db8::1"}, "IPv6 is not translated"),
+    ],
+)
+def test_bad_options_are_refused_by_name(raw: dict[str, str], reason: str) -> None:
+    """One line says which option is wrong, and how."""
+    text = refusal(raw)
+    assert reason in text
+    assert any(name.removeprefix("mooring.") in text for name in raw)
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
+    """A slip of the finger is told with what was meant."""
+    assert "did you mean bridge?" in refusal({"brigde": "br0"})
+    assert "did you mean com.docker.network.driver.mtu?" in refusal({"com.docker.network.drivers.mtu": "1400"})
+    assert "known: " in refusal({"zzzzzzz": "1"})
+
+
+def test_a_huge_or_ugly_option_gives_a_short_line() -> None:
+    """What is echoed is cut and has no control characters."""
+    text = refusal({"x" * 1_000_000 + "\x1b[31m\n": "y"})
+    assert len(text) < 1500
+    assert text.isprintable()
+
+
+def test_synonyms_may_say_the_same_twice() -> None:
+    """The same value under two names is one option."""
+    assert parse_network_options({"icc": "off", BRIDGE + "enable_icc": "false"}, internal=False).icc is False
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"icc": "on", BRIDGE + "enable_icc": "false"},
+        {"mtu": "1400", "com.docker.network.driver.mtu": "1500"},
+        {"gateway_mode": "routed", BRIDGE + "gateway_mode_ipv6": "nat"},
+        {"mooring.bridge": "a", "bridge": "b"},
+    ],
+)
+def test_synonyms_with_different_values_are_a_contradiction(raw: dict[str, str]) -> None:
+    """Both names are in the refusal."""
+    text = refusal(raw)
+    assert "contradict each other" in text
+    assert all(name in text for name in raw)
+
+
+def test_isolated_is_for_internal_networks() -> None:
+    """With --internal there may be no gateway on the bridge."""
+    assert parse(internal=True, gateway_mode="isolated").gateway_mode4 is GatewayMode.ISOLATED
+
+
+def test_ipv6_needs_its_least_mtu() -> None:
+    """RFC 8200: no link below 1280 bytes; without IPv6 the network may have one."""
+    assert "at least 1280" in refusal({"mtu": "1279"}, ipv6=True)
+    assert parse(ipv6=True, mtu="1280").mtu == 1280
+    assert parse(mtu="1279").mtu == 1279
+
+
+def test_routes_are_read_in_order() -> None:
+    """With a next hop, and on-link; both families."""
+    routes = parse(routes="10.0.0.0/8 via 10.32.0.9, 192.0.2.0/24,2001:db8::/32 via fd00::1").routes
+    assert routes == (
+        StaticRoute(ip_network("10.0.0.0/8"), ip_address("10.32.0.9")),
+        StaticRoute(ip_network("192.0.2.0/24"), None),
+        StaticRoute(ip_network("2001:db8::/32"), ip_address("fd00::1")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is not `SUBNET`"),
+        ("10.0.0.0/8,", "is not `SUBNET`"),
+        ("10.0.0.0/8 10.0.0.1", "is not `SUBNET`"),
+        ("10.0.0.0", "is not a subnet"),
+        ("10.0.0.0/255.0.0.0", "is not a subnet"),
+        ("10.0.0.0/33", "is not a subnet"),
+        ("10.0.0.1/8", "the subnet is 10.0.0.0/8"),
+        ("10.0.0.0/8 via ::1", "cannot be the next hop"),
+        ("10.0.0.0/8 via 0.0.0.0", "cannot be the next hop"),
+        ("10.0.0.0/8 via 224.0.0.1", "multicast"),
+        ("10.0.0.0/8 via nowhere", "is not an IP address"),
+        ("10.0.0.0/8, 10.0.0.0/8 via 10.32.0.9", "twice"),
+    ],
+)
+def test_bad_routes_are_refused(text: str, reason: str) -> None:
+    """The refusal names the option and the part that is wrong."""
+    assert reason in refusal({"routes": text})
+
+
+def test_every_own_word_has_a_field() -> None:
+    """No word is parsed and then dropped."""
+    names = set(NetworkOptions.__dataclass_fields__)
+    assert {options.FIELDS.get(word, word) for word in options.PARSERS} == names
+
+
+def test_ipam_options_are_tenant_and_gateway() -> None:
+    """They come back under their own words."""
+    assert parse_ipam_options({}) == {}
+    assert parse_ipam_options({"mooring.tenant": "acme", "gateway": "none"}) == {"tenant": "acme", "gateway": "none"}
+    with pytest.raises(BadRequest, match="did you mean tenant"):
+        parse_ipam_options({"tennant": "acme"})
+    with pytest.raises(BadRequest, match="must be none or auto"):
+        parse_ipam_options({"gateway": "10.0.0.1"})
+    with pytest.raises(BadRequest, match="1 to 63"):
+        parse_ipam_options({"tenant": "a/b"})
+    with pytest.raises(BadRequest, match="contradict"):
+        parse_ipam_options({"tenant": "a", "mooring.tenant": "b"})
+
+
+def test_endpoint_options_of_the_engine_are_left_to_it() -> None:
+    """Lists and the engine's own keys ask nothing; the interface's sysctls are applied by the engine."""
+    raw: dict[str, object] = {
+        "com.docker.network.endpoint.exposedports": [],
+        "com.docker.network.portmap": [],
+        "com.docker.network.endpoint.dnsservers": ["1.1.1.1"],
+        "com.docker.network.endpoint.macaddress": "AgAAAACq",
+        "com.docker.network.driver.private.no_proxy_6to4": False,
+        "com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME.log_martians=1",
+    }
+    assert parse_endpoint_options(raw) == {options.ENDPOINT_SYSCTLS: "net.ipv4.conf.IFNAME.log_martians=1"}
+
+
+def test_endpoint_options_that_would_be_ignored_are_refused() -> None:
+    """The name of the interface is heard by no engine; an unknown option by nobody."""
+    with pytest.raises(BadRequest, match="no engine honours it"):
+        parse_endpoint_options({"com.docker.network.endpoint.ifname": "foo0"})
+    with pytest.raises(BadRequest, match="unknown endpoint option epk"):
+        parse_endpoint_options({"epk": "epv"})
+
+
+@given(st.dictionaries(st.sampled_from([*options.PARSERS, *options.SYNONYMS, *options.FIXED]) | st.text(), st.text()))
+def test_arbitrary_options_give_a_value_or_a_one_line_refusal(raw: dict[str, str]) -> None:
+    """Nothing but BadRequest is raised, whatever is written."""
+    text = ""
+    try:
+        parse_network_options(raw, internal=False)
+    except BadRequest as fault:
+        text = str(fault)
+    assert "\n" not in text
