@@ -1,0 +1,126 @@
+"""Making and removing networks, over the doubles."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from tests.services.hosts import MemoryHost
+
+from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.core.networks import Network
+from mooring.core.plumbing import Bridge
+from mooring.core.pools import Pool
+from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
+
+
+def bridges(host: MemoryHost) -> set[str]:
+    """Names of the bridges in the kernel."""
+    return {fact.name for fact in host.kernel.facts if isinstance(fact, Bridge)}
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host that has started."""
+    return await MemoryHost().start()
+
+
+async def test_a_network_is_recorded_with_its_pools_and_its_bridge_is_up(host: MemoryHost) -> None:
+    """Both families: the record names the pools, the pools name the network, the kernel has the bridge."""
+    ident = await host.network("a", v6=True)
+    network = host.services.mirror.network(ident)
+    assert network is not None
+    assert [segment.subnet for segment in network.segments] == [
+        ip_network("10.32.0.0/24"),
+        ip_network("fd00:32::/64"),
+    ]
+    assert {pool.network for pool in host.services.mirror.every(Pool)} == {ident}
+    assert bridges(host) == {network.bridge}
+
+
+async def test_creating_twice_is_creating_once(host: MemoryHost) -> None:
+    """A repeated CreateNetwork succeeds and changes nothing."""
+    ident = await host.network("a")
+    network = host.services.mirror.network(ident)
+    assert network is not None
+    segment = network.segments[0]
+    request = NetworkRequest(ident, {}, False, (SegmentRequest("default", segment.subnet, segment.gateway),), ())
+    before = host.kernel.facts
+    await host.services.networks.create(request)
+    assert host.kernel.facts == before
+    assert host.services.mirror.network(ident) == network
+
+
+async def test_creating_twice_with_other_settings_is_refused(host: MemoryHost) -> None:
+    """The id is taken, and the fault says so."""
+    ident = await host.network("a")
+    with pytest.raises(Conflict, match="exists already with other settings"):
+        await host.services.networks.create(NetworkRequest(ident, {"icc": "off"}, False, (), ()))
+
+
+async def test_bad_options_change_nothing(host: MemoryHost) -> None:
+    """An unknown option is refused by name, with neither record nor bridge left."""
+    with pytest.raises(BadRequest, match="colour"):
+        await host.network("a", colour="blue")
+    assert host.services.mirror.count(Network) == 0
+    assert bridges(host) == set()
+
+
+async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
+    """The same subnet in another tenant's address space has no place on the same host."""
+    await host.network("a")
+    subnet = ip_network("10.32.0.0/25")
+    await host.services.ipam.request_pool(PoolRequest("blue", 4, subnet=subnet))
+    request = NetworkRequest("b" * 64, {"tenant": "blue"}, False, (SegmentRequest("default", subnet, None),), ())
+    with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24"):
+        await host.services.networks.create(request)
+    assert host.services.mirror.count(Network) == 1
+
+
+async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:
+    """All or nothing: the record goes, and the pool is free for the next network."""
+    host.kernel.fail_next(Unavailable("the kernel says no"))
+    with pytest.raises(Unavailable):
+        await host.network("a")
+    assert host.services.mirror.count(Network) == 0
+    assert {pool.network for pool in host.services.mirror.every(Pool)} == {""}
+
+
+async def test_deleting_removes_record_endpoints_and_links(host: MemoryHost) -> None:
+    """Nothing of the network stays but the pool, which Docker releases itself."""
+    ident = await host.network("a")
+    await host.endpoint(ident, "e1")
+    await host.services.networks.delete(ident)
+    assert host.services.mirror.count(Network) == 0
+    assert host.services.roster.of_network(ident) == []
+    assert bridges(host) == set()
+    assert host.services.mirror.count(Pool) == 1
+
+
+async def test_deleting_what_is_not_known_is_success(host: MemoryHost) -> None:
+    """dockerd repeats deletes, and sends them for things never heard of."""
+    await host.services.networks.delete("f" * 64)
+
+
+async def test_null_ipam_gets_a_subnet_and_addresses_from_the_driver(host: MemoryHost) -> None:
+    """Docker's null IPAM driver says 0.0.0.0/0: the network has a subnet of ours, and gives it back at its end."""
+    request = NetworkRequest("a" * 64, {}, False, (SegmentRequest("default", ip_network("0.0.0.0/0"), None),), ())
+    await host.services.networks.create(request)
+    network = host.services.mirror.network("a" * 64)
+    assert network is not None
+    assert network.ipv4[0].subnet == ip_network("10.32.0.0/24")
+    await host.services.networks.delete("a" * 64)
+    assert host.services.mirror.count(Pool) == 0
+
+
+async def test_a_network_whose_pools_docker_released_makes_room_for_its_successor(host: MemoryHost) -> None:
+    """dockerd crashed between releasing the pool and deleting the network: the subnet is in new hands."""
+    ident = await host.network("a")
+    network = host.services.mirror.network(ident)
+    assert network is not None
+    await host.services.ipam.release_pool(network.ipv4[0].pool)
+    again = await host.network("b")
+    assert host.services.mirror.network(ident) is None
+    successor = host.services.mirror.network(again)
+    assert successor is not None
+    assert successor.ipv4[0].subnet == network.ipv4[0].subnet

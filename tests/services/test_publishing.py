@@ -1,0 +1,90 @@
+"""Host ports: ours first, then the host's, then the next of a range."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+from tests.services.hosts import MemoryHost
+
+from mooring.core.faults import Conflict, Exhausted
+from mooring.core.publications import PortRequest, Protocol, Publication
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host with one network, and two containers in it."""
+    host = await MemoryHost().start()
+    network = await host.network("a", v6=True)
+    for name in ("e1", "f2", "g3"):
+        await host.endpoint(network, name)
+    return host
+
+
+async def publish(host: MemoryHost, name: str, *requests: PortRequest) -> tuple[Publication, ...]:
+    """Publish, and tell what was chosen."""
+    network = "a".ljust(64, "0")
+    await host.services.endpoints.publish(network, name.ljust(64, "0"), requests)
+    endpoint = host.services.mirror.endpoint(network, name.ljust(64, "0"))
+    assert endpoint is not None
+    return endpoint.published
+
+
+async def test_a_port_is_published_in_both_families_under_one_number(host: MemoryHost) -> None:
+    """One `-p` is one number, whichever family a client comes with."""
+    chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80))
+    assert [publication.target.version for publication in chosen] == [4, 6]
+    assert len({publication.host_port for publication in chosen}) == 1
+
+
+async def test_a_host_address_limits_the_family(host: MemoryHost) -> None:
+    """A v4 host address leads to the v4 address only."""
+    chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, ip_address("127.0.0.1"), 8080, 8080))
+    assert [str(publication) for publication in chosen] == ["127.0.0.1:8080->10.32.0.2:80/tcp"]
+
+
+async def test_a_range_gives_the_next_free_port_and_ends_with_its_bounds(host: MemoryHost) -> None:
+    """8000-8001 serves two containers, and the third is told that the range is used up."""
+    wanted = PortRequest(Protocol.TCP, 80, first=8000, last=8001)
+    assert {p.host_port for p in await publish(host, "e1", wanted)} == {8000}
+    assert {p.host_port for p in await publish(host, "f2", wanted)} == {8001}
+    with pytest.raises(Exhausted, match="8000-8001/tcp"):
+        await publish(host, "g3", wanted)
+
+
+async def test_different_host_addresses_and_protocols_share_a_number(host: MemoryHost) -> None:
+    """Only the same place is taken: another address or another protocol is another place."""
+    await publish(host, "e1", PortRequest(Protocol.TCP, 80, ip_address("192.0.2.1"), 8080, 8080))
+    await publish(host, "f2", PortRequest(Protocol.TCP, 80, ip_address("192.0.2.2"), 8080, 8080))
+    await publish(host, "g3", PortRequest(Protocol.UDP, 80, first=8080, last=8080))
+    with pytest.raises(Conflict, match="published already"):
+        await publish(host, "f2", PortRequest(Protocol.TCP, 80, first=8080, last=8080))
+
+
+async def test_a_process_of_the_host_keeps_its_port(host: MemoryHost) -> None:
+    """The guard's refusal reaches the caller for a single port, and a range passes it over."""
+    host.guard.occupy(Protocol.TCP, IPv4Address("0.0.0.0"), 8000, "process nginx (42)")
+    with pytest.raises(Conflict, match="nginx"):
+        await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8000))
+    chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8005))
+    assert {publication.host_port for publication in chosen} == {8001}
+
+
+async def test_a_refusal_in_the_middle_holds_nothing(host: MemoryHost) -> None:
+    """Two ports, the second taken: the first is free again."""
+    host.guard.occupy(Protocol.TCP, IPv4Address("0.0.0.0"), 8001, "process nginx (42)")
+    both = [PortRequest(Protocol.TCP, port, first=port, last=port) for port in (8000, 8001)]
+    with pytest.raises(Conflict):
+        await publish(host, "e1", *both)
+    assert host.guard.held == set()
+    await publish(host, "f2", both[0])
+
+
+async def test_a_routed_network_takes_no_host_port() -> None:
+    """nat=off: the port is open at the container's own address, and no port of the host is held."""
+    host = await MemoryHost().start()
+    network = await host.network("a", nat="off")
+    await host.endpoint(network, "e1")
+    chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8080, last=8080))
+    assert [publication.host_port for publication in chosen] == [0]
+    assert host.guard.held == set()

@@ -1,0 +1,119 @@
+"""Repair: what a record has and the kernel lacks comes back, what nobody knows goes, what is right is not touched."""
+
+from __future__ import annotations
+
+import pytest
+from tests.services.hosts import MemoryHost
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.networks import Network
+from mooring.core.plumbing import Bridge, Member, Ruleset, Veth
+from mooring.core.publications import PortRequest, Protocol
+from mooring.services.repair import MINIMUM_AGE
+from mooring.services.requests import AddressRequest, Role
+
+WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host with a network, and a container that publishes a port."""
+    host = await MemoryHost().start()
+    network = await host.network("a", v6=True)
+    await host.endpoint(network, "e1")
+    await host.services.endpoints.publish(network, "e1".ljust(64, "0"), WEB)
+    return host
+
+
+async def test_a_restart_touches_nothing_that_is_right(host: MemoryHost) -> None:
+    """The pass after a restart makes no kernel call, and holds the published ports again."""
+    await host.restart()
+    before = host.kernel.applied
+    report = await host.services.repair.once()
+    assert report.repaired == ()
+    assert report.findings == ()
+    assert host.kernel.applied == before
+    assert len(host.guard.held) == 2
+
+
+async def test_a_flushed_ruleset_comes_back_whole(host: MemoryHost) -> None:
+    """`nft flush ruleset`: table and members are as they were."""
+    before = host.kernel.facts
+    host.kernel.lose(lambda fact: isinstance(fact, Ruleset | Member))
+    await host.services.repair.once()
+    assert host.kernel.facts == before
+
+
+async def test_after_a_reboot_networks_are_built_again_and_dead_interfaces_are_not(host: MemoryHost) -> None:
+    """Every link is gone: bridges come back, a container's interface does not, nor what it published."""
+    bridges = {fact for fact in host.kernel.facts if isinstance(fact, Bridge)}
+    host.kernel.lose(lambda fact: True)
+    await host.restart()
+    await host.services.repair.once()
+    assert {fact for fact in host.kernel.facts if isinstance(fact, Bridge)} == bridges
+    assert not any(isinstance(fact, Veth) for fact in host.kernel.facts)
+    assert host.guard.held == set()
+    assert (await host.services.repair.once()).repaired == ()
+
+
+async def test_what_no_record_knows_is_removed(host: MemoryHost) -> None:
+    """The daemon died after deleting the record and before cleaning the kernel."""
+    host.kernel.facts = host.kernel.facts | {
+        Bridge("mr-leftover", "mooring:network:gone", 1500, "02:00:00:00:00:01"),
+        Veth("mv-leftover", "mooring:endpoint:gone/gone", "mr-leftover", False, "mp-leftover", "", 1500),
+    }
+    await host.services.repair.once()
+    assert not [fact for fact in host.kernel.facts if "leftover" in str(fact)]
+
+
+async def test_a_kernel_that_fails_is_a_finding_and_the_next_pass_tries_again(host: MemoryHost) -> None:
+    """A pass never raises; what could not be done is said."""
+    from mooring.core.faults import Unavailable
+
+    before = host.kernel.facts
+    host.kernel.lose(lambda fact: isinstance(fact, Ruleset | Member))
+    host.kernel.fail_next(Unavailable("the kernel says no"))
+    report = await host.services.repair.once()
+    assert any("the kernel says no" in finding for finding in report.findings)
+    await host.services.repair.once()
+    assert host.kernel.facts == before
+
+
+async def test_a_lease_that_no_endpoint_took_is_given_back_after_two_sightings_and_a_minimum_age(
+    host: MemoryHost,
+) -> None:
+    """dockerd forgets the v4 address when the v6 one fails; once missing is not enough."""
+    network = host.services.mirror.network("a".ljust(64, "0"))
+    assert network is not None
+    got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::1"))
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    assert host.services.mirror.lease("default", got.ip) is not None
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    lease = host.services.mirror.lease("default", got.ip)
+    assert lease is None or lease.state.value == "cooling"
+
+
+async def test_a_live_lease_is_never_given_back(host: MemoryHost) -> None:
+    """The address of an endpoint stays, however old."""
+    for _ in range(3):
+        host.clock.advance(MINIMUM_AGE * 10)
+        await host.services.repair.once()
+    for endpoint in host.services.mirror.every(Endpoint):
+        for address in endpoint.addresses:
+            lease = host.services.mirror.lease("default", address)
+            assert lease is not None
+            assert lease.state.value == "dynamic"
+
+
+async def test_a_network_whose_pools_are_released_goes_after_two_sightings(host: MemoryHost) -> None:
+    """dockerd released the pools and never sent DeleteNetwork."""
+    network = host.services.mirror.network("a".ljust(64, "0"))
+    assert network is not None
+    await host.services.ipam.release_pool(network.ipv4[0].pool)
+    await host.services.repair.once()
+    assert host.services.mirror.count(Network) == 1
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    assert host.services.mirror.count(Network) == 0
