@@ -6,9 +6,24 @@ function of values.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import msgspec
 
+from mooring.core.addresses import RangeSet, network, span, usable
+from mooring.core.faults import BadRequest, Exhausted
 from mooring.core.networks import Address, Subnet
+
+# Prefixes in which no network can be: "this network", loopback, multicast and broadcast (RFC 6890), and for IPv6 also
+# the IPv4-mapped ones and link-local, because every interface has that subnet already.
+_SPECIAL4 = ((0, 1 << 24), (127 << 24, 128 << 24), (224 << 24, 240 << 24), ((1 << 32) - 1, 1 << 32))
+_SPECIAL6 = ((0, 2), (0xFFFF << 32, 0x10000 << 32), (0xFE80 << 112, 0xFEC0 << 112), (0xFF00 << 112, 1 << 128))
+SPECIAL: dict[int, RangeSet] = {4: RangeSet(_SPECIAL4), 6: RangeSet(_SPECIAL6)}
+
+# How many of the subnets that are in the way are named when nothing is left.
+_NAMED = 3
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,3 +43,169 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     created: float = 0.0
     gateway: Address | None = None
     network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPool:
+    """Prefixes of one family from which subnets are carved, each tried in turn.
+
+    length: prefix length of a subnet when none is asked for. shortest, longest: the prefix lengths that may be asked
+    for. Raises BadRequest when the prefixes are of two families, or cannot hold a subnet of these lengths.
+    """
+
+    name: str
+    space: str
+    prefixes: tuple[Subnet, ...]
+    length: int
+    shortest: int = 1
+    longest: int = 128
+
+    def __post_init__(self) -> None:
+        if len({prefix.version for prefix in self.prefixes}) != 1:
+            raise BadRequest(f"subnet pool {self.name} needs prefixes, all of one family")
+        most = self.prefixes[0].max_prefixlen
+        if not 1 <= self.shortest <= self.length <= min(self.longest, most):
+            raise BadRequest(
+                f"subnet pool {self.name}: prefix length {self.length} is not within {self.shortest} to "
+                f"{min(self.longest, most)}"
+            )
+        if all(self.length < prefix.prefixlen for prefix in self.prefixes):
+            raise BadRequest(f"subnet pool {self.name}: no prefix is large enough for a /{self.length}")
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.prefixes[0].version
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A subnet in which nothing may be carved, and what it is, for a person."""
+
+    subnet: Subnet
+    what: str
+
+
+def carve(subnet_pools: Sequence[SubnetPool], length: int | None, busy: Iterable[Busy]) -> tuple[SubnetPool, Subnet]:
+    """The first subnet of the length (None: each subnet pool's own) that overlaps nothing busy, and where it is from.
+
+    Prefixes are tried in the order given. O(n log n) in what is busy, whatever the size of the prefixes. Raises
+    BadRequest when no subnet pool allows the length, Exhausted when there is no room.
+    """
+    if not subnet_pools:
+        raise Exhausted("there is no subnet pool to choose from", hint="give a subnet with --subnet")
+    fitting = [pool for pool in subnet_pools if length is None or pool.shortest <= length <= pool.longest]
+    if not fitting:
+        bounds = ", ".join(f"{pool.name}: /{pool.shortest} to /{pool.longest}" for pool in subnet_pools)
+        raise BadRequest(f"no subnet pool has subnets of prefix length {length}", hint=f"allowed are {bounds}")
+    version = fitting[0].version
+    holders = [each for each in busy if each.subnet.version == version]
+    taken = RangeSet([*(span(each.subnet) for each in holders), *SPECIAL[version]])
+    for pool in fitting:
+        wanted = pool.length if length is None else length
+        for prefix in pool.prefixes:
+            if wanted >= prefix.prefixlen and (start := _first_aligned(taken, prefix, wanted)) is not None:
+                return pool, network(version, start, wanted)
+    raise _no_room(fitting, length, holders)
+
+
+def _first_aligned(taken: RangeSet, prefix: Subnet, length: int) -> int | None:
+    size = 1 << (prefix.max_prefixlen - length)
+    for start, end in taken.gaps(*span(prefix)):
+        aligned = -(-start // size) * size
+        if aligned + size <= end:
+            return aligned
+    return None
+
+
+def _no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Sequence[Busy]) -> Exhausted:
+    prefixes = [prefix for pool in subnet_pools for prefix in pool.prefixes]
+    within = [each for each in holders if any(overlap(each.subnet, prefix) for prefix in prefixes)]
+    named = ", ".join(f"{each.subnet} by {each.what}" for each in within[:_NAMED])
+    more = f" and {len(within) - _NAMED} more" if len(within) > _NAMED else ""
+    wanted = f"/{length}" if length is not None else "subnet of the default length"
+    return Exhausted(
+        f"no {wanted} is left in subnet pool {', '.join(pool.name for pool in subnet_pools)}",
+        holder=f"{named}{more}" if within else "",
+        hint="remove a network, give a subnet with --subnet, or add prefixes to the configuration",
+    )
+
+
+def overlap(one: Subnet, other: Subnet) -> bool:
+    """Whether they have an address in common; never across families."""
+    if one.version != other.version:
+        return False
+    (start, end), (low, high) = span(one), span(other)
+    return start < high and low < end
+
+
+def check_subnet(subnet: Subnet) -> None:
+    """Raises BadRequest when no network can have the subnet, whoever asks."""
+    start, end = span(subnet)
+    if SPECIAL[subnet.version].overlaps(start, end):
+        raise BadRequest(
+            f"subnet {subnet} has addresses that no network can have (loopback, multicast, link-local or reserved)"
+        )
+
+
+def check_range(subnet: Subnet, limit: Subnet) -> None:
+    """Raises BadRequest unless the range lies within the subnet and has an address in it that can be given."""
+    (start, end), (low, high) = span(subnet), span(limit)
+    if subnet.version != limit.version or low < start or high > end:
+        raise BadRequest(f"range {limit} is not within subnet {subnet}")
+    first, last = candidates(subnet, limit)
+    if first >= last:
+        raise BadRequest(f"range {limit} of subnet {subnet} has no address that can be given")
+
+
+def candidates(subnet: Subnet, limit: Subnet | None) -> tuple[int, int]:
+    """The numbers that may be chosen automatically, half-open; empty (start >= end) if there are none."""
+    start, end = usable(subnet)
+    if limit is None:
+        return start, end
+    low, high = span(limit)
+    return max(start, low), min(end, high)
+
+
+def check_address(subnet: Subnet, address: Address) -> None:
+    """Raises BadRequest when no interface in the subnet can have the address."""
+    if address.version != subnet.version or address not in subnet:
+        raise BadRequest(f"address {address} is not in subnet {subnet}")
+    start, end = usable(subnet)
+    if not start <= int(address) < end:
+        names = "the network or broadcast address" if subnet.version == 4 else "the subnet-router anycast address"
+        raise BadRequest(f"address {address} is {names} of subnet {subnet}", hint="choose another one")
+
+
+class Holdings:
+    """Disjoint subnets of one family with the name of each one's holder; what overlaps is found in O(log n)."""
+
+    __slots__ = ("_ends", "_names", "_starts")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._names: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, subnet: Subnet, name: str) -> None:
+        """The subnet is held. It overlaps no other one here."""
+        start, end = span(subnet)
+        at = bisect_left(self._starts, start)
+        self._starts.insert(at, start)
+        self._ends.insert(at, end)
+        self._names.insert(at, name)
+
+    def remove(self, subnet: Subnet, name: str) -> None:
+        """The subnet is not held by the name. Not held is fine."""
+        at = bisect_left(self._starts, span(subnet)[0])
+        if at < len(self._starts) and self._names[at] == name:
+            del self._starts[at], self._ends[at], self._names[at]
+
+    def overlapping(self, subnet: Subnet) -> list[str]:
+        """The holders of everything that overlaps the subnet, in order of address."""
+        start, end = span(subnet)
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        return self._names[first:last]
