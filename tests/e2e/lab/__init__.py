@@ -11,4 +11,15 @@ from tests.e2e.lab.labs import Lab
 from tests.e2e.lab.namespaces import LabError, Namespace, Result, eventually
 from tests.e2e.lab.underlays import Machine, Underlay
 
-__all__ = ["DockerError", "Engine", "Host", "Lab", "LabError", "Machine", "Namespace", "Result", "Underlay", "eventually"]
+__all__ = [
+    "DockerError",
+    "Engine",
+    "Host",
+    "Lab",
+    "LabError",
+    "Machine",
+    "Namespace",
+    "Result",
+    "Underlay",
+    "eventually",
+]

@@ -58,6 +58,7 @@ class Daemon:
 
     def wait_ready(self, timeout: float = 20.0) -> None:
         """Both its sockets answer. Raises LabError with the log's end when it ends instead."""
+
         def ready() -> bool:
             if not self.running:
                 raise LabError(f"mooring ended:\n{tail(self.log)}")

@@ -57,7 +57,7 @@ def docker_command() -> str:
 def storage_driver() -> str:
     """overlay2 where a file system in /tmp can be the upper layer of an overlay, or else vfs."""
     script = (
-        'd=$(mktemp -d /tmp/mooring-overlay-XXXXXX); mkdir $d/l $d/u $d/w $d/m; status=0;'
+        "d=$(mktemp -d /tmp/mooring-overlay-XXXXXX); mkdir $d/l $d/u $d/w $d/m; status=0;"
         "mount -t overlay -o lowerdir=$d/l,upperdir=$d/u,workdir=$d/w o $d/m 2>/dev/null || status=1;"
         "umount $d/m 2>/dev/null; rm -rf $d; exit $status"
     )

@@ -137,7 +137,9 @@ class Host:
 
     def logs(self) -> str:
         """The ends of the daemon's and the engine's logs."""
-        parts = [f"---- {path.name} of host {self.number}\n{tail(path, 80)}" for path in (self.daemon.log, self.engine.log)]
+        parts = [
+            f"---- {path.name} of host {self.number}\n{tail(path, 80)}" for path in (self.daemon.log, self.engine.log)
+        ]
         return "\n".join(parts)
 
 

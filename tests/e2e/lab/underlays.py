@@ -42,7 +42,7 @@ class Underlay:
         ]
         if number != OUTSIDE:
             script += [f"route add default via {address4(OUTSIDE)}", f"route add ::/0 via {address6(OUTSIDE)}"]
-        machine.run("ip", "-batch", "-", input="\n".join(script) + "\n")
+        machine.run("ip", "-batch", "-", stdin="\n".join(script) + "\n")
 
     def cut(self, number: int) -> None:
         """The machine's cable is pulled."""

@@ -1,0 +1,113 @@
+"""Fixtures of the end-to-end tests: one lab for all of them, one host for most, a fresh host for the destructive ones.
+
+Rules: after every test the shared host is empty and nothing has leaked, or the test has failed; when a test fails, the
+ends of the daemon's and the engine's logs are part of its report.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+import pytest
+from tests.e2e.lab import Host, Lab
+from tests.e2e.lab.leaks import leaks
+
+FAILED = pytest.StashKey[bool]()
+HOSTS = pytest.StashKey[list[Host]]()
+
+
+class MakeHost(Protocol):
+    """The fixture `make_host`."""
+
+    def __call__(
+        self, *, mooring: bool = True, settings: dict[str, str] | None = None, options: tuple[str, ...] = ()
+    ) -> Host: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is e2e."""
+    for item in items:
+        if "tests/e2e" in item.nodeid:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """An underlay and an outside machine."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: namespaces and an engine")
+
+    def give_up(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, give_up)
+    lab = Lab()
+    try:
+        yield lab
+    finally:
+        lab.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def shared_host(lab: Lab) -> Host:
+    """The host that most tests share. Use `host`."""
+    return lab.host()
+
+
+@pytest.fixture
+def host(shared_host: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The shared host, empty before and after, and without leaks after."""
+    request.node.stash[HOSTS] = [shared_host]
+    if not shared_host.daemon.running:
+        shared_host.daemon.start()  # a test that failed may have left it dead
+    yield shared_host
+    shared_host.engine.clear()
+    found = leaks(shared_host)
+    if not request.node.stash.get(FAILED, False):  # one failure is told once
+        assert found == []
+
+
+@pytest.fixture
+def make_host(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[..., Host]]:
+    """Makes hosts of the test's own, which are gone after it; those with mooring must end without leaks."""
+    made: list[Host] = []
+    request.node.stash[HOSTS] = made
+
+    def make(*, mooring: bool = True, settings: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> Host:
+        host = lab.host(mooring=mooring, settings=settings, options=options, boot=False)
+        made.append(host)
+        host.boot()
+        return host
+
+    try:
+        yield make
+        if not request.node.stash.get(FAILED, False):
+            for host in made:
+                host.engine.clear()
+                assert not host.with_mooring or leaks(host) == []
+    finally:
+        for host in made:
+            lab.discard(host)
+
+
+@pytest.fixture
+def fresh(make_host: MakeHost) -> Host:
+    """A host of the test's own."""
+    return make_host()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failing test shows the ends of its hosts' logs, and its fixtures know that it failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        for host in item.stash.get(HOSTS, []):
+            report.sections.append((f"host {host.number}", host.logs()))
+    return report
