@@ -176,7 +176,6 @@ def plan(desired: Iterable[Fact], observed: Iterable[Fact]) -> list[Op]:
             ops.append(Add(fact))
         elif before != fact:
             ops.append(Alter(before, fact))
-    for fact in sorted((f for k, f in have.items() if k not in want), key=rank, reverse=True):
-        if not isinstance(fact, Setting | DockerAccept):
-            ops.append(Remove(fact))
+    gone = sorted((fact for key, fact in have.items() if key not in want), key=rank, reverse=True)
+    ops.extend(Remove(fact) for fact in gone if not isinstance(fact, Setting | DockerAccept))
     return ops

@@ -1,0 +1,103 @@
+"""What a host, a network, an endpoint and its published ports look like in the kernel, as facts.
+
+Rules: each function's facts follow from its arguments alone, so any of them can be rebuilt at any time; a network of
+mode null has none; interface names are functions of the ids and fit into 15 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.firewall import network_members, publication_members, ruleset
+from mooring.core.networks import GatewayMode, Mode, Network
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
+from mooring.core.publications import Publication
+
+# Every interface of ours bears an alias that starts so.
+MARK = "mooring:"
+
+HOST_SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+# Sysctls of a bridge, below /proc/sys, that some network wants.
+BRIDGE_SETTINGS = (
+    "net/ipv4/conf/{}/route_localnet",
+    "net/ipv6/conf/{}/disable_ipv6",
+    "net/ipv6/conf/{}/accept_ra",
+)
+
+
+def host_end(endpoint_id: str) -> str:
+    """The name of the veth end that stays on the host and is a port of the bridge."""
+    return f"mv-{endpoint_id[:12]}"
+
+
+def sandbox_end(endpoint_id: str) -> str:
+    """The name of the veth end that dockerd moves into the container, until it renames it there."""
+    return f"mp-{endpoint_id[:12]}"
+
+
+def host_facts(ipv6: bool) -> frozenset[Fact]:
+    """What every network of the host rests on. ipv6: whether any network has that family."""
+    facts: set[Fact] = {Setting(HOST_SETTINGS[0], "1"), ruleset(), DockerAccept(4), DockerAccept(6)}
+    if ipv6:
+        facts.add(Setting(HOST_SETTINGS[1], "1"))
+    return frozenset(facts)
+
+
+def network_facts(network: Network) -> frozenset[Fact]:
+    """The bridge, its gateway addresses, its settings and its place in the firewall."""
+    if network.options.mode is Mode.NULL:
+        return frozenset()
+    name = network.bridge
+    facts: set[Fact] = {
+        Bridge(name, f"{MARK}network:{network.id}", network.mtu, network.mac),
+        *_bridge_settings(network),
+        *network_members(network),
+    }
+    for segment in network.segments:
+        version = segment.subnet.version
+        if segment.gateway is None or not network.options.gateway:
+            continue
+        if network.gateway_mode(version) is not GatewayMode.ISOLATED:
+            facts.add(LinkAddress(name, segment.gateway))
+    return frozenset(facts)
+
+
+def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
+    """The endpoint's veth pair and what it publishes."""
+    if network.options.mode is Mode.NULL:
+        return frozenset()
+    veth = Veth(
+        host_end(endpoint.id),
+        f"{MARK}endpoint:{network.id}/{endpoint.id}",
+        network.bridge,
+        not network.options.icc,
+        peer=sandbox_end(endpoint.id),
+        peer_mac=endpoint.mac,
+        mtu=network.mtu,
+    )
+    return frozenset({veth}) | publication_facts(network, endpoint, endpoint.published)
+
+
+def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[Publication]) -> frozenset[Fact]:
+    """What opens the published ports of the endpoint."""
+    if network.options.mode is Mode.NULL:
+        return frozenset()
+    return frozenset(
+        member
+        for publication in published
+        if publication.target in endpoint.addresses
+        for member in publication_members(network, publication)
+    )
+
+
+def _bridge_settings(network: Network) -> set[Setting]:
+    """Loopback connections of the host need route_localnet; a router takes no router advertisements."""
+    localnet, disable_ipv6, accept_ra = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
+    settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")}
+    if network.ipv4 and not network.internal and network.gateway_mode(4) is not GatewayMode.ROUTED:
+        settings.add(Setting(localnet, "1"))
+    if network.ipv6:
+        settings.add(Setting(accept_ra, "0"))
+    return settings

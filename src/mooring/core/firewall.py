@@ -1,0 +1,237 @@
+"""Our nftables table as text, and what its sets and maps hold.
+
+Rules: the rules are constant and all that varies is an element of a set or a map, so that cost does not grow with the
+number of networks or ports; a verdict is only about packets that touch a bridge of ours; what we forward bears one mark
+bit, by which Docker's own FORWARD chain can let it pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from mooring.core.networks import Address, GatewayMode, Network, Subnet
+from mooring.core.plumbing import Member, Ruleset
+from mooring.core.publications import Publication
+
+FAMILY = "inet"
+TABLE = "mooring"
+
+# The bit of the packet mark which says that our forward chain has accepted the packet. Kubernetes, Calico, Cilium,
+# Tailscale and Docker's swarm leave this one alone by default or use it in other places than DOCKER-USER.
+ACCEPTED_MARK = 0x20000000
+
+SETS = """\
+    # Every bridge of ours.
+    set bridges { type ifname; }
+    # Bridges of internal networks: nothing leaves, nothing comes in, but for the host itself.
+    set internal { type ifname; }
+    # A bridge paired with itself, where its containers reach each other (within) or do not (apart).
+    set within { type ifname . ifname; }
+    set apart { type ifname . ifname; }
+    # Networks with the same word have the same group: the group of a bridge, and the bridges of a group.
+    map groups { type ifname : mark; }
+    set members { type mark . ifname; }
+    # Outgoing traffic takes the address of the interface that it leaves by, or a given one.
+    set masquerade4 { type ifname; }
+    set masquerade6 { type ifname; }
+    map source4 { type ifname : ipv4_addr; }
+    map source6 { type ifname : ipv6_addr; }
+    # Reached by its own published port, a network must answer by way of the host.
+    set hairpin4 { type ipv4_addr . ifname; flags interval; }
+    set hairpin6 { type ipv6_addr . ifname; flags interval; }
+    # Open to the outside: all of it, or to ping only.
+    set open4 { type ifname; }
+    set open6 { type ifname; }
+    set pingable4 { type ifname; }
+    set pingable6 { type ifname; }
+    # Published ports: at one address of the host, at every address of the host, at the container's own address.
+    map published4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+    map published6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
+    map wildcard4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+    map wildcard6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+    set routed4 { type inet_proto . ipv4_addr . inet_service; }
+    set routed6 { type inet_proto . ipv6_addr . inet_service; }
+"""
+
+CHAINS = f"""\
+    # Our bridges route to loopback (route_localnet), for the host's own connections to 127.0.0.1; so nobody else may
+    # name a loopback address, neither to reach the host's services nor a port that is published at 127.0.0.1 only.
+    chain raw {{
+        type filter hook prerouting priority raw; policy accept;
+        iifname != "lo" ip daddr 127.0.0.0/8 drop
+        iifname @bridges ip saddr 127.0.0.0/8 drop
+    }}
+
+    chain translate {{
+        dnat ip to meta l4proto . ip daddr . th dport map @published4
+        dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
+        meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @wildcard4
+        meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @wildcard6
+    }}
+
+    chain prerouting {{
+        type nat hook prerouting priority -105; policy accept;
+        iifname @internal return
+        meta l4proto {{ tcp, udp, sctp }} jump translate
+    }}
+
+    chain output {{
+        type nat hook output priority -105; policy accept;
+        meta l4proto {{ tcp, udp, sctp }} jump translate
+    }}
+
+    # An internal network sees of the host only the addresses on its own bridge.
+    chain input {{
+        type filter hook input priority -5; policy accept;
+        iifname @internal fib daddr . iif type != {{ local, broadcast, multicast }} drop
+    }}
+
+    chain allow {{
+        meta mark set meta mark | {ACCEPTED_MARK:#010x}
+        accept
+    }}
+
+    # Packets into our networks.
+    chain inward {{
+        ct state established,related goto allow
+        iifname . oifname @within goto allow
+        iifname @internal drop
+        oifname @internal drop
+        ct status dnat goto allow
+        meta l4proto . ip daddr . th dport @routed4 goto allow
+        meta l4proto . ip6 daddr . th dport @routed6 goto allow
+        iifname @bridges goto across
+        meta nfproto ipv4 oifname @open4 goto allow
+        meta nfproto ipv6 oifname @open6 goto allow
+        icmp type echo-request oifname @pingable4 goto allow
+        icmpv6 type echo-request oifname @pingable6 goto allow
+        drop
+    }}
+
+    # From one network of ours to another. The mark carries the group for the length of two rules: a set cannot be
+    # asked with the result of a map in any other way.
+    chain across {{
+        iifname . oifname @apart drop
+        meta mark set iifname map @groups
+        meta mark . oifname @members meta mark set {ACCEPTED_MARK:#010x} accept
+        drop
+    }}
+
+    # From our networks to elsewhere. What Docker's own bridges let in is for Docker to say, so no mark for them. A
+    # packet that belongs to no connection cannot be translated and would show a private address to the wire.
+    chain outward {{
+        iifname @internal drop
+        meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
+        meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
+        oifname "docker0" accept
+        oifname "docker_gwbridge" accept
+        oifname "br-*" accept
+        goto allow
+    }}
+
+    chain forward {{
+        type filter hook forward priority -5; policy accept;
+        oifname @bridges goto inward
+        iifname @bridges goto outward
+    }}
+
+    chain postrouting {{
+        type nat hook postrouting priority 95; policy accept;
+        oifname @bridges goto homeward
+        snat ip to iifname map @source4
+        snat ip6 to iifname map @source6
+        meta nfproto ipv4 iifname @masquerade4 masquerade
+        meta nfproto ipv6 iifname @masquerade6 masquerade
+    }}
+
+    # Into our networks the source is kept, but where the answer would not find back.
+    chain homeward {{
+        ip saddr 127.0.0.0/8 masquerade
+        ip6 saddr ::1 masquerade
+        ct status dnat ip saddr . oifname @hairpin4 masquerade
+        ct status dnat ip6 saddr . oifname @hairpin6 masquerade
+    }}
+"""
+
+DIGEST = sha256((SETS + CHAINS).encode()).hexdigest()[:16]
+
+# An empty chain whose name tells which text the table was made from: every nftables keeps it, unlike comments.
+VERSION_PREFIX = "version_"
+
+# How many rules there are: a table of our digest with fewer or more was changed by somebody.
+RULE_COUNT = sum(
+    1 for line in CHAINS.splitlines() if line.startswith(" " * 8) and not line.strip().startswith(("type ", "#"))
+)
+
+
+def table_text() -> str:
+    """The whole table with empty sets, as `nft -f` reads it."""
+    return f"table {FAMILY} {TABLE} {{\n{SETS}\n    chain {VERSION_PREFIX}{DIGEST} {{\n    }}\n\n{CHAINS}}}\n"
+
+
+def ruleset() -> Ruleset:
+    """The fact that the table is this version's."""
+    return Ruleset(DIGEST)
+
+
+def network_members(network: Network) -> Iterator[Member]:
+    """The elements that say what a network's bridge may do."""
+    bridge = f'"{network.bridge}"'
+    options = network.options
+    yield Member("bridges", bridge)
+    yield Member("within" if options.icc else "apart", f"{bridge} . {bridge}")
+    if network.internal:
+        yield Member("internal", bridge)
+        return
+    if options.peers:
+        group = peer_group(options.peers)
+        yield Member("groups", bridge, group)
+        yield Member("members", f"{group} . {bridge}")
+    for version, segments in ((4, network.ipv4), (6, network.ipv6)):
+        if not segments:
+            continue
+        mode = network.gateway_mode(version)
+        if mode in (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED):
+            yield from _outgoing(network, version, bridge)
+            for segment in segments:
+                yield Member(f"hairpin{version}", f"{_prefix(segment.subnet)} . {bridge}")
+        if mode is GatewayMode.NAT_UNPROTECTED:
+            yield Member(f"open{version}", bridge)
+        if mode is GatewayMode.ROUTED:
+            yield Member(f"pingable{version}", bridge)
+
+
+def publication_members(network: Network, publication: Publication) -> Iterator[Member]:
+    """The elements that open one published port. Internal networks publish nothing."""
+    version = publication.target.version
+    mode = network.gateway_mode(version)
+    protocol = int(publication.protocol)
+    if network.internal or mode is GatewayMode.ISOLATED:
+        return
+    if mode is GatewayMode.ROUTED:
+        yield Member(f"routed{version}", f"{protocol} . {publication.target} . {publication.target_port}")
+        return
+    target = f"{publication.target} . {publication.target_port}"
+    if publication.host is None:
+        yield Member(f"wildcard{version}", f"{protocol} . {publication.host_port}", target)
+    else:
+        yield Member(f"published{version}", f"{protocol} . {publication.host} . {publication.host_port}", target)
+
+
+def peer_group(word: str) -> str:
+    """The number that stands for a word of `peers`, as nftables spells a mark. Never 0."""
+    return f"0x{int.from_bytes(sha256(word.encode()).digest()[:4], 'big') | 1:08x}"
+
+
+def _outgoing(network: Network, version: int, bridge: str) -> Iterator[Member]:
+    source: Address | None = network.options.source4 if version == 4 else network.options.source6
+    if source is not None:
+        yield Member(f"source{version}", bridge, str(source))
+    elif network.options.masquerade:
+        yield Member(f"masquerade{version}", bridge)
+
+
+def _prefix(subnet: Subnet) -> str:
+    """As nftables spells it: a prefix of full length is an address."""
+    return str(subnet) if subnet.prefixlen < subnet.max_prefixlen else str(subnet.network_address)
