@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
@@ -89,9 +90,29 @@ class Daemon:
         environment = {"MOORING_RUN_DIR": str(self._run_dir), "PYTHONPATH": str(SOURCE)}
         return run([sys.executable, "-m", "mooring", *argv], check=check, timeout=timeout, environment=environment)
 
-    def json(self, *argv: str) -> Any:
-        """The document which a mooring command prints with --format json."""
-        return json.loads(self.mooring(*argv, "--format", "json").output)
+    def api(self, path: str, timeout: float = 10.0) -> Any:
+        """The document at the path of the API, as `/v1/leases`."""
+        connection = SocketConnection(str(self.api_socket), timeout)
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            content = reply.read()
+        finally:
+            connection.close()
+        if reply.status != 200:
+            raise LabError(f"GET {path}: {reply.status} {content.decode(errors='replace')}")
+        return json.loads(content)
+
+    def leases(self, state: str = "", network: str = "") -> list[dict[str, Any]]:
+        """The leases, those that cool down left out unless they are asked for."""
+        rows = self.api(f"/v1/leases?state={state}" if state else "/v1/leases")
+        assert isinstance(rows, list)
+        kept = [row for row in rows if state or row["state"] != "cooling"]
+        return [row for row in kept if not network or row["network"] == network]
+
+    def held(self, network: str = "") -> list[str]:
+        """The addresses that containers hold, in order."""
+        return [str(row["address"]) for row in self.leases("dynamic", network) + self.leases("fixed", network)]
 
 
 def answers(path: Path) -> bool:

@@ -13,13 +13,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.lab import images
+from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
 
 API = "/v1.41"  # of 20.10, the oldest engine that is supported; newer ones still speak it
@@ -31,17 +31,6 @@ class DockerError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
         self.status, self.message = status, message
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 @functools.cache
@@ -133,7 +122,7 @@ class Engine:
 
     def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> Any:
         """One call; the reply's JSON document, or its text. Raises DockerError for a status of 400 and up."""
-        connection = _Connection(str(self.socket), timeout)
+        connection = SocketConnection(str(self.socket), timeout)
         try:
             if isinstance(body, bytes):
                 connection.request(method, API + path, body, {"Content-Type": "application/x-tar"})

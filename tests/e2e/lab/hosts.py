@@ -106,6 +106,11 @@ class Host:
         """The mooring command against this host's daemon."""
         return self.daemon.mooring(*argv, check=check)
 
+    def create_network(self, name: str, *options: str) -> str:
+        """`docker network create` with both of mooring's drivers; the network's id. Raises LabError when it fails."""
+        argv = ["network", "create", "-d", "mooring", "--ipam-driver", "mooring", *options, name]
+        return self.docker(*argv).output.splitlines()[-1]
+
     def run_container(self, name: str, *options: str, command: Sequence[str] = ("stay",)) -> str:
         """`docker run -d --name NAME OPTIONS busybox COMMAND`; the container's id. Raises LabError when it fails."""
         return self.docker("run", "-d", "--name", name, *options, IMAGE, *command).output.splitlines()[-1]

@@ -10,7 +10,6 @@ import json
 import time
 
 from tests.e2e.lab.hosts import Host
-from tests.e2e.lab.namespaces import LabError
 
 GRACE = 3.0  # seconds
 
@@ -26,21 +25,13 @@ def leaks(host: Host, grace: float = GRACE) -> list[str]:
     return found
 
 
-def _rows(host: Host, *command: str) -> list[dict[str, object]]:
-    document = host.daemon.json(*command)
-    if isinstance(document, dict):
-        document = next((value for value in document.values() if isinstance(value, list)), [])
-    assert isinstance(document, list)
-    return document
-
-
 def _leases(host: Host) -> list[str]:
     # A released address cools down before it is chosen again: that record is meant to stay.
-    return [f"lease: {json.dumps(row)}" for row in _rows(host, "lease", "ls") if row.get("state") != "cooling"]
+    return [f"lease: {json.dumps(row)}" for row in host.daemon.leases()]
 
 
 def _networks(host: Host) -> list[str]:
-    return [f"network: {json.dumps(row)}" for row in _rows(host, "network", "ls")]
+    return [f"network: {json.dumps(row)}" for row in host.daemon.api("/v1/networks")]
 
 
 def _links(host: Host) -> list[str]:
@@ -49,7 +40,6 @@ def _links(host: Host) -> list[str]:
 
 
 def _status(host: Host) -> list[str]:
-    try:
-        return [] if (said := host.mooring("status", check=False)).ok else [f"status: {said.output}"]
-    except LabError as error:
-        return [f"status: {error}"]
+    status = host.daemon.api("/v1/status")
+    found = [f"{what}: {status[what]}" for what in ("networks", "endpoints", "attached", "pools") if status[what]]
+    return found + [f"finding: {line}" for line in (status["repair"] or {}).get("findings", [])]
