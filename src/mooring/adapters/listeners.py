@@ -1,0 +1,123 @@
+"""Unix sockets that we listen on, and the lock of the one instance that may.
+
+Rules: a socket is never open to more people than its mode says, not for a moment; the socket of a living process is
+never taken; at the end only a file that is still ours is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import grp
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from mooring.core.faults import Conflict, Unavailable
+
+BACKLOG = 512
+
+
+class InstanceLock:
+    """An exclusive lock on a file, held until closed or until the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises Conflict, naming the process, when another one holds it; Unavailable when the file cannot be made."""
+        make_directory(path.parent, 0o755)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise Unavailable(f"cannot open {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+            os.close(self._descriptor)
+            raise Conflict(
+                f"another mooring serves {path.parent}",
+                holder=f"process {holder}" if holder else "",
+                hint="stop it first, or give this one its own --run-dir, --state-dir and --plugin-socket",
+            ) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let go of it. The file stays: removing it would let two processes lock two files of one name."""
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """The directory is there; its parents too. Raises Unavailable when it cannot be made."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the directory {path}: {error.strerror}") from error
+
+
+def listen(path: Path, mode: int, group: str = "") -> socket.socket:
+    """A listening stream socket at the path with the mode and the group ("" leaves it), not blocking.
+
+    A stale socket file is replaced. Raises Conflict when a living process listens there or the file is no socket,
+    Unavailable for everything else.
+    """
+    make_directory(path.parent, 0o755)
+    _refuse_if_taken(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    umask = os.umask(0o177)  # nobody else may connect before the mode is the right one
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else -1
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        if group:
+            os.chown(path, -1, gid)
+        path.chmod(mode)
+        listener.listen(BACKLOG)
+    except KeyError as error:
+        listener.close()
+        raise Unavailable(f"cannot give {path} to the group {group}: there is no such group") from error
+    except OSError as error:
+        listener.close()
+        raise Unavailable(f"cannot listen on {path}: {error.strerror}") from error
+    finally:
+        os.umask(umask)
+    return listener
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the socket file, None when there is none; what `remove` asks for."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def remove(path: Path, made: tuple[int, int] | None) -> None:
+    """The socket file is gone if it is still the one that was made; another's stays."""
+    if made is not None and identity(path) == made:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _refuse_if_taken(path: Path) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Unavailable(f"cannot look at {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(found.st_mode):
+        raise Conflict(f"{path} is in the way: it is not a socket", hint="move it away, or choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            pass  # EAGAIN: somebody listens and its backlog is full (unix(7))
+        except OSError:
+            return
+    raise Conflict(
+        f"{path} is served already", holder="a running process", hint=f"`ss -xlp src {path}` shows which; stop it first"
+    )

@@ -1,0 +1,82 @@
+"""The service manager: readiness, watchdog, sockets handed over. Nothing here fails where there is no systemd.
+
+Rules: the protocol is spoken by hand (sd_notify(3), sd_listen_fds(3)), it is thirty lines; variables that are meant for
+this process only are taken out of the environment, so that no child believes them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import MutableMapping
+from contextlib import suppress
+
+from mooring.core.faults import Unavailable
+
+# SD_LISTEN_FDS_START of sd-daemon.h.
+FIRST_DESCRIPTOR = 3
+
+
+class Notifier:
+    """Tells the service manager how we are. Without one, telling does nothing."""
+
+    def __init__(self, address: str) -> None:
+        """address: the text of NOTIFY_SOCKET, "" for none; a leading @ stands for the abstract namespace."""
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def tell(self, *lines: str) -> None:
+        """Send the assignments, such as `READY=1`. Best effort: a manager that is gone is no reason to stop."""
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            # Never wait for a manager that does not read.
+            channel.setblocking(False)
+            channel.sendto("\n".join(lines).encode(), self._address)
+
+
+def notifier(environment: MutableMapping[str, str]) -> Notifier:
+    """The notifier for NOTIFY_SOCKET, which is taken out of the environment."""
+    return Notifier(environment.pop("NOTIFY_SOCKET", ""))
+
+
+def watchdog_period(environment: MutableMapping[str, str], pid: int) -> float | None:
+    """Seconds within which WATCHDOG=1 is due, None when nobody watches this process (sd_watchdog_enabled(3))."""
+    microseconds = environment.pop("WATCHDOG_USEC", "")
+    meant_for = environment.pop("WATCHDOG_PID", str(pid))
+    if not microseconds.isdecimal() or int(microseconds) == 0 or meant_for != str(pid):
+        return None
+    return int(microseconds) / 1e6
+
+
+def handed_over(environment: MutableMapping[str, str], pid: int) -> dict[str, list[socket.socket]]:
+    """The listening sockets that the manager made for us, by their FileDescriptorName, "" for those without one.
+
+    The variables are taken out of the environment, and the descriptors are no longer inherited. Raises Unavailable when
+    a descriptor is not a listening stream socket.
+    """
+    meant_for = environment.pop("LISTEN_PID", "")
+    count = environment.pop("LISTEN_FDS", "")
+    names = environment.pop("LISTEN_FDNAMES", "").split(":")
+    if meant_for != str(pid) or not count.isdecimal():
+        return {}
+    found: dict[str, list[socket.socket]] = {}
+    for offset in range(int(count)):
+        descriptor = FIRST_DESCRIPTOR + offset
+        name = names[offset] if offset < len(names) else ""
+        found.setdefault(name, []).append(_listening(descriptor, name))
+    return found
+
+
+def _listening(descriptor: int, name: str) -> socket.socket:
+    what = f"the socket {name or descriptor} from the service manager is not a listening stream socket"
+    hint = "look at mooring.socket: it takes ListenStream only"
+    try:
+        handed = socket.socket(fileno=descriptor)
+        listens = handed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise Unavailable(what, hint=hint) from error
+    if handed.type != socket.SOCK_STREAM or not listens:
+        handed.detach()
+        raise Unavailable(what, hint=hint)
+    handed.setblocking(False)
+    handed.set_inheritable(False)
+    return handed

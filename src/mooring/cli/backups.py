@@ -1,0 +1,33 @@
+"""`mooring backup`."""
+
+from __future__ import annotations
+
+import click
+
+from mooring.cli.options import Connection, format_option, pass_connection
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@format_option
+@pass_connection
+def backup(connection: Connection, file: str, form: str) -> None:
+    """Have the daemon write a consistent copy of its store to FILE, while it goes on working.
+
+    The daemon writes it, so FILE is on its host; an existing file is not overwritten. To restore, stop the daemon and
+    put the copy in place of mooring.db in the state directory.
+
+    \b
+    Example:
+      mooring backup /root/mooring-before-upgrade.db
+    """
+    import os
+
+    from mooring.cli.tables import print_json
+    from mooring.wire.api import Backup, BackupReply
+
+    reply = connection.ask(Backup(os.path.abspath(file)), BackupReply)
+    if form == "json":
+        print_json(reply)
+    else:
+        click.echo(reply.path)

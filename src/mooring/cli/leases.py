@@ -1,0 +1,101 @@
+"""`mooring lease ls|inspect`."""
+
+from __future__ import annotations
+
+import click
+
+from mooring.cli.options import Connection, format_option, pass_connection
+
+STATES = ("gateway", "auxiliary", "dynamic", "fixed", "reserved", "cooling", "foreign")
+
+
+@click.group()
+def lease() -> None:
+    """Look at leases: the addresses that are not free.
+
+    \b
+    Example:
+      mooring lease ls
+    """
+
+
+@lease.command("ls")
+@click.option("--pool", default="", metavar="ID", help="Only of the pool whose id begins so.")
+@click.option("--network", default="", metavar="ID", help="Only of the network whose id begins so.")
+@click.option("--space", default="", metavar="NAME", help="Only of the address space.")
+@click.option(
+    "--state", default="", type=click.Choice(["", *STATES]), metavar="STATE", help=f"Only {', '.join(STATES)}."
+)
+@click.argument("text", default="")
+@format_option
+@pass_connection
+def list_leases(connection: Connection, pool: str, network: str, space: str, state: str, text: str, form: str) -> None:
+    """List the leases that match everything given; TEXT: in the address, MAC, name, owner or note.
+
+    \b
+    Example:
+      mooring lease ls --state cooling
+      mooring lease ls 10.32.0.
+      mooring lease ls --network 1f6b2c --format json
+    """
+    from mooring.cli.tables import print_json, print_table, since
+    from mooring.core.leases import State
+    from mooring.wire.api import LeaseRow, ListLeases
+
+    wanted = ListLeases(pool, network, space, State(state) if state else None, text)
+    rows = connection.ask(wanted, list[LeaseRow])
+    if form == "json":
+        print_json(rows)
+        return
+    print_table(
+        ("ADDRESS", "STATE", "HOLDER", "MAC", "NETWORK", "SPACE", "SINCE"),
+        [
+            (
+                str(row.address),
+                row.state,
+                row.holder,
+                row.mac or "-",
+                row.network[:12] or "-",
+                row.space,
+                since(row.since),
+            )
+            for row in rows
+        ],
+    )
+
+
+@lease.command("inspect")
+@click.argument("address")
+@format_option
+@pass_connection
+def inspect_lease(connection: Connection, address: str, form: str) -> None:
+    """Show the lease of ADDRESS, in every address space that has one.
+
+    \b
+    Example:
+      mooring lease inspect 10.32.0.2
+    """
+    from mooring.cli.tables import print_facts, print_json
+    from mooring.core.moments import moment
+    from mooring.wire.api import GetLease, LeaseRow, parse_address
+
+    rows = connection.ask(GetLease(parse_address(address)), list[LeaseRow])
+    if form == "json":
+        print_json(rows)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        print_facts([
+            ("Address", str(row.address)),
+            ("State", row.state),
+            ("Holder", row.holder),
+            ("MAC", row.mac),
+            ("Endpoint", row.endpoint),
+            ("Network", row.network),
+            ("Subnet", str(row.subnet or "")),
+            ("Pool", row.pool),
+            ("Space", row.space),
+            ("Since", moment(row.since)),
+            ("Until", moment(row.until) if row.until is not None else ""),
+        ])  # fmt: skip

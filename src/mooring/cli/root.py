@@ -1,0 +1,91 @@
+"""The group of all commands, and how the outcome of any of them becomes one line and an exit code.
+
+Rules: errors are one line on stderr, `mooring: ...`, never a traceback; the exit code follows from the fault's kind.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mooring import __version__
+from mooring.cli.backups import backup
+from mooring.cli.completions import completion
+from mooring.cli.explanations import explain
+from mooring.cli.leases import lease
+from mooring.cli.networks import network
+from mooring.cli.options import Connection
+from mooring.cli.serving import serve
+from mooring.cli.states import status, version
+from mooring.core.faults import EXIT_CODE, Fault
+
+EPILOG = """\b
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 exhausted,
+6 the daemon cannot be reached.
+
+\b
+Example:
+  docker network create -d mooring --ipam-driver mooring web
+  docker run -d --network web --name db postgres
+  mooring explain 10.32.0.2
+"""
+
+
+@click.group(
+    name="mooring", epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, message="mooring %(version)s")
+@click.option(
+    "--socket", envvar="MOORING_SOCKET", metavar="PATH", help="The daemon's API socket, if not api.sock in --run-dir."
+)
+@click.option(
+    "--run-dir",
+    envvar="MOORING_RUN_DIR",
+    metavar="DIR",
+    default="/run/mooring",
+    show_default=True,
+    help="Where the daemon has its API socket.",
+)
+@click.pass_context
+def cli(context: click.Context, socket: str | None, run_dir: str) -> None:
+    """Addresses that stay put, for Docker: the daemon, and questions to it."""
+    context.obj = Connection(socket or os.path.join(run_dir, "api.sock"))
+
+
+for command in (serve, status, network, lease, explain, backup, version, completion):
+    cli.add_command(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code."""
+    try:
+        outcome = cli.main(list(arguments), prog_name="mooring", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error), err=True)
+        return 2
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "mooring"
+        _say(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+        return 2
+    except click.ClickException as error:
+        _say(error.format_message())
+        return 1
+    except Fault as fault:
+        for line in getattr(fault, "problems", (str(fault),)):
+            _say(line)
+        return EXIT_CODE[fault.kind]
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone, such as `head`; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _say(line: str) -> None:
+    click.echo("mooring: " + " ".join(line.split()), err=True)

@@ -1,0 +1,54 @@
+"""`mooring serve`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--config", metavar="FILE", help="The configuration file.  [/etc/mooring/mooring.toml]")
+@click.option("--state-dir", metavar="DIR", help="Where the store is kept.  [/var/lib/mooring]")
+@click.option("--run-dir", metavar="DIR", help="Where the API socket is made.  [/run/mooring]")
+@click.option(
+    "--plugin-socket", metavar="PATH", help="Where dockerd finds the driver.  [/run/docker/plugins/mooring.sock]"
+)
+@click.option("--docker-socket", metavar="PATH", help="The engine's own socket.  [/var/run/docker.sock]")
+@click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
+@click.option("--log-format", metavar="FORMAT", help="human, json, or auto: human on a terminal.  [auto]")
+@click.option("--cooldown", metavar="SECONDS", help="Before a released address is chosen again.  [60]")
+@click.option(
+    "--host-overlap", metavar="WORD", help="A subnet typed by hand over a host's route: warn or refuse.  [warn]"
+)
+@click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
+@click.option("--repair-period", metavar="SECONDS", help="Between two looks at the kernel.  [10]")
+@click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
+@click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
+@click.option("--check", is_flag=True, help="Only check the configuration, and say every problem.")
+@click.pass_context
+def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
+    """Run the daemon in the foreground.
+
+    Every option is also a key of the configuration file and a variable MOORING_*: an option here wins over the
+    environment, the environment over the file. Nothing has to be configured.
+
+    \b
+    Example:
+      mooring serve
+      mooring serve --log-level debug
+      mooring serve --config ./mooring.toml --check
+    """
+    import os
+
+    from mooring.config import load
+
+    if flags["run_dir"] is None and context.parent is not None:
+        source = context.parent.get_parameter_source("run_dir")
+        if source is not None and source.name == "COMMANDLINE":
+            flags["run_dir"] = context.parent.params["run_dir"]
+    from mooring.daemon import machine_id, run
+
+    config = load(flags, os.environ, machine_id())
+    if check:
+        click.echo(f"the configuration is good ({config.file or 'no file, all defaults'})")
+        return
+    context.exit(run(config))

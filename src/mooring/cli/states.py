@@ -1,0 +1,70 @@
+"""`mooring status` and `mooring version`."""
+
+from __future__ import annotations
+
+import click
+
+from mooring import __version__
+from mooring.cli.options import Connection, format_option, pass_connection
+
+
+@click.command()
+@format_option
+@pass_connection
+def status(connection: Connection, form: str) -> None:
+    """Say how the daemon is and how much it holds.
+
+    \b
+    Example:
+      mooring status
+      mooring status --format json | jq .leases
+    """
+    from mooring.cli.tables import print_facts, print_json, since
+    from mooring.wire.api import GetStatus, StatusReply
+
+    reply = connection.ask(GetStatus(), StatusReply)
+    if form == "json":
+        print_json(reply)
+        return
+    leases = ", ".join(f"{count} {state}" for state, count in reply.leases.items())
+    repair = reply.repair
+    print_facts([
+        ("Version", reply.version),
+        ("Started", since(reply.since)),
+        ("Networks", str(reply.networks)),
+        ("Endpoints", f"{reply.endpoints} ({reply.attached} attached)"),
+        ("Pools", str(reply.pools)),
+        ("Leases", f"{sum(reply.leases.values())}" + (f" ({leases})" if leases else "")),
+        ("Store", reply.store),
+        ("Plugin socket", reply.plugin_socket),
+        ("API socket", reply.api_socket),
+        ("Last look", since(repair.at) if repair else "not yet"),
+    ])  # fmt: skip
+    for label, lines in (("repaired", repair.repaired), ("finding", repair.findings)) if repair else ():
+        print_facts((f"  {label}", line) for line in lines)
+
+
+@click.command()
+@format_option
+@pass_connection
+def version(connection: Connection, form: str) -> None:
+    """Print the version of this command and of the daemon.
+
+    A daemon that cannot be reached is not an error here.
+
+    \b
+    Example:
+      mooring version
+    """
+    from mooring.cli.tables import print_facts, print_json
+    from mooring.core.faults import Fault
+    from mooring.wire.api import GetVersion, VersionReply
+
+    try:
+        daemon = connection.ask(GetVersion(), VersionReply).version
+    except Fault:
+        daemon = ""
+    if form == "json":
+        print_json({"command": __version__, "daemon": daemon or None})
+    else:
+        print_facts([("Command", __version__), ("Daemon", daemon or "cannot be reached")])

@@ -1,0 +1,253 @@
+"""What is true of one address, in sentences for somebody who is woken at night.
+
+Rules: every address has an answer; it says who has it, since when, why, and what would free it, or why nobody can have
+it; a sentence names a thing as the commands do, so that it can be pasted into the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.moments import ago, moment, span
+from mooring.core.networks import Address, Network, Subnet
+from mooring.core.pools import Pool, SubnetPool
+from mooring.services.mirror import Mirror
+from mooring.services.roster import Roster
+from mooring.wire.api import Explanation, Reason
+
+
+def explain_address(
+    address: Address,
+    mirror: Mirror,
+    roster: Roster,
+    now: float,
+    subnet_pools: Iterable[SubnetPool],
+    deny: Iterable[Subnet],
+) -> Explanation:
+    """Every place that has something to say of the address: its pools, else its networks, else the rules."""
+    reasons = [
+        _in_pool(address, pool, mirror, roster, now)
+        for pool in sorted(mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
+        if address in pool.subnet
+    ]
+    reasons += [
+        _in_foreign_segment(address, network, roster)
+        for network in mirror.every(Network)
+        if (segment := network.segment_of(address)) is not None and not segment.pool
+    ]
+    return Explanation(address, reasons or [_by_rule(address, subnet_pools, deny)])
+
+
+def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
+    """Who has the lease, in words."""
+    match lease.state:
+        case LeaseState.GATEWAY:
+            return "gateway"
+        case LeaseState.AUXILIARY:
+            return "auxiliary address"
+        case LeaseState.RESERVED:
+            return f"reserved for {lease.whom}" if lease.whom else "reserved"
+        case LeaseState.FOREIGN:
+            return f"another host, MAC {lease.seen}" if lease.seen else "another host"
+        case LeaseState.COOLING:
+            return "nobody"
+    if lease.name:
+        return f"container {lease.name}"
+    if endpoint is not None:
+        return f"endpoint {endpoint.id[:12]}"
+    if lease.key:
+        return f"key {lease.key}"
+    return f"MAC {lease.mac}" if lease.mac else "a container that Docker did not name"
+
+
+def special_role(address: Address, subnet: Subnet) -> str:
+    """Why the subnet can never give this address to anybody, "" when it can (RFC 919, 3021; RFC 4291 2.6.1, 6164)."""
+    if subnet.num_addresses <= 2:
+        return ""
+    if address == subnet.network_address:
+        return "the subnet's own address" if address.version == 4 else "the subnet-router anycast address"
+    if address.version == 4 and address == subnet.broadcast_address:
+        return "the broadcast address"
+    return ""
+
+
+def _in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: float) -> Reason:
+    lease = mirror.lease(pool.space, address)
+    network = mirror.network(pool.network) if pool.network else None
+    endpoint = roster.at(pool.network, address) if pool.network else None
+    place = f"subnet {pool.subnet}" + (f" of network {network.id[:12]} (bridge {network.bridge})" if network else "")
+    if lease is not None:
+        verdict = "cooling" if lease.state is LeaseState.COOLING else "held"
+        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, now)]
+    else:
+        verdict, text = _without_lease(address, pool, network, endpoint, place)
+    if pool.space != "default":
+        text.append(f"This is the address space {pool.space}; another one may have the same address.")
+    return Reason(verdict, pool.space, pool.subnet, pool.network, lease.state.value if lease else "", text)
+
+
+def _without_lease(
+    address: Address, pool: Pool, network: Network | None, endpoint: Endpoint | None, place: str
+) -> tuple[str, list[str]]:
+    if endpoint is not None:
+        return "held", [
+            f"{address} is in {place}, and endpoint {endpoint.id[:12]} has it, MAC {endpoint.mac}.",
+            "There is no lease for it, which should not be: Docker released the address of a living endpoint.",
+            "It becomes free when the container is disconnected or stopped.",
+        ]
+    if role := special_role(address, pool.subnet):
+        return "never", [f"{address} is {role} of {place}: it is never given to anybody."]
+    if network is None:
+        lines = [f"{address} is free in {place}, which no network of Mooring's uses now."]
+    else:
+        lines = [f"{address} is free in {place}: nobody holds it, and any container of the network may get it."]
+    if pool.range is not None and address not in pool.range:
+        lines = [
+            f"{address} is free in {place}, but outside of the range {pool.range} (--ip-range).",
+            "It is never chosen automatically.",
+        ]
+    family = "--ip" if address.version == 4 else "--ip6"
+    lines.append(f"Who asks for it with `docker run {family} {address}` gets it.")
+    return "free", lines
+
+
+def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, now: float) -> list[str]:
+    since = f"since {moment(lease.since)} ({ago(now - lease.since)})"
+    remove = f"`docker network rm` of network {network.id[:12]}" if network else "`docker network rm` of its network"
+    match lease.state:
+        case LeaseState.GATEWAY:
+            return [f"It is the gateway of that subnet, {since}.", f"Only {remove} frees it."]
+        case LeaseState.AUXILIARY:
+            name = _auxiliary_name(lease.address, network)
+            return [f"It was set aside with --aux-address{name} when the network was made, {since}.",
+                    f"Only {remove} frees it."]  # fmt: skip
+        case LeaseState.COOLING:
+            return _cooling(lease, since, now)
+        case LeaseState.RESERVED:
+            return _reserved(lease, since)
+        case LeaseState.FOREIGN:
+            seen = f" with the MAC {lease.seen}" if lease.seen else ""
+            return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
+                    "Find that host and give it another address."]  # fmt: skip
+        case LeaseState.FIXED:
+            return _fixed(lease, endpoint, since)
+        case LeaseState.DYNAMIC:
+            return _dynamic(lease, network, endpoint, since)
+
+
+def _cooling(lease: Lease, since: str, now: float) -> list[str]:
+    lines = [f"Nobody holds it: it was released, and is cooling down {since}."]
+    if lease.until is not None and lease.until > now:
+        lines.append(f"It is not chosen automatically before {moment(lease.until)} (in {span(lease.until - now)}).")
+    else:
+        lines.append("Its cooldown is over: it may be chosen again, after all addresses that rested longer.")
+    lines.append("Who asks for it by name (--ip, --ip6) gets it now.")
+    return lines
+
+
+def _reserved(lease: Lease, since: str) -> list[str]:
+    whom = f" for {lease.whom}" if lease.whom else ""
+    note = f" Note: {lease.note}." if lease.note else ""
+    until = f" It ends at {moment(lease.until)}." if lease.until is not None else " It has no end."
+    return [f"An operator reserved it{whom}, {since}.{note}{until}"]
+
+
+def _fixed(lease: Lease, endpoint: Endpoint | None, since: str) -> list[str]:
+    lines = [
+        f"It is fixed{f' for the key {lease.key}' if lease.key else ''}, {since}: a stop or a crash does not free it."
+    ]
+    if lease.active is not None:
+        lines.append(f"It is in use by endpoint {lease.active.endpoint[:12]} on host {lease.active.host}.")
+    elif endpoint is not None:
+        lines.append(f"It is in use by endpoint {endpoint.id[:12]}, MAC {endpoint.mac}.")
+    else:
+        lines.append("It is idle: its container does not run.")
+    if lease.holders:
+        some = ", ".join(sorted(holder[:12] for holder in lease.holders))
+        lines.append(f"It becomes free when the last container that names it is removed: {some}.")
+    return lines
+
+
+def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str) -> list[str]:
+    container = lease.name or "CONTAINER"
+    if endpoint is not None:
+        who = f"container {lease.name}, " if lease.name else ""
+        return [
+            f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
+            "It is dynamic: given for this run of the container and asked for again at its next start.",
+            f"`docker stop {container}` or `docker network disconnect` frees it; it cools down first.",
+        ]
+    asked = holder_of(lease, None)
+    if network is None:
+        return [
+            f"It was given to {asked}, {since}.",
+            "The network is not one of Mooring's (its driver is another one), so only Docker knows the container:",
+            "`docker network inspect NETWORK` shows it. It becomes free when that container stops.",
+        ]
+    return [
+        f"It was given to {asked}, {since}, but no endpoint has it.",
+        "Its container is just starting, or Docker forgot the address; forgotten ones are given back in some minutes.",
+    ]
+
+
+def _in_foreign_segment(address: Address, network: Network, roster: Roster) -> Reason:
+    segment = network.segment_of(address)
+    assert segment is not None  # the caller chose the network by it
+    place = f"subnet {segment.subnet} of network {network.id[:12]} (bridge {network.bridge})"
+    endpoint = roster.at(network.id, address)
+    if endpoint is not None:
+        text = [
+            f"{address} is in {place}; endpoint {endpoint.id[:12]} ({endpoint.state.value}) has it, MAC {endpoint.mac}."
+        ]
+    elif segment.gateway is not None and segment.gateway.ip == address:
+        text = [f"{address} is the gateway of {place}."]
+    else:
+        text = [f"{address} is in {place}; no endpoint has it."]
+    text.append("The network's addresses come from another IPAM driver, so Mooring keeps no lease of them.")
+    held = endpoint is not None or (segment.gateway is not None and segment.gateway.ip == address)
+    return Reason("held" if held else "elsewhere", segment.space, segment.subnet, network.id, "", text)
+
+
+def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> Reason:
+    kind = _reserved_by_standard(address)
+    if kind:
+        return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
+    wall = next((wall for wall in deny if address in wall), None)
+    if wall is not None:
+        return Reason("denied", "", wall, "", "", [
+            f"{address} is in no network of Mooring's, and will be in none: the deny list has {wall}.",
+            "The deny list is `deny` in /etc/mooring/mooring.toml.",
+        ])  # fmt: skip
+    for pool in subnet_pools:
+        for prefix in pool.prefixes:
+            if address in prefix:
+                return Reason("carvable", pool.space, prefix, "", "", [
+                    f"{address} is in no network yet.",
+                    f"It lies in the subnet pool {pool.name} ({prefix}), of which networks get a /{pool.length} each:",
+                    "`docker network create -d mooring --ipam-driver mooring NAME` may get the part with this address.",
+                ])  # fmt: skip
+    return Reason("elsewhere", "", None, "", "", [
+        f"{address} is not Mooring's: no network and no subnet pool here has it.",
+        f"`ip route get {address}` says where this host looks for it.",
+    ])  # fmt: skip
+
+
+def _reserved_by_standard(address: Address) -> str:
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address.is_link_local:
+        return "a link-local address"
+    return ""
+
+
+def _auxiliary_name(address: Address, network: Network | None) -> str:
+    segment = network.segment_of(address) if network else None
+    names = [name for name, held in (segment.auxiliary if segment else {}).items() if held == address]
+    return f" {names[0]}={address}" if names else ""
