@@ -8,30 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
+from ipaddress import IPv4Address
 from operator import or_
 from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.endpoints import State as EndpointState
 from mooring.core.faults import BadRequest, Unavailable
-from mooring.core.leases import Active, Lease
-from mooring.core.leases import State as LeaseState
-from mooring.core.networks import Address, GatewayMode, Interface, Mode, Network, NetworkOptions, Segment, StaticRoute
+from mooring.core.leases import Lease
+from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
-from mooring.core.publications import PortRequest, Publication
-from mooring.core.publications import Protocol as IpProtocol
+from mooring.wire import forms
 
 Record = Pool | Lease | Network | Endpoint
 R = TypeVar("R", Pool, Lease, Network, Endpoint)
@@ -52,11 +41,6 @@ def _quoted(text: str) -> str:
 @lru_cache(maxsize=1024)
 def _lease_prefix(space: str) -> str:
     return f"lease/{_quoted(space)}/"
-
-
-@lru_cache(maxsize=1024)
-def _lease_space(prefix: str) -> str:
-    return unquote(prefix.split("/")[1])
 
 
 def pool_key(pool_id: str) -> str:
@@ -94,357 +78,6 @@ def key_of(record: Record) -> str:
             return pool_key(record.id)
 
 
-def _id_of(key: str) -> str:
-    return unquote(key.rpartition("/")[2])
-
-
-def _text(value: object | None) -> str:
-    return "" if value is None else str(value)
-
-
-def _address(text: str) -> Address | None:
-    return ip_address(text) if text else None
-
-
-def _v4(text: str) -> IPv4Address | None:
-    return IPv4Address(text) if text else None
-
-
-def _v6(text: str) -> IPv6Address | None:
-    return IPv6Address(text) if text else None
-
-
-def _interface(text: str) -> Interface | None:
-    return ip_interface(text) if text else None
-
-
-class _Form(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="v"):
-    """Text, numbers and lists only. A field more or less is a new version."""
-
-
-class PoolV1(_Form, tag=1):
-    """A pool."""
-
-    space: str
-    subnet: str
-    range: str = ""
-    source: str = ""
-    options: dict[str, str] = {}
-    created: float = 0.0
-    gateway: str = ""
-    network: str = ""
-
-    def record(self, key: str) -> Pool:
-        """The pool that is kept under the key."""
-        return Pool(
-            id=_id_of(key),
-            space=self.space,
-            subnet=ip_network(self.subnet),
-            range=ip_network(self.range) if self.range else None,
-            source=self.source,
-            options=self.options,
-            created=self.created,
-            gateway=_address(self.gateway),
-            network=self.network,
-        )
-
-
-def _pool_form(pool: Pool) -> PoolV1:
-    return PoolV1(
-        space=pool.space,
-        subnet=str(pool.subnet),
-        range=_text(pool.range),
-        source=pool.source,
-        options=pool.options,
-        created=pool.created,
-        gateway=_text(pool.gateway),
-        network=pool.network,
-    )
-
-
-class ActiveV1(_Form):
-    """Where a fixed lease is in use."""
-
-    endpoint: str
-    host: str
-    boot: str
-
-
-class LeaseV1(_Form, tag=1):
-    """A lease; its space and address are in the key."""
-
-    pool: str
-    state: LeaseState
-    since: float
-    owner: str = ""
-    mac: str = ""
-    name: str = ""
-    key: str = ""
-    holders: tuple[str, ...] = ()
-    active: ActiveV1 | None = None
-    hold: float = 0.0
-    until: float | None = None
-    whom: str = ""
-    note: str = ""
-    seen: str = ""
-
-    def record(self, key: str) -> Lease:
-        """The lease that is kept under the key."""
-        prefix, _, digits = key.rpartition("/")
-        number = int(digits, 16)
-        active = self.active
-        return Lease(
-            space=_lease_space(prefix),
-            address=IPv4Address(number) if prefix[-1] == "4" else IPv6Address(number),
-            pool=self.pool,
-            state=self.state,
-            since=self.since,
-            owner=self.owner,
-            mac=self.mac,
-            name=self.name,
-            key=self.key,
-            holders=frozenset(self.holders),
-            active=Active(active.endpoint, active.host, active.boot) if active is not None else None,
-            hold=self.hold,
-            until=self.until,
-            whom=self.whom,
-            note=self.note,
-            seen=self.seen,
-        )
-
-
-def _lease_form(lease: Lease) -> LeaseV1:
-    active = lease.active
-    return LeaseV1(
-        pool=lease.pool,
-        state=lease.state,
-        since=lease.since,
-        owner=lease.owner,
-        mac=lease.mac,
-        name=lease.name,
-        key=lease.key,
-        holders=tuple(sorted(lease.holders)),
-        active=ActiveV1(endpoint=active.endpoint, host=active.host, boot=active.boot) if active is not None else None,
-        hold=lease.hold,
-        until=lease.until,
-        whom=lease.whom,
-        note=lease.note,
-        seen=lease.seen,
-    )
-
-
-class RouteV1(_Form):
-    """A static route; via "" is on-link."""
-
-    destination: str
-    via: str = ""
-
-
-class OptionsV1(_Form):
-    """The parsed driver options; addresses as text, "" for none."""
-
-    mode: Mode = Mode.BRIDGE
-    bridge: str = ""
-    mtu: int = 0
-    interface_prefix: str = "eth"
-    icc: bool = True
-    masquerade: bool = True
-    gateway_mode4: GatewayMode = GatewayMode.NAT
-    gateway_mode6: GatewayMode = GatewayMode.NAT
-    source4: str = ""
-    source6: str = ""
-    binding: str = ""
-    routes: tuple[RouteV1, ...] = ()
-    peers: str = ""
-    gateway: bool = True
-    tenant: str = ""
-
-    def value(self) -> NetworkOptions:
-        """The options as core knows them."""
-        return NetworkOptions(
-            mode=self.mode,
-            bridge=self.bridge,
-            mtu=self.mtu,
-            interface_prefix=self.interface_prefix,
-            icc=self.icc,
-            masquerade=self.masquerade,
-            gateway_mode4=self.gateway_mode4,
-            gateway_mode6=self.gateway_mode6,
-            source4=_v4(self.source4),
-            source6=_v6(self.source6),
-            binding=_address(self.binding),
-            routes=tuple(StaticRoute(ip_network(route.destination), _address(route.via)) for route in self.routes),
-            peers=self.peers,
-            gateway=self.gateway,
-            tenant=self.tenant,
-        )
-
-
-class SegmentV1(_Form):
-    """One subnet of a network."""
-
-    subnet: str
-    gateway: str
-    space: str
-    pool: str
-    auxiliary: dict[str, str] = {}
-
-    def value(self) -> Segment:
-        """The segment as core knows it."""
-        auxiliary = {name: ip_address(text) for name, text in self.auxiliary.items()}
-        return Segment(ip_network(self.subnet), _interface(self.gateway), self.space, self.pool, auxiliary)
-
-
-class NetworkV1(_Form, tag=1):
-    """A network."""
-
-    options: OptionsV1
-    internal: bool
-    ipv4: tuple[SegmentV1, ...]
-    ipv6: tuple[SegmentV1, ...]
-    created: float
-    raw: dict[str, str] = {}
-
-    def record(self, key: str) -> Network:
-        """The network that is kept under the key."""
-        return Network(
-            id=_id_of(key),
-            options=self.options.value(),
-            internal=self.internal,
-            ipv4=tuple(segment.value() for segment in self.ipv4),
-            ipv6=tuple(segment.value() for segment in self.ipv6),
-            created=self.created,
-            raw=self.raw,
-        )
-
-
-def _options_form(options: NetworkOptions) -> OptionsV1:
-    return OptionsV1(
-        mode=options.mode,
-        bridge=options.bridge,
-        mtu=options.mtu,
-        interface_prefix=options.interface_prefix,
-        icc=options.icc,
-        masquerade=options.masquerade,
-        gateway_mode4=options.gateway_mode4,
-        gateway_mode6=options.gateway_mode6,
-        source4=_text(options.source4),
-        source6=_text(options.source6),
-        binding=_text(options.binding),
-        routes=tuple(RouteV1(destination=str(route.destination), via=_text(route.via)) for route in options.routes),
-        peers=options.peers,
-        gateway=options.gateway,
-        tenant=options.tenant,
-    )
-
-
-def _segment_form(segment: Segment) -> SegmentV1:
-    return SegmentV1(
-        subnet=str(segment.subnet),
-        gateway=_text(segment.gateway),
-        space=segment.space,
-        pool=segment.pool,
-        auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
-    )
-
-
-def _network_form(network: Network) -> NetworkV1:
-    return NetworkV1(
-        options=_options_form(network.options),
-        internal=network.internal,
-        ipv4=tuple(map(_segment_form, network.ipv4)),
-        ipv6=tuple(map(_segment_form, network.ipv6)),
-        created=network.created,
-        raw=network.raw,
-    )
-
-
-class PortRequestV1(_Form):
-    """A port that a container asked for; host "" is every address of the host."""
-
-    protocol: IpProtocol
-    port: int
-    host: str = ""
-    first: int = 0
-    last: int = 0
-
-
-class PublicationV1(_Form):
-    """A port that is published."""
-
-    protocol: IpProtocol
-    host_port: int
-    target: str
-    target_port: int
-    host: str = ""
-
-
-class EndpointV1(_Form, tag=1):
-    """An endpoint; its id and its network's are in the key."""
-
-    mac: str
-    created: float
-    state: EndpointState
-    ipv4: str = ""
-    ipv6: str = ""
-    sandbox: str = ""
-    ports: tuple[PortRequestV1, ...] = ()
-    published: tuple[PublicationV1, ...] = ()
-    options: dict[str, str] = {}
-
-    def record(self, key: str) -> Endpoint:
-        """The endpoint that is kept under the key."""
-        _, network, ident = key.split("/")
-        return Endpoint(
-            id=unquote(ident),
-            network=unquote(network),
-            ipv4=IPv4Interface(self.ipv4) if self.ipv4 else None,
-            ipv6=IPv6Interface(self.ipv6) if self.ipv6 else None,
-            mac=self.mac,
-            created=self.created,
-            state=self.state,
-            sandbox=self.sandbox,
-            ports=tuple(
-                PortRequest(each.protocol, each.port, _address(each.host), each.first, each.last) for each in self.ports
-            ),
-            published=tuple(
-                Publication(
-                    each.protocol, _address(each.host), each.host_port, ip_address(each.target), each.target_port
-                )
-                for each in self.published
-            ),
-            options=self.options,
-        )
-
-
-def _endpoint_form(endpoint: Endpoint) -> EndpointV1:
-    return EndpointV1(
-        mac=endpoint.mac,
-        created=endpoint.created,
-        state=endpoint.state,
-        ipv4=_text(endpoint.ipv4),
-        ipv6=_text(endpoint.ipv6),
-        sandbox=endpoint.sandbox,
-        ports=tuple(
-            PortRequestV1(
-                protocol=each.protocol, port=each.port, host=_text(each.host), first=each.first, last=each.last
-            )
-            for each in endpoint.ports
-        ),
-        published=tuple(
-            PublicationV1(
-                protocol=each.protocol,
-                host=_text(each.host),
-                host_port=each.host_port,
-                target=str(each.target),
-                target_port=each.target_port,
-            )
-            for each in endpoint.published
-        ),
-        options=endpoint.options,
-    )
-
-
 class Form(Protocol[R_co]):
     """One version of one kind of record as it is stored: a tagged struct with `v` as its tag field."""
 
@@ -460,11 +93,11 @@ class _Version(msgspec.Struct):
 class Reader(Generic[R_co]):
     """Reads one kind of record in every form that it ever had."""
 
-    def __init__(self, forms: Sequence[type[Form[R_co]]]) -> None:
-        """forms: version 1 first."""
-        self._latest = len(forms)
+    def __init__(self, versions: Sequence[type[Form[R_co]]]) -> None:
+        """versions: the forms, version 1 first."""
+        self._latest = len(versions)
         # msgspec picks the form by its tag while it decodes; typing cannot say "one of these structs".
-        union: Any = reduce(or_, forms)
+        union: Any = reduce(or_, versions)
         self._decoder: msgspec.json.Decoder[Form[R_co]] = msgspec.json.Decoder(union)
 
     def read(self, key: str, value: bytes) -> R_co:
@@ -488,16 +121,16 @@ class Reader(Generic[R_co]):
 
 
 _READERS: dict[str, Reader[Any]] = {
-    "lease": Reader[Lease]([LeaseV1]),
-    "endpoint": Reader[Endpoint]([EndpointV1]),
-    "network": Reader[Network]([NetworkV1]),
-    "pool": Reader[Pool]([PoolV1]),
+    "lease": Reader[Lease]([forms.LeaseV1]),
+    "endpoint": Reader[Endpoint]([forms.EndpointV1]),
+    "network": Reader[Network]([forms.NetworkV1]),
+    "pool": Reader[Pool]([forms.PoolV1]),
 }
-_FORMS: dict[type, Callable[[Any], _Form]] = {
-    Lease: _lease_form,
-    Endpoint: _endpoint_form,
-    Network: _network_form,
-    Pool: _pool_form,
+_FORMS: dict[type, Callable[[Any], forms.Stored]] = {
+    Lease: forms.lease_form,
+    Endpoint: forms.endpoint_form,
+    Network: forms.network_form,
+    Pool: forms.pool_form,
 }
 _ENCODER = msgspec.json.Encoder()
 
