@@ -1,0 +1,147 @@
+"""What the options of the remote network protocol bear besides text: ports, MACs, the user's own options.
+
+Rules: each value is read where it is needed and refused when it has a wrong type; keys are Docker's, from
+libnetwork/netlabel/labels.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+import msgspec
+
+from mooring.core.faults import BadRequest
+from mooring.core.publications import PortRequest, Protocol
+from mooring.wire.remote_api import shown
+
+MAC_KEY = "com.docker.network.endpoint.macaddress"
+PORTS_KEY = "com.docker.network.portmap"
+EXPOSED_KEY = "com.docker.network.endpoint.exposedports"
+GENERIC_KEY = "com.docker.network.generic"
+INTERNAL_KEY = "com.docker.network.internal"
+
+
+def network_options(options: Mapping[str, Any] | None) -> tuple[dict[str, str], bool]:
+    """The user's options (`-o`), and whether the network is internal. Raises BadRequest for a wrong type.
+
+    Other keys are the engine's own, of which the families that are enabled show in the data.
+    """
+    options = options or {}
+    raw = _convert(GENERIC_KEY, options.get(GENERIC_KEY), dict[str, str] | None)
+    return raw or {}, bool(_convert(INTERNAL_KEY, options.get(INTERNAL_KEY), bool | None))
+
+
+class _Port(msgspec.Struct, frozen=True):
+    """types.PortBinding and types.TransportPort of libnetwork/types/types.go."""
+
+    Proto: int
+    Port: int
+    IP: str = ""
+    HostIP: str = ""
+    HostPort: int = 0
+    HostPortEnd: int = 0
+
+
+def port_requests(options: Mapping[str, Any] | None) -> tuple[PortRequest, ...]:
+    """The port map among the options of CreateEndpoint, Join or ProgramExternalConnectivity, without repetitions.
+
+    Raises BadRequest for a wrong type, protocol, port or address, and for a range that ends before it begins.
+    """
+    bindings = _convert(PORTS_KEY, (options or {}).get(PORTS_KEY), list[_Port] | None) or []
+    return tuple(dict.fromkeys(_port_request(binding) for binding in bindings))
+
+
+def exposed_ports(options: Mapping[str, Any] | None) -> tuple[tuple[Protocol, int], ...]:
+    """What the image exposes. It is not published by that. Raises BadRequest as port_requests."""
+    ports = _convert(EXPOSED_KEY, (options or {}).get(EXPOSED_KEY), list[_Port] | None) or []
+    return tuple((_protocol(EXPOSED_KEY, port.Proto), _in_range(EXPOSED_KEY, port.Port, 1)) for port in ports)
+
+
+def encode_ports(ports: tuple[PortRequest, ...]) -> list[dict[str, Any]]:
+    """The value of the port map that `port_requests` reads."""
+    return [
+        {
+            "Proto": int(port.protocol),
+            "IP": "",
+            "Port": port.port,
+            "HostIP": "" if port.host is None else str(port.host),
+            "HostPort": port.first,
+            "HostPortEnd": port.last,
+        }
+        for port in ports
+    ]
+
+
+def decode_mac(options: Mapping[str, Any] | None) -> str:
+    """The MAC among the options of CreateEndpoint, which Go writes as base64; "" when there is none.
+
+    Raises BadRequest when it is not six octets.
+    """
+    value = (options or {}).get(MAC_KEY)
+    if value is None or value == "":
+        return ""
+    try:
+        octets = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except (binascii.Error, ValueError):
+        octets = b""
+    if len(octets) != 6:
+        raise BadRequest(f"option {MAC_KEY} is not the base64 of six octets")
+    return parse_mac(MAC_KEY, octets.hex(":"))
+
+
+def encode_mac(mac: str) -> str:
+    """As `decode_mac` reads it."""
+    return base64.b64encode(bytes.fromhex(mac.replace(":", ""))).decode()
+
+
+def parse_mac(what: str, text: str) -> str:
+    """`aa:bb:cc:dd:ee:ff` in lower case. Raises BadRequest, naming `what`, for another form, a group or zero."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}", text):
+        raise BadRequest(f"{what} {shown(text)} is not a MAC address of six octets")
+    mac = text.lower().replace("-", ":")
+    if int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+        raise BadRequest(f"{what} {mac} is not the address of one interface")
+    return mac
+
+
+def _port_request(binding: _Port) -> PortRequest:
+    first = _in_range(PORTS_KEY, binding.HostPort, 0)
+    last = _in_range(PORTS_KEY, binding.HostPortEnd, 0) or first
+    if last < first or (last and not first):
+        raise BadRequest(f"option {PORTS_KEY}: host ports {first}-{last} are no range")
+    protocol = _protocol(PORTS_KEY, binding.Proto)
+    return PortRequest(protocol, _in_range(PORTS_KEY, binding.Port, 1), _host(binding.HostIP), first, last)
+
+
+def _protocol(key: str, number: int) -> Protocol:
+    try:
+        return Protocol(number)
+    except ValueError:
+        raise BadRequest(f"option {key}: protocol {shown(str(number))} is not tcp, udp or sctp") from None
+
+
+def _in_range(key: str, port: int, low: int) -> int:
+    if not low <= port <= 65535:
+        raise BadRequest(f"option {key}: {shown(str(port))} is not a port")
+    return port
+
+
+def _host(text: str) -> IPv4Address | IPv6Address | None:
+    if not text:
+        return None
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise BadRequest(f"option {PORTS_KEY}: {shown(text)} is not an IP address") from None
+
+
+def _convert(key: str, value: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadRequest(f"option {key}: {shown(str(error), 200)}") from error
