@@ -43,6 +43,7 @@ class Host:
         settings: dict[str, str] | None = None,
         options: Sequence[str] = (),
     ) -> None:
+        self.outside = underlay.outside
         self.folder, self.number, self.with_mooring = folder, number, mooring
         self.ipv4, self.ipv6 = address4(number), address6(number)
         self._underlay, self._settings, self._options = underlay, settings or {}, options

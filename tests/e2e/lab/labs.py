@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.lab.hosts import Host, remove_cgroups
-from tests.e2e.lab.underlays import Machine, Underlay
+from tests.e2e.lab.underlays import Underlay
 
 PREFIX = "mooring-lab-"
 
@@ -34,7 +34,7 @@ class Lab:
         self._closed = False
         atexit.register(self.close)
         self.underlay = Underlay()
-        self.outside = Machine(self.underlay)
+        self.outside = self.underlay.outside
 
     def host(
         self,
@@ -71,7 +71,6 @@ class Lab:
         self._closed = True
         for host in self._hosts:
             host.close()
-        self.outside.close()
         self.underlay.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from tests.e2e.lab.daemons import Daemon

@@ -11,7 +11,6 @@ import selectors
 import socket
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 
 from tests.e2e.lab.namespaces import in_network, run
 
@@ -49,9 +48,7 @@ class Server:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._stop.send(b"x")
         self._thread.join()
         for key in list(self._selector.get_map().values()):

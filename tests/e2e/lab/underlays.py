@@ -22,10 +22,11 @@ def address6(number: int) -> str:
 
 
 class Underlay:
-    """A bridge to which machines are plugged."""
+    """A bridge to which machines are plugged, and the outside machine."""
 
     def __init__(self) -> None:
         self.namespace = Namespace("underlay", "ip link add under type bridge mcast_snooping 0\nip link set under up\n")
+        self.outside = Machine(self)
 
     def plug(self, machine: Namespace, number: int) -> None:
         """The machine has a link eth0 with its addresses and default routes."""
@@ -53,7 +54,8 @@ class Underlay:
         self.namespace.run("ip", "link", "set", f"port{number}", "up")
 
     def close(self) -> None:
-        """The bridge is gone."""
+        """The bridge and the outside machine are gone."""
+        self.outside.close()
         self.namespace.close()
 
 
