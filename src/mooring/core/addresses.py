@@ -247,19 +247,11 @@ class Occupancy:
 
     def __init__(self) -> None:
         self._taken = BitTree()
-        self._recorded: set[int] = set()
+        self._recorded = BitTree()
         self._held: set[int] = set()
         self._cooling: dict[int, float] = {}
         self._oldest: list[tuple[float, int]] = []
         self._cursor = 0
-
-    def __len__(self) -> int:
-        """How many addresses have a record."""
-        return len(self._recorded)
-
-    def __iter__(self) -> Iterator[int]:
-        """The addresses that have a record, as of now, in no order."""
-        return iter(list(self._recorded))
 
     def record(self, number: int, cooling_since: float | None = None) -> None:
         """The address has a record; it cools if that is given (seconds since the epoch)."""

@@ -291,7 +291,7 @@ def same_owner(lease: Lease, claimant: Claimant) -> bool:
 
 
 def is_holder(lease: Lease, claimant: Claimant) -> bool:
-    """Whether a fixed lease belongs to who asks: by its key, its holders, or its MAC, which is unique in the network."""
+    """Whether a fixed lease belongs to who asks: by its key, its holders, or its MAC, unique in its network."""
     if claimant.key and claimant.key == lease.key:
         return True
     return (bool(claimant.container) and claimant.container in lease.holders) or (

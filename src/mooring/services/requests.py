@@ -35,11 +35,15 @@ class PoolRequest:
 
 @dataclass(frozen=True, slots=True)
 class PoolGrant:
-    """A pool was made. gateway: leased already, None if the request said that there is none."""
+    """A pool was made. gateway: leased already, None if the request said that there is none.
+
+    warnings: what a person should know of it, one line each.
+    """
 
     pool: str
     subnet: Subnet
     gateway: Interface | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,294 @@
+"""Addresses: who gets which, durable before it is answered.
+
+Rules: every change is one commit that expects what was read, and is decided anew when another writer was first; what
+was already given is given again, and what is not held is released with success; an answer names the prefix length of
+the pool that the address came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from mooring.core.addresses import address_of, interface
+from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision
+from mooring.core.leases import Claimant, ClaimPolicy, Event, Lease, State, advance, is_over, may_take, phase, released
+from mooring.core.networks import Address, Interface, Subnet
+from mooring.core.pools import Pool, candidates, check_address
+from mooring.ports import Clock
+from mooring.services.mirror import Mirror, Record
+from mooring.services.occupancies import Occupancies
+from mooring.services.requests import AddressRequest, PoolGrant, PoolRequest, Role
+from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
+
+__all__ = ["Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of the addresses of a pool that can be chosen automatically; size is all of them."""
+
+    size: int
+    used: int
+    free: int
+    cooling: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an address in a space: the pools whose subnet holds it, its lease, its endpoint's id or ""."""
+
+    pools: tuple[Pool, ...]
+    lease: Lease | None
+    endpoint: str
+
+
+class Ipam:
+    """The IPAM driver's use cases. Build it before the mirror is loaded."""
+
+    def __init__(
+        self, mirror: Mirror, clock: Clock, policy: IpamPolicy, occupied: Callable[[], Awaitable[Sequence[Subnet]]]
+    ) -> None:
+        self._mirror = mirror
+        self._clock = clock
+        self._policy = policy
+        self._index = Occupancies(mirror)
+        self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """A pool with a new id exists, and its gateway is leased unless the options say `gateway=none`.
+
+        Raises BadRequest for what no network can have, Conflict for an overlap with a pool of the space, Forbidden for
+        the deny list and (a setting) the host's routes, Exhausted when there is no subnet left, Unavailable.
+        """
+        return await self._subnets.request_pool(request)
+
+    async def release_pool(self, pool_id: str) -> None:
+        """The pool and every lease of it are gone; an unknown one is gone already. Raises Unavailable."""
+        await self._subnets.release_pool(pool_id)
+
+    async def request_address(self, request: AddressRequest) -> Interface:
+        """The address is leased; with the prefix length of the subnet that it is from.
+
+        Raises NotFound for an unknown pool, BadRequest for an address that cannot be in it, Conflict when somebody else
+        has it, Exhausted when nothing is left, Unavailable.
+        """
+        if request.role is Role.GATEWAY:
+            return await self._decide(request.pool, partial(self._appoint, request))
+        if request.address is None:
+            if request.role is Role.AUXILIARY:
+                raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")
+            return await self._decide(request.pool, partial(self._choose, request))
+        return await self._decide(request.pool, partial(self._give, request, request.address))
+
+    async def release_address(self, pool_id: str, address: Address) -> None:
+        """Nobody uses the address: a dynamic one cools, a gateway or auxiliary one is free, a fixed one is idle.
+
+        What is not leased, or not from this pool or its siblings, is left as it is: success. So is an address that an
+        endpoint still has: the release is late, and meant somebody before. Raises Unavailable.
+        """
+        await self._decide(pool_id, partial(self._release, pool_id, address))
+
+    async def sweep(self) -> int:
+        """Cooldowns, reservations and sightings whose time is over have ended, and so have leases without a pool.
+
+        Returns how many; a record that another writer changed meanwhile is left to the next sweep. Raises Unavailable.
+        """
+        ended = 0
+        orphans = self._index.orphans()
+        while True:
+            due = [*orphans[:BATCH], *self._index.over(self._clock.now(), BATCH)]
+            del orphans[:BATCH]
+            if not due:
+                return ended
+            try:
+                await self._mirror.commit(delete=due)
+            except StaleRevision:
+                continue
+            except BaseException:
+                for lease in due:
+                    self._index.note_end(lease)
+                raise
+            ended += len(due)
+
+    def usage(self, pool_id: str) -> Usage:
+        """How full the pool is. Raises NotFound."""
+        pool = self._pool(pool_id)
+        start, end = candidates(pool.subnet, pool.range)
+        leases = [lease for lease in self._index.leases(pool_id) if start <= int(lease.address) < end]
+        cooling = sum(lease.state is State.COOLING for lease in leases)
+        return Usage(end - start, len(leases) - cooling, end - start - len(leases), cooling)
+
+    def explain(self, space: str | None, address: Address) -> tuple[Facts, ...]:
+        """What is known of the address in the space, or in every space that has a pool around it."""
+        pools = [pool for pool in self._mirror.every(Pool) if address in pool.subnet and space in (None, pool.space)]
+        return tuple(
+            Facts((pool,), self._mirror.lease(pool.space, address), self._index.endpoint(pool, address))
+            for pool in pools
+        )
+
+    async def _decide(self, pool_id: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What the attempt answers; it is made again when another writer was first, a bounded number of times."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await attempt()
+            except StaleRevision:
+                continue
+        raise contended(f"pool {pool_id}")
+
+    async def _choose(self, request: AddressRequest) -> Interface:
+        pool = self._pool(request.pool)
+        if request.mac or request.name:
+            again = self._index.given_before(pool, Claimant(request.name, request.mac))
+            if again is not None:
+                return self._answer(again)
+        chosen = self._index.choose(pool)
+        if chosen is None:
+            raise self._exhausted(pool)
+        origin, number = chosen
+        subnet = origin.subnet
+        try:
+            await self._grant(origin, self._dynamic(origin, address_of(subnet.version, number), request))
+        finally:
+            # From here on only the record counts, also when the commit failed or this task was cancelled.
+            self._index.let_go(origin.id, number)
+        return interface(subnet.version, number, subnet.prefixlen)
+
+    async def _give(self, request: AddressRequest, address: Address) -> Interface:
+        pool = self._pool(request.pool)
+        check_address(pool.subnet, address)
+        number = int(address)
+        answer = interface(address.version, number, pool.subnet.prefixlen)
+        lease = self._lease(pool, address)
+        if request.role is Role.AUXILIARY:
+            if lease is not None and lease.state is State.AUXILIARY and lease.pool == pool.id:
+                return answer
+            self._check_unused(pool, address, lease, Event.SET_ASIDE)
+            after = Lease(
+                space=pool.space, address=address, pool=pool.id, state=State.AUXILIARY, since=self._clock.now(),
+                owner=f"aux:{pool.id}",
+            )  # fmt: skip
+        else:
+            self._check_free(pool, address, lease, Claimant(request.name, request.mac))
+            if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
+                return answer
+            after = self._dynamic(pool, address, request)
+            if lease is not None and lease.state is State.RESERVED:
+                after = msgspec.structs.replace(after, whom=lease.whom, note=lease.note, until=lease.until)
+        occupancy = self._index.of(pool.id)
+        occupancy.hold(number)
+        try:
+            await self._grant(pool, after)
+        finally:
+            occupancy.let_go(number)
+        return answer
+
+    async def _appoint(self, request: AddressRequest) -> Interface:
+        pool = self._pool(request.pool)
+        address = request.address or pool.gateway or self._subnets.first_free(pool.space, pool.subnet)
+        check_address(pool.subnet, address)
+        answer = interface(address.version, int(address), pool.subnet.prefixlen)
+        lease = self._lease(pool, address)
+        if pool.gateway == address and lease is not None and lease.state is State.GATEWAY:
+            return answer
+        self._check_unused(pool, address, lease, Event.APPOINT)
+        put: list[Record] = [
+            msgspec.structs.replace(pool, gateway=address),
+            gateway_lease(pool.space, address, pool.id, self._clock.now()),
+        ]
+        before = self._lease(pool, pool.gateway) if pool.gateway is not None and pool.gateway != address else None
+        moved = before is not None and before.state is State.GATEWAY and before.pool == pool.id
+        await self._mirror.commit(put=put, delete=[before] if moved and before is not None else [])
+        return answer
+
+    async def _release(self, pool_id: str, address: Address) -> None:
+        pool = self._mirror.pool(pool_id)
+        lease = self._mirror.lease(pool.space, address) if pool is not None else None
+        if pool is None or lease is None or not self._index.is_sibling(pool, lease.pool):
+            return
+        if self._index.endpoint(pool, address):
+            return
+        after = released(lease, self._clock.now(), self._policy.cooldown)
+        if after is lease:
+            return
+        origin = self._mirror.pool(lease.pool)
+        if after is not None:
+            await self._mirror.commit(put=[after])
+        elif origin is not None and origin.gateway == address:
+            await self._mirror.commit(put=[msgspec.structs.replace(origin, gateway=None)], delete=[lease])
+        else:
+            await self._mirror.commit(delete=[lease])
+
+    async def _grant(self, pool: Pool, lease: Lease) -> None:
+        """The lease is durable, and its pool is still there. Raises NotFound when that went meanwhile."""
+        await self._mirror.commit(put=(lease,))
+        if not self._subnets.is_open(pool.id):
+            if self._mirror.lease(lease.space, lease.address) is lease:
+                await self._mirror.commit(delete=(lease,))
+            raise _unknown(pool.id)
+
+    def _dynamic(self, pool: Pool, address: Address, request: AddressRequest) -> Lease:
+        owner = f"name:{request.name}" if request.name else f"mac:{request.mac}" if request.mac else ""
+        return Lease(
+            space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=self._clock.now(),
+            owner=owner, mac=request.mac, name=request.name,
+        )  # fmt: skip
+
+    def _pool(self, pool_id: str) -> Pool:
+        pool = self._mirror.pool(pool_id)
+        if pool is None or not self._subnets.is_open(pool_id):
+            raise _unknown(pool_id)
+        return pool
+
+    def _lease(self, pool: Pool, address: Address) -> Lease | None:
+        """The lease of the address; one whose pool is gone or whose time is over counts for nothing."""
+        lease = self._mirror.lease(pool.space, address)
+        if lease is None or self._mirror.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+            return None
+        return lease
+
+    def _answer(self, lease: Lease) -> Interface:
+        pool = self._pool(lease.pool)
+        return interface(lease.address.version, int(lease.address), pool.subnet.prefixlen)
+
+    def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
+        """Raises Conflict unless whoever names the address may have it."""
+        verdict = may_take(lease, claimant, ClaimPolicy.EXPLICIT, self._clock.now())
+        endpoint = self._index.endpoint(pool, address)
+        if endpoint:
+            raise Conflict(
+                f"address {address} of pool {pool.id} is in use",
+                holder=f"endpoint {endpoint[:12]} of network {pool.network[:12]}",
+                hint=f"stop that container, or choose another address; see `mooring explain {address}`",
+            )
+        if not verdict.allowed:
+            what = f"address {address} of pool {pool.id} is not free: {verdict.rule}"
+            raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
+
+    def _check_unused(self, pool: Pool, address: Address, lease: Lease | None, event: Event) -> None:
+        """Raises Conflict unless nobody has the address."""
+        self._check_free(pool, address, lease, Claimant())
+        advance(phase(lease), event, f"address {address} of pool {pool.id}")
+
+    def _exhausted(self, pool: Pool) -> Exhausted:
+        start, end = candidates(pool.subnet, pool.range)
+        counts = self._index.counts(pool.id)
+        held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+        limit = f" range {pool.range}" if pool.range is not None else ""
+        return Exhausted(
+            f"pool {pool.id} ({pool.subnet}{limit}, {max(end - start, 0)} addresses) has no free address",
+            holder=held or "requests in flight",
+            hint=f"see `mooring lease ls --pool {pool.id}`",
+        )
+
+
+def _unknown(pool_id: str) -> NotFound:
+    return NotFound(
+        f"pool {pool_id} is not known to Mooring", hint="create the network again (`docker network create`)"
+    )

@@ -1,0 +1,195 @@
+"""What the address model needs to find quickly: an index of the mirror.
+
+Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them. Only
+what requests in flight hold is its own, and that ends with the request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from heapq import heappop, heappush
+
+from mooring.core.addresses import Occupancy
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Claimant, Lease, State, same_owner
+from mooring.core.networks import Address, Subnet
+from mooring.core.pools import Holdings, Pool, candidates
+from mooring.services.mirror import Mirror, Record
+
+
+class Occupancies:
+    """Build it before the mirror is loaded."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._pools: dict[str, Occupancy] = {}
+        self._leases: dict[str, dict[int, Lease]] = {}
+        self._counts: dict[str, Counter[State]] = {}
+        self._bounds: dict[str, tuple[int, int]] = {}
+        self._siblings: dict[tuple[str, int], list[str]] = {}
+        self._spaces: dict[tuple[str, int], Holdings] = {}
+        self._owners: dict[tuple[str, str], Address] = {}
+        self._endpoints: dict[tuple[str, Address], str] = {}
+        self._ending: list[tuple[float, int, Lease]] = []
+        self._sequence = 0
+        mirror.listen(self._follow)
+
+    def choose(self, pool: Pool) -> tuple[Pool, int] | None:
+        """The next address of the pool or, when that is full, of another one of its network and family.
+
+        It is held until `let_go`. None when all are full.
+        """
+        start, end = self._bounds[pool.id]
+        number = self.of(pool.id).choose(start, end)
+        if number is not None:
+            return pool, number
+        for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()):
+            sibling = self._mirror.pool(pool_id)
+            if sibling is None or pool_id == pool.id or sibling.space != pool.space:
+                continue
+            start, end = self._bounds[pool_id]
+            number = self.of(pool_id).choose(start, end)
+            if number is not None:
+                return sibling, number
+        return None
+
+    def of(self, pool_id: str) -> Occupancy:
+        """The addresses of the pool."""
+        occupancy = self._pools.get(pool_id)
+        if occupancy is None:
+            occupancy = self._pools[pool_id] = Occupancy()
+        return occupancy
+
+    def let_go(self, pool_id: str, number: int) -> None:
+        """The request that held the address is over."""
+        occupancy = self._pools.get(pool_id)
+        if occupancy is not None:
+            occupancy.let_go(number)
+
+    def is_sibling(self, pool: Pool, pool_id: str) -> bool:
+        """Whether addresses asked for in the pool may come from the one with the id: itself or one of its network."""
+        return pool_id == pool.id or pool_id in self._siblings.get((pool.network, pool.subnet.version), ())
+
+    def given_before(self, pool: Pool, claimant: Claimant) -> Lease | None:
+        """The dynamic lease that who asks got from the pool or its siblings, while no endpoint has it yet.
+
+        In a network of ours that is the answer to a request which came twice, or was never used. Elsewhere endpoints
+        are not seen; there only the same MAC tells a repetition from a container that took over a name.
+        """
+        siblings = self._siblings.get((pool.network, pool.subnet.version), (pool.id,))
+        seen = bool(pool.network)
+        for word in (f"mac:{claimant.mac}" if claimant.mac else "", f"name:{claimant.name}" if claimant.name else ""):
+            if not word or (not seen and claimant.mac and word.startswith("name:")):
+                continue
+            for pool_id in siblings:
+                address = self._owners.get((pool_id, word))
+                if address is None or self.endpoint(pool, address):
+                    continue
+                lease = self._mirror.lease(pool.space, address)
+                if lease is not None and lease.state is State.DYNAMIC and same_owner(lease, claimant):
+                    return lease
+        return None
+
+    def endpoint(self, pool: Pool, address: Address) -> str:
+        """Id of the endpoint of the pool's network that has the address, "" if none."""
+        return self._endpoints.get((pool.network, address), "") if pool.network else ""
+
+    def counts(self, pool_id: str) -> Counter[State]:
+        """How many leases of each state the pool has."""
+        return self._counts.get(pool_id, Counter())
+
+    def overlapping(self, space: str, subnet: Subnet) -> list[str]:
+        """Ids of the pools of the space that overlap the subnet."""
+        holdings = self._spaces.get((space, subnet.version))
+        return holdings.overlapping(subnet) if holdings is not None else []
+
+    def leases(self, pool_id: str) -> list[Lease]:
+        """Every lease of the pool."""
+        return list(self._leases.get(pool_id, {}).values())
+
+    def over(self, now: float, most: int) -> list[Lease]:
+        """At most so many leases whose `until` has come, as they are now. Each is named once."""
+        due: list[Lease] = []
+        while self._ending and self._ending[0][0] <= now and len(due) < most:
+            lease = heappop(self._ending)[2]
+            if self._mirror.lease(lease.space, lease.address) is lease:
+                due.append(lease)
+        return due
+
+    def note_end(self, lease: Lease) -> None:
+        """Name the lease when its time has come, if it has one."""
+        if lease.until is not None:
+            self._sequence += 1
+            heappush(self._ending, (lease.until, self._sequence, lease))
+
+    def orphans(self) -> list[Lease]:
+        """Every lease whose pool is gone."""
+        gone = [pool_id for pool_id in self._leases if self._mirror.pool(pool_id) is None]
+        return [lease for pool_id in gone for lease in self.leases(pool_id)]
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Lease):
+            self._forget_lease(before, after)
+        elif isinstance(before, Pool):
+            self._forget_pool(before)
+        elif isinstance(before, Endpoint):
+            for address in before.addresses:
+                if self._endpoints.get((before.network, address)) == before.id:
+                    del self._endpoints[before.network, address]
+        if isinstance(after, Lease):
+            self._note_lease(after)
+        elif isinstance(after, Pool):
+            self._note_pool(after)
+        elif isinstance(after, Endpoint):
+            for address in after.addresses:
+                self._endpoints[after.network, address] = after.id
+
+    def _note_lease(self, lease: Lease) -> None:
+        number = int(lease.address)
+        leases = self._leases.get(lease.pool)
+        if leases is None:
+            leases = self._leases[lease.pool] = {}
+            self._counts[lease.pool] = Counter()
+        leases[number] = lease
+        self._counts[lease.pool][lease.state] += 1
+        self.of(lease.pool).record(number, lease.since if lease.state is State.COOLING else None)
+        if lease.until is not None:
+            self.note_end(lease)
+        if lease.state is State.DYNAMIC:
+            if lease.mac:
+                self._owners[lease.pool, f"mac:{lease.mac}"] = lease.address
+            if lease.name:
+                self._owners[lease.pool, f"name:{lease.name}"] = lease.address
+
+    def _forget_lease(self, before: Lease, after: Record | None) -> None:
+        number = int(before.address)
+        leases = self._leases[before.pool]
+        del leases[number]
+        self._counts[before.pool][before.state] -= 1
+        if not isinstance(after, Lease) or after.pool != before.pool:
+            self.of(before.pool).erase(number)
+        if before.state is State.DYNAMIC:
+            for word in (f"mac:{before.mac}", f"name:{before.name}"):
+                if self._owners.get((before.pool, word)) == before.address:
+                    del self._owners[before.pool, word]
+        if not leases:
+            del self._leases[before.pool], self._counts[before.pool]
+            if self._mirror.pool(before.pool) is None:
+                self._pools.pop(before.pool, None)
+
+    def _note_pool(self, pool: Pool) -> None:
+        self._bounds[pool.id] = candidates(pool.subnet, pool.range)
+        self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
+        if pool.network:
+            self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
+
+    def _forget_pool(self, pool: Pool) -> None:
+        del self._bounds[pool.id]
+        self._spaces[pool.space, pool.subnet.version].remove(pool.subnet, pool.id)
+        siblings = self._siblings.get((pool.network, pool.subnet.version))
+        if siblings is not None:
+            siblings.remove(pool.id)
+            if not siblings:
+                del self._siblings[pool.network, pool.subnet.version]
+        if pool.id not in self._leases and self._mirror.pool(pool.id) is None:
+            self._pools.pop(pool.id, None)

@@ -1,0 +1,242 @@
+"""Pools: which subnet a network gets, and giving it up with everything in it.
+
+Rules: making a pool is one commit that leases its gateway too; decisions about subnets are taken one after another,
+because no revision guards "overlaps nothing"; a pool's record is the last thing of it to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from mooring.core.addresses import address_of, interface, usable
+from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
+from mooring.core.leases import Event, Lease, State, advance, phase
+from mooring.core.networks import Address, Subnet
+from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, overlap
+from mooring.ports import Clock
+from mooring.services.mirror import Mirror
+from mooring.services.occupancies import Occupancies
+from mooring.services.requests import PoolGrant, PoolRequest
+
+# How often a decision is taken anew when another writer was first.
+ATTEMPTS = 8
+# How many leases of a pool go in one transaction, so that a store with a limit (etcd: 128 operations) is not the only
+# one that can, and a large pool does not hold up the others for long.
+BATCH = 500
+# The word of `--ipam-opt` for a pool without a gateway.
+NO_GATEWAY = "none"
+
+
+class HostOverlap(Enum):
+    """What happens when a subnet that was typed by hand overlaps a route or a nameserver of the host."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class IpamPolicy:
+    """The configuration's part in decisions.
+
+    deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
+    """
+
+    subnet_pools4: tuple[SubnetPool, ...] = ()
+    subnet_pools6: tuple[SubnetPool, ...] = ()
+    deny: tuple[Subnet, ...] = ()
+    cooldown: float = 60.0
+    on_host_overlap: HostOverlap = HostOverlap.WARN
+
+    def subnet_pools(self, version: int, space: str) -> tuple[SubnetPool, ...]:
+        """Those of the family that belong to the space; where it has none of its own, all of the family."""
+        every = self.subnet_pools4 if version == 4 else self.subnet_pools6
+        return tuple(pool for pool in every if pool.space == space) or every
+
+
+class Subnets:
+    """Makes pools and gives them up."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        index: Occupancies,
+        clock: Clock,
+        policy: IpamPolicy,
+        occupied: Callable[[], Awaitable[Sequence[Subnet]]],
+    ) -> None:
+        self._mirror = mirror
+        self._index = index
+        self._clock = clock
+        self._policy = policy
+        self._occupied = occupied
+        self._one_at_a_time = asyncio.Lock()
+        self._doubtful: list[tuple[Pool, list[Lease]]] = []
+        self._closing: set[str] = set()
+
+    def is_open(self, pool_id: str) -> bool:
+        """Whether addresses of the pool may still be given."""
+        return pool_id not in self._closing and self._mirror.pool(pool_id) is not None
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """Ipam.request_pool."""
+        _check(request)
+        occupied = await self._occupied()
+        # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
+        return await asyncio.shield(self._make(request, occupied))
+
+    async def _make(self, request: PoolRequest, occupied: Sequence[Subnet]) -> PoolGrant:
+        async with self._one_at_a_time:
+            await self._settle_doubts()
+            space = request.options.get("tenant") or request.space
+            warnings: tuple[str, ...] = ()
+            source = ""
+            if request.subnet is not None:
+                subnet = request.subnet
+                warnings = self._check_explicit(space, subnet, occupied)
+            else:
+                subnet_pools = self._policy.subnet_pools(request.version, space)
+                origin, subnet = carve(subnet_pools, request.length, self._busy(occupied))
+                source = origin.name
+            for _ in range(ATTEMPTS):
+                pool, leases = self._compose(request, space, subnet, source)
+                try:
+                    await self._mirror.commit(put=[pool, *leases])
+                except StaleRevision:
+                    continue
+                except Unavailable:
+                    # It may have been written all the same.
+                    self._doubtful.append((pool, leases))
+                    raise
+                gateway = pool.gateway
+                return PoolGrant(
+                    pool.id,
+                    subnet,
+                    interface(subnet.version, int(gateway), subnet.prefixlen) if gateway is not None else None,
+                    warnings,
+                )
+            raise contended(f"subnet {subnet}")
+
+    def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
+        now = self._clock.now()
+        pool_id = self._clock.token()
+        gateway: Address | None = None
+        leases: list[Lease] = []
+        if request.options.get("gateway") != NO_GATEWAY:
+            gateway = self.first_free(space, subnet)
+            leases.append(gateway_lease(space, gateway, pool_id, now))
+        pool = Pool(
+            id=pool_id, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
+            created=now, gateway=gateway,
+        )  # fmt: skip
+        return pool, leases
+
+    def first_free(self, space: str, subnet: Subnet) -> Address:
+        """The lowest usable address of the subnet that may become a gateway. Raises Conflict if there is none."""
+        for number in range(*usable(subnet)):
+            address = address_of(subnet.version, number)
+            lease = self._mirror.lease(space, address)
+            if lease is None or not self.is_open(lease.pool) or lease.state is State.COOLING:
+                return address
+        raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
+
+    def _check_explicit(self, space: str, subnet: Subnet, occupied: Sequence[Subnet]) -> tuple[str, ...]:
+        for denied in self._policy.deny:
+            if overlap(denied, subnet):
+                raise Forbidden(
+                    f"subnet {subnet} overlaps {denied}, which the deny list of the configuration keeps free",
+                    hint="choose another subnet",
+                )
+        for pool_id in self._index.overlapping(space, subnet):
+            pool = self._mirror.pool(pool_id)
+            if pool is not None:
+                raise Conflict(
+                    f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
+                    holder=_describe(pool),
+                    hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
+                )
+        ours = {pool.subnet for pool in self._mirror.every(Pool)}
+        routes = [str(route) for route in occupied if overlap(route, subnet) and route not in ours]
+        if not routes:
+            return ()
+        text = f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}"
+        if self._policy.on_host_overlap is HostOverlap.REFUSE:
+            raise Forbidden(text, hint="choose another subnet (`ip route` shows the routes), or set on_host_overlap")
+        return (text,)
+
+    def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:
+        busy = [Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool)]
+        busy.extend(Busy(subnet, "a route or a nameserver of this host") for subnet in occupied)
+        busy.extend(Busy(subnet, "the deny list") for subnet in self._policy.deny)
+        return busy
+
+    async def _settle_doubts(self) -> None:
+        """Take back pools whose commit failed with an unknown outcome. Nobody was told of them. Raises Unavailable."""
+        while self._doubtful:
+            pool, leases = self._doubtful[-1]
+            for _ in range(ATTEMPTS):
+                # Expects what the mirror knows; where that is wrong, it reads the record and the next turn removes it.
+                doomed = [each for each in leases if self._is_of(pool.id, each)]
+                try:
+                    await self._mirror.commit(delete=[pool, *doomed])
+                    break
+                except StaleRevision:
+                    continue
+            else:
+                raise contended(f"pool {pool.id}")
+            self._doubtful.pop()
+
+    def _is_of(self, pool_id: str, lease: Lease) -> bool:
+        """Whether the address has the pool's lease, or none that we know of."""
+        known = self._mirror.lease(lease.space, lease.address)
+        return known is None or known.pool == pool_id
+
+    async def release_pool(self, pool_id: str) -> None:
+        """Ipam.release_pool."""
+        self._closing.add(pool_id)
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    return await self._drop(pool_id)
+                except StaleRevision:
+                    continue
+            raise contended(f"pool {pool_id}")
+        finally:
+            self._closing.discard(pool_id)
+
+    async def _drop(self, pool_id: str) -> None:
+        while (pool := self._mirror.pool(pool_id)) is not None:
+            leases = self._index.leases(pool_id)
+            for lease in leases[:BATCH]:
+                advance(phase(lease), Event.DROP, str(lease.address))
+            if len(leases) <= BATCH:
+                await self._mirror.commit(delete=[pool, *leases])
+            else:
+                await self._mirror.commit(delete=leases[:BATCH])
+
+
+def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lease:
+    """The lease of a pool's gateway."""
+    return Lease(space=space, address=address, pool=pool_id, state=State.GATEWAY, since=now, owner=f"gateway:{pool_id}")
+
+
+def contended(subject: str) -> Unavailable:
+    """The fault for a decision that other writers overtook too often."""
+    return Unavailable(f"{subject} is contended: other writers were first {ATTEMPTS} times", hint="try again")
+
+
+def _check(request: PoolRequest) -> None:
+    if request.subnet is not None:
+        if request.subnet.version != request.version:
+            raise BadRequest(f"subnet {request.subnet} is not IPv{request.version}")
+        check_subnet(request.subnet)
+        if request.range is not None:
+            check_range(request.subnet, request.range)
+    elif request.range is not None:
+        raise BadRequest(f"range {request.range} without a subnet", hint="give the subnet too (--subnet)")
+
+
+def _describe(pool: Pool) -> str:
+    return f"pool {pool.id} of " + (f"network {pool.network[:12]}" if pool.network else "no network yet")
