@@ -19,6 +19,7 @@ from typing import TypeVar
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Subnet
 from mooring.core.pools import SubnetPool
+from mooring.services.subnets import HostOverlap
 
 DEFAULT_PATH = Path("/etc/mooring/mooring.toml")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -28,13 +29,6 @@ LONGEST_SOCKET_PATH = 107
 OTHER_VARIABLES = frozenset({"MOORING_CONFIG", "MOORING_LOOP", "MOORING_SOCKET", "MOORING_FORMAT"})
 
 T = TypeVar("T")
-
-
-class HostOverlap(Enum):
-    """What happens when a subnet typed by hand overlaps a route of this host."""
-
-    WARN = "warn"
-    REFUSE = "refuse"
 
 
 class LogFormat(Enum):

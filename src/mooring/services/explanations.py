@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
@@ -64,14 +65,13 @@ def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
 
 
 def special_role(address: Address, subnet: Subnet) -> str:
-    """Why the subnet can never give this address to anybody, "" when it can (RFC 919, 3021; RFC 4291 2.6.1, 6164)."""
-    if subnet.num_addresses <= 2:
+    """Why the subnet can never give this address to anybody, "" when it can."""
+    start, end = usable(subnet)
+    if start <= int(address) < end:
         return ""
     if address == subnet.network_address:
         return "the subnet's own address" if address.version == 4 else "the subnet-router anycast address"
-    if address.version == 4 and address == subnet.broadcast_address:
-        return "the broadcast address"
-    return ""
+    return "the broadcast address"
 
 
 def _in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: float) -> Reason:

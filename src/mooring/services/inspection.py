@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.faults import Conflict, NotFound
@@ -191,7 +192,7 @@ class Inspection:
             pool=segment.pool,
             range=pool.range if pool else None,
             source=pool.source if pool else "",
-            size=min(size_of(segment.subnet), api.LARGEST) if pool else 0,
+            size=size_of(segment.subnet) if pool else 0,
             used=tally.total() - tally[LeaseState.COOLING],
             cooling=tally[LeaseState.COOLING],
         )
@@ -258,14 +259,9 @@ class Inspection:
 
 
 def size_of(subnet: Subnet) -> int:
-    """How many addresses of the subnet can be given at all.
-
-    IPv4: without network and broadcast address, but /31 and /32 have all (RFC 3021). IPv6: without the subnet-router
-    anycast address (RFC 4291, 2.6.1), but /127 and /128 have all (RFC 6164).
-    """
-    if subnet.num_addresses <= 2:
-        return subnet.num_addresses
-    return subnet.num_addresses - (2 if subnet.version == 4 else 1)
+    """How many addresses of the subnet can be given at all, LARGEST at most."""
+    start, end = usable(subnet)
+    return min(end - start, api.LARGEST)
 
 
 def _place(lease: Lease) -> tuple[str, int, int]:

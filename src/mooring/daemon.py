@@ -1,0 +1,281 @@
+"""The composition root: one process, one loop, every object made here and handed to those that need it.
+
+Rules: the sockets accept before anything else is done, and calls wait for the store instead of being refused; every
+task has an owner, and a task that ends by itself ends the daemon with one line; a clean stop finishes what was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mooring import __version__
+from mooring.adapters import listeners, systemd
+from mooring.adapters.logs import start_logging
+from mooring.config import Config
+from mooring.core.faults import EXIT_CODE, Fault, Unavailable
+from mooring.ports import Clock, Kernel, PortGuard, Store
+from mooring.servers.api.door import ApiDoor, refuse
+from mooring.servers.http import Failer, Handler, HttpServer
+from mooring.services.assembly import Services, assemble
+from mooring.services.inspection import Inspection, Surroundings
+
+log = logging.getLogger(__name__)
+
+MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The adapters of one daemon, open."""
+
+    store: Store
+    kernel: Kernel
+    guard: PortGuard
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """Everything that is served, made and not yet started.
+
+    plugin, api: handlers of the doors. refuse_plugin: what a request that cannot be read gets at the plugin door.
+    load: reads the store; calls before it is done wait.
+    """
+
+    services: Services
+    plugin: Handler
+    api: Handler
+    refuse_plugin: Failer
+    load: Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The listening sockets. made: the files that are ours to remove, with their identity."""
+
+    plugin: tuple[socket.socket, ...]
+    api: tuple[socket.socket, ...]
+    made: tuple[tuple[Path, tuple[int, int] | None], ...]
+
+    def close(self) -> None:
+        """Nothing listens, and the files that we made are gone."""
+        for path, identity in self.made:
+            listeners.remove(path, identity)
+        for listener in (*self.plugin, *self.api):
+            listener.close()
+
+
+def machine_id() -> str:
+    """Text that belongs to this host for ever: machine-id(5), else its name."""
+    for name in MACHINE_ID_FILES:
+        try:
+            text = Path(name).read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text:
+            return text
+    return socket.gethostname()
+
+
+def run(config: Config) -> int:
+    """Serve until told to stop; the exit code. Errors are one log line, with a traceback only for our own mistakes."""
+    start_logging(config.log_level, config.log_format.value, sys.stderr)
+    for warning in config.warnings:
+        log.warning(warning)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(config))
+    except Fault as fault:
+        log.error(str(fault))
+        return EXIT_CODE[fault.kind]
+    except ExceptionGroup as group:
+        _, mistakes = group.split(Fault)
+        log.error("stopped: " + "; ".join(_texts(group)), exc_info=mistakes)
+        return 1
+    except Exception:
+        log.exception("stopped by a mistake of our own")
+        return 1
+    return 0
+
+
+def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    """What every exception in the group says, in one line each."""
+    found: list[str] = []
+    for error in group.exceptions:
+        found += _texts(error) if isinstance(error, BaseExceptionGroup) else [str(error) or type(error).__name__]
+    return found
+
+
+def build(config: Config, world: World, since: float) -> Daemon:
+    """Put the services and doors together. Nothing is read or started here."""
+    from mooring.servers.plugin.door import PluginDoor, fail
+    from mooring.services.subnets import IpamPolicy
+
+    policy = IpamPolicy(
+        subnet_pools4=tuple(pool for pool in config.subnet_pools if pool.version == 4),
+        subnet_pools6=tuple(pool for pool in config.subnet_pools if pool.version == 6),
+        deny=config.deny,
+        cooldown=config.cooldown,
+        on_host_overlap=config.host_overlap,
+    )
+    services = assemble(world.store, world.kernel, world.guard, world.clock, policy, config.repair_period)
+    surroundings = Surroundings(
+        __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
+        config.subnet_pools, config.deny,
+    )  # fmt: skip
+    inspection = Inspection(services.mirror, services.roster, world.clock, surroundings, lambda: services.repair.report)
+    loaded = asyncio.Event()
+
+    async def wait_until_loaded() -> None:
+        await loaded.wait()
+
+    async def load() -> None:
+        await services.mirror.load()
+        loaded.set()
+
+    plugin = PluginDoor(services.ipam, services.networks, services.endpoints, before_call=wait_until_loaded)
+    api = ApiDoor(inspection, world.store.backup, wait_until_loaded)
+    return Daemon(services, plugin, api, fail, load)
+
+
+async def serve(config: Config) -> None:
+    """Be the daemon until SIGTERM or SIGINT, then stop cleanly.
+
+    Raises Conflict when another instance serves the run directory or a socket, Unavailable when something needed cannot
+    be had, an exception group when a task ended that must not.
+    """
+    notifier = systemd.notifier(os.environ)
+    watchdog = systemd.watchdog_period(os.environ, os.getpid())
+    stop = asyncio.Event()
+    async with AsyncExitStack() as cleanup:
+        lock = listeners.InstanceLock(config.lock)
+        cleanup.callback(lock.close)
+        doors = open_doors(config)
+        cleanup.callback(doors.close)
+        with _signals(stop):
+            world = await open_world(config, cleanup)
+            daemon = build(config, world, world.clock.now())
+            await _run_tasks(daemon, doors, notifier, watchdog, stop)
+    log.info("stopped")
+
+
+def open_doors(config: Config) -> Doors:
+    """The sockets that systemd handed over, and those it did not, made by us. All of them listen."""
+    handed = systemd.handed_over(os.environ, os.getpid())
+    made: list[tuple[Path, tuple[int, int] | None]] = []
+
+    def open_door(name: str, path: Path, mode: int, group: str) -> tuple[socket.socket, ...]:
+        if given := handed.pop(name, None):
+            return tuple(given)
+        listener = listeners.listen(path, mode, group)
+        made.append((path, listeners.identity(path)))
+        return (listener,)
+
+    # dockerd runs as root and is the only client of the plugin socket.
+    plugin = open_door("plugin", config.plugin_socket, 0o600, "")
+    try:
+        api = open_door("api", config.api_socket, config.api_socket_mode, config.api_socket_group)
+    except Fault:
+        Doors(plugin, (), tuple(made)).close()
+        raise
+    for name in handed:
+        log.warning("a socket from the service manager is not used", extra={"socket": name})
+    return Doors(plugin, api, tuple(made))
+
+
+async def open_world(config: Config, cleanup: AsyncExitStack) -> World:
+    """The adapters, opened; the cleanup closes them in reverse."""
+    from mooring.adapters.clocks import SystemClock
+    from mooring.adapters.linux_kernel import LinuxKernel
+    from mooring.adapters.port_guard import SocketPortGuard
+    from mooring.adapters.sqlite_store import open_sqlite_store
+
+    listeners.make_directory(config.state_dir, 0o700)
+    store = await open_sqlite_store(config.store)
+    cleanup.push_async_callback(store.close)
+    kernel = await LinuxKernel.open()
+    cleanup.push_async_callback(kernel.close)
+    return World(store, kernel, SocketPortGuard(), SystemClock())
+
+
+async def _run_tasks(
+    daemon: Daemon, doors: Doors, notifier: systemd.Notifier, watchdog: float | None, stop: asyncio.Event
+) -> None:
+    """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
+    plugin_server, api_server = HttpServer(daemon.refuse_plugin), HttpServer(refuse)
+    async with asyncio.TaskGroup() as tasks:
+
+        def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            return tasks.create_task(_until_stopped(name, work, stop), name=name)
+
+        for door in doors.plugin:
+            start("plugin door", plugin_server.serve(door, daemon.plugin))
+        for door in doors.api:
+            start("API door", api_server.serve(door, daemon.api))
+        await daemon.load()
+        endless = [start("repair", daemon.services.repair.run())]
+        if watchdog is not None:
+            endless.append(start("watchdog", _keep_alive(notifier, watchdog)))
+        notifier.tell("READY=1", "STATUS=serving")
+        log.info("ready", extra={"version": __version__, "revision": daemon.services.mirror.revision})
+        await stop.wait()
+        notifier.tell("STOPPING=1", "STATUS=finishing what was begun")
+        log.info("stopping")
+        for task in endless:
+            task.cancel()
+        # They accept nothing more, and end when the requests under way have their answers or the drain time is over.
+        plugin_server.stop()
+        api_server.stop()
+
+
+async def _until_stopped(name: str, work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    await work
+    if not stop.is_set():
+        raise Unavailable(f"the {name} ended by itself")
+
+
+async def _keep_alive(notifier: systemd.Notifier, period: float) -> None:
+    """Say that the loop turns, twice in each period."""
+    while True:
+        notifier.tell("WATCHDOG=1")
+        await asyncio.sleep(period / 2)
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a clean stop. SIGHUP, which a closing terminal or a habit sends, changes nothing."""
+    loop = asyncio.get_running_loop()
+
+    def hang_up() -> None:
+        log.info("SIGHUP is ignored: the configuration is read at start, `systemctl restart mooring` reads it anew")
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop's, or asyncio's when that is missing or MOORING_LOOP=asyncio asks for it."""
+    if os.environ.get("MOORING_LOOP", "uvloop") != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            log.warning("uvloop is missing; asyncio's own loop works, slower")
+        else:
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop
