@@ -26,7 +26,8 @@ class Daemon:
     def __init__(self, namespace: Namespace, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.namespace = namespace
         self.log = folder / "mooring.log"
-        self.plugin_socket = folder / "run/docker/plugins/mooring.sock"
+        inside = (settings or {}).get("MOORING_PLUGIN_SOCKET", "/run/docker/plugins/mooring.sock")
+        self.plugin_socket = folder / inside.lstrip("/")  # the host's /run is in the folder
         self.api_socket = folder / "run/mooring/api.sock"
         self._run_dir = folder / "run/mooring"
         self.environment = {
@@ -37,6 +38,7 @@ class Daemon:
         } | (settings or {})
         if not self.environment["MOORING_CONFIG"]:
             del self.environment["MOORING_CONFIG"]
+        self.command = [sys.executable, "-m", "mooring", "serve"]
         self._process: Process | None = None
 
     @property
@@ -54,8 +56,7 @@ class Daemon:
     def launch(self) -> None:
         """Start it; it need not be ready when this returns."""
         with self.log.open("ab") as log:
-            argv = [sys.executable, "-m", "mooring", "serve"]
-            self._process = self.namespace.start(argv, log, self.environment)
+            self._process = self.namespace.start(self.command, log, self.environment)
 
     def wait_ready(self, timeout: float = 20.0) -> None:
         """Both its sockets answer. Raises LabError with the log's end when it ends instead."""

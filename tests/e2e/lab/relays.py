@@ -54,9 +54,7 @@ class Relay:
         self._spawn(self._accept)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._closing = True
         for sock in (self._listener, *self._open):
             with contextlib.suppress(OSError):
