@@ -159,6 +159,9 @@ DIGEST = sha256((SETS + CHAINS).encode()).hexdigest()[:16]
 # An empty chain whose name tells which text the table was made from: every nftables keeps it, unlike comments.
 VERSION_PREFIX = "version_"
 
+# Which of the containers are maps.
+MAPS = frozenset(line.split()[1] for line in SETS.splitlines() if line.split()[0] == "map")
+
 # How many rules there are: a table of our digest with fewer or more was changed by somebody.
 RULE_COUNT = sum(
     1 for line in CHAINS.splitlines() if line.startswith(" " * 8) and not line.strip().startswith(("type ", "#"))

@@ -1,0 +1,268 @@
+"""Our nftables table, read and written in process through libnftables.
+
+Rules: one call is one transaction; only the table `inet mooring` is written; elements are spelled one way, that of
+core/firewall, however the library spells them. An object belongs to one thread and to that thread's network namespace.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from ctypes.util import find_library
+from typing import Any
+
+import msgspec
+
+from mooring.core import firewall
+from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
+
+MemberOp = Add | Remove | Alter
+
+# include/nftables/libnftables.h
+_CONTEXT_DEFAULT = 0
+_OUTPUT_JSON = 1 << 4
+_OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
+
+_PATH = f"{firewall.FAMILY} {firewall.TABLE}"
+_PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
+
+
+class NftablesError(Exception):
+    """The library or the kernel refused; the text is the library's, in one line."""
+
+
+class Nftables:
+    """One library context. Raises Unavailable when the library is missing."""
+
+    def __init__(self) -> None:
+        self._library = _load()
+        self._context = self._library.nft_ctx_new(_CONTEXT_DEFAULT)
+        if not self._context:
+            raise Unavailable("nftables cannot be used: no netlink socket", hint="run Mooring as root")
+        self._library.nft_ctx_buffer_output(self._context)
+        self._library.nft_ctx_buffer_error(self._context)
+
+    def close(self) -> None:
+        """Let go of the context."""
+        self._library.nft_ctx_free(self._context)
+        self._context = None
+
+    def run(self, commands: str) -> str:
+        """Carry out the commands in one transaction and return what they print. Raises NftablesError."""
+        status = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
+        output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
+        errors: bytes = self._library.nft_ctx_get_error_buffer(self._context)
+        if status:
+            first = errors.decode(errors="replace").strip().splitlines()[:1]
+            raise NftablesError(" ".join(first) or "no reason given")
+        return output.decode()
+
+    def ask(self, command: str) -> list[dict[str, Any]]:
+        """What a list command shows, as the library's JSON objects (libnftables-json(5)). Raises NftablesError."""
+        self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_JSON | _OUTPUT_NUMERIC_ALL)
+        try:
+            text = self.run(command)
+        finally:
+            self._library.nft_ctx_output_set_flags(self._context, 0)
+        objects: list[dict[str, Any]] = msgspec.json.decode(text)["nftables"] if text.strip() else []
+        return objects
+
+
+class Table:
+    """The table `inet mooring`, in facts."""
+
+    def __init__(self, nftables: Nftables) -> None:
+        self._nftables = nftables
+
+    def observe(self) -> tuple[Ruleset | None, list[Member]]:
+        """The table and its elements. A table with more or fewer rules than its text has shows as damaged."""
+        try:
+            objects = self._nftables.ask(f"list table {_PATH}")
+        except NftablesError:
+            return None, []
+        digest, rules = "", 0
+        for entry in objects:
+            name = entry["chain"]["name"] if "chain" in entry else ""
+            if name.startswith(firewall.VERSION_PREFIX):
+                digest = name.removeprefix(firewall.VERSION_PREFIX)
+            rules += "rule" in entry
+        if digest == firewall.DIGEST and rules != firewall.RULE_COUNT:
+            digest += "-damaged"
+        return Ruleset(digest), list(_members(objects))
+
+    def is_current(self) -> bool:
+        """Whether the table is there and made from this version's text."""
+        try:
+            self._nftables.ask(f"list chain {_PATH} {firewall.VERSION_PREFIX}{firewall.DIGEST}")
+        except NftablesError:
+            return False
+        return True
+
+    def write(self) -> None:
+        """The table is this version's, with the elements that it had; packets never meet anything in between.
+
+        Connections go on: tracking is not touched. Elements that no longer fit are left out, for repair to add.
+        """
+        anew = f"table {_PATH}\ndelete table {_PATH}\n{firewall.table_text()}"
+        _, members = self.observe()
+        try:
+            self._nftables.run(anew + _commands(Add(member) for member in members))
+        except NftablesError:
+            self._run(anew)
+
+    def remove(self) -> None:
+        """The table is not there."""
+        self._run(f"table {_PATH}\ndelete table {_PATH}\n")
+
+    def change(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
+        """Carry out element ops in one transaction and return those that undo it.
+
+        Raises Conflict for an Add of a key that has another value, Unavailable for anything else that goes wrong.
+        """
+        try:
+            self._nftables.run(_commands(ops))
+        except NftablesError:
+            # Some of it may be there already, or gone: look, and do only what is left to do.
+            ops = self._outstanding(ops)
+            self._run(_commands(ops))
+        return [op.inverse() for op in reversed(ops)]
+
+    def _outstanding(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
+        names = {_member(op).container for op in ops}
+        try:
+            objects = [entry for name in names for entry in self._nftables.ask(f"list {_kind(name)} {_PATH} {name}")]
+        except NftablesError as error:
+            if all(isinstance(op, Remove) for op in ops):
+                return []
+            raise Unavailable(f"the table {_PATH} cannot be changed: {error}", hint="it is repaired soon") from error
+        have = {member.key: member for member in _members(objects)}
+        left: list[MemberOp] = []
+        for op in ops:
+            member = _member(op)
+            present = have.get(member.key)
+            if isinstance(op, Remove):
+                if present is not None:
+                    left.append(Remove(present))
+                    del have[member.key]
+                continue
+            if present is not None and present != member and isinstance(op, Add):
+                raise Conflict(
+                    f"{member.container} has {member.element} already, leading to {present.value}",
+                    hint="it is repaired soon",
+                )
+            if present is None:
+                left.append(Add(member))
+            elif present != member:
+                left.append(Alter(present, member))
+            have[member.key] = member
+        return left
+
+    def _run(self, commands: str) -> None:
+        if not commands:
+            return
+        try:
+            self._nftables.run(commands)
+        except NftablesError as error:
+            raise _fault(error) from error
+
+
+def _fault(error: NftablesError) -> Fault:
+    return Unavailable(f"the table {_PATH} cannot be changed: {error}")
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL("libnftables.so.1")
+    except OSError:
+        name = find_library("nftables")
+        if name is None:
+            raise Unavailable(
+                "nftables cannot be used: libnftables.so.1 is missing", hint="apt-get install libnftables1"
+            ) from None
+        library = ctypes.CDLL(name)
+    library.nft_ctx_new.restype = ctypes.c_void_p
+    library.nft_ctx_new.argtypes = [ctypes.c_uint32]
+    for function in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error"):
+        getattr(library, function).argtypes = [ctypes.c_void_p]
+    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
+        getattr(library, function).argtypes = [ctypes.c_void_p]
+        getattr(library, function).restype = ctypes.c_char_p
+    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
+    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    return library
+
+
+def _member(op: MemberOp) -> Member:
+    fact = op.after if isinstance(op, Alter) else op.fact
+    assert isinstance(fact, Member)
+    return fact
+
+
+def _kind(container: str) -> str:
+    return "map" if container in firewall.MAPS else "set"
+
+
+def _commands(ops: Iterable[MemberOp]) -> str:
+    """The commands for the ops, in order; runs of the same verb and container share one command.
+
+    `create`, not `add`: the kernel then says when an element is there already, so that undoing never takes away what
+    others made.
+    """
+    lines: list[str] = []
+    before: tuple[str, str] | None = None
+    for verb, member in _steps(ops):
+        text = member.element
+        if verb == "create" and member.value:
+            text += f" : {member.value}"
+        if before == (verb, member.container):
+            lines.append(f", {text}")
+        else:
+            lines.append(f"{' }' + chr(10) if before else ''}{verb} element {_PATH} {member.container} {{ {text}")
+        before = verb, member.container
+    return "".join(lines) + " }\n" if lines else ""
+
+
+def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[str, Member]]:
+    for op in ops:
+        if isinstance(op, Alter):
+            assert isinstance(op.before, Member)
+            yield "delete", op.before
+        yield ("delete" if isinstance(op, Remove) else "create"), _member(op)
+
+
+def _members(objects: Iterable[dict[str, Any]]) -> Iterator[Member]:
+    for entry in objects:
+        body = entry.get("set") or entry.get("map")
+        if body is None:
+            continue
+        keys = _types(body["type"])
+        values = _types(body["map"]) if "map" in body else []
+        for element in body.get("elem", ()):
+            if values:
+                yield Member(body["name"], _spell(element[0], keys), _spell(element[1], values))
+            else:
+                yield Member(body["name"], _spell(element, keys))
+
+
+def _types(told: str | list[str]) -> list[str]:
+    return told if isinstance(told, list) else told.split(" . ")
+
+
+def _spell(value: Any, types: list[str]) -> str:
+    if isinstance(value, dict) and "elem" in value:
+        value = value["elem"]["val"]
+    parts = value["concat"] if isinstance(value, dict) and "concat" in value else [value]
+    return " . ".join(_spell_one(part, kind) for part, kind in zip(parts, types, strict=True))
+
+
+def _spell_one(value: Any, kind: str) -> str:
+    if isinstance(value, dict):
+        return f"{value['prefix']['addr']}/{value['prefix']['len']}"
+    if kind == "ifname":
+        return f'"{value}"'
+    if kind == "mark":
+        return f"0x{value:08x}"
+    if kind == "inet_proto":
+        return _PROTOCOLS.get(value, str(value))
+    return str(value)
