@@ -353,6 +353,8 @@ def _subnet_pool(label: str, table: Mapping[str, object], problems: list[str]) -
         problems.append(f"{label}: length: a /{length} does not fit into a /{shortest}")
     elif not low <= length <= high:
         problems.append(f"{label}: length: /{length} is not between min_length /{low} and max_length /{high}")
+    if len(problems) > before:
+        return None
     return SubnetPool(
         name=str(names["name"]), space=str(names["space"]), prefixes=prefixes,
         length=length, shortest=low, longest=high,

@@ -1,0 +1,170 @@
+"""The configuration: order of sources, every problem at once, defaults that need no file."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Network, ip_network
+from pathlib import Path
+
+import pytest
+
+from mooring import config
+from mooring.config import Config, ConfigurationInvalid, HostOverlap, load
+
+MACHINE = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def no_file_of_this_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file of the machine that runs the tests does not count."""
+    monkeypatch.setattr(config, "DEFAULT_PATH", tmp_path / "absent.toml")
+
+
+def from_file(tmp_path: Path, text: str, *, env: dict[str, str] | None = None, **flags: str) -> Config:
+    """Load with the text as the configuration file."""
+    path = tmp_path / "mooring.toml"
+    path.write_text(text)
+    return load({"config": str(path), **flags}, env or {}, MACHINE)
+
+
+def problems_of(tmp_path: Path, text: str, *, env: dict[str, str] | None = None, **flags: str) -> tuple[str, ...]:
+    """What is wrong with the text."""
+    with pytest.raises(ConfigurationInvalid) as caught:
+        from_file(tmp_path, text, env=env, **flags)
+    return caught.value.problems
+
+
+def test_nothing_is_needed() -> None:
+    """Without a file, variables or flags every setting has its documented default."""
+    got = load({}, {}, MACHINE)
+    assert got.file is None
+    assert got.state_dir == Path("/var/lib/mooring")
+    assert got.api_socket == Path("/run/mooring/api.sock")
+    assert got.plugin_socket == Path("/run/docker/plugins/mooring.sock")
+    assert (got.cooldown, got.host_overlap, got.deny) == (60.0, HostOverlap.WARN, ())
+    assert got.api_socket_mode == 0o660
+    assert [pool.name for pool in got.subnet_pools] == ["default-v4", "default-v6"]
+    assert got.warnings == ()
+
+
+def test_flags_win_over_environment_over_file_over_default(tmp_path: Path) -> None:
+    """Each source wins over those before it, setting by setting."""
+    text = 'log_level = "error"\ncooldown = 1\nrun_dir = "/file"\n'
+    got = from_file(tmp_path, text, env={"MOORING_COOLDOWN": "2", "MOORING_RUN_DIR": "/env"}, run_dir="/flag")
+    assert (got.log_level, got.cooldown, got.run_dir) == ("error", 2.0, Path("/flag"))
+
+
+def test_the_file_may_be_named_by_variable(tmp_path: Path) -> None:
+    """MOORING_CONFIG names the file, and a flag wins over it."""
+    path = tmp_path / "a.toml"
+    path.write_text("cooldown = 5")
+    assert load({}, {"MOORING_CONFIG": str(path)}, MACHINE).cooldown == 5
+    with pytest.raises(ConfigurationInvalid, match=r"other\.toml: there is no such file"):
+        load({"config": str(tmp_path / "other.toml")}, {"MOORING_CONFIG": str(path)}, MACHINE)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    """Wrong values in file, environment and flags are all in the list, each with the place where it was set."""
+    text = 'colldown = 5\nstate_dir = "relative"\ndeny = ["10.0.0.1/8"]\nlog_level = 3\n'
+    found = problems_of(tmp_path, text, env={"MOORING_COOLDOWN": "soon"}, host_overlap="maybe")
+    path = tmp_path / "mooring.toml"
+    assert found == (
+        f"{path}: state_dir: must be an absolute path, got 'relative'",
+        f"{path}: log_level: must be debug, info, warning or error, got 3",
+        "MOORING_COOLDOWN: must be a number of seconds, got 'soon'",
+        "--host-overlap: must be warn or refuse, got 'maybe'",
+        f"{path}: deny: '10.0.0.1/8' has host bits set; did you mean 10.0.0.0/8?, got ['10.0.0.1/8']",
+        f"{path}: colldown: is not a setting; did you mean cooldown?",
+    )
+
+
+def test_a_wrong_value_is_told_though_another_source_wins(tmp_path: Path) -> None:
+    """An override does not hide what is wrong below it."""
+    assert len(problems_of(tmp_path, "cooldown = -1", cooldown="5")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cooldown = true", "must be a number of seconds"),
+        ("cooldown = nan", "must be between 0 and"),
+        ('deny = "10.0.0.0/33"', "must be a subnet such as"),
+        ("deny = [5]", "must be a subnet such as 10.0.0.0/8, in quotes"),
+        ("api_socket_mode = 432", "must be a mode in octal and in quotes"),
+        ('api_socket_mode = "0666"', "keep the world out"),
+        (f'plugin_socket = "/{"x" * 120}"', "at most 107 bytes"),
+        (f'run_dir = "/{"x" * 100}"', "too long for the sockets in it"),
+        ("cooldown = ", "is not TOML"),
+        ("[subnet_pools]", r"must be written as \[\[subnet_pools\]\]"),
+        ("[[subnet_pools]]", "name: must be a word"),
+        ('[[subnet_pools]]\nname = "a"', "prefixes: must name at least one subnet"),
+        ('[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8", "fd00::/48"]', "must be of one family"),
+        ('[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\nlength = 33', "a prefix length from 1 to 32"),
+        ('[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\nlength = 7', "a /7 does not fit into a /8"),
+        ('[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\nlength = 12\nmin_length = 16', "is not between"),
+        ('[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\nlenght = 24', "did you mean length"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    """Each kind of mistake is one line that says what is wanted."""
+    found = problems_of(tmp_path, text)
+    assert len(found) == 1
+    with pytest.raises(ConfigurationInvalid, match=words):
+        from_file(tmp_path, text)
+
+
+def test_subnet_pools_must_not_overlap_in_one_space(tmp_path: Path) -> None:
+    """Two pools of one address space are told apart; in different ones they may overlap."""
+    one = '[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\n'
+    two = '[[subnet_pools]]\nname = "{}"\nspace = "{}"\nprefixes = ["10.1.0.0/16"]\n'
+    assert "10.1.0.0/16 overlaps 10.0.0.0/8 of a" in problems_of(tmp_path, one + two.format("b", "default"))[0]
+    assert "name: is given twice" in problems_of(tmp_path, one + two.format("a", "other"))[0]
+    assert [pool.name for pool in from_file(tmp_path, one + two.format("b", "other")).subnet_pools][:2] == ["a", "b"]
+
+
+def test_a_named_subnet_pool_replaces_the_default_of_its_family(tmp_path: Path) -> None:
+    """Who names a pool for IPv4 keeps the default one for IPv6, and pools of other spaces replace nothing."""
+    pool = '[[subnet_pools]]\nname = "lab"\nprefixes = ["192.168.0.0/16"]\nlength = 26\nmin_length = 20\n'
+    got = from_file(tmp_path, pool)
+    assert [one.name for one in got.subnet_pools] == ["lab", "default-v6"]
+    assert (got.subnet_pools[0].length, got.subnet_pools[0].shortest) == (26, 20)
+    other = from_file(tmp_path, pool + 'space = "tenant"\n')
+    assert [one.name for one in other.subnet_pools] == ["lab", "default-v4", "default-v6"]
+
+
+def test_a_small_prefix_is_carved_as_it_is(tmp_path: Path) -> None:
+    """Without a length, a prefix smaller than the usual one gives one subnet: itself."""
+    got = from_file(tmp_path, '[[subnet_pools]]\nname = "lab"\nprefixes = ["192.168.7.128/25"]\n')
+    assert got.subnet_pools[0].length == 25
+
+
+def test_the_default_ula_belongs_to_the_host() -> None:
+    """The IPv6 pool is a /48 in fd00::/8, the same for the same machine id and another for another (RFC 4193)."""
+    mine, again, theirs = (config.default_pools(text)[1].prefixes[0] for text in (MACHINE, MACHINE + "\n", "other"))
+    assert isinstance(mine, IPv6Network)
+    assert mine == again != theirs
+    assert mine.prefixlen == 48
+    assert mine.subnet_of(IPv6Network("fd00::/8"))
+    assert MACHINE[:6] not in str(mine)
+
+
+def test_odd_things_are_warned_of(tmp_path: Path) -> None:
+    """A misspelt variable and a subnet pool that is denied are told, and do not stop the start."""
+    got = from_file(tmp_path, 'deny = ["10.0.0.0/8"]', env={"MOORING_COLDOWN": "5", "MOORING_LOOP": "asyncio"})
+    assert got.deny == (ip_network("10.0.0.0/8"),)
+    assert got.warnings == (
+        "MOORING_COLDOWN in the environment means nothing; did you mean MOORING_COOLDOWN?",
+        "subnet pool default-v4: the deny list covers 10.32.0.0/12, nothing is carved from it",
+    )
+
+
+def test_every_setting_is_in_the_documentation() -> None:
+    """docs/configuration.md names every key, and its example is a good configuration."""
+    page = (Path(__file__).resolve().parents[1] / "docs/configuration.md").read_text()
+    assert [key for key in (*config.KEYS, *config.POOL_KEYS) if f"`{key}`" not in page] == []
+
+
+def test_the_documented_example_is_a_good_configuration(tmp_path: Path) -> None:
+    """What a reader copies works."""
+    page = (Path(__file__).resolve().parents[1] / "docs/configuration.md").read_text()
+    example = page.split("```toml\n")[1].split("```")[0]
+    assert [pool.name for pool in from_file(tmp_path, example).subnet_pools][:2] == ["apps", "apps-v6"]
