@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
+from mooring.services.ipam import IpamPolicy
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_store import MemoryStore
+
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest
 from mooring.services.assembly import Services, assemble
-from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import (
     AddressRequest,
     Attachment,
@@ -18,9 +22,6 @@ from mooring.services.requests import (
     Role,
     SegmentRequest,
 )
-from mooring.testing.clocks import ManualClock
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
-from mooring.testing.memory_store import MemoryStore
 
 POLICY = IpamPolicy(
     subnet_pools4=(SubnetPool(name="default4", space="default", prefixes=(ip_network("10.32.0.0/12"),), length=24),),

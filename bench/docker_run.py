@@ -1,0 +1,79 @@
+"""docker-run and docker-run-8: `docker run --rm busybox true` on a Mooring network over the engine's built-in bridge.
+
+Pairs are interleaved and their order alternates; the ratio is the median of the pairwise ratios. The peer is a network
+made by `docker network create -d bridge`: like Mooring's, it comes with the engine's DNS resolver in the container,
+which the default bridge lacks. `--network none` is the floor: what a container costs without any network.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from tests.e2e.lab.engines import docker_command
+from tests.e2e.lab.hosts import Host
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.labs import Lab
+from tests.e2e.lab.namespaces import clean_environment
+
+NETWORKS = {"mooring": "bench-mooring", "bridge": "bench-bridge", "default bridge": "bridge", "none": "none"}
+
+
+def run_many(host: Host, network: str, at_once: int) -> float:
+    """Seconds until so many containers, started together, have run and are removed."""
+    engine = ["-H", f"unix://{host.engine.socket}"]
+    argv = [docker_command(), *engine, "run", "--rm", "--network", network, IMAGE, "true"]
+    environment = clean_environment()
+    start = time.perf_counter()
+    children = [
+        subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        for _ in range(at_once)
+    ]
+    for child in children:
+        _, error = child.communicate()
+        if child.returncode:
+            raise SystemExit(f"docker run on {network} failed: {error.decode().strip()}")
+    return time.perf_counter() - start
+
+
+def measure(host: Host, at_once: int, pairs: int) -> dict[str, list[float]]:
+    """Seconds for each network, pair by pair."""
+    for network in NETWORKS.values():
+        run_many(host, network, 1)
+    times: dict[str, list[float]] = {name: [] for name in NETWORKS}
+    for number in range(pairs):
+        names = list(NETWORKS)
+        order = names if number % 2 == 0 else names[::-1]
+        for name in order:
+            times[name].append(run_many(host, NETWORKS[name], at_once))
+    return times
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median of the pairwise ratios."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def main(name: str, at_once: int, pairs: int) -> None:
+    """Make a host, measure, print."""
+    lab = Lab()
+    try:
+        host = lab.host(settings={"MOORING_LOG_LEVEL": "info"})
+        host.create_network("bench-mooring")
+        host.docker("network", "create", "-d", "bridge", "bench-bridge")
+        times = measure(host, at_once, pairs)
+    finally:
+        lab.close()
+    for network, seconds in times.items():
+        against = ratio(seconds, times["bridge"])
+        print(f"{network:15} median {statistics.median(seconds) * 1000:7.1f} ms   over bridge {against:.3f}")
+    print(f"mooring over the default bridge: {ratio(times['mooring'], times['default bridge']):.3f}")
+    print(f"{name} ratio={ratio(times['mooring'], times['bridge']):.3f} peer=built-in-bridge n={pairs}")
+
+
+if __name__ == "__main__":
+    many = "--eight" in sys.argv
+    main("docker-run-8" if many else "docker-run", 8 if many else 1, 10 if many else 24)
