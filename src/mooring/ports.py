@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
+from mooring.core.faults import BadRequest
 from mooring.core.plumbing import Fact, Op
 from mooring.core.publications import Protocol as IpProtocol
 
@@ -29,12 +30,23 @@ class Transaction:
     """All or nothing.
 
     expect: key -> the revision that it must have, 0 for "must not exist". put: key -> new value. delete: keys, of which
-    some may be absent. A key is in at most one of put and delete.
+    some may be absent. A key is in at most one of put and delete. Raises BadRequest for a transaction that could never
+    be committed.
     """
 
     expect: Mapping[str, int] = field(default_factory=dict)
     put: Mapping[str, bytes] = field(default_factory=dict)
     delete: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for key in (*self.expect, *self.put, *self.delete):
+            if not key:
+                raise BadRequest("a record needs a key")
+            if not key.isascii() and any("\ud800" <= character <= "\udfff" for character in key):
+                raise BadRequest(f"key {key!r} is not Unicode text")
+        for key in self.delete:
+            if key in self.put:
+                raise BadRequest(f"record {key} is both written and deleted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +77,13 @@ class Store(Protocol):
         """Apply it and return its revision; durable before it returns.
 
         Raises StaleRevision, and changes nothing, when an expectation does not hold. After Unavailable the outcome is
-        unknown unless the text says that nothing was written.
+        unknown unless the text says that nothing was written. So it is after cancellation; a get made later sees it.
         """
         ...
 
     def watch(self, prefix: str, since: int) -> AsyncIterator[Change]:
         """Changes under the prefix with a revision > since, in order, for ever. `since` must be a revision which this
-        process got from scan or commit."""
+        process got from scan or commit. Raises Unavailable when changes since then were forgotten: scan again."""
         ...
 
     async def backup(self, path: str) -> None:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
 from enum import Enum
 
-from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
+from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.ports import Change, Entry, Transaction
 
 
@@ -68,7 +68,6 @@ class MemoryStore:
     async def commit(self, transaction: Transaction) -> int:
         """See the port."""
         self._check_open()
-        check_transaction(transaction)
         fault = self._faults.pop(0) if self._faults else None
         await self._turn()
         if self.on_commit is not None:
@@ -134,12 +133,3 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("the store is closed")
-
-
-def check_transaction(transaction: Transaction) -> None:
-    """Raises BadRequest for what can never be committed: an empty key, or one that is both put and deleted."""
-    if "" in transaction.expect or "" in transaction.put or "" in transaction.delete:
-        raise BadRequest("a record needs a key")
-    for key in transaction.delete:
-        if key in transaction.put:
-            raise BadRequest(f"record {key} is both written and deleted")

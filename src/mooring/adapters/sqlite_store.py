@@ -1,0 +1,349 @@
+"""The Store port over one SQLite file: WAL, synchronous=FULL, one thread that does all the work on it.
+
+Rules: requests that wait together share one transaction and one fsync (group commit), but each stands or falls by
+itself; a group's outcome is told to the loop in one go, in the order of the revisions; what was accepted is carried
+out, also when nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+
+from mooring.adapters.sqlite_files import Database, copy_database, fault_of, open_database, translated
+from mooring.core.faults import StaleRevision, Unavailable
+from mooring.ports import Change, Entry, Transaction
+
+T = TypeVar("T")
+
+# Commits in one group: enough to make the fsync cheap, few enough that the first does not wait long for the last.
+_GROUP = 512
+# Rows in one statement. Each step of a statement gives up the interpreter's lock and has to get it back from a busy
+# loop, so few large steps are much faster than many small ones; fixed sizes, so that statements are prepared once.
+_CHUNKS = (64, 16, 4, 1)
+# Changes that are kept for watchers that come or read late.
+_HISTORY = 20_000
+
+
+@dataclass(slots=True, eq=False)
+class _Commit:
+    transaction: Transaction
+    done: asyncio.Future[int]
+    changes: list[Change] = field(default_factory=list)
+    outcome: int | Exception = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    work: Callable[[], Any]
+    done: asyncio.Future[Any]
+    last: bool = False
+    outcome: Any = None
+
+
+async def open_sqlite_store(path: str) -> SqliteStore:
+    """The store in the file, made if there is none (its directory too). Others of the same file are kept away.
+
+    Raises Conflict when another process has it open or the file is something else; Unavailable when it is damaged, was
+    written by a newer version, or cannot be written to. A file that is refused is not changed.
+    """
+    loop = asyncio.get_running_loop()
+    opening = loop.run_in_executor(None, open_database, path)
+    try:
+        database = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
+    return SqliteStore(database, loop)
+
+
+def _close_unwanted(opening: asyncio.Future[Database]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+class SqliteStore:
+    """See the port. Made by open_sqlite_store; used from one event loop."""
+
+    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
+        self._path = database.path
+        self._loop = loop
+        self._queue: SimpleQueue[_Commit | _Call] = SimpleQueue()
+        self._history = _History(database.revision)
+        self._writer = _Writer(database, self._queue, self._tell)
+        self._closing: asyncio.Future[None] | None = None
+        # A daemon thread: a process that ends without close() is a crash to the file, and may be one at any time.
+        self._thread = threading.Thread(target=self._writer.run, name="sqlite-store", daemon=True)
+        self._thread.start()
+
+    async def get(self, key: str) -> Entry | None:
+        """See the port."""
+        return await self._call(lambda: self._writer.get(key))
+
+    async def scan(self, prefix: str) -> tuple[Sequence[Entry], int]:
+        """See the port."""
+        return await self._call(lambda: self._writer.scan(prefix))
+
+    async def commit(self, transaction: Transaction) -> int:
+        """See the port."""
+        self._check_open()
+        done: asyncio.Future[int] = self._loop.create_future()
+        self._queue.put(_Commit(transaction, done))
+        return await done
+
+    async def watch(self, prefix: str, since: int) -> AsyncIterator[Change]:
+        """See the port. The last 20 000 changes are kept for who reads late."""
+        while True:
+            self._check_open()
+            changes = self._history.after(since)
+            # Held before anything is given out: what happens meanwhile must not be waited for afterwards.
+            news = self._history.news
+            for change in changes:
+                if change.key.startswith(prefix):
+                    yield change
+            if changes:
+                since = changes[-1].revision
+            else:
+                await news.wait()
+
+    async def backup(self, path: str) -> None:
+        """See the port. When cancelled, the copy is still finished."""
+        self._check_open()
+        await self._loop.run_in_executor(None, copy_database, self._path, path)
+
+    async def close(self) -> None:
+        """See the port."""
+        if self._closing is None:
+            self._closing = self._loop.create_future()
+            self._queue.put(_Call(self._writer.close, self._closing, last=True))
+            self._history.tell()
+        # Whoever closes waits, and being cancelled ends only the waiting.
+        await asyncio.shield(self._closing)
+        self._thread.join()
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        self._check_open()
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Call(work, done))
+        return await done
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise Unavailable(f"store {self._path} is closed")
+
+    def _tell(self, jobs: Sequence[_Commit | _Call]) -> bool:
+        """Called by the writer: hand the outcomes to the loop. False when there is no loop any more."""
+        try:
+            self._loop.call_soon_threadsafe(self._settle, jobs)
+        except RuntimeError:
+            return False
+        return True
+
+    def _settle(self, jobs: Sequence[_Commit | _Call]) -> None:
+        for job in jobs:
+            if isinstance(job, _Commit) and job.changes:
+                self._history.add(job.changes)
+            if job.done.done():
+                continue
+            if isinstance(job.outcome, Exception):
+                job.done.set_exception(job.outcome)
+            else:
+                job.done.set_result(job.outcome)
+        self._history.tell()
+
+
+class _History:
+    """The last changes in order. news: set when there are more, and replaced by a new one."""
+
+    def __init__(self, revision: int) -> None:
+        self._changes: list[Change] = []
+        self._forgotten = revision
+        self.news = asyncio.Event()
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """All of one revision, greater than any before."""
+        self._changes += changes
+        if len(self._changes) > 2 * _HISTORY:
+            # Never half a revision, or a watcher would resume in its middle.
+            self._forgotten = self._changes[-_HISTORY].revision
+            del self._changes[: self._index(self._forgotten)]
+
+    def after(self, revision: int) -> list[Change]:
+        """Raises Unavailable when some of them are forgotten."""
+        if revision < self._forgotten:
+            raise Unavailable(f"changes after revision {revision} are forgotten", hint="scan again")
+        return self._changes[self._index(revision) :]
+
+    def _index(self, revision: int) -> int:
+        return bisect_left(self._changes, revision + 1, key=lambda change: change.revision)
+
+    def tell(self) -> None:
+        """Wake who waits."""
+        self.news.set()
+        self.news = asyncio.Event()
+
+
+class _Writer:
+    """Everything that touches the connection; all of it runs in one thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: SimpleQueue[_Commit | _Call],
+        tell: Callable[[Sequence[_Commit | _Call]], bool],
+    ) -> None:
+        self._database = database
+        self._db = database.connection
+        self._queue = queue
+        self._tell = tell
+        self._revision = database.revision
+
+    def run(self) -> None:
+        """Take what waits, commit it as one group, then do the reads, which so see all of it; until the last call."""
+        last = False
+        while not last:
+            jobs = self._take()
+            commits = [job for job in jobs if isinstance(job, _Commit)]
+            if commits:
+                self._commit_group(commits)
+            for job in jobs:
+                if isinstance(job, _Call):
+                    last |= job.last
+                    try:
+                        job.outcome = job.work()
+                    except Exception as error:  # noqa: BLE001 - it is raised where the call is awaited
+                        job.outcome = error
+            if not self._tell(jobs) and not last:
+                with suppress(apsw.Error):
+                    self.close()
+                return
+
+    def _take(self) -> list[_Commit | _Call]:
+        jobs = [self._queue.get()]
+        with suppress(Empty):
+            while len(jobs) < _GROUP:
+                jobs.append(self._queue.get_nowait())
+        return jobs
+
+    def get(self, key: str) -> Entry | None:
+        with translated(self._database.path):
+            row: Any = self._db.execute("SELECT key, value, revision FROM records WHERE key = ?", (key,)).fetchone()
+        return Entry(*row) if row is not None else None
+
+    def scan(self, prefix: str) -> tuple[Sequence[Entry], int]:
+        sql = "SELECT key, value, revision FROM records WHERE key >= ?"
+        bindings = [prefix]
+        if (end := _after_prefix(prefix)) is not None:
+            sql += " AND key < ?"
+            bindings.append(end)
+        with translated(self._database.path):
+            rows: list[Any] = self._db.execute(sql + " ORDER BY key", bindings).fetchall()
+        return [Entry(*row) for row in rows], self._revision
+
+    def close(self) -> None:
+        with translated(self._database.path):
+            self._database.close()
+
+    def _commit_group(self, jobs: list[_Commit]) -> None:
+        """Each job gets its outcome: a revision, StaleRevision, or why nothing could be written."""
+        outcome = "nothing was written"
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            revision, writes = self._decide(jobs)
+            if writes is not None:
+                self._write(writes, revision)
+                outcome = "whether it was written is not known"
+                self._db.execute("COMMIT")
+                self._revision = revision
+            else:
+                self._db.execute("ROLLBACK")
+        except Exception as error:  # noqa: BLE001 - also a bug goes to those who wait, instead of leaving them waiting
+            self._fail(jobs, error, outcome)
+
+    def _fail(self, jobs: list[_Commit], error: Exception, outcome: str) -> None:
+        with suppress(apsw.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        if isinstance(error, apsw.FullError):
+            # Also in COMMIT: without its last frame, the log holds nothing of the group.
+            outcome = "nothing was written"
+        for job in jobs:
+            job.changes = []
+            known = isinstance(error, apsw.Error | OSError)
+            job.outcome = fault_of(error, self._database.path, outcome) if known else error
+
+    def _decide(self, jobs: list[_Commit]) -> tuple[int, dict[str, tuple[bytes, int] | None] | None]:
+        """Check each job against what those before it leave behind.
+
+        Returns the revision after the group, and what to write: value and revision by key, None to delete; or None
+        when no job can be carried out.
+        """
+        revision = self._revision
+        current = self._revisions({key for job in jobs for key in (*job.transaction.expect, *job.transaction.delete)})
+        writes: dict[str, tuple[bytes, int] | None] = {}
+        accepted = False
+        for job in jobs:
+            transaction = job.transaction
+            stale = [key for key, expected in transaction.expect.items() if current.get(key, 0) != expected]
+            if stale:
+                job.outcome = StaleRevision(stale[0])
+                continue
+            accepted = True
+            revision += 1
+            job.outcome = revision
+            for key, value in transaction.put.items():
+                writes[key] = (value, revision)
+                current[key] = revision
+                job.changes.append(Change(key, value, revision))
+            for key in transaction.delete:
+                if current.pop(key, 0):
+                    writes[key] = None
+                    job.changes.append(Change(key, None, revision))
+        return revision, writes if accepted else None
+
+    def _revisions(self, keys: Iterable[str]) -> dict[str, int]:
+        """The revisions of those of the keys that exist."""
+        found: dict[str, int] = {}
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            rows: Any = self._db.execute(f"SELECT key, revision FROM records WHERE key IN ({marks})", chunk)
+            found.update(rows)
+        return found
+
+    def _write(self, writes: dict[str, tuple[bytes, int] | None], revision: int) -> None:
+        puts = [(key, *write) for key, write in writes.items() if write is not None]
+        for chunk in _chunks(puts):
+            marks = ",".join(["(?,?,?)"] * len(chunk))
+            self._db.execute(f"INSERT OR REPLACE INTO records VALUES {marks}", [each for row in chunk for each in row])
+        for keys in _chunks([key for key, write in writes.items() if write is None]):
+            marks = ",".join("?" * len(keys))
+            self._db.execute(f"DELETE FROM records WHERE key IN ({marks})", keys)
+        self._db.execute("UPDATE counters SET revision = ?", (revision,))
+
+
+def _chunks(items: list[T]) -> Iterator[list[T]]:
+    start = 0
+    for size in _CHUNKS:
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
+
+
+def _after_prefix(prefix: str) -> str | None:
+    """The least text greater than every text with the prefix, None if there is none.
+
+    SQLite compares text as UTF-8 bytes, which is the order of code points; surrogates are not code points of text.
+    """
+    while prefix:
+        prefix, last = prefix[:-1], ord(prefix[-1])
+        if last < 0x10FFFF:
+            return prefix + chr(0xE000 if last == 0xD7FF else last + 1)
+    return None
