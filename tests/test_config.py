@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mooring import config
-from mooring.config import Config, ConfigurationInvalid, HostOverlap, load
+from mooring.config import Config, ConfigurationInvalid, load
+from mooring.services.subnets import HostOverlap
 
 MACHINE = "0123456789abcdef0123456789abcdef"
 
