@@ -22,8 +22,6 @@ from tests.e2e.lab import images
 from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
 
-API = "/v1.41"  # of 20.10, the oldest engine that is supported; newer ones still speak it
-
 
 class DockerError(Exception):
     """The engine refused. status: HTTP's."""
@@ -125,11 +123,11 @@ class Engine:
         connection = SocketConnection(str(self.socket), timeout)
         try:
             if isinstance(body, bytes):
-                connection.request(method, API + path, body, {"Content-Type": "application/x-tar"})
+                connection.request(method, path, body, {"Content-Type": "application/x-tar"})
             elif body is None:
-                connection.request(method, API + path)
+                connection.request(method, path)
             else:
-                connection.request(method, API + path, json.dumps(body), {"Content-Type": "application/json"})
+                connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
             reply = connection.getresponse()
             content = reply.read()
         finally:
