@@ -6,11 +6,13 @@ mirror can cost a retry but never give a wrong answer; listeners hear of a chang
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import StaleRevision
+from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
@@ -76,7 +78,8 @@ class Mirror:
         """Write the records and delete those others, all or nothing, durable when it returns.
 
         Each key is expected to be as the mirror has it now. On StaleRevision nothing was changed, the mirror has read
-        the key again, and the caller decides anew.
+        the keys again, and the caller decides anew. When the outcome is unknown (cancelled, Unavailable) the mirror
+        reads them again, too.
         """
         puts = {stored.key_of(record): record for record in put}
         deletes = [stored.key_of(record) for record in delete]
@@ -84,22 +87,31 @@ class Mirror:
         values = {key: stored.encode(record) for key, record in puts.items()}
         try:
             revision = await self._store.commit(Transaction(expect, values, deletes))
-        except StaleRevision as fault:
-            await self._read_again(fault.key)
+        except StaleRevision:
+            await self._read_again(expect)
             raise
+        except (asyncio.CancelledError, Unavailable):
+            with suppress(Unavailable):  # then the mirror stays as it is, and the next commit finds it stale
+                await self._read_again(expect)
+            raise
+        # Who read a key again meanwhile may already have shown what came after this commit.
         for key, record in puts.items():
-            self._set(key, record, revision)
+            if revision > self._revisions.get(key, 0):
+                self._set(key, record, revision)
         for key in deletes:
-            self._drop(key)
+            if revision > self._revisions.get(key, 0):
+                self._drop(key)
         self.revision = max(self.revision, revision)
         return revision
 
-    async def _read_again(self, key: str) -> None:
-        entry = await self._store.get(key)
-        if entry is None:
-            self._drop(key)
-        elif entry.revision > self._revisions.get(key, 0):
-            self._set(key, stored.decode(key, entry.value), entry.revision)
+    async def _read_again(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            known = self._revisions.get(key, 0)
+            entry = await self._store.get(key)
+            if entry is not None and entry.revision > self._revisions.get(key, 0):
+                self._set(key, stored.decode(key, entry.value), entry.revision)
+            elif entry is None and self._revisions.get(key, 0) == known:
+                self._drop(key)
 
     def _set(self, key: str, record: Record, revision: int) -> None:
         before = self._records.get(key)
