@@ -91,6 +91,10 @@ class Daemon:
         environment = {"MOORING_RUN_DIR": str(self._run_dir), "PYTHONPATH": str(SOURCE)}
         return run([sys.executable, "-m", "mooring", *argv], check=check, timeout=timeout, environment=environment)
 
+    def document(self, *argv: str) -> Any:
+        """What a mooring command prints with --format json."""
+        return json.loads(self.mooring(*argv, "--format", "json").output)
+
     def api(self, path: str, timeout: float = 10.0) -> Any:
         """The document at the path of the API, as `/v1/leases`."""
         connection = SocketConnection(str(self.api_socket), timeout)
