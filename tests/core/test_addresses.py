@@ -1,0 +1,260 @@
+"""core/addresses: parsing refuses what is not exact, ranges behave like sets, and the next address is the next one."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.core.addresses import (
+    BitTree,
+    Occupancy,
+    RangeSet,
+    address_of,
+    interface,
+    network,
+    parse_address,
+    parse_interface,
+    parse_subnet,
+    span,
+    usable,
+)
+from mooring.core.faults import BadRequest
+
+SMALL = st.integers(0, 60)
+RANGE = st.tuples(SMALL, SMALL)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "0.0.0.0", "::", "fd00::1", "2001:db8::ffff"])
+def test_an_address_is_what_its_text_spells(text: str) -> None:
+    """Text in canonical form comes back as it was."""
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1/24", " 10.0.0.1", "fe80::1%eth0", "::ffff:10.0.0.1",
+     "::ffff:a00:1", "x" * 100_000, "1:2", "٣.0.0.1", "10.0.0.1\n"],
+)  # fmt: skip
+def test_what_is_not_an_address_is_refused_in_one_short_line(text: str) -> None:
+    """A BadRequest without line breaks, of bounded length."""
+    with pytest.raises(BadRequest) as caught:
+        parse_address(text)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [5, None, b"10.0.0.1", ["10.0.0.1"]])
+def test_what_is_not_text_is_no_address(value: object) -> None:
+    """A number is not taken for an address (ip_address(5) would be 0.0.0.5)."""
+    with pytest.raises((BadRequest, TypeError)):
+        parse_subnet(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/24", "0.0.0.0/0", "10.1.2.3/32", "fd00::/64", "::/0", "fd00::1/128"])
+def test_a_subnet_is_what_its_text_spells(text: str) -> None:
+    """Text in canonical form comes back as it was."""
+    assert parse_subnet(text) == ip_network(text)
+    assert str(parse_interface(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/024", "10.0.0.0/255.255.255.0", "10.0.0.0/-1", "10.0.0.0/24/24",
+     "fd00::/129", "fd00::%1/64", "/24", "", "10.0.0.0/٢٤"],
+)  # fmt: skip
+def test_what_is_not_a_subnet_is_refused(text: str) -> None:
+    """A BadRequest, also as an interface."""
+    with pytest.raises(BadRequest):
+        parse_subnet(text)
+    with pytest.raises(BadRequest):
+        parse_interface(text)
+
+
+def test_host_bits_are_refused_and_the_subnet_is_named() -> None:
+    """The error says what the subnet would be."""
+    with pytest.raises(BadRequest, match=r"10\.0\.0\.0/24"):
+        parse_subnet("10.0.0.7/24")
+    assert str(parse_interface("10.0.0.7/24")) == "10.0.0.7/24"
+
+
+@given(st.sampled_from([4, 6]), st.data())
+def test_numbers_and_addresses_are_the_same_thing(version: int, data: st.DataObject) -> None:
+    """Address, interface and network keep number, length and family; text goes there and back."""
+    bits = 32 if version == 4 else 128
+    number = data.draw(st.integers(0, 2**bits - 1))
+    length = data.draw(st.integers(0, bits))
+    assert int(address_of(version, number)) == number
+    both = interface(version, number, length)
+    assert (int(both.ip), both.network.prefixlen, both.version) == (number, length, version)
+    start = number >> (bits - length) << (bits - length)
+    subnet = network(version, start, length)
+    assert parse_subnet(str(subnet)) == subnet
+    assert span(subnet) == (start, start + 2 ** (bits - length))
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("10.0.0.0/24", "10.0.0.1", "10.0.0.254"),
+        ("10.0.0.8/30", "10.0.0.9", "10.0.0.10"),
+        ("10.0.0.8/31", "10.0.0.8", "10.0.0.9"),
+        ("10.0.0.8/32", "10.0.0.8", "10.0.0.8"),
+        ("fd00::/64", "fd00::1", "fd00::ffff:ffff:ffff:ffff"),
+        ("fd00::/126", "fd00::1", "fd00::3"),
+        ("fd00::2/127", "fd00::2", "fd00::3"),
+        ("fd00::2/128", "fd00::2", "fd00::2"),
+    ],
+)
+def test_network_broadcast_and_anycast_addresses_are_not_usable(text: str, first: str, last: str) -> None:
+    """And the small subnets follow RFC 3021 and RFC 6164."""
+    start, end = usable(ip_network(text))
+    assert (start, end) == (int(parse_address(first)), int(parse_address(last)) + 1)
+
+
+@given(st.lists(RANGE), st.lists(st.tuples(st.booleans(), RANGE), max_size=20), RANGE)
+def test_a_range_set_behaves_like_a_set_of_numbers(
+    initial: list[tuple[int, int]], changes: list[tuple[bool, tuple[int, int]]], window: tuple[int, int]
+) -> None:
+    """After any additions and removals: same members, sorted, nothing overlaps or touches; the gaps are the rest."""
+    ranges = RangeSet(initial)
+    model = {number for start, end in initial for number in range(start, end)}
+    for adds, (start, end) in changes:
+        if adds:
+            ranges.add(start, end)
+            model |= set(range(start, end))
+        else:
+            ranges.remove(start, end)
+            model -= set(range(start, end))
+    assert {number for number in range(70) if number in ranges} == model
+    flat = [number for pair in ranges for number in pair]
+    assert flat == sorted(set(flat))
+    assert len(ranges) == len(flat) // 2
+    inside = set(range(*window))
+    assert ranges.overlaps(*window) == bool(inside & model)
+    assert [number for start, end in ranges.gaps(*window) for number in range(start, end)] == sorted(inside - model)
+
+
+EDGES = st.sampled_from([0, 1, 1022, 1023, 1024, 1025, 2047, 2048, 2**20 - 1, 2**20, 2**64, 2**127])
+
+
+@given(st.lists(st.tuples(st.booleans(), EDGES, st.integers(1, 2100)), max_size=8), EDGES)
+def test_a_bit_tree_finds_the_lowest_absent_number(changes: list[tuple[bool, int, int]], asked: int) -> None:
+    """Whatever runs of numbers were added and discarded, across the edges of blocks too."""
+    tree = BitTree()
+    model: set[int] = set()
+    for adds, start, count in changes:
+        for number in range(start, start + count):
+            if adds:
+                tree.add(number)
+                model.add(number)
+            else:
+                tree.discard(number)
+                model.discard(number)
+    expected = asked
+    while expected in model:
+        expected += 1
+    assert tree.next_absent(asked) == expected
+    assert asked not in tree or asked in model
+    assert all(number in tree for number in list(model)[:50])
+
+
+def test_a_bit_tree_climbs_over_full_blocks_of_full_blocks() -> None:
+    """Three levels: more than 1024 full blocks are passed over, and one absent number in the middle is found."""
+    tree = BitTree()
+    for number in range(1024 * 1024 + 1500):
+        tree.add(number)
+    assert tree.next_absent(0) == 1024 * 1024 + 1500
+    tree.discard(700_000)
+    assert tree.next_absent(0) == 700_000
+    assert tree.next_absent(700_001) == 1024 * 1024 + 1500
+
+
+def test_addresses_are_chosen_one_after_another_and_around() -> None:
+    """What was given up is chosen after everything behind it."""
+    occupancy = Occupancy()
+    chosen = [occupancy.choose(10, 14) for _ in range(3)]
+    for number in (10, 11, 12):
+        occupancy.let_go(number)
+    assert chosen == [10, 11, 12]
+    assert [occupancy.choose(10, 14) for _ in range(5)] == [13, 10, 11, 12, None]
+
+
+def test_cooling_addresses_come_last_and_the_oldest_first() -> None:
+    """In the order of their release, whatever the order in which their records were seen."""
+    occupancy = Occupancy()
+    occupancy.record(3, cooling_since=30.0)
+    occupancy.record(1, cooling_since=10.0)
+    occupancy.record(2, cooling_since=20.0)
+    occupancy.record(0)
+    assert [occupancy.choose(0, 5) for _ in range(5)] == [4, 1, 2, 3, None]
+
+
+def test_a_cooling_address_outside_the_range_is_not_chosen() -> None:
+    """The range limits automatic choice in every case."""
+    occupancy = Occupancy()
+    occupancy.record(9, cooling_since=1.0)
+    occupancy.record(0)
+    assert occupancy.choose(0, 1) is None
+
+
+def test_a_cooling_address_whose_grant_failed_is_chosen_again() -> None:
+    """Letting go puts it back into its place."""
+    occupancy = Occupancy()
+    occupancy.record(0, cooling_since=1.0)
+    assert occupancy.choose(0, 1) == 0
+    assert occupancy.choose(0, 1) is None
+    occupancy.let_go(0)
+    assert occupancy.choose(0, 1) == 0
+
+
+def test_cooling_again_and_again_does_not_grow_the_queue() -> None:
+    """Ten thousand releases of one address leave a queue of bounded length."""
+    occupancy = Occupancy()
+    for turn in range(10_000):
+        occupancy.record(5, cooling_since=float(turn))
+        occupancy.record(5)
+    assert len(occupancy._oldest) < 200
+
+
+@given(
+    st.sampled_from([(0, 6), (1020, 1030), (2**64 - 3, 2**64 + 3)]),
+    st.lists(st.tuples(st.sampled_from(["choose", "record", "cool", "erase", "let_go"]), st.integers(0, 9))),
+)
+def test_nothing_taken_is_ever_chosen(bounds: tuple[int, int], steps: list[tuple[str, int]]) -> None:
+    """A chosen number is in the range and neither recorded nor held, unless it cools and nothing else is free; None is
+    answered only when nothing at all is left."""
+    occupancy = Occupancy()
+    recorded: dict[int, float | None] = {}
+    held: set[int] = set()
+    start, end = bounds
+    for turn, (step, offset) in enumerate(steps):
+        number = start + offset
+        if step == "choose":
+            free = {each for each in range(start, end) if each not in recorded and each not in held}
+            cooling = [
+                (since, each)
+                for each, since in recorded.items()
+                if since is not None and each not in held and start <= each < end
+            ]
+            got = occupancy.choose(start, end)
+            if free:
+                assert got in free
+            else:
+                assert got == (min(cooling)[1] if cooling else None)
+            if got is not None:
+                held.add(got)
+        elif step == "record":
+            occupancy.record(number)
+            recorded[number] = None
+        elif step == "cool":
+            occupancy.record(number, cooling_since=float(turn))
+            recorded[number] = float(turn)
+        elif step == "erase":
+            occupancy.erase(number)
+            recorded.pop(number, None)
+        else:
+            occupancy.let_go(number)
+            held.discard(number)

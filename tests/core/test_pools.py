@@ -1,0 +1,217 @@
+"""core/pools: a subnet is carved where nothing is, and pools of one space are found by what they overlap."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.core.addresses import span, usable
+from mooring.core.faults import BadRequest, Exhausted
+from mooring.core.networks import Subnet
+from mooring.core.pools import (
+    Busy,
+    Holdings,
+    SubnetPool,
+    candidates,
+    carve,
+    check_address,
+    check_range,
+    check_subnet,
+    overlap,
+)
+
+
+def subnet_pool(*prefixes: str, length: int = 24, name: str = "p", shortest: int = 1, longest: int = 128) -> SubnetPool:
+    """A subnet pool of these prefixes."""
+    return SubnetPool(name, "default", tuple(ip_network(text) for text in prefixes), length, shortest, longest)
+
+
+def busy(*subnets: str) -> list[Busy]:
+    """These are taken by somebody."""
+    return [Busy(ip_network(text), f"pool of {text}") for text in subnets]
+
+
+@st.composite
+def small_subnets(draw: st.DrawFn) -> Subnet:
+    """A subnet of 10.0.0.0/24 with at least two host bits."""
+    length = draw(st.integers(24, 30))
+    start = draw(st.integers(0, 2 ** (length - 24) - 1)) << (32 - length)
+    return ip_network((0x0A000000 + start, length))
+
+
+@given(st.lists(small_subnets(), max_size=12), st.integers(24, 30))
+def test_carving_finds_the_first_subnet_that_overlaps_nothing(taken: list[Subnet], length: int) -> None:
+    """The same as trying every subnet of the length in order; Exhausted only when there is none."""
+    every = ip_network("10.0.0.0/24").subnets(new_prefix=length)
+    expected = next((each for each in every if not any(each.overlaps(other) for other in taken)), None)
+    pools = [subnet_pool("10.0.0.0/24", length=28)]
+    if expected is None:
+        with pytest.raises(Exhausted):
+            carve(pools, length, [Busy(each, "somebody") for each in taken])
+    else:
+        assert carve(pools, length, [Busy(each, "somebody") for each in taken]) == (pools[0], expected)
+
+
+def test_every_prefix_of_every_subnet_pool_is_tried_in_turn() -> None:
+    """In the order given, also when an earlier one is too small for the length."""
+    pools = [
+        subnet_pool("10.1.0.0/24", "10.0.0.0/23", name="a", length=24),
+        subnet_pool("10.9.0.0/16", name="b", length=20),
+    ]
+    taken: list[Busy] = []
+    got = []
+    for _ in range(5):
+        origin, subnet = carve(pools, None, taken)
+        got.append(f"{origin.name} {subnet}")
+        taken.append(Busy(subnet, "an earlier one"))
+    assert got == ["a 10.1.0.0/24", "a 10.0.0.0/24", "a 10.0.1.0/24", "b 10.9.0.0/20", "b 10.9.16.0/20"]
+
+
+def test_a_large_subnet_in_the_way_covers_the_whole_prefix() -> None:
+    """The error names it."""
+    with pytest.raises(Exhausted, match=r"held by 10\.0\.0\.0/8 by pool of 10\.0\.0\.0/8"):
+        carve([subnet_pool("10.32.0.0/12")], None, busy("10.0.0.0/8"))
+
+
+def test_exhaustion_names_a_few_holders_and_counts_the_rest() -> None:
+    """One line, of bounded length, with what to do."""
+    taken = busy(*(f"10.0.{n}.0/24" for n in range(256)))
+    with pytest.raises(Exhausted) as caught:
+        carve([subnet_pool("10.0.0.0/16")], None, taken)
+    text = str(caught.value)
+    assert "and 253 more" in text
+    assert "--subnet" in text
+    assert len(text) < 400
+
+
+def test_lengths_outside_the_bounds_are_refused_with_the_bounds() -> None:
+    """BadRequest, because waiting does not help."""
+    with pytest.raises(BadRequest, match="p: /20 to /28"):
+        carve([subnet_pool("10.0.0.0/16", shortest=20, longest=28)], 30, [])
+
+
+def test_without_a_subnet_pool_nothing_can_be_chosen() -> None:
+    """Exhausted, with the way out."""
+    with pytest.raises(Exhausted, match="--subnet"):
+        carve([], None, [])
+
+
+def test_other_families_are_not_in_the_way() -> None:
+    """An IPv6 /0 that is busy does not hinder IPv4, and the other way round."""
+    assert carve([subnet_pool("10.0.0.0/16")], None, busy("fd00::/8"))[1] == ip_network("10.0.0.0/24")
+    v6 = [subnet_pool("fd00::/48", length=64)]
+    assert carve(v6, None, busy("10.0.0.0/8", "fd00::/64"))[1] == ip_network("fd00:0:0:1::/64")
+
+
+def test_special_prefixes_are_never_carved() -> None:
+    """Loopback and multicast stay out even when the configuration has a prefix around them."""
+    origin = subnet_pool("127.0.0.0/8", "10.0.0.0/24", length=24)
+    assert carve([origin], None, [])[1] == ip_network("10.0.0.0/24")
+
+
+def test_thousands_of_busy_subnets_are_no_matter() -> None:
+    """In a /8 with 5 000 networks and the whole first half gone, the next one is found."""
+    taken = [Busy(ip_network((0x0A000000 + (n << 8), 24)), "x") for n in range(5000)]
+    taken.append(Busy(ip_network("10.0.0.0/9"), "y"))
+    assert carve([subnet_pool("10.0.0.0/8")], None, taken)[1] == ip_network("10.128.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "length"),
+    [((), 24), (("10.0.0.0/16", "fd00::/48"), 24), (("10.0.0.0/24",), 20), (("10.0.0.0/8",), 33)],
+)
+def test_a_subnet_pool_that_cannot_work_is_not_built(prefixes: tuple[str, ...], length: int) -> None:
+    """No prefixes, two families, too small, too long: BadRequest."""
+    with pytest.raises(BadRequest):
+        subnet_pool(*prefixes, length=length)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0/0", "0.0.0.0/8", "127.0.0.0/8", "127.1.0.0/16", "224.0.0.0/4", "239.1.0.0/16", "255.255.255.255/32",
+     "::/0", "::1/128", "ff00::/8", "fe80::/64", "::ffff:0:0/96"],
+)  # fmt: skip
+def test_subnets_that_no_network_can_have_are_refused(text: str) -> None:
+    """Loopback, multicast, link-local, mapped, and what contains them."""
+    with pytest.raises(BadRequest):
+        check_subnet(ip_network(text))
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.0/31", "100.64.0.0/10", "fd00::/8", "2001:db8::/127"])
+def test_ordinary_subnets_are_accepted(text: str) -> None:
+    """Nothing is raised."""
+    check_subnet(ip_network(text))
+
+
+@given(small_subnets(), small_subnets())
+def test_a_range_limits_the_choice_and_nothing_else(subnet: Subnet, limit: Subnet) -> None:
+    """Accepted ranges lie within the subnet and leave something to choose, all of it usable and in the range."""
+    try:
+        check_range(subnet, limit)
+    except BadRequest:
+        assert not limit.subnet_of(subnet) or set(range(*candidates(subnet, limit))) == set()  # type: ignore[arg-type]
+        return
+    chosen = set(range(*candidates(subnet, limit)))
+    assert chosen == set(range(*usable(subnet))) & set(range(*span(limit)))
+    assert chosen
+
+
+@pytest.mark.parametrize(
+    ("subnet", "limit"),
+    [
+        ("10.0.0.0/24", "10.0.1.0/28"),
+        ("10.0.0.0/24", "10.0.0.0/16"),
+        ("10.0.0.0/24", "fd00::/64"),
+        ("10.0.0.0/24", "10.0.0.255/32"),
+    ],
+)
+def test_ranges_that_cannot_be_are_refused(subnet: str, limit: str) -> None:
+    """Outside, larger, of the other family, and one that holds the broadcast address only."""
+    with pytest.raises(BadRequest):
+        check_range(ip_network(subnet), ip_network(limit))
+
+
+@pytest.mark.parametrize(
+    ("subnet", "address"),
+    [("10.0.0.0/24", "10.0.0.0"), ("10.0.0.0/24", "10.0.0.255"), ("10.0.0.0/24", "10.0.1.1"), ("fd00::/64", "fd00::"),
+     ("10.0.0.0/24", "fd00::1"), ("fd00::/64", "10.0.0.1")],
+)  # fmt: skip
+def test_addresses_that_no_interface_can_have_are_refused(subnet: str, address: str) -> None:
+    """Network, broadcast, anycast, outside, of the other family."""
+    with pytest.raises(BadRequest):
+        check_address(ip_network(subnet), ip_address(address))
+
+
+@pytest.mark.parametrize(("subnet", "address"), [("10.0.0.0/31", "10.0.0.0"), ("10.0.0.0/31", "10.0.0.1"),
+                                                 ("10.0.0.7/32", "10.0.0.7"), ("fd00::/127", "fd00::"),
+                                                 ("fd00::/64", "fd00::ffff:ffff:ffff:ffff")])  # fmt: skip
+def test_small_subnets_give_all_they_have(subnet: str, address: str) -> None:
+    """RFC 3021, RFC 6164, and the last address of an IPv6 subnet, which is no broadcast."""
+    check_address(ip_network(subnet), ip_address(address))
+
+
+@given(small_subnets(), small_subnets())
+def test_overlap_agrees_with_the_standard_library(one: Subnet, other: Subnet) -> None:
+    """For one family; across families there is none."""
+    assert overlap(one, other) == one.overlaps(other)
+    assert not overlap(one, ip_network("::/0"))
+
+
+@given(st.lists(small_subnets(), max_size=20), st.data())
+def test_holdings_find_exactly_what_overlaps(subnets: list[Subnet], data: st.DataObject) -> None:
+    """The same as asking each in turn, after additions and removals."""
+    holdings = Holdings()
+    model: dict[str, Subnet] = {}
+    for subnet in subnets:
+        if not holdings.overlapping(subnet):
+            holdings.add(subnet, str(subnet))
+            model[str(subnet)] = subnet
+    for name in data.draw(st.sets(st.sampled_from(sorted(model)))) if model else ():
+        holdings.remove(model[name], "somebody else")
+        holdings.remove(model.pop(name), name)
+    asked = data.draw(small_subnets())
+    assert sorted(holdings.overlapping(asked)) == sorted(n for n, each in model.items() if each.overlaps(asked))
+    assert len(holdings) == len(model)
