@@ -1,0 +1,285 @@
+"""core/leases: the table of states, and who may take what."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.core.faults import Conflict
+from mooring.core.leases import (
+    TRANSITIONS,
+    Active,
+    Claimant,
+    ClaimPolicy,
+    Event,
+    Lease,
+    Phase,
+    State,
+    advance,
+    cooled,
+    holder,
+    is_over,
+    is_reserved_for,
+    may_take,
+    phase,
+    released,
+    same_owner,
+)
+
+NOW = 1_000.0
+ACTIVE = Active("endpoint1", "host1", "boot1")
+EXPLICIT, HOLDERS = ClaimPolicy.EXPLICIT, ClaimPolicy.HOLDERS
+
+
+def lease(state: State, **fields: object) -> Lease:
+    """A lease of 10.0.0.9 in the state."""
+    given_fields = {"since": NOW - 100.0, **fields}
+    return Lease(space="default", address=ip_address("10.0.0.9"), pool="p1", state=state, **given_fields)  # type: ignore[arg-type]
+
+
+# Everything that is allowed, written down a second time and by hand: letters stand for events, see EVENTS.
+EVENTS = dict(zip("asqrctpugxevwnfd", [
+    Event.APPOINT, Event.SET_ASIDE, Event.CHOOSE, Event.REQUEST, Event.CLAIM, Event.START, Event.STOP, Event.RELEASE,
+    Event.GIVE_BACK, Event.ABANDON, Event.EXPIRE, Event.RESERVE, Event.UNRESERVE, Event.SIGHT, Event.VANISH, Event.DROP,
+], strict=True))  # fmt: skip
+ALLOWED = {
+    Phase.FREE: {"asqrcvn": "GADDIRF", "puxewfd": "-------"},
+    Phase.GATEWAY: {"a": "G", "ud": "--"},
+    Phase.AUXILIARY: {"s": "A", "ud": "--"},
+    Phase.DYNAMIC: {"rtp": "DDD", "c": "I", "uxgn": "CCRF", "d": "-"},
+    Phase.IDLE: {"rcpu": "IIII", "t": "X", "xgd": "CR-"},
+    Phase.ACTIVE: {"rct": "XXX", "pu": "II", "xd": "C-"},
+    Phase.RESERVED: {"rc": "DI", "ugxv": "RRRR", "ewd": "---"},
+    Phase.COOLING: {"asqrcvn": "GADDIRF", "pux": "CCC", "ed": "--"},
+    Phase.FOREIGN: {"puxn": "FFFF", "efd": "---"},
+}
+LETTERS = {
+    "-": Phase.FREE, "G": Phase.GATEWAY, "A": Phase.AUXILIARY, "D": Phase.DYNAMIC, "I": Phase.IDLE, "X": Phase.ACTIVE,
+    "R": Phase.RESERVED, "C": Phase.COOLING, "F": Phase.FOREIGN,
+}  # fmt: skip
+EXPECTED = {
+    (before, EVENTS[event]): LETTERS[after]
+    for before, rows in ALLOWED.items()
+    for events, afters in rows.items()
+    for event, after in zip(events, afters, strict=True)
+}
+
+
+@pytest.mark.parametrize(("before", "event"), list(product(Phase, Event)))
+def test_every_pair_of_phase_and_event_has_its_answer(before: Phase, event: Event) -> None:
+    """The phase after it, or a Conflict that names the address and what it is."""
+    if (before, event) in EXPECTED:
+        assert advance(before, event) is EXPECTED[before, event]
+    else:
+        with pytest.raises(Conflict, match=rf"10\.0\.0\.9: it is {before.value}"):
+            advance(before, event, "10.0.0.9")
+
+
+def test_only_free_and_cooling_addresses_are_ever_chosen_automatically() -> None:
+    """A fixed, reserved, foreign, gateway or auxiliary address is not (invariant 2)."""
+    assert {before for before, event in TRANSITIONS if event is Event.CHOOSE} == {Phase.FREE, Phase.COOLING}
+
+
+@given(st.sampled_from([Phase.IDLE, Phase.ACTIVE]), st.lists(st.sampled_from(Event)))
+def test_a_fixed_address_leaves_its_key_only_when_abandoned_given_back_or_dropped(
+    before: Phase, events: list[Event]
+) -> None:
+    """No order of starts, stops, releases, requests and time takes it away."""
+    for event in events:
+        if event in (Event.ABANDON, Event.GIVE_BACK, Event.DROP):
+            continue
+        try:
+            before = advance(before, event)
+        except Conflict:
+            continue
+        assert before in (Phase.IDLE, Phase.ACTIVE)
+
+
+def test_what_ends_a_use_may_come_twice() -> None:
+    """After a release, another one is success, from every phase."""
+    for before in Phase:
+        after = advance(before, Event.RELEASE)
+        assert advance(after, Event.RELEASE) in (after, Phase.FREE)
+        assert advance(before, Event.DROP) is Phase.FREE
+
+
+def test_every_stored_state_has_its_phase() -> None:
+    """And fixed has two: idle, and active when an endpoint uses it."""
+    assert phase(None) is Phase.FREE
+    assert phase(lease(State.FIXED)) is Phase.IDLE
+    assert phase(lease(State.FIXED, active=ACTIVE)) is Phase.ACTIVE
+    assert {phase(lease(state)) for state in State} == set(Phase) - {Phase.FREE, Phase.ACTIVE}
+
+
+@pytest.mark.parametrize(
+    ("held", "claimant", "policy", "allowed", "holder_"),
+    [
+        (None, Claimant(), HOLDERS, True, ""),
+        (lease(State.COOLING, until=NOW + 50), Claimant(), HOLDERS, True, ""),
+        (lease(State.GATEWAY), Claimant(name="web"), EXPLICIT, False, "pool p1"),
+        (lease(State.AUXILIARY), Claimant(name="web"), EXPLICIT, False, "pool p1"),
+        (lease(State.DYNAMIC, name="web"), Claimant(name="web"), EXPLICIT, True, ""),
+        (lease(State.DYNAMIC, name="web"), Claimant(name="db"), EXPLICIT, False, "container web"),
+        (lease(State.DYNAMIC, mac="02:00"), Claimant(mac="02:00"), EXPLICIT, True, ""),
+        (lease(State.DYNAMIC, mac="02:00"), Claimant(mac="02:01"), EXPLICIT, False, "MAC 02:00"),
+        (lease(State.DYNAMIC), Claimant(), EXPLICIT, False, "pool p1"),
+        (lease(State.FIXED, key="k"), Claimant(key="k"), HOLDERS, True, ""),
+        (lease(State.FIXED, holders=frozenset({"c" * 64})), Claimant(container="c" * 64), HOLDERS, True, ""),
+        (lease(State.FIXED, mac="02:00"), Claimant(mac="02:00"), HOLDERS, True, ""),
+        (lease(State.FIXED, holders=frozenset({"c" * 64})), Claimant(name="x"), EXPLICIT, True, ""),
+        (lease(State.FIXED, holders=frozenset({"c1"})), Claimant(name="x"), HOLDERS, False, "container c1"),
+        (lease(State.FIXED, key="k", hold=101.0), Claimant(name="x"), HOLDERS, False, "key k"),
+        (lease(State.FIXED, key="k", hold=100.0), Claimant(name="x"), HOLDERS, True, ""),
+        (lease(State.FIXED, key="k", active=ACTIVE), Claimant(key="k"), EXPLICIT, False, "key k"),
+        (lease(State.FIXED, key="k", active=ACTIVE), Claimant(endpoint="endpoint1"), HOLDERS, True, ""),
+        (lease(State.RESERVED, whom="web-*"), Claimant(name="web-1"), EXPLICIT, True, ""),
+        (lease(State.RESERVED, whom="web-*"), Claimant(name="db"), EXPLICIT, False, ""),
+        (lease(State.RESERVED), Claimant(name="db"), EXPLICIT, False, ""),
+        (lease(State.RESERVED, until=NOW), Claimant(name="db"), EXPLICIT, True, ""),
+        (lease(State.FOREIGN, seen="02:bb"), Claimant(mac="02:bb"), EXPLICIT, False, "MAC 02:bb"),
+    ],
+)  # fmt: skip
+def test_who_names_an_address_gets_it_as_the_rules_say(
+    held: Lease | None, claimant: Claimant, policy: ClaimPolicy, allowed: bool, holder_: str
+) -> None:
+    """Each rule in both directions; a refusal says which rule, who holds it, and what to do (invariant 6)."""
+    verdict = may_take(held, claimant, policy, NOW)
+    assert (verdict.allowed, verdict.holder) == (allowed, holder_)
+    assert verdict.rule
+    assert allowed or verdict.hint
+
+
+CLAIMANTS = st.builds(
+    Claimant,
+    name=st.sampled_from(["", "web", "db"]),
+    mac=st.sampled_from(["", "02:01", "02:02"]),
+    labels=st.sampled_from([{}, {"role": "web"}]),
+    container=st.sampled_from(["", "c1", "c2"]),
+    key=st.sampled_from(["", "k1", "k2"]),
+    endpoint=st.sampled_from(["", "endpoint1", "endpoint2"]),
+)
+LEASES = st.builds(
+    lease,
+    st.sampled_from(State),
+    name=st.sampled_from(["", "web"]),
+    mac=st.sampled_from(["", "02:01"]),
+    key=st.sampled_from(["", "k1"]),
+    holders=st.sampled_from([frozenset(), frozenset({"c1"})]),
+    active=st.sampled_from([None, ACTIVE]),
+    hold=st.sampled_from([0.0, 1e6]),
+    until=st.sampled_from([None, NOW - 1, NOW + 1]),
+    whom=st.sampled_from(["", "web", "w*", "role=web"]),
+)
+
+
+@given(LEASES, CLAIMANTS, st.sampled_from(ClaimPolicy))
+def test_the_verdict_never_contradicts_the_table(held: Lease, claimant: Claimant, policy: ClaimPolicy) -> None:
+    """What the verdict allows, the table does; an anonymous stranger gets nothing that somebody uses."""
+    verdict = may_take(held, claimant, policy, NOW)
+    if verdict.allowed:
+        advance(phase(held), Event.REQUEST)
+    if claimant == Claimant() and phase(held) in (Phase.DYNAMIC, Phase.ACTIVE, Phase.FOREIGN, Phase.GATEWAY):
+        assert not verdict.allowed
+
+
+@given(LEASES, CLAIMANTS)
+def test_the_policy_holders_allows_no_more_than_explicit(held: Lease, claimant: Claimant) -> None:
+    """It only ever refuses more."""
+    if may_take(held, claimant, HOLDERS, NOW).allowed:
+        assert may_take(held, claimant, EXPLICIT, NOW).allowed
+
+
+@pytest.mark.parametrize(
+    ("whom", "name", "labels", "meant"),
+    [
+        ("web", "web", {}, True),
+        ("web", "/web", {}, True),
+        ("web", "web2", {}, False),
+        ("web-*", "web-2", {}, True),
+        ("web-?", "web-22", {}, False),
+        ("web-[12]", "web-2", {}, True),
+        ("", "", {}, False),
+        ("*", "", {}, False),
+        ("role=web", "", {"role": "web"}, True),
+        ("role=web", "role=web", {}, False),
+        ("role=web,tier=2", "", {"role": "web"}, False),
+        ("role=web, tier=2", "", {"role": "web", "tier": "2"}, True),
+        ("role!=web", "", {"role": "db"}, True),
+        ("role!=web", "", {"role": "web"}, False),
+        ("role!=web", "", {}, False),
+        ("role=", "", {"role": ""}, True),
+        ("role=web,", "", {"role": "web"}, False),
+    ],
+)
+def test_a_reservation_is_for_a_name_a_pattern_or_labels(
+    whom: str, name: str, labels: dict[str, str], meant: bool
+) -> None:
+    """And means nobody of whom the call says nothing."""
+    assert is_reserved_for(whom, Claimant(name=name, labels=labels)) is meant
+
+
+@pytest.mark.parametrize(
+    ("mine", "claimant", "same"),
+    [
+        ({"mac": "02:01"}, Claimant(mac="02:01"), True),
+        ({"mac": "02:01", "name": "web"}, Claimant(mac="02:01"), True),
+        ({"mac": "02:01", "name": "web"}, Claimant(mac="02:01", name="db"), False),
+        ({"mac": "02:01", "name": "web"}, Claimant(mac="02:02", name="web"), True),
+        ({"mac": "02:01"}, Claimant(mac="02:02", name="web"), False),
+        ({}, Claimant(), False),
+    ],
+)
+def test_the_same_owner_has_the_same_mac_or_name(mine: dict[str, str], claimant: Claimant, same: bool) -> None:
+    """Two names are two owners, whatever their MACs; nobody is not the same as nobody."""
+    assert same_owner(lease(State.DYNAMIC, **mine), claimant) is same
+
+
+@given(LEASES, st.sampled_from([0.0, 60.0]))
+def test_a_release_follows_the_table(held: Lease, cooldown: float) -> None:
+    """The record after it is in the phase that the table says (free instead of cooling without a cooldown), and
+    releasing again changes nothing more."""
+    after = released(held, NOW, cooldown)
+    event = Event.GIVE_BACK if held.state is State.DYNAMIC and held.whom else Event.RELEASE
+    expected = advance(phase(held), event)
+    if expected is Phase.COOLING and cooldown == 0.0 and held.state is State.DYNAMIC:
+        expected = Phase.FREE
+    assert phase(after) is expected
+    if after is not None:
+        assert released(after, NOW + 1, cooldown) == (None if phase(after) in (Phase.GATEWAY,) else after)
+        assert (after.space, after.address, after.pool) == (held.space, held.address, held.pool)
+
+
+def test_a_released_fixed_address_keeps_key_holders_and_mac() -> None:
+    """Only its use is over."""
+    held = lease(State.FIXED, key="k", holders=frozenset({"c1"}), mac="02:01", active=ACTIVE)
+    after = released(held, NOW, 60.0)
+    assert after == lease(State.FIXED, key="k", holders=frozenset({"c1"}), mac="02:01", since=NOW)
+
+
+def test_cooling_lasts_for_the_cooldown() -> None:
+    """From its release on; no time is no cooling."""
+    after = cooled(lease(State.DYNAMIC, name="web"), NOW, 60.0)
+    assert after is not None
+    assert (after.state, after.since, after.until) == (State.COOLING, NOW, NOW + 60.0)
+    assert not is_over(after, NOW + 59.9)
+    assert is_over(after, NOW + 60.0)
+    assert cooled(lease(State.DYNAMIC), NOW, 0.0) is None
+
+
+def test_time_ends_only_what_ends_by_itself() -> None:
+    """Cooling, reserved and foreign with an end; never what somebody uses."""
+    over = {state for state in State if is_over(lease(state, until=NOW), NOW)}
+    assert over == {State.COOLING, State.RESERVED, State.FOREIGN}
+    assert not any(is_over(lease(state), NOW) for state in State)
+
+
+def test_a_holder_is_named_by_the_best_that_is_known() -> None:
+    """Containers, then key, name, MAC, and the pool at last."""
+    assert holder(lease(State.FIXED, holders=frozenset({"b" * 64, "a" * 64}), key="k")).startswith(
+        "container aaaaaaaaaaaa,"
+    )
+    assert holder(lease(State.DYNAMIC)) == "pool p1"
