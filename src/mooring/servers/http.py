@@ -65,8 +65,7 @@ Failer = Callable[[int, str], Response]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """body, head: bytes. request: seconds from a request's first byte to its last. drain: seconds that requests under
-    way are given at the end."""
+    """body, head: bytes. request: seconds from its first byte to its last. drain: seconds for what is under way."""
 
     body: int = BODY_LIMIT
     head: int = HEAD_LIMIT
@@ -100,10 +99,7 @@ class HttpServer:
                 listener.close()
                 for connection in list(under_way.connections):
                     connection.finish()
-                if under_way.running:
-                    await asyncio.wait(list(under_way.running), timeout=self.limits.drain)
-                for task in list(under_way.running):
-                    task.cancel()
+                await under_way.drain(self.limits.drain)
                 for connection in list(under_way.connections):
                     connection.close()
 
@@ -137,6 +133,15 @@ class UnderWay:
         self.running.add(task)
         task.add_done_callback(self.running.discard)
 
+    async def drain(self, seconds: float) -> None:
+        """Everything has ended, in its own time or cancelled."""
+        if self.running:
+            await asyncio.wait(list(self.running), timeout=seconds)
+        for task in list(self.running):
+            task.cancel()
+        if self.running:
+            await asyncio.wait(list(self.running))
+
 
 class _Refused(Exception):
     """Raised in the parser's callbacks to stop it."""
@@ -160,15 +165,15 @@ class Connection(asyncio.Protocol):
         self._timer: TimerHandle | None = None
         self._writable: asyncio.Event | None = None
         self._paused = False
-        self._begin()
+        self._head_size = 0
         self._reading = False
+        self._begin()
 
     def _begin(self) -> None:
         self._url = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._size = 0
-        self._head_size = 0
         self._in_head = True
         self._expects = False
 
@@ -275,13 +280,8 @@ class Connection(asyncio.Protocol):
             target, query = ((parsed.path or b"/"), parsed.query or b"") if parsed is not None else (target, query)
         path = target.decode("latin-1")
         method = self._parser.get_method().decode("latin-1")
-        request = Request(
-            method,
-            unquote(path) if "%" in path else path,
-            query.decode("latin-1"),
-            b"".join(self._body),
-            self._fields,
-        )
+        path = unquote(path) if "%" in path else path
+        request = Request(method, path, query.decode("latin-1"), b"".join(self._body), self._fields)
         self._enqueue(request, None, self._parser.should_keep_alive())
 
     # Refusing.

@@ -1,0 +1,223 @@
+"""Doubles for the doors' tests: a server in a temporary directory, a client of bytes, services that remember."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, ip_interface, ip_network
+from pathlib import Path
+from typing import Any
+
+from mooring.core.faults import Fault, NotFound
+from mooring.core.networks import Address, Interface
+from mooring.core.publications import PortRequest
+from mooring.servers.http import Handler, HttpServer, Limits, Response
+from mooring.services.requests import (
+    AddressRequest,
+    Attachment,
+    EndpointGrant,
+    EndpointRequest,
+    NetworkRequest,
+    PoolGrant,
+    PoolRequest,
+)
+
+
+def plain_fail(status: int, text: str) -> Response:
+    """A refusal as text."""
+    return Response(status, text.encode(), "text/plain")
+
+
+@dataclass
+class Answer:
+    """One response as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Client:
+    """Bytes to a unix socket and responses from it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """All of the bytes are written."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self, with_body: bool = True) -> Answer:
+        """The next response."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        length = int(headers.get("content-length", "0")) if with_body else 0
+        return Answer(int(first.split()[1]), headers, await self.reader.readexactly(length))
+
+    async def post(self, path: str, body: bytes = b"", method: str = "POST") -> Answer:
+        """The answer to one request as dockerd sends it."""
+        await self.send(request_bytes(path, body, method))
+        return await self.answer()
+
+    async def ended(self) -> bool:
+        """The server has closed its side, and sent nothing more."""
+        return await self.reader.read() == b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self.writer.close()
+
+
+def request_bytes(path: str, body: bytes = b"", method: str = "POST") -> bytes:
+    """A request with the headers of an engine before 25: an empty Host, no Content-Type."""
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: \r\nUser-Agent: Go-http-client/1.1\r\nContent-Length: {len(body)}\r\n"
+        f"Accept: application/vnd.docker.plugins.v1.2+json\r\n\r\n"
+    ).encode() + body
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    server: HttpServer
+    path: Path
+    task: asyncio.Task[None]
+    clients: list[Client] = field(default_factory=list)
+
+    async def client(self) -> Client:
+        """A new connection."""
+        client = Client(*await asyncio.open_unix_connection(str(self.path)))
+        self.clients.append(client)
+        return client
+
+
+@contextlib.asynccontextmanager
+async def served(
+    directory: Path,
+    handler: Handler,
+    limits: Limits | None = None,
+    fail: Callable[[int, str], Response] = plain_fail,
+) -> AsyncIterator[Served]:
+    """A server on a socket in the directory, stopped at the end."""
+    path = directory / "door.sock"
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(str(path))
+    sock.listen()
+    sock.setblocking(False)
+    server = HttpServer(fail, limits or Limits(drain=5))
+    async with asyncio.TaskGroup() as tasks:
+        running = Served(server, path, tasks.create_task(server.serve(sock, handler)))
+        try:
+            yield running
+        finally:
+            for client in running.clients:
+                client.close()
+            server.stop()
+
+
+class Ipam:
+    """Grants the same subnet and address always; remembers what was asked."""
+
+    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+        self.calls = calls
+        self.fault: Exception | None = None
+        self.hang = False
+        self.gateway: Interface | None = ip_interface("10.32.0.1/24")
+
+    async def _called(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.fault is not None:
+            raise self.fault
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """The subnet asked for, or 10.32.0.0/24."""
+        await self._called("request_pool", request)
+        return PoolGrant("p-1", request.subnet or ip_network("10.32.0.0/24"), self.gateway)
+
+    async def release_pool(self, pool_id: str) -> None:
+        """Nothing."""
+        await self._called("release_pool", pool_id)
+
+    async def request_address(self, request: AddressRequest) -> Interface:
+        """The address asked for, or 10.32.0.2."""
+        await self._called("request_address", request)
+        return ip_interface(f"{request.address or '10.32.0.2'}/24")
+
+    async def release_address(self, pool_id: str, address: Address) -> None:
+        """Nothing."""
+        await self._called("release_address", pool_id, address)
+
+
+class Networks:
+    """Remembers what was asked."""
+
+    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+        self.calls = calls
+        self.fault: Fault | None = None
+
+    async def create(self, request: NetworkRequest) -> None:
+        """Nothing."""
+        self.calls.append(("create_network", request))
+        if self.fault is not None:
+            raise self.fault
+
+    async def delete(self, network_id: str) -> None:
+        """Nothing."""
+        self.calls.append(("delete_network", network_id))
+        if self.fault is not None:
+            raise self.fault
+
+
+class Endpoints:
+    """Grants an address and a MAC always, attaches by one link; remembers what was asked."""
+
+    def __init__(self, calls: list[tuple[Any, ...]]) -> None:
+        self.calls = calls
+        self.fault: Fault | None = None
+        self.attachment = Attachment("mrv1", "eth", None, None)
+
+    def _called(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.fault is not None:
+            raise self.fault
+
+    async def create(self, request: EndpointRequest) -> EndpointGrant:
+        """Everything, asked for or not."""
+        self._called("create_endpoint", request)
+        return EndpointGrant(IPv4Interface("10.32.0.2/24"), None, "02:00:00:00:00:01")
+
+    async def delete(self, network_id: str, endpoint_id: str) -> None:
+        """Nothing."""
+        self._called("delete_endpoint", network_id, endpoint_id)
+
+    async def attach(self, network_id: str, endpoint_id: str, sandbox: str) -> Attachment:
+        """`self.attachment`."""
+        self._called("attach", network_id, endpoint_id, sandbox)
+        return self.attachment
+
+    async def detach(self, network_id: str, endpoint_id: str) -> None:
+        """Nothing."""
+        self._called("detach", network_id, endpoint_id)
+
+    async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
+        """Nothing."""
+        self._called("publish", network_id, endpoint_id, ports)
+
+    async def unpublish(self, network_id: str, endpoint_id: str) -> None:
+        """Nothing."""
+        self._called("unpublish", network_id, endpoint_id)
+
+    def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
+        """One line, for every endpoint but `gone`."""
+        if endpoint_id == "gone":
+            raise NotFound("no endpoint gone")
+        return {"mooring.bridge": "mr-1"}
