@@ -1,0 +1,102 @@
+"""A host with one network, written straight into a store: what the readers of records are tested with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import State as EndpointState
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Network, NetworkOptions, Segment
+from mooring.core.pools import Pool, SubnetPool
+from mooring.core.publications import Protocol, Publication
+from mooring.services.inspection import Inspection, PassReport, Surroundings
+from mooring.services.mirror import Mirror
+from mooring.services.roster import Roster
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_store import MemoryStore
+
+START = 1_750_000_000.0
+WEB, LAB, ALIEN = "1f6b2c" + "0" * 58, "1fffff" + "0" * 58, "aaaaaa" + "0" * 58
+DB, APP = "e1" + "0" * 62, "e2" + "0" * 62
+MAC = "02:42:0a:20:00:02"
+SUBNET_POOLS = (SubnetPool("default-v4", "default", (ip_network("10.32.0.0/12"),), 24),)
+DENY = (ip_network("192.168.0.0/16"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A report of a pass of repair."""
+
+    at: float = START
+    repaired: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Sample:
+    """The host. report: what the last pass of repair said."""
+
+    store: MemoryStore
+    mirror: Mirror
+    roster: Roster
+    clock: ManualClock
+    inspection: Inspection
+    report: PassReport | None = None
+
+
+def leased(address: str, state: State, pool: str = "p4", **more: object) -> Lease:
+    """A lease of the pool's space, since START."""
+    return Lease(
+        space=str(more.pop("space", "default")), address=ip_address(address), pool=pool, state=state,
+        **{"since": START} | more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def records() -> list[Pool | Lease | Network | Endpoint]:
+    """A dual-stack network with three endpoints' worth of leases, a pool of a tenant, a network of another IPAM."""
+    four, six = IPv4Network("10.32.0.0/24"), IPv6Network("fd00:32::/64")
+    segments4 = (
+        Segment(four, IPv4Interface("10.32.0.1/24"), "default", "p4", {"printer": ip_address("10.32.0.9")}),
+    )  # fmt: skip
+    segments6 = (Segment(six, IPv6Interface("fd00:32::1/64"), "default", "p6"),)
+    alien = (Segment(ip_network("172.30.0.0/24"), ip_interface("172.30.0.1/24"), "other", ""),)
+    published = (Publication(Protocol.TCP, None, 8080, ip_address("10.32.0.2"), 80),)
+    return [
+        Pool(id="p4", space="default", subnet=four, range=IPv4Network("10.32.0.0/25"), source="default-v4",
+             created=START, network=WEB),
+        Pool(id="p6", space="default", subnet=six, created=START, network=WEB),
+        Pool(id="t4", space="tenant", subnet=four, created=START),
+        Network(WEB, NetworkOptions(), False, segments4, segments6, START, {"com.docker.network.driver.mtu": "1500"}),
+        Network(ALIEN, NetworkOptions(), True, alien, (), START + 5),
+        Endpoint(DB, WEB, IPv4Interface("10.32.0.2/24"), IPv6Interface("fd00:32::2/64"), MAC, START + 60,
+                 EndpointState.ATTACHED, "/run/docker/netns/db", published=published),
+        Endpoint(APP, ALIEN, IPv4Interface("172.30.0.2/24"), None, "02:00:00:00:00:99", START + 60),
+        leased("10.32.0.1", State.GATEWAY),
+        leased("fd00:32::1", State.GATEWAY, "p6"),
+        leased("10.32.0.9", State.AUXILIARY),
+        leased("10.32.0.2", State.DYNAMIC, since=START + 60, name="db", mac=MAC),
+        leased("fd00:32::2", State.DYNAMIC, "p6", since=START + 60, mac=MAC),
+        leased("10.32.0.3", State.DYNAMIC, mac="02:00:00:00:00:03"),
+        leased("10.32.0.4", State.COOLING, until=START + 400),
+        leased("10.32.0.5", State.FIXED, key="db-0", holders=frozenset({"c" * 64})),
+        leased("10.32.0.6", State.RESERVED, whom="printer", note="ask Ann", until=START + 9000),
+        leased("10.32.0.7", State.FOREIGN, seen="00:11:22:33:44:55"),
+        leased("10.32.0.2", State.DYNAMIC, "t4", space="tenant", name="db"),
+    ]  # fmt: skip
+
+
+async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
+    """The host, loaded, five minutes after START."""
+    store = MemoryStore()
+    await Mirror(store).commit(put=[*records(), *more])
+    mirror = Mirror(store)
+    roster = Roster(mirror)
+    clock = ManualClock(START + 300)
+    host: Sample
+    surroundings = Surroundings("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY)
+    inspection = Inspection(mirror, roster, clock, surroundings, lambda: host.report)
+    host = Sample(store, mirror, roster, clock, inspection)
+    await mirror.load()
+    return host

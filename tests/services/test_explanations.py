@@ -1,0 +1,121 @@
+"""Every address has an answer that says who, since when, why, and what would free it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.services.samples import START, leased, sample
+
+from mooring.core.leases import Active, State
+from mooring.core.pools import Pool
+from mooring.services.explanations import holder_of
+from mooring.wire.api import Reason
+
+
+async def reasons(address: str) -> list[Reason]:
+    """What is said of the address on the sample host."""
+    return (await sample()).inspection.explain(ip_address(address)).reasons
+
+
+@pytest.mark.parametrize(
+    ("address", "verdict", "words"),
+    [
+        (
+            "10.32.0.2",
+            "held",
+            ["container db", "endpoint e10000000000 (attached)", "4 minutes ago", "`docker stop db`"],
+        ),
+        ("fd00:32::2", "held", ["endpoint e10000000000", "`docker stop CONTAINER`"]),
+        ("10.32.0.1", "held", ["gateway", "`docker network rm` of network 1f6b2c000000", "2025-06-15 15:06:40 UTC"]),
+        ("10.32.0.9", "held", ["--aux-address printer=10.32.0.9"]),
+        ("10.32.0.3", "held", ["MAC 02:00:00:00:00:03", "no endpoint has it", "given back in some minutes"]),
+        ("10.32.0.4", "cooling", ["was released", "not chosen automatically before", "(in 1 minute)", "gets it now"]),
+        (
+            "10.32.0.5",
+            "held",
+            ["fixed for the key db-0", "idle", "the last container that names it is removed: cccccc"],
+        ),
+        ("10.32.0.6", "held", ["reserved it for printer", "ask Ann", "It ends at"]),
+        ("10.32.0.7", "held", ["Another host with the MAC 00:11:22:33:44:55", "Find that host"]),
+        ("10.32.0.77", "free", ["nobody holds it", "docker run --ip 10.32.0.77"]),
+        ("fd00:32::77", "free", ["docker run --ip6 fd00:32::77"]),
+        ("10.32.0.200", "free", ["outside of the range 10.32.0.0/25", "never chosen automatically"]),
+        ("10.32.0.0", "never", ["the subnet's own address"]),
+        ("10.32.0.255", "never", ["the broadcast address"]),
+        ("fd00:32::", "never", ["the subnet-router anycast address"]),
+        ("172.30.0.2", "held", ["endpoint e20000000000", "another IPAM driver"]),
+        ("172.30.0.1", "held", ["the gateway of subnet 172.30.0.0/24"]),
+        ("172.30.0.3", "elsewhere", ["no endpoint has it", "another IPAM driver"]),
+        ("192.168.7.7", "denied", ["the deny list has 192.168.0.0/16"]),
+        ("10.40.0.1", "carvable", ["subnet pool default-v4 (10.32.0.0/12)", "docker network create"]),
+        ("8.8.8.8", "elsewhere", ["not Mooring's", "ip route get 8.8.8.8"]),
+        ("127.0.0.1", "never", ["a loopback address"]),
+        ("::", "never", ["the unspecified address"]),
+        ("ff02::1", "never", ["a multicast address"]),
+        ("169.254.1.1", "never", ["a link-local address"]),
+    ],
+)
+async def test_an_address_is_explained(address: str, verdict: str, words: list[str]) -> None:
+    """The first reason has the verdict, and its sentences have the words."""
+    first = (await reasons(address))[0]
+    assert first.verdict == verdict
+    text = " ".join(first.text)
+    assert [word for word in words if word not in text] == []
+
+
+async def test_an_address_of_two_spaces_has_two_reasons() -> None:
+    """Each names its space, when that is not the default one."""
+    ours, theirs = await reasons("10.32.0.2")
+    assert (ours.space, theirs.space) == ("default", "tenant")
+    assert "address space tenant" in theirs.text[-1]
+    assert "only Docker knows the container" in " ".join(theirs.text)
+
+
+async def test_a_pool_that_no_network_uses_says_so() -> None:
+    """A free address of a pool that has no network is free there."""
+    host = await sample(Pool(id="x", space="default", subnet=ip_network("10.33.0.0/24"), created=START))
+    (reason,) = host.inspection.explain(ip_address("10.33.0.5")).reasons
+    assert "which no network of Mooring's uses now" in reason.text[0]
+
+
+async def test_a_cooldown_that_is_over_is_told_so() -> None:
+    """After its end a cooling address may be chosen."""
+    host = await sample()
+    host.clock.advance(3600)
+    (reason, _) = host.inspection.explain(ip_address("10.32.0.4")).reasons
+    assert "Its cooldown is over" in " ".join(reason.text)
+
+
+async def test_an_endpoint_whose_lease_is_gone_is_told() -> None:
+    """What should not be is said, not hidden."""
+    host = await sample()
+    await host.mirror.commit(delete=[leased("fd00:32::2", State.DYNAMIC, "p6")])
+    (reason,) = host.inspection.explain(ip_address("fd00:32::2")).reasons
+    assert reason.verdict == "held"
+    assert "There is no lease for it, which should not be" in " ".join(reason.text)
+
+
+async def test_a_fixed_address_in_use_names_endpoint_and_host() -> None:
+    """An active fixed lease says where it is active."""
+    host = await sample()
+    await host.mirror.commit(put=[leased("10.32.0.5", State.FIXED, key="k", active=Active("e9" * 32, "alpha", "b"))])
+    (reason, _) = host.inspection.explain(ip_address("10.32.0.5")).reasons
+    assert "in use by endpoint e9e9e9e9e9e9 on host alpha" in " ".join(reason.text)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_holder_in_words(state: State) -> None:
+    """No state is without an answer to who has it."""
+    assert holder_of(leased("10.0.0.1", state), None)
+
+
+@given(address=st.ip_addresses())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_address_has_an_answer(address: object) -> None:
+    """There is at least one reason, and every sentence is one line."""
+    for reason in await reasons(str(address)):
+        assert reason.text
+        assert all(line == " ".join(line.split()) for line in reason.text)
