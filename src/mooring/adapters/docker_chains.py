@@ -1,0 +1,101 @@
+"""Docker's FORWARD chain: whether it would drop what we forward, and the one rule that keeps it from that.
+
+Rules: the rule accepts the mark of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of
+others; iptables is started only where dockerd has set FORWARD to drop; nothing else in Docker's tables is touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mooring.adapters.nftables import Nftables, NftablesError
+from mooring.core.faults import Unavailable
+from mooring.core.firewall import ACCEPTED_MARK
+
+_CHAIN = "DOCKER-USER"
+_MARK = f"{ACCEPTED_MARK:#x}/{ACCEPTED_MARK:#x}"
+_RULE = ("-m", "mark", "--mark", _MARK, "-j", "ACCEPT")
+_FAMILY = {4: "ip", 6: "ip6"}
+_TIMEOUT = 10.0
+
+
+class DockerChains:
+    """Looks and writes in the namespace of the thread that uses it."""
+
+    def __init__(self, nftables: Nftables) -> None:
+        self._nftables = nftables
+
+    def accepts(self, version: int) -> bool:
+        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward."""
+        tool = self._tool(version)
+        return tool is None or self._iptables(tool, "-C", _CHAIN, *_RULE)
+
+    def accept(self, version: int) -> bool:
+        """Docker lets pass what we forward; False when it did before. Raises Unavailable."""
+        tool = self._tool(version)
+        if tool is None or self._iptables(tool, "-C", _CHAIN, *_RULE):
+            return False
+        if not self._iptables(tool, "-I", _CHAIN, *_RULE):
+            raise Unavailable(
+                f"Docker drops what Mooring forwards (IPv{version}), and the rule that accepts it was refused",
+                hint=f"try `{tool} -I {_CHAIN} {' '.join(_RULE)}`",
+            )
+        return True
+
+    def withdraw(self, version: int) -> None:
+        """Our rule is not in Docker's chain."""
+        tool = self._tool(version)
+        if tool is not None:
+            self._iptables(tool, "-D", _CHAIN, *_RULE)
+
+    def _tool(self, version: int) -> str | None:
+        """The iptables command whose FORWARD chain drops and has DOCKER-USER, None when there is none such."""
+        base = "iptables" if version == 4 else "ip6tables"
+        if _drops(self._chains(version)):
+            return shutil.which(f"{base}-nft") or base
+        legacy = shutil.which(f"{base}-legacy")
+        if legacy is not None and _legacy_in_use(version):
+            rules = _output(legacy, "-S")
+            if "-P FORWARD DROP" in rules and f"-N {_CHAIN}" in rules:
+                return legacy
+        return None
+
+    def _chains(self, version: int) -> dict[str, dict[str, Any]]:
+        try:
+            objects = self._nftables.ask(f"list chains {_FAMILY[version]}")
+        except NftablesError:
+            return {}
+        chains = [entry["chain"] for entry in objects if "chain" in entry]
+        return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
+
+    def _iptables(self, tool: str, *arguments: str) -> bool:
+        try:
+            done = subprocess.run([tool, "-w", "5", *arguments], capture_output=True, timeout=_TIMEOUT, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(
+                f"Docker's firewall rules cannot be read: {tool}: {error}", hint="apt-get install iptables"
+            ) from error
+        return done.returncode == 0
+
+
+def _drops(chains: dict[str, dict[str, Any]]) -> bool:
+    return _CHAIN in chains and chains.get("FORWARD", {}).get("policy") == "drop"
+
+
+def _legacy_in_use(version: int) -> bool:
+    names = Path(f"/proc/thread-self/net/ip{'6' if version == 6 else ''}_tables_names")
+    try:
+        return "filter" in names.read_text().split()
+    except OSError:
+        return False
+
+
+def _output(*command: str) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()

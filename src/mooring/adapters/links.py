@@ -1,0 +1,293 @@
+"""Links, addresses and routes by rtnetlink: bridges, veth pairs, their ports, who has which address.
+
+Rules: one message makes a veth pair and plugs it, a second one marks it; what is decoded is only what
+facts need. Layouts are those of linux/if_link.h, linux/if_addr.h and linux/rtnetlink.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+
+from mooring.adapters.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    Message,
+    Netlink,
+    NetlinkError,
+    as_text,
+    as_u32,
+    attribute,
+    attributes,
+    nest,
+    text,
+    u8,
+    u32,
+)
+from mooring.core.networks import Interface
+from mooring.core.plumbing import Bridge, Veth
+
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_GETROUTE, _DELNEIGH = 26, 29
+
+_IFF_UP = 1
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK = 18, 20, 27, 29
+_IFLA_AF_SPEC, _IFLA_NET_NS_FD, _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 28, 8, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_VETH_INFO_PEER = 1
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
+_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+_FILTER_SKIP_STATS = 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
+_RTA_DST, _RTA_TABLE = 1, 15
+_RTN_UNICAST, _RTN_PROHIBIT = 1, 8
+_TABLE_LOCAL = 255
+_NDA_DST = 1
+
+_IFINFO = struct.Struct("=BBHiII")
+_IFADDR = struct.Struct("=BBBBi")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_NEIGHBOUR = struct.Struct("=BBHiHBB")
+
+# Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII.
+DOOMED_GROUP = 0x6D6F6F72
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0."""
+
+    index: int
+    name: str
+    kind: str
+    alias: str
+    mac: str
+    mtu: int
+    up: bool
+    master: int
+    isolated: bool
+
+
+def _info(index: int = 0, up: bool | None = None) -> bytes:
+    """struct ifinfomsg. up None: leave that flag alone."""
+    flags = _IFF_UP if up else 0
+    return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, flags, 0 if up is None else _IFF_UP)
+
+
+def _mac(value: str) -> bytes:
+    return bytes.fromhex(value.replace(":", ""))
+
+
+class Links:
+    """What rtnetlink can do for us. Raises NetlinkError."""
+
+    def __init__(self) -> None:
+        self._netlink = Netlink()
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._netlink.close()
+
+    def find(self, name: str) -> Link | None:
+        """The link of that name, or None."""
+        request = _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
+        try:
+            return _link(self._netlink.ask(Message(_GETLINK, 0, request))[1])
+        except NetlinkError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+
+    def all(self) -> list[Link]:
+        """Every link of the namespace."""
+        request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))
+        return [_link(payload) for kind, payload in self._netlink.dump(request) if kind == _NEWLINK]
+
+    def add_bridge(self, bridge: Bridge) -> None:
+        """The bridge is there and up: ports forward at once, and multicast goes everywhere.
+
+        Snooping would have to be kept from losing neighbour discovery while no querier is there, and a network of
+        containers gains nothing by it.
+        """
+        settings = nest(_INFO_DATA, u32(_BR_FORWARD_DELAY, 0), u32(_BR_STP_STATE, 0), u8(_BR_MCAST_SNOOPING, 0))
+        made = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, bridge.name)
+            + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + u32(_IFLA_MTU, bridge.mtu)
+            + nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"), settings)
+        )
+        marked = _info() + text(_IFLA_IFNAME, bridge.name) + text(_IFLA_IFALIAS, bridge.alias)
+        self._make(bridge.name, made, Message(_SETLINK, 0, marked))
+
+    def set_bridge(self, bridge: Bridge) -> None:
+        """The bridge, which is there, is as told and up."""
+        wanted = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, bridge.name)
+            + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + u32(_IFLA_MTU, bridge.mtu)
+            + text(_IFLA_IFALIAS, bridge.alias)
+        )
+        self._netlink.request(Message(_SETLINK, 0, wanted))
+
+    def add_veth(self, veth: Veth, bridge: int) -> None:
+        """The pair is there, its host end up and a port of the bridge with that index; its peer is down."""
+        peer = (
+            _info()
+            + text(_IFLA_IFNAME, veth.peer)
+            + u32(_IFLA_MTU, veth.mtu)
+            + (attribute(_IFLA_ADDRESS, _mac(veth.peer_mac)) if veth.peer_mac else b"")
+        )
+        kind = text(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
+        made = (
+            _info()
+            + text(_IFLA_IFNAME, veth.name)
+            + u32(_IFLA_MTU, veth.mtu)
+            + u32(_IFLA_MASTER, bridge)
+            + nest(_IFLA_LINKINFO, kind)
+        )
+        self._make(veth.name, made, self._port(veth, bridge))
+
+    def set_veth(self, veth: Veth, bridge: int) -> None:
+        """The host end, which is there, is up and such a port of the bridge with that index."""
+        # A link that is no port yet has no port settings: enslave first.
+        enslave = _info() + text(_IFLA_IFNAME, veth.name) + u32(_IFLA_MASTER, bridge)
+        self._netlink.request(Message(_SETLINK, 0, enslave), self._port(veth, bridge))
+
+    def _make(self, name: str, made: bytes, marking: Message) -> None:
+        # One after the other: the mark must not land on somebody else's link of that name.
+        self._netlink.request(Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, made))
+        try:
+            self._netlink.request(marking)
+        except NetlinkError:
+            self.delete(name)
+            raise
+
+    def _port(self, veth: Veth, bridge: int) -> Message:
+        # Hairpin: where bridged frames visit the IP firewall (br_netfilter), a container's connection to its own
+        # published port never leaves the bridge, and has to go back out of the port that it came in by.
+        port = nest(_INFO_SLAVE_DATA, u8(_BRPORT_MODE, 1), u8(_BRPORT_ISOLATED, veth.isolated))
+        payload = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, veth.name)
+            + text(_IFLA_IFALIAS, veth.alias)
+            + u32(_IFLA_MASTER, bridge)
+            + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), port)
+            # A port needs no address of its own, nor the neighbour discovery that comes with one.
+            + nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
+        )
+        return Message(_NEWLINK, 0, payload)
+
+    def delete(self, name: str) -> None:
+        """No link has the name. Takes an RCU grace period."""
+        try:
+            self._netlink.request(Message(_DELLINK, 0, _info() + text(_IFLA_IFNAME, name)))
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
+    def delete_together(self, indexes: list[int]) -> None:
+        """None of the links is there; all of them take hardly longer than one. Those that are gone already are fine."""
+        for index in indexes:
+            try:
+                self._netlink.request(Message(_SETLINK, 0, _info(index) + u32(_IFLA_GROUP, DOOMED_GROUP)))
+            except NetlinkError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+        try:
+            self._netlink.request(Message(_DELLINK, 0, _info() + u32(_IFLA_GROUP, DOOMED_GROUP)))
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
+    def move(self, name: str, namespace: int) -> None:
+        """The link is in the namespace of the file descriptor, as dockerd moves a container's interface."""
+        self._netlink.request(
+            Message(_SETLINK, 0, _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_NET_NS_FD, namespace))
+        )
+
+    def add_address(self, index: int, interface: Interface) -> bool:
+        """The link has the address, usable at once; False when it had it before."""
+        payload = self._address(index, interface, _IFA_F_PERMANENT | (_IFA_F_NODAD if interface.version == 6 else 0))
+        try:
+            self._netlink.request(Message(_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload))
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            return False
+        return True
+
+    def delete_address(self, index: int, interface: Interface) -> None:
+        """The link does not have the address."""
+        try:
+            self._netlink.request(Message(_DELADDR, 0, self._address(index, interface, 0)))
+        except NetlinkError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+                raise
+
+    def _address(self, index: int, interface: Interface, flags: int) -> bytes:
+        family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+        packed = interface.ip.packed
+        head = _IFADDR.pack(family, interface.network.prefixlen, 0, 0, index)
+        return head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed) + u32(_IFA_FLAGS, flags)
+
+    def addresses(self) -> Iterator[tuple[int, Interface]]:
+        """(link index, address) of both families; link-local ones are left out."""
+        for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
+            _, prefix, _, _, index = _IFADDR.unpack_from(payload)
+            found = attributes(payload[_IFADDR.size :])
+            packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+            if packed is None:
+                continue
+            interface = ip_interface((packed, prefix))
+            if not interface.ip.is_link_local:
+                yield index, interface
+
+    def routes(self) -> Iterator[IPv4Network | IPv6Network]:
+        """Destinations of both families: no default, link-local, multicast, loopback, nor the local table."""
+        for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
+            _, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
+            found = attributes(payload[_ROUTE.size :])
+            if not prefix or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT or _RTA_DST not in found:
+                continue
+            if (as_u32(found.get(_RTA_TABLE)) or table) == _TABLE_LOCAL:
+                continue
+            subnet = ip_network((found[_RTA_DST], prefix), strict=False)
+            if not (subnet.is_link_local or subnet.is_multicast or subnet.is_loopback):
+                yield subnet
+
+    def drop_neighbour(self, index: int, address: IPv4Address | IPv6Address) -> None:
+        """The host has forgotten which MAC the address had on the link."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        payload = _NEIGHBOUR.pack(family, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address.packed)
+        try:
+            self._netlink.request(Message(_DELNEIGH, 0, payload))
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise
+
+
+def _link(payload: bytes) -> Link:
+    _, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
+    found = attributes(payload[_IFINFO.size :])
+    info = attributes(found.get(_IFLA_LINKINFO, b""))
+    port = attributes(info.get(_INFO_SLAVE_DATA, b"")) if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else {}
+    return Link(
+        index,
+        as_text(found.get(_IFLA_IFNAME)),
+        as_text(info.get(_INFO_KIND)),
+        as_text(found.get(_IFLA_IFALIAS)),
+        found.get(_IFLA_ADDRESS, b"").hex(":"),
+        as_u32(found.get(_IFLA_MTU)),
+        bool(flags & _IFF_UP),
+        as_u32(found.get(_IFLA_MASTER)),
+        port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+    )

@@ -1,0 +1,158 @@
+"""The Kernel port on Linux.
+
+Rules: the loop never waits for the kernel: one thread writes, in the order of the calls, one reads, one deletes links;
+each has sockets of its own; all of them work in the network namespace in which the object was made and used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from mooring.adapters import announcements, conntrack
+from mooring.adapters.discards import Discards
+from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
+from mooring.adapters.links import Links
+from mooring.adapters.netlink import NetlinkError
+from mooring.core.faults import Unavailable
+from mooring.core.plumbing import Fact, Op
+from mooring.ports import Kernel
+
+T = TypeVar("T")
+
+# Seconds from the first discard to the deletion: containers that go together are deleted together, and the reply to
+# dockerd is out before the kernel is busy.
+GATHER = 0.05
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+_log = logging.getLogger(__name__)
+
+
+class LinuxKernel(Kernel):
+    """Made in the namespace that it works in. Raises Unavailable when netlink or nftables cannot be used."""
+
+    def __init__(self) -> None:
+        self._discards = Discards()
+        self._writing, self._reading, self._deleting = Tools.open(), Tools.open(), Links()
+        self._facts = FactWriter(self._writing, self._discards)
+        self._reader_of_facts = FactReader(self._reading, self._discards)
+        self._writer, self._reader, self._deleter = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete")
+        )
+        self._flush: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def observe(self) -> frozenset[Fact]:
+        """See Kernel."""
+        return await self._in(self._reader, self._reader_of_facts.observe)
+
+    async def apply(self, ops: Sequence[Op]) -> None:
+        """See Kernel. A caller that is cancelled leaves the ops to be finished, or not begun."""
+        if not ops:
+            return
+        todo = list(ops)
+        try:
+            await self._in(self._writer, lambda: self._facts.run(todo))
+        finally:
+            self._schedule()
+
+    async def discard(self, links: Sequence[str]) -> None:
+        """See Kernel."""
+        self._discards.add(links)
+        self._schedule()
+
+    async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
+        """See Kernel."""
+
+        def look() -> Sequence[IPv4Network | IPv6Network]:
+            try:
+                found = set(self._reading.links.routes())
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
+            found.update(_nameservers())
+            return sorted(found, key=lambda subnet: (subnet.version, int(subnet.network_address), subnet.prefixlen))
+
+        return await self._in(self._reader, look)
+
+    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
+        """See Kernel."""
+
+        def tell() -> None:
+            found = self._writing.links.find(link)
+            if found is None:
+                return
+            self._writing.links.drop_neighbour(found.index, address)
+            announcements.announce(link, address, mac, found.mac)
+
+        try:
+            await self._in(self._writer, tell)
+        except OSError as error:
+            _log.debug("no announcement of %s on %s: %s", address, link, error)
+
+    async def forget(self, address: IPv4Address | IPv6Address) -> None:
+        """See Kernel."""
+        try:
+            await self._in(self._writer, lambda: conntrack.forget(address))
+        except OSError as error:
+            _log.debug("connections of %s are not forgotten: %s", address, error)
+
+    async def close(self) -> None:
+        """See Kernel. Closing twice is fine."""
+        if self._closed:
+            return
+        if self._flush is not None:
+            self._flush.cancel()
+        await self._in(self._writer, lambda: None)
+        await self._in(self._deleter, self._delete)
+        await self._in(self._reader, lambda: None)
+        self._closed = True
+        for pool in (self._writer, self._reader, self._deleter):
+            pool.shutdown()
+        self._writing.close()
+        self._reading.close()
+        self._deleting.close()
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise Unavailable("the kernel adapter is closed")
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _schedule(self) -> None:
+        if self._flush is None and not self._closed and self._discards.doomed():
+            self._flush = asyncio.get_running_loop().call_later(GATHER, self._begin)
+
+    def _begin(self) -> None:
+        self._flush = None
+        self._deleter.submit(self._delete)
+
+    def _delete(self) -> None:
+        try:
+            self._discards.flush(self._deleting)
+        except NetlinkError as error:
+            _log.warning("links could not be deleted, repair will try again: %s", error)
+
+
+def _nameservers() -> list[IPv4Network | IPv6Network]:
+    """Host routes to the nameservers of resolv.conf(5)."""
+    try:
+        lines = RESOLV_CONF.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    found: list[IPv4Network | IPv6Network] = []
+    for line in lines:
+        words = line.split()
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        try:
+            address = ip_address(words[1].partition("%")[0])
+        except ValueError:
+            continue
+        if not address.is_loopback and not address.is_link_local:
+            found.append(ip_network(address))
+    return found

@@ -1,0 +1,261 @@
+"""A kernel and a port guard in memory, with the promises of the real ones.
+
+Rules: it keeps facts and interprets them, so a test asks what is true and not which call was made; what the real kernel
+refuses is refused here (a port without its bridge, an element without its table); a test may plant foreign links, let
+an op fail, and look in before each op.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.plumbing import (
+    Add,
+    Alter,
+    Bridge,
+    DockerAccept,
+    Fact,
+    LinkAddress,
+    Member,
+    Op,
+    Remove,
+    Ruleset,
+    Setting,
+    Veth,
+)
+from mooring.core.publications import Protocol
+from mooring.ports import Kernel, PortGuard
+
+Address = IPv4Address | IPv6Address
+Subnet = IPv4Network | IPv6Network
+Before = Callable[[Op], Awaitable[None]]
+
+
+class MemoryKernel(Kernel):
+    """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells.
+
+    fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
+    announced, forgotten: what was asked for, in order.
+    """
+
+    def __init__(
+        self,
+        facts: Iterable[Fact] = (),
+        *,
+        foreign: Iterable[str] = (),
+        routes: Iterable[Subnet] = (),
+        fail_on: Iterable[Op] = (),
+        before: Before | None = None,
+    ) -> None:
+        self.facts: dict[tuple[str, ...], Fact] = {}
+        for fact in (DockerAccept(4), DockerAccept(6), *facts):
+            self.facts[fact.key] = fact
+        self.foreign = set(foreign)
+        self.routes = list(routes)
+        self.fail_on = list(fail_on)
+        self.before = before
+        self.announced: list[tuple[str, Address, str]] = []
+        self.forgotten: list[Address] = []
+        self._turn = asyncio.Lock()
+        self._closed = False
+
+    async def observe(self) -> frozenset[Fact]:
+        """See Kernel."""
+        self._check_open()
+        return frozenset(self.facts.values())
+
+    async def apply(self, ops: Sequence[Op]) -> None:
+        """See Kernel."""
+        self._check_open()
+        async with self._turn:
+            earlier = dict(self.facts)
+            try:
+                for op in ops:
+                    if self.before is not None:
+                        await self.before(op)
+                    if op in self.fail_on:
+                        raise Unavailable(f"the kernel refused a change: {op}")
+                    self._carry_out(op)
+            except BaseException:
+                self.facts = earlier
+                raise
+
+    async def discard(self, links: Sequence[str]) -> None:
+        """See Kernel. In here they are gone at once."""
+        self._check_open()
+        for name in links:
+            self._drop_link(name)
+
+    async def occupied(self) -> Sequence[Subnet]:
+        """See Kernel."""
+        self._check_open()
+        ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
+        return [*self.routes, *ours]
+
+    async def announce(self, link: str, address: Address, mac: str) -> None:
+        """See Kernel."""
+        self.announced.append((link, address, mac))
+
+    async def forget(self, address: Address) -> None:
+        """See Kernel."""
+        self.forgotten.append(address)
+
+    async def close(self) -> None:
+        """See Kernel."""
+        self._closed = True
+
+    def reboot(self) -> None:
+        """Everything of ours is gone, settings are the kernel's own again."""
+        self.facts = {fact.key: fact for fact in (DockerAccept(4), DockerAccept(6))}
+
+    def flush_ruleset(self) -> None:
+        """As `nft flush ruleset` does."""
+        self.facts = {key: fact for key, fact in self.facts.items() if not isinstance(fact, Ruleset | Member)}
+
+    def lose(self, name: str) -> None:
+        """The link is gone without our doing, as when its container's namespace ends."""
+        self._drop_link(name)
+
+    def members(self, container: str) -> dict[str, str]:
+        """The elements of one set or map of our table, with their values."""
+        found = (fact for fact in self.facts.values() if isinstance(fact, Member) and fact.container == container)
+        return {member.element: member.value for member in found}
+
+    def published(self, protocol: Protocol, host: Address, port: int) -> str:
+        """Where a connection to the host's address and port ends, as `address . port`, "" for nowhere."""
+        at = self.members(f"published{host.version}").get(f"{int(protocol)} . {host} . {port}", "")
+        return at or self.members(f"wildcard{host.version}").get(f"{int(protocol)} . {port}", "")
+
+    def forwards(self, source: str, target: str, *, published: bool = False) -> bool:
+        """Whether a new connection gets from one bridge of ours to another; "" is the outside, in IPv4.
+
+        published: it came to a published port of the target and was translated.
+        """
+        if Ruleset not in {type(fact) for fact in self.facts.values()}:
+            return True
+        ours = self.members("bridges")
+        one, other = f'"{source}"', f'"{target}"'
+        internal = self.members("internal")
+        if other not in ours:
+            return one not in internal
+        if f"{one} . {other}" in self.members("within"):
+            return True
+        if one in internal or other in internal:
+            return False
+        if published:
+            return True
+        if one in ours:
+            group = self.members("groups").get(one, "")
+            apart = f"{one} . {other}" in self.members("apart")
+            return not apart and f"{group} . {other}" in self.members("members")
+        return other in self.members("open4")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the kernel adapter is closed")
+
+    def _carry_out(self, op: Op) -> None:
+        match op:
+            case Add(fact):
+                self._add(fact)
+            case Remove(fact):
+                self._remove(fact)
+            case Alter(_, after):
+                self._check_ground(after)
+                self.facts[after.key] = after
+
+    def _add(self, fact: Fact) -> None:
+        if isinstance(fact, Bridge | Veth):
+            peer = fact.peer if isinstance(fact, Veth) else fact.name
+            for name in (fact.name, peer):
+                if name in self.foreign:
+                    raise Conflict(f"interface {name} exists already and is not Mooring's", holder=f"device {name}")
+        self._check_ground(fact)
+        known = self.facts.get(fact.key)
+        replaceable = isinstance(fact, Setting | Ruleset | DockerAccept)
+        if known is not None and known != fact and not replaceable:
+            raise Conflict(f"{' '.join(fact.key)} is there already and differs from what is wanted")
+        if known is None or replaceable:
+            self.facts[fact.key] = fact
+
+    def _remove(self, fact: Fact) -> None:
+        if isinstance(fact, Bridge | Veth):
+            self._drop_link(fact.name)
+        elif isinstance(fact, Ruleset):
+            self.flush_ruleset()
+        elif not isinstance(fact, Setting):
+            self.facts.pop(fact.key, None)
+
+    def _check_ground(self, fact: Fact) -> None:
+        """What the fact stands on must be there, and ours. Raises Unavailable, Conflict."""
+        needed = {Veth: "bridge", LinkAddress: "link"}.get(type(fact))
+        if needed is not None:
+            name = str(getattr(fact, needed))
+            if name in self.foreign:
+                raise Conflict(f"interface {name} exists already and is not Mooring's", holder=f"device {name}")
+            if ("bridge", name) not in self.facts:
+                raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
+        if isinstance(fact, Setting):
+            name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
+            if name != "all" and ("bridge", name) not in self.facts:
+                raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
+        if isinstance(fact, Member) and ("ruleset",) not in self.facts:
+            raise Unavailable("the table inet mooring cannot be changed: it is missing", hint="it is repaired soon")
+
+    def _drop_link(self, name: str) -> None:
+        self.facts.pop(("veth", name), None)
+        if self.facts.pop(("bridge", name), None) is None:
+            return
+        for key, fact in list(self.facts.items()):
+            if isinstance(fact, LinkAddress) and fact.link == name:
+                del self.facts[key]
+            elif isinstance(fact, Setting) and f"/{name}/" in fact.path:
+                del self.facts[key]
+            elif isinstance(fact, Veth) and fact.bridge == name:
+                self.facts[key] = Veth(
+                    fact.name, fact.alias, "", fact.isolated, peer=fact.peer, peer_mac=fact.peer_mac, mtu=fact.mtu
+                )
+
+
+class MemoryPortGuard(PortGuard):
+    """held: what is ours. taken: ports of other processes, with their names. lacking: protocols without sockets."""
+
+    def __init__(
+        self,
+        *,
+        taken: dict[tuple[Protocol, int], str] | None = None,
+        lacking: Iterable[Protocol] = (),
+        ephemeral: tuple[int, int] = (32768, 60999),
+    ) -> None:
+        self.held: set[tuple[Protocol, Address, int]] = set()
+        self.taken = dict(taken or {})
+        self.lacking = set(lacking)
+        self._ephemeral = ephemeral
+
+    async def hold(self, protocol: Protocol, host: Address, port: int) -> None:
+        """See PortGuard."""
+        place = protocol, host, port
+        if place in self.held:
+            return
+        if protocol not in self.lacking:
+            if (holder := self.taken.get((protocol, port))) is not None:
+                raise Conflict(f"host port {port}/{protocol.label} is taken at {host}", holder=f"process {holder}")
+            if any(_meet(place, other) for other in self.held):
+                raise Conflict(f"host port {port}/{protocol.label} is taken at {host}", holder="process mooring")
+        self.held.add(place)
+
+    async def let_go(self, protocol: Protocol, host: Address, port: int) -> None:
+        """See PortGuard."""
+        self.held.discard((protocol, host, port))
+
+    async def ephemeral(self) -> tuple[int, int]:
+        """See PortGuard."""
+        return self._ephemeral
+
+
+def _meet(one: tuple[Protocol, Address, int], other: tuple[Protocol, Address, int]) -> bool:
+    same = (one[0], one[2], one[1].version) == (other[0], other[2], other[1].version)
+    return same and (one[1] == other[1] or int(one[1]) == 0 or int(other[1]) == 0)
