@@ -51,7 +51,7 @@ def list_leases(connection: Connection, pool: str, network: str, space: str, sta
         ("ADDRESS", "STATE", "HOLDER", "MAC", "NETWORK", "SPACE", "SINCE"),
         [
             (
-                str(row.address),
+                row.address,
                 row.state,
                 row.holder,
                 row.mac or "-",
@@ -87,13 +87,13 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
         if number:
             click.echo()
         print_facts([
-            ("Address", str(row.address)),
+            ("Address", row.address),
             ("State", row.state),
             ("Holder", row.holder),
             ("MAC", row.mac),
             ("Endpoint", row.endpoint),
             ("Network", row.network),
-            ("Subnet", str(row.subnet or "")),
+            ("Subnet", row.subnet or ""),
             ("Pool", row.pool),
             ("Space", row.space),
             ("Since", moment(row.since)),

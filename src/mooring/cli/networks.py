@@ -45,7 +45,7 @@ def list_networks(connection: Connection, form: str) -> None:
             (
                 row.id[:12],
                 row.bridge if row.mode == "bridge" else f"({row.mode})",
-                ", ".join(str(subnet) for subnet in row.subnets),
+                ", ".join(row.subnets),
                 str(row.endpoints),
                 "yes" if row.internal else "no",
                 since(row.created),
@@ -91,9 +91,9 @@ def _print(detail: NetworkDetail) -> None:
     for segment in detail.segments:
         click.echo()
         print_facts([
-            ("Subnet", f"{segment.subnet}" + (f" from subnet pool {segment.source}" if segment.source else "")),
-            ("  Gateway", str(segment.gateway.ip) if segment.gateway else "none"),
-            ("  Range", str(segment.range or "")),
+            ("Subnet", segment.subnet + (f" from subnet pool {segment.source}" if segment.source else "")),
+            ("  Gateway", (segment.gateway or "none").partition("/")[0]),
+            ("  Range", segment.range or ""),
             ("  Auxiliary", ", ".join(f"{name}={address}" for name, address in segment.auxiliary.items())),
             ("  Space", segment.space),
             ("  Usage", _usage(segment)),
@@ -107,8 +107,8 @@ def _print(detail: NetworkDetail) -> None:
                     endpoint.id[:12],
                     endpoint.state,
                     endpoint.name or "-",
-                    str(endpoint.ipv4.ip) if endpoint.ipv4 else "-",
-                    str(endpoint.ipv6.ip) if endpoint.ipv6 else "-",
+                    (endpoint.ipv4 or "-").partition("/")[0],
+                    (endpoint.ipv6 or "-").partition("/")[0],
                     endpoint.mac,
                     ", ".join(endpoint.published) or "-",
                 )
@@ -122,5 +122,5 @@ def _usage(segment: SegmentView) -> str:
 
     if not segment.pool:
         return "addresses come from another IPAM driver"
-    size = str(segment.size) if segment.size < LARGEST else f"2^{128 - segment.subnet.prefixlen}"
+    size = str(segment.size) if segment.size < LARGEST else f"2^{128 - int(segment.subnet.partition('/')[2])}"
     return f"{segment.used} held, {segment.cooling} cooling, of {size}"

@@ -64,7 +64,7 @@ def _print_folded(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*headers, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    table = Table(*headers, box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="")
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, markup=False, emoji=False).print(table)

@@ -39,7 +39,7 @@ def explain_address(
         for network in mirror.every(Network)
         if (segment := network.segment_of(address)) is not None and not segment.pool
     ]
-    return Explanation(address, reasons or [_by_rule(address, subnet_pools, deny)])
+    return Explanation(str(address), reasons or [_by_rule(address, subnet_pools, deny)])
 
 
 def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
@@ -86,7 +86,7 @@ def _in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: 
         verdict, text = _without_lease(address, pool, network, endpoint, place)
     if pool.space != "default":
         text.append(f"This is the address space {pool.space}; another one may have the same address.")
-    return Reason(verdict, pool.space, pool.subnet, pool.network, lease.state.value if lease else "", text)
+    return Reason(verdict, pool.space, str(pool.subnet), pool.network, lease.state.value if lease else "", text)
 
 
 def _without_lease(
@@ -208,7 +208,7 @@ def _in_foreign_segment(address: Address, network: Network, roster: Roster) -> R
         text = [f"{address} is in {place}; no endpoint has it."]
     text.append("The network's addresses come from another IPAM driver, so Mooring keeps no lease of them.")
     held = endpoint is not None or (segment.gateway is not None and segment.gateway.ip == address)
-    return Reason("held" if held else "elsewhere", segment.space, segment.subnet, network.id, "", text)
+    return Reason("held" if held else "elsewhere", segment.space, str(segment.subnet), network.id, "", text)
 
 
 def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> Reason:
@@ -217,14 +217,14 @@ def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterabl
         return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
     wall = next((wall for wall in deny if address in wall), None)
     if wall is not None:
-        return Reason("denied", "", wall, "", "", [
+        return Reason("denied", "", str(wall), "", "", [
             f"{address} is in no network of Mooring's, and will be in none: the deny list has {wall}.",
             "The deny list is `deny` in /etc/mooring/mooring.toml.",
         ])  # fmt: skip
     for pool in subnet_pools:
         for prefix in pool.prefixes:
             if address in prefix:
-                return Reason("carvable", pool.space, prefix, "", "", [
+                return Reason("carvable", pool.space, str(prefix), "", "", [
                     f"{address} is in no network yet.",
                     f"It lies in the subnet pool {pool.name} ({prefix}), of which networks get a /{pool.length} each:",
                     "`docker network create -d mooring --ipam-driver mooring NAME` may get the part with this address.",

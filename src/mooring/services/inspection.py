@@ -19,7 +19,7 @@ from mooring.core.endpoints import State as EndpointState
 from mooring.core.faults import Conflict, NotFound
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.networks import Address, Network, Segment, Subnet
+from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
 from mooring.services.explanations import explain_address, holder_of
@@ -114,7 +114,7 @@ class Inspection:
                 mode=network.options.mode.value,
                 bridge=network.bridge,
                 internal=network.internal,
-                subnets=[segment.subnet for segment in network.segments],
+                subnets=[str(segment.subnet) for segment in network.segments],
                 endpoints=len(self._roster.of_network(network.id)),
                 created=network.created,
             )
@@ -185,12 +185,12 @@ class Inspection:
         pool = self._mirror.pool(segment.pool) if segment.pool else None
         tally = self._by_pool.get(segment.pool, Counter()) if pool else Counter[LeaseState]()
         return api.SegmentView(
-            subnet=segment.subnet,
-            gateway=segment.gateway,
-            auxiliary=dict(segment.auxiliary),
+            subnet=str(segment.subnet),
+            gateway=_text(segment.gateway),
+            auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
             space=segment.space,
             pool=segment.pool,
-            range=pool.range if pool else None,
+            range=_text(pool.range) if pool else None,
             source=pool.source if pool else "",
             size=size_of(segment.subnet) if pool else 0,
             used=tally.total() - tally[LeaseState.COOLING],
@@ -203,8 +203,8 @@ class Inspection:
             id=endpoint.id,
             state=endpoint.state.value,
             name=next(iter(sorted(names - {""})), ""),
-            ipv4=endpoint.ipv4,
-            ipv6=endpoint.ipv6,
+            ipv4=_text(endpoint.ipv4),
+            ipv6=_text(endpoint.ipv6),
             mac=endpoint.mac,
             published=[str(publication) for publication in endpoint.published],
             sandbox=endpoint.sandbox,
@@ -219,9 +219,9 @@ class Inspection:
         pool = self._mirror.pool(lease.pool)
         endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
         return api.LeaseRow(
-            address=lease.address,
+            address=str(lease.address),
             space=lease.space,
-            subnet=pool.subnet if pool else None,
+            subnet=str(pool.subnet) if pool else None,
             pool=lease.pool,
             network=pool.network if pool else "",
             state=lease.state.value,
@@ -262,6 +262,10 @@ def size_of(subnet: Subnet) -> int:
     """How many addresses of the subnet can be given at all, LARGEST at most."""
     start, end = usable(subnet)
     return min(end - start, api.LARGEST)
+
+
+def _text(value: Subnet | Interface | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def _place(lease: Lease) -> tuple[str, int, int]:

@@ -1,7 +1,8 @@
 """The API: requests parsed into calls, replies as structs that are JSON on the wire; both sides import this module.
 
-Rules: the path begins with the version; a path, a method or a parameter that is not known is refused with the list of
-those that are; a reply may gain fields within a version but never loses or changes one.
+Rules: addresses and subnets are text, those of an interface with a prefix length; the path begins with the version; a
+path, a method or a parameter that is not known is refused with the list of those that are; a reply may gain fields
+within a version but never loses or changes one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.leases import State
-from mooring.core.networks import Address, Interface, Subnet
+from mooring.core.networks import Address
 
 VERSION = "v1"
 # Numbers above it are not exact in every JSON reader (RFC 8259, 6); sizes of IPv6 subnets stop here.
@@ -65,12 +66,12 @@ class SegmentView(msgspec.Struct, frozen=True):
     cooling are 0.
     """
 
-    subnet: Subnet
-    gateway: Interface | None
-    auxiliary: dict[str, Address]
+    subnet: str
+    gateway: str | None
+    auxiliary: dict[str, str]
     space: str
     pool: str
-    range: Subnet | None
+    range: str | None
     source: str
     size: int
     used: int
@@ -83,8 +84,8 @@ class EndpointView(msgspec.Struct, frozen=True):
     id: str
     state: str
     name: str
-    ipv4: Interface | None
-    ipv6: Interface | None
+    ipv4: str | None
+    ipv6: str | None
     mac: str
     published: list[str]
     sandbox: str
@@ -98,7 +99,7 @@ class NetworkRow(msgspec.Struct, frozen=True):
     mode: str
     bridge: str
     internal: bool
-    subnets: list[Subnet]
+    subnets: list[str]
     endpoints: int
     created: float
 
@@ -121,9 +122,9 @@ class NetworkDetail(msgspec.Struct, frozen=True):
 class LeaseRow(msgspec.Struct, frozen=True):
     """One address that is not free. holder: who has it, in words. network, endpoint: full ids, "" for none."""
 
-    address: Address
+    address: str
     space: str
-    subnet: Subnet | None
+    subnet: str | None
     pool: str
     network: str
     state: str
@@ -143,7 +144,7 @@ class Reason(msgspec.Struct, frozen=True):
 
     verdict: str
     space: str
-    subnet: Subnet | None
+    subnet: str | None
     network: str
     state: str
     text: list[str]
@@ -152,7 +153,7 @@ class Reason(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """All that is known of an address."""
 
-    address: Address
+    address: str
     reasons: list[Reason]
 
 

@@ -1,0 +1,75 @@
+"""One question to the daemon, and everything that may be in its place."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from mooring.adapters import listeners
+from mooring.cli import clients
+from mooring.cli.root import run
+from mooring.core.faults import Unavailable
+from mooring.wire.api import GetVersion, VersionReply
+
+
+def test_no_socket_says_how_to_start_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 6, one line, with the command."""
+    assert run(["--run-dir", str(tmp_path), "status"]) == 6
+    assert capsys.readouterr().err == (
+        f"mooring: the daemon is not running: there is no socket {tmp_path}/api.sock; "
+        "start it with `systemctl start mooring`, or `mooring serve`\n"
+    )
+
+
+def test_a_stale_socket_is_a_daemon_that_is_not_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that nobody listens at."""
+    listeners.listen(tmp_path / "api.sock", 0o600).close()
+    assert run(["--socket", str(tmp_path / "api.sock"), "status"]) == 6
+    assert "nobody listens" in capsys.readouterr().err
+
+
+def test_a_path_that_no_socket_can_have_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Too long for a unix socket."""
+    assert run(["--socket", str(tmp_path / ("x" * 200)), "status"]) == 6
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",
+    ],
+)
+def test_what_is_not_our_daemon_is_one_fault(tmp_path: Path, answer: bytes) -> None:
+    """Silence, another protocol, another program's JSON, HTML, and an answer that breaks off."""
+    path = tmp_path / "api.sock"
+    with listeners.listen(path, 0o600) as listener:
+        listener.setblocking(True)
+        thread = threading.Thread(target=answer_once, args=(listener, answer))
+        thread.start()
+        with pytest.raises(Unavailable):
+            clients.ask(str(path), GetVersion(), VersionReply)
+        thread.join()
+
+
+def answer_once(listener: socket.socket, answer: bytes) -> None:
+    """Accept, read a little, answer, hang up."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1000)
+        connection.sendall(answer)
+
+
+def test_a_daemon_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question has a deadline."""
+    monkeypatch.setattr(clients, "TIMEOUT", 0.01)
+    path = tmp_path / "api.sock"
+    with listeners.listen(path, 0o600), pytest.raises(Unavailable, match="did not answer"):
+        clients.ask(str(path), GetVersion(), VersionReply)

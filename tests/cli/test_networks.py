@@ -1,0 +1,54 @@
+"""`mooring network ls|inspect`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.daemons import ServedHost
+from tests.services.samples import WEB
+
+
+async def test_networks_are_listed_in_columns(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """A header and a line each, aligned, as docker does it."""
+    assert await daemon.run("network", "ls") == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.startswith("NETWORK ID     BRIDGE            SUBNETS")
+    assert first.startswith("1f6b2c000000   mr-1f6b2c000000   10.32.0.0/24, fd00:32::/64   1 ")
+    assert second.split()[-1] == "ago"
+    assert header.index("SUBNETS") == first.index("10.32.0.0/24") == second.index("172.30.0.0/24")
+
+
+async def test_a_network_is_shown_with_its_endpoints(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Segments with usage, then the endpoints in columns."""
+    assert await daemon.run("network", "inspect", "1f6b") == 0
+    text = capsys.readouterr().out
+    assert f"Network:   {WEB}" in text
+    assert "Usage:      7 held, 1 cooling, of 254" in text
+    assert "of 2^64" in text
+    assert "0.0.0.0:8080->10.32.0.2:80/tcp" in text
+
+
+async def test_a_network_without_bridge_or_pool_is_shown(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Addresses of another IPAM driver are told so."""
+    assert await daemon.run("network", "inspect", "aaaa") == 0
+    assert "addresses come from another IPAM driver" in capsys.readouterr().out
+
+
+async def test_networks_are_json_on_request(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """List and detail are the API's replies."""
+    assert await daemon.run("network", "ls", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["id"] == WEB
+    assert await daemon.run("network", "inspect", "1f6b", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["segments"][0]["subnet"] == "10.32.0.0/24"
+
+
+async def test_an_unknown_network_is_exit_code_3(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line on stderr, nothing on stdout."""
+    assert await daemon.run("network", "inspect", "ffff") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mooring: no network has an id that begins with 'ffff'; `mooring network ls`")
+    assert err.count("\n") == 1

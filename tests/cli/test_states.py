@@ -1,0 +1,44 @@
+"""`mooring status` and `mooring version`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.daemons import ServedHost
+from tests.services.samples import START, Sighting
+
+from mooring import __version__
+from mooring.cli.root import run
+
+
+async def test_status_says_what_there_is(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts, sockets and the last look at the kernel with its findings, one a line."""
+    daemon.host.report = Sighting(START, ("host: 2 things put right",), ("cannot read\nthe kernel",))
+    assert await daemon.run("status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Networks:       2" in lines
+    assert "Endpoints:      2 (1 attached)" in lines
+    assert "Store:          /s/mooring.db" in lines
+    assert "  repaired:  host: 2 things put right" in lines
+    assert "  finding:  cannot read\\nthe kernel" in lines
+
+
+async def test_status_is_json_on_request(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """The API's reply as it is."""
+    assert await daemon.run("status", "--format", "json") == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert (reply["networks"], reply["leases"]["cooling"], reply["repair"]) == (2, 1, None)
+
+
+async def test_version_tells_both(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command's and the daemon's."""
+    assert await daemon.run("version", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == {"command": __version__, "daemon": "0.0.1"}
+
+
+def test_version_needs_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without one the command's own version is told, and that is no error."""
+    assert run(["--run-dir", str(tmp_path), "version"]) == 0
+    assert capsys.readouterr().out == f"Command:  {__version__}\nDaemon:   cannot be reached\n"
