@@ -7,9 +7,9 @@ runs the tests, so that what is tested is what is checked out.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,18 +59,16 @@ class Daemon:
             self._process = self.namespace.start(self.command, log, self.environment)
 
     def wait_ready(self, timeout: float = 20.0) -> None:
-        """Both its sockets answer. Raises LabError with the log's end when it ends instead."""
+        """It serves: the store is read, calls are answered. Raises LabError with the log when it ends instead."""
 
         def ready() -> bool:
             if not self.running:
                 raise LabError(f"mooring ended:\n{tail(self.log)}")
-            return all(answers(path) for path in self.sockets())
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return bool(self.api("/v1/version"))
+            return False
 
-        eventually(ready, "mooring listens", timeout)
-
-    def sockets(self) -> list[Path]:
-        """Where it listens, as paths on the machine."""
-        return [self.plugin_socket, self.api_socket]
+        eventually(ready, "mooring serves", timeout)
 
     def start(self) -> None:
         """Start it; it listens when this returns."""
@@ -118,12 +116,3 @@ class Daemon:
     def held(self, network: str = "") -> list[str]:
         """The addresses that containers hold, in order."""
         return [str(row["address"]) for row in self.leases("dynamic", network) + self.leases("fixed", network)]
-
-
-def answers(path: Path) -> bool:
-    """Somebody accepts connections at the unix socket."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2)
-        probe.connect(str(path))
-        return True
-    return False

@@ -36,6 +36,8 @@ while read -r line; do :; done
 """
 
 
+# What dockerd and its containerd say at every start is nobody's finding.
+NOISE = ("module=grpc", "type=io.containerd.", "msg=serving...", "Your kernel does not support cgroup")
 # --kill-child: the first process goes also when only unshare is killed.
 UNSHARE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 
@@ -240,6 +242,5 @@ def tail(path: Path, lines: int = 40) -> str:
     """The last lines of a log."""
     if not path.exists():
         return "(no log)"
-    # gRPC's chatter of dockerd is nobody's finding.
-    kept = [line for line in path.read_text(errors="replace").splitlines() if "module=grpc" not in line]
+    kept = [line for line in path.read_text(errors="replace").splitlines() if not any(noise in line for noise in NOISE)]
     return "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", line) for line in kept[-lines:])
