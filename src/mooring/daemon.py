@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,9 @@ class World:
     kernel: Kernel
     guard: PortGuard
     clock: Clock
+
+
+OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def run(config: Config) -> int:
         log.warning(warning)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(config))
+            runner.run(serve(config, open_host))
     except Fault as fault:
         log.error(str(fault))
         return EXIT_CODE[fault.kind]
@@ -148,7 +151,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
     return Daemon(services, plugin, api, fail, load)
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, open_world: OpenWorld) -> None:
     """Be the daemon until SIGTERM or SIGINT, then stop cleanly.
 
     Raises Conflict when another instance serves the run directory or a socket, Unavailable when something needed cannot
@@ -193,17 +196,17 @@ def open_doors(config: Config) -> Doors:
     return Doors(plugin, api, tuple(made))
 
 
-async def open_world(config: Config, cleanup: AsyncExitStack) -> World:
-    """The adapters, opened; the cleanup closes them in reverse."""
+async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
+    """The adapters of this host, opened; the cleanup closes them in reverse."""
     from mooring.adapters.clocks import SystemClock
     from mooring.adapters.linux_kernel import LinuxKernel
     from mooring.adapters.port_guard import SocketPortGuard
     from mooring.adapters.sqlite_store import open_sqlite_store
 
     listeners.make_directory(config.state_dir, 0o700)
-    store = await open_sqlite_store(config.store)
+    store = await open_sqlite_store(str(config.store))
     cleanup.push_async_callback(store.close)
-    kernel = await LinuxKernel.open()
+    kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
     return World(store, kernel, SocketPortGuard(), SystemClock())
 
