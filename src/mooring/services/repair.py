@@ -13,6 +13,7 @@ a pass adds or removes wrongly because a record is just changing is put right by
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ from mooring.services.roster import Roster
 
 # Seconds that a thing must have been missing before it is released: longer than dockerd's retries (15 s), by far.
 MINIMUM_AGE = 120.0
+
+# Seconds between the passes after a nudge.
+HURRIED = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Repair:
         self._publishing = publishing
         self._clock = clock
         self._period = period
+        self._nudged = asyncio.Event()
+        self._hurry = len(HURRIED)
         self._missing: dict[str, float] = {}
         self._held: set[str] = set()
         self.report: Report | None = None
@@ -77,7 +83,20 @@ class Repair:
         """Pass after pass, for ever."""
         while True:
             await self.once()
-            await self._clock.sleep(self._period)
+            pause = HURRIED[self._hurry] if self._hurry < len(HURRIED) else self._period
+            self._hurry += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
+            self._nudged.clear()
+
+    def nudge(self) -> None:
+        """Something outside has changed: a pass soon, and a few more in the next seconds.
+
+        An engine that starts makes its firewall chains step by step, while it already talks to us.
+        """
+        self._hurry = 0
+        self._nudged.set()
 
     async def once(self) -> Report:
         """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again."""
