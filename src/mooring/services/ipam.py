@@ -145,7 +145,7 @@ class Ipam:
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
         if request.mac or request.name:
-            again = self._index.given_before(pool, Claimant(request.name, request.mac))
+            again = self._index.given_before(pool, request.mac, request.name)
             if again is not None:
                 return self._answer(again)
         chosen = self._index.choose(pool)
@@ -208,7 +208,7 @@ class Ipam:
         return answer
 
     async def _release(self, pool_id: str, address: Address) -> None:
-        pool = self._mirror.pool(pool_id)
+        pool = self._index.pool(pool_id)
         lease = self._mirror.lease(pool.space, address) if pool is not None else None
         if pool is None or lease is None or not self._index.is_sibling(pool, lease.pool):
             return
@@ -217,7 +217,7 @@ class Ipam:
         after = released(lease, self._clock.now(), self._policy.cooldown)
         if after is lease:
             return
-        origin = self._mirror.pool(lease.pool)
+        origin = self._index.pool(lease.pool)
         if after is not None:
             await self._mirror.commit(put=[after])
         elif origin is not None and origin.gateway == address:
@@ -241,7 +241,7 @@ class Ipam:
         )  # fmt: skip
 
     def _pool(self, pool_id: str) -> Pool:
-        pool = self._mirror.pool(pool_id)
+        pool = self._index.pool(pool_id)
         if pool is None or not self._subnets.is_open(pool_id):
             raise _unknown(pool_id)
         return pool
@@ -249,7 +249,7 @@ class Ipam:
     def _lease(self, pool: Pool, address: Address) -> Lease | None:
         """The lease of the address; one whose pool is gone or whose time is over counts for nothing."""
         lease = self._mirror.lease(pool.space, address)
-        if lease is None or self._mirror.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         return lease
 

@@ -22,17 +22,22 @@ class Occupancies:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self._known: dict[str, Pool] = {}
         self._pools: dict[str, Occupancy] = {}
         self._leases: dict[str, dict[int, Lease]] = {}
         self._counts: dict[str, Counter[State]] = {}
         self._bounds: dict[str, tuple[int, int]] = {}
         self._siblings: dict[tuple[str, int], list[str]] = {}
         self._spaces: dict[tuple[str, int], Holdings] = {}
-        self._owners: dict[tuple[str, str], Address] = {}
+        self._owners: dict[tuple[str, str, str], Address] = {}
         self._endpoints: dict[tuple[str, Address], str] = {}
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
         mirror.listen(self._follow)
+
+    def pool(self, pool_id: str) -> Pool | None:
+        """The pool with the PoolID."""
+        return self._known.get(pool_id)
 
     def choose(self, pool: Pool) -> tuple[Pool, int] | None:
         """The next address of the pool or, when that is full, of another one of its network and family.
@@ -44,7 +49,7 @@ class Occupancies:
         if number is not None:
             return pool, number
         for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()):
-            sibling = self._mirror.pool(pool_id)
+            sibling = self._known.get(pool_id)
             if sibling is None or pool_id == pool.id or sibling.space != pool.space:
                 continue
             start, end = self._bounds[pool_id]
@@ -70,24 +75,22 @@ class Occupancies:
         """Whether addresses asked for in the pool may come from the one with the id: itself or one of its network."""
         return pool_id == pool.id or pool_id in self._siblings.get((pool.network, pool.subnet.version), ())
 
-    def given_before(self, pool: Pool, claimant: Claimant) -> Lease | None:
+    def given_before(self, pool: Pool, mac: str, name: str) -> Lease | None:
         """The dynamic lease that who asks got from the pool or its siblings, while no endpoint has it yet.
 
         In a network of ours that is the answer to a request which came twice, or was never used. Elsewhere endpoints
         are not seen; there only the same MAC tells a repetition from a container that took over a name.
         """
-        siblings = self._siblings.get((pool.network, pool.subnet.version), (pool.id,))
-        seen = bool(pool.network)
-        for word in (f"mac:{claimant.mac}" if claimant.mac else "", f"name:{claimant.name}" if claimant.name else ""):
-            if not word or (not seen and claimant.mac and word.startswith("name:")):
+        siblings = self._siblings.get((pool.network, pool.subnet.version)) if pool.network else None
+        for pool_id in siblings or (pool.id,):
+            address = self._owners.get((pool_id, "mac", mac)) if mac else None
+            if address is None and name and (pool.network or not mac):
+                address = self._owners.get((pool_id, "name", name))
+            if address is None or self.endpoint(pool, address):
                 continue
-            for pool_id in siblings:
-                address = self._owners.get((pool_id, word))
-                if address is None or self.endpoint(pool, address):
-                    continue
-                lease = self._mirror.lease(pool.space, address)
-                if lease is not None and lease.state is State.DYNAMIC and same_owner(lease, claimant):
-                    return lease
+            lease = self._mirror.lease(pool.space, address)
+            if lease is not None and lease.state is State.DYNAMIC and same_owner(lease, Claimant(name, mac)):
+                return lease
         return None
 
     def endpoint(self, pool: Pool, address: Address) -> str:
@@ -124,14 +127,14 @@ class Occupancies:
 
     def orphans(self) -> list[Lease]:
         """Every lease whose pool is gone."""
-        gone = [pool_id for pool_id in self._leases if self._mirror.pool(pool_id) is None]
+        gone = [pool_id for pool_id in self._leases if pool_id not in self._known]
         return [lease for pool_id in gone for lease in self.leases(pool_id)]
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Lease):
             self._forget_lease(before, after)
         elif isinstance(before, Pool):
-            self._forget_pool(before)
+            self._forget_pool(before, after)
         elif isinstance(before, Endpoint):
             for address in before.addresses:
                 if self._endpoints.get((before.network, address)) == before.id:
@@ -157,9 +160,9 @@ class Occupancies:
             self.note_end(lease)
         if lease.state is State.DYNAMIC:
             if lease.mac:
-                self._owners[lease.pool, f"mac:{lease.mac}"] = lease.address
+                self._owners[lease.pool, "mac", lease.mac] = lease.address
             if lease.name:
-                self._owners[lease.pool, f"name:{lease.name}"] = lease.address
+                self._owners[lease.pool, "name", lease.name] = lease.address
 
     def _forget_lease(self, before: Lease, after: Record | None) -> None:
         number = int(before.address)
@@ -169,21 +172,23 @@ class Occupancies:
         if not isinstance(after, Lease) or after.pool != before.pool:
             self.of(before.pool).erase(number)
         if before.state is State.DYNAMIC:
-            for word in (f"mac:{before.mac}", f"name:{before.name}"):
-                if self._owners.get((before.pool, word)) == before.address:
-                    del self._owners[before.pool, word]
+            for key in ((before.pool, "mac", before.mac), (before.pool, "name", before.name)):
+                if self._owners.get(key) == before.address:
+                    del self._owners[key]
         if not leases:
             del self._leases[before.pool], self._counts[before.pool]
-            if self._mirror.pool(before.pool) is None:
+            if before.pool not in self._known:
                 self._pools.pop(before.pool, None)
 
     def _note_pool(self, pool: Pool) -> None:
+        self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
         self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
         if pool.network:
             self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
 
-    def _forget_pool(self, pool: Pool) -> None:
+    def _forget_pool(self, pool: Pool, after: Record | None) -> None:
+        del self._known[pool.id]
         del self._bounds[pool.id]
         self._spaces[pool.space, pool.subnet.version].remove(pool.subnet, pool.id)
         siblings = self._siblings.get((pool.network, pool.subnet.version))
@@ -191,5 +196,5 @@ class Occupancies:
             siblings.remove(pool.id)
             if not siblings:
                 del self._siblings[pool.network, pool.subnet.version]
-        if pool.id not in self._leases and self._mirror.pool(pool.id) is None:
+        if pool.id not in self._leases and after is None:
             self._pools.pop(pool.id, None)

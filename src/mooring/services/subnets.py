@@ -78,7 +78,7 @@ class Subnets:
 
     def is_open(self, pool_id: str) -> bool:
         """Whether addresses of the pool may still be given."""
-        return pool_id not in self._closing and self._mirror.pool(pool_id) is not None
+        return pool_id not in self._closing and self._index.pool(pool_id) is not None
 
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """Ipam.request_pool."""
@@ -150,7 +150,7 @@ class Subnets:
                     hint="choose another subnet",
                 )
         for pool_id in self._index.overlapping(space, subnet):
-            pool = self._mirror.pool(pool_id)
+            pool = self._index.pool(pool_id)
             if pool is not None:
                 raise Conflict(
                     f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
@@ -207,7 +207,7 @@ class Subnets:
             self._closing.discard(pool_id)
 
     async def _drop(self, pool_id: str) -> None:
-        while (pool := self._mirror.pool(pool_id)) is not None:
+        while (pool := self._index.pool(pool_id)) is not None:
             leases = self._index.leases(pool_id)
             for lease in leases[:BATCH]:
                 advance(phase(lease), Event.DROP, str(lease.address))
