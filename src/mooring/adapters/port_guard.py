@@ -80,11 +80,7 @@ class SocketPortGuard(PortGuard):
 
     async def ephemeral(self) -> tuple[int, int]:
         """See PortGuard."""
-        try:
-            low, high = _RANGE.read_text().split()
-        except (OSError, ValueError) as error:
-            raise Unavailable(f"the ephemeral port range cannot be read: {error}") from error
-        return int(low), int(high)
+        return _ephemeral_range()
 
     def close(self) -> None:
         """Every port is free again."""
@@ -92,6 +88,14 @@ class SocketPortGuard(PortGuard):
             if guard is not None:
                 guard.close()
         self._held.clear()
+
+
+def _ephemeral_range() -> tuple[int, int]:
+    try:
+        low, high = _RANGE.read_text().split()
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"the ephemeral port range cannot be read: {error}") from error
+    return int(low), int(high)
 
 
 def _holder(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:

@@ -24,6 +24,7 @@ BRIDGE_SETTINGS = (
     "net/ipv4/conf/{}/route_localnet",
     "net/ipv6/conf/{}/disable_ipv6",
     "net/ipv6/conf/{}/accept_ra",
+    "net/ipv6/conf/{}/accept_dad",
 )
 
 
@@ -93,11 +94,15 @@ def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[
 
 
 def _bridge_settings(network: Network) -> set[Setting]:
-    """Loopback connections of the host need route_localnet; a router takes no router advertisements."""
-    localnet, disable_ipv6, accept_ra = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
+    """Loopback connections of the host need route_localnet; a router takes no router advertisements.
+
+    The bridge's link-local address is not probed for (its MAC is ours alone): until a probe is over, a second or two, the
+    host could not ask for the neighbours of what it forwards.
+    """
+    localnet, disable_ipv6, accept_ra, accept_dad = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
     settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")}
     if network.ipv4 and not network.internal and network.gateway_mode(4) is not GatewayMode.ROUTED:
         settings.add(Setting(localnet, "1"))
     if network.ipv6:
-        settings.add(Setting(accept_ra, "0"))
+        settings |= {Setting(accept_ra, "0"), Setting(accept_dad, "0")}
     return settings

@@ -63,7 +63,10 @@ CHAINS = f"""\
         iifname @bridges ip saddr 127.0.0.0/8 drop
     }}
 
+    # The kernel takes no packet for ::1 from another interface than lo (net/ipv6/route.c, rt6_need_strict), so answers
+    # could not come back: left alone, a client is refused at once and tries 127.0.0.1.
     chain translate {{
+        ip6 daddr ::1 return
         dnat ip to meta l4proto . ip daddr . th dport map @published4
         dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
         meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @wildcard4

@@ -210,9 +210,8 @@ class MemoryKernel(Kernel):
         if self.facts.pop(("bridge", name), None) is None:
             return
         for key, fact in list(self.facts.items()):
-            if isinstance(fact, LinkAddress) and fact.link == name:
-                del self.facts[key]
-            elif isinstance(fact, Setting) and f"/{name}/" in fact.path:
+            address = isinstance(fact, LinkAddress) and fact.link == name
+            if address or (isinstance(fact, Setting) and f"/{name}/" in fact.path):
                 del self.facts[key]
             elif isinstance(fact, Veth) and fact.bridge == name:
                 self.facts[key] = Veth(
