@@ -22,11 +22,13 @@ APPLICATION_ID = 0x4D6F6F72
 SCHEMA_VERSION = 1
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = f"""
+BEGIN;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 CREATE TABLE records (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE counters (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL) STRICT;
 INSERT INTO counters VALUES (1, 0);
+COMMIT;
 """
 # Somebody's sqlite3 shell may hold a lock for a moment.
 _PATIENCE_MS = 2000
@@ -72,8 +74,20 @@ def fault_of(error: Exception, path: str, outcome: str = "") -> Unavailable:
             return Unavailable(f"store {path} cannot be written to{outcome}", hint="check permissions and mounts")
         case OSError():
             return Unavailable(f"store {error.filename or path}: {error.strerror or error}{outcome}")
+        case apsw.IOError() | apsw.CantOpenError():
+            # SQLite does not tell "full" for its shared-memory file.
+            full = "free some space: the disk is full" if _is_full(path) else "look at the system's log"
+            code = apsw.mapping_extended_result_codes.get(error.extendedresult, "")
+            return Unavailable(f"store {path} failed: {error} ({code}){outcome}", hint=full)
         case _:
             return Unavailable(f"store {path} failed: {error}{outcome}")
+
+
+def _is_full(path: str) -> bool:
+    try:
+        return os.statvfs(os.path.dirname(path) or ".").f_bavail == 0
+    except OSError:
+        return False
 
 
 def open_database(path: str) -> Database:
@@ -109,10 +123,12 @@ def _inspect(path: str) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Conflict(f"{path} is not a file", hint="choose another state directory")
-        header = file.read(100)
+        header = os.pread(descriptor, 100, 0)
+    finally:
+        os.close(descriptor)
     # https://www.sqlite.org/fileformat2.html, 1.3: user version at 60, application id at 68, big-endian.
     if len(header) < 100 or not header.startswith(_MAGIC):
         what = "it is empty" if not header else "it is no SQLite database, or its beginning is damaged"
@@ -158,8 +174,7 @@ def _create(path: str) -> None:
     try:
         connection = apsw.Connection(draft, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            with connection:
-                connection.execute(_SCHEMA)
+            connection.execute(_SCHEMA)
         finally:
             connection.close()
         _sync(draft)
