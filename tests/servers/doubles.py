@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import Any
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Address, Interface
 from mooring.core.publications import PortRequest
-from mooring.servers.http import Handler, HttpServer, Limits, Response
+from mooring.servers.http import Handler, HttpServer, Limits, Request, Response
+from mooring.servers.plugin.door import PluginDoor
 from mooring.services.requests import (
     AddressRequest,
     Attachment,
@@ -221,3 +223,61 @@ class Endpoints:
         if endpoint_id == "gone":
             raise NotFound("no endpoint gone")
         return {"mooring.bridge": "mr-1"}
+
+
+N, E = "n" * 64, "e" * 64
+
+
+@dataclass
+class Desk:
+    """A door with services that remember."""
+
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ipam = Ipam(self.calls)
+        self.networks = Networks(self.calls)
+        self.endpoints = Endpoints(self.calls)
+        self.activations = 0
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self.door = self.make()
+
+    def make(self, deadline: float = 25.0) -> PluginDoor:
+        """A door to the same services."""
+        return PluginDoor(
+            self.ipam,
+            self.networks,
+            self.endpoints,
+            before_call=self.wait,
+            on_activate=self.activated,
+            deadline=deadline,
+        )
+
+    async def wait(self) -> None:
+        """Until the daemon is ready."""
+        await self.ready.wait()
+
+    def activated(self) -> None:
+        """Once more."""
+        self.activations += 1
+
+    async def ask(self, method: str, body: object = None) -> tuple[int, Any]:
+        """Status and JSON of a call. body None: none at all."""
+        sent = b"" if body is None else json.dumps(body).encode() + b"\n"
+        response = await self.door(Request("POST", f"/{method}", "", sent))
+        return response.status, json.loads(response.body)
+
+    async def ok(self, method: str, body: object = None) -> Any:
+        """The JSON of a call that succeeds."""
+        status, reply = await self.ask(method, body)
+        assert status == 200, reply
+        return reply
+
+    async def refused(self, method: str, body: object = None) -> tuple[int, str]:
+        """Status and text of a call that is refused, under both keys, in one line."""
+        status, reply = await self.ask(method, body)
+        assert status != 200
+        assert reply["Err"] == reply["Error"]
+        assert reply["Err"].isprintable()
+        return status, reply["Err"]
