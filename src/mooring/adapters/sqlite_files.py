@@ -76,9 +76,8 @@ def fault_of(error: Exception, path: str, outcome: str = "") -> Unavailable:
             return Unavailable(f"store {error.filename or path}: {error.strerror or error}{outcome}")
         case apsw.IOError() | apsw.CantOpenError():
             # SQLite does not tell "full" for its shared-memory file.
-            full = "free some space: the disk is full" if _is_full(path) else "look at the system's log"
-            code = apsw.mapping_extended_result_codes.get(error.extendedresult, "")
-            return Unavailable(f"store {path} failed: {error} ({code}){outcome}", hint=full)
+            hint = "free some space: the disk is full" if _is_full(path) else "look at the system's log"
+            return Unavailable(f"store {path} failed: {error}{outcome}", hint=hint)
         case _:
             return Unavailable(f"store {path} failed: {error}{outcome}")
 
