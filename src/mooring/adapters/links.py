@@ -121,10 +121,12 @@ class Links:
             _info(up=True)
             + text(_IFLA_IFNAME, bridge.name)
             + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
-            + u32(_IFLA_MTU, bridge.mtu)
             + nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"), settings)
         )
-        marked = _info() + text(_IFLA_IFNAME, bridge.name) + text(_IFLA_IFALIAS, bridge.alias)
+        # An MTU given at birth would follow those of the ports (net/bridge/br_if.c, br_mtu_auto_adjust).
+        marked = (
+            _info() + text(_IFLA_IFNAME, bridge.name) + text(_IFLA_IFALIAS, bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
+        )
         self._make(bridge.name, made, Message(_SETLINK, 0, marked))
 
     def set_bridge(self, bridge: Bridge) -> None:

@@ -96,8 +96,8 @@ def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[
 def _bridge_settings(network: Network) -> set[Setting]:
     """Loopback connections of the host need route_localnet; a router takes no router advertisements.
 
-    The bridge's link-local address is not probed for (its MAC is ours alone): until a probe is over, a second or two, the
-    host could not ask for the neighbours of what it forwards.
+    The bridge's link-local address is not probed for (its MAC is ours alone): until a probe is over, a second or two,
+    the host could not ask for the neighbours of what it forwards.
     """
     localnet, disable_ipv6, accept_ra, accept_dad = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
     settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")}
