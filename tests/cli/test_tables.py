@@ -45,4 +45,4 @@ def test_a_terminal_gets_lines_that_fit(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["ADDRESS", "HOLDER"]
     assert max(len(line) for line in lines) <= int(columns)
-    assert len(lines) == (2 if columns == "200" else 4)
+    assert len(lines) == (2 if columns == "200" else 3)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
-from mooring.services.ipam import IpamPolicy
-from mooring.testing.clocks import ManualClock
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
-from mooring.testing.memory_store import MemoryStore
-
+from mooring.core.faults import Fault
+from mooring.core.plumbing import Fact, Op
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest
 from mooring.services.assembly import Services, assemble
+from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import (
     AddressRequest,
     Attachment,
@@ -22,6 +20,9 @@ from mooring.services.requests import (
     Role,
     SegmentRequest,
 )
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_store import MemoryStore
 
 POLICY = IpamPolicy(
     subnet_pools4=(SubnetPool(name="default4", space="default", prefixes=(ip_network("10.32.0.0/12"),), length=24),),
@@ -34,13 +35,26 @@ class MemoryHost:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.kernel = MemoryKernel()
+        self.refusals: list[Fault] = []
+        self.ops = 0
+        self.kernel = MemoryKernel(before=self._before)
         self.guard = MemoryPortGuard()
         self.clock = ManualClock()
         self.services: Services = self._assemble()
 
     def _assemble(self) -> Services:
         return assemble(self.store, self.kernel, self.guard, self.clock, POLICY)
+
+    async def _before(self, _op: Op) -> None:
+        """Count the kernel's work, and refuse it as often as `refusals` says."""
+        self.ops += 1
+        if self.refusals:
+            raise self.refusals.pop(0)
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        """What holds in the kernel."""
+        return frozenset(self.kernel.facts.values())
 
     async def start(self) -> MemoryHost:
         """Load what the store has."""

@@ -24,7 +24,7 @@ async def host() -> MemoryHost:
 
 def veths(host: MemoryHost) -> list[str]:
     """Names of the veth pairs in the kernel."""
-    return [fact.name for fact in host.kernel.facts if isinstance(fact, Veth)]
+    return [fact.name for fact in host.facts if isinstance(fact, Veth)]
 
 
 async def test_an_endpoint_has_an_interface_and_the_reply_repeats_nothing(host: MemoryHost) -> None:
@@ -86,7 +86,7 @@ async def test_a_kernel_that_refuses_leaves_no_endpoint(host: MemoryHost) -> Non
     """All or nothing, also when the second try after a rebuild fails."""
     network = await host.network("a")
     for _ in range(3):
-        host.kernel.fail_next(Unavailable("the kernel says no"))
+        host.refusals.append(Unavailable("the kernel says no"))
     with pytest.raises(Unavailable):
         await host.endpoint(network, "e1")
     assert host.services.mirror.count(Endpoint) == 0
@@ -96,7 +96,7 @@ async def test_a_kernel_that_refuses_leaves_no_endpoint(host: MemoryHost) -> Non
 async def test_a_bridge_that_somebody_deleted_is_rebuilt_under_the_next_endpoint(host: MemoryHost) -> None:
     """One failure of the kernel is answered with a repair of the network and a second try."""
     network = await host.network("a")
-    host.kernel.fail_next(Unavailable("no such bridge"))
+    host.refusals.append(Unavailable("no such bridge"))
     await host.endpoint(network, "e1")
     assert len(veths(host)) == 1
 
@@ -141,15 +141,15 @@ async def test_published_ports_come_and_go_with_the_endpoint(host: MemoryHost) -
     network = await host.network("a")
     await host.endpoint(network, "e1")
     ident = "e1".ljust(64, "0")
-    before = host.kernel.facts
+    before = host.facts
     for _ in range(2):
         await host.services.endpoints.publish(network, ident, WEB)
     assert len(host.guard.held) == 1
-    assert any(isinstance(fact, Member) for fact in host.kernel.facts - before)
+    assert any(isinstance(fact, Member) for fact in host.facts - before)
     assert "8080" in host.services.endpoints.info(network, ident)["mooring.published"]
     await host.services.endpoints.detach(network, ident)
     assert host.guard.held == set()
-    assert host.kernel.facts == before
+    assert host.facts == before
 
 
 async def test_a_port_of_another_container_is_refused_by_name_and_nothing_changes(host: MemoryHost) -> None:
@@ -158,10 +158,10 @@ async def test_a_port_of_another_container_is_refused_by_name_and_nothing_change
     for name in ("e1", "f2"):
         await host.endpoint(network, name)
     await host.services.endpoints.publish(network, "e1".ljust(64, "0"), WEB)
-    before = host.kernel.facts
+    before = host.facts
     with pytest.raises(Conflict, match=r"8080/tcp is published already .held by endpoint e10000000000"):
         await host.services.endpoints.publish(network, "f2".ljust(64, "0"), WEB)
-    assert host.kernel.facts == before
+    assert host.facts == before
 
 
 async def test_null_ipam_addresses_are_chosen_and_given_back(host: MemoryHost) -> None:

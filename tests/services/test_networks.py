@@ -16,7 +16,7 @@ from mooring.services.requests import NetworkRequest, PoolRequest, SegmentReques
 
 def bridges(host: MemoryHost) -> set[str]:
     """Names of the bridges in the kernel."""
-    return {fact.name for fact in host.kernel.facts if isinstance(fact, Bridge)}
+    return {fact.name for fact in host.facts if isinstance(fact, Bridge)}
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ async def test_creating_twice_is_creating_once(host: MemoryHost) -> None:
     assert network is not None
     segment = network.segments[0]
     request = NetworkRequest(ident, {}, False, (SegmentRequest("default", segment.subnet, segment.gateway),), ())
-    before = host.kernel.facts
+    before = host.facts
     await host.services.networks.create(request)
-    assert host.kernel.facts == before
+    assert host.facts == before
     assert host.services.mirror.network(ident) == network
 
 
@@ -79,7 +79,7 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
 
 async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:
     """All or nothing: the record goes, and the pool is free for the next network."""
-    host.kernel.fail_next(Unavailable("the kernel says no"))
+    host.refusals.append(Unavailable("the kernel says no"))
     with pytest.raises(Unavailable):
         await host.network("a")
     assert host.services.mirror.count(Network) == 0
@@ -119,8 +119,9 @@ async def test_a_network_whose_pools_docker_released_makes_room_for_its_successo
     network = host.services.mirror.network(ident)
     assert network is not None
     await host.services.ipam.release_pool(network.ipv4[0].pool)
-    again = await host.network("b")
-    assert host.services.mirror.network(ident) is None
-    successor = host.services.mirror.network(again)
-    assert successor is not None
-    assert successor.ipv4[0].subnet == network.ipv4[0].subnet
+    subnet = network.ipv4[0].subnet
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet))
+    parts = (SegmentRequest("default", subnet, grant.gateway),)
+    await host.services.networks.create(NetworkRequest("b" * 64, {}, False, parts, ()))
+    assert [known.id for known in host.services.mirror.every(Network)] == ["b" * 64]
+    assert len(bridges(host)) == 1

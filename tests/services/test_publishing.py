@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 import pytest
 from tests.services.hosts import MemoryHost
@@ -63,7 +63,7 @@ async def test_different_host_addresses_and_protocols_share_a_number(host: Memor
 
 async def test_a_process_of_the_host_keeps_its_port(host: MemoryHost) -> None:
     """The guard's refusal reaches the caller for a single port, and a range passes it over."""
-    host.guard.occupy(Protocol.TCP, IPv4Address("0.0.0.0"), 8000, "process nginx (42)")
+    host.guard.taken[Protocol.TCP, 8000] = "nginx (42)"
     with pytest.raises(Conflict, match="nginx"):
         await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8000))
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8005))
@@ -72,7 +72,7 @@ async def test_a_process_of_the_host_keeps_its_port(host: MemoryHost) -> None:
 
 async def test_a_refusal_in_the_middle_holds_nothing(host: MemoryHost) -> None:
     """Two ports, the second taken: the first is free again."""
-    host.guard.occupy(Protocol.TCP, IPv4Address("0.0.0.0"), 8001, "process nginx (42)")
+    host.guard.taken[Protocol.TCP, 8001] = "nginx (42)"
     both = [PortRequest(Protocol.TCP, port, first=port, last=port) for port in (8000, 8001)]
     with pytest.raises(Conflict):
         await publish(host, "e1", *both)

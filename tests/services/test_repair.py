@@ -6,8 +6,9 @@ import pytest
 from tests.services.hosts import MemoryHost
 
 from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Unavailable
 from mooring.core.networks import Network
-from mooring.core.plumbing import Bridge, Member, Ruleset, Veth
+from mooring.core.plumbing import Bridge, Veth
 from mooring.core.publications import PortRequest, Protocol
 from mooring.services.repair import MINIMUM_AGE
 from mooring.services.requests import AddressRequest, Role
@@ -28,55 +29,54 @@ async def host() -> MemoryHost:
 async def test_a_restart_touches_nothing_that_is_right(host: MemoryHost) -> None:
     """The pass after a restart makes no kernel call, and holds the published ports again."""
     await host.restart()
-    before = host.kernel.applied
+    before = host.ops
     report = await host.services.repair.once()
     assert report.repaired == ()
     assert report.findings == ()
-    assert host.kernel.applied == before
+    assert host.ops == before
     assert len(host.guard.held) == 2
 
 
 async def test_a_flushed_ruleset_comes_back_whole(host: MemoryHost) -> None:
     """`nft flush ruleset`: table and members are as they were."""
-    before = host.kernel.facts
-    host.kernel.lose(lambda fact: isinstance(fact, Ruleset | Member))
+    before = host.facts
+    host.kernel.flush_ruleset()
     await host.services.repair.once()
-    assert host.kernel.facts == before
+    assert host.facts == before
 
 
 async def test_after_a_reboot_networks_are_built_again_and_dead_interfaces_are_not(host: MemoryHost) -> None:
     """Every link is gone: bridges come back, a container's interface does not, nor what it published."""
-    bridges = {fact for fact in host.kernel.facts if isinstance(fact, Bridge)}
-    host.kernel.lose(lambda fact: True)
+    bridges = {fact for fact in host.facts if isinstance(fact, Bridge)}
+    host.kernel.reboot()
     await host.restart()
     await host.services.repair.once()
-    assert {fact for fact in host.kernel.facts if isinstance(fact, Bridge)} == bridges
-    assert not any(isinstance(fact, Veth) for fact in host.kernel.facts)
+    assert {fact for fact in host.facts if isinstance(fact, Bridge)} == bridges
+    assert not any(isinstance(fact, Veth) for fact in host.facts)
     assert host.guard.held == set()
     assert (await host.services.repair.once()).repaired == ()
 
 
 async def test_what_no_record_knows_is_removed(host: MemoryHost) -> None:
     """The daemon died after deleting the record and before cleaning the kernel."""
-    host.kernel.facts = host.kernel.facts | {
+    for fact in (
         Bridge("mr-leftover", "mooring:network:gone", 1500, "02:00:00:00:00:01"),
         Veth("mv-leftover", "mooring:endpoint:gone/gone", "mr-leftover", False, "mp-leftover", "", 1500),
-    }
+    ):
+        host.kernel.facts[fact.key] = fact
     await host.services.repair.once()
-    assert not [fact for fact in host.kernel.facts if "leftover" in str(fact)]
+    assert not [fact for fact in host.facts if "leftover" in str(fact)]
 
 
 async def test_a_kernel_that_fails_is_a_finding_and_the_next_pass_tries_again(host: MemoryHost) -> None:
     """A pass never raises; what could not be done is said."""
-    from mooring.core.faults import Unavailable
-
-    before = host.kernel.facts
-    host.kernel.lose(lambda fact: isinstance(fact, Ruleset | Member))
-    host.kernel.fail_next(Unavailable("the kernel says no"))
+    before = host.facts
+    host.kernel.flush_ruleset()
+    host.refusals.append(Unavailable("the kernel says no"))
     report = await host.services.repair.once()
     assert any("the kernel says no" in finding for finding in report.findings)
     await host.services.repair.once()
-    assert host.kernel.facts == before
+    assert host.facts == before
 
 
 async def test_a_lease_that_no_endpoint_took_is_given_back_after_two_sightings_and_a_minimum_age(

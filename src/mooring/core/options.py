@@ -32,7 +32,7 @@ SWITCH = {"on": True, "true": True, "t": True, "1": True, "yes": True} | {
 SYNONYMS: dict[str, str] = {
     "com.docker.network.bridge.name": "bridge",
     "com.docker.network.bridge.enable_icc": "icc",
-    "com.docker.network.bridge.enable_ip_masquerade": "nat",
+    "com.docker.network.bridge.enable_ip_masquerade": "masquerade",
     "com.docker.network.bridge.host_binding_ipv4": "binding",
     "com.docker.network.bridge.gateway_mode_ipv4": "gateway_mode4",
     "com.docker.network.bridge.gateway_mode_ipv6": "gateway_mode6",
@@ -115,7 +115,7 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
             if before.value != entry.value:
                 both = f"{before.name}={shown(raw[before.name])} and {name}={shown(raw[name])}"
                 raise BadRequest(f"options {both} contradict each other")
-    options = NetworkOptions(**{FIELDS.get(word, word): entry.value for word, entry in given.items()})
+    options = NetworkOptions(**{word: entry.value for word, entry in given.items()})
     _check(options, given, internal, ipv6)
     return options
 
@@ -160,7 +160,8 @@ def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
 def unknown(what: str, name: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> BadRequest:
     """The refusal of an option that nobody knows, with the nearest known one."""
     near = get_close_matches(name.removeprefix(OWN_PREFIX)[:100], list(known), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    own = sorted(word for word in known if not word.startswith("com.docker."))
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(own or sorted(known))}"
     return BadRequest(f"unknown {what} {shown(name)}", hint=hint)
 
 
@@ -222,14 +223,18 @@ def _words(name: str) -> tuple[str, ...]:
     if bare in NOT_BUILT:
         raise BadRequest(f"option {name} is for {NOT_BUILT[bare]}, not built yet")
     word = SYNONYMS.get(name, bare)
-    if word == "gateway_mode":
+    if word in ("gateway_mode", "nat"):
         return ("gateway_mode4", "gateway_mode6")
     if word not in PARSERS:
-        raise unknown("network option", name, [*PARSERS, "gateway_mode", *SYNONYMS, *FIXED, *BY_ENGINE, *NOT_BUILT])
+        raise unknown(
+            "network option", name, [*PARSERS, "gateway_mode", "nat", *SYNONYMS, *FIXED, *BY_ENGINE, *NOT_BUILT]
+        )
     return (word,)
 
 
 def _value(word: str, name: str, text: str) -> Any:
+    if name.removeprefix(OWN_PREFIX) == "nat":
+        return GatewayMode.NAT if _switch(f"option {name}", text) else GatewayMode.ROUTED
     value = PARSERS[word](f"option {name}", text)
     # Docker's name says the family; ours takes either.
     if name == "com.docker.network.bridge.host_binding_ipv4" and value.version != 4:
@@ -251,8 +256,8 @@ def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool,
             name = given[f"gateway_mode{version}"].name
             raise BadRequest(f"option {name}=isolated is for internal networks only", hint="add --internal")
     nat = {version for version, mode in modes.items() if mode in (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED)}
-    if "nat" in given and options.masquerade and not nat:
-        raise BadRequest(f"option {given['nat'].name} contradicts gateway modes without address translation")
+    if "masquerade" in given and options.masquerade and not nat:
+        raise BadRequest(f"option {given['masquerade'].name} contradicts gateway modes without address translation")
     for version in (4, 6):
         source = given.get(f"source{version}")
         if source is not None and (version not in nat or not options.masquerade):
@@ -359,7 +364,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "mtu": _mtu,
     "interface_prefix": lambda what, text: _name(what, text, PREFIX_BYTES),
     "icc": _switch,
-    "nat": _switch,
+    "masquerade": _switch,
     "gateway_mode4": _gateway_mode,
     "gateway_mode6": _gateway_mode,
     "source4": _source(IPv4Address),
@@ -370,5 +375,3 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "gateway": _gateway,
     "tenant": lambda what, text: _name(what, text, 63),
 }
-# Where a word is not the name of its field in NetworkOptions.
-FIELDS = {"nat": "masquerade"}
