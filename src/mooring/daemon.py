@@ -7,6 +7,7 @@ task has an owner, and a task that ends by itself ends the daemon with one line;
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -20,14 +21,23 @@ from typing import Any
 
 from mooring import __version__
 from mooring.adapters import listeners, systemd
+from mooring.adapters.clocks import SystemClock
+from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.logs import start_logging
+from mooring.adapters.port_guard import SocketPortGuard
+from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.config import Config
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.ports import Clock, Kernel, PortGuard, Store
-from mooring.servers.api.door import ApiDoor, refuse
-from mooring.servers.http import Failer, Handler, HttpServer
+from mooring.servers.api.door import ApiDoor
+from mooring.servers.api.door import refuse as refuse_api
+from mooring.servers.http import Handler, HttpServer
+from mooring.servers.plugin.door import PluginDoor
+from mooring.servers.plugin.door import fail as refuse_plugin
 from mooring.services.assembly import Services, assemble
 from mooring.services.inspection import Inspection, Surroundings
+from mooring.services.repair import Report
+from mooring.services.subnets import IpamPolicy
 
 log = logging.getLogger(__name__)
 
@@ -51,14 +61,12 @@ OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 class Daemon:
     """Everything that is served, made and not yet started.
 
-    plugin, api: handlers of the doors. refuse_plugin: what a request that cannot be read gets at the plugin door.
-    load: reads the store; calls before it is done wait.
+    plugin, api: handlers of the doors. load: reads the store; calls before it is done wait.
     """
 
     services: Services
     plugin: Handler
     api: Handler
-    refuse_plugin: Failer
     load: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -92,6 +100,8 @@ def machine_id() -> str:
 
 def run(config: Config) -> int:
     """Serve until told to stop; the exit code. Errors are one log line, with a traceback only for our own mistakes."""
+    # A watchdog kills by SIGABRT: then the log has the place where the loop stood still.
+    faulthandler.enable()
     start_logging(config.log_level, config.log_format.value, sys.stderr)
     for warning in config.warnings:
         log.warning(warning)
@@ -121,9 +131,6 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
 
 def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
-    from mooring.servers.plugin.door import PluginDoor, fail
-    from mooring.services.subnets import IpamPolicy
-
     policy = IpamPolicy(
         subnet_pools4=tuple(pool for pool in config.subnet_pools if pool.version == 4),
         subnet_pools6=tuple(pool for pool in config.subnet_pools if pool.version == 6),
@@ -146,9 +153,15 @@ def build(config: Config, world: World, since: float) -> Daemon:
         await services.mirror.load()
         loaded.set()
 
-    plugin = PluginDoor(services.ipam, services.networks, services.endpoints, before_call=wait_until_loaded)
+    plugin = PluginDoor(
+        services.ipam,
+        services.networks,
+        services.endpoints,
+        before_call=wait_until_loaded,
+        on_activate=services.repair.nudge,
+    )
     api = ApiDoor(inspection, world.store.backup, wait_until_loaded)
-    return Daemon(services, plugin, api, fail, load)
+    return Daemon(services, plugin, api, load)
 
 
 async def serve(config: Config, open_world: OpenWorld) -> None:
@@ -198,11 +211,6 @@ def open_doors(config: Config) -> Doors:
 
 async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     """The adapters of this host, opened; the cleanup closes them in reverse."""
-    from mooring.adapters.clocks import SystemClock
-    from mooring.adapters.linux_kernel import LinuxKernel
-    from mooring.adapters.port_guard import SocketPortGuard
-    from mooring.adapters.sqlite_store import open_sqlite_store
-
     listeners.make_directory(config.state_dir, 0o700)
     store = await open_sqlite_store(str(config.store))
     cleanup.push_async_callback(store.close)
@@ -215,7 +223,7 @@ async def _run_tasks(
     daemon: Daemon, doors: Doors, notifier: systemd.Notifier, watchdog: float | None, stop: asyncio.Event
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
-    plugin_server, api_server = HttpServer(daemon.refuse_plugin), HttpServer(refuse)
+    plugin_server, api_server = HttpServer(refuse_plugin), HttpServer(refuse_api)
     async with asyncio.TaskGroup() as tasks:
 
         def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -226,7 +234,7 @@ async def _run_tasks(
         for door in doors.api:
             start("API door", api_server.serve(door, daemon.api))
         await daemon.load()
-        endless = [start("repair", daemon.services.repair.run())]
+        endless = [start("repair", daemon.services.repair.run(_log_report))]
         if watchdog is not None:
             endless.append(start("watchdog", _keep_alive(notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
@@ -239,6 +247,14 @@ async def _run_tasks(
         # They accept nothing more, and end when the requests under way have their answers or the drain time is over.
         plugin_server.stop()
         api_server.stop()
+
+
+def _log_report(report: Report) -> None:
+    """One line for each thing that was repaired, and for each that could not be."""
+    for line in report.repaired:
+        log.info("repaired: %s", line)
+    for line in report.findings:
+        log.warning("finding: %s", line)
 
 
 async def _until_stopped(name: str, work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:

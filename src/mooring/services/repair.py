@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts
@@ -79,10 +79,14 @@ class Repair:
         self._held: set[str] = set()
         self.report: Report | None = None
 
-    async def run(self) -> None:
-        """Pass after pass, for ever."""
+    async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
+        """Pass after pass, for ever. tell: hears of each pass whose report differs from the one before."""
+        told: tuple[tuple[str, ...], tuple[str, ...]] = (), ()
         while True:
-            await self.once()
+            report = await self.once()
+            if (report.repaired, report.findings) != told:
+                tell(report)
+            told = report.repaired, report.findings
             pause = HURRIED[self._hurry] if self._hurry < len(HURRIED) else self._period
             self._hurry += 1
             with contextlib.suppress(TimeoutError):
