@@ -222,16 +222,18 @@ def test_a_subnet_that_overlaps_another_of_its_address_space_is_refused(host: Ho
     assert host.engine.networks() == ["one"]
 
 
-def test_two_tenants_may_have_the_same_subnet(host: Host) -> None:
-    """The same subnet in two address spaces is two networks, whose leases are told apart."""
-    # Both on internal networks: which of two equal subnets the host itself would reach is nobody's to say.
-    host.create_network("red", "--internal", "--subnet", V4, "--ipam-opt", "tenant=red", "-o", "tenant=red")
-    host.create_network("blue", "--internal", "--subnet", V4, "--ipam-opt", "tenant=blue", "-o", "tenant=blue")
+def test_two_tenants_may_have_the_same_subnet_where_the_host_does_not_route_it(host: Host) -> None:
+    """The same subnet in two address spaces is two networks whose leases are told apart, if they have no bridge; with
+    bridges the second is refused, since a host has one route to an address."""
     for name in ("red", "blue"):
-        host.run_container(f"{name}1", "--network", name, "--ip", "10.77.0.5")
-        host.run_container(f"{name}2", "--network", name)
-        assert pings(host.container_network(f"{name}2"), "10.77.0.5")
-    assert [row["space"] for row in host.daemon.leases("dynamic") if row["address"] == "10.77.0.5"] == ["blue", "red"]
+        tenant = ("--ipam-opt", f"tenant={name}", "-o", f"tenant={name}", "-o", "mode=null")
+        host.create_network(name, "--subnet", V4, *tenant)
+        host.run_container(f"in-{name}", "--network", name, "--ip", "10.77.0.5")
+    assert [row["space"] for row in host.daemon.leases("dynamic")] == ["blue", "red"]
+    host.create_network("green", "--subnet", "10.78.0.0/24", "--ipam-opt", "tenant=green", "-o", "tenant=green")
+    with pytest.raises(LabError, match=r"10\.78\.0\.0/24"):
+        host.create_network("grey", "--subnet", "10.78.0.0/24", "--ipam-opt", "tenant=grey", "-o", "tenant=grey")
+    assert "grey" not in host.engine.networks()
 
 
 def test_a_network_in_use_cannot_be_removed_and_stays_whole(host: Host) -> None:

@@ -125,8 +125,8 @@ def test_a_port_of_another_container_is_refused_with_its_holder(host: Host, lab:
 def test_a_port_of_a_process_of_the_host_is_refused_with_its_name(host: Host) -> None:
     """A process that listens on the host keeps its port, and the refusal names the process."""
     host.create_network("one", *DUAL)
-    with (host.folder / "nc.log").open("ab") as log:
-        listener = host.namespace.start(["busybox", "nc", "-l", "-k", "-p", "8080", "-e", "cat"], log)
+    with (host.folder / "httpd.log").open("ab") as log:
+        listener = host.namespace.start(["busybox", "httpd", "-f", "-p", "8080"], log)
     try:
         eventually(lambda: reaches_port(host, 8080), "the process listens")
         refused = host.docker("run", "--network", "one", "-p", "8080:80", IMAGE, "true", check=False)
