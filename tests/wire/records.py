@@ -1,0 +1,119 @@
+"""Records of every kind for Hypothesis, with every field in use."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+from hypothesis import strategies as st
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import State as EndpointState
+from mooring.core.leases import Active, Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Segment, StaticRoute
+from mooring.core.pools import Pool
+from mooring.core.publications import PortRequest, Protocol, Publication
+
+TEXT = st.text(max_size=12)
+# What is in a key must not be empty; Docker's ids never are.
+IDENT = st.text(min_size=1, max_size=12)
+TIME = st.floats(0, 1e12)
+V4 = st.integers(0, 2**32 - 1).map(IPv4Address)
+V6 = st.integers(0, 2**128 - 1).map(IPv6Address)
+ADDRESS = V4 | V6
+V4_INTERFACE = st.builds(lambda address, length: IPv4Interface((address, length)), V4, st.integers(0, 32))
+V6_INTERFACE = st.builds(lambda address, length: IPv6Interface((address, length)), V6, st.integers(0, 128))
+SUBNET: st.SearchStrategy[IPv4Network | IPv6Network] = V4_INTERFACE.map(lambda each: each.network) | V6_INTERFACE.map(
+    lambda each: each.network
+)
+WORDS = st.dictionaries(TEXT, TEXT, max_size=3)
+PORT = st.integers(0, 65535)
+
+POOLS = st.builds(
+    Pool,
+    id=IDENT,
+    space=TEXT,
+    subnet=SUBNET,
+    range=st.none() | SUBNET,
+    source=TEXT,
+    options=WORDS,
+    created=TIME,
+    gateway=st.none() | ADDRESS,
+    network=TEXT,
+)
+LEASES = st.builds(
+    Lease,
+    space=IDENT,
+    address=ADDRESS,
+    pool=TEXT,
+    state=st.sampled_from(LeaseState),
+    since=TIME,
+    owner=TEXT,
+    mac=TEXT,
+    name=TEXT,
+    key=TEXT,
+    holders=st.frozensets(TEXT, max_size=3),
+    active=st.none() | st.builds(Active, TEXT, TEXT, TEXT),
+    hold=TIME,
+    until=st.none() | TIME,
+    whom=TEXT,
+    note=TEXT,
+    seen=TEXT,
+)
+SEGMENTS = st.lists(
+    st.builds(
+        Segment,
+        SUBNET,
+        st.none() | V4_INTERFACE | V6_INTERFACE,
+        TEXT,
+        TEXT,
+        st.dictionaries(TEXT, ADDRESS, max_size=2),
+    ),
+    max_size=2,
+).map(tuple)
+OPTIONS = st.builds(
+    NetworkOptions,
+    mode=st.sampled_from(Mode),
+    bridge=TEXT,
+    mtu=st.integers(0, 65535),
+    interface_prefix=TEXT,
+    icc=st.booleans(),
+    masquerade=st.booleans(),
+    gateway_mode4=st.sampled_from(GatewayMode),
+    gateway_mode6=st.sampled_from(GatewayMode),
+    source4=st.none() | V4,
+    source6=st.none() | V6,
+    binding=st.none() | ADDRESS,
+    routes=st.lists(st.builds(StaticRoute, SUBNET, st.none() | ADDRESS), max_size=2).map(tuple),
+    peers=TEXT,
+    gateway=st.booleans(),
+    tenant=TEXT,
+)
+NETWORKS = st.builds(
+    Network,
+    id=IDENT,
+    options=OPTIONS,
+    internal=st.booleans(),
+    ipv4=SEGMENTS,
+    ipv6=SEGMENTS,
+    created=TIME,
+    raw=WORDS,
+)
+PROTOCOL = st.sampled_from(Protocol)
+ENDPOINTS = st.builds(
+    Endpoint,
+    id=IDENT,
+    network=IDENT,
+    ipv4=st.none() | V4_INTERFACE,
+    ipv6=st.none() | V6_INTERFACE,
+    mac=TEXT,
+    created=TIME,
+    state=st.sampled_from(EndpointState),
+    sandbox=TEXT,
+    ports=st.lists(st.builds(PortRequest, PROTOCOL, PORT, st.none() | ADDRESS, PORT, PORT), max_size=2).map(tuple),
+    published=st.lists(st.builds(Publication, PROTOCOL, st.none() | ADDRESS, PORT, ADDRESS, PORT), max_size=2).map(
+        tuple
+    ),
+    options=WORDS,
+)
+RECORDS = POOLS | LEASES | NETWORKS | ENDPOINTS
