@@ -129,14 +129,7 @@ class Table:
         return [op.inverse() for op in reversed(ops)]
 
     def _outstanding(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
-        names = {_member(op).container for op in ops}
-        try:
-            objects = [entry for name in names for entry in self._nftables.ask(f"list {_kind(name)} {_PATH} {name}")]
-        except NftablesError as error:
-            if all(isinstance(op, Remove) for op in ops):
-                return []
-            raise Unavailable(f"the table {_PATH} cannot be changed: {error}", hint="it is repaired soon") from error
-        have = {member.key: member for member in _members(objects)}
+        have = {member.key: member for name in {_member(op).container for op in ops} for member in self._elements(name)}
         left: list[MemberOp] = []
         for op in ops:
             member = _member(op)
@@ -158,6 +151,13 @@ class Table:
             have[member.key] = member
         return left
 
+    def _elements(self, container: str) -> list[Member]:
+        """What the set or map holds; nothing when there is no such."""
+        try:
+            return list(_members(self._nftables.ask(f"list {_kind(container)} {_PATH} {container}")))
+        except NftablesError:
+            return []
+
     def _run(self, commands: str) -> None:
         if not commands:
             return
@@ -168,7 +168,7 @@ class Table:
 
 
 def _fault(error: NftablesError) -> Fault:
-    return Unavailable(f"the table {_PATH} cannot be changed: {error}")
+    return Unavailable(f"the table {_PATH} cannot be changed: {error}", hint="it is repaired soon")
 
 
 def _load() -> ctypes.CDLL:
