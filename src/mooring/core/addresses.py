@@ -256,7 +256,8 @@ class Occupancy:
     def record(self, number: int, cooling_since: float | None = None) -> None:
         """The address has a record; it cools if that is given (seconds since the epoch)."""
         self._recorded.add(number)
-        self._taken.add(number)
+        if number not in self._held:
+            self._taken.add(number)
         if cooling_since is None:
             self._cooling.pop(number, None)
         elif self._cooling.get(number) != cooling_since:
