@@ -133,11 +133,11 @@ def test_methods_that_ask_nothing_ignore_the_body() -> None:
     ],
 )
 def test_bad_requests_are_told_in_one_line(body: bytes, reason: str) -> None:
-    """The line says the method, and where it is wrong."""
+    """The line says where it is wrong; dockerd puts the method before it."""
     with pytest.raises(BadRequest) as caught:
         api.decode_request("IpamDriver.RequestAddress", body)
     text = str(caught.value)
-    assert text.startswith("IpamDriver.RequestAddress: ")
+    assert text.startswith("request body: ")
     assert reason in text
     assert "\n" not in text
     assert len(text) < 300
@@ -166,12 +166,12 @@ def test_errors_have_both_keys() -> None:
         (500, b"", Unavailable, "IpamDriver.RequestPool: status 500"),
         (201, b'{"PoolID":"p","Pool":"10.0.0.0/8"}', Unavailable, '{"PoolID":"p","Pool":"10.0.0.0/8"}'),
         (200, b'{"Error":"hidden"}', Unavailable, "hidden"),
-        (200, b"", Unavailable, "reply of IpamDriver.RequestPool: Input data was truncated"),
+        (200, b"", Unavailable, "IpamDriver.RequestPool: reply body: Input data was truncated"),
         (
             200,
             b'{"PoolID":7}',
             Unavailable,
-            "reply of IpamDriver.RequestPool: Expected `str`, got `int` - at `$.PoolID`",
+            "IpamDriver.RequestPool: reply body: Expected `str`, got `int` - at `$.PoolID`",
         ),
     ],
 )

@@ -271,7 +271,7 @@ def decode_request(method: str, body: bytes) -> Message:
     kind = METHODS[method][0]
     if kind is Empty:
         return Empty()
-    return _decode(method, kind, body)
+    return _decode("request", kind, body)
 
 
 def encode_request(request: Message) -> bytes:
@@ -293,9 +293,9 @@ def decode_reply(method: str, status: int, body: bytes) -> Message:
     if body.strip() == b"null":
         return kind()
     try:
-        return _decode(method, kind, body)
+        return _decode("reply", kind, body)
     except BadRequest as fault:
-        raise Unavailable(f"reply of {fault}") from fault
+        raise Unavailable(f"{method}: {fault}") from fault
 
 
 def encode_reply(reply: Message) -> bytes:
@@ -313,11 +313,11 @@ def _decoder(kind: type[Message]) -> msgspec.json.Decoder[Message]:
     return msgspec.json.Decoder(kind)
 
 
-def _decode(method: str, kind: type[Message], body: bytes) -> Message:
+def _decode(what: str, kind: type[Message], body: bytes) -> Message:
     try:
         return _decoder(kind).decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise BadRequest(f"{method}: {shown(str(error), 200)}") from error
+        raise BadRequest(f"{what} body: {shown(str(error), 200)}") from error
 
 
 def _error_text(body: bytes) -> str:

@@ -46,14 +46,14 @@ CONTAINER_NAME = re.compile(r"/?([0-9A-Za-z][0-9A-Za-z_.-]{0,254})")
 def identifier(what: str, text: str) -> str:
     """The id of a network or an endpoint. Raises BadRequest."""
     if not ID.fullmatch(text):
-        raise BadRequest(f"{what} {shown(text) or 'is empty and'} is not an id")
+        raise BadRequest(f"{what} {shown(text)} is not an id" if text else f"{what} is empty")
     return text
 
 
 def pool_id(text: str) -> str:
     """A PoolID, perhaps not one of ours. Raises BadRequest."""
     if not POOL_ID.fullmatch(text):
-        raise BadRequest(f"PoolID {shown(text) or 'is empty and'} is not the id of a pool")
+        raise BadRequest(f"PoolID {shown(text)} is not the id of a pool" if text else "PoolID is empty")
     return text
 
 
@@ -219,10 +219,12 @@ def _segment(data: api.IpamData, version: int) -> SegmentRequest:
 def _interface(what: str, text: str) -> Interface:
     """`10.0.0.1/24` as a value. Raises BadRequest: also without a prefix length, and for netmasks and zones."""
     address, slash, length = text.partition("/")
-    parse_address(what, address)
     if not slash or not length.isascii() or not length.isdigit():
         raise BadRequest(f"{what} {shown(text)} has no prefix length")
     try:
-        return ip_interface(text)
+        interface = ip_interface(text)
     except ValueError:
         raise BadRequest(f"{what} {shown(text)} is not an address with a prefix length") from None
+    if "%" in address:
+        raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
+    return interface

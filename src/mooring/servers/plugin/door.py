@@ -311,7 +311,9 @@ def fail(status: int, text: str) -> Response:
 
 def one_line(text: str) -> str:
     """The text without line breaks and control characters, and not endless."""
-    clean = "".join(c if c.isprintable() else " " for c in text[: ERROR_LENGTH + 1])
+    clean = text[: ERROR_LENGTH + 1]
+    if not clean.isprintable():
+        clean = "".join(c if c.isprintable() else " " for c in clean)
     return clean if len(clean) <= ERROR_LENGTH else clean[: ERROR_LENGTH - 3] + "..."
 
 
@@ -330,4 +332,4 @@ def _subject(message: api.Message) -> str:
         ("address", "address", 45),
     )
     parts = ((what, getattr(message, attribute, ""), most) for what, attribute, most in named)
-    return " ".join(f"{what}={one_line(text)[:most]}" for what, text, most in parts if text)
+    return " ".join(f"{what}={one_line(text[:most])}" for what, text, most in parts if text)
