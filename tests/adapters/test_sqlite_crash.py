@@ -72,8 +72,11 @@ async def load(path: str, serial: int, pipe: int) -> None:
             tasks.create_task(write(store, writer, serial, pipe))
 
 
-def crash(path: str, serial: int, delay: float) -> list[tuple[str, int, str]]:
-    """A child works on the store and is killed that many seconds after it opened it; what it acknowledged."""
+def crash(path: str, serial: int, moment: float) -> list[tuple[str, int, str]]:
+    """A child works on the store and is killed; what it acknowledged.
+
+    moment: seconds after it opened the store, or, below 0, seconds after its birth, most likely while it opens it.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -84,10 +87,9 @@ def crash(path: str, serial: int, delay: float) -> list[tuple[str, int, str]]:
         finally:
             os._exit(1)
     os.close(writer)
-    seen = [os.read(reader, 5)]
-    assert seen == [b"open\n"]
+    seen = [os.read(reader, 5)] if moment >= 0 else []
     # Reading meanwhile, or a full pipe would stop the child. The clock is the test's input here, not its measure.
-    deadline = time.monotonic() + delay
+    deadline = time.monotonic() + abs(moment)
     while (rest := deadline - time.monotonic()) > 0:
         if select.select([reader], [], [], rest)[0]:
             seen.append(os.read(reader, 1 << 16))
@@ -97,7 +99,7 @@ def crash(path: str, serial: int, delay: float) -> list[tuple[str, int, str]]:
     os.close(reader)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "the child ended by itself"
-    lines = b"".join(seen[1:]).decode().splitlines()
+    lines = b"".join(seen).removeprefix(b"open\n").decode().splitlines()
     return [(slot, int(number), sign) for slot, number, sign in (line.split(" ") for line in lines)]
 
 
@@ -148,7 +150,7 @@ def kill_often(directory: Path, rounds: int, seed: int) -> int:
     for number in range(rounds):
         if number % 100 == 0:
             ledger, path = Ledger(), str(directory / f"{number}" / "store.db")
-        acknowledged = crash(path, number * 1_000_000, chance.uniform(0, 0.03))
+        acknowledged = crash(path, number * 1_000_000, chance.uniform(-0.005, 0.02))
         total += len(acknowledged)
         ledger.note(acknowledged)
         ledger.check(path)
