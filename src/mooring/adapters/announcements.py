@@ -36,16 +36,24 @@ def neighbour_advertisement(address: IPv6Address, mac: bytes, source: bytes) -> 
     return _ALL_NODES_MAC + source + struct.pack(">H", _ETH_IPV6) + head + icmp
 
 
-def announce(link: str, address: IPv4Address | IPv6Address, mac: str, source: str) -> None:
-    """Send it on the link, whose own MAC is source. Raises OSError."""
-    payload_mac, link_mac = (bytes.fromhex(value.replace(":", "")) for value in (mac, source))
-    if isinstance(address, IPv4Address):
-        frame = arp_announcement(address, payload_mac, link_mac)
-    else:
-        frame = neighbour_advertisement(address, payload_mac, link_mac)
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as out:
-        out.bind((link, 0))
-        out.send(frame)
+class Announcer:
+    """Sends on any link of its namespace. One socket for good: closing such a one takes an RCU grace period."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
+    def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str, source: str) -> None:
+        """Say on the link, whose own MAC is source, that the address is at mac. Raises OSError."""
+        payload_mac, link_mac = (bytes.fromhex(value.replace(":", "")) for value in (mac, source))
+        if isinstance(address, IPv4Address):
+            frame = arp_announcement(address, payload_mac, link_mac)
+        else:
+            frame = neighbour_advertisement(address, payload_mac, link_mac)
+        self._socket.sendto(frame, (link, 0))
 
 
 def _checksum(data: bytes) -> int:

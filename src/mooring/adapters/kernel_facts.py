@@ -77,12 +77,12 @@ class FactReader:
         """
         doomed = self._discards.doomed()
         try:
-            links = self._tools.links.all()
+            links = self._tools.links.marked(MARK)
             addresses = list(self._tools.links.addresses())
         except NetlinkError as error:
             raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
         names = {link.index: link.name for link in links}
-        ours = [link for link in links if link.alias.startswith(MARK) and link.name not in doomed]
+        ours = [link for link in links if link.name not in doomed]
         facts: set[Fact] = set()
         bridges: dict[int, str] = {}
         for link in ours:

@@ -105,10 +105,12 @@ class Links:
                 return None
             raise
 
-    def all(self) -> list[Link]:
-        """Every link of the namespace."""
+    def marked(self, mark: str) -> list[Link]:
+        """Every link of the namespace whose alias starts with the mark."""
         request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))
-        return [_link(payload) for kind, payload in self._netlink.dump(request) if kind == _NEWLINK]
+        sign = mark.encode()
+        found = (_link(payload) for _, payload in self._netlink.dump(request) if sign in payload)
+        return [link for link in found if link.alias.startswith(mark)]
 
     def add_bridge(self, bridge: Bridge) -> None:
         """The bridge is there and up: ports forward at once, and multicast goes everywhere.

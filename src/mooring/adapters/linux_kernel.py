@@ -14,7 +14,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from pathlib import Path
 from typing import TypeVar
 
-from mooring.adapters import announcements, conntrack
+from mooring.adapters import conntrack
+from mooring.adapters.announcements import Announcer
 from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
@@ -39,7 +40,12 @@ class LinuxKernel(Kernel):
 
     def __init__(self) -> None:
         self._discards = Discards()
-        self._writing, self._reading, self._deleting = Tools.open(), Tools.open(), Links()
+        self._writing, self._reading = Tools.open(), Tools.open()
+        self._deleting = Links()
+        try:
+            self._announcer = Announcer()
+        except OSError as error:
+            raise Unavailable(f"raw sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
         self._facts = FactWriter(self._writing, self._discards)
         self._reader_of_facts = FactReader(self._reading, self._discards)
         self._writer, self._reader, self._deleter = (
@@ -88,7 +94,7 @@ class LinuxKernel(Kernel):
             if found is None:
                 return
             self._writing.links.drop_neighbour(found.index, address)
-            announcements.announce(link, address, mac, found.mac)
+            self._announcer.announce(link, address, mac, found.mac)
 
         try:
             await self._in(self._writer, tell)
@@ -117,6 +123,7 @@ class LinuxKernel(Kernel):
         self._writing.close()
         self._reading.close()
         self._deleting.close()
+        self._announcer.close()
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:

@@ -5,6 +5,7 @@ Rule: a kernel without IPv6 counts as one that has it disabled.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mooring.core.faults import Unavailable
@@ -15,9 +16,15 @@ _ROOT = Path("/proc/sys")
 def read_setting(path: str) -> str | None:
     """The value, None when there is no such sysctl."""
     try:
-        return (_ROOT / path).read_text().strip()
+        file = os.open(f"/proc/sys/{path}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return "1" if path.endswith("/disable_ipv6") and not (_ROOT / "net/ipv6").exists() else None
+    try:
+        return os.read(file, 4096).decode(errors="replace").strip()
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 def write_setting(path: str, value: str) -> str | None:
