@@ -1,0 +1,128 @@
+"""Our nftables table and its elements, as text."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface, ip_network
+
+import pytest
+
+from mooring.core import firewall
+from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
+from mooring.core.plumbing import Member
+from mooring.core.publications import Protocol, Publication
+
+ID = "0123456789ab" + "0" * 52
+SEGMENT = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "", "")
+SEGMENT6 = Segment(ip_network("fd00:1::/64"), ip_interface("fd00:1::1/64"), "", "")
+NETWORK = Network(ID, NetworkOptions(), False, (SEGMENT,), (SEGMENT6,), created=0.0)
+BRIDGE = '"mr-0123456789ab"'
+PUBLICATION = Publication(Protocol.TCP, None, 8080, IPv4Address("10.1.0.2"), 80)
+
+
+def containers(network: Network) -> set[str]:
+    """Which sets and maps the network is in."""
+    return {member.container for member in firewall.network_members(network)}
+
+
+def test_every_element_names_a_container_of_the_table() -> None:
+    """No element is for a set that the table does not have, and maps have values."""
+    told = {line.split()[1] for line in firewall.SETS.splitlines() if line.split()[0] in ("set", "map")}
+    options = [
+        NetworkOptions(gateway_mode4=mode, gateway_mode6=mode, icc=icc, peers="red", source4=source)
+        for mode in GatewayMode
+        for icc in (True, False)
+        for source in (None, IPv4Address("198.18.0.1"))
+    ]
+    for option in options:
+        for internal in (True, False):
+            network = replace(NETWORK, options=option, internal=internal)
+            members = [*firewall.network_members(network), *firewall.publication_members(network, PUBLICATION)]
+            for member in members:
+                assert member.container in told
+                assert bool(member.value) == (member.container in firewall.MAPS)
+
+
+def test_a_plain_network_is_masqueraded_and_its_containers_see_each_other() -> None:
+    """The defaults, in both families."""
+    expected = {"bridges", "within", "masquerade4", "masquerade6", "hairpin4", "hairpin6"}
+    assert containers(NETWORK) == expected
+
+
+def test_an_internal_network_has_no_way_out() -> None:
+    """It is in no set that lets anything pass but among its own containers, and publishes nothing."""
+    internal = replace(NETWORK, internal=True, options=NetworkOptions(peers="red"))
+    assert containers(internal) == {"bridges", "within", "internal"}
+    assert list(firewall.publication_members(internal, PUBLICATION)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "present", "absent"),
+    [
+        (NetworkOptions(icc=False), {"apart"}, {"within"}),
+        (NetworkOptions(masquerade=False), {"hairpin4"}, {"masquerade4", "masquerade6"}),
+        (NetworkOptions(source4=IPv4Address("198.18.0.1")), {"source4", "masquerade6"}, {"masquerade4"}),
+        (NetworkOptions(source6=IPv6Address("fd00::1")), {"source6", "masquerade4"}, {"masquerade6"}),
+        (NetworkOptions(peers="red"), {"groups", "members"}, set()),
+        (NetworkOptions(gateway_mode4=GatewayMode.ROUTED), {"pingable4", "masquerade6"}, {"masquerade4", "hairpin4"}),
+        (NetworkOptions(gateway_mode6=GatewayMode.NAT_UNPROTECTED), {"open6", "masquerade6"}, {"open4"}),
+    ],
+)
+def test_options_decide_where_a_network_is(options: NetworkOptions, present: set[str], absent: set[str]) -> None:
+    """Each option moves the bridge into and out of sets."""
+    found = containers(replace(NETWORK, options=options))
+    assert present <= found
+    assert not absent & found
+
+
+def test_a_word_of_peers_has_one_number() -> None:
+    """The group of a bridge and the bridges of the group agree, and other words have other numbers."""
+    members = set(firewall.network_members(replace(NETWORK, options=NetworkOptions(peers="red"))))
+    group = firewall.peer_group("red")
+    assert {Member("groups", BRIDGE, group), Member("members", f"{group} . {BRIDGE}")} <= members
+    assert group != firewall.peer_group("blue")
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "expected"),
+    [
+        (GatewayMode.NAT, None, [Member("wildcard4", "6 . 8080", "10.1.0.2 . 80")]),
+        (GatewayMode.NAT, "198.18.0.1", [Member("published4", "6 . 198.18.0.1 . 8080", "10.1.0.2 . 80")]),
+        (GatewayMode.ROUTED, None, [Member("routed4", "6 . 10.1.0.2 . 80")]),
+        (GatewayMode.ISOLATED, None, []),
+    ],
+)
+def test_a_publication_is_one_element(mode: GatewayMode, host: str | None, expected: list[Member]) -> None:
+    """In which map it is depends on the gateway mode and the host address."""
+    network = replace(NETWORK, options=NetworkOptions(gateway_mode4=mode))
+    publication = replace(PUBLICATION, host=ip_address(host) if host else None)
+    assert list(firewall.publication_members(network, publication)) == expected
+
+
+def test_a_prefix_of_full_length_is_spelled_as_an_address() -> None:
+    """As nftables shows it, so that observed and desired are equal."""
+    segment = Segment(ip_network("10.1.0.7/32"), None, "", "")
+    members = set(firewall.network_members(replace(NETWORK, ipv4=(segment,), ipv6=())))
+    assert Member("hairpin4", f"10.1.0.7 . {BRIDGE}") in members
+
+
+def test_the_digest_is_of_the_text() -> None:
+    """The table names its own version, so a changed text is a changed table."""
+    assert f"chain {firewall.VERSION_PREFIX}{firewall.ruleset().digest} " in firewall.table_text()
+
+
+@pytest.mark.netns
+def test_nft_accepts_the_table() -> None:
+    """The text is valid in a namespace of its own, and has as many rules as we think."""
+    script = "nft -f - && nft -a list table inet mooring"
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script], input=firewall.table_text(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rules = [
+        line
+        for line in done.stdout.splitlines()
+        if "# handle" in line and "{ # handle" not in line and not line.strip().startswith(("set ", "map ", "chain "))
+    ]
+    assert len(rules) == firewall.RULE_COUNT
