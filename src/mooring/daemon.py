@@ -150,7 +150,11 @@ def build(config: Config, world: World, since: float) -> Daemon:
         await loaded.wait()
 
     async def load() -> None:
+        # Records live as long as the daemon: looking for garbage among them only costs, now and in every later round.
+        gc.disable()
         await services.mirror.load()
+        gc.freeze()
+        gc.enable()
         loaded.set()
 
     plugin = PluginDoor(

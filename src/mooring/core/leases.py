@@ -29,7 +29,7 @@ class State(Enum):
     FOREIGN = "foreign"
 
 
-class Active(msgspec.Struct, frozen=True):
+class Active(msgspec.Struct, frozen=True, gc=False):
     """Where a fixed lease is in use: endpoint id, host and boot id."""
 
     endpoint: str
@@ -37,7 +37,7 @@ class Active(msgspec.Struct, frozen=True):
     boot: str
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
+class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One address that is not free.
 
     space: address space. pool: the PoolID it was taken from. since: seconds since the epoch of the last change of

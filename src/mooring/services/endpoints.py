@@ -3,6 +3,11 @@
 Rules: addresses that Docker gives are honoured or refused, never replaced; the record is written before the kernel is
 touched, and goes before the kernel is cleaned; every call may come twice, late, or for something never heard of;
 deleting a link is answered first and done soon after, in a group.
+
+The interface goes at Leave already, not at DeleteEndpoint: dockerd would take it out of the container, rename it and
+move it back to the host, which costs it two RCU grace periods, only for us to delete it. When it finds it gone, it
+notes so in its debug log and goes on (libnetwork/osl/interface_linux.go). An endpoint that is attached again gets a
+new one with the same MAC.
 """
 
 from __future__ import annotations
@@ -49,6 +54,8 @@ class Endpoints:
         self._clock = clock
         self._locks = locks
         self._rebuild = rebuild
+        # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
+        self._plugged: set[str] = set()
 
     async def create(self, request: EndpointRequest) -> EndpointGrant:
         """The endpoint is recorded, and its interface waits on the host for dockerd to take it.
@@ -112,12 +119,17 @@ class Endpoints:
                     hint="disconnect it there first",
                 )
             state = advance(endpoint.state, Event.ATTACH, f"endpoint {endpoint_id[:12]}")
+            if endpoint.state is State.CREATED and endpoint.id not in self._plugged:
+                await self._plug(network, endpoint)
             if state is not endpoint.state:
                 await self._mirror.commit(put=[replace(endpoint, state=state, sandbox=sandbox)])
             return _attachment(network, endpoint)
 
     async def detach(self, network_id: str, endpoint_id: str) -> None:
-        """The endpoint is in no sandbox and publishes nothing; it keeps its addresses. Unknown ones are fine."""
+        """The endpoint is in no sandbox and publishes nothing, and its interface goes soon; it keeps its addresses.
+
+        Unknown ones are fine.
+        """
         async with self._locks.hold(network_id):
             network = self._mirror.network(network_id)
             endpoint = self._mirror.endpoint(network_id, endpoint_id)
@@ -128,6 +140,8 @@ class Endpoints:
             )
             if left != endpoint:
                 await self._withdraw(network, endpoint, left)
+            self._plugged.discard(endpoint.id)
+            await self._kernel.discard([host_end(endpoint.id)])
 
     async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
         """The ports are reachable at the host. Called again with the same ports it changes nothing.
@@ -197,8 +211,10 @@ class Endpoints:
             # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
             await self._rebuild(network)
             await self._kernel.apply(ops)
+        self._plugged.add(endpoint.id)
 
     async def _unplug(self, network: Network, endpoint: Endpoint) -> None:
+        self._plugged.discard(endpoint.id)
         await self._publishing.let_go(endpoint.published)
         await remove(self._kernel, set(endpoint_facts(network, endpoint)))
         for address in endpoint.addresses:

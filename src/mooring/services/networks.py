@@ -57,7 +57,7 @@ class Networks:
         Called again with the same request it repairs what is missing. Raises BadRequest for options that cannot be,
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
-        options = parse_network_options(request.raw, internal=request.internal)
+        options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
         async with self._locks.hold(request.id):
             known = self._mirror.network(request.id)
             if known is not None:

@@ -288,7 +288,10 @@ class PluginDoor:
         return api.Empty()
 
     async def _request_pool(self, query: api.PoolQuery) -> api.Message:
-        return arguments.pool_answer(await self._ipam.request_pool(arguments.pool_request(query)))
+        grant = await self._ipam.request_pool(arguments.pool_request(query))
+        for warning in grant.warnings:
+            log.warning("pool %s: %s", grant.pool, warning)
+        return arguments.pool_answer(grant)
 
     async def _release_pool(self, query: api.PoolReference) -> api.Message:
         await self._ipam.release_pool(arguments.pool_id(query.pool_id))
