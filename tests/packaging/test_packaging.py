@@ -1,0 +1,92 @@
+"""Units and manual agree with what is served."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from mooring.cli.root import cli
+from mooring.config import SETTINGS, load
+
+PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
+UNITS = sorted((PACKAGING / "systemd").iterdir())
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    """A unit file; of options that are given twice the last one."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
+    parser.read(PACKAGING / "systemd" / name)
+    return parser
+
+
+def commands(group: click.Group, path: str) -> list[str]:
+    """The words of every command."""
+    found = []
+    for name, command in group.commands.items():
+        words = f"{path} {name}"
+        found += commands(command, words) if isinstance(command, click.Group) else [words]
+    return found
+
+
+def manual() -> str:
+    """The manual's text without its markup."""
+    text = (PACKAGING / "man/mooring.1").read_text()
+    for markup in ("\\fB", "\\fI", "\\fR", "\\"):
+        text = text.replace(markup, "")
+    return text
+
+
+def test_every_command_and_setting_is_in_the_manual() -> None:
+    """What can be typed can be read about."""
+    text = manual()
+    assert [words for words in commands(cli, "mooring") if words not in text] == []
+    assert [setting.flag for setting in SETTINGS if setting.flag not in text] == []
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_the_manual_has_no_markup_mistakes() -> None:
+    """groff has nothing to warn of."""
+    command = ["man", "--warnings", "--local-file", str(PACKAGING / "man/mooring.1")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_the_units_listen_where_the_defaults_are() -> None:
+    """Paths, names and modes are those that the daemon expects."""
+    config = load({"config": None}, {}, "machine") if not Path("/etc/mooring/mooring.toml").exists() else None
+    plugin, api = unit("mooring.socket")["Socket"], unit("mooring-api.socket")["Socket"]
+    assert (plugin["FileDescriptorName"], api["FileDescriptorName"]) == ("plugin", "api")
+    assert (plugin["SocketMode"], api["SocketMode"]) == ("0600", "0660")
+    if config is not None:
+        assert plugin["ListenStream"] == str(config.plugin_socket)
+        assert api["ListenStream"] == str(config.api_socket)
+
+
+def test_dockerd_starts_after_socket_and_service() -> None:
+    """A missing plugin would hold up dockerd's start for minutes."""
+    assert "docker.service" in unit("mooring.socket")["Unit"]["Before"].split()
+    assert "docker.service" in unit("mooring.service")["Unit"]["Before"].split()
+    service = unit("mooring.service")["Service"]
+    assert (service["Type"], service["Restart"]) == ("notify", "always")
+    assert int(service["WatchdogSec"]) > 0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    """systemd-analyze verify has no complaint; the binary's path is the installer's business."""
+    for path in UNITS:
+        (tmp_path / path.name).write_text(path.read_text().replace("/usr/bin/mooring", "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in UNITS)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in done.stderr.splitlines() if "mooring" in line]
+    assert (ours, done.returncode) == ([], 0)
