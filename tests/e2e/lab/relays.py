@@ -22,8 +22,8 @@ from tests.e2e.lab.namespaces import eventually
 class Moment(Enum):
     """When the daemon dies."""
 
-    BEFORE = "before the daemon saw the request"
-    AFTER = "after the daemon carried the request out, before dockerd saw the reply"
+    BEFORE = "lost"
+    AFTER = "carried out without a reply"
 
 
 class Relay:
@@ -92,7 +92,7 @@ class Relay:
         self.calls.append(method)
         if len(self.calls) != self._fatal:
             return self._forward(request)
-        self.killed_at = f"{method} (call {self._fatal}, {self._moment.value})"
+        self.killed_at = f"{method}, {self._moment.value}"
         if self._moment is Moment.AFTER:
             self._forward(request)
         self._daemon.kill9()

@@ -33,7 +33,9 @@ class Underlay:
         port = f"port{number}"
         self.namespace.run("ip", "link", "del", port, check=False)
         enter = self.namespace.enter  # net only: `netns PID` is looked up in the machine's own /proc
-        add = ["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(machine.pid)]
+        add = ["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0"]
+        # Always the same MAC for the same address, so that a rebooted machine is not looked for at its old one.
+        add += ["address", f"02:00:c6:12:00:{number:02x}", "netns", str(machine.pid)]
         run(enter(add, network_only=True))
         self.namespace.run("ip", "link", "set", port, "master", "under", "up")
         script = [
