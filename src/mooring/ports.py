@@ -106,11 +106,11 @@ class Kernel(Protocol):
         ...
 
     async def apply(self, ops: Sequence[Op]) -> None:
-        """Carry out the ops in order; all or nothing: on a fault those already done are undone, and the fault is raised.
+        """Carry out the ops in order, all or nothing: on a fault what was done is undone, and the fault is raised.
 
         An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
-        differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in which
-        they were made. Not cancelled in the middle of an op.
+        differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in
+        which they were made. Not cancelled in the middle of an op.
         """
         ...
 
