@@ -17,6 +17,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,17 +232,17 @@ async def _run_tasks(
     plugin_server, api_server = HttpServer(refuse_plugin), HttpServer(refuse_api)
     async with asyncio.TaskGroup() as tasks:
 
-        def start(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        def start(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
             return tasks.create_task(_until_stopped(name, work, stop), name=name)
 
         for door in doors.plugin:
-            start("plugin door", plugin_server.serve(door, daemon.plugin))
+            start("plugin door", partial(plugin_server.serve, door, daemon.plugin))
         for door in doors.api:
-            start("API door", api_server.serve(door, daemon.api))
+            start("API door", partial(api_server.serve, door, daemon.api))
         await daemon.load()
-        endless = [start("repair", daemon.services.repair.run(_log_report))]
+        endless = [start("repair", partial(daemon.services.repair.run, _log_report))]
         if watchdog is not None:
-            endless.append(start("watchdog", _keep_alive(notifier, watchdog)))
+            endless.append(start("watchdog", partial(_keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
         log.info("ready", extra={"version": __version__, "revision": daemon.services.mirror.revision})
         await stop.wait()
@@ -262,8 +263,8 @@ def _log_report(report: Report) -> None:
         log.warning("finding: %s", line)
 
 
-async def _until_stopped(name: str, work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    await work
+async def _until_stopped(name: str, work: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    await work()
     if not stop.is_set():
         raise Unavailable(f"the {name} ended by itself")
 
