@@ -1,0 +1,130 @@
+"""Links, addresses and routes in a namespace of the test's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import pytest
+from tests.netns.rigs import Namespace, sh
+
+from mooring.adapters.links import Links
+from mooring.adapters.netlink import NetlinkError
+from mooring.core.plumbing import Bridge, Veth
+
+pytestmark = pytest.mark.netns
+
+BRIDGE = Bridge("mr-one", "mooring:network:one", 1400, "02:00:00:00:00:01")
+VETH = Veth("mv-e", "mooring:endpoint:e", "mr-one", True, peer="mp-e", peer_mac="02:00:00:00:00:02", mtu=1400)
+
+
+@pytest.fixture
+def links(namespace: Namespace) -> Iterator[Links]:
+    """Sockets in a namespace of its own."""
+    made = Links()
+    yield made
+    made.close()
+
+
+def shown(name: str) -> dict[str, Any]:
+    """What `ip` says about the link."""
+    found: dict[str, Any] = json.loads(sh(f"ip -d -j link show {name}"))[0]
+    return found
+
+
+def index_of(links: Links, name: str) -> int:
+    """The index of a link that is there."""
+    found = links.find(name)
+    assert found is not None
+    return found.index
+
+
+def test_a_bridge_is_made_as_told(links: Links) -> None:
+    """Up, marked, without spanning tree and snooping; its MTU is its own."""
+    links.add_bridge(BRIDGE)
+    bridge = shown("mr-one")
+    data = bridge["linkinfo"]["info_data"]
+    assert (bridge["mtu"], bridge["address"], bridge["ifalias"]) == (1400, BRIDGE.mac, BRIDGE.alias)
+    assert "UP" in bridge["flags"]
+    assert (data["stp_state"], data["mcast_snooping"], data["forward_delay"]) == (0, 0, 0)
+
+
+def test_a_veth_pair_is_made_and_plugged(links: Links) -> None:
+    """The host end is a marked, isolated port that is up; the peer has its MAC and waits for its container."""
+    links.add_bridge(BRIDGE)
+    links.add_veth(VETH, index_of(links, "mr-one"))
+    host, peer = shown("mv-e"), shown("mp-e")
+    port = host["linkinfo"]["info_slave_data"]
+    assert (host["master"], host["ifalias"], host["mtu"]) == ("mr-one", VETH.alias, 1400)
+    assert (port["isolated"], port["hairpin"]) == (True, True)
+    assert "UP" in host["flags"]
+    assert (peer["address"], peer["mtu"], "UP" in peer["flags"]) == (VETH.peer_mac, 1400, False)
+
+
+def test_a_failed_pair_leaves_no_half(links: Links) -> None:
+    """Neither end is there when the peer's name is taken or the bridge is gone."""
+    links.add_bridge(BRIDGE)
+    sh("ip link add mp-e type bridge")
+    with pytest.raises(NetlinkError):
+        links.add_veth(VETH, index_of(links, "mr-one"))
+    assert links.find("mv-e") is None
+    sh("ip link delete mp-e")
+    with pytest.raises(NetlinkError):
+        links.add_veth(VETH, 9999)
+    assert links.find("mv-e") is None
+    assert links.find("mp-e") is None
+
+
+def test_many_links_are_deleted_together(links: Links) -> None:
+    """Those of the list and no others; indexes that are gone are fine."""
+    links.add_bridge(BRIDGE)
+    sh(*(f"ip link add v{number} type veth peer name w{number}" for number in range(4)))
+    indexes = [index_of(links, f"v{number}") for number in range(3)]
+    links.delete("v0")
+    links.delete("v0")
+    links.delete_together(indexes)
+    assert [links.find(f"v{number}") is None for number in range(4)] == [True, True, True, False]
+    links.delete_together([9999])
+
+
+def test_addresses_are_usable_at_once_and_listed(links: Links) -> None:
+    """No duplicate address detection; link-local ones are not ours to list; adding twice tells."""
+    links.add_bridge(BRIDGE)
+    index = index_of(links, "mr-one")
+    interfaces = [ip_interface("10.1.0.1/24"), ip_interface("fd00:1::1/64")]
+    assert [links.add_address(index, interface) for interface in interfaces * 2] == [True, True, False, False]
+    assert "tentative" not in sh("ip -6 address show dev mr-one scope global")
+    assert {interface for found, interface in links.addresses() if found == index} == set(interfaces)
+    for interface in interfaces * 2:
+        links.delete_address(index, interface)
+    assert not [interface for found, interface in links.addresses() if found == index]
+
+
+def test_routes_are_destinations_that_pools_must_avoid(links: Links) -> None:
+    """Of all tables and both families, also blackholes; no default, link-local, multicast or loopback."""
+    sh(
+        "ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up",
+        "ip address add 198.18.0.1/24 dev w0; ip -6 address add fd00:18::1/64 dev w0 nodad",
+        "ip route add default via 198.18.0.2; ip route add 203.0.113.0/24 via 198.18.0.2 table 100",
+        "ip route add blackhole 192.0.2.0/24; ip -6 route add 2001:db8::/32 via fd00:18::2",
+    )
+    expected = ["198.18.0.0/24", "203.0.113.0/24", "192.0.2.0/24", "fd00:18::/64", "2001:db8::/32"]
+    assert set(links.routes()) == {ip_network(subnet) for subnet in expected}
+
+
+def test_a_stale_neighbour_is_dropped(links: Links) -> None:
+    """The entry goes; one that is not there is fine."""
+    links.add_bridge(BRIDGE)
+    sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud stale")
+    for _ in range(2):
+        links.drop_neighbour(index_of(links, "mr-one"), ip_address("10.1.0.2"))
+    assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
+
+
+def test_only_marked_links_are_shown(links: Links) -> None:
+    """The mark has to be the beginning of the alias."""
+    links.add_bridge(BRIDGE)
+    sh("ip link add other type bridge; ip link set other alias not-mooring:x")
+    assert [link.name for link in links.marked("mooring:")] == ["mr-one"]

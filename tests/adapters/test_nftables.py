@@ -1,0 +1,120 @@
+"""Our table through libnftables, in a namespace of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.netns.rigs import Namespace, sh
+
+from mooring.adapters.nftables import Nftables, NftablesError, Table
+from mooring.core import firewall
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.plumbing import Add, Alter, Member, Remove
+
+pytestmark = pytest.mark.netns
+
+SAMPLES = [
+    Member("bridges", '"mr-0123456789ab"'),
+    Member("bridges", '"tcp"'),
+    Member("bridges", '"1.2"'),
+    Member("within", '"mr-a" . "mr-a"'),
+    Member("groups", '"mr-a"', firewall.peer_group("red")),
+    Member("members", f'{firewall.peer_group("red")} . "mr-a"'),
+    Member("source4", '"mr-a"', "198.18.0.1"),
+    Member("source6", '"mr-a"', "fd00::1"),
+    Member("hairpin4", '10.1.0.0/24 . "mr-a"'),
+    Member("hairpin4", '10.1.1.0/24 . "mr-a"'),
+    Member("hairpin4", '10.9.0.7 . "mr-a"'),
+    Member("hairpin6", 'fd00:1::/64 . "mr-a"'),
+    Member("wildcard4", "6 . 8080", "10.1.0.2 . 80"),
+    Member("wildcard4", "17 . 8080", "10.1.0.2 . 53"),
+    Member("wildcard6", "132 . 8080", "fd00:1::2 . 80"),
+    Member("published4", "6 . 127.0.0.1 . 443", "10.1.0.2 . 443"),
+    Member("published6", "17 . fd00::1 . 443", "fd00:1::2 . 443"),
+    Member("routed4", "6 . 10.1.0.2 . 80"),
+    Member("routed6", "132 . fd00:1::2 . 80"),
+]
+
+
+@pytest.fixture
+def nftables(namespace: Namespace) -> Iterator[Nftables]:
+    """A context in a namespace of its own."""
+    made = Nftables()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def table(nftables: Nftables) -> Table:
+    """Our table, written."""
+    made = Table(nftables)
+    made.write()
+    return made
+
+
+def test_elements_are_read_as_they_were_written(table: Table) -> None:
+    """Every spelling that core uses comes back the same."""
+    table.change([Add(member) for member in SAMPLES])
+    ruleset, members = table.observe()
+    assert ruleset == firewall.ruleset()
+    assert set(members) == set(SAMPLES)
+
+
+def test_undoing_takes_back_only_what_was_done(table: Table) -> None:
+    """What was there before stays, what was taken away comes back with its value."""
+    table.change([Add(SAMPLES[0]), Add(SAMPLES[12])])
+    undo = table.change([Add(SAMPLES[0]), Add(SAMPLES[1]), Remove(SAMPLES[12]), Remove(SAMPLES[13])])
+    assert set(table.observe()[1]) == {SAMPLES[0], SAMPLES[1]}
+    table.change(undo)
+    assert set(table.observe()[1]) == {SAMPLES[0], SAMPLES[12]}
+
+
+def test_a_key_with_another_value_is_a_conflict_and_changes_nothing(table: Table) -> None:
+    """All of the ops or none; an Alter is what changes a value."""
+    table.change([Add(SAMPLES[12])])
+    other = Member("wildcard4", "6 . 8080", "10.1.0.9 . 80")
+    with pytest.raises(Conflict, match="8080"):
+        table.change([Add(SAMPLES[0]), Add(other)])
+    assert table.observe()[1] == [SAMPLES[12]]
+    table.change([Alter(SAMPLES[12], other)])
+    assert table.observe()[1] == [other]
+
+
+def test_one_bad_element_changes_nothing(table: Table) -> None:
+    """The fault is one line with the library's words."""
+    with pytest.raises(Unavailable, match="inet mooring") as refused:
+        table.change([Add(SAMPLES[0]), Add(Member("wildcard4", "nonsense", "x"))])
+    assert "\n" not in str(refused.value)
+    assert table.observe()[1] == []
+
+
+def test_without_the_table_additions_fail_and_removals_do_not(nftables: Nftables) -> None:
+    """What is gone is removed already."""
+    table = Table(nftables)
+    with pytest.raises(Unavailable):
+        table.change([Add(SAMPLES[0])])
+    assert table.change([Remove(SAMPLES[0])]) == []
+    assert table.observe() == (None, [])
+    assert not table.is_current()
+
+
+def test_writing_keeps_elements_and_other_tables(table: Table, nftables: Nftables) -> None:
+    """The table is made anew in one transaction, with what it had."""
+    sh("nft add table inet others")
+    table.change([Add(member) for member in SAMPLES])
+    nftables.run("flush chain inet mooring inward")
+    damaged, _ = table.observe()
+    assert damaged != firewall.ruleset()
+    table.write()
+    assert table.is_current()
+    assert set(table.observe()[1]) == set(SAMPLES)
+    table.remove()
+    assert sh("nft list tables").split() == ["table", "inet", "others"]
+
+
+def test_the_library_says_what_is_wrong(nftables: Nftables) -> None:
+    """In one line, as an exception."""
+    with pytest.raises(NftablesError, match="syntax error"):
+        nftables.run("nonsense")
+    assert nftables.ask("list tables") is not None
