@@ -143,7 +143,8 @@ class PortGuard(Protocol):
 
     async def hold(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """The port is ours until let go or the process ends. Holding twice is fine. Raises Conflict that names the
-        process that has it, where that can be found out; Unavailable when the kernel lacks the protocol."""
+        process that has it, where that can be found out; BadRequest when the host does not have the address. A
+        protocol that the kernel has no sockets for needs no holding: nobody can take the port."""
         ...
 
     async def let_go(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:

@@ -107,14 +107,25 @@ def _holder(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> s
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
-        try:
-            links = [os.readlink(entry) for entry in (process / "fd").iterdir()]
-            name = (process / "comm").read_text().strip()
-        except OSError:
-            continue  # gone, or not ours to look into
-        if not wanted.isdisjoint(links):
-            return f"process {name} ({process.name})"
+        if not wanted.isdisjoint(_open_files(process)):
+            try:
+                return f"process {(process / 'comm').read_text().strip()} ({process.name})"
+            except OSError:
+                continue  # it ended just now
     return ""
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    """What a process has open, as far as we may look and it does not close it meanwhile."""
+    try:
+        entries = os.listdir(process / "fd")
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            yield os.readlink(process / "fd" / entry)
+        except OSError:
+            continue
 
 
 def _inodes(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> Iterator[str]:

@@ -1,0 +1,104 @@
+"""Facts read and ops carried out in one thread; tests/contracts/test_kernel.py holds the promises of the port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_interface
+
+import pytest
+from tests.netns.rigs import Namespace, sh
+
+from mooring.adapters.discards import Discards
+from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
+from mooring.core.faults import Conflict, Fault
+from mooring.core.firewall import ruleset
+from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth
+
+pytestmark = pytest.mark.netns
+
+BRIDGE = Bridge("mr-one", "mooring:network:one", 1400, "02:00:00:00:00:01")
+VETH = Veth("mv-e", "mooring:endpoint:e", "mr-one", False, peer="mp-e", peer_mac="", mtu=1400)
+GATEWAY = LinkAddress("mr-one", ip_interface("10.1.0.1/24"))
+SETTING = Setting("net/ipv4/conf/mr-one/route_localnet", "1")
+
+
+class Bench:
+    """A writer and a reader with the same tools."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.discards = Discards()
+        self.tools = tools
+        self.writer = FactWriter(tools, self.discards)
+        self.reader = FactReader(tools, self.discards)
+
+    def add(self, *facts: Fact) -> None:
+        """They hold."""
+        self.writer.run([Add(fact) for fact in facts])
+
+
+@pytest.fixture
+def bench(namespace: Namespace) -> Iterator[Bench]:
+    """Tools in a namespace of its own."""
+    tools = Tools.open()
+    yield Bench(tools)
+    tools.close()
+
+
+def test_a_link_that_is_down_or_unplugged_shows_as_different(bench: Bench) -> None:
+    """So that a plan puts it right, and it does not look like a leftover."""
+    bench.add(BRIDGE, VETH)
+    sh("ip link set mv-e nomaster; ip link set mr-one down")
+    assert {replace(BRIDGE, mtu=0), replace(VETH, bridge="")} <= bench.reader.observe()
+
+
+def test_adding_a_link_that_is_down_brings_it_up(bench: Bench) -> None:
+    """An Add of the same means that it holds afterwards."""
+    bench.add(BRIDGE, VETH)
+    sh("ip link set mv-e nomaster; ip link set mv-e down; ip link set mr-one down")
+    bench.add(BRIDGE, VETH)
+    assert {BRIDGE, VETH} <= bench.reader.observe()
+
+
+def test_a_taken_peer_name_is_a_conflict_that_names_it(bench: Bench) -> None:
+    """The other end of the pair has a name as well."""
+    sh("ip link add mp-e type bridge")
+    bench.add(BRIDGE)
+    with pytest.raises(Conflict, match="mp-e"):
+        bench.add(VETH)
+
+
+def test_doomed_links_do_not_count(bench: Bench) -> None:
+    """What is on its way out is not observed, though the kernel still has it."""
+    bench.add(BRIDGE, GATEWAY, VETH)
+    bench.discards.add(["mv-e", "mr-one"])
+    shown = bench.reader.observe()
+    assert not [fact for fact in shown if isinstance(fact, Bridge | Veth | LinkAddress)]
+
+
+def test_removals_are_undone_with_what_they_removed(bench: Bench) -> None:
+    """After a fault the pair, the address, the element and the setting are as before."""
+    element = Member("wildcard4", "6 . 80", "10.1.0.2 . 80")
+    bench.add(BRIDGE, SETTING, GATEWAY, VETH, ruleset(), element)
+    before = bench.reader.observe()
+    sh("ip link add foreign type bridge")
+    with pytest.raises(Fault):
+        bench.writer.run(
+            [
+                Alter(BRIDGE, replace(BRIDGE, mtu=1300)),
+                Alter(SETTING, replace(SETTING, value="0")),
+                Remove(element),
+                Remove(GATEWAY),
+                Remove(VETH),
+                Add(replace(BRIDGE, name="foreign")),
+            ]
+        )
+    assert bench.reader.observe() == before
+
+
+def test_a_name_that_the_kernel_refuses_is_a_fault(bench: Bench) -> None:
+    """Too long, or with a slash: one line, no traceback, nothing left."""
+    for name in ("a-name-that-is-far-too-long", "a/b"):
+        with pytest.raises(Fault):
+            bench.add(replace(BRIDGE, name=name))
+    assert not [fact for fact in bench.reader.observe() if isinstance(fact, Bridge)]

@@ -1,0 +1,87 @@
+"""What the Linux kernel adapter adds to its parts; tests/contracts/test_kernel.py holds the promises of the port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+from tests.netns.rigs import Namespace, sh
+
+from mooring.adapters import linux_kernel
+from mooring.adapters.links import Links
+from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
+
+pytestmark = pytest.mark.netns
+
+BRIDGE = Bridge("mr-one", "mooring:network:one", 1500, "02:00:00:00:00:01")
+
+
+@pytest.fixture
+async def kernel(namespace: Namespace) -> AsyncIterator[LinuxKernel]:
+    """A kernel in a namespace of its own."""
+    made = LinuxKernel()
+    yield made
+    await made.close()
+
+
+async def test_closing_finishes_pending_deletions(kernel: LinuxKernel) -> None:
+    """When close returns, discarded links are really gone."""
+    await kernel.apply([Add(BRIDGE)])
+    await kernel.discard(["mr-one"])
+    await kernel.close()
+    links = Links()
+    assert links.find("mr-one") is None
+    links.close()
+
+
+async def test_discarded_links_go_by_themselves(kernel: LinuxKernel) -> None:
+    """Nobody has to ask again."""
+    await kernel.apply([Add(BRIDGE)])
+    await kernel.discard(["mr-one"])
+    links = Links()
+    for _ in range(1000):
+        if links.find("mr-one") is None:
+            break
+        await asyncio.sleep(0.01)
+    assert links.find("mr-one") is None
+    links.close()
+
+
+async def test_a_cancelled_apply_is_finished_or_not_begun(kernel: LinuxKernel) -> None:
+    """The caller goes, and there is never half of it."""
+    facts: list[Fact] = [BRIDGE, *(LinkAddress("mr-one", ip_interface(f"10.1.{n}.1/24")) for n in range(50))]
+    for give_up_after in (0, 0.001, 0.005):
+        call = asyncio.gather(kernel.apply([Add(fact) for fact in facts]))
+        await asyncio.sleep(give_up_after)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await kernel.apply([Add(BRIDGE)])  # queues behind it
+        found = [fact for fact in await kernel.observe() if isinstance(fact, LinkAddress)]
+        assert len(found) in (0, 50)
+        await kernel.discard(["mr-one"])
+
+
+async def test_nameservers_are_occupied(kernel: LinuxKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as a host route; nonsense, loopback and link-local ones are passed over."""
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(
+        "# nameserver 192.0.2.9\nnameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%w0\n"
+        "nameserver 127.0.0.53\nnameserver nonsense\nnameserver\nsearch example.org\n"
+    )
+    monkeypatch.setattr(linux_kernel, "RESOLV_CONF", conf)
+    assert await kernel.occupied() == [ip_network("192.0.2.1/32"), ip_network("2001:db8::1/128")]
+    monkeypatch.setattr(linux_kernel, "RESOLV_CONF", tmp_path / "missing")
+    assert await kernel.occupied() == []
+
+
+async def test_the_hosts_own_stale_neighbour_goes_with_the_announcement(kernel: LinuxKernel) -> None:
+    """Otherwise the host itself would go on to talk to the old MAC."""
+    await kernel.apply([Add(BRIDGE), Add(LinkAddress("mr-one", ip_interface("10.1.0.1/24")))])
+    sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud stale")
+    await kernel.announce("mr-one", ip_address("10.1.0.2"), "02:00:00:00:00:02")
+    assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
