@@ -1,4 +1,4 @@
-"""docker-run and docker-run-8: `docker run --rm busybox true` on a Mooring network over the engine's built-in bridge.
+"""docker-run: `docker run --rm busybox true` on a Mooring network over the engine's built-in bridge.
 
 Pairs are interleaved and their order alternates; the ratio is the median of the pairwise ratios. The peer is a network
 made by `docker network create -d bridge`: like Mooring's, it comes with the engine's DNS resolver in the container,
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
@@ -75,5 +74,4 @@ def main(name: str, at_once: int, pairs: int) -> None:
 
 
 if __name__ == "__main__":
-    many = "--eight" in sys.argv
-    main("docker-run-8" if many else "docker-run", 8 if many else 1, 10 if many else 24)
+    main("docker-run", 1, 24)

@@ -14,11 +14,10 @@ import time
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
-from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from tests.e2e.lab.labs import Lab
 
 from mooring.adapters.clocks import SystemClock
+from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
@@ -26,6 +25,7 @@ from mooring.ports import Store, Transaction
 from mooring.services.assembly import assemble
 from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import AddressRequest, Role
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.wire import stored
 
 NETWORKS = 1000

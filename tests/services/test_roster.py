@@ -1,0 +1,62 @@
+"""The index of endpoints follows the records."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from mooring.core.publications import PortRequest, Protocol
+from mooring.services.requests import AddressRequest, Role
+from tests.services.hosts import MemoryHost
+
+E1 = "e1".ljust(64, "0")
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host with a network, and a container that publishes a port."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+    await host.endpoint(network, "e1")
+    await host.services.endpoints.publish(network, E1, (PortRequest(Protocol.TCP, 80, first=8080, last=8080),))
+    return host
+
+
+async def test_endpoints_are_found_by_network_address_and_port_also_after_a_restart(host: MemoryHost) -> None:
+    """Everything in the index comes from the records, so a restart finds the same."""
+    network = "a".ljust(64, "0")
+    for _ in range(2):
+        roster = host.services.roster
+        assert [endpoint.id for endpoint in roster.of_network(network)] == [E1]
+        found = roster.at(network, ip_address("10.32.0.2"))
+        assert found is not None
+        assert found.id == E1
+        assert [holder.id for _, holder in roster.publishers(Protocol.TCP, 8080)] == [E1]
+        assert list(roster.publishers(Protocol.UDP, 8080)) == []
+        await host.restart()
+
+
+async def test_what_is_deleted_is_found_no_more(host: MemoryHost) -> None:
+    """By none of the three ways."""
+    network = "a".ljust(64, "0")
+    await host.services.endpoints.delete(network, E1)
+    assert host.services.roster.of_network(network) == []
+    assert host.services.roster.at(network, ip_address("10.32.0.2")) is None
+    assert list(host.services.roster.publishers(Protocol.TCP, 8080)) == []
+
+
+async def test_a_lease_is_unattached_before_its_endpoint_comes_and_after_it_goes(host: MemoryHost) -> None:
+    """The lease of a live endpoint is not told, nor is a gateway's."""
+    network = host.services.mirror.network("a".ljust(64, "0"))
+    assert network is not None
+    assert host.services.roster.unattached() == []
+    got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::9"))
+    assert [lease.address for lease in host.services.roster.unattached()] == [got.ip]
+    await host.services.endpoints.delete(network.id, E1)
+    assert {str(lease.address) for lease in host.services.roster.unattached()} == {"10.32.0.2", str(got.ip)}
+    await host.restart()
+    assert {str(lease.address) for lease in host.services.roster.unattached()} == {"10.32.0.2", str(got.ip)}
+    for lease in host.services.roster.unattached():
+        await host.services.ipam.release_address(lease.pool, lease.address)
+    assert host.services.roster.unattached() == []
