@@ -227,7 +227,7 @@ def test_a_reboot_brings_back_networks_and_containers_with_a_restart_policy(make
 
 
 def test_a_network_removed_while_the_daemon_is_away_is_gone_when_it_is_back(make_host: MakeHost) -> None:
-    """`docker network rm` waits for the daemon as long as dockerd waits, and leaves nothing when it comes back."""
+    """`docker network rm` waits while dockerd tries again (15 s a call), and leaves nothing when the daemon is back."""
     host = make_host()
     host.create_network("one", *DUAL)
     host.daemon.kill9()
