@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+
 from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.labs import Lab
 

@@ -14,19 +14,19 @@ import time
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
-from tests.e2e.lab.labs import Lab
-
 from mooring.adapters.clocks import SystemClock
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.ports import Store, Transaction
-from mooring.services.assembly import assemble
+from mooring.services.assembly import World, assemble
 from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import AddressRequest, Role
+from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.wire import stored
+from tests.e2e.lab.labs import Lab
 
 NETWORKS = 1000
 LEASES_EACH = 100
@@ -101,7 +101,7 @@ async def allocations(folder: Path, percent: int) -> float:
         for n in range(used)
     )
     await write(store, records)
-    services = assemble(store, MemoryKernel(), MemoryPortGuard(), SystemClock(), IpamPolicy())
+    services = assemble(World(store, MemoryKernel(), MemoryPortGuard(), MemoryEngine(), SystemClock()), IpamPolicy())
     await services.mirror.load()
     times = []
     for number in range(ALLOCATIONS):

@@ -19,9 +19,10 @@ from mooring import daemon
 from mooring.adapters import listeners, systemd
 from mooring.config import Config, load
 from mooring.core.faults import Conflict, Unavailable
-from mooring.daemon import World
 from mooring.ports import Entry
+from mooring.services.assembly import World
 from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
@@ -42,7 +43,7 @@ class Host:
     async def open(self, config: Config, cleanup: AsyncExitStack) -> World:
         """The world; its store is closed with the daemon."""
         cleanup.push_async_callback(self.store.close)
-        return World(SlowStore(self), self.kernel, MemoryPortGuard(), ManualClock())
+        return World(SlowStore(self), self.kernel, MemoryPortGuard(), MemoryEngine(), ManualClock())
 
     async def told(self, line: str) -> None:
         """Wait until the manager was told this."""

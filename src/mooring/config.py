@@ -64,6 +64,7 @@ class Config:
     host_overlap: HostOverlap
     deny: tuple[Subnet, ...]
     repair_period: float
+    reclaim_after: float
     api_socket_mode: int
     api_socket_group: str
     subnet_pools: tuple[SubnetPool, ...]
@@ -214,6 +215,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("deny", [], _subnets, "subnets that no network may overlap"),
     Setting("repair_period", 10, _seconds(1, 86400), "seconds between two looks at the kernel"),
+    Setting("reclaim_after", 120, _seconds(1, 86400), "seconds before what Docker forgot to release is taken back"),
     Setting("api_socket_mode", "0660", _mode, "the API socket's mode"),
     Setting("api_socket_group", "", _group, "the API socket's group; root's when empty"),
 )

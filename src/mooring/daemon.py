@@ -24,19 +24,19 @@ from typing import Any
 from mooring import __version__
 from mooring.adapters import listeners, systemd
 from mooring.adapters.clocks import SystemClock
+from mooring.adapters.docker_engine import DockerEngine
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.logs import start_logging
 from mooring.adapters.port_guard import SocketPortGuard
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.config import Config
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
-from mooring.ports import Clock, Kernel, PortGuard, Store
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import Handler, HttpServer
 from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
-from mooring.services.assembly import Services, assemble
+from mooring.services.assembly import Services, World, assemble
 from mooring.services.inspection import Inspection, Surroundings
 from mooring.services.repair import Report
 from mooring.services.subnets import IpamPolicy
@@ -44,16 +44,6 @@ from mooring.services.subnets import IpamPolicy
 log = logging.getLogger(__name__)
 
 MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The adapters of one daemon, open."""
-
-    store: Store
-    kernel: Kernel
-    guard: PortGuard
-    clock: Clock
 
 
 OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
@@ -140,7 +130,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         cooldown=config.cooldown,
         on_host_overlap=config.host_overlap,
     )
-    services = assemble(world.store, world.kernel, world.guard, world.clock, policy, config.repair_period)
+    services = assemble(world, policy, config.repair_period, config.reclaim_after)
     surroundings = Surroundings(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
         config.subnet_pools, config.deny,
@@ -222,7 +212,7 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
-    return World(store, kernel, SocketPortGuard(), SystemClock())
+    return World(store, kernel, SocketPortGuard(), DockerEngine(str(config.docker_socket)), SystemClock())
 
 
 async def _run_tasks(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
+from mooring.core.engines import EngineView
 from mooring.core.faults import BadRequest
 from mooring.core.plumbing import Fact, Op
 from mooring.core.publications import Protocol as IpProtocol
@@ -169,4 +170,13 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Come back after that long."""
+        ...
+
+
+class Engine(Protocol):
+    """The container engine of this host, as one asks it. Never called from within a plugin call: it would wait for us
+    while we wait for it."""
+
+    async def view(self) -> EngineView:
+        """Its networks, now. Raises Unavailable when it does not answer within seconds."""
         ...

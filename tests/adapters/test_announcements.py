@@ -8,9 +8,9 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.announcements import Announcer, arp_announcement, neighbour_advertisement
+from tests.netns.rigs import Namespace, sh
 
 MAC = bytes.fromhex("020000000002")
 BRIDGE = bytes.fromhex("020000000001")

@@ -6,9 +6,9 @@ import socket
 from ipaddress import ip_address
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.conntrack import forget
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

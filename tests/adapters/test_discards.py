@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.links import Links
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.docker_chains import DockerChains
 from mooring.adapters.nftables import Nftables
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from ipaddress import ip_interface
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.core.faults import Conflict, Fault
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

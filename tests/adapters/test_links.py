@@ -8,11 +8,11 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.links import Links
 from mooring.adapters.netlink import NetlinkError
 from mooring.core.plumbing import Bridge, Veth
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

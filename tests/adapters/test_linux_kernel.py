@@ -8,12 +8,12 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters import linux_kernel
 from mooring.adapters.links import Links
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.nftables import Nftables, NftablesError, Table
 from mooring.core import firewall
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

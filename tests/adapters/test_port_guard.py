@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.port_guard import SocketPortGuard
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.publications import Protocol
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.netns.rigs import Namespace, sh
 
 from mooring.adapters.settings import read_setting, write_setting
 from mooring.core.faults import Unavailable
+from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 

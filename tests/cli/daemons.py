@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.samples import Sample, sample
-
 from mooring.adapters import listeners
 from mooring.cli.root import run
 from mooring.servers.api.door import ApiDoor, refuse
 from mooring.servers.http import HttpServer
+from tests.services.samples import Sample, sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cli.daemons import ServedHost
 
 from mooring.cli.leases import STATES
 from mooring.core.leases import State
+from tests.cli.daemons import ServedHost
 
 
 async def test_leases_are_listed_in_columns(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

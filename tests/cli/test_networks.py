@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tests.cli.daemons import ServedHost
 from tests.services.samples import WEB
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cli.daemons import ServedHost
 
 from mooring.cli.root import run
+from tests.cli.daemons import ServedHost
 
 
 async def test_the_daemon_is_found_by_variable_and_by_flag(

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.cli.daemons import ServedHost
-from tests.services.samples import START, Sighting
 
 from mooring import __version__
 from mooring.cli.root import run
+from tests.cli.daemons import ServedHost
+from tests.services.samples import START, Sighting
 
 
 async def test_status_says_what_there_is(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

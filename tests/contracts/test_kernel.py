@@ -9,7 +9,6 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 
 import pytest
-from tests.netns.rigs import private_namespace, sh
 
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.port_guard import SocketPortGuard
@@ -33,6 +32,7 @@ from mooring.core.plumbing import (
 from mooring.core.publications import Protocol
 from mooring.ports import Kernel, PortGuard
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from tests.netns.rigs import private_namespace, sh
 
 BRIDGE = Bridge("mr-one", "mooring:network:one", 1400, "02:00:00:00:00:01")
 VETH = Veth("mv-e", "mooring:endpoint:one/e", "mr-one", False, peer="mp-e", peer_mac="02:00:00:00:00:02", mtu=1400)

@@ -15,7 +15,6 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
-from tests.services.ipam_hosts import Host
 
 from mooring.core.addresses import address_of
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, NotFound, Unavailable
@@ -26,6 +25,7 @@ from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import AddressRequest, PoolRequest, Role
 from mooring.testing.memory_store import When
 from mooring.wire import stored
+from tests.services.ipam_hosts import Host
 
 SUBNETS = [
     "10.0.0.0/8", "10.0.0.0/16", "10.0.0.0/22", "10.0.0.0/28", "10.0.0.0/29", "10.0.0.8/30", "10.0.0.16/31",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
 import pytest
+
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.leaks import leaks
 

@@ -7,6 +7,7 @@ import json
 import socket
 
 import pytest
+
 from tests.e2e.lab import Host
 from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.images import IMAGE

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 import pytest
+
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, LabError, eventually
 from tests.e2e.lab.engines import docker_command

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, Lab, LabError, eventually
 from tests.e2e.lab.traffic import Server, Stream, ask_tcp, ask_udp, pings, reaches

@@ -6,6 +6,7 @@ import concurrent.futures
 from ipaddress import ip_address, ip_network
 
 import pytest
+
 from tests.e2e.lab import Host, LabError, eventually
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.traffic import Server, ask_tcp, pings

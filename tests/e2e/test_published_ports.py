@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+
 from tests.e2e.lab import Host, Lab, eventually
 from tests.e2e.lab.features import has_sctp
 from tests.e2e.lab.images import IMAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
 from tests.netns.rigs import Namespace, Rig, private_namespace, rig
 
 

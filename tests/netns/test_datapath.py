@@ -6,11 +6,11 @@ import os
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from tests.netns.rigs import Rig, is_cut_off, reach, serve, sh
 
 from mooring.core.networks import GatewayMode, NetworkOptions
 from mooring.core.plumbing import plan
 from mooring.core.publications import Protocol, Publication
+from tests.netns.rigs import Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from tests.netns.rigs import Rig, is_cut_off, plug, reach, serve, sh
 
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset, plan
 from mooring.core.publications import Protocol, Publication
+from tests.netns.rigs import Rig, is_cut_off, plug, reach, serve, sh
 
 pytestmark = pytest.mark.netns
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.servers.doubles import Served, plain_fail, request_bytes, served
 
 from mooring.servers.http import HttpServer, Limits, Request, Response
+from tests.servers.doubles import Served, plain_fail, request_bytes, served
 
 
 class Echo:

@@ -6,7 +6,6 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip
 from typing import Any
 
 import pytest
-from tests.servers.doubles import Desk, E, N
 
 from mooring.core.faults import Conflict, NotFound
 from mooring.core.networks import StaticRoute
@@ -21,6 +20,7 @@ from mooring.services.requests import (
     SegmentRequest,
 )
 from mooring.wire import remote_api as api
+from tests.servers.doubles import Desk, E, N
 
 MAC = "02:42:0a:20:00:02"
 

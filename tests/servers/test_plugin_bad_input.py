@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.doubles import Answer, Desk, E, N, request_bytes, served
 
 from mooring.servers.http import Limits
 from mooring.servers.plugin.door import fail
+from tests.servers.doubles import Answer, Desk, E, N, request_bytes, served
 
 POOL = {"AddressSpace": "default", "Pool": "10.9.0.0/24", "SubPool": "", "Options": {}, "V6": False}
 ADDRESS = {"PoolID": "p-1", "Address": "", "Options": {}}

@@ -8,12 +8,12 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.servers.doubles import Desk, E, N, served
 
 from mooring.core.faults import Conflict, Exhausted, Fault
 from mooring.servers.http import Request, Response
 from mooring.servers.plugin.door import fail
 from mooring.wire import remote_api as api
+from tests.servers.doubles import Desk, E, N, served
 
 
 @pytest.fixture

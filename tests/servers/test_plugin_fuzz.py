@@ -8,10 +8,10 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.servers.doubles import Desk
 
 from mooring.servers.http import Request
 from mooring.wire import remote_api as api
+from tests.servers.doubles import Desk
 
 # Names and values that occur in the protocol, so that the search gets past the first check.
 DOCKER = "com.docker.network."

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.servers.doubles import Desk
 
 from mooring.servers.http import Request
+from tests.servers.doubles import Desk
 
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl"))
 # (method, what the refusal says): why a recorded request is refused.

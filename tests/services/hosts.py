@@ -8,7 +8,7 @@ from mooring.core.faults import Fault
 from mooring.core.plumbing import Fact, Op
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest
-from mooring.services.assembly import Services, assemble
+from mooring.services.assembly import Services, World, assemble
 from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import (
     AddressRequest,
@@ -21,6 +21,7 @@ from mooring.services.requests import (
     SegmentRequest,
 )
 from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
@@ -39,11 +40,12 @@ class MemoryHost:
         self.ops = 0
         self.kernel = MemoryKernel(before=self._before)
         self.guard = MemoryPortGuard()
+        self.engine = MemoryEngine()
         self.clock = ManualClock()
         self.services: Services = self._assemble()
 
     def _assemble(self) -> Services:
-        return assemble(self.store, self.kernel, self.guard, self.clock, POLICY)
+        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), POLICY)
 
     async def _before(self, _op: Op) -> None:
         """Count the kernel's work, and refuse it as often as `refusals` says."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Interface, ip_address, ip_network
 
 import pytest
-from tests.services.hosts import MemoryHost
 
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Member, Veth
 from mooring.core.publications import PortRequest, Protocol
 from mooring.services.requests import EndpointGrant, EndpointRequest, NetworkRequest, SegmentRequest
+from tests.services.hosts import MemoryHost
 
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
 

@@ -7,12 +7,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.services.samples import START, leased, sample
 
 from mooring.core.leases import Active, State
 from mooring.core.pools import Pool
 from mooring.services.explanations import holder_of
 from mooring.wire.api import Reason
+from tests.services.samples import START, leased, sample
 
 
 async def reasons(address: str) -> list[Reason]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, Sighting, leased, sample
 
 from mooring.core.faults import Conflict, NotFound
 from mooring.core.leases import State
 from mooring.core.networks import Network, NetworkOptions
 from mooring.services.inspection import size_of
 from mooring.wire import api
+from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, Sighting, leased, sample
 
 
 async def addresses(**wanted: object) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from tests.services.ipam_hosts import Host, state
 
 from mooring.core.addresses import parse_interface
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
 from mooring.core.leases import Active, State
 from mooring.services.requests import AddressRequest, Role
+from tests.services.ipam_hosts import Host, state
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from tests.services.hosts import MemoryHost
 
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge
 from mooring.core.pools import Pool
 from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
+from tests.services.hosts import MemoryHost
 
 
 def bridges(host: MemoryHost) -> set[str]:
@@ -78,23 +78,23 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
 
 
 async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:
-    """All or nothing: the record goes, and the pool is free for the next network."""
+    """All or nothing: the record goes, and the subnet is free for the next network."""
     host.refusals.append(Unavailable("the kernel says no"))
     with pytest.raises(Unavailable):
         await host.network("a")
     assert host.services.mirror.count(Network) == 0
-    assert {pool.network for pool in host.services.mirror.every(Pool)} == {""}
+    assert host.services.mirror.count(Pool) == 0
 
 
 async def test_deleting_removes_record_endpoints_and_links(host: MemoryHost) -> None:
-    """Nothing of the network stays but the pool, which Docker releases itself."""
+    """Nothing of the network stays, its pools included: Docker's own release may have been lost."""
     ident = await host.network("a")
     await host.endpoint(ident, "e1")
     await host.services.networks.delete(ident)
     assert host.services.mirror.count(Network) == 0
     assert host.services.roster.of_network(ident) == []
     assert bridges(host) == set()
-    assert host.services.mirror.count(Pool) == 1
+    assert host.services.mirror.count(Pool) == 0
 
 
 async def test_deleting_what_is_not_known_is_success(host: MemoryHost) -> None:

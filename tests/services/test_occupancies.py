@@ -6,7 +6,6 @@ import asyncio
 from ipaddress import ip_address
 
 import pytest
-from tests.services.ipam_hosts import Host
 
 from mooring.core.addresses import parse_interface
 from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
@@ -15,6 +14,7 @@ from mooring.ports import Transaction
 from mooring.services.ipam import IpamPolicy
 from mooring.services.requests import AddressRequest, Role
 from mooring.testing.memory_store import When
+from tests.services.ipam_hosts import Host
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from tests.services.hosts import MemoryHost
 
 from mooring.core.faults import Conflict, Exhausted
 from mooring.core.publications import PortRequest, Protocol, Publication
+from tests.services.hosts import MemoryHost
 
 
 @pytest.fixture

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.services.hosts import MemoryHost
 
-from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Unavailable
-from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.publications import PortRequest, Protocol
-from mooring.services.repair import MINIMUM_AGE
-from mooring.services.requests import AddressRequest, Role
+from tests.services.hosts import MemoryHost
 
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
 
@@ -77,43 +73,3 @@ async def test_a_kernel_that_fails_is_a_finding_and_the_next_pass_tries_again(ho
     assert any("the kernel says no" in finding for finding in report.findings)
     await host.services.repair.once()
     assert host.facts == before
-
-
-async def test_a_lease_that_no_endpoint_took_is_given_back_after_two_sightings_and_a_minimum_age(
-    host: MemoryHost,
-) -> None:
-    """dockerd forgets the v4 address when the v6 one fails; once missing is not enough."""
-    network = host.services.mirror.network("a".ljust(64, "0"))
-    assert network is not None
-    got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::1"))
-    host.clock.advance(MINIMUM_AGE + 1)
-    await host.services.repair.once()
-    assert host.services.mirror.lease("default", got.ip) is not None
-    host.clock.advance(MINIMUM_AGE + 1)
-    await host.services.repair.once()
-    lease = host.services.mirror.lease("default", got.ip)
-    assert lease is None or lease.state.value == "cooling"
-
-
-async def test_a_live_lease_is_never_given_back(host: MemoryHost) -> None:
-    """The address of an endpoint stays, however old."""
-    for _ in range(3):
-        host.clock.advance(MINIMUM_AGE * 10)
-        await host.services.repair.once()
-    for endpoint in host.services.mirror.every(Endpoint):
-        for address in endpoint.addresses:
-            lease = host.services.mirror.lease("default", address)
-            assert lease is not None
-            assert lease.state.value == "dynamic"
-
-
-async def test_a_network_whose_pools_are_released_goes_after_two_sightings(host: MemoryHost) -> None:
-    """dockerd released the pools and never sent DeleteNetwork."""
-    network = host.services.mirror.network("a".ljust(64, "0"))
-    assert network is not None
-    await host.services.ipam.release_pool(network.ipv4[0].pool)
-    await host.services.repair.once()
-    assert host.services.mirror.count(Network) == 1
-    host.clock.advance(MINIMUM_AGE + 1)
-    await host.services.repair.once()
-    assert host.services.mirror.count(Network) == 0

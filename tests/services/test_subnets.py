@@ -7,7 +7,6 @@ import itertools
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.services.ipam_hosts import NETWORK, POLICY, Host
 
 from mooring.core.addresses import span
 from mooring.core.faults import BadRequest, Conflict, Forbidden, NotFound, Unavailable
@@ -16,6 +15,7 @@ from mooring.core.pools import Pool
 from mooring.services.ipam import HostOverlap, IpamPolicy
 from mooring.services.requests import AddressRequest, PoolRequest, Role
 from mooring.testing.memory_store import When
+from tests.services.ipam_hosts import NETWORK, POLICY, Host
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
+from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Segment, StaticRoute
@@ -116,4 +117,5 @@ ENDPOINTS = st.builds(
     ),
     options=WORDS,
 )
-RECORDS = POOLS | LEASES | NETWORKS | ENDPOINTS
+ENGINES = st.builds(KnownEngine, IDENT, TIME)
+RECORDS = POOLS | LEASES | NETWORKS | ENDPOINTS | ENGINES

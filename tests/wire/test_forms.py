@@ -10,6 +10,7 @@ import pytest
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
+from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active, Lease, State
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment, StaticRoute
 from mooring.core.pools import Pool
@@ -18,6 +19,7 @@ from mooring.wire import forms, stored
 
 # Written by the first release; these lines are never changed, only added to.
 PAST: list[tuple[str, bytes, stored.Record]] = [
+    ("engine/ABCD:EFGH", b'{"v":1,"since":5.5}', KnownEngine("ABCD:EFGH", 5.5)),
     (
         "pool/8f3a",
         b'{"v":1,"space":"default","subnet":"10.32.0.0/24","range":"10.32.0.128/25","source":"default",'
@@ -132,6 +134,7 @@ def names(kind: type) -> set[str]:
     ("kind", "form", "in_key"),
     [
         (Pool, forms.PoolV1, {"id"}),
+        (KnownEngine, forms.EngineV1, {"id"}),
         (Lease, forms.LeaseV1, {"space", "address"}),
         (Active, forms.ActiveV1, set()),
         (Network, forms.NetworkV1, {"id"}),

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.wire.records import ADDRESS, IDENT, RECORDS
 
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.wire import forms, stored
+from tests.wire.records import ADDRESS, IDENT, RECORDS
 
 
 def lease(space: str = "default", mac: str = "", name: str = "") -> Lease:
@@ -65,7 +65,8 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
-    assert stored.PREFIXES == ("pool/", "network/", "endpoint/", "lease/")
+    assert stored.PREFIXES == ("engine/", "pool/", "network/", "endpoint/", "lease/")
+    assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
     assert stored.network_key("n/1") == "network/n%2F1"
     assert stored.endpoint_key("n", "e") == "endpoint/n/e"

@@ -26,6 +26,11 @@ class Discards:
         with self._condition:
             self._pending.update(names)
 
+    def pending(self) -> bool:
+        """Whether a `flush` has something to do."""
+        with self._condition:
+            return bool(self._pending)
+
     def doomed(self) -> frozenset[str]:
         """Every name that is on its way out."""
         with self._condition:

@@ -26,10 +26,6 @@ from mooring.ports import Kernel
 
 T = TypeVar("T")
 
-# Seconds from the first discard to the deletion: containers that go together are deleted together, and the reply to
-# dockerd is out before the kernel is busy.
-GATHER = 0.05
-
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 _log = logging.getLogger(__name__)
@@ -51,7 +47,6 @@ class LinuxKernel(Kernel):
         self._writer, self._reader, self._deleter = (
             ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete")
         )
-        self._flush: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def observe(self) -> frozenset[Fact]:
@@ -112,8 +107,6 @@ class LinuxKernel(Kernel):
         """See Kernel. Closing twice is fine."""
         if self._closed:
             return
-        if self._flush is not None:
-            self._flush.cancel()
         await self._in(self._writer, lambda: None)
         await self._in(self._deleter, self._delete)
         await self._in(self._reader, lambda: None)
@@ -131,12 +124,13 @@ class LinuxKernel(Kernel):
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def _schedule(self) -> None:
-        if self._flush is None and not self._closed and self._discards.doomed():
-            self._flush = asyncio.get_running_loop().call_later(GATHER, self._begin)
+        """Begin to delete what was discarded. While the deleter is busy, more gathers, and goes together with its next.
 
-    def _begin(self) -> None:
-        self._flush = None
-        self._deleter.submit(self._delete)
+        At once, since dockerd is about to move the interface out of the container, which takes longer than to find it
+        gone.
+        """
+        if not self._closed and self._discards.pending():
+            self._deleter.submit(self._delete)
 
     def _delete(self) -> None:
         try:

@@ -21,6 +21,7 @@ import click
 )
 @click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
 @click.option("--repair-period", metavar="SECONDS", help="Between two looks at the kernel.  [10]")
+@click.option("--reclaim-after", metavar="SECONDS", help="Before what Docker forgot to release is taken back.  [120]")
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
 @click.option("--check", is_flag=True, help="Only check the configuration, and say every problem.")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from mooring.core.endpoints import Endpoint
+from mooring.core.engines import KnownEngine
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
@@ -19,9 +20,9 @@ from mooring.core.pools import Pool
 from mooring.ports import Store, Transaction
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Endpoint
+Record = Pool | Lease | Network | Endpoint | KnownEngine
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Endpoint)
+T = TypeVar("T", Pool, Lease, Network, Endpoint, KnownEngine)
 
 
 class Mirror:
@@ -31,7 +32,9 @@ class Mirror:
         self._store = store
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
-        self._kinds: dict[type, dict[str, Record]] = {kind: {} for kind in (Pool, Lease, Network, Endpoint)}
+        self._kinds: dict[type, dict[str, Record]] = {
+            kind: {} for kind in (Pool, Lease, Network, Endpoint, KnownEngine)
+        }
         self._listeners: list[Listener] = []
         self.revision = 0
 

@@ -88,7 +88,8 @@ class Networks:
     async def delete(self, network_id: str) -> None:
         """The network and every endpoint of it are gone; what is not known is gone already.
 
-        The pools stay until Docker releases them, but for those that the network asked for itself.
+        Its pools are released as well: Docker has done so or is about to, or has forgotten (a retry comes without a
+        body), and releasing what is released is success.
         """
         async with self._locks.hold(network_id):
             network = self._mirror.network(network_id)
@@ -106,13 +107,11 @@ class Networks:
         facts: set[Fact] = set(network_facts(network))
         for endpoint in endpoints:
             facts |= endpoint_facts(network, endpoint)
-        unbound = [msgspec.structs.replace(pool, network="") for pool in pools]
-        await self._mirror.commit(put=unbound, delete=[*endpoints, network])
+        await self._mirror.commit(delete=[*endpoints, network])
         for endpoint in endpoints:
             await self._publishing.let_go(endpoint.published)
         for pool in pools:
-            if OWNED in pool.options:
-                await self._ipam.release_pool(pool.id)
+            await self._ipam.release_pool(pool.id)
         await remove(self._kernel, facts)
 
     async def _segment(self, part: SegmentRequest, version: int, tenant: str, owned: list[str]) -> Segment:

@@ -2,8 +2,7 @@
 
 Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that
 a plugin call waits for its own network at the most; what the kernel has of ours without a record goes; an interface
-that went with its container is not invented anew; nothing is released that was not seen missing twice, over a minimum
-age.
+that went with its container is not invented anew.
 
 No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
 order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
@@ -23,14 +22,10 @@ from mooring.core.faults import Fault
 from mooring.core.networks import Mode, Network
 from mooring.core.plumbing import Bridge, Fact, Remove, Veth, plan
 from mooring.ports import Clock, Kernel
-from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
-from mooring.services.networks import Networks
 from mooring.services.publishing import Publishing
+from mooring.services.reclaiming import Reclaiming
 from mooring.services.roster import Roster
-
-# Seconds that a thing must have been missing before it is released: longer than dockerd's retries (15 s), by far.
-MINIMUM_AGE = 120.0
 
 # Seconds between the passes after a nudge.
 HURRIED = (0.5, 1.0, 2.0)
@@ -59,23 +54,20 @@ class Repair:
         mirror: Mirror,
         roster: Roster,
         kernel: Kernel,
-        ipam: Ipam,
-        networks: Networks,
         publishing: Publishing,
+        reclaiming: Reclaiming,
         clock: Clock,
         period: float = 10.0,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
         self._kernel = kernel
-        self._ipam = ipam
-        self._networks = networks
         self._publishing = publishing
+        self._reclaiming = reclaiming
         self._clock = clock
         self._period = period
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
-        self._missing: dict[str, float] = {}
         self._held: set[str] = set()
         self.report: Report | None = None
 
@@ -113,7 +105,10 @@ class Repair:
             await self._mend(observed, work)
             await self._sweep_links(observed, work)
             await self._hold_ports(observed, work)
-        await self._give_back(work)
+            interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
+            taken, findings = await self._reclaiming.once(interfaces)
+            work.repaired += taken
+            work.findings += findings
         self.report = Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
         return self.report
 
@@ -151,7 +146,7 @@ class Repair:
         except Fault as fault:
             work.findings.append(f"{subject} could not be repaired: {fault}")
         else:
-            work.repaired.append(f"{subject}: {len(ops)} things put right")
+            work.repaired.append(f"{subject}: {_count(len(ops), 'thing')} put right")
 
     async def _sweep_links(self, observed: frozenset[Fact], work: _Pass) -> None:
         """Remove what is ours and has no record."""
@@ -172,7 +167,7 @@ class Repair:
             work.findings.append(f"leftovers could not be removed: {fault}")
         else:
             if stray:
-                work.repaired.append(f"{len(stray)} leftovers without a record removed")
+                work.repaired.append(f"{_count(len(stray), 'leftover')} without a record removed")
 
     async def _hold_ports(self, observed: frozenset[Fact], work: _Pass) -> None:
         """After a restart, hold again the host ports that live endpoints publish."""
@@ -186,25 +181,6 @@ class Repair:
             except Fault as fault:
                 work.findings.append(f"a published port of endpoint {endpoint.id[:12]} is not held: {fault}")
 
-    async def _give_back(self, work: _Pass) -> None:
-        """Release what Docker forgot: leases without an endpoint, networks without their pools."""
-        now = self._clock.now()
-        missing: dict[str, float] = {}
 
-        def overdue(subject: str, since: float) -> bool:
-            missing[subject] = self._missing.get(subject, now)
-            return subject in self._missing and now - max(since, self._missing[subject]) >= MINIMUM_AGE
-
-        try:
-            for network in self._mirror.every(Network):
-                if self._networks.is_abandoned(network) and overdue(f"network {network.id}", network.created):
-                    await self._networks.delete(network.id)
-                    work.repaired.append(f"network {network.id[:12]} removed: Docker released its subnets")
-            for lease in self._roster.unattached():
-                if overdue(f"lease {lease.space} {lease.address}", lease.since):
-                    await self._ipam.release_address(lease.pool, lease.address)
-                    work.repaired.append(f"lease {lease.address} given back: no endpoint has it")
-            await self._ipam.sweep()
-        except Fault as fault:
-            work.findings.append(f"could not give back: {fault}")
-        self._missing = missing
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

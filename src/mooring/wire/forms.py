@@ -7,21 +7,14 @@ old one stays and still makes today's record; what identifies a record is in its
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 from urllib.parse import unquote
 
 import msgspec
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
+from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, GatewayMode, Interface, Mode, Network, NetworkOptions, Segment, StaticRoute
@@ -387,3 +380,18 @@ def endpoint_form(endpoint: Endpoint) -> EndpointV1:
         ),
         options=endpoint.options,
     )
+
+
+class EngineV1(Stored, tag=1):
+    """An engine of ours."""
+
+    since: float
+
+    def record(self, key: str) -> KnownEngine:
+        """See stored.Form."""
+        return KnownEngine(_id_of(key), self.since)
+
+
+def engine_form(engine: KnownEngine) -> EngineV1:
+    """The newest form of an engine."""
+    return EngineV1(since=engine.since)

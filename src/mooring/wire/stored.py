@@ -16,18 +16,19 @@ from urllib.parse import quote
 import msgspec
 
 from mooring.core.endpoints import Endpoint
+from mooring.core.engines import KnownEngine
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Endpoint
-R = TypeVar("R", Pool, Lease, Network, Endpoint)
+Record = Pool | Lease | Network | Endpoint | KnownEngine
+R = TypeVar("R", Pool, Lease, Network, Endpoint, KnownEngine)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to a lease can look up its pool and network, and an endpoint's network is known.
-PREFIXES = ("pool/", "network/", "endpoint/", "lease/")
+PREFIXES = ("engine/", "pool/", "network/", "endpoint/", "lease/")
 
 
 def _quoted(text: str) -> str:
@@ -53,6 +54,11 @@ def network_key(network_id: str) -> str:
     return f"network/{_quoted(network_id)}"
 
 
+def engine_key(engine_id: str) -> str:
+    """Where the engine is kept."""
+    return f"engine/{_quoted(engine_id)}"
+
+
 def endpoint_key(network_id: str, endpoint_id: str) -> str:
     """Where the endpoint of the network is kept."""
     return f"endpoint/{_quoted(network_id)}/{_quoted(endpoint_id)}"
@@ -76,6 +82,8 @@ def key_of(record: Record) -> str:
             return network_key(record.id)
         case Pool():
             return pool_key(record.id)
+        case KnownEngine():
+            return engine_key(record.id)
 
 
 class Form(Protocol[R_co]):
@@ -125,12 +133,14 @@ _READERS: dict[str, Reader[Any]] = {
     "endpoint": Reader[Endpoint]([forms.EndpointV1]),
     "network": Reader[Network]([forms.NetworkV1]),
     "pool": Reader[Pool]([forms.PoolV1]),
+    "engine": Reader[KnownEngine]([forms.EngineV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Lease: forms.lease_form,
     Endpoint: forms.endpoint_form,
     Network: forms.network_form,
     Pool: forms.pool_form,
+    KnownEngine: forms.engine_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

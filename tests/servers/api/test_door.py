@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
-from tests.services.samples import WEB, sample
 
 from mooring.core.faults import Conflict
 from mooring.servers.api.door import ApiDoor, refuse
 from mooring.servers.http import Request
 from mooring.wire import api
+from tests.services.samples import WEB, sample
 
 
 async def nothing() -> None:

@@ -1,0 +1,141 @@
+"""Taking back what Docker forgot: two sightings, a minimum age, and never from the living."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.engines import KnownEngine
+from mooring.core.networks import Network
+from mooring.core.pools import Pool
+from mooring.services.reclaiming import MINIMUM_AGE
+from mooring.services.requests import AddressRequest, PoolRequest, Role
+from tests.services.hosts import MemoryHost
+
+A = "a".ljust(64, "0")
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host with a network that the engine lists, and a container in it."""
+    host = await MemoryHost().start()
+    await host.endpoint(await host.network("a", v6=True), "e1")
+    host.engine.networks = {A}
+    return host
+
+
+async def passes(host: MemoryHost, count: int = 2) -> None:
+    """So many repair passes, each after the minimum age."""
+    for _ in range(count):
+        host.clock.advance(MINIMUM_AGE + 1)
+        await host.services.repair.once()
+
+
+async def test_a_lease_that_no_endpoint_took_is_given_back_after_two_sightings_and_a_minimum_age(
+    host: MemoryHost,
+) -> None:
+    """dockerd forgets the v4 address when the v6 one fails; once missing is not enough."""
+    network = host.services.mirror.network("a".ljust(64, "0"))
+    assert network is not None
+    got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::1"))
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    assert host.services.mirror.lease("default", got.ip) is not None
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    lease = host.services.mirror.lease("default", got.ip)
+    assert lease is None or lease.state.value == "cooling"
+
+
+async def test_a_live_lease_is_never_given_back(host: MemoryHost) -> None:
+    """The address of an endpoint stays, however old."""
+    for _ in range(3):
+        host.clock.advance(MINIMUM_AGE * 10)
+        await host.services.repair.once()
+    for endpoint in host.services.mirror.every(Endpoint):
+        for address in endpoint.addresses:
+            lease = host.services.mirror.lease("default", address)
+            assert lease is not None
+            assert lease.state.value == "dynamic"
+
+
+async def test_a_network_whose_pools_are_released_goes_after_two_sightings(host: MemoryHost) -> None:
+    """dockerd released the pools and never sent DeleteNetwork."""
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    network = host.services.mirror.network("a".ljust(64, "0"))
+    assert network is not None
+    await host.services.ipam.release_pool(network.ipv4[0].pool)
+    await host.services.repair.once()
+    assert host.services.mirror.count(Network) == 1
+    host.clock.advance(MINIMUM_AGE + 1)
+    await host.services.repair.once()
+    assert host.services.mirror.count(Network) == 0
+
+
+async def test_a_network_that_the_engine_no_longer_lists_goes_with_its_subnets(host: MemoryHost) -> None:
+    """`docker network rm` while Mooring was away: Docker says success, and nobody tells us but its list."""
+    await passes(host, 1)
+    assert [known.id for known in host.services.mirror.every(KnownEngine)] == ["engine-1"]
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    host.engine.networks = set()
+    await host.restart()
+    await passes(host, 1)
+    assert host.services.mirror.count(Network) == 1
+    await passes(host, 1)
+    assert host.services.mirror.count(Network) == 0
+    assert host.services.mirror.count(Pool) == 0
+
+
+async def test_an_engine_that_never_had_a_network_of_ours_proves_nothing(host: MemoryHost) -> None:
+    """Another engine at the same socket: what it lacks is not taken."""
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    host.engine.networks = {"f" * 64}
+    await passes(host, 4)
+    assert host.services.mirror.count(Network) == 1
+
+
+async def test_an_engine_that_is_down_proves_nothing_and_interrupts_nothing(host: MemoryHost) -> None:
+    """Missing, then no answer, then missing: that is two sightings, and not one before."""
+    await passes(host, 1)
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    host.engine.networks = set()
+    await passes(host, 1)
+    host.engine.up = False
+    await passes(host, 5)
+    assert host.services.mirror.count(Network) == 1
+    host.engine.up = True
+    await passes(host, 1)
+    assert host.services.mirror.count(Network) == 0
+
+
+async def test_a_network_with_a_living_interface_is_never_taken(host: MemoryHost) -> None:
+    """Whatever the engine says: it is told as a finding."""
+    await passes(host, 1)
+    host.engine.networks = set()
+    await passes(host, 3)
+    assert host.services.mirror.count(Network) == 1
+    report = host.services.repair.report
+    assert report is not None
+    assert any("stays because a container is in it" in finding for finding in report.findings)
+
+
+async def test_a_network_that_is_listed_again_starts_anew(host: MemoryHost) -> None:
+    """One sighting is forgotten when the next pass sees the network."""
+    await passes(host, 1)
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    for listed in (set(), {A}, set()):
+        host.engine.networks = listed
+        await passes(host, 1)
+    assert host.services.mirror.count(Network) == 1
+
+
+async def test_a_subnet_whose_network_never_came_is_released(host: MemoryHost) -> None:
+    """The reply to RequestPool was lost with the daemon: dockerd asked again, and no network has the first one."""
+    await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.99.0.0/24")))
+    used = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.98.0.0/24")))
+    host.engine.subnets = {ip_network("10.98.0.0/24")}
+    await passes(host, 3)
+    left = {pool.id for pool in host.services.mirror.every(Pool) if not pool.network}
+    assert left == {used.pool}
