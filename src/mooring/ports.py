@@ -127,11 +127,12 @@ class Kernel(Protocol):
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
         """Tell neighbours on the link that the address is at the MAC now: gratuitous ARP or unsolicited NA, and the
-        host's own stale neighbour entry is dropped. Best effort, never raises."""
+        host's own stale neighbour entry is dropped. Soon, after the calls before it; best effort, never raises."""
         ...
 
     async def forget(self, address: IPv4Address | IPv6Address) -> None:
-        """Drop connection-tracking entries to or from the address. Best effort, never raises."""
+        """Drop connection-tracking entries to or from the address. Soon, after the calls before it; best effort, never
+        raises."""
         ...
 
     async def close(self) -> None:

@@ -91,17 +91,11 @@ class LinuxKernel(Kernel):
             self._writing.links.drop_neighbour(found.index, address)
             self._announcer.announce(link, address, mac, found.mac)
 
-        try:
-            await self._in(self._writer, tell)
-        except OSError as error:
-            _log.debug("no announcement of %s on %s: %s", address, link, error)
+        self._soon(tell, f"announcing {address} on {link}")
 
     async def forget(self, address: IPv4Address | IPv6Address) -> None:
         """See Kernel."""
-        try:
-            await self._in(self._writer, lambda: conntrack.forget(address))
-        except OSError as error:
-            _log.debug("connections of %s are not forgotten: %s", address, error)
+        self._soon(lambda: conntrack.forget(address), f"forgetting the connections of {address}")
 
     async def close(self) -> None:
         """See Kernel. Closing twice is fine."""
@@ -117,6 +111,18 @@ class LinuxKernel(Kernel):
         self._reading.close()
         self._deleting.close()
         self._announcer.close()
+
+    def _soon(self, work: Callable[[], None], what: str) -> None:
+        """Do it after the writes that were asked for before, with nobody waiting."""
+
+        def attempt() -> None:
+            try:
+                work()
+            except OSError as error:
+                _log.debug("%s failed: %s", what, error)
+
+        if not self._closed:
+            self._writer.submit(attempt)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
