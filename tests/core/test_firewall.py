@@ -112,6 +112,12 @@ def test_the_digest_is_of_the_text() -> None:
     assert f"chain {firewall.VERSION_PREFIX}{firewall.ruleset().digest} " in firewall.table_text()
 
 
+def test_dockers_bridges_are_those_that_it_names_and_two_more() -> None:
+    """Each once; what cannot be a plain interface name is not written into the table."""
+    members = list(firewall.docker_members(["lan0", "docker0", 'a" }; flush ruleset', "br-*", "", "a-name-too-long-"]))
+    assert members == [Member("docker", f'"{name}"') for name in ("docker0", "docker_gwbridge", "lan0")]
+
+
 @pytest.mark.netns
 def test_nft_accepts_the_table() -> None:
     """The text is valid in a namespace of its own, and has as many rules as we think."""

@@ -222,13 +222,15 @@ async def test_docker_dropping_all_forwarding_does_not_stop_us(world: Rig, frame
     assert "Chain FORWARD (policy DROP" in sh("iptables -vnL")
 
 
-async def test_containers_do_not_get_into_dockers_own_networks(world: Rig) -> None:
-    """Our mark does not open what Docker keeps closed: its bridges are for Docker to guard."""
+@pytest.mark.parametrize("bridge", ["docker0", "own-name"])
+async def test_containers_do_not_get_into_dockers_own_networks(world: Rig, bridge: str) -> None:
+    """Our mark does not open what Docker keeps closed: its bridges are for Docker to guard, whatever their names."""
+    world.docker.add(bridge)
     sh(*(f"iptables {line}" for line in ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER")))
-    sh("ip link add docker0 type bridge; ip address add 172.17.0.1/16 dev docker0; ip link set docker0 up")
+    sh(f"ip link add {bridge} type bridge; ip address add 172.17.0.1/16 dev {bridge}; ip link set {bridge} up")
     inside = world.containers["docker"] = type(world.host).new()
     world.stack.callback(inside.close)
-    sh("ip link add veth0 master docker0 type veth peer name eth0", "ip link set veth0 up")
+    sh(f"ip link add veth0 master {bridge} type veth peer name eth0", "ip link set veth0 up")
     sh(f"ip link set eth0 netns /proc/{os.getpid()}/fd/{inside.fd}")
     inside.sh("ip address add 172.17.0.2/16 dev eth0; ip link set eth0 up; ip route add default via 172.17.0.1")
     await serve(world.stack, inside, 80)
@@ -236,3 +238,33 @@ async def test_containers_do_not_get_into_dockers_own_networks(world: Rig) -> No
     assert await is_cut_off(container, "172.17.0.2", 80)
     sh("iptables -P FORWARD ACCEPT")
     assert await reach(container, "172.17.0.2", 80) is not None
+
+
+async def test_an_uplink_with_the_name_of_a_bridge_of_dockers_is_no_bridge_of_dockers(world: Rig) -> None:
+    """Only what the engine names is Docker's: a host that leaves by br-lan gets our mark like any other."""
+    lines = ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER")
+    sh(
+        *(f"iptables {line}" for line in lines),
+        "ip link set up0 down; ip link set up0 name br-lan; ip link set br-lan up",
+    )
+    await serve(world.stack, world.outside, 80)
+    container = await world.container("a", await world.network("one", 1), 2)
+    assert await reach(container, OUTSIDE, 80) == HOST
+
+
+async def test_a_port_is_published_at_an_address_only_while_the_host_has_it(world: Rig) -> None:
+    """When another machine took the address over, its own service answers."""
+    addresses = (("198.18.0.77", 24, "10.1.0.2"), ("fd00:198:18::77", 64, "fd00:1::2"))
+    sh(*(f"ip address add {address}/{length} dev up0 nodad" for address, length, _ in addresses))
+    published = [at(8081, target, address) for address, _, target in addresses]
+    server = await world.container("a", await world.network("one", 1), 2, *published)
+    stranger = await world.container("c", await world.network("two", 2), 2)
+    await serve(world.stack, server, 80)
+    assert await reach(world.outside, "198.18.0.77", 8081) == OUTSIDE
+    assert await reach(world.outside, "fd00:198:18::77", 8081) == OUTSIDE6
+    for address, length, _ in addresses:
+        sh(f"ip address delete {address}/{length} dev up0")
+        world.outside.sh(f"ip address add {address}/{length} dev eth0 nodad")
+    await serve(world.stack, world.outside, 8081)
+    assert await reach(stranger, "198.18.0.77", 8081) == HOST
+    assert await reach(stranger, "fd00:198:18::77", 8081) == HOST6

@@ -7,7 +7,8 @@ bit, by which Docker's own FORWARD chain can let it pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
@@ -22,8 +23,9 @@ TABLE = "mooring"
 ACCEPTED_MARK = 0x20000000
 
 SETS = """\
-    # Every bridge of ours.
+    # Every bridge of ours, and every one of Docker's.
     set bridges { type ifname; }
+    set docker { type ifname; }
     # Bridges of internal networks: nothing leaves, nothing comes in, but for the host itself.
     set internal { type ifname; }
     # A bridge paired with itself, where its containers reach each other (within) or do not (apart).
@@ -63,12 +65,13 @@ CHAINS = f"""\
         iifname @bridges ip saddr 127.0.0.0/8 drop
     }}
 
+    # A port is published at an address only as long as the host has it: later it may be another machine's.
     # The kernel takes no packet for ::1 from another interface than lo (net/ipv6/route.c, rt6_need_strict), so answers
     # could not come back: left alone, a client is refused at once and tries 127.0.0.1.
     chain translate {{
         ip6 daddr ::1 return
-        dnat ip to meta l4proto . ip daddr . th dport map @published4
-        dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
+        meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . ip daddr . th dport map @published4
+        meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
         meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @wildcard4
         meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map @wildcard6
     }}
@@ -127,9 +130,7 @@ CHAINS = f"""\
         iifname @internal drop
         meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
         meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
-        oifname "docker0" accept
-        oifname "docker_gwbridge" accept
-        oifname "br-*" accept
+        oifname @docker accept
         goto allow
     }}
 
@@ -161,6 +162,12 @@ DIGEST = sha256((SETS + CHAINS).encode()).hexdigest()[:16]
 
 # An empty chain whose name tells which text the table was made from: every nftables keeps it, unlike comments.
 VERSION_PREFIX = "version_"
+
+# Bridges that every engine may make, whatever networks it tells of.
+DOCKER_BRIDGES = ("docker0", "docker_gwbridge")
+
+# What nftables takes as an interface name within quotes, and not as a pattern. The kernel allows more; nobody uses it.
+_PLAIN_NAME = re.compile(r"[\w.+=@~-]{1,15}", re.ASCII)
 
 # Which of the containers are maps.
 MAPS = frozenset(line.split()[1] for line in SETS.splitlines() if line.split()[0] == "map")
@@ -206,6 +213,14 @@ def network_members(network: Network) -> Iterator[Member]:
             yield Member(f"open{version}", bridge)
         if mode is GatewayMode.ROUTED:
             yield Member(f"pingable{version}", bridge)
+
+
+def docker_members(bridges: Iterable[str]) -> Iterator[Member]:
+    """The elements that leave what goes into Docker's own bridges to Docker. bridges: their names, as the engine tells
+    them, besides the two that always count; names that are no plain interface name are passed over."""
+    for name in sorted({*DOCKER_BRIDGES, *bridges}):
+        if _PLAIN_NAME.fullmatch(name):
+            yield Member("docker", f'"{name}"')
 
 
 def publication_members(network: Network, publication: Publication) -> Iterator[Member]:
