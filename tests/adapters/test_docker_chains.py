@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from mooring.adapters.docker_chains import DockerChains
 from mooring.adapters.nftables import Nftables
+from mooring.core.faults import Unavailable
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -31,6 +34,19 @@ def imitate(tool: str) -> None:
     sh(*(f"{tool} {line}" for line in DOCKER))
 
 
+def imitate_if_possible(tool: str) -> None:
+    """Do what dockerd does at its start, or skip where the kernel lacks this sort of rules."""
+    try:
+        imitate(tool)
+    except AssertionError:
+        pytest.skip(f"the kernel does not take rules of {tool}")
+
+
+def targets(tool: str) -> list[str]:
+    """The targets of the rules in Docker's chain, in order."""
+    return [line.split()[-1] for line in sh(f"{tool} -S DOCKER-USER").splitlines() if line.startswith("-A ")]
+
+
 @pytest.mark.parametrize("lines", [(), DOCKER[:1], DOCKER[1:]])
 def test_without_docker_or_its_drop_nothing_is_needed(docker: DockerChains, lines: tuple[str, ...]) -> None:
     """No chain, no policy: it holds, and nothing is written."""
@@ -42,20 +58,66 @@ def test_without_docker_or_its_drop_nothing_is_needed(docker: DockerChains, line
     assert sh("iptables -S") == before
 
 
-@pytest.mark.parametrize(
-    ("tool", "version"), [("iptables", 4), ("ip6tables", 6), ("iptables-legacy", 4), ("ip6tables-legacy", 6)]
-)
+TOOLS = [("iptables", 4), ("ip6tables", 6), ("iptables-legacy", 4), ("ip6tables-legacy", 6)]
+
+
+@pytest.mark.parametrize(("tool", "version"), TOOLS)
 def test_one_rule_in_dockers_chain_is_written_and_taken_back(docker: DockerChains, tool: str, version: int) -> None:
     """In the family asked for, by the iptables that Docker uses, once, and before Docker's own return."""
-    try:
-        imitate(tool)
-    except AssertionError:
-        pytest.skip(f"the kernel does not take rules of {tool}")
+    imitate_if_possible(tool)
     before = sh(f"{tool} -S")
     assert not docker.accepts(version)
     assert docker.accept(version)
     assert not docker.accept(version)
     assert docker.accepts(version)
-    assert sh(f"{tool} -S DOCKER-USER").splitlines()[1].endswith("-j ACCEPT")
+    assert targets(tool) == ["ACCEPT", "RETURN"]
     docker.withdraw(version)
     assert sh(f"{tool} -S") == before
+
+
+@pytest.mark.parametrize(("tool", "version"), TOOLS)
+def test_the_administrators_own_rules_come_first(docker: DockerChains, tool: str, version: int) -> None:
+    """What they drop in DOCKER-USER stays dropped; and ours is before the first return, where it is still asked."""
+    imitate_if_possible(tool)
+    sh(f"{tool} -I DOCKER-USER -p tcp --dport 25 -j DROP; {tool} -I DOCKER-USER 2 -p tcp -j RETURN")
+    sh(f"{tool} -A DOCKER-USER -j RETURN")
+    assert docker.accept(version)
+    assert targets(tool) == ["DROP", "RETURN", "ACCEPT", "RETURN", "RETURN"]
+
+
+def test_without_a_return_the_rule_is_the_last(docker: DockerChains) -> None:
+    """Somebody flushed the chain and wrote their own."""
+    imitate_if_possible("iptables")
+    sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -p tcp --dport 25 -j DROP")
+    assert docker.accept(4)
+    assert targets("iptables") == ["DROP", "ACCEPT"]
+
+
+def test_a_rule_of_ours_that_is_there_stays_where_it_is(docker: DockerChains) -> None:
+    """The administrator may have moved it."""
+    imitate_if_possible("iptables")
+    docker.accept(4)
+    sh("iptables -I DOCKER-USER 2 -p tcp --dport 25 -j DROP")
+    assert not docker.accept(4)
+    assert targets("iptables") == ["ACCEPT", "DROP", "RETURN"]
+
+
+def test_a_lock_that_somebody_holds_is_no_missing_rule(
+    docker: DockerChains, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 4 of iptables: it did not look. The rule is not written twice."""
+    imitate_if_possible("iptables")
+    docker.accept(4)
+    busy = tmp_path / "iptables-nft"
+    busy.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *" -C "*) echo "Another app is currently holding the xtables lock." >&2; exit 4;; esac\n'
+        f'exec {shutil.which("iptables")} "$@"\n'
+    )
+    busy.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(Unavailable, match="holding the xtables lock"):
+        docker.accepts(4)
+    with pytest.raises(Unavailable, match="holding the xtables lock"):
+        docker.accept(4)
+    assert targets("iptables") == ["ACCEPT", "RETURN"]

@@ -1,7 +1,8 @@
 """Docker's FORWARD chain: whether it would drop what we forward, and the one rule that keeps it from that.
 
 Rules: the rule accepts the mark of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of
-others; iptables is started only where dockerd has set FORWARD to drop; nothing else in Docker's tables is touched.
+others, and behind all of theirs, so that what the administrator drops there stays dropped; iptables is started only
+where dockerd has set FORWARD to drop; nothing else in Docker's tables is touched.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from mooring.core.firewall import ACCEPTED_MARK
 _CHAIN = "DOCKER-USER"
 _MARK = f"{ACCEPTED_MARK:#x}/{ACCEPTED_MARK:#x}"
 _RULE = ("-m", "mark", "--mark", _MARK, "-j", "ACCEPT")
+_RETURN = f"-A {_CHAIN} -j RETURN"
+# Of `iptables -C`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
+_PRESENT, _ABSENT = 0, 1
 _FAMILY = {4: "ip", 6: "ip6"}
 _TIMEOUT = 10.0
 
@@ -29,19 +33,28 @@ class DockerChains:
         self._nftables = nftables
 
     def accepts(self, version: int) -> bool:
-        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward."""
+        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward. Raises Unavailable."""
         tool = self._tool(version)
-        return tool is None or self._iptables(tool, "-C", _CHAIN, *_RULE)
+        return tool is None or self._has_rule(tool)
 
     def accept(self, version: int) -> bool:
-        """Docker lets pass what we forward; False when it did before. Raises Unavailable."""
+        """Docker lets pass what we forward; False when it did before. Raises Unavailable.
+
+        A rule of ours that is there already stays where it is.
+        """
         tool = self._tool(version)
-        if tool is None or self._iptables(tool, "-C", _CHAIN, *_RULE):
+        if tool is None or self._has_rule(tool):
             return False
-        if not self._iptables(tool, "-I", _CHAIN, *_RULE):
+        # Docker ends the chain with a return; nothing behind that is ever asked.
+        rules = [line for line in self._iptables(tool, "-S", _CHAIN).stdout.splitlines() if line.startswith("-A ")]
+        end = rules.index(_RETURN) + 1 if _RETURN in rules else 0
+        place = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
+        done = self._iptables(tool, *place, *_RULE)
+        if done.returncode:
             raise Unavailable(
-                f"Docker drops what Mooring forwards (IPv{version}), and the rule that accepts it was refused",
-                hint=f"try `{tool} -I {_CHAIN} {' '.join(_RULE)}`",
+                f"Docker drops what Mooring forwards (IPv{version}), and the rule that accepts it was refused: "
+                f"{_reason(done)}",
+                hint=f"try `{tool} {' '.join((*place, *_RULE))}`",
             )
         return True
 
@@ -71,14 +84,28 @@ class DockerChains:
         chains = [entry["chain"] for entry in objects if "chain" in entry]
         return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
 
-    def _iptables(self, tool: str, *arguments: str) -> bool:
+    def _has_rule(self, tool: str) -> bool:
+        done = self._iptables(tool, "-C", _CHAIN, *_RULE)
+        if done.returncode not in (_PRESENT, _ABSENT):
+            raise Unavailable(
+                f"Docker's firewall rules cannot be read: {tool}: {_reason(done)}",
+                hint="it is tried again soon; see who holds /run/xtables.lock",
+            )
+        return done.returncode == _PRESENT
+
+    def _iptables(self, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         try:
-            done = subprocess.run([tool, "-w", "5", *arguments], capture_output=True, timeout=_TIMEOUT, check=False)
+            return subprocess.run(
+                [tool, "-w", "5", *arguments], capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(
                 f"Docker's firewall rules cannot be read: {tool}: {error}", hint="apt-get install iptables"
             ) from error
-        return done.returncode == 0
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
 
 
 def _drops(chains: dict[str, dict[str, Any]]) -> bool:
