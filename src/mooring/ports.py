@@ -144,9 +144,14 @@ class PortGuard(Protocol):
     """Holds host ports so that no other process of the host takes what is published."""
 
     async def hold(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
-        """The port is ours until let go or the process ends. Holding twice is fine. Raises Conflict that names the
-        process that has it, where that can be found out; BadRequest when the host does not have the address. A
-        protocol that the kernel has no sockets for needs no holding: nobody can take the port."""
+        """The port is ours until let go or the process ends. Holding twice is fine. Raises Conflict when it is taken,
+        at once and without a holder: ask `holder`; BadRequest when the host does not have the address. A protocol that
+        the kernel has no sockets for needs no holding: nobody can take the port."""
+        ...
+
+    async def holder(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> str:
+        """Who has a port that hold refused, as a fault names its holder; never empty, also when it cannot be found
+        out. It takes long (every process of the host is looked at): only for a refusal that somebody reads."""
         ...
 
     async def let_go(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:

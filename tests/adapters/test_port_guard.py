@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
+from mooring.adapters import port_guard
 from mooring.adapters.port_guard import SocketPortGuard
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.publications import Protocol
@@ -55,9 +57,97 @@ async def test_the_holder_is_found_however_it_is_bound(guard: SocketPortGuard, b
         other.bind((bound, 7001))
         other.listen()
         host = IPv6Address(wanted) if ":" in wanted else IPv4Address(wanted)
-        with pytest.raises(Conflict) as refused:
+        with pytest.raises(Conflict):
             await guard.hold(Protocol.TCP, host, 7001)
-    assert refused.value.holder.startswith("process ")
+        assert (await guard.holder(Protocol.TCP, host, 7001)).startswith("process ")
+
+
+async def test_a_refusal_looks_at_no_process(guard: SocketPortGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A range of taken ports is passed over at the speed of the kernel's own answers."""
+
+    def look(*_: object) -> str:
+        raise AssertionError("the holder was looked for")
+
+    monkeypatch.setattr(port_guard, "_holder", look)
+    with socket.create_server(("127.0.0.1", 7001)), pytest.raises(Conflict):
+        await guard.hold(Protocol.TCP, ANY4, 7001)
+
+
+async def test_the_holder_is_looked_for_off_the_loop(guard: SocketPortGuard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading what every process has open does not stop the daemon."""
+    threads = []
+
+    def look(*_: object) -> str:
+        threads.append(threading.get_ident())
+        return "process nginx (7)"
+
+    monkeypatch.setattr(port_guard, "_holder", look)
+    assert await guard.holder(Protocol.TCP, ANY4, 7001) == "process nginx (7)"
+    assert threads != [threading.get_ident()]
+
+
+async def test_a_port_that_nobody_has_any_more_has_no_known_holder(guard: SocketPortGuard) -> None:
+    """It was let go between the refusal and the question; the answer is words all the same."""
+    assert await guard.holder(Protocol.TCP, ANY4, 7001) == port_guard.UNKNOWN_HOLDER
+    assert await guard.holder(Protocol.SCTP, ANY4, 7001) == port_guard.UNKNOWN_HOLDER
+
+
+def ended_connection(port: int, *, reuse: bool) -> None:
+    """A server at the port has closed a connection, which stays in TIME_WAIT, and is gone."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse))
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, _ = server.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("host", [ANY4, IPv4Address("127.0.0.1")])
+async def test_connections_that_have_ended_do_not_keep_a_port(guard: SocketPortGuard, host: IPv4Address) -> None:
+    """What was a server's a moment ago can be published; and then it is ours alone, as ever."""
+    ended_connection(7001, reuse=True)
+    await guard.hold(Protocol.TCP, host, 7001)
+    another = SocketPortGuard()
+    with pytest.raises(Conflict):
+        await another.hold(Protocol.TCP, host, 7001)
+    for reuse in (0, 1):
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", 7001))
+
+
+async def test_ended_connections_that_do_keep_a_port_are_named(guard: SocketPortGuard) -> None:
+    """Their server did not ask for SO_REUSEADDR, so the kernel makes everybody wait."""
+    ended_connection(7001, reuse=False)
+    with pytest.raises(Conflict):
+        await guard.hold(Protocol.TCP, ANY4, 7001)
+    assert "have just ended" in await guard.holder(Protocol.TCP, ANY4, 7001)
+
+
+@pytest.mark.parametrize("reuse", [0, 1])
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("wanted", ["127.0.0.1", "0.0.0.0"])
+async def test_who_listens_keeps_the_port(guard: SocketPortGuard, reuse: int, bound: str, wanted: str) -> None:
+    """Whatever its options and ours."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        other.bind((bound, 7001))
+        other.listen()
+        with pytest.raises(Conflict):
+            await guard.hold(Protocol.TCP, IPv4Address(wanted), 7001)
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+async def test_two_guards_never_have_the_same_port(guard: SocketPortGuard, protocol: Protocol) -> None:
+    """Neither by the wildcard nor by an address."""
+    another = SocketPortGuard()
+    await guard.hold(protocol, ANY4, 7001)
+    for host in (ANY4, IPv4Address("127.0.0.1")):
+        with pytest.raises(Conflict):
+            await another.hold(protocol, host, 7001)
 
 
 async def test_an_address_that_the_host_does_not_have_is_a_bad_request(guard: SocketPortGuard) -> None:
@@ -79,3 +169,13 @@ async def test_the_ephemeral_range_is_the_kernels(guard: SocketPortGuard) -> Non
     """As it is now."""
     sh("echo 40000 40009 >/proc/sys/net/ipv4/ip_local_port_range")
     assert await guard.ephemeral() == (40000, 40009)
+
+
+async def test_who_is_about_to_listen_cannot_once_the_port_is_ours(guard: SocketPortGuard) -> None:
+    """A socket that shares its port (SO_REUSEADDR) and does not listen yet is refused when it does."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 7001))
+        await guard.hold(Protocol.TCP, ANY4, 7001)
+        with pytest.raises(OSError, match="in use"):
+            other.listen()

@@ -85,7 +85,7 @@ def test_it_tells_what_gets_through() -> None:
 async def test_a_taken_port_is_refused_with_its_holder() -> None:
     """Ports of other processes are planted by protocol and number."""
     guard = MemoryPortGuard(taken={(Protocol.TCP, 80): "nginx (7)"})
-    with pytest.raises(Conflict, match="80/tcp") as refused:
+    with pytest.raises(Conflict, match="80/tcp"):
         await guard.hold(Protocol.TCP, IPv4Address("0.0.0.0"), 80)
-    assert refused.value.holder == "process nginx (7)"
+    assert await guard.holder(Protocol.TCP, IPv4Address("0.0.0.0"), 80) == "process nginx (7)"
     await guard.hold(Protocol.UDP, IPv4Address("0.0.0.0"), 80)

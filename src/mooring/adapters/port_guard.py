@@ -2,14 +2,17 @@
 
 Rules: a held port is refused to every other process by the kernel itself, also as an ephemeral one; nothing is ever
 received on it, because published traffic is translated before it gets to a socket; a protocol that the kernel has no
-sockets for needs no holding, since no process of the host can take the port either.
+sockets for needs no holding, since no process of the host can take the port either; who holds a taken port is looked
+for in a thread and only when asked, since that means reading what every process has open.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -27,7 +30,10 @@ _TYPES = {
 }
 _NO_SUCH_SOCKETS = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EAFNOSUPPORT)
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_TCP_LISTEN = "0A"
+# net/tcp_states.h, as /proc shows them.
+_TCP_TIME_WAIT, _TCP_LISTEN = "06", "0A"
+
+UNKNOWN_HOLDER = "a process that cannot be told"
 
 
 class SocketPortGuard(PortGuard):
@@ -56,13 +62,12 @@ class SocketPortGuard(PortGuard):
                 guard.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             # The kernel's minimum: a datagram that does get here is not worth memory.
             guard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-            guard.bind((str(host), port))
+            _bind(guard, protocol, host, port)
         except OSError as error:
             guard.close()
             if error.errno == errno.EADDRINUSE:
                 raise Conflict(
                     f"{label} is taken at {host}",
-                    holder=_holder(protocol, host, port) or "a process that cannot be told",
                     hint=f"stop it, or publish another port; see `ss -lnp 'sport = {port}'`",
                 ) from error
             if error.errno == errno.EADDRNOTAVAIL:
@@ -71,6 +76,12 @@ class SocketPortGuard(PortGuard):
                 ) from error
             raise Unavailable(f"{label} cannot be held at {host}: {error.strerror}") from error
         self._held[place] = guard
+
+    async def holder(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:
+        """See PortGuard."""
+        # A worker thread may be in another network namespace than we are; its view of ours goes through this thread.
+        tables = Path(f"/proc/self/task/{threading.get_native_id()}/net")
+        return await asyncio.to_thread(_holder, tables, protocol, host, port)
 
     async def let_go(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """See PortGuard."""
@@ -98,11 +109,31 @@ def _ephemeral_range() -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _holder(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:
-    """The process that has the port, "" when it cannot be found out."""
-    inodes = set(_inodes(protocol, host, port))
+def _bind(guard: socket.socket, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
+    """The socket has the port. Raises OSError.
+
+    Connections that have ended keep a TCP port for a minute (TIME_WAIT), and only who asks for SO_REUSEADDR gets it
+    then. A socket that listens is in the way all the same. The option is taken back at once, because two sockets that
+    have it and do not listen share a port (net/ipv4/inet_connection_sock.c, inet_csk_bind_conflict): who else is about
+    to listen is refused when it does.
+    """
+    try:
+        guard.bind((str(host), port))
+    except OSError as error:
+        if protocol is not Protocol.TCP or error.errno != errno.EADDRINUSE:
+            raise
+        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        guard.bind((str(host), port))
+        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+
+def _holder(tables: Path, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:
+    """The process that has the port. tables: /proc/net of the namespace."""
+    sockets = list(_sockets(tables, protocol, host, port))
+    inodes = {inode for state, inode in sockets if protocol is not Protocol.TCP or state == _TCP_LISTEN}
     if not inodes:
-        return ""
+        ending = any(state == _TCP_TIME_WAIT for state, _ in sockets) and protocol is Protocol.TCP
+        return "connections that have just ended, for a minute" if ending else UNKNOWN_HOLDER
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
@@ -112,7 +143,7 @@ def _holder(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> s
                 return f"process {(process / 'comm').read_text().strip()} ({process.name})"
             except OSError:
                 continue  # it ended just now
-    return ""
+    return UNKNOWN_HOLDER
 
 
 def _open_files(process: Path) -> Iterator[str]:
@@ -128,20 +159,18 @@ def _open_files(process: Path) -> Iterator[str]:
             continue
 
 
-def _inodes(protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> Iterator[str]:
-    """Sockets at the port whose address meets the host's. Documentation/networking/proc_net_tcp.rst."""
+def _sockets(tables: Path, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> Iterator[tuple[str, str]]:
+    """State and inode of the sockets at the port whose address meets the host's (proc_net_tcp.rst of the kernel)."""
     for table in (protocol.label, f"{protocol.label}6"):
         try:
-            lines = Path(f"/proc/thread-self/net/{table}").read_text().splitlines()[1:]
+            lines = (tables / table).read_text().splitlines()[1:]
         except OSError:
             continue
         for line in lines:
             fields = line.split()
             address, _, number = fields[1].partition(":")
-            if int(number, 16) != port or (protocol is Protocol.TCP and fields[3] != _TCP_LISTEN):
-                continue
-            if _meets(address, host):
-                yield fields[9]
+            if int(number, 16) == port and _meets(address, host):
+                yield fields[3], fields[9]
 
 
 def _meets(shown: str, host: IPv4Address | IPv6Address) -> bool:

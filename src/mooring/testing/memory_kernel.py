@@ -239,12 +239,14 @@ class MemoryPortGuard(PortGuard):
         place = protocol, host, port
         if place in self.held:
             return
-        if protocol not in self.lacking:
-            if (holder := self.taken.get((protocol, port))) is not None:
-                raise Conflict(f"host port {port}/{protocol.label} is taken at {host}", holder=f"process {holder}")
-            if any(_meet(place, other) for other in self.held):
-                raise Conflict(f"host port {port}/{protocol.label} is taken at {host}", holder="process mooring")
+        taken = (protocol, port) in self.taken or any(_meet(place, other) for other in self.held)
+        if taken and protocol not in self.lacking:
+            raise Conflict(f"host port {port}/{protocol.label} is taken at {host}")
         self.held.add(place)
+
+    async def holder(self, protocol: Protocol, host: Address, port: int) -> str:  # noqa: ARG002 - taken at any address
+        """See PortGuard."""
+        return f"process {self.taken.get((protocol, port), 'mooring')}"
 
     async def let_go(self, protocol: Protocol, host: Address, port: int) -> None:
         """See PortGuard."""
