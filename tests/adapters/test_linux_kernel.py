@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
 
-from mooring.adapters import linux_kernel
+from mooring.adapters import conntrack, linux_kernel
 from mooring.adapters.links import Links
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
@@ -85,3 +86,44 @@ async def test_the_hosts_own_stale_neighbour_goes_with_the_announcement(kernel: 
     sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud stale")
     await kernel.announce("mr-one", ip_address("10.1.0.2"), "02:00:00:00:00:02")
     assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
+
+
+async def test_forgetting_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading what a busy host tracks takes long; links and rules are made meanwhile, and closing waits for it."""
+    begun, enough = threading.Event(), threading.Event()
+    forgotten: list[object] = []
+
+    def slowly(address: object) -> None:
+        begun.set()
+        enough.wait(10)
+        forgotten.append(address)
+
+    monkeypatch.setattr(conntrack, "forget", slowly)
+    await kernel.forget(ip_address("fd00::2"))
+    try:
+        await asyncio.to_thread(begun.wait, 10)
+        await kernel.apply([Add(BRIDGE)])
+        assert not forgotten
+    finally:
+        enough.set()
+    await kernel.close()
+    assert forgotten == [ip_address("fd00::2")]
+
+
+async def test_forgetting_comes_after_the_writes_before_it(
+    kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is forgotten while its rule is still there would be tracked again."""
+    there: list[bool] = []
+
+    def look(_: object) -> None:
+        links = Links()
+        there.append(links.find("mr-one") is not None)
+        links.close()
+
+    monkeypatch.setattr(conntrack, "forget", look)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(kernel.apply([Add(BRIDGE)]))
+        tasks.create_task(kernel.forget(ip_address("10.1.0.2")))
+    await kernel.close()
+    assert there == [True]

@@ -88,3 +88,21 @@ def test_a_dump_gives_every_answer(netlink: Netlink) -> None:
         netlink.request(Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload))
     names = {as_text(attributes(payload[16:])[3]) for _, payload in netlink.dump(Message(_GETLINK, 0, _IFINFO))}
     assert {f"b{number}" for number in range(40)} <= names
+
+
+def test_of_a_dump_only_what_is_wanted_is_kept(netlink: Netlink) -> None:
+    """Each answer is asked about once, as it comes in."""
+    asked: list[bytes] = []
+
+    def is_wanted(payload: bytes) -> bool:
+        asked.append(payload)
+        return text(3, "lo") in payload
+
+    add = [
+        Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _IFINFO + text(3, f"b{n}") + nest(18, text(1, "bridge")))
+        for n in range(3)
+    ]
+    netlink.request(*add)
+    found = netlink.dump(Message(_GETLINK, 0, _IFINFO), is_wanted)
+    assert [as_text(attributes(payload[16:])[3]) for _, payload in found] == ["lo"]
+    assert len(asked) >= 4

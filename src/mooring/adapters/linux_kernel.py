@@ -1,7 +1,8 @@
 """The Kernel port on Linux.
 
-Rules: the loop never waits for the kernel: one thread writes, in the order of the calls, one reads, one deletes links;
-each has sockets of its own; all of them work in the network namespace in which the object was made and used.
+Rules: the loop never waits for the kernel: one thread writes, in the order of the calls, one reads, one deletes links,
+one forgets connections; each has sockets of its own; all of them work in the network namespace in which the object was
+made and used.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class LinuxKernel(Kernel):
             raise Unavailable(f"raw sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
         self._facts = FactWriter(self._writing, self._discards)
         self._reader_of_facts = FactReader(self._reading, self._discards)
-        self._writer, self._reader, self._deleter = (
-            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete")
+        self._writer, self._reader, self._deleter, self._forgetter = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete", "forget")
         )
         self._closed = False
 
@@ -91,38 +92,34 @@ class LinuxKernel(Kernel):
             self._writing.links.drop_neighbour(found.index, address)
             self._announcer.announce(link, address, mac, found.mac)
 
-        self._soon(tell, f"announcing {address} on {link}")
+        self._soon(_attempt(tell, f"announcing {address} on {link}"))
 
     async def forget(self, address: IPv4Address | IPv6Address) -> None:
         """See Kernel."""
-        self._soon(lambda: conntrack.forget(address), f"forgetting the connections of {address}")
+        # Reading all that is tracked takes long, and the next container must not wait: the writer only says when.
+        work = _attempt(lambda: conntrack.forget(address), f"forgetting the connections of {address}")
+        self._soon(lambda: self._forgetter.submit(work))
 
     async def close(self) -> None:
         """See Kernel. Closing twice is fine."""
         if self._closed:
             return
         await self._in(self._writer, lambda: None)
+        await self._in(self._forgetter, lambda: None)
         await self._in(self._deleter, self._delete)
         await self._in(self._reader, lambda: None)
         self._closed = True
-        for pool in (self._writer, self._reader, self._deleter):
+        for pool in (self._writer, self._reader, self._deleter, self._forgetter):
             pool.shutdown()
         self._writing.close()
         self._reading.close()
         self._deleting.close()
         self._announcer.close()
 
-    def _soon(self, work: Callable[[], None], what: str) -> None:
+    def _soon(self, work: Callable[[], object]) -> None:
         """Do it after the writes that were asked for before, with nobody waiting."""
-
-        def attempt() -> None:
-            try:
-                work()
-            except OSError as error:
-                _log.debug("%s failed: %s", what, error)
-
         if not self._closed:
-            self._writer.submit(attempt)
+            self._writer.submit(work)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
@@ -143,6 +140,18 @@ class LinuxKernel(Kernel):
             self._discards.flush(self._deleting)
         except NetlinkError as error:
             _log.warning("links could not be deleted, repair will try again: %s", error)
+
+
+def _attempt(work: Callable[[], None], what: str) -> Callable[[], None]:
+    """The same, where nobody would hear of it when it fails."""
+
+    def attempt() -> None:
+        try:
+            work()
+        except OSError as error:
+            _log.debug("%s failed: %s", what, error)
+
+    return attempt
 
 
 def _nameservers() -> list[IPv4Network | IPv6Network]:

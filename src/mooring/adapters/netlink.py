@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 NETLINK_ROUTE = 0
@@ -162,17 +162,18 @@ class Netlink:
                     raise _refusal(flags, payload) or NetlinkError(0, "no answer")
                 return kind, payload
 
-    def dump(self, message: Message) -> list[tuple[int, bytes]]:
-        """Every answer to a dump, of one moment. Raises NetlinkError, also when it is interrupted ten times."""
+    def dump(self, message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[tuple[int, bytes]]:
+        """Every answer to a dump, of one moment; only those whose payload is wanted are kept, as they come in. Raises
+        NetlinkError, also when it is interrupted ten times."""
         for _ in range(_DUMP_TRIES):
             self._sequence += 1
             self._socket.send(self._frame(message, NLM_F_DUMP))
-            found = self._collect()
+            found = self._collect(wanted)
             if found is not None:
                 return found
         raise NetlinkError(4, "the kernel's tables change faster than they can be read")
 
-    def _collect(self) -> list[tuple[int, bytes]] | None:
+    def _collect(self, wanted: Callable[[bytes], bool] | None) -> list[tuple[int, bytes]] | None:
         found: list[tuple[int, bytes]] = []
         interrupted = False
         while True:
@@ -187,7 +188,8 @@ class Netlink:
                     if refusal is not None:
                         raise refusal
                     continue
-                found.append((kind, payload))
+                if wanted is None or wanted(payload):
+                    found.append((kind, payload))
 
     def _frame(self, message: Message, flags: int) -> bytes:
         length = len(message.payload) + _HEADER.size
