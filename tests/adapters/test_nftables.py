@@ -118,3 +118,39 @@ def test_the_library_says_what_is_wrong(nftables: Nftables) -> None:
     with pytest.raises(NftablesError, match="syntax error"):
         nftables.run("nonsense")
     assert nftables.ask("list tables") is not None
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        "add element inet mooring hairpin4 { 10.8.0.5-10.8.0.9 . mr-b }",
+        "add element inet mooring hairpin6 { fd00:8::5-fd00:8::9 . mr-b }",
+        "add set inet mooring ports { type inet_service; flags interval; elements = { 80-90 }; }",
+        "add set inet mooring typed { typeof ip saddr . tcp dport; flags interval; elements = { 10.0.0.1 . 80-90 }; }",
+        "add map inet mooring verdicts { type ifname : verdict; elements = { mr-b : drop }; }",
+    ],
+)
+def test_elements_in_a_form_of_others_are_damage(table: Table, nftables: Nftables, stranger: str) -> None:
+    """No exception, neither in reading nor in changing; a table written anew is without them and has all of ours."""
+    table.change([Add(member) for member in SAMPLES])
+    nftables.run(stranger)
+    damaged, members = table.observe()
+    assert damaged not in (None, firewall.ruleset())
+    assert set(members) == set(SAMPLES)
+    table.change([Add(SAMPLES[10]), Remove(SAMPLES[8])])
+    table.change([Add(SAMPLES[8])])
+    table.write()
+    ruleset, members = table.observe()
+    assert ruleset == firewall.ruleset()
+    assert set(members) == set(SAMPLES)
+
+
+def test_elements_of_others_in_a_form_of_ours_can_be_removed(table: Table, nftables: Nftables) -> None:
+    """Also when they have a comment."""
+    nftables.run('add element inet mooring hairpin4 { 10.8.0.0/16 . mr-b comment "hi" }')
+    nftables.run('add element inet mooring bridges { mr-b comment "hi" }')
+    ruleset, members = table.observe()
+    assert ruleset == firewall.ruleset()
+    assert set(members) == {Member("hairpin4", '10.8.0.0/16 . "mr-b"'), Member("bridges", '"mr-b"')}
+    table.change([Remove(member) for member in members])
+    assert table.observe()[1] == []

@@ -52,6 +52,7 @@ async def test_a_flushed_ruleset_is_written_anew(world: Rig) -> None:
         "flush chain inet mooring inward",
         "add rule inet mooring forward drop",
         "delete chain inet mooring forward",
+        "add element inet mooring hairpin4 '{ 10.8.0.5-10.8.0.9 . mr-b }'",
     ],
 )
 async def test_a_damaged_table_is_written_anew_and_keeps_its_elements(world: Rig, damage: str) -> None:

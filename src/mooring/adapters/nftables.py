@@ -56,7 +56,7 @@ class Nftables:
         if status:
             first = errors.decode(errors="replace").strip().splitlines()[:1]
             raise NftablesError(" ".join(first) or "no reason given")
-        return output.decode()
+        return output.decode(errors="replace")
 
     def ask(self, command: str) -> list[dict[str, Any]]:
         """What a list command shows, as the library's JSON objects (libnftables-json(5)). Raises NftablesError."""
@@ -76,7 +76,8 @@ class Table:
         self._nftables = nftables
 
     def observe(self) -> tuple[Ruleset | None, list[Member]]:
-        """The table and its elements. A table with more or fewer rules than its text has shows as damaged."""
+        """The table and its elements. A table with more or fewer rules than its text has shows as damaged, as does one
+        with elements that are none of ours by their very form: they are left out, here and in a table written anew."""
         try:
             objects = self._nftables.ask(f"list table {_PATH}")
         except NftablesError:
@@ -87,9 +88,11 @@ class Table:
             if name.startswith(firewall.VERSION_PREFIX):
                 digest = name.removeprefix(firewall.VERSION_PREFIX)
             rules += "rule" in entry
-        if digest == firewall.DIGEST and rules != firewall.RULE_COUNT:
+        members = list(_members(objects))
+        whole = rules == firewall.RULE_COUNT and None not in members
+        if digest == firewall.DIGEST and not whole:
             digest += "-damaged"
-        return Ruleset(digest), list(_members(objects))
+        return Ruleset(digest), [member for member in members if member is not None]
 
     def is_current(self) -> bool:
         """Whether the table is there and made from this version's text."""
@@ -154,9 +157,10 @@ class Table:
     def _elements(self, container: str) -> list[Member]:
         """What the set or map holds; nothing when there is no such."""
         try:
-            return list(_members(self._nftables.ask(f"list {_kind(container)} {_PATH} {container}")))
+            objects = self._nftables.ask(f"list {_kind(container)} {_PATH} {container}")
         except NftablesError:
             return []
+        return [member for member in _members(objects) if member is not None]
 
     def _run(self, commands: str) -> None:
         if not commands:
@@ -231,18 +235,25 @@ def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[str, Member]]:
         yield ("delete" if isinstance(op, Remove) else "create"), _member(op)
 
 
-def _members(objects: Iterable[dict[str, Any]]) -> Iterator[Member]:
+def _members(objects: Iterable[dict[str, Any]]) -> Iterator[Member | None]:
+    """The elements; None for what somebody else put there in a form that core never writes, as a range or a pattern."""
     for entry in objects:
         body = entry.get("set") or entry.get("map")
         if body is None:
             continue
-        keys = _types(body["type"])
-        values = _types(body["map"]) if "map" in body else []
         for element in body.get("elem", ()):
-            if values:
-                yield Member(body["name"], _spell(element[0], keys), _spell(element[1], values))
-            else:
-                yield Member(body["name"], _spell(element, keys))
+            try:
+                yield _spelled(body, element)
+            except (LookupError, TypeError, ValueError, AttributeError):
+                # libnftables-json(5) has many forms, and every version adds some.
+                yield None
+
+
+def _spelled(body: dict[str, Any], element: Any) -> Member:
+    if "map" in body:
+        key, value = element
+        return Member(body["name"], _spell(key, _types(body["type"])), _spell(value, _types(body["map"])))
+    return Member(body["name"], _spell(element, _types(body["type"])))
 
 
 def _types(told: str | list[str]) -> list[str]:
@@ -257,12 +268,17 @@ def _spell(value: Any, types: list[str]) -> str:
 
 
 def _spell_one(value: Any, kind: str) -> str:
+    """Raises LookupError, TypeError or ValueError for what core never writes."""
     if isinstance(value, dict):
         return f"{value['prefix']['addr']}/{value['prefix']['len']}"
+    if not isinstance(value, str | int):
+        raise TypeError(f"an element is no {type(value).__name__}")
     if kind == "ifname":
+        if '"' in str(value):
+            raise ValueError(f"nftables could not read {value} back")
         return f'"{value}"'
     if kind == "mark":
         return f"0x{value:08x}"
     if kind == "inet_proto":
-        return _PROTOCOLS.get(value, str(value))
+        return _PROTOCOLS.get(str(value), str(value))
     return str(value)
