@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.docker_engine import DockerEngine
+from mooring.adapters.docker_engine import DockerEngine, dockerd_runs
 from mooring.core.faults import Unavailable
 
 INFO = b'{"ID": "ABCD:EFGH", "Containers": 3}'
@@ -38,7 +39,7 @@ async def engine(tmp_path: Path, answers: dict[str, bytes], deadline: float = 5.
 
     server = await asyncio.start_unix_server(serve, tmp_path / "docker.sock")
     async with server:
-        yield DockerEngine(str(tmp_path / "docker.sock"), deadline)
+        yield DockerEngine(str(tmp_path / "docker.sock"), deadline, runs=lambda: True)
 
 
 def ok(body: bytes) -> bytes:
@@ -83,4 +84,26 @@ async def test_an_engine_that_says_nothing_is_given_up(tmp_path: Path) -> None:
 async def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     """Docker is not installed, or not running."""
     with pytest.raises(Unavailable, match="cannot be asked"):
-        await DockerEngine(str(tmp_path / "none.sock")).view()
+        await DockerEngine(str(tmp_path / "none.sock"), runs=lambda: True).view()
+
+
+async def test_an_engine_that_does_not_run_is_not_even_connected_to(tmp_path: Path) -> None:
+    """systemd listens on the socket of a stopped engine, and a connection would start it."""
+    with socket.socket(socket.AF_UNIX) as activator:
+        activator.bind(str(tmp_path / "docker.sock"))
+        activator.listen()
+        activator.setblocking(False)
+        with pytest.raises(Unavailable, match="dockerd does not run"):
+            await DockerEngine(str(tmp_path / "docker.sock"), deadline=0.05, runs=lambda: False).view()
+        with pytest.raises(BlockingIOError):
+            activator.accept()
+
+
+@pytest.mark.parametrize(("names", "expected"), [({}, False), ({"7": "docker"}, False), ({"7": "dockerd"}, True)])
+def test_a_running_engine_is_known_by_its_name(tmp_path: Path, names: dict[str, str], expected: bool) -> None:
+    """Among processes that are others, that end meanwhile, and files of /proc that are no processes."""
+    for pid, name in {"1": "systemd", "22": "docker-proxy", "self": "dockerd", **names}.items():
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "comm").write_text(f"{name}\n")
+    (tmp_path / "3" / "comm").mkdir(parents=True)
+    assert dockerd_runs(tmp_path) is expected

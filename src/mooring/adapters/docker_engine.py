@@ -1,14 +1,17 @@
 """The Engine port over Docker's API on its unix socket.
 
 Rules: no version in the path, so that every engine answers in its own; one connection a question, closed by the engine
-(HTTP/1.0), so there is nothing to keep alive; a deadline on each, since an engine that starts answers nobody.
+(HTTP/1.0), so there is nothing to keep alive; a deadline on each, since an engine that starts answers nobody; an engine
+that does not run is not asked, because systemd listens on its socket and would start it (docker.socket).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 
 import msgspec
 
@@ -39,15 +42,29 @@ class _Info(msgspec.Struct):
     id: str = msgspec.field(name="ID")
 
 
-class DockerEngine(Engine):
-    """path: of the engine's socket, as `/var/run/docker.sock`."""
+def dockerd_runs(processes: Path = Path("/proc")) -> bool:
+    """Whether a process named dockerd is in our PID namespace. Reads a file of every process. proc(5), comm."""
+    for comm in processes.glob("[0-9]*/comm"):
+        try:
+            if comm.read_bytes() == b"dockerd\n":
+                return True
+        except OSError:
+            continue  # it ended just now
+    return False
 
-    def __init__(self, path: str, deadline: float = DEADLINE) -> None:
+
+class DockerEngine(Engine):
+    """path: of the engine's socket, as `/var/run/docker.sock`. runs: whether there is an engine to ask; may block."""
+
+    def __init__(self, path: str, deadline: float = DEADLINE, runs: Callable[[], bool] = dockerd_runs) -> None:
         self._path = path
         self._deadline = deadline
+        self._runs = runs
 
     async def view(self) -> EngineView:
         """See Engine. GET /info and GET /networks."""
+        if not await asyncio.to_thread(self._runs):
+            raise Unavailable("dockerd does not run", hint="see `systemctl status docker`")
         try:
             async with asyncio.timeout(self._deadline):
                 info = msgspec.json.decode(await self._get("/info"), type=_Info)
