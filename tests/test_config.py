@@ -87,7 +87,8 @@ def test_a_wrong_value_is_told_though_another_source_wins(tmp_path: Path) -> Non
     ("text", "words"),
     [
         ("cooldown = true", "must be a number of seconds"),
-        ("cooldown = nan", "must be between 0 and"),
+        ("cooldown = nan", "must be between 0 and 2592000 seconds"),
+        ('api_socket_group = "no such group"', "must be the name of a group that this host has"),
         ('deny = "10.0.0.0/33"', "must be a subnet such as"),
         ("deny = [5]", "must be a subnet such as 10.0.0.0/8, in quotes"),
         ("api_socket_mode = 432", "must be a mode in octal and in quotes"),
@@ -122,6 +123,32 @@ def test_subnet_pools_must_not_overlap_in_one_space(tmp_path: Path) -> None:
     assert [pool.name for pool in from_file(tmp_path, one + two.format("b", "other")).subnet_pools][:2] == ["a", "b"]
 
 
+def test_a_bad_subnet_pool_is_still_in_the_way_of_others(tmp_path: Path) -> None:
+    """What is wrong with one pool does not hide that another overlaps it, or has its name."""
+    one = '[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\nlength = 99\n'
+    two = '[[subnet_pools]]\nname = "a"\nprefixes = ["10.1.0.0/16"]\ncolour = 1\n'
+    found = [problem.partition("subnet_pools ")[2] for problem in problems_of(tmp_path, one + two)]
+    assert found == [
+        "a: length: must be a prefix length from 1 to 32, got 99",
+        "a: colour: is not a setting; known are name, space, prefixes, length, min_length, max_length",
+        "a: name: is given twice",
+        "a: prefixes: 10.1.0.0/16 overlaps 10.0.0.0/8 of a",
+    ]
+
+
+def test_the_prefixes_of_one_pool_must_not_overlap(tmp_path: Path) -> None:
+    """The same addresses are not named twice."""
+    pool = '[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8", "10.1.0.0/16"]\n'
+    assert "10.1.0.0/16 overlaps 10.0.0.0/8 of a" in problems_of(tmp_path, pool)[0]
+
+
+def test_what_was_set_outside_of_the_file_is_known(tmp_path: Path) -> None:
+    """Variables and flags that set something are named, also those that another source overrides."""
+    got = from_file(tmp_path, "cooldown = 1", env={"MOORING_COOLDOWN": "2"}, cooldown="3", log_level="debug")
+    assert got.overrides == ("--log-level", "MOORING_COOLDOWN", "--cooldown")
+    assert load({}, {}, MACHINE).overrides == ()
+
+
 def test_a_named_subnet_pool_replaces_the_default_of_its_family(tmp_path: Path) -> None:
     """Who names a pool for IPv4 keeps the default one for IPv6, and pools of other spaces replace nothing."""
     pool = '[[subnet_pools]]\nname = "lab"\nprefixes = ["192.168.0.0/16"]\nlength = 26\nmin_length = 20\n'
@@ -150,10 +177,13 @@ def test_the_default_ula_belongs_to_the_host() -> None:
 
 def test_odd_things_are_warned_of(tmp_path: Path) -> None:
     """A misspelt variable and a subnet pool that is denied are told, and do not stop the start."""
-    got = from_file(tmp_path, 'deny = ["10.0.0.0/8"]', env={"MOORING_COLDOWN": "5", "MOORING_LOOP": "asyncio"})
+    got = from_file(
+        tmp_path, 'deny = ["10.0.0.0/8"]', env={"MOORING_COLDOWN": "5", "MOORING_LOOP": "asyncio", "MOORING_X": ""}
+    )
     assert got.deny == (ip_network("10.0.0.0/8"),)
     assert got.warnings == (
         "MOORING_COLDOWN in the environment means nothing; did you mean MOORING_COOLDOWN?",
+        "MOORING_X in the environment means nothing; did you mean MOORING_LOOP?",
         "subnet pool default-v4: the deny list covers 10.32.0.0/12, nothing is carved from it",
     )
 

@@ -6,6 +6,7 @@ needed, so no file at all is a good configuration; after `load` nobody reads the
 
 from __future__ import annotations
 
+import grp
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class ConfigurationInvalid(BadRequest):
 class Config:
     """All settings, checked. Times in seconds; paths absolute.
 
-    file: the configuration file that was read, None when there is none. warnings: odd, but not wrong.
+    file: the configuration file that was read, None when there is none. overrides: the variables and flags that set
+    something. warnings: odd, but not wrong.
     """
 
     state_dir: Path
@@ -69,6 +71,7 @@ class Config:
     api_socket_group: str
     subnet_pools: tuple[SubnetPool, ...]
     file: Path | None = None
+    overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -111,7 +114,7 @@ def _run_dir(value: object) -> Path:
     return path
 
 
-def _seconds(low: float, high: float) -> Callable[[object], float]:
+def _seconds(low: int, high: int) -> Callable[[object], float]:
     def read(value: object) -> float:
         try:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -120,7 +123,7 @@ def _seconds(low: float, high: float) -> Callable[[object], float]:
         except (ValueError, OverflowError):
             raise ValueError("must be a number of seconds") from None
         if not low <= number <= high:
-            raise ValueError(f"must be between {low:g} and {high:g} seconds")
+            raise ValueError(f"must be between {low} and {high} seconds")
         return number
 
     return read
@@ -179,7 +182,10 @@ def _mode(value: object) -> int:
 def _group(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be the name of a group")
-    return value
+    try:
+        return grp.getgrnam(value).gr_name if value else ""
+    except KeyError:
+        raise ValueError("must be the name of a group that this host has") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +243,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     path = Path(named) if named else DEFAULT_PATH
     document = _document(path, problems, required=named is not None)
     values: dict[str, object] = {}
+    overrides: list[str] = []
     for setting in SETTINGS:
         sources: list[tuple[str, object]] = [(setting.key, setting.default)]
         if document is not None and setting.key in document:
@@ -245,6 +252,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
             sources.append((setting.variable, text))
         if (text := flags.get(setting.key)) is not None:
             sources.append((setting.flag, text))
+        overrides += [where for where, _ in sources if where in (setting.variable, setting.flag)]
         for where, raw in sources:  # all of them are checked, the last one holds
             values[setting.key] = _collect(problems, where, raw, setting.read)
     _unknown(problems, str(path), document or {}, KEYS)
@@ -256,6 +264,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
         **values | {"log_format": LogFormat(values["log_format"]), "host_overlap": HostOverlap(values["host_overlap"])},  # type: ignore[arg-type]
         subnet_pools=pools,
         file=path if document is not None else None,
+        overrides=tuple(overrides),
         warnings=tuple(_warnings(environment, pools, values["deny"])),  # type: ignore[arg-type]
     )
 
@@ -310,19 +319,21 @@ def _subnet_pools(where: str, raw: object, problems: list[str]) -> tuple[SubnetP
         problems.append(f"{where}: subnet_pools: must be written as [[subnet_pools]] tables")
         return ()
     pools: list[SubnetPool] = []
+    taken: list[tuple[object, object, Subnet]] = []
     for number, table in enumerate(raw, 1):
-        label = f"{where}: subnet_pools {table.get('name') or number}"
+        name, space = table.get("name"), table.get("space", "default")
+        label = f"{where}: subnet_pools {name or number}"
         _unknown(problems, label, table, POOL_KEYS)
         pool = _subnet_pool(label, table, problems)
-        if pool is None:
-            continue
-        for other in pools:
-            if other.name == pool.name:
-                problems.append(f"{label}: name: is given twice")
-            if other.space == pool.space:
-                pairs = [(mine, theirs) for mine in pool.prefixes for theirs in other.prefixes]
-                problems += [f"{label}: prefixes: {a} overlaps {b} of {other.name}" for a, b in pairs if a.overlaps(b)]
-        pools.append(pool)
+        if pool is not None:
+            pools.append(pool)
+        # What is wrong with a pool in itself does not hide that it is in the way of another.
+        if name is not None and name in [before.get("name") for before in raw[: number - 1]]:
+            problems.append(f"{label}: name: is given twice")
+        for mine in _collect([], label, table.get("prefixes"), _subnets) or ():
+            others = [(theirs, owner) for owner, its, theirs in taken if its == space and mine.overlaps(theirs)]
+            problems += [f"{label}: prefixes: {mine} overlaps {theirs} of {owner}" for theirs, owner in others]
+            taken.append((name or number, space, mine))
     return tuple(pools)
 
 
@@ -372,7 +383,7 @@ def _covered(default: SubnetPool, pools: Iterable[SubnetPool]) -> bool:
 def _warnings(environment: Mapping[str, str], pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> list[str]:
     known = OTHER_VARIABLES.union(setting.variable for setting in SETTINGS)
     odd = [name for name in sorted(environment) if name.startswith("MOORING_") and name not in known]
-    near = [(name, match) for name in odd for match in get_close_matches(name, known, n=1)]
+    near = [(name, get_close_matches(name, known, n=1, cutoff=0)[0]) for name in odd]
     walled = [
         (pool, prefix) for pool in pools for prefix in pool.prefixes if any(_within(prefix, wall) for wall in deny)
     ]

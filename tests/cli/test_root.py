@@ -43,7 +43,15 @@ def test_every_question_can_be_answered_in_json(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nothing"], ["lease", "ls", "--state", "x"], ["--nothing"], ["network", "inspect"], ["status", "x"]]
+    "arguments",
+    [
+        ["nothing"],
+        ["lease", "ls", "--state", "x"],
+        ["--nothing"],
+        ["network", "inspect"],
+        ["status", "x"],
+        ["backup", ""],
+    ],
 )
 def test_a_usage_error_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The line names the help that says more."""
@@ -69,7 +77,7 @@ def test_the_documented_exit_codes_are_those_of_the_faults() -> None:
         Kind.NOT_FOUND: "3 not found",
         Kind.CONFLICT: "4 conflict",
         Kind.EXHAUSTED: "5 exhausted",
-        Kind.UNAVAILABLE: "6 the daemon cannot be reached",
+        Kind.UNAVAILABLE: "6 the daemon, or something that it needs, cannot be reached",
     }
     text = " ".join(cli.epilog.split())
     assert {kind: f"{EXIT_CODE[kind]} {said.split(' ', 1)[1]}" for kind, said in words.items()} == words
@@ -89,3 +97,10 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     script = f"{sys.executable} -m mooring --help | true"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_a_full_disk_is_one_line() -> None:
+    """Output that cannot be written is exit code 1 and no traceback."""
+    script = f"{sys.executable} -m mooring --help >/dev/full"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "mooring: input or output failed: No space left on device\n")

@@ -32,6 +32,34 @@ def test_check_says_that_a_configuration_is_good(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "the configuration is good (no file, all defaults)\n"
 
 
+def test_check_says_what_was_set_and_what_is_odd(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting from the environment or a flag is no default, and a warning is not kept for the daemon's log."""
+    monkeypatch.setenv("MOORING_COOLDOWN", "5")
+    monkeypatch.setenv("MOORING_LOG_LEVLE", "debug")
+    assert run(["serve", "--deny", "10.9.0.0/16", "--check"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "the configuration is good (no file, MOORING_COOLDOWN, --deny)\n"
+    assert (
+        err == "mooring: warning: MOORING_LOG_LEVLE in the environment means nothing; did you mean MOORING_LOG_LEVEL?\n"
+    )
+
+
+def test_check_fails_where_libnftables_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon could not work there: one line that says what to install."""
+
+    def absent(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr("mooring.adapters.nftables.ctypes.CDLL", absent)
+    monkeypatch.setattr("mooring.adapters.nftables.find_library", lambda _: None)
+    assert run(["serve", "--check"]) == 6
+    assert "apt-get install libnftables1" in capsys.readouterr().err
+
+
 def test_every_problem_is_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, as for any wrong usage."""
     path = tmp_path / "mooring.toml"

@@ -7,8 +7,14 @@ import click
 from mooring.cli.options import Connection, format_option, pass_connection
 
 
+def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("must not be empty")
+    return value
+
+
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False), callback=_named)
 @format_option
 @pass_connection
 def backup(connection: Connection, file: str, form: str) -> None:

@@ -23,13 +23,13 @@ def lease() -> None:
 @click.option("--pool", default="", metavar="ID", help="Only of the pool whose id begins so.")
 @click.option("--network", default="", metavar="ID", help="Only of the network whose id begins so.")
 @click.option("--space", default="", metavar="NAME", help="Only of the address space.")
-@click.option(
-    "--state", default="", type=click.Choice(["", *STATES]), metavar="STATE", help=f"Only {', '.join(STATES)}."
-)
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only {', '.join(STATES)}.")
 @click.argument("text", default="")
 @format_option
 @pass_connection
-def list_leases(connection: Connection, pool: str, network: str, space: str, state: str, text: str, form: str) -> None:
+def list_leases(
+    connection: Connection, pool: str, network: str, space: str, state: str | None, text: str, form: str
+) -> None:
     """List the leases that match everything given; TEXT: in the address, MAC, name, owner or note.
 
     \b

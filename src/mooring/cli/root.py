@@ -24,7 +24,7 @@ from mooring.core.faults import EXIT_CODE, Fault
 
 EPILOG = """\b
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 exhausted,
-6 the daemon cannot be reached.
+6 the daemon, or something that it needs, cannot be reached.
 
 \b
 Example:
@@ -80,10 +80,13 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_CODE[fault.kind]
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # The reader of our output is gone, such as `head`; what is still buffered has nowhere to go.
+    except OSError as error:
+        # What is still buffered has nowhere to go, and Python would try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):  # the reader of our output is gone, such as `head`
+            return 0
+        _say(f"input or output failed: {error.strerror or error}")
+        return 1
     return outcome if isinstance(outcome, int) else 0
 
 

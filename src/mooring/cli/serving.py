@@ -24,7 +24,7 @@ import click
 @click.option("--reclaim-after", metavar="SECONDS", help="Before what Docker forgot to release is taken back.  [120]")
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
-@click.option("--check", is_flag=True, help="Only check the configuration, and say every problem.")
+@click.option("--check", is_flag=True, help="Only check the configuration and libnftables, and say every problem.")
 @click.pass_context
 def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
     """Run the daemon in the foreground.
@@ -50,6 +50,14 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
 
     config = load(flags, os.environ, machine_id())
     if check:
-        click.echo(f"the configuration is good ({config.file or 'no file, all defaults'})")
+        from mooring.adapters.nftables import Nftables
+
+        for warning in config.warnings:
+            click.echo(f"mooring: warning: {warning}", err=True)
+        Nftables().close()
+        sources = [str(config.file or "no file"), *config.overrides]
+        if sources == ["no file"]:
+            sources.append("all defaults")
+        click.echo(f"the configuration is good ({', '.join(sources)})")
         return
     context.exit(run(config))

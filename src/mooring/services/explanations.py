@@ -7,6 +7,7 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
@@ -18,6 +19,8 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.services.mirror import Mirror
 from mooring.services.roster import Roster
 from mooring.wire.api import Explanation, Reason
+
+LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
 def explain_address(
@@ -70,7 +73,7 @@ def special_role(address: Address, subnet: Subnet) -> str:
     if start <= int(address) < end:
         return ""
     if address == subnet.network_address:
-        return "the subnet's own address" if address.version == 4 else "the subnet-router anycast address"
+        return "the network address" if address.version == 4 else "the subnet-router anycast address"
     return "the broadcast address"
 
 
@@ -175,9 +178,11 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
     container = lease.name or "CONTAINER"
     if endpoint is not None:
         who = f"container {lease.name}, " if lease.name else ""
+        option = "--ip" if lease.address.version == 4 else "--ip6"
         return [
             f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
-            "It is dynamic: given for this run of the container and asked for again at its next start.",
+            "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
+            f"unless it was created with `{option} {lease.address}`.",
             f"`docker stop {container}` or `docker network disconnect` frees it; it cools down first.",
         ]
     asked = holder_of(lease, None)
@@ -219,7 +224,7 @@ def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterabl
     if wall is not None:
         return Reason("denied", "", str(wall), "", "", [
             f"{address} is in no network of Mooring's, and will be in none: the deny list has {wall}.",
-            "The deny list is `deny` in /etc/mooring/mooring.toml.",
+            "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
         ])  # fmt: skip
     for pool in subnet_pools:
         for prefix in pool.prefixes:
@@ -238,6 +243,8 @@ def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterabl
 def _reserved_by_standard(address: Address) -> str:
     if address.is_unspecified:
         return "the unspecified address"
+    if address == LIMITED_BROADCAST:
+        return "the broadcast address of whatever link a host is on (RFC 919)"
     if address.is_loopback:
         return "a loopback address"
     if address.is_multicast:
