@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from mooring import __version__
 from mooring.cli.root import cli
 from mooring.config import SETTINGS, load
 
@@ -47,6 +48,12 @@ def test_every_command_and_setting_is_in_the_manual() -> None:
     text = manual()
     assert [words for words in commands(cli, "mooring") if words not in text] == []
     assert [setting.flag for setting in SETTINGS if setting.flag not in text] == []
+
+
+def test_the_manual_leaves_the_version_to_the_command() -> None:
+    """`mooring --version` says it; a second place would be forgotten."""
+    assert "mooring 0" not in manual()
+    assert __version__ not in manual()
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
