@@ -21,6 +21,7 @@ from mooring.config import Config, load
 from mooring.core.faults import Conflict, Unavailable
 from mooring.ports import Entry
 from mooring.services.assembly import World
+from mooring.services.repair import Repair
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
@@ -221,9 +222,10 @@ async def test_a_task_that_fails_ends_the_daemon(host: Host, monkeypatch: pytest
     async def fail() -> NoReturn:
         raise ValueError("a mistake")
 
-    monkeypatch.setattr(host.kernel, "observe", fail)
+    monkeypatch.setattr(Repair, "once", lambda _: fail())
     with pytest.raises(ExceptionGroup) as caught:
-        await daemon.serve(host.config, host.open)
+        async with asyncio.timeout(20):
+            await daemon.serve(host.config, host.open)
     assert caught.group_contains(ValueError, match="a mistake")
     assert not host.config.api_socket.exists()
 

@@ -19,7 +19,9 @@ NETWORKS = b"""[
   {"Id": "aaa", "Name": "web", "Driver": "mooring", "IPAM": {"Driver": "mooring", "Config": [
     {"Subnet": "10.32.0.0/24", "Gateway": "10.32.0.1"}, {"Subnet": "fd00::/64"}]}},
   {"Id": "bbb", "Name": "none", "IPAM": {"Driver": "default", "Config": null}},
-  {"Id": "ccc", "Name": "host", "IPAM": null}
+  {"Id": "ccc", "Name": "host", "IPAM": null},
+  {"Id": "ddddddddddddddd", "Name": "old", "Driver": "bridge", "Options": {}},
+  {"Id": "eee", "Name": "dmz", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "dmz0"}}
 ]"""
 
 
@@ -52,7 +54,8 @@ async def test_networks_and_subnets_are_told_whatever_their_driver(tmp_path: Pat
     async with engine(tmp_path, {"/info": ok(INFO), "/networks": ok(NETWORKS)}) as asked:
         view = await asked.view()
     assert view.id == "ABCD:EFGH"
-    assert view.networks == {"aaa", "bbb", "ccc"}
+    assert view.networks == {"aaa", "bbb", "ccc", "ddddddddddddddd", "eee"}
+    assert view.bridges == {"br-dddddddddddd", "dmz0"}
     assert view.subnets == {ip_network("10.32.0.0/24"), ip_network("fd00::/64")}
 
 

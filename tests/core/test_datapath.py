@@ -111,3 +111,9 @@ def test_every_setting_is_one_that_the_kernel_adapter_reads() -> None:
         settings = {fact.path for fact in network_facts(network) if isinstance(fact, Setting)}
         assert settings
         assert settings <= known
+
+
+def test_a_bridge_below_the_least_mtu_of_ipv6_has_no_ipv6_settings() -> None:
+    """The kernel has none there: writing them would fail (RFC 8200, section 5)."""
+    small = replace(NETWORK, options=NetworkOptions(mtu=1000), ipv6=())
+    assert not any(isinstance(fact, Setting) and "ipv6" in fact.path for fact in network_facts(small))

@@ -154,10 +154,6 @@ class Ipam:
         await self._called("request_address", request)
         return ip_interface(f"{request.address or '10.32.0.2'}/24")
 
-    async def release_address(self, pool_id: str, address: Address) -> None:
-        """Nothing."""
-        await self._called("release_address", pool_id, address)
-
 
 class Networks:
     """Remembers what was asked."""
@@ -217,6 +213,10 @@ class Endpoints:
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """Nothing."""
         self._called("unpublish", network_id, endpoint_id)
+
+    async def release(self, pool_id: str, address: Address) -> None:
+        """Nothing."""
+        self._called("release_address", pool_id, address)
 
     def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
         """One line, for every endpoint but `gone`."""

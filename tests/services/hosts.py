@@ -100,6 +100,11 @@ class MemoryHost:
             await self.attach(network, name)
         return grant
 
+    async def reboot(self) -> None:
+        """Nothing in the kernel survives, the store does."""
+        self.kernel.reboot()
+        await self.restart()
+
     async def attach(self, network: str, name: str) -> Attachment:
         """Join."""
         return await self.services.endpoints.attach(network, name.ljust(64, "0"), f"/run/docker/netns/{name}")

@@ -6,11 +6,20 @@ from ipaddress import IPv4Interface, ip_address, ip_network
 
 import pytest
 
+from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Member, Veth
+from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol
-from mooring.services.requests import EndpointGrant, EndpointRequest, NetworkRequest, SegmentRequest
+from mooring.services.requests import (
+    AddressRequest,
+    EndpointGrant,
+    EndpointRequest,
+    NetworkRequest,
+    Role,
+    SegmentRequest,
+)
 from tests.services.hosts import MemoryHost
 
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
@@ -186,3 +195,85 @@ async def test_null_ipam_addresses_are_chosen_and_given_back(host: MemoryHost) -
     await host.services.endpoints.delete("a" * 64, "e" * 64)
     lease = host.services.mirror.lease("default", ip_address(str(grant.ipv4.ip)))
     assert lease is None or lease.state.value == "cooling"
+
+
+async def test_releasing_an_address_removes_the_endpoint_whose_deletion_was_lost(host: MemoryHost) -> None:
+    """kill -9 before the reply to CreateEndpoint: dockerd releases the address and never sends DeleteEndpoint."""
+    network = await host.network("a")
+    for attach in (False, True):
+        await host.endpoint(network, "e1", attach=attach)
+        pool = next(host.services.mirror.every(Pool))
+        address = host.services.roster.of_network(network)[0].addresses[0]
+        await host.services.endpoints.release(pool.id, address)
+        assert host.services.mirror.count(Endpoint) == 0
+        assert veths(host) == []
+        lease = host.services.mirror.lease("default", address)
+        assert lease is not None
+        assert lease.state.value == "cooling"
+        host.clock.advance(3600)
+        await host.services.ipam.sweep()
+
+
+async def test_an_ipv6_address_released_from_a_living_endpoint_stays_until_it_goes(host: MemoryHost) -> None:
+    """Engines from 29 on release it after Join; the container still has it."""
+    network = await host.network("a", v6=True)
+    await host.endpoint(network, "e1")
+    pool = next(pool for pool in host.services.mirror.every(Pool) if pool.subnet.version == 6)
+    address = host.services.roster.of_network(network)[0].addresses[1]
+    await host.services.endpoints.release(pool.id, address)
+    assert host.services.mirror.count(Endpoint) == 1
+    lease = host.services.mirror.lease("default", address)
+    assert lease is not None
+    assert lease.state.value == "dynamic"
+
+
+async def test_an_endpoint_is_recorded_with_its_lease_in_one_commit(host: MemoryHost) -> None:
+    """The lease was taken back between RequestAddress and CreateEndpoint: the endpoint takes it again."""
+    network = await host.network("a")
+    pool = next(host.services.mirror.every(Pool))
+    got = await host.services.ipam.request_address(AddressRequest(pool.id, Role.ENDPOINT, mac="02:00:00:00:00:01"))
+    await host.services.ipam.release_address(pool.id, got.ip)
+    request = EndpointRequest(network, "e" * 64, IPv4Interface(str(got)), None, "02:00:00:00:00:01")
+    await host.services.endpoints.create(request)
+    lease = host.services.mirror.lease("default", got.ip)
+    assert lease is not None
+    assert (lease.state.value, lease.mac) == ("dynamic", "02:00:00:00:00:01")
+
+
+async def test_an_address_that_somebody_else_got_meanwhile_is_refused(host: MemoryHost) -> None:
+    """The lease has another MAC by now: no two containers ever have one address."""
+    network = await host.network("a")
+    pool = next(host.services.mirror.every(Pool))
+    got = await host.services.ipam.request_address(AddressRequest(pool.id, Role.ENDPOINT, mac="02:00:00:00:00:02"))
+    request = EndpointRequest(network, "e" * 64, IPv4Interface(str(got)), None, "02:00:00:00:00:01")
+    with pytest.raises(Conflict, match="given to somebody else"):
+        await host.services.endpoints.create(request)
+    assert host.services.mirror.count(Endpoint) == 0
+
+
+async def test_the_port_of_an_endpoint_whose_interface_is_gone_is_free(host: MemoryHost) -> None:
+    """dockerd died with its own IPAM driver: its old endpoints are never deleted, and hold nothing."""
+    network = await host.network("a")
+    for name in ("e1", "f2"):
+        await host.endpoint(network, name)
+    e1, f2 = (name.ljust(64, "0") for name in ("e1", "f2"))
+    await host.services.endpoints.publish(network, e1, WEB)
+    host.kernel.lose(host_end(e1))
+    await host.services.endpoints.publish(network, f2, WEB)
+    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == [f2]
+
+
+async def test_a_network_without_a_gateway_tells_no_next_hop(host: MemoryHost) -> None:
+    """gateway=none: the container gets no default route to nobody, whatever was reserved."""
+    network = await host.network("a", gateway="none")
+    await host.endpoint(network, "e1", attach=False)
+    assert (await host.attach(network, "e1")).gateway4 is None
+
+
+async def test_the_first_endpoint_after_a_reboot_finds_its_network_built(host: MemoryHost) -> None:
+    """Before any repair pass: bridge and rules are made for it, and forwarding is on."""
+    network = await host.network("a", v6=True)
+    before = host.facts
+    await host.reboot()
+    await host.endpoint(network, "e1")
+    assert {fact for fact in host.facts if not isinstance(fact, Veth)} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_network
 
 import pytest
@@ -10,7 +11,7 @@ from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge
 from mooring.core.pools import Pool
-from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.services.requests import AddressRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
 from tests.services.hosts import MemoryHost
 
 
@@ -125,3 +126,65 @@ async def test_a_network_whose_pools_docker_released_makes_room_for_its_successo
     await host.services.networks.create(NetworkRequest("b" * 64, {}, False, parts, ()))
     assert [known.id for known in host.services.mirror.every(Network)] == ["b" * 64]
     assert len(bridges(host)) == 1
+
+
+async def test_a_pool_of_another_space_is_never_bound(host: MemoryHost) -> None:
+    """Another driver's network lives on our pool of the same subnet: a tenant's network takes its own, and only that
+    one goes with it."""
+    subnet = ip_network("192.168.1.0/24")
+    lan = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet))
+    await host.services.ipam.request_address(AddressRequest(lan.pool, Role.ENDPOINT, mac="02:00:00:00:00:01"))
+    blue = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet, options={"tenant": "blue"}))
+    await host.services.networks.create(
+        NetworkRequest("b" * 64, {}, False, (SegmentRequest("default", subnet, blue.gateway),), ())
+    )
+    network = host.services.mirror.network("b" * 64)
+    assert network is not None
+    assert network.ipv4[0].pool == blue.pool
+    await host.services.networks.delete(network.id)
+    assert [pool.id for pool in host.services.mirror.every(Pool)] == [lan.pool]
+
+
+async def test_the_subnet_of_dockers_own_ipam_driver_binds_no_pool_of_ours(host: MemoryHost) -> None:
+    """Address space LocalDefault: the network has no pool, and its removal releases none."""
+    subnet = ip_network("192.168.1.0/24")
+    await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet))
+    request = NetworkRequest("b" * 64, {}, False, (SegmentRequest("LocalDefault", subnet, None),), ())
+    await host.services.networks.create(request)
+    await host.services.networks.delete("b" * 64)
+    assert host.services.mirror.count(Pool) == 1
+
+
+async def test_of_two_networks_made_at_once_on_one_subnet_one_is_refused_and_harms_nothing(host: MemoryHost) -> None:
+    """Same bridge name and subnet, with Docker's own IPAM: the loser leaves the winner's bridge alone."""
+    parts = (SegmentRequest("LocalDefault", ip_network("192.168.1.0/24"), None),)
+    requests = [NetworkRequest(letter * 64, {"bridge": "web0"}, False, parts, ()) for letter in "ab"]
+    results = await asyncio.gather(*map(host.services.networks.create, requests), return_exceptions=True)
+    assert sorted(isinstance(result, Conflict) for result in results) == [False, True]
+    assert host.services.mirror.count(Network) == 1
+    assert bridges(host) == {"web0"}
+
+
+async def test_a_tenant_without_that_subnet_is_refused(host: MemoryHost) -> None:
+    """The option is understood or refused, never ignored."""
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4))
+    parts = (SegmentRequest("default", grant.subnet, grant.gateway),)
+    with pytest.raises(BadRequest, match="tenant blue has no free subnet"):
+        await host.services.networks.create(NetworkRequest("a" * 64, {"tenant": "blue"}, False, parts, ()))
+
+
+async def test_a_route_that_no_container_could_take_is_refused(host: MemoryHost) -> None:
+    """Its next hop must be in a subnet of the network, or every container's start would fail."""
+    with pytest.raises(BadRequest, match="is in no subnet of the network"):
+        await host.network("a", routes="10.0.0.0/8 via 192.0.2.1")
+
+
+async def test_a_pool_without_a_gateway_makes_a_segment_without_one(host: MemoryHost) -> None:
+    """--ipam-opt gateway=none alone is enough, although engines before 28 ask for a gateway's address all the same."""
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, options={"gateway": "none"}))
+    asked = await host.services.ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY))
+    parts = (SegmentRequest("default", grant.subnet, asked),)
+    await host.services.networks.create(NetworkRequest("a" * 64, {}, False, parts, ()))
+    network = host.services.mirror.network("a" * 64)
+    assert network is not None
+    assert network.ipv4[0].gateway is None

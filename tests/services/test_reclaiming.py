@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
+from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.networks import Network
@@ -139,3 +140,32 @@ async def test_a_subnet_whose_network_never_came_is_released(host: MemoryHost) -
     await passes(host, 3)
     left = {pool.id for pool in host.services.mirror.every(Pool) if not pool.network}
     assert left == {used.pool}
+
+
+async def test_an_endpoint_whose_interface_went_is_removed_with_its_leases(host: MemoryHost) -> None:
+    """Its container died with dockerd, which never tells."""
+    host.kernel.lose(host_end("e1".ljust(64, "0")))
+    await passes(host, 1)
+    assert host.services.mirror.count(Endpoint) == 1
+    await passes(host, 1)
+    assert host.services.mirror.count(Endpoint) == 0
+    lease = host.services.mirror.lease("default", ip_address("10.32.0.2"))
+    assert lease is None or lease.state.value == "cooling"
+
+
+async def test_an_endpoint_that_nobody_attached_is_removed(host: MemoryHost) -> None:
+    """The reply to CreateEndpoint was lost, and so was everything that followed."""
+    await host.endpoint(A, "f2", attach=False)
+    await passes(host, 3)
+    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == ["e1".ljust(64, "0")]
+
+
+async def test_a_subnet_in_use_by_another_engine_is_never_released(host: MemoryHost) -> None:
+    """A second dockerd found our socket: the first one does not list its network, and proves nothing."""
+    await passes(host, 1)
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.99.0.0/24")))
+    await host.services.ipam.request_address(AddressRequest(grant.pool, Role.ENDPOINT, mac="02:00:00:00:00:07"))
+    other = await host.network("b")
+    await passes(host, 4)
+    assert host.services.mirror.pool(grant.pool) is not None
+    assert host.services.mirror.network(other) is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
 
 from mooring.core.faults import Unavailable
-from mooring.core.plumbing import Bridge, Veth
+from mooring.core.plumbing import Bridge, Fact, Member, Setting, Veth
 from mooring.core.publications import PortRequest, Protocol
 from tests.services.hosts import MemoryHost
 
@@ -73,3 +75,60 @@ async def test_a_kernel_that_fails_is_a_finding_and_the_next_pass_tries_again(ho
     assert any("the kernel says no" in finding for finding in report.findings)
     await host.services.repair.once()
     assert host.facts == before
+
+
+async def test_ports_of_a_container_that_comes_while_the_kernel_is_read_stay(host: MemoryHost) -> None:
+    """Its rules were observed and its interface was not: it is no leftover."""
+    network = "a".ljust(64, "0")
+    observe = host.kernel.observe
+
+    async def slow_observe() -> frozenset[Fact]:
+        seen = await observe()
+        await host.endpoint(network, "f2")
+        await host.services.endpoints.publish(
+            network, "f2".ljust(64, "0"), (PortRequest(Protocol.TCP, 80, first=8081, last=8081),)
+        )
+        return seen | {fact for fact in await observe() if isinstance(fact, Member)}
+
+    host.kernel.observe = slow_observe  # type: ignore[method-assign]
+    await host.services.repair.once()
+    assert host.kernel.published(Protocol.TCP, ip_address("0.0.0.0"), 8081) == "10.32.0.3 . 80"
+
+
+async def test_forwarding_is_left_off_until_there_is_something_to_forward(host: MemoryHost) -> None:
+    """After a reboot dockerd must find it off, or it would not guard its FORWARD chain."""
+    await host.reboot()
+    await host.services.repair.once()
+    assert not any(isinstance(fact, Setting) and fact.path == "net/ipv4/ip_forward" for fact in host.facts)
+    await host.endpoint("a".ljust(64, "0"), "f2")
+    assert Setting("net/ipv4/ip_forward", "1") in host.facts
+
+
+async def test_bridges_of_docker_are_known_to_the_firewall_once_the_engine_has_told_them(host: MemoryHost) -> None:
+    """What goes to them is for Docker to judge."""
+    host.engine.bridges = {"dmz0"}
+    await host.services.repair.once()
+    await host.services.repair.once()
+    assert '"dmz0"' in host.kernel.members("docker")
+
+
+async def test_a_port_that_could_not_be_held_is_tried_again(host: MemoryHost) -> None:
+    """The finding stays until the port is held."""
+    await host.restart()
+    host.guard.taken[Protocol.TCP, 8080] = "nginx (42)"
+    for _ in range(2):
+        assert any("nginx" in finding for finding in (await host.services.repair.once()).findings)
+    host.guard.taken.clear()
+    assert (await host.services.repair.once()).findings == ()
+    assert host.guard.held
+
+
+async def test_a_mistake_of_our_own_in_a_pass_is_a_finding(host: MemoryHost) -> None:
+    """It must not end the daemon."""
+
+    async def broken() -> frozenset[Fact]:
+        raise KeyError("prefix")
+
+    host.kernel.observe = broken  # type: ignore[method-assign]
+    report = await host.services.repair.once()
+    assert any("KeyError" in finding for finding in report.findings)

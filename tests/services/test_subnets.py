@@ -194,3 +194,16 @@ async def test_a_pool_request_that_was_cancelled_leaves_no_unknown_pool(host: Ho
         await asyncio.sleep(0)
     stored = [key for key in host.store.records if key.startswith("pool/")]
     assert stored == [f"pool/{pool.id}" for pool in host.mirror.every(Pool)]
+
+
+async def test_a_pool_that_nobody_waited_for_goes_before_the_next_is_made(host: Host) -> None:
+    """Docker was told that it failed: the same subnet can be asked for again."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(host.pool("10.0.0.0/24"))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        task.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    again = await host.pool("10.0.0.0/24")
+    assert [pool.id for pool in host.mirror.every(Pool)] == [again.pool]

@@ -117,5 +117,5 @@ ENDPOINTS = st.builds(
     ),
     options=WORDS,
 )
-ENGINES = st.builds(KnownEngine, IDENT, TIME)
+ENGINES = st.builds(KnownEngine, IDENT, TIME, st.frozensets(TEXT, max_size=3))
 RECORDS = POOLS | LEASES | NETWORKS | ENDPOINTS | ENGINES

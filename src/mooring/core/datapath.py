@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.firewall import network_members, publication_members, ruleset
+from mooring.core.firewall import docker_members, network_members, publication_members, ruleset
 from mooring.core.networks import GatewayMode, Mode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
 from mooring.core.publications import Publication
 
 # Every interface of ours bears an alias that starts so.
 MARK = "mooring:"
+
+LEAST_MTU6 = 1280  # bytes
 
 HOST_SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
@@ -38,11 +40,18 @@ def sandbox_end(endpoint_id: str) -> str:
     return f"mp-{endpoint_id[:12]}"
 
 
-def host_facts(ipv6: bool) -> frozenset[Fact]:
-    """What every network of the host rests on. ipv6: whether any network has that family."""
-    facts: set[Fact] = {Setting(HOST_SETTINGS[0], "1"), ruleset(), DockerAccept(4), DockerAccept(6)}
-    if ipv6:
-        facts.add(Setting(HOST_SETTINGS[1], "1"))
+def host_facts(ipv6: bool, forwarding: bool = True, docker_bridges: Iterable[str] = ()) -> frozenset[Fact]:
+    """What every network of the host rests on.
+
+    ipv6: whether any network has that family. forwarding: whether there is something to forward: dockerd sets the
+    policy of FORWARD to DROP only where it finds IPv4 forwarding off (drivers/bridge/setup_ip_forwarding.go), so it
+    must not find it on at boot because of us. docker_bridges: bridges of Docker's own networks.
+    """
+    facts: set[Fact] = {ruleset(), DockerAccept(4), DockerAccept(6), *docker_members(docker_bridges)}
+    if forwarding:
+        facts.add(Setting(HOST_SETTINGS[0], "1"))
+        if ipv6:
+            facts.add(Setting(HOST_SETTINGS[1], "1"))
     return frozenset(facts)
 
 
@@ -100,7 +109,8 @@ def _bridge_settings(network: Network) -> set[Setting]:
     the host could not ask for the neighbours of what it forwards.
     """
     localnet, disable_ipv6, accept_ra, accept_dad = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
-    settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")}
+    # Below IPv6's least MTU the kernel takes IPv6 from the bridge, and these settings with it (RFC 8200, section 5).
+    settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")} if network.mtu >= LEAST_MTU6 else set()
     if network.ipv4 and not network.internal and network.gateway_mode(4) is not GatewayMode.ROUTED:
         settings.add(Setting(localnet, "1"))
     if network.ipv6:

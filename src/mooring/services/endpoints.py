@@ -12,22 +12,22 @@ new one with the same MAC.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.datapath import endpoint_facts, host_end, publication_facts, sandbox_end
 from mooring.core.endpoints import Endpoint, Event, State, advance
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.networks import Address, GatewayMode, Mode, Network, Segment, stable_mac
-from mooring.core.plumbing import plan
-from mooring.core.publications import PortRequest
+from mooring.core.plumbing import Veth, plan
+from mooring.core.publications import PortRequest, Publication
 from mooring.ports import Clock, Kernel
-from mooring.services.ipam import Ipam
+from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
-from mooring.services.networks import OWNED, remove
-from mooring.services.publishing import Publishing
+from mooring.services.networks import OWNED, Networks, remove
+from mooring.services.publishing import PortPublished, Publishing
 from mooring.services.requests import AddressRequest, Attachment, EndpointGrant, EndpointRequest, Role
 from mooring.services.roster import Roster
 
@@ -44,7 +44,7 @@ class Endpoints:
         publishing: Publishing,
         clock: Clock,
         locks: KeyedLocks,
-        rebuild: Callable[[Network], Awaitable[None]],
+        networks: Networks,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -53,7 +53,7 @@ class Endpoints:
         self._publishing = publishing
         self._clock = clock
         self._locks = locks
-        self._rebuild = rebuild
+        self._networks = networks
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
         self._plugged: set[str] = set()
 
@@ -80,19 +80,47 @@ class Endpoints:
                 ports=request.ports,
                 options=dict(request.options),
             )
-            # The same address under a new id is Docker's way to say that the old endpoint died with a crash of dockerd.
-            dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
             try:
-                await self._mirror.commit(put=[endpoint], delete=list(dead.values()))
-                for old in dead.values():
-                    await self._unplug(network, old)
+                await self._record(network, endpoint)
                 await self._plug(network, endpoint)
+                for address in endpoint.addresses:
+                    await self._kernel.announce(network.bridge, address, endpoint.mac)
             except BaseException:
                 await self._give_up(network, endpoint, request)
                 raise
-            for address in endpoint.addresses:
-                await self._kernel.announce(network.bridge, address, endpoint.mac)
             return _grant(endpoint, request)
+
+    async def _record(self, network: Network, endpoint: Endpoint) -> None:
+        """The endpoint and its leases are written in one commit, so that no address is anybody else's.
+
+        The same address under a new id is Docker's way to say that the old endpoint died with a crash of dockerd.
+        Raises Conflict when an address was given to somebody else since Docker was told it.
+        """
+        for _ in range(ATTEMPTS):
+            dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
+            inherited = frozenset(address for old in dead.values() for address in old.addresses)
+            leases = self._ipam.confirm(network, endpoint, inherited)
+            with contextlib.suppress(StaleRevision):
+                await self._mirror.commit(put=[endpoint, *leases], delete=list(dead.values()))
+                for old in dead.values():
+                    await self._unplug(network, old)
+                return
+        raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
+
+    async def release(self, pool_id: str, address: Address) -> None:
+        """ReleaseAddress: the lease is given up. What is not held is released already.
+
+        An endpoint that still has the address is dead, and goes first: Docker releases after it has deleted, and the
+        deletion did not reach us. But for an IPv6 address beside an IPv4 one, which engines from 29 on release from a
+        living endpoint (libnetwork/endpoint.go); its lease stays until the endpoint goes.
+        """
+        pool = self._mirror.pool(pool_id)
+        endpoint = self._roster.at(pool.network, address) if pool is not None and pool.network else None
+        if endpoint is not None:
+            if address.version == 6 and endpoint.ipv4 is not None and endpoint.state is State.ATTACHED:
+                return
+            await self.delete(endpoint.network, endpoint.id)
+        await self._ipam.release_address(pool_id, address)
 
     async def delete(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint is gone, its interface soon after; what is not known is gone already."""
@@ -157,7 +185,7 @@ class Endpoints:
                 network, endpoint = self._known(network_id, endpoint_id)
             if not ports:
                 return
-            published = await self._publishing.choose(network, endpoint, ports)
+            published = await self._choose(network, endpoint, ports)
             after = replace(endpoint, ports=ports, published=published)
             try:
                 await self._mirror.commit(put=[after])
@@ -169,6 +197,35 @@ class Endpoints:
                 raise
             finally:
                 self._publishing.settle(published)
+
+    async def _choose(
+        self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...]
+    ) -> tuple[Publication, ...]:
+        """Host ports for the requests. An endpoint whose interface is gone is no holder: it is removed, and its port
+        is free, because dockerd with an IPAM driver of its own never tells of endpoints that died with it."""
+        asked: set[str] = set()
+        while True:
+            try:
+                return await self._publishing.choose(network, endpoint, ports)
+            except PortPublished as fault:
+                other = fault.endpoint
+                if other.id in asked or await self._is_plugged(other):
+                    raise
+                asked.add(other.id)
+                await self._forget_dead(other)
+
+    async def _is_plugged(self, endpoint: Endpoint) -> bool:
+        return any(
+            isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
+        )
+
+    async def _forget_dead(self, endpoint: Endpoint) -> None:
+        """As `delete`, without the lock of its network: the caller may hold it."""
+        network = self._mirror.network(endpoint.network)
+        if network is not None and self._mirror.endpoint(endpoint.network, endpoint.id) == endpoint:
+            await self._mirror.commit(delete=[endpoint])
+            await self._unplug(network, endpoint)
+            await self._release_owned(network, endpoint)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
@@ -205,11 +262,12 @@ class Endpoints:
 
     async def _plug(self, network: Network, endpoint: Endpoint) -> None:
         ops = plan(endpoint_facts(network, endpoint), ())
+        await self._networks.ensure(network)
         try:
             await self._kernel.apply(ops)
         except Fault:
             # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
-            await self._rebuild(network)
+            await self._networks.build(network)
             await self._kernel.apply(ops)
         self._plugged.add(endpoint.id)
 
@@ -303,7 +361,7 @@ def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
 
     def next_hop(interface: IPv4Interface | IPv6Interface | None) -> Address | None:
         segment: Segment | None = network.segment_of(interface.ip) if interface else None
-        if segment is None or segment.gateway is None or network.internal:
+        if segment is None or segment.gateway is None or network.internal or not network.options.gateway:
             return None
         if network.gateway_mode(segment.subnet.version) is GatewayMode.ISOLATED:
             return None

@@ -15,9 +15,22 @@ from typing import TypeVar
 import msgspec
 
 from mooring.core.addresses import address_of, interface
+from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision
-from mooring.core.leases import Claimant, ClaimPolicy, Event, Lease, State, advance, is_over, may_take, phase, released
-from mooring.core.networks import Address, Interface, Subnet
+from mooring.core.leases import (
+    Claimant,
+    ClaimPolicy,
+    Event,
+    Lease,
+    State,
+    advance,
+    holder,
+    is_over,
+    may_take,
+    phase,
+    released,
+)
+from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror, Record
@@ -25,7 +38,7 @@ from mooring.services.occupancies import Occupancies
 from mooring.services.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
 
-__all__ = ["Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
+__all__ = ["ATTEMPTS", "Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
 
 T = TypeVar("T")
 
@@ -95,6 +108,38 @@ class Ipam:
         """
         await self._decide(pool_id, partial(self._release, pool_id, address))
 
+    def confirm(self, network: Network, endpoint: Endpoint, inherited: frozenset[Address]) -> list[Lease]:
+        """The leases of the endpoint's addresses as they must be when it is recorded, to be written with it.
+
+        A lease that has cooled or gone since Docker was told the address is taken again, and so is one inherited from
+        a dead endpoint. Raises Conflict when somebody else has it. Addresses of other IPAM drivers have no lease here.
+        """
+        leases: list[Lease] = []
+        now = self._clock.now()
+        for address in endpoint.addresses:
+            segment = network.segment_of(address)
+            pool = self._index.pool(segment.pool) if segment is not None else None
+            if pool is None:
+                continue
+            lease = self._mirror.lease(pool.space, address)
+            stranger = lease is not None and lease.mac not in ("", endpoint.mac)
+            free = lease is None or lease.state is State.COOLING
+            if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
+                mine = Lease(
+                    space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=now,
+                    owner=f"mac:{endpoint.mac}", mac=endpoint.mac,
+                )  # fmt: skip
+                leases.append(mine)
+            elif lease is not None and lease.state is State.DYNAMIC and not stranger:
+                leases.append(lease)
+            elif lease is not None and lease.state is not State.FIXED:
+                raise Conflict(
+                    f"address {address} was given to somebody else meanwhile",
+                    holder=holder(lease),
+                    hint="start the container again",
+                )
+        return leases
+
     async def sweep(self) -> int:
         """Cooldowns, reservations and sightings whose time is over have ended, and so have leases without a pool.
 
@@ -116,6 +161,11 @@ class Ipam:
                     self._index.note_end(lease)
                 raise
             ended += len(due)
+
+    def is_in_use(self, pool_id: str) -> bool:
+        """Whether the pool has addresses that were given to endpoints, or that something is to get again."""
+        idle = (State.GATEWAY, State.AUXILIARY, State.COOLING)
+        return any(count for state, count in self._index.counts(pool_id).items() if state not in idle)
 
     def usage(self, pool_id: str) -> Usage:
         """How full the pool is. Raises NotFound."""

@@ -12,8 +12,8 @@ from itertools import product
 import msgspec
 
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
-from mooring.core.faults import Conflict
-from mooring.core.networks import Mode, Network, Segment, overlap
+from mooring.core.faults import BadRequest, Conflict
+from mooring.core.networks import Mode, Network, NetworkOptions, Segment, overlap
 from mooring.core.options import parse_network_options
 from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.pools import Pool
@@ -28,6 +28,13 @@ from mooring.services.roster import Roster
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
 # will ever release it. An option of the pool, since it says how the pool was asked for.
 OWNED = "mooring.owned-by-network"
+
+
+# The lock under which a network finds its place among the others; ids of networks are hexadecimal.
+ROOM = "room"
+
+# What GetDefaultAddressSpaces answers; Docker's own IPAM driver has other names.
+OUR_SPACES = frozenset({"default", "global"})
 
 
 class Networks:
@@ -50,6 +57,7 @@ class Networks:
         self._publishing = publishing
         self._clock = clock
         self._locks = locks
+        self._built: set[str] = set()
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -67,14 +75,8 @@ class Networks:
             await self._retire_twins(request)
             owned: list[str] = []
             try:
-                ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
-                ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
-                network = Network(
-                    request.id, options, request.internal, ipv4, ipv6, self._clock.now(), dict(request.raw)
-                )
-                self._check_room(network)
-                bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
-                await self._mirror.commit(put=[network, *bound])
+                async with self._locks.hold(ROOM):
+                    network = await self._enter(request, options, owned)
             except BaseException:
                 for pool_id in owned:
                     await self._ipam.release_pool(pool_id)
@@ -84,6 +86,17 @@ class Networks:
             except BaseException:
                 await self._erase(network)
                 raise
+
+    async def _enter(self, request: NetworkRequest, options: NetworkOptions, owned: list[str]) -> Network:
+        """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
+        ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
+        ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
+        network = Network(request.id, options, request.internal, ipv4, ipv6, self._clock.now(), dict(request.raw))
+        _check_routes(network)
+        self._check_room(network)
+        bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
+        await self._mirror.commit(put=[network, *bound])
+        return network
 
     async def delete(self, network_id: str) -> None:
         """The network and every endpoint of it are gone; what is not known is gone already.
@@ -100,6 +113,16 @@ class Networks:
         """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
         wanted = host_facts(ipv6=bool(network.ipv6)) | network_facts(network)
         await self._kernel.apply(plan(wanted, ()))
+        self._built.add(network.id)
+
+    async def ensure(self, network: Network) -> None:
+        """As `build`, when this process has not built the network yet.
+
+        After a reboot a bridge may not be there, and forwarding is off until the first container comes, so that dockerd
+        finds it off and guards its FORWARD chain as it always does.
+        """
+        if network.id not in self._built:
+            await self.build(network)
 
     async def _erase(self, network: Network) -> None:
         endpoints = self._roster.of_network(network.id)
@@ -108,6 +131,7 @@ class Networks:
         for endpoint in endpoints:
             facts |= endpoint_facts(network, endpoint)
         await self._mirror.commit(delete=[*endpoints, network])
+        self._built.discard(network.id)
         for endpoint in endpoints:
             await self._publishing.let_go(endpoint.published)
         for pool in pools:
@@ -120,18 +144,36 @@ class Networks:
             owned.append(grant.pool)
             return Segment(grant.subnet, grant.gateway, tenant or part.space, grant.pool)
         pool = self._granted(part, tenant)
+        if pool is None and tenant:
+            raise BadRequest(
+                f"tenant {tenant} has no free subnet {part.subnet}", hint=f"ask for it with --ipam-opt tenant={tenant}"
+            )
+        # Engines before 28 ask for a gateway's address whatever the network wants; it stays reserved, and unused.
+        gateway = None if pool is not None and pool.options.get("gateway") == "none" else part.gateway
         return Segment(
             part.subnet,
-            part.gateway,
+            gateway,
             pool.space if pool else part.space,
             pool.id if pool else "",
             dict(part.auxiliary),
         )
 
     def _granted(self, part: SegmentRequest, tenant: str) -> Pool | None:
-        """The pool that Docker means: it names only the subnet and its own address space, never the PoolID."""
-        free = [pool for pool in self._mirror.every(Pool) if pool.subnet == part.subnet and not pool.network]
-        free.sort(key=lambda pool: (pool.space == (tenant or part.space), pool.created), reverse=True)
+        """The pool that Docker means: it names only the subnet and its own address space, never the PoolID.
+
+        A tenant that was named to the IPAM driver alone does not show in the request, so a pool made in that way may be
+        meant. Never one that has addresses in use already: another driver's network lives on it.
+        """
+        spaces = {tenant} if tenant else {part.space}
+        free = [
+            pool
+            for pool in self._mirror.every(Pool)
+            if pool.subnet == part.subnet
+            and not pool.network
+            and not self._ipam.is_in_use(pool.id)
+            and (pool.space in spaces or (not tenant and part.space in OUR_SPACES and "tenant" in pool.options))
+        ]
+        free.sort(key=lambda pool: pool.created, reverse=True)
         return free[0] if free else None
 
     def _pools(self, network: Network) -> list[Pool]:
@@ -149,7 +191,7 @@ class Networks:
                 raise Conflict(
                     f"bridge name {network.bridge} is in use",
                     holder=f"network {other.id[:12]}",
-                    hint="choose another com.docker.network.bridge.name",
+                    hint="choose another with -o bridge=",
                 )
             for mine, theirs in product(network.segments, other.segments):
                 if overlap(mine.subnet, theirs.subnet):
@@ -183,6 +225,15 @@ async def remove(kernel: Kernel, facts: set[Fact]) -> None:
     if ops:
         await kernel.apply(ops)
     await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])
+
+
+def _check_routes(network: Network) -> None:
+    for route in network.options.routes:
+        if route.via is not None and network.segment_of(route.via) is None:
+            raise BadRequest(
+                f"option routes: next hop {route.via} is in no subnet of the network, so no container could reach it",
+                hint=f"the network has {', '.join(str(segment.subnet) for segment in network.segments)}",
+            )
 
 
 def _must_match(known: Network, request: NetworkRequest) -> None:

@@ -19,6 +19,22 @@ from mooring.services.roster import Roster
 
 ANY4 = IPv4Address("0.0.0.0")
 ANY6 = IPv6Address("::")
+LOOPBACK6 = IPv6Address("::1")
+
+
+class PortPublished(Conflict):
+    """A host port that is asked for is published by an endpoint of ours.
+
+    endpoint: the one that has it.
+    """
+
+    def __init__(self, wanted: Publication, other: Publication, endpoint: Endpoint) -> None:
+        super().__init__(
+            f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
+            holder=f"endpoint {endpoint.id[:12]} at {other.target}",
+            hint=f"stop that container, or publish another port; see `mooring explain {other.target}`",
+        )
+        self.endpoint = endpoint
 
 
 class Publishing:
@@ -42,9 +58,9 @@ class Publishing:
         chosen: list[Publication] = []
         try:
             for request in requests:
-                targets = _targets(network, endpoint, request)
-                for run in _runs(targets):
-                    chosen.extend(await self._choose_one(network, request, run))
+                targets = [t for t in _targets(network, endpoint, request) if not self._is_served(endpoint, request, t)]
+                if targets:
+                    chosen.extend(await self._choose_one(network, request, tuple(targets)))
         except BaseException:
             await self.let_go(chosen)
             self.settle(chosen)
@@ -58,8 +74,12 @@ class Publishing:
     async def hold(self, publications: Iterable[Publication]) -> None:
         """Hold what a record says is published, after a restart. Raises Conflict that names the holder."""
         for publication in publications:
-            if publication.host_port:
+            if not publication.host_port:
+                continue
+            try:
                 await self._guard.hold(*_place(publication))
+            except Conflict as fault:
+                raise await self._named(fault, publication) from fault
 
     async def let_go(self, publications: Iterable[Publication]) -> None:
         """The host ports are free for others."""
@@ -73,17 +93,16 @@ class Publishing:
         """Publications at one host port that is free in every family of the targets."""
         if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
             return [Publication(request.protocol, None, 0, target, request.port) for _, target in targets]
-        refusal: Conflict | None = None
+        single = request.first != 0 and request.first == request.last
         for port in await self._candidates(request):
             picked = [Publication(request.protocol, host, port, target, request.port) for host, target in targets]
             try:
-                await self._take(picked)
-            except Conflict as fault:
-                refusal = fault
+                await self._take(picked, single)
+            except Conflict:
+                if single:
+                    raise
                 continue
             return picked
-        if refusal is not None and request.first and request.first == request.last:
-            raise refusal
         low, high = (request.first, request.last) if request.first else await self._guard.ephemeral()
         raise Exhausted(
             f"no free host port in {low}-{high}/{request.protocol.label} for container port {request.port}",
@@ -104,7 +123,8 @@ class Publishing:
 
         return around()
 
-    async def _take(self, picked: list[Publication]) -> None:
+    async def _take(self, picked: list[Publication], single: bool) -> None:
+        """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
         for publication in picked:
             self._refuse_ours(publication)
         places = [_place(publication) for publication in picked]
@@ -114,24 +134,45 @@ class Publishing:
             for place in places:
                 await self._guard.hold(*place)
                 held.append(place)
-        except BaseException:
+        except BaseException as error:
             self._promised.difference_update(places)
             for place in held:
                 await self._guard.let_go(*place)
+            if isinstance(error, Conflict) and single:
+                raise await self._named(error, picked[len(held)]) from error
             raise
 
+    async def _named(self, fault: Conflict, publication: Publication) -> Conflict:
+        """The refusal of a host port with the process that has it: found out late, since that takes long."""
+        return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
+
+    def _is_served(self, endpoint: Endpoint, request: PortRequest, target: tuple[Address | None, Address]) -> bool:
+        """Whether another endpoint of the same sandbox publishes the same request in the target's family already.
+
+        Engines from 28 on have a gateway for each family, and ask both networks to publish the same ports.
+        """
+        if not request.first or not endpoint.sandbox:
+            return False
+        return any(
+            holder.id != endpoint.id
+            and holder.sandbox == endpoint.sandbox
+            and other.target.version == target[1].version
+            and (other.host, other.target_port) == (target[0], request.port)
+            for port in range(request.first, (request.last or request.first) + 1)
+            for other, holder in self._roster.publishers(request.protocol, port)
+        )
+
     def _refuse_ours(self, wanted: Publication) -> None:
-        label = f"host port {wanted.host_port}/{wanted.protocol.label} is published already"
         for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
-                raise Conflict(
-                    label,
-                    holder=f"endpoint {holder.id[:12]} at {other.target}",
-                    hint=f"stop that container, or publish another port; see `mooring explain {other.target}`",
-                )
+                raise PortPublished(wanted, other, holder)
         for protocol, host, port in self._promised:
             if (protocol, port) == (wanted.protocol, wanted.host_port) and _meet(host, _place(wanted)[1]):
-                raise Conflict(label, holder="a container that is being started", hint="publish another port")
+                raise Conflict(
+                    f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
+                    holder="a container that is being started",
+                    hint="publish another port",
+                )
 
 
 def _place(publication: Publication) -> tuple[Protocol, Address, int]:
@@ -148,6 +189,11 @@ def _targets(network: Network, endpoint: Endpoint, request: PortRequest) -> list
     """(host address or None for all, container address) for each family that the request concerns."""
     host = request.host or network.options.binding
     wildcard = host is None or host in (ANY4, ANY6)
+    if host == LOOPBACK6:
+        raise BadRequest(
+            f"cannot publish port {request.port}/{request.protocol.label} at [::1]: nothing is forwarded from there",
+            hint="publish at 127.0.0.1, or at another IPv6 address of the host",
+        )
     wanted = (4, 6) if host is None else (host.version,)
     found = [(None if wildcard else host, address) for address in endpoint.addresses if address.version in wanted]
     if not found and request.host is not None:
@@ -157,9 +203,3 @@ def _targets(network: Network, endpoint: Endpoint, request: PortRequest) -> list
             hint="create the network with that family, or publish at another address",
         )
     return found
-
-
-def _runs(targets: list[tuple[Address | None, Address]]) -> Iterator[tuple[tuple[Address | None, Address], ...]]:
-    """All families together: one `-p` is one port number, whichever family a client comes with."""
-    if targets:
-        yield tuple(targets)

@@ -1,8 +1,9 @@
-"""Taking back what Docker forgot to give back: leases, pools and networks that nobody has any more.
+"""Taking back what Docker forgot to give back: leases, endpoints, pools and networks that nobody has any more.
 
 Rules: nothing is taken because it was not seen once: it must be missing in two passes and for a minimum age; the
-engine's list counts only when that engine has had a network of ours (another engine at the same socket proves nothing);
-a network with a container's interface in it is never taken, whatever the engine says, it is told as a finding.
+engine's list counts only for what that engine has listed before (another engine at the same socket proves nothing), and
+for subnets that nobody uses; a network with a container's interface in it is never taken, whatever the engine says: it
+is told as a finding.
 
 Docker forgets in many ways (libnetwork/network.go, endpoint.go): the IPv4 address when the IPv6 one fails, all that an
 unreadable or lost reply granted, and everything that it released while Mooring was not there to hear it.
@@ -11,11 +12,13 @@ unreadable or lost reply granted, and everything that it released while Mooring 
 from __future__ import annotations
 
 from mooring.core.datapath import host_end
+from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
-from mooring.core.networks import Network
+from mooring.core.networks import Mode, Network
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Engine
+from mooring.services.endpoints import Endpoints
 from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks
@@ -26,7 +29,7 @@ MINIMUM_AGE = 120.0
 
 
 class Reclaiming:
-    """One `once` for each repair pass."""
+    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said."""
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Reclaiming:
         roster: Roster,
         ipam: Ipam,
         networks: Networks,
+        endpoints: Endpoints,
         engine: Engine,
         clock: Clock,
         minimum_age: float = MINIMUM_AGE,
@@ -42,11 +46,13 @@ class Reclaiming:
         self._roster = roster
         self._ipam = ipam
         self._networks = networks
+        self._endpoints = endpoints
         self._engine = engine
         self._clock = clock
         self._minimum_age = minimum_age
         self._missing: dict[str, float] = {}
         self._seen: dict[str, float] = {}
+        self.bridges: frozenset[str] = frozenset()
 
     async def once(self, interfaces: frozenset[str]) -> tuple[list[str], list[str]]:
         """What was taken back and what could not be, a line each. interfaces: host ends that exist."""
@@ -57,6 +63,7 @@ class Reclaiming:
             view = await self._ask()
             await self._networks_nobody_has(view, interfaces, taken, findings)
             await self._pools_nobody_has(view, taken)
+            await self._endpoints_nobody_has(interfaces, taken)
             await self._leases_nobody_has(taken)
             await self._ipam.sweep()
         except Fault as fault:
@@ -65,19 +72,23 @@ class Reclaiming:
         return taken, findings
 
     async def _ask(self) -> EngineView | None:
-        """What the engine says, or None when nobody says it or when its word does not count."""
+        """What the engine says, or None when nobody says it."""
         try:
             view = await self._engine.view()
         except Fault:
             # An engine that is down is Docker's matter; what was missing stays missing until somebody can tell.
             self._seen.update({subject: since for subject, since in self._missing.items() if "engine" in subject})
             return None
-        if any(known.id == view.id for known in self._mirror.every(KnownEngine)):
-            return view
-        if any(network.id in view.networks for network in self._mirror.every(Network)):
-            await self._mirror.commit(put=[KnownEngine(view.id, self._clock.now())])
-            return view
-        return None
+        self.bridges = view.bridges
+        ours = {network.id for network in self._mirror.every(Network)}
+        known = self._known(view)
+        listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)
+        if listed and (known is None or known.networks != listed):
+            await self._mirror.commit(put=[KnownEngine(view.id, known.since if known else self._clock.now(), listed)])
+        return view
+
+    def _known(self, view: EngineView) -> KnownEngine | None:
+        return next((known for known in self._mirror.every(KnownEngine) if known.id == view.id), None)
 
     def _is_overdue(self, subject: str, since: float) -> bool:
         """Note that the subject is missing; whether it has been for long enough, and in an earlier pass too."""
@@ -88,10 +99,11 @@ class Reclaiming:
     async def _networks_nobody_has(
         self, view: EngineView | None, interfaces: frozenset[str], taken: list[str], findings: list[str]
     ) -> None:
+        known = self._known(view) if view is not None else None
         for network in self._mirror.every(Network):
             if self._networks.is_abandoned(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
-            elif view is not None and network.id not in view.networks:
+            elif view is not None and known is not None and network.id in known.networks - view.networks:
                 why, subject = "the engine does not have it", f"engine's network {network.id}"
             else:
                 continue
@@ -111,11 +123,28 @@ class Reclaiming:
                     taken.append(f"subnet {pool.subnet} released: its network is gone")
             elif (
                 view is not None
+                and self._known(view) is not None
                 and pool.subnet not in view.subnets
+                and not self._ipam.is_in_use(pool.id)
                 and self._is_overdue(f"engine's pool {pool.id}", pool.created)
             ):
                 await self._ipam.release_pool(pool.id)
                 taken.append(f"subnet {pool.subnet} released: no network of the engine has it")
+
+    async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
+        """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
+        for network in self._mirror.every(Network):
+            if network.options.mode is Mode.NULL:
+                continue
+            for endpoint in self._roster.of_network(network.id):
+                if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:
+                    continue
+                if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
+                    await self._endpoints.delete(network.id, endpoint.id)
+                    for address in endpoint.addresses:
+                        if (segment := network.segment_of(address)) is not None:
+                            await self._ipam.release_address(segment.pool, address)
+                    taken.append(f"endpoint {endpoint.id[:12]} removed: nothing is attached to it")
 
     async def _leases_nobody_has(self, taken: list[str]) -> None:
         for lease in self._roster.unattached():

@@ -6,13 +6,15 @@ that went with its container is not invented anew.
 
 No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
 order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
-a pass adds or removes wrongly because a record is just changing is put right by the call that follows the record.
+a pass adds or removes wrongly because a record is just changing is put right by the call that follows the record. What
+was observed is older than the records, though: of an endpoint that came since, nothing is a leftover.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -21,11 +23,14 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.networks import Mode, Network
 from mooring.core.plumbing import Bridge, Fact, Remove, Veth, plan
+from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import Reclaiming
 from mooring.services.roster import Roster
+
+log = logging.getLogger(__name__)
 
 # Seconds between the passes after a nudge.
 HURRIED = (0.5, 1.0, 2.0)
@@ -68,7 +73,8 @@ class Repair:
         self._period = period
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
-        self._held: set[str] = set()
+        self._held: dict[str, tuple[Publication, ...]] = {}
+        self._bridges: frozenset[str] = frozenset()
         self.report: Report | None = None
 
     async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
@@ -98,27 +104,40 @@ class Repair:
         """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again."""
         work = _Pass()
         try:
-            observed = await self._kernel.observe()
+            await self._look(work)
         except Fault as fault:
             work.findings.append(f"cannot read the kernel: {fault}")
-        else:
-            await self._mend(observed, work)
-            await self._sweep_links(observed, work)
-            await self._hold_ports(observed, work)
-            interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
-            taken, findings = await self._reclaiming.once(interfaces)
-            work.repaired += taken
-            work.findings += findings
+        except Exception as error:
+            # One thing that nobody thought of must not end the daemon, nor keep the rest from being repaired next time.
+            log.exception("a repair pass failed by a mistake of our own")
+            work.findings.append(f"a pass ended early, see the log: {type(error).__name__}: {error}")
         self.report = Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
         return self.report
+
+    async def _look(self, work: _Pass) -> None:
+        # Endpoints that come while the kernel is read may show in one part of the picture and not in another.
+        settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
+        observed = await self._kernel.observe()
+        await self._mend(observed, work)
+        await self._sweep(observed, settled, work)
+        await self._hold_ports(observed, work)
+        interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
+        taken, findings = await self._reclaiming.once(interfaces)
+        work.repaired += taken
+        work.findings += findings
+        if self._reclaiming.bridges != self._bridges:
+            self._bridges = self._reclaiming.bridges
+            self.nudge()
 
     async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
         have = {fact.key: fact for fact in observed}
         networks = [network for network in self._mirror.every(Network) if network.options.mode is not Mode.NULL]
         if networks:
-            wanted = host_facts(ipv6=any(network.ipv6 for network in networks))
-            await self._apply(wanted, have, "host", work)
+            # After a reboot forwarding is left off until there is something to forward: see Endpoints.
+            forwarding = any(isinstance(fact, Veth) for fact in observed)
+            ipv6 = any(network.ipv6 for network in networks)
+            await self._apply(host_facts(ipv6, forwarding, self._bridges), have, "host", work)
         for known in networks:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
             network = self._mirror.network(known.id)
@@ -126,11 +145,17 @@ class Repair:
                 wanted = network_facts(network) | self._living(network, have)
                 await self._apply(wanted, have, f"network {network.id[:12]}", work)
 
-    def _living(self, network: Network, have: dict[tuple[str, ...], Fact]) -> frozenset[Fact]:
-        """What the network's endpoints need, as far as their interfaces still exist."""
+    def _living(
+        self, network: Network, have: dict[tuple[str, ...], Fact], settled: set[str] | None = None
+    ) -> frozenset[Fact]:
+        """What the network's endpoints need, as far as their interfaces still exist.
+
+        settled: ids of the endpoints of which that can be said; the others live. None for all.
+        """
         wanted: set[Fact] = set()
         for endpoint in self._roster.of_network(network.id):
-            if ("veth", host_end(endpoint.id)) in have:
+            fresh = settled is not None and endpoint.id not in settled
+            if fresh or ("veth", host_end(endpoint.id)) in have:
                 wanted |= endpoint_facts(network, endpoint)
         return frozenset(wanted)
 
@@ -148,13 +173,13 @@ class Repair:
         else:
             work.repaired.append(f"{subject}: {_count(len(ops), 'thing')} put right")
 
-    async def _sweep_links(self, observed: frozenset[Fact], work: _Pass) -> None:
-        """Remove what is ours and has no record."""
+    async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
+        """Remove what is ours and has no record, by the records of this moment."""
         have = {fact.key: fact for fact in observed}
-        wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(ipv6=True)}
+        wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._bridges)}
         for network in self._mirror.every(Network):
             wanted |= {fact.key for fact in network_facts(network)}
-            wanted |= {fact.key for fact in self._living(network, have)}
+            wanted |= {fact.key for fact in self._living(network, have, settled)}
         stray = [op.fact for op in plan((), observed) if isinstance(op, Remove) and op.fact.key not in wanted]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
         rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
@@ -173,13 +198,17 @@ class Repair:
         """After a restart, hold again the host ports that live endpoints publish."""
         living = {fact.name for fact in observed if isinstance(fact, Veth)}
         for endpoint in self._mirror.every(Endpoint):
-            if not endpoint.published or endpoint.id in self._held or host_end(endpoint.id) not in living:
+            if not endpoint.published or endpoint.published == self._held.get(endpoint.id):
                 continue
-            self._held.add(endpoint.id)
+            if host_end(endpoint.id) not in living:
+                continue
             try:
                 await self._publishing.hold(endpoint.published)
             except Fault as fault:
                 work.findings.append(f"a published port of endpoint {endpoint.id[:12]} is not held: {fault}")
+            else:
+                self._held[endpoint.id] = endpoint.published
+        self._held = {ident: held for ident, held in self._held.items() if self._roster.knows(ident)}
 
 
 def _count(number: int, what: str) -> str:

@@ -21,6 +21,7 @@ class Roster:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._by_network: dict[str, dict[str, Endpoint]] = {}
+        self._ids: set[str] = set()
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
         self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
@@ -38,6 +39,10 @@ class Roster:
         """What is published at the host port, on any address of the host, and by whom."""
         yield from self._by_port.get((protocol, port), ())
 
+    def knows(self, endpoint_id: str) -> bool:
+        """Whether any network has an endpoint with the id."""
+        return endpoint_id in self._ids
+
     def unattached(self) -> list[Lease]:
         """Dynamic leases in networks of ours that no endpoint has: on their way to one, or forgotten by Docker."""
         return list(self._unattached.values())
@@ -51,6 +56,7 @@ class Roster:
             self._drop(before)
         if isinstance(after, Endpoint):
             self._by_network.setdefault(after.network, {})[after.id] = after
+            self._ids.add(after.id)
             for address in after.addresses:
                 self._by_address[after.network, address] = after
                 if (lease := self._lease_of(after, address)) is not None:
@@ -72,6 +78,7 @@ class Roster:
     def _drop(self, endpoint: Endpoint) -> None:
         members = self._by_network.get(endpoint.network, {})
         members.pop(endpoint.id, None)
+        self._ids.discard(endpoint.id)
         if not members:
             self._by_network.pop(endpoint.network, None)
         for address in endpoint.addresses:

@@ -85,7 +85,20 @@ class Subnets:
         _check(request)
         occupied = await self._occupied()
         # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
-        return await asyncio.shield(self._make(request, occupied))
+        making = asyncio.get_running_loop().create_task(self._make(request, occupied))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._doubt)
+            raise
+
+    def _doubt(self, making: asyncio.Task[PoolGrant]) -> None:
+        """Nobody waited for the pool that was made: it goes before the next one is made."""
+        if making.cancelled() or making.exception() is not None:
+            return
+        if (pool := self._mirror.pool(making.result().pool)) is not None:
+            lease = self._mirror.lease(pool.space, pool.gateway) if pool.gateway is not None else None
+            self._doubtful.append((pool, [lease] if lease is not None else []))
 
     async def _make(self, request: PoolRequest, occupied: Sequence[Subnet]) -> PoolGrant:
         async with self._one_at_a_time:
@@ -163,7 +176,7 @@ class Subnets:
             return ()
         text = f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}"
         if self._policy.on_host_overlap is HostOverlap.REFUSE:
-            raise Forbidden(text, hint="choose another subnet (`ip route` shows the routes), or set on_host_overlap")
+            raise Forbidden(text, hint="choose another subnet (see `ip route`), or set host_overlap to warn")
         return (text,)
 
     def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:

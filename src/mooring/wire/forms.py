@@ -386,12 +386,13 @@ class EngineV1(Stored, tag=1):
     """An engine of ours."""
 
     since: float
+    networks: list[str] = []
 
     def record(self, key: str) -> KnownEngine:
         """See stored.Form."""
-        return KnownEngine(_id_of(key), self.since)
+        return KnownEngine(_id_of(key), self.since, frozenset(self.networks))
 
 
 def engine_form(engine: KnownEngine) -> EngineV1:
     """The newest form of an engine."""
-    return EngineV1(since=engine.since)
+    return EngineV1(since=engine.since, networks=sorted(engine.networks))

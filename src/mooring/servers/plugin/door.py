@@ -54,10 +54,6 @@ class Ipam(Protocol):
         """The address is leased."""
         ...
 
-    async def release_address(self, pool_id: str, address: Address) -> None:
-        """The lease is given up; success when there is none."""
-        ...
-
 
 class Networks(Protocol):
     """What the door needs of services.networks."""
@@ -96,6 +92,10 @@ class Endpoints(Protocol):
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """No port leads to the endpoint; success for an unknown one."""
+        ...
+
+    async def release(self, pool_id: str, address: Address) -> None:
+        """The lease is given up; success when there is none."""
         ...
 
     def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
@@ -302,8 +302,7 @@ class PluginDoor:
         return api.AddressAnswer(str(interface), {})
 
     async def _release_address(self, query: api.AddressReference) -> api.Message:
-        pool = arguments.pool_id(query.pool_id)
-        await self._ipam.release_address(pool, parse_address("Address", query.address))
+        await self._endpoints.release(arguments.pool_id(query.pool_id), parse_address("Address", query.address))
         return api.Empty()
 
 
