@@ -47,7 +47,7 @@ def targets(tool: str) -> list[str]:
     return [line.split()[-1] for line in sh(f"{tool} -S DOCKER-USER").splitlines() if line.startswith("-A ")]
 
 
-@pytest.mark.parametrize("lines", [(), DOCKER[:1], DOCKER[1:]])
+@pytest.mark.parametrize("lines", [(), DOCKER[1:]])
 def test_without_docker_or_its_drop_nothing_is_needed(docker: DockerChains, lines: tuple[str, ...]) -> None:
     """No chain, no policy: it holds, and nothing is written."""
     sh(*(f"iptables {line}" for line in lines), "true")
@@ -55,6 +55,16 @@ def test_without_docker_or_its_drop_nothing_is_needed(docker: DockerChains, line
     assert docker.accepts(4)
     assert not docker.accept(4)
     docker.withdraw(4)
+    assert sh("iptables -S") == before
+
+
+@pytest.mark.parametrize("lines", [DOCKER[:1], DOCKER[:2]])
+def test_a_drop_without_dockers_chain_is_told_and_left(docker: DockerChains, lines: tuple[str, ...]) -> None:
+    """Somebody flushed Docker's rules: what we forward dies there, and nothing of ours would help."""
+    sh(*(f"iptables {line}" for line in lines))
+    before = sh("iptables -S")
+    assert not docker.accepts(4)
+    assert not docker.accept(4)
     assert sh("iptables -S") == before
 
 

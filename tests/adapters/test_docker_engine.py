@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.docker_engine import DockerEngine, dockerd_runs
+from mooring.adapters.docker_engine import DockerEngine, engines_running
 from mooring.core.faults import Unavailable
 
 INFO = b'{"ID": "ABCD:EFGH", "Containers": 3}'
@@ -41,7 +41,7 @@ async def engine(tmp_path: Path, answers: dict[str, bytes], deadline: float = 5.
 
     server = await asyncio.start_unix_server(serve, tmp_path / "docker.sock")
     async with server:
-        yield DockerEngine(str(tmp_path / "docker.sock"), deadline, runs=lambda: True)
+        yield DockerEngine(str(tmp_path / "docker.sock"), deadline, running=lambda: 1)
 
 
 def ok(body: bytes) -> bytes:
@@ -56,6 +56,7 @@ async def test_networks_and_subnets_are_told_whatever_their_driver(tmp_path: Pat
     assert view.id == "ABCD:EFGH"
     assert view.networks == {"aaa", "bbb", "ccc", "ddddddddddddddd", "eee"}
     assert view.bridges == {"br-dddddddddddd", "dmz0"}
+    assert view.alone
     assert view.subnets == {ip_network("10.32.0.0/24"), ip_network("fd00::/64")}
 
 
@@ -87,7 +88,7 @@ async def test_an_engine_that_says_nothing_is_given_up(tmp_path: Path) -> None:
 async def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     """Docker is not installed, or not running."""
     with pytest.raises(Unavailable, match="cannot be asked"):
-        await DockerEngine(str(tmp_path / "none.sock"), runs=lambda: True).view()
+        await DockerEngine(str(tmp_path / "none.sock"), running=lambda: 1).view()
 
 
 async def test_an_engine_that_does_not_run_is_not_even_connected_to(tmp_path: Path) -> None:
@@ -97,16 +98,18 @@ async def test_an_engine_that_does_not_run_is_not_even_connected_to(tmp_path: Pa
         activator.listen()
         activator.setblocking(False)
         with pytest.raises(Unavailable, match="dockerd does not run"):
-            await DockerEngine(str(tmp_path / "docker.sock"), deadline=0.05, runs=lambda: False).view()
+            await DockerEngine(str(tmp_path / "docker.sock"), deadline=0.05, running=lambda: 0).view()
         with pytest.raises(BlockingIOError):
             activator.accept()
 
 
-@pytest.mark.parametrize(("names", "expected"), [({}, False), ({"7": "docker"}, False), ({"7": "dockerd"}, True)])
-def test_a_running_engine_is_known_by_its_name(tmp_path: Path, names: dict[str, str], expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("names", "expected"), [({}, 0), ({"7": "docker"}, 0), ({"7": "dockerd"}, 1), ({"7": "dockerd", "8": "dockerd"}, 2)]
+)
+def test_a_running_engine_is_known_by_its_name(tmp_path: Path, names: dict[str, str], expected: int) -> None:
     """Among processes that are others, that end meanwhile, and files of /proc that are no processes."""
     for pid, name in {"1": "systemd", "22": "docker-proxy", "self": "dockerd", **names}.items():
         (tmp_path / pid).mkdir()
         (tmp_path / pid / "comm").write_text(f"{name}\n")
     (tmp_path / "3" / "comm").mkdir(parents=True)
-    assert dockerd_runs(tmp_path) is expected
+    assert engines_running(tmp_path) == expected

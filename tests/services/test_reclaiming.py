@@ -169,3 +169,12 @@ async def test_a_subnet_in_use_by_another_engine_is_never_released(host: MemoryH
     await passes(host, 4)
     assert host.services.mirror.pool(grant.pool) is not None
     assert host.services.mirror.network(other) is not None
+
+
+async def test_the_only_engine_of_the_host_counts_for_what_it_never_listed_too(host: MemoryHost) -> None:
+    """A network made and removed between two looks, while Mooring was away for the removal."""
+    await passes(host, 1)
+    await host.network("b")
+    host.engine.alone = True
+    await passes(host, 2)
+    assert [network.id for network in host.services.mirror.every(Network)] == [A]

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.faults import Unavailable
-from mooring.core.plumbing import Bridge, Fact, Member, Setting, Veth
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, Member, Setting, Veth
 from mooring.core.publications import PortRequest, Protocol
 from tests.services.hosts import MemoryHost
 
@@ -132,3 +132,17 @@ async def test_a_mistake_of_our_own_in_a_pass_is_a_finding(host: MemoryHost) -> 
     host.kernel.observe = broken  # type: ignore[method-assign]
     report = await host.services.repair.once()
     assert any("KeyError" in finding for finding in report.findings)
+
+
+async def test_a_forward_chain_that_stays_closed_is_a_finding(host: MemoryHost) -> None:
+    """Somebody flushed Docker's rules and left the policy: traffic is dead, and only dockerd can put that right."""
+    observe = host.kernel.observe
+
+    async def closed() -> frozenset[Fact]:
+        return await observe() - {DockerAccept(4)}
+
+    host.kernel.observe = closed  # type: ignore[method-assign]
+    assert (await host.services.repair.once()).findings == ()
+    report = await host.services.repair.once()
+    assert any("IPv4 traffic that Mooring forwards is dropped" in finding for finding in report.findings)
+    assert report.repaired == ()

@@ -35,12 +35,15 @@ class DockerChains:
     def accepts(self, version: int) -> bool:
         """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward. Raises Unavailable."""
         tool = self._tool(version)
-        return tool is None or self._has_rule(tool)
+        if tool is None:
+            return not self._is_closed(version)
+        return self._has_rule(tool)
 
     def accept(self, version: int) -> bool:
-        """Docker lets pass what we forward; False when it did before. Raises Unavailable.
+        """Docker lets pass what we forward; False when nothing was changed. Raises Unavailable.
 
-        A rule of ours that is there already stays where it is.
+        A rule of ours that is there already stays where it is. Where DOCKER-USER is missing or not asked, nothing can
+        be done here: only dockerd makes it.
         """
         tool = self._tool(version)
         if tool is None or self._has_rule(tool):
@@ -67,7 +70,7 @@ class DockerChains:
     def _tool(self, version: int) -> str | None:
         """The iptables command whose FORWARD chain drops and has DOCKER-USER, None when there is none such."""
         base = "iptables" if version == 4 else "ip6tables"
-        if _drops(self._chains(version)):
+        if _drops(self._chains(version)) and self._is_asked(version):
             return shutil.which(f"{base}-nft") or base
         legacy = shutil.which(f"{base}-legacy")
         if legacy is not None and _legacy_in_use(version):
@@ -75,6 +78,19 @@ class DockerChains:
             if "-P FORWARD DROP" in rules and f"-N {_CHAIN}" in rules:
                 return legacy
         return None
+
+    def _is_closed(self, version: int) -> bool:
+        """Whether FORWARD drops, and DOCKER-USER is not there or not asked: somebody flushed Docker's rules."""
+        return self._chains(version).get("FORWARD", {}).get("policy") == "drop"
+
+    def _is_asked(self, version: int) -> bool:
+        """Whether FORWARD jumps to DOCKER-USER."""
+        try:
+            objects = self._nftables.ask(f"list chain {_FAMILY[version]} filter FORWARD")
+        except NftablesError:
+            return False
+        rules = [entry["rule"] for entry in objects if "rule" in entry]
+        return any(part.get("jump", {}).get("target") == _CHAIN for rule in rules for part in rule["expr"])
 
     def _chains(self, version: int) -> dict[str, dict[str, Any]]:
         try:

@@ -44,28 +44,27 @@ class _Info(msgspec.Struct):
     id: str = msgspec.field(name="ID")
 
 
-def dockerd_runs(processes: Path = Path("/proc")) -> bool:
-    """Whether a process named dockerd is in our PID namespace. Reads a file of every process. proc(5), comm."""
+def engines_running(processes: Path = Path("/proc")) -> int:
+    """How many processes named dockerd are in our PID namespace. Reads a file of every process. proc(5), comm."""
+    found = 0
     for comm in processes.glob("[0-9]*/comm"):
-        try:
-            if comm.read_bytes() == b"dockerd\n":
-                return True
-        except OSError:
-            continue  # it ended just now
-    return False
+        with contextlib.suppress(OSError):
+            found += comm.read_bytes() == b"dockerd\n"
+    return found
 
 
 class DockerEngine(Engine):
-    """path: of the engine's socket, as `/var/run/docker.sock`. runs: whether there is an engine to ask; may block."""
+    """path: of the engine's socket, as `/var/run/docker.sock`. running: how many engines this host has; may block."""
 
-    def __init__(self, path: str, deadline: float = DEADLINE, runs: Callable[[], bool] = dockerd_runs) -> None:
+    def __init__(self, path: str, deadline: float = DEADLINE, running: Callable[[], int] = engines_running) -> None:
         self._path = path
         self._deadline = deadline
-        self._runs = runs
+        self._running = running
 
     async def view(self) -> EngineView:
         """See Engine. GET /info and GET /networks."""
-        if not await asyncio.to_thread(self._runs):
+        running = await asyncio.to_thread(self._running)
+        if not running:
             raise Unavailable("dockerd does not run", hint="see `systemctl status docker`")
         try:
             async with asyncio.timeout(self._deadline):
@@ -80,7 +79,11 @@ class DockerEngine(Engine):
         if not info.id:
             raise Unavailable(f"the engine at {self._path} does not say who it is")
         return EngineView(
-            info.id, frozenset(network.id for network in networks), _subnets(networks), _bridges(networks)
+            info.id,
+            frozenset(network.id for network in networks),
+            _subnets(networks),
+            _bridges(networks),
+            alone=running == 1,
         )
 
     async def _get(self, path: str) -> bytes:

@@ -26,10 +26,11 @@ class EngineView:
     """What an engine said at one moment.
 
     id: its own. networks: ids of all its networks, whoever's driver. subnets: of all its networks. bridges: interface
-    names of the networks of its own bridge driver.
+    names of the networks of its own bridge driver. alone: no other engine runs on this host.
     """
 
     id: str
     networks: frozenset[str]
     subnets: frozenset[Subnet]
     bridges: frozenset[str] = frozenset()
+    alone: bool = False

@@ -1,9 +1,9 @@
 """Taking back what Docker forgot to give back: leases, endpoints, pools and networks that nobody has any more.
 
 Rules: nothing is taken because it was not seen once: it must be missing in two passes and for a minimum age; the
-engine's list counts only for what that engine has listed before (another engine at the same socket proves nothing), and
-for subnets that nobody uses; a network with a container's interface in it is never taken, whatever the engine says: it
-is told as a finding.
+engine's list counts only for what that engine has listed before, unless it is the only one on the host (another engine
+at the same socket proves nothing), and for subnets that nobody uses; a network with a container's interface in it is
+never taken, whatever the engine says: it is told as a finding.
 
 Docker forgets in many ways (libnetwork/network.go, endpoint.go): the IPv4 address when the IPv6 one fails, all that an
 unreadable or lost reply granted, and everything that it released while Mooring was not there to hear it.
@@ -103,7 +103,7 @@ class Reclaiming:
         for network in self._mirror.every(Network):
             if self._networks.is_abandoned(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
-            elif view is not None and known is not None and network.id in known.networks - view.networks:
+            elif view is not None and known is not None and _lacks(view, known, network):
                 why, subject = "the engine does not have it", f"engine's network {network.id}"
             else:
                 continue
@@ -151,3 +151,8 @@ class Reclaiming:
             if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
                 await self._ipam.release_address(lease.pool, lease.address)
                 taken.append(f"lease {lease.address} given back: no endpoint has it")
+
+
+def _lacks(view: EngineView, known: KnownEngine, network: Network) -> bool:
+    """Whether it proves something that the engine does not list the network."""
+    return network.id not in view.networks and (view.alone or network.id in known.networks)

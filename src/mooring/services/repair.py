@@ -22,7 +22,7 @@ from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.networks import Mode, Network
-from mooring.core.plumbing import Bridge, Fact, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
@@ -31,6 +31,9 @@ from mooring.services.reclaiming import Reclaiming
 from mooring.services.roster import Roster
 
 log = logging.getLogger(__name__)
+
+# What Docker's own chains must let pass.
+DOCKER = frozenset({DockerAccept(4), DockerAccept(6)})
 
 # Seconds between the passes after a nudge.
 HURRIED = (0.5, 1.0, 2.0)
@@ -75,6 +78,7 @@ class Repair:
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[Publication, ...]] = {}
         self._bridges: frozenset[str] = frozenset()
+        self._closed: set[DockerAccept] = set()
         self.report: Report | None = None
 
     async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
@@ -137,13 +141,26 @@ class Repair:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
             forwarding = any(isinstance(fact, Veth) for fact in observed)
             ipv6 = any(network.ipv6 for network in networks)
-            await self._apply(host_facts(ipv6, forwarding, self._bridges), have, "host", work)
+            await self._apply(host_facts(ipv6, forwarding, self._bridges) - DOCKER, have, "host", work)
+            await self._open_docker(have, work)
         for known in networks:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
             network = self._mirror.network(known.id)
             if network is not None:
                 wanted = network_facts(network) | self._living(network, have)
                 await self._apply(wanted, have, f"network {network.id[:12]}", work)
+
+    async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
+        """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
+        closed = {fact for fact in DOCKER if fact.key not in have}
+        stubborn = closed & self._closed
+        self._closed = closed
+        await self._apply(closed, have, "Docker's FORWARD chain", work if closed - stubborn else _Pass())
+        work.findings += [
+            f"IPv{fact.version} traffic that Mooring forwards is dropped: the policy of FORWARD is DROP, and its chain "
+            "DOCKER-USER is missing or not asked; `systemctl restart docker` makes it again"
+            for fact in sorted(stubborn, key=lambda fact: fact.version)
+        ]
 
     def _living(
         self, network: Network, have: dict[tuple[str, ...], Fact], settled: set[str] | None = None

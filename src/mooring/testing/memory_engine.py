@@ -9,17 +9,20 @@ from mooring.ports import Engine
 
 
 class MemoryEngine(Engine):
-    """id, networks, subnets, bridges: what it tells. up: whether it answers."""
+    """id, networks, subnets, bridges, alone: what it tells. up: whether it answers."""
 
     def __init__(self, ident: str = "engine-1") -> None:
         self.id = ident
         self.networks: set[str] = set()
         self.subnets: set[Subnet] = set()
         self.bridges: set[str] = set()
+        self.alone = False
         self.up = True
 
     async def view(self) -> EngineView:
         """See Engine."""
         if not self.up:
             raise Unavailable("the engine does not answer")
-        return EngineView(self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges))
+        return EngineView(
+            self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges), self.alone
+        )
