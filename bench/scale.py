@@ -68,7 +68,7 @@ def start_daemon(lab: Lab) -> tuple[float, float]:
     """(seconds until the API answers, MiB resident once every bridge was built)."""
     host = lab.host(boot=False)
     host.boot(start=False)
-    store_path = str(host.folder / "state" / "mooring.sqlite")
+    store_path = str(host.folder / "state" / "mooring.db")
 
     async def prepare() -> None:
         store = await open_sqlite_store(store_path)
