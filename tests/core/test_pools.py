@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mooring.core.addresses import span, usable
 from mooring.core.faults import BadRequest, Exhausted
-from mooring.core.networks import Subnet
+from mooring.core.networks import Subnet, overlap
 from mooring.core.pools import (
     Busy,
     Holdings,
@@ -20,7 +20,6 @@ from mooring.core.pools import (
     check_address,
     check_range,
     check_subnet,
-    overlap,
 )
 
 

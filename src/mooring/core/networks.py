@@ -142,4 +142,7 @@ def stable_mac(key: str) -> str:
 
 def overlap(one: Subnet, other: Subnet) -> bool:
     """Whether the subnets share an address; subnets of different families never do."""
-    return one.version == other.version and one[0] <= other[-1] and other[0] <= one[-1]  # type: ignore[operator]
+    if one.version != other.version:
+        return False
+    first, second = int(one.network_address), int(other.network_address)
+    return first < second + other.num_addresses and second < first + one.num_addresses

@@ -14,7 +14,7 @@ import msgspec
 
 from mooring.core.addresses import RangeSet, network, span, usable
 from mooring.core.faults import BadRequest, Exhausted
-from mooring.core.networks import Address, Subnet
+from mooring.core.networks import Address, Subnet, overlap
 
 # Prefixes in which no network can be: "this network", loopback, multicast and broadcast (RFC 6890), and for IPv6 also
 # the IPv4-mapped ones and link-local, because every interface has that subnet already.
@@ -129,14 +129,6 @@ def _no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Se
         holder=f"{named}{more}" if within else "",
         hint="remove a network, give a subnet with --subnet, or add prefixes to the configuration",
     )
-
-
-def overlap(one: Subnet, other: Subnet) -> bool:
-    """Whether they have an address in common; never across families."""
-    if one.version != other.version:
-        return False
-    (start, end), (low, high) = span(one), span(other)
-    return start < high and low < end
 
 
 def check_subnet(subnet: Subnet) -> None:

@@ -14,8 +14,8 @@ from enum import Enum
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
 from mooring.core.leases import Event, Lease, State, advance, phase
-from mooring.core.networks import Address, Subnet
-from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, overlap
+from mooring.core.networks import Address, Subnet, overlap
+from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror
 from mooring.services.occupancies import Occupancies
