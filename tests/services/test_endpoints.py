@@ -249,6 +249,7 @@ async def test_an_address_that_somebody_else_got_meanwhile_is_refused(host: Memo
     with pytest.raises(Conflict, match="given to somebody else"):
         await host.services.endpoints.create(request)
     assert host.services.mirror.count(Endpoint) == 0
+    assert host.kernel.forgotten == []  # the connections are the other one's
 
 
 async def test_the_port_of_an_endpoint_whose_interface_is_gone_is_free(host: MemoryHost) -> None:

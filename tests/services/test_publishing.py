@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.faults import Conflict, Exhausted
+from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.publications import PortRequest, Protocol, Publication
 from tests.services.hosts import MemoryHost
 
@@ -87,4 +87,30 @@ async def test_a_routed_network_takes_no_host_port() -> None:
     await host.endpoint(network, "e1")
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8080, last=8080))
     assert [publication.host_port for publication in chosen] == [0]
+    assert host.guard.held == set()
+
+
+async def test_a_port_at_the_ipv6_loopback_is_refused_by_name(host: MemoryHost) -> None:
+    """The kernel forwards nothing from ::1: better no container than a port that never answers."""
+    with pytest.raises(BadRequest, match="nothing is forwarded from there"):
+        await publish(host, "e1", PortRequest(Protocol.TCP, 80, ip_address("::1"), 8080, 8080))
+    assert host.guard.held == set()
+
+
+async def test_the_second_gateway_of_a_sandbox_leaves_a_family_to_the_first(host: MemoryHost) -> None:
+    """Engines from 28 on ask the networks of both gateways to publish the same ports."""
+    wanted = PortRequest(Protocol.TCP, 80, first=8080, last=8080)
+    only4 = await host.network("b")
+    await host.endpoint(only4, "h4", attach=False)
+    await host.services.endpoints.attach(only4, "h4".ljust(64, "0"), "/run/docker/netns/e1")
+    await host.services.endpoints.publish(only4, "h4".ljust(64, "0"), (wanted,))
+    assert [publication.target.version for publication in await publish(host, "e1", wanted)] == [6]
+
+
+async def test_a_network_without_plumbing_publishes_nothing() -> None:
+    """mode=null: no host port is held, and nobody takes its endpoint for dead because it has no interface."""
+    host = await MemoryHost().start()
+    network = await host.network("a", mode="null")
+    await host.endpoint(network, "e1")
+    assert await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8080, last=8080)) == ()
     assert host.guard.held == set()

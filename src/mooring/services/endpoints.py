@@ -183,7 +183,7 @@ class Endpoints:
             if endpoint.published:
                 await self._withdraw(network, endpoint, endpoint)
                 network, endpoint = self._known(network_id, endpoint_id)
-            if not ports:
+            if not ports or network.options.mode is Mode.NULL:
                 return
             published = await self._choose(network, endpoint, ports)
             after = replace(endpoint, ports=ports, published=published)
@@ -288,9 +288,10 @@ class Endpoints:
                 await self._kernel.forget(address)
 
     async def _give_up(self, network: Network, endpoint: Endpoint, request: EndpointRequest) -> None:
+        # What was never recorded was never plugged, and its address may be somebody else's.
         if self._mirror.endpoint(endpoint.network, endpoint.id) is not None:
             await self._mirror.commit(delete=[endpoint])
-        await self._unplug(network, endpoint)
+            await self._unplug(network, endpoint)
         if request.ipv4 is None or request.ipv6 is None:
             await self._release_owned(network, endpoint)
 

@@ -28,6 +28,10 @@ from mooring.services.roster import Roster
 MINIMUM_AGE = 120.0
 
 
+# How the sightings begin that only an engine can confirm or refute.
+ENGINE = "engine's "
+
+
 class Reclaiming:
     """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said."""
 
@@ -77,7 +81,9 @@ class Reclaiming:
             view = await self._engine.view()
         except Fault:
             # An engine that is down is Docker's matter; what was missing stays missing until somebody can tell.
-            self._seen.update({subject: since for subject, since in self._missing.items() if "engine" in subject})
+            self._seen.update(
+                {subject: since for subject, since in self._missing.items() if subject.startswith(ENGINE)}
+            )
             return None
         self.bridges = view.bridges
         ours = {network.id for network in self._mirror.every(Network)}
@@ -104,7 +110,7 @@ class Reclaiming:
             if self._networks.is_abandoned(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
             elif view is not None and known is not None and _lacks(view, known, network):
-                why, subject = "the engine does not have it", f"engine's network {network.id}"
+                why, subject = "the engine does not have it", f"{ENGINE}network {network.id}"
             else:
                 continue
             if not self._is_overdue(subject, network.created):
@@ -126,7 +132,7 @@ class Reclaiming:
                 and self._known(view) is not None
                 and pool.subnet not in view.subnets
                 and not self._ipam.is_in_use(pool.id)
-                and self._is_overdue(f"engine's pool {pool.id}", pool.created)
+                and self._is_overdue(f"{ENGINE}pool {pool.id}", pool.created)
             ):
                 await self._ipam.release_pool(pool.id)
                 taken.append(f"subnet {pool.subnet} released: no network of the engine has it")

@@ -217,7 +217,8 @@ class Repair:
         for endpoint in self._mirror.every(Endpoint):
             if not endpoint.published or endpoint.published == self._held.get(endpoint.id):
                 continue
-            if host_end(endpoint.id) not in living:
+            # The one before took time: what was unpublished meanwhile must not be held by nobody for ever.
+            if host_end(endpoint.id) not in living or self._mirror.endpoint(endpoint.network, endpoint.id) != endpoint:
                 continue
             try:
                 await self._publishing.hold(endpoint.published)
