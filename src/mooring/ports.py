@@ -6,15 +6,20 @@ mooring.testing pass the same contract tests (tests/contracts).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
+from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.faults import BadRequest
+from mooring.core.names import Answer, Question
+from mooring.core.networks import Interface, Network
 from mooring.core.plumbing import Fact, Op
 from mooring.core.publications import Protocol as IpProtocol
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, PoolGrant, PoolRequest
+from mooring.core.sandboxes import InsideOp, Interior
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +190,172 @@ class Engine(Protocol):
 
     async def view(self) -> EngineView:
         """Its networks, now. Raises Unavailable when it does not answer within seconds."""
+        ...
+
+
+class Driver(Protocol):
+    """One way to make networks and endpoints real. Derive from it: what is not overridden does nothing.
+
+    Told, not asked: an endpoint's addresses and MAC, where it has them, are used as they are, or the call is refused;
+    what it leaves open the driver chooses and returns. Every call may come twice, and again after a crash in its
+    middle; ending what is not known is success. Calls about different endpoints come at the same time. Raises Faults
+    only.
+
+    remembers: the driver keeps records of its own, so that it must be told of every end: an operation is noted before
+    it is told, and told again at the next start. False: what it makes follows from its arguments.
+    forwards: host ports are chosen and held for it, and it is told them; False: it publishes by itself, if at all.
+    returns: its interfaces are given back to the host at leave; False: it ends them from its own side.
+    """
+
+    remembers: bool = False
+    forwards: bool = False
+    returns: bool = False
+
+    async def create_network(self, network: Network) -> None:
+        """The network is there, as far as it has to be before an endpoint joins."""
+
+    async def delete_network(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        """The network is gone, and with it those endpoints."""
+
+    async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:  # noqa: ARG002
+        """The endpoint is there. Returns what it left open (an address None, a MAC ""), nothing else."""
+        return EndpointGrant()
+
+    async def delete_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """The endpoint is gone."""
+
+    async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:  # noqa: ARG002
+        """The endpoint belongs to the sandbox; returns what is to be done there."""
+        return Attachment("", "eth", None, None)
+
+    async def leave(self, network: Network, endpoint: Endpoint) -> None:
+        """The endpoint belongs to no sandbox."""
+
+    async def publish(self, network: Network, endpoint: Endpoint) -> None:
+        """What endpoint.published says (if `forwards`), else what endpoint.ports asks for, leads to the endpoint."""
+
+    async def unpublish(self, network: Network, endpoint: Endpoint) -> None:
+        """Nothing of endpoint.published or endpoint.ports leads to the endpoint."""
+
+    async def info(self, network: Network, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
+        """Operational data, for people."""
+        return {}
+
+
+class IpamDriver(Protocol):
+    """Grants subnets and addresses. `default_space` is where pools are asked for when nobody says."""
+
+    async def default_space(self) -> str:
+        """The address space for networks of this host."""
+        ...
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """A pool exists. gateway None in the answer: ask for one with Role.GATEWAY, if the network wants one."""
+        ...
+
+    async def release_pool(self, pool_id: str) -> None:
+        """The pool and every address of it are given up; an unknown one is given up already."""
+        ...
+
+    async def request_address(self, request: AddressRequest) -> Interface:
+        """The address is granted, with the prefix length of its subnet."""
+        ...
+
+    async def release_address(self, pool_id: str, address: IPv4Address | IPv6Address) -> None:
+        """The address is given up; one that is not held is given up already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What an interface has carried since it was made."""
+
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    rx_dropped: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+    tx_dropped: int
+
+
+class Namespaces(Protocol):
+    """Network namespaces: those that we make, and others by their path (`/proc/<pid>/ns/net`, `/run/netns/<name>`).
+
+    Every method may raise Unavailable, and NotFound for a path that is no network namespace.
+    """
+
+    async def create(self, ident: str) -> str:
+        """A namespace of ours for the id exists, its loopback up; returns its path. Twice is once."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """The path of a namespace that `create` made is gone, and so is the namespace when nothing else is in it. Gone
+        already is fine. Raises BadRequest for a path that is not ours."""
+        ...
+
+    async def made(self) -> Mapping[str, str]:
+        """Id -> path of every namespace of ours that is there."""
+        ...
+
+    async def exists(self, path: str) -> bool:
+        """Whether the path is a network namespace."""
+        ...
+
+    async def observe(self, path: str) -> Interior:
+        """What is in the namespace."""
+        ...
+
+    async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
+        """Carry out the ops in order. On a fault the rest is left, what was done stays, and the fault is raised: the
+        caller plans again. Raises Conflict when a name or an address is taken by somebody else. Calls for one path are
+        carried out one after another."""
+        ...
+
+    async def statistics(self, path: str) -> Mapping[str, Counters]:
+        """Counters of every link in the namespace but loopback, by name."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of threads and sockets; namespaces stay."""
+        ...
+
+
+Lookup = Callable[[Question], Answer]
+
+
+class Resolver(Protocol):
+    """Answers DNS inside sandboxes, at 127.0.0.11 port 53, UDP and TCP."""
+
+    async def serve(
+        self, path: str, lookup: Lookup, upstreams: Callable[[], Sequence[IPv4Address | IPv6Address]]
+    ) -> None:
+        """The namespace's queries are answered by `lookup` until `stop`; what it does not know is asked of the
+        upstreams, from within the namespace, or from the host for a loopback address. Again: the new ones count. Raises
+        Unavailable, NotFound."""
+        ...
+
+    async def stop(self, path: str) -> None:
+        """Nothing answers there. Not served, or the namespace gone, is fine."""
+        ...
+
+    async def close(self) -> None:
+        """Stop everywhere."""
+        ...
+
+
+class Files(Protocol):
+    """Text files that containers mount: changed in place, so that a bind mount sees it."""
+
+    async def read(self, path: str) -> str | None:
+        """The text, or None when there is no such file. Raises Unavailable."""
+        ...
+
+    async def write(self, path: str, text: str) -> None:
+        """The file has the text; it keeps its inode; its folder is made. Raises Unavailable."""
+        ...
+
+    async def remove(self, path: str) -> None:
+        """There is no such file. Raises Unavailable."""
         ...

@@ -19,7 +19,7 @@ from mooring.core.datapath import (
     sandbox_end,
 )
 from mooring.core.endpoints import Endpoint
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Segment
+from mooring.core.networks import NULL, GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, LinkAddress, Member, Setting, Veth
 from mooring.core.publications import Protocol, Publication
 
@@ -73,7 +73,7 @@ def test_a_segment_without_a_gateway_has_no_address_on_the_bridge() -> None:
 
 def test_a_network_of_mode_null_has_nothing_in_the_kernel() -> None:
     """Neither links nor rules."""
-    null = replace(NETWORK, options=NetworkOptions(mode=Mode.NULL))
+    null = replace(NETWORK, driver=NULL)
     assert not network_facts(null) | endpoint_facts(null, ENDPOINT) | publication_facts(null, ENDPOINT, [PUBLICATION])
 
 

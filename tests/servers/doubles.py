@@ -12,20 +12,20 @@ from ipaddress import IPv4Interface, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Address, Interface
 from mooring.core.publications import PortRequest
-from mooring.servers.http import Handler, HttpServer, Limits, Request, Response
-from mooring.servers.plugin.door import PluginDoor
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
-    Attachment,
     EndpointGrant,
     EndpointRequest,
     NetworkRequest,
     PoolGrant,
     PoolRequest,
 )
+from mooring.servers.http import Handler, HttpServer, Limits, Request, Response
+from mooring.servers.plugin.door import PluginDoor
 
 
 def plain_fail(status: int, text: str) -> Response:

@@ -7,9 +7,10 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 import pytest
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
+from mooring.core.requests import EndpointGrant, EndpointRequest
 from mooring.servers.plugin import arguments
-from mooring.services.requests import Attachment, EndpointGrant, EndpointRequest
 from mooring.wire import remote_api as api
 
 V4, V6, MAC = IPv4Interface("10.9.0.2/24"), IPv6Interface("fd09::2/64"), "02:00:00:00:00:01"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import Conflict, NotFound
 from mooring.core.networks import StaticRoute
 from mooring.core.publications import PortRequest, Protocol
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
-    Attachment,
     EndpointRequest,
     NetworkRequest,
     PoolRequest,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault
 from mooring.core.plumbing import Fact, Op
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest
-from mooring.services.assembly import Services, World, assemble
-from mooring.services.ipam import IpamPolicy
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
-    Attachment,
     EndpointGrant,
     EndpointRequest,
     NetworkRequest,
@@ -20,6 +18,8 @@ from mooring.services.requests import (
     Role,
     SegmentRequest,
 )
+from mooring.services.assembly import Services, World, assemble
+from mooring.services.ipam import IpamPolicy
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

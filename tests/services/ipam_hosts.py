@@ -12,9 +12,9 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.pools import Pool, SubnetPool
+from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror
-from mooring.services.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_store import MemoryStore
 

@@ -12,7 +12,7 @@ from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Member, Veth
 from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     EndpointRequest,

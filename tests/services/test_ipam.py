@@ -9,7 +9,7 @@ import pytest
 from mooring.core.addresses import parse_interface
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
 from mooring.core.leases import Active, State
-from mooring.services.requests import AddressRequest, Role
+from mooring.core.requests import AddressRequest, Role
 from tests.services.ipam_hosts import Host, state
 
 

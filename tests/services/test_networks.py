@@ -11,7 +11,7 @@ from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge
 from mooring.core.pools import Pool
-from mooring.services.requests import AddressRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
+from mooring.core.requests import AddressRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
 from tests.services.hosts import MemoryHost
 
 

@@ -10,9 +10,9 @@ import pytest
 from mooring.core.addresses import parse_interface
 from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
 from mooring.core.leases import Lease, State
+from mooring.core.requests import AddressRequest, Role
 from mooring.ports import Transaction
 from mooring.services.ipam import IpamPolicy
-from mooring.services.requests import AddressRequest, Role
 from mooring.testing.memory_store import When
 from tests.services.ipam_hosts import Host
 

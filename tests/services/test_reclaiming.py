@@ -11,8 +11,8 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.networks import Network
 from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.reclaiming import MINIMUM_AGE
-from mooring.services.requests import AddressRequest, PoolRequest, Role
 from tests.services.hosts import MemoryHost
 
 A = "a".ljust(64, "0")

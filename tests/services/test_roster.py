@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.publications import PortRequest, Protocol
-from mooring.services.requests import AddressRequest, Role
+from mooring.core.requests import AddressRequest, Role
 from tests.services.hosts import MemoryHost
 
 E1 = "e1".ljust(64, "0")

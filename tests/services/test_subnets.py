@@ -12,8 +12,8 @@ from mooring.core.addresses import span
 from mooring.core.faults import BadRequest, Conflict, Forbidden, NotFound, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam import HostOverlap, IpamPolicy
-from mooring.services.requests import AddressRequest, PoolRequest, Role
 from mooring.testing.memory_store import When
 from tests.services.ipam_hosts import NETWORK, POLICY, Host
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import docker_members, network_members, publication_members, ruleset
-from mooring.core.networks import GatewayMode, Mode, Network
+from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
 from mooring.core.publications import Publication
 
@@ -57,7 +57,7 @@ def host_facts(ipv6: bool, forwarding: bool = True, docker_bridges: Iterable[str
 
 def network_facts(network: Network) -> frozenset[Fact]:
     """The bridge, its gateway addresses, its settings and its place in the firewall."""
-    if network.options.mode is Mode.NULL:
+    if not network.bridged:
         return frozenset()
     name = network.bridge
     facts: set[Fact] = {
@@ -76,7 +76,7 @@ def network_facts(network: Network) -> frozenset[Fact]:
 
 def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
     """The endpoint's veth pair and what it publishes."""
-    if network.options.mode is Mode.NULL:
+    if not network.bridged:
         return frozenset()
     veth = Veth(
         host_end(endpoint.id),
@@ -92,7 +92,7 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
 
 def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[Publication]) -> frozenset[Fact]:
     """What opens the published ports of the endpoint."""
-    if network.options.mode is Mode.NULL:
+    if not network.bridged:
         return frozenset()
     return frozenset(
         member

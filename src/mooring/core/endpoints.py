@@ -11,7 +11,8 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from mooring.core.faults import Conflict
-from mooring.core.publications import PortRequest, Publication
+from mooring.core.networks import Address, StaticRoute
+from mooring.core.publications import PortRequest, Protocol, Publication
 
 
 class State(Enum):
@@ -56,14 +57,49 @@ def advance(state: State, event: Event, subject: str = "endpoint") -> State:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What is to be done in the sandbox: Join's reply.
+
+    link: the interface's name as the driver made it, "" for none; prefix: of its name inside. gateway4, gateway6: next
+    hops. gateway_service: False when the sandbox needs no default gateway of the engine's because of this endpoint.
+    """
+
+    link: str
+    prefix: str
+    gateway4: Address | None
+    gateway6: Address | None
+    routes: tuple[StaticRoute, ...] = ()
+    gateway_service: bool = False
+
+    def gateway(self, version: int) -> Address | None:
+        """The next hop of the family (4 or 6)."""
+        return self.gateway4 if version == 4 else self.gateway6
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A port that an endpoint serves under a name, for SRV records: `_<name>._<protocol>.<endpoint>` (RFC 2782)."""
+
+    name: str
+    protocol: Protocol
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Joins one sandbox to one network and owns its addresses.
 
     ipv4, ipv6: address with the subnet's prefix length, or None for a family that it does not have.
-    mac: `aa:bb:cc:dd:ee:ff`; never empty: when Docker gives none, the driver chooses one.
+    mac: `aa:bb:cc:dd:ee:ff`; never empty: when nobody gives one, one is chosen.
     sandbox: the sandbox key while attached, else "".
     ports: what the container asked to publish; published: what is published now.
     created: seconds since the epoch.
+
+    What an engine keeps to itself and the library keeps here: name, "" or unique in the network; aliases: more names of
+    it, for everybody in the network; links: names that its own sandbox has for others, alias -> name; services: for
+    SRV; priority: the sandbox's gateway is the endpoint with the highest; interface: the name inside while attached;
+    attachment: what the driver answered to the join. pending: what was begun with a driver that remembers, and not yet
+    answered: a start finishes or undoes it.
     """
 
     id: str
@@ -77,6 +113,14 @@ class Endpoint:
     ports: tuple[PortRequest, ...] = ()
     published: tuple[Publication, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
+    priority: int = 0
+    interface: str = ""
+    attachment: Attachment | None = None
+    pending: Event | None = None
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:

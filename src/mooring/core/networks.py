@@ -38,6 +38,27 @@ class GatewayMode(Enum):
     ISOLATED = "isolated"
 
 
+class Origin(Enum):
+    """Who made a network, and alone says when it and its endpoints end: a container engine, or the library's user."""
+
+    ENGINE = "engine"
+    LIBRARY = "library"
+
+
+class Pending(Enum):
+    """What was begun with a network and is not done: a start undoes the one and finishes the other."""
+
+    CREATE = "create"
+    DELETE = "delete"
+
+
+# The names of the drivers that are built in.
+BRIDGE, HOST, NULL = "bridge", "host", "null"
+
+# The name of our own IPAM driver, and of the one that gives no addresses.
+OUR_IPAM, NULL_IPAM = "default", "null"
+
+
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
     """A route that every container of the network gets. via None: on-link."""
@@ -89,8 +110,11 @@ class Segment:
 class Network:
     """A group of endpoints that may reach each other.
 
-    raw: the driver options as Docker sent them, kept so that a later version can parse them anew.
-    created: seconds since the epoch.
+    raw: the driver options as they were given, kept so that a later version can parse them anew.
+    created: seconds since the epoch. driver: what makes it real; for an engine's network that is its mode.
+
+    What an engine keeps to itself and the library keeps here: name, unique; labels; attachable; ipam: the IPAM driver
+    that granted the segments. pending: what was begun and not done.
     """
 
     id: str
@@ -100,6 +124,22 @@ class Network:
     ipv6: tuple[Segment, ...]
     created: float
     raw: dict[str, str] = field(default_factory=dict)
+    driver: str = ""
+    origin: Origin = Origin.ENGINE
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    attachable: bool = False
+    ipam: str = OUR_IPAM
+    pending: Pending | None = None
+
+    def __post_init__(self) -> None:
+        if not self.driver:
+            object.__setattr__(self, "driver", self.options.mode.value)
+
+    @property
+    def bridged(self) -> bool:
+        """Whether it is a bridge of ours in the kernel."""
+        return self.driver == BRIDGE
 
     @property
     def segments(self) -> tuple[Segment, ...]:

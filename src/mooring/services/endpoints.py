@@ -17,18 +17,18 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.datapath import endpoint_facts, host_end, publication_facts, sandbox_end
-from mooring.core.endpoints import Endpoint, Event, State, advance
+from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
-from mooring.core.networks import Address, GatewayMode, Mode, Network, Segment, stable_mac
+from mooring.core.networks import Address, GatewayMode, Network, Segment, stable_mac
 from mooring.core.plumbing import Veth, plan
 from mooring.core.publications import PortRequest, Publication
+from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, Role
 from mooring.ports import Clock, Kernel
 from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import OWNED, Networks, remove
 from mooring.services.publishing import PortPublished, Publishing
-from mooring.services.requests import AddressRequest, Attachment, EndpointGrant, EndpointRequest, Role
 from mooring.services.roster import Roster
 
 
@@ -183,7 +183,7 @@ class Endpoints:
             if endpoint.published:
                 await self._withdraw(network, endpoint, endpoint)
                 network, endpoint = self._known(network_id, endpoint_id)
-            if not ports or network.options.mode is Mode.NULL:
+            if not ports or not network.bridged:
                 return
             published = await self._choose(network, endpoint, ports)
             after = replace(endpoint, ports=ports, published=published)
@@ -324,7 +324,7 @@ class Endpoints:
 
 def _must_fit(network: Network, request: EndpointRequest) -> None:
     for interface in (request.ipv4, request.ipv6):
-        if interface is None or network.options.mode is Mode.NULL:
+        if interface is None or not network.bridged:
             continue
         segment = network.segment_of(interface.ip)
         if segment is None:
@@ -357,7 +357,7 @@ def _grant(endpoint: Endpoint, request: EndpointRequest) -> EndpointGrant:
 
 
 def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
-    if network.options.mode is Mode.NULL:
+    if not network.bridged:
         return Attachment("", network.options.interface_prefix, None, None)
 
     def next_hop(interface: IPv4Interface | IPv6Interface | None) -> Address | None:

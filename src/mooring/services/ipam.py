@@ -32,10 +32,10 @@ from mooring.core.leases import (
 )
 from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
+from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror, Record
 from mooring.services.occupancies import Occupancies
-from mooring.services.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
 
 __all__ = ["ATTEMPTS", "Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]

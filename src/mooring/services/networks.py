@@ -13,16 +13,16 @@ import msgspec
 
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
 from mooring.core.faults import BadRequest, Conflict
-from mooring.core.networks import Mode, Network, NetworkOptions, Segment, overlap
+from mooring.core.networks import Network, NetworkOptions, Segment, overlap
 from mooring.core.options import parse_network_options
 from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.pools import Pool
+from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Clock, Kernel
 from mooring.services.ipam import Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.publishing import Publishing
-from mooring.services.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.roster import Roster
 
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
@@ -182,10 +182,10 @@ class Networks:
         return [pool for pool in found if pool is not None]
 
     def _check_room(self, network: Network) -> None:
-        if network.options.mode is Mode.NULL:
+        if not network.bridged:
             return
         for other in self._mirror.every(Network):
-            if other.options.mode is Mode.NULL:
+            if not other.bridged:
                 continue
             if other.bridge == network.bridge:
                 raise Conflict(

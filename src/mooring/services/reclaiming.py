@@ -15,7 +15,7 @@ from mooring.core.datapath import host_end
 from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
-from mooring.core.networks import Mode, Network
+from mooring.core.networks import Network
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Engine
 from mooring.services.endpoints import Endpoints
@@ -140,7 +140,7 @@ class Reclaiming:
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
         for network in self._mirror.every(Network):
-            if network.options.mode is Mode.NULL:
+            if not network.bridged:
                 continue
             for endpoint in self._roster.of_network(network.id):
                 if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
-from mooring.core.networks import Mode, Network
+from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
@@ -136,7 +136,7 @@ class Repair:
     async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
         have = {fact.key: fact for fact in observed}
-        networks = [network for network in self._mirror.every(Network) if network.options.mode is not Mode.NULL]
+        networks = [network for network in self._mirror.every(Network) if network.bridged]
         if networks:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
             forwarding = any(isinstance(fact, Veth) for fact in observed)

@@ -21,6 +21,7 @@ class Roster:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._by_network: dict[str, dict[str, Endpoint]] = {}
+        self._by_sandbox: dict[str, dict[str, Endpoint]] = {}
         self._ids: set[str] = set()
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
         self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
@@ -30,6 +31,10 @@ class Roster:
     def of_network(self, network_id: str) -> list[Endpoint]:
         """Every endpoint of the network."""
         return list(self._by_network.get(network_id, {}).values())
+
+    def in_sandbox(self, key: str) -> list[Endpoint]:
+        """Every endpoint that is attached to the sandbox with the key."""
+        return list(self._by_sandbox.get(key, {}).values())
 
     def at(self, network_id: str, address: Address) -> Endpoint | None:
         """The endpoint of the network that has the address."""
@@ -57,6 +62,8 @@ class Roster:
         if isinstance(after, Endpoint):
             self._by_network.setdefault(after.network, {})[after.id] = after
             self._ids.add(after.id)
+            if after.sandbox:
+                self._by_sandbox.setdefault(after.sandbox, {})[after.id] = after
             for address in after.addresses:
                 self._by_address[after.network, address] = after
                 if (lease := self._lease_of(after, address)) is not None:
@@ -79,6 +86,11 @@ class Roster:
         members = self._by_network.get(endpoint.network, {})
         members.pop(endpoint.id, None)
         self._ids.discard(endpoint.id)
+        if endpoint.sandbox:
+            joined = self._by_sandbox.get(endpoint.sandbox, {})
+            joined.pop(endpoint.id, None)
+            if not joined:
+                self._by_sandbox.pop(endpoint.sandbox, None)
         if not members:
             self._by_network.pop(endpoint.network, None)
         for address in endpoint.addresses:

@@ -16,10 +16,10 @@ from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, 
 from mooring.core.leases import Event, Lease, State, advance, phase
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
+from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror
 from mooring.services.occupancies import Occupancies
-from mooring.services.requests import PoolGrant, PoolRequest
 
 # How often a decision is taken anew when another writer was first.
 ATTEMPTS = 8

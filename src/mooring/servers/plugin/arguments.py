@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
 from mooring.core.networks import GatewayMode, Interface, Mode
 from mooring.core.options import (
@@ -19,9 +20,8 @@ from mooring.core.options import (
     parse_subnet,
     shown,
 )
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
-    Attachment,
     EndpointGrant,
     EndpointRequest,
     NetworkRequest,

@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
+from mooring.core.endpoints import Attachment
 from mooring.core.faults import HTTP_STATUS, BadRequest, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.networks import Address, Interface
 from mooring.core.options import parse_address
 from mooring.core.publications import PortRequest
-from mooring.servers.http import Request, Response
-from mooring.servers.plugin import arguments
-from mooring.services.requests import (
+from mooring.core.requests import (
     AddressRequest,
-    Attachment,
     EndpointGrant,
     EndpointRequest,
     NetworkRequest,
     PoolGrant,
     PoolRequest,
 )
+from mooring.servers.http import Request, Response
+from mooring.servers.plugin import arguments
 from mooring.wire import remote_api as api
 from mooring.wire.remote_options import port_requests
 

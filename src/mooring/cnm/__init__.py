@@ -1,0 +1,1 @@
+"""Networks for programs: the Container Network Model as a library."""
