@@ -7,10 +7,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.core.endpoints import Endpoint
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
+from mooring.core.sandboxes import Kind, Sandbox
 from mooring.ports import Transaction
 from mooring.services.mirror import Mirror, Record
 from mooring.testing.memory_store import MemoryStore, When
@@ -70,6 +72,19 @@ async def test_load_tells_listeners_of_every_record_pools_and_networks_first() -
     mirror, witness = await loaded(store)
     assert witness.seen == [(None, POOL), (None, NETWORK), (None, lease(1)), (None, lease(2))]
     assert (mirror.network("n"), mirror.pool("p"), mirror.revision) == (NETWORK, POOL, before.revision)
+
+
+async def test_every_kind_is_found_by_what_names_it() -> None:
+    """Records of different kinds share a mirror; a sandbox and a network are told before the endpoint of both."""
+    store = MemoryStore()
+    before, _ = await loaded(store)
+    sandbox = Sandbox("x", "web", Kind.OWN, "/run/x", 1.0)
+    endpoint = Endpoint("e", "n", None, None, "02:00:00:00:00:01", 1.0, sandbox="x")
+    await before.commit([endpoint, sandbox, NETWORK])
+    mirror, witness = await loaded(store)
+    assert witness.seen == [(None, NETWORK), (None, sandbox), (None, endpoint)]
+    assert (mirror.sandbox("x"), mirror.endpoint("n", "e"), mirror.network("n")) == (sandbox, endpoint, NETWORK)
+    assert (mirror.sandbox("y"), list(mirror.every(Sandbox)), mirror.count(Sandbox)) == (None, [sandbox], 1)
 
 
 async def test_a_record_that_cannot_be_read_stops_the_load() -> None:

@@ -6,14 +6,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 from hypothesis import strategies as st
 
-from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Segment, StaticRoute
+from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, StaticRoute
 from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.sandboxes import Kind, Sandbox
 
 TEXT = st.text(max_size=12)
 # What is in a key must not be empty; Docker's ids never are.
@@ -27,6 +28,7 @@ V6_INTERFACE = st.builds(lambda address, length: IPv6Interface((address, length)
 SUBNET: st.SearchStrategy[IPv4Network | IPv6Network] = V4_INTERFACE.map(lambda each: each.network) | V6_INTERFACE.map(
     lambda each: each.network
 )
+TEXTS = st.lists(TEXT, max_size=2).map(tuple)
 WORDS = st.dictionaries(TEXT, TEXT, max_size=3)
 PORT = st.integers(0, 65535)
 
@@ -72,6 +74,7 @@ SEGMENTS = st.lists(
     ),
     max_size=2,
 ).map(tuple)
+ROUTES = st.lists(st.builds(StaticRoute, SUBNET, st.none() | ADDRESS), max_size=2).map(tuple)
 OPTIONS = st.builds(
     NetworkOptions,
     mode=st.sampled_from(Mode),
@@ -85,7 +88,7 @@ OPTIONS = st.builds(
     source4=st.none() | V4,
     source6=st.none() | V6,
     binding=st.none() | ADDRESS,
-    routes=st.lists(st.builds(StaticRoute, SUBNET, st.none() | ADDRESS), max_size=2).map(tuple),
+    routes=ROUTES,
     peers=TEXT,
     gateway=st.booleans(),
     tenant=TEXT,
@@ -99,8 +102,37 @@ NETWORKS = st.builds(
     ipv6=SEGMENTS,
     created=TIME,
     raw=WORDS,
+    driver=TEXT,
+    origin=st.sampled_from(Origin),
+    name=TEXT,
+    labels=WORDS,
+    attachable=st.booleans(),
+    ipam=TEXT,
+    pending=st.none() | st.sampled_from(Pending),
 )
 PROTOCOL = st.sampled_from(Protocol)
+PORT_REQUESTS = st.lists(st.builds(PortRequest, PROTOCOL, PORT, st.none() | ADDRESS, PORT, PORT), max_size=2).map(tuple)
+SANDBOXES = st.builds(
+    Sandbox,
+    id=IDENT,
+    name=TEXT,
+    kind=st.sampled_from(Kind),
+    path=TEXT,
+    created=TIME,
+    hostname=TEXT,
+    domain=TEXT,
+    dns=st.lists(ADDRESS, max_size=2).map(tuple),
+    search=TEXTS,
+    dns_options=TEXTS,
+    hosts=st.lists(st.tuples(TEXT, ADDRESS), max_size=2).map(tuple),
+    hosts_path=TEXT,
+    resolv_conf_path=TEXT,
+    resolver=st.booleans(),
+    exposed=st.lists(st.tuples(PROTOCOL, PORT), max_size=2).map(tuple),
+    ports=PORT_REQUESTS,
+    labels=WORDS,
+    deleting=st.booleans(),
+)
 ENDPOINTS = st.builds(
     Endpoint,
     id=IDENT,
@@ -111,11 +143,20 @@ ENDPOINTS = st.builds(
     created=TIME,
     state=st.sampled_from(EndpointState),
     sandbox=TEXT,
-    ports=st.lists(st.builds(PortRequest, PROTOCOL, PORT, st.none() | ADDRESS, PORT, PORT), max_size=2).map(tuple),
+    ports=PORT_REQUESTS,
     published=st.lists(st.builds(Publication, PROTOCOL, st.none() | ADDRESS, PORT, ADDRESS, PORT), max_size=2).map(
         tuple
     ),
     options=WORDS,
+    name=TEXT,
+    aliases=TEXTS,
+    links=WORDS,
+    services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),
+    priority=st.integers(-(2**31), 2**31),
+    interface=TEXT,
+    attachment=st.none()
+    | st.builds(Attachment, TEXT, TEXT, st.none() | ADDRESS, st.none() | ADDRESS, ROUTES, st.booleans()),
+    pending=st.none() | st.sampled_from(Event),
 )
 ENGINES = st.builds(KnownEngine, IDENT, TIME, st.frozensets(TEXT, max_size=3))
-RECORDS = POOLS | LEASES | NETWORKS | ENDPOINTS | ENGINES
+RECORDS = POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES

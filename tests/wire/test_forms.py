@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 import msgspec
 import pytest
 
-from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active, Lease, State
-from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment, StaticRoute
+from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, StaticRoute
 from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire import forms, stored
 
-# Written by the first release; these lines are never changed, only added to.
+# Written by past releases; these lines are never changed, only added to.
 PAST: list[tuple[str, bytes, stored.Record]] = [
     ("engine/ABCD:EFGH", b'{"v":1,"since":5.5,"networks":["n1"]}', KnownEngine("ABCD:EFGH", 5.5, frozenset({"n1"}))),
     (
@@ -112,6 +113,83 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             options={"a": "b"},
         ),
     ),
+    (
+        "network/n2",
+        b'{"v":2,"options":{"mode":"null"},"internal":true,"ipv4":[],"ipv6":[],"created":5.5,"driver":"some/plugin",'
+        b'"origin":"library","name":"web","labels":{"a":"b"},"attachable":true,"ipam":"other","pending":"delete"}',
+        Network(
+            id="n2",
+            options=NetworkOptions(mode=Mode.NULL),
+            internal=True,
+            ipv4=(),
+            ipv6=(),
+            created=5.5,
+            driver="some/plugin",
+            origin=Origin.LIBRARY,
+            name="web",
+            labels={"a": "b"},
+            attachable=True,
+            ipam="other",
+            pending=Pending.DELETE,
+        ),
+    ),
+    (
+        "endpoint/n2/e2",
+        b'{"v":2,"mac":"02:00:00:00:00:01","created":5.5,"state":"created","name":"db","aliases":["a1","a2"],'
+        b'"links":{"web":"w"},"services":[{"name":"http","protocol":6,"port":80}],"priority":-5,"interface":"eth1",'
+        b'"attachment":{"link":"mp-e2","prefix":"eth","gateway4":"10.32.0.1","gateway6":"fd00::1",'
+        b'"routes":[{"destination":"10.9.0.0/16"}],"gateway_service":true},"pending":"attach"}',
+        Endpoint(
+            id="e2",
+            network="n2",
+            ipv4=None,
+            ipv6=None,
+            mac="02:00:00:00:00:01",
+            created=5.5,
+            name="db",
+            aliases=("a1", "a2"),
+            links={"web": "w"},
+            services=(Service("http", Protocol.TCP, 80),),
+            priority=-5,
+            interface="eth1",
+            attachment=Attachment(
+                link="mp-e2",
+                prefix="eth",
+                gateway4=IPv4Address("10.32.0.1"),
+                gateway6=IPv6Address("fd00::1"),
+                routes=(StaticRoute(IPv4Network("10.9.0.0/16"), None),),
+                gateway_service=True,
+            ),
+            pending=Event.ATTACH,
+        ),
+    ),
+    (
+        "sandbox/s1",
+        b'{"v":1,"name":"c1","kind":"external","path":"/run/netns/x","created":5.5,"hostname":"h","domain":"example",'
+        b'"dns":["192.0.2.1","fd00::53"],"search":["example"],"dns_options":["ndots:2"],"hosts":[["gw","192.0.2.9"]],'
+        b'"hosts_path":"/h","resolv_conf_path":"/r","resolver":false,"exposed":[[17,53]],'
+        b'"ports":[{"protocol":6,"port":80,"first":8080,"last":8081}],"labels":{"a":"b"},"deleting":true}',
+        Sandbox(
+            id="s1",
+            name="c1",
+            kind=Kind.EXTERNAL,
+            path="/run/netns/x",
+            created=5.5,
+            hostname="h",
+            domain="example",
+            dns=(IPv4Address("192.0.2.1"), IPv6Address("fd00::53")),
+            search=("example",),
+            dns_options=("ndots:2",),
+            hosts=(("gw", IPv4Address("192.0.2.9")),),
+            hosts_path="/h",
+            resolv_conf_path="/r",
+            resolver=False,
+            exposed=((Protocol.UDP, 53),),
+            ports=(PortRequest(Protocol.TCP, 80, None, 8080, 8081),),
+            labels={"a": "b"},
+            deleting=True,
+        ),
+    ),
 ]
 
 
@@ -137,11 +215,14 @@ def names(kind: type) -> set[str]:
         (KnownEngine, forms.EngineV1, {"id"}),
         (Lease, forms.LeaseV1, {"space", "address"}),
         (Active, forms.ActiveV1, set()),
-        (Network, forms.NetworkV1, {"id"}),
+        (Network, forms.NetworkV2, {"id"}),
         (NetworkOptions, forms.OptionsV1, set()),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
-        (Endpoint, forms.EndpointV1, {"id", "network"}),
+        (Endpoint, forms.EndpointV2, {"id", "network"}),
+        (Attachment, forms.AttachmentV1, set()),
+        (Service, forms.ServiceV1, set()),
+        (Sandbox, forms.SandboxV1, {"id"}),
         (PortRequest, forms.PortRequestV1, set()),
         (Publication, forms.PublicationV1, set()),
     ],
@@ -149,3 +230,13 @@ def names(kind: type) -> set[str]:
 def test_no_field_is_forgotten(kind: type, form: type, in_key: set[str]) -> None:
     """Every field of a record is in its newest form or in its key; a new field needs a new version of the form."""
     assert names(kind) == names(form) | in_key
+
+
+@pytest.mark.parametrize(("mode", "driver"), [("bridge", "bridge"), ("null", "null")])
+def test_a_network_of_the_first_form_is_an_engines_and_its_mode_is_its_driver(mode: str, driver: str) -> None:
+    """Networks from before there were drivers and a library were all made for an engine, by the drivers built in."""
+    value = b'{"v":1,"options":{"mode":"%s"},"internal":false,"ipv4":[],"ipv6":[],"created":1.0}' % mode.encode()
+    network = stored.decode("network/n", value)
+    assert isinstance(network, Network)
+    assert (network.driver, network.origin, network.pending) == (driver, Origin.ENGINE, None)
+    assert b'"v":2' in stored.encode(network)

@@ -17,12 +17,13 @@ from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
+from mooring.core.sandboxes import Sandbox
 from mooring.ports import Store, Transaction
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Endpoint | KnownEngine
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Endpoint, KnownEngine)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
 
 
 class Mirror:
@@ -33,7 +34,7 @@ class Mirror:
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
-            kind: {} for kind in (Pool, Lease, Network, Endpoint, KnownEngine)
+            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
         }
         self._listeners: list[Listener] = []
         self.revision = 0
@@ -72,6 +73,10 @@ class Mirror:
     def network(self, network_id: str) -> Network | None:
         """The network with the full id."""
         return self._kinds[Network].get(stored.network_key(network_id))  # type: ignore[return-value]
+
+    def sandbox(self, sandbox_id: str) -> Sandbox | None:
+        """The sandbox with the full id."""
+        return self._kinds[Sandbox].get(stored.sandbox_key(sandbox_id))  # type: ignore[return-value]
 
     def endpoint(self, network_id: str, endpoint_id: str) -> Endpoint | None:
         """The endpoint of the network with the full id."""

@@ -21,14 +21,15 @@ from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
+from mooring.core.sandboxes import Sandbox
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Endpoint | KnownEngine
-R = TypeVar("R", Pool, Lease, Network, Endpoint, KnownEngine)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
 R_co = TypeVar("R_co", covariant=True)
 
-# In the order of loading: who listens to a lease can look up its pool and network, and an endpoint's network is known.
-PREFIXES = ("engine/", "pool/", "network/", "endpoint/", "lease/")
+# In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
+PREFIXES = ("engine/", "pool/", "network/", "sandbox/", "endpoint/", "lease/")
 
 
 def _quoted(text: str) -> str:
@@ -59,6 +60,11 @@ def engine_key(engine_id: str) -> str:
     return f"engine/{_quoted(engine_id)}"
 
 
+def sandbox_key(sandbox_id: str) -> str:
+    """Where the sandbox is kept."""
+    return f"sandbox/{_quoted(sandbox_id)}"
+
+
 def endpoint_key(network_id: str, endpoint_id: str) -> str:
     """Where the endpoint of the network is kept."""
     return f"endpoint/{_quoted(network_id)}/{_quoted(endpoint_id)}"
@@ -80,6 +86,8 @@ def key_of(record: Record) -> str:
             return endpoint_key(record.network, record.id)
         case Network():
             return network_key(record.id)
+        case Sandbox():
+            return sandbox_key(record.id)
         case Pool():
             return pool_key(record.id)
         case KnownEngine():
@@ -130,14 +138,16 @@ class Reader(Generic[R_co]):
 
 _READERS: dict[str, Reader[Any]] = {
     "lease": Reader[Lease]([forms.LeaseV1]),
-    "endpoint": Reader[Endpoint]([forms.EndpointV1]),
-    "network": Reader[Network]([forms.NetworkV1]),
+    "endpoint": Reader[Endpoint]([forms.EndpointV1, forms.EndpointV2]),
+    "sandbox": Reader[Sandbox]([forms.SandboxV1]),
+    "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2]),
     "pool": Reader[Pool]([forms.PoolV1]),
     "engine": Reader[KnownEngine]([forms.EngineV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Lease: forms.lease_form,
     Endpoint: forms.endpoint_form,
+    Sandbox: forms.sandbox_form,
     Network: forms.network_form,
     Pool: forms.pool_form,
     KnownEngine: forms.engine_form,

@@ -1,0 +1,45 @@
+"""The forms in which records are stored: one struct a kind and version, of text, numbers and lists only.
+
+Rules: a form never changes once released, not even by a field: a change is a new struct with the next number, and the
+old one stays and still makes today's record; what identifies a record is in its key, and is not repeated in the form.
+"""
+
+from mooring.wire.forms.elements import PortRequestV1, RouteV1, Stored
+from mooring.wire.forms.endpoints import (
+    AttachmentV1,
+    EndpointV1,
+    EndpointV2,
+    PublicationV1,
+    ServiceV1,
+    endpoint_form,
+)
+from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
+from mooring.wire.forms.networks import NetworkV1, NetworkV2, OptionsV1, SegmentV1, network_form
+from mooring.wire.forms.pools import EngineV1, PoolV1, engine_form, pool_form
+from mooring.wire.forms.sandboxes import SandboxV1, sandbox_form
+
+__all__ = [
+    "ActiveV1",
+    "AttachmentV1",
+    "EndpointV1",
+    "EndpointV2",
+    "EngineV1",
+    "LeaseV1",
+    "NetworkV1",
+    "NetworkV2",
+    "OptionsV1",
+    "PoolV1",
+    "PortRequestV1",
+    "PublicationV1",
+    "RouteV1",
+    "SandboxV1",
+    "SegmentV1",
+    "ServiceV1",
+    "Stored",
+    "endpoint_form",
+    "engine_form",
+    "lease_form",
+    "network_form",
+    "pool_form",
+    "sandbox_form",
+]

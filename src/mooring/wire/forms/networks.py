@@ -1,0 +1,176 @@
+"""The forms of networks.
+
+Rules: see mooring.wire.forms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from msgspec import field
+
+from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment
+from mooring.wire.forms.elements import (
+    RouteV1,
+    Stored,
+    address_of,
+    id_of,
+    interface_of,
+    route_form,
+    text_of,
+    v4_of,
+    v6_of,
+)
+
+
+class OptionsV1(Stored):
+    """The parsed driver options; addresses as text, "" for none."""
+
+    mode: Mode = Mode.BRIDGE
+    bridge: str = ""
+    mtu: int = 0
+    interface_prefix: str = "eth"
+    icc: bool = True
+    masquerade: bool = True
+    gateway_mode4: GatewayMode = GatewayMode.NAT
+    gateway_mode6: GatewayMode = GatewayMode.NAT
+    source4: str = ""
+    source6: str = ""
+    binding: str = ""
+    routes: tuple[RouteV1, ...] = ()
+    peers: str = ""
+    gateway: bool = True
+    tenant: str = ""
+
+    def value(self) -> NetworkOptions:
+        """The options as core knows them."""
+        return NetworkOptions(
+            mode=self.mode,
+            bridge=self.bridge,
+            mtu=self.mtu,
+            interface_prefix=self.interface_prefix,
+            icc=self.icc,
+            masquerade=self.masquerade,
+            gateway_mode4=self.gateway_mode4,
+            gateway_mode6=self.gateway_mode6,
+            source4=v4_of(self.source4),
+            source6=v6_of(self.source6),
+            binding=address_of(self.binding),
+            routes=tuple(route.value() for route in self.routes),
+            peers=self.peers,
+            gateway=self.gateway,
+            tenant=self.tenant,
+        )
+
+
+class SegmentV1(Stored):
+    """One subnet of a network."""
+
+    subnet: str
+    gateway: str
+    space: str
+    pool: str
+    auxiliary: dict[str, str] = field(default_factory=dict)
+
+    def value(self) -> Segment:
+        """The segment as core knows it."""
+        auxiliary = {name: ip_address(text) for name, text in self.auxiliary.items()}
+        return Segment(ip_network(self.subnet), interface_of(self.gateway), self.space, self.pool, auxiliary)
+
+
+class NetworkV1(Stored, tag=1):
+    """A network of an engine; the driver follows from the mode."""
+
+    options: OptionsV1
+    internal: bool
+    ipv4: tuple[SegmentV1, ...]
+    ipv6: tuple[SegmentV1, ...]
+    created: float
+    raw: dict[str, str] = field(default_factory=dict)
+
+    def record(self, key: str) -> Network:
+        """The network that is kept under the key."""
+        return Network(
+            id=id_of(key),
+            options=self.options.value(),
+            internal=self.internal,
+            ipv4=tuple(segment.value() for segment in self.ipv4),
+            ipv6=tuple(segment.value() for segment in self.ipv6),
+            created=self.created,
+            raw=self.raw,
+        )
+
+
+class NetworkV2(NetworkV1, kw_only=True, tag=2):
+    """A network with its driver, and with what an engine would keep to itself."""
+
+    driver: str
+    origin: Origin = Origin.ENGINE
+    name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    attachable: bool = False
+    ipam: str = "default"
+    pending: Pending | None = None
+
+    def record(self, key: str) -> Network:
+        """The network that is kept under the key."""
+        return replace(
+            NetworkV1.record(self, key),
+            driver=self.driver,
+            origin=self.origin,
+            name=self.name,
+            labels=self.labels,
+            attachable=self.attachable,
+            ipam=self.ipam,
+            pending=self.pending,
+        )
+
+
+def _options_form(options: NetworkOptions) -> OptionsV1:
+    return OptionsV1(
+        mode=options.mode,
+        bridge=options.bridge,
+        mtu=options.mtu,
+        interface_prefix=options.interface_prefix,
+        icc=options.icc,
+        masquerade=options.masquerade,
+        gateway_mode4=options.gateway_mode4,
+        gateway_mode6=options.gateway_mode6,
+        source4=text_of(options.source4),
+        source6=text_of(options.source6),
+        binding=text_of(options.binding),
+        routes=tuple(map(route_form, options.routes)),
+        peers=options.peers,
+        gateway=options.gateway,
+        tenant=options.tenant,
+    )
+
+
+def _segment_form(segment: Segment) -> SegmentV1:
+    return SegmentV1(
+        subnet=str(segment.subnet),
+        gateway=text_of(segment.gateway),
+        space=segment.space,
+        pool=segment.pool,
+        auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
+    )
+
+
+def network_form(network: Network) -> NetworkV2:
+    """The newest form of a network."""
+    return NetworkV2(
+        options=_options_form(network.options),
+        internal=network.internal,
+        ipv4=tuple(map(_segment_form, network.ipv4)),
+        ipv6=tuple(map(_segment_form, network.ipv6)),
+        created=network.created,
+        raw=network.raw,
+        driver=network.driver,
+        origin=network.origin,
+        name=network.name,
+        labels=network.labels,
+        attachable=network.attachable,
+        ipam=network.ipam,
+        pending=network.pending,
+    )
