@@ -18,7 +18,7 @@ from mooring.core.names import Answer, Question
 from mooring.core.networks import Interface, Network
 from mooring.core.plumbing import Fact, Op
 from mooring.core.publications import Protocol as IpProtocol
-from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, PoolGrant, PoolRequest
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkWish, PoolGrant, PoolRequest
 from mooring.core.sandboxes import InsideOp, Interior
 
 
@@ -193,7 +193,7 @@ class Engine(Protocol):
         ...
 
 
-class Driver(Protocol):
+class Driver:
     """One way to make networks and endpoints real. Derive from it: what is not overridden does nothing.
 
     Told, not asked: an endpoint's addresses and MAC, where it has them, are used as they are, or the call is refused;
@@ -210,6 +210,10 @@ class Driver(Protocol):
     remembers: bool = False
     forwards: bool = False
     returns: bool = False
+
+    async def wants_gateways(self, wish: NetworkWish) -> tuple[bool, bool]:  # noqa: ARG002
+        """Whether such a network should have a gateway address, in IPv4 and in IPv6. Asked before it is made."""
+        return True, True
 
     async def create_network(self, network: Network) -> None:
         """The network is there, as far as it has to be before an endpoint joins."""
@@ -243,7 +247,15 @@ class Driver(Protocol):
 
 
 class IpamDriver(Protocol):
-    """Grants subnets and addresses. `default_space` is where pools are asked for when nobody says."""
+    """Grants subnets and addresses.
+
+    requires_mac: an endpoint's MAC is chosen before its address is asked for, and told with it.
+    """
+
+    @property
+    def requires_mac(self) -> bool:
+        """See above."""
+        ...
 
     async def default_space(self) -> str:
         """The address space for networks of this host."""
@@ -263,6 +275,18 @@ class IpamDriver(Protocol):
 
     async def release_address(self, pool_id: str, address: IPv4Address | IPv6Address) -> None:
         """The address is given up; one that is not held is given up already."""
+        ...
+
+
+class PluginFinder(Protocol):
+    """Finds the drivers that others made, by name."""
+
+    async def network_driver(self, name: str) -> Driver:
+        """Raises NotFound, BadRequest for what is found and cannot be read, Unavailable when it does not answer."""
+        ...
+
+    async def ipam_driver(self, name: str) -> IpamDriver:
+        """As `network_driver`."""
         ...
 
 

@@ -20,6 +20,7 @@ from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     EndpointRequest,
+    JoinRequest,
     NetworkRequest,
     PoolGrant,
     PoolRequest,
@@ -197,9 +198,9 @@ class Endpoints:
         """Nothing."""
         self._called("delete_endpoint", network_id, endpoint_id)
 
-    async def attach(self, network_id: str, endpoint_id: str, sandbox: str) -> Attachment:
+    async def attach(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
         """`self.attachment`."""
-        self._called("attach", network_id, endpoint_id, sandbox)
+        self._called("attach", network_id, endpoint_id, request)
         return self.attachment
 
     async def detach(self, network_id: str, endpoint_id: str) -> None:
@@ -218,7 +219,7 @@ class Endpoints:
         """Nothing."""
         self._called("release_address", pool_id, address)
 
-    def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
+    async def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
         """One line, for every endpoint but `gone`."""
         if endpoint_id == "gone":
             raise NotFound("no endpoint gone")

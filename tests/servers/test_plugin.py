@@ -14,6 +14,7 @@ from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
     EndpointRequest,
+    JoinRequest,
     NetworkRequest,
     PoolRequest,
     Role,
@@ -293,7 +294,9 @@ async def test_join_says_what_dockerd_is_to_do(desk: Desk) -> None:
         ],
         "DisableGatewayService": True,
     }
-    assert desk.calls == [("attach", N, E, "/run/docker/netns/1")]
+    assert desk.calls == [
+        ("attach", N, E, JoinRequest("/run/docker/netns/1", ports=(PortRequest(Protocol.TCP, 80, None, 81, 81),)))
+    ]
 
 
 async def test_the_rest_of_an_endpoints_life_is_passed_on(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     EndpointRequest,
+    JoinRequest,
     NetworkRequest,
     PoolRequest,
     Role,
@@ -107,4 +108,5 @@ class MemoryHost:
 
     async def attach(self, network: str, name: str) -> Attachment:
         """Join."""
-        return await self.services.endpoints.attach(network, name.ljust(64, "0"), f"/run/docker/netns/{name}")
+        request = JoinRequest(f"/run/docker/netns/{name}")
+        return await self.services.endpoints.attach(network, name.ljust(64, "0"), request)

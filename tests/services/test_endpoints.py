@@ -16,6 +16,7 @@ from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     EndpointRequest,
+    JoinRequest,
     NetworkRequest,
     Role,
     SegmentRequest,
@@ -145,16 +146,16 @@ async def test_an_endpoint_belongs_to_one_sandbox(host: MemoryHost) -> None:
     network = await host.network("a")
     await host.endpoint(network, "e1")
     with pytest.raises(Conflict, match="netns/e1"):
-        await host.services.endpoints.attach(network, "e1".ljust(64, "0"), "/run/docker/netns/other")
+        await host.services.endpoints.attach(network, "e1".ljust(64, "0"), JoinRequest("/run/docker/netns/other"))
 
 
 async def test_unknown_networks_and_endpoints_are_named(host: MemoryHost) -> None:
     """NotFound with what to do."""
     with pytest.raises(NotFound, match="network 000000000000 is not known"):
-        await host.services.endpoints.attach("0" * 64, "e" * 64, "s")
+        await host.services.endpoints.attach("0" * 64, "e" * 64, JoinRequest("s"))
     network = await host.network("a")
     with pytest.raises(NotFound, match="endpoint eeeeeeeeeeee is not known"):
-        await host.services.endpoints.attach(network, "e" * 64, "s")
+        await host.services.endpoints.attach(network, "e" * 64, JoinRequest("s"))
 
 
 async def test_published_ports_come_and_go_with_the_endpoint(host: MemoryHost) -> None:
@@ -167,7 +168,7 @@ async def test_published_ports_come_and_go_with_the_endpoint(host: MemoryHost) -
         await host.services.endpoints.publish(network, ident, WEB)
     assert len(host.guard.held) == 1
     assert any(isinstance(fact, Member) for fact in host.facts - before)
-    assert "8080" in host.services.endpoints.info(network, ident)["mooring.published"]
+    assert "8080" in (await host.services.endpoints.info(network, ident))["mooring.published"]
     await host.services.endpoints.detach(network, ident)
     assert host.guard.held == set()
     assert host.facts == {fact for fact in before if not isinstance(fact, Veth)}

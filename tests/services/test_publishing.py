@@ -8,6 +8,7 @@ import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.requests import JoinRequest
 from tests.services.hosts import MemoryHost
 
 
@@ -102,7 +103,7 @@ async def test_the_second_gateway_of_a_sandbox_leaves_a_family_to_the_first(host
     wanted = PortRequest(Protocol.TCP, 80, first=8080, last=8080)
     only4 = await host.network("b")
     await host.endpoint(only4, "h4", attach=False)
-    await host.services.endpoints.attach(only4, "h4".ljust(64, "0"), "/run/docker/netns/e1")
+    await host.services.endpoints.attach(only4, "h4".ljust(64, "0"), JoinRequest("/run/docker/netns/e1"))
     await host.services.endpoints.publish(only4, "h4".ljust(64, "0"), (wanted,))
     assert [publication.target.version for publication in await publish(host, "e1", wanted)] == [6]
 

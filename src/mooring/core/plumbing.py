@@ -34,7 +34,7 @@ class Veth:
 
     alias: `mooring:endpoint:<network id>/<endpoint id>`. isolated: the port reaches no other isolated port (icc off).
     peer, peer_mac, mtu: how the other end is made; once a container has it, they cannot be seen from the host and do
-    not count in comparisons.
+    not count in comparisons. inside: path of the namespace in which the other end is made at once, "" for beside it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Veth:
     peer: str = field(compare=False)
     peer_mac: str = field(compare=False)
     mtu: int = field(compare=False)
+    inside: str = field(default="", compare=False)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -1,10 +1,18 @@
-"""All services of a host, put together over its ports. The daemon, the tests and the benchmarks start from here."""
+"""All services of a host, put together over its ports: where the daemon, the library and the tests start.
+
+Rule: networks, endpoints and their states are the same objects for all of them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from mooring.ports import Clock, Engine, Kernel, PortGuard, Store
+from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
+from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
+from mooring.services.bare_drivers import BareDriver
+from mooring.services.bridging import BridgeDriver
+from mooring.services.drivers import Drivers
 from mooring.services.endpoints import Endpoints
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
@@ -14,6 +22,26 @@ from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the services stand on. engine: None where networks are the library's alone."""
+
+    store: Store
+    kernel: Kernel
+    guard: PortGuard
+    engine: Engine | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Drivers of the library's user, by name, and where plugins are found."""
+
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    ipam_drivers: Mapping[str, IpamDriver] = field(default_factory=dict)
+    plugins: PluginFinder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +55,28 @@ class Services:
     networks: Networks
     endpoints: Endpoints
     repair: Repair
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the services stand on."""
-
-    store: Store
-    kernel: Kernel
-    guard: PortGuard
-    engine: Engine
-    clock: Clock
+    drivers: Drivers
+    locks: KeyedLocks
 
 
 def assemble(
-    world: World, policy: IpamPolicy, repair_period: float = 10.0, minimum_age: float = MINIMUM_AGE
+    world: World,
+    policy: IpamPolicy,
+    repair_period: float = 10.0,
+    minimum_age: float = MINIMUM_AGE,
+    others: Others | None = None,
 ) -> Services:
     """Services that know each other, over a mirror that is still empty: `await services.mirror.load()` comes next."""
-    kernel, clock = world.kernel, world.clock
+    kernel, clock, others = world.kernel, world.clock, others or Others()
     mirror = Mirror(world.store)
     roster = Roster(mirror)
     ipam = Ipam(mirror, clock, policy, kernel.occupied)
+    builtin: dict[str, Driver] = {BRIDGE: BridgeDriver(kernel), NULL: BareDriver(), HOST: BareDriver()}
+    drivers = Drivers({**others.drivers, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     publishing = Publishing(roster, world.guard)
     locks = KeyedLocks()
-    networks = Networks(mirror, roster, kernel, ipam, publishing, clock, locks)
-    endpoints = Endpoints(mirror, roster, kernel, ipam, publishing, clock, locks, networks)
+    networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks)
+    endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
     reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
     repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period)
-    return Services(mirror, roster, ipam, publishing, networks, endpoints, repair)
+    return Services(mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks)

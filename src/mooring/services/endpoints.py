@@ -1,35 +1,36 @@
 """Making, attaching, publishing and removing endpoints.
 
-Rules: addresses that Docker gives are honoured or refused, never replaced; the record is written before the kernel is
-touched, and goes before the kernel is cleaned; every call may come twice, late, or for something never heard of;
-deleting a link is answered first and done soon after, in a group.
+Rules: addresses that somebody gave are honoured or refused, never replaced; the record is written before the driver is
+told, and goes before the driver ends what it made; every call may come twice, late, or for something never heard of;
+operations on one endpoint queue, and a network changes only while none of its endpoints does.
 
-The interface goes at Leave already, not at DeleteEndpoint: dockerd would take it out of the container, rename it and
-move it back to the host, which costs it two RCU grace periods, only for us to delete it. When it finds it gone, it
-notes so in its debug log and goes on (libnetwork/osl/interface_linux.go). An endpoint that is attached again gets a
-new one with the same MAC.
+A driver that remembers is told of every end, whatever happens: what is begun with it is noted in the record (`pending`)
+first, and a start finishes or undoes it (services/restoring.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from mooring.core.datapath import endpoint_facts, host_end, publication_facts, sandbox_end
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
-from mooring.core.networks import Address, GatewayMode, Network, Segment, stable_mac
-from mooring.core.plumbing import Veth, plan
-from mooring.core.publications import PortRequest, Publication
-from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, Role
-from mooring.ports import Clock, Kernel
+from mooring.core.faults import BadRequest, Conflict, StaleRevision, Unavailable
+from mooring.core.networks import OUR_IPAM, Address, Network, Origin, stable_mac
+from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, JoinRequest, Role
+from mooring.ports import Clock, Driver
+from mooring.services.drivers import Drivers
+from mooring.services.endpoint_records import EndpointRecords
+from mooring.services.forwarding import Forwarding
 from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
-from mooring.services.networks import OWNED, Networks, remove
-from mooring.services.publishing import PortPublished, Publishing
+from mooring.services.networks import OWNED
+from mooring.services.publishing import Publishing
 from mooring.services.roster import Roster
+
+NameInside = Callable[[Attachment], str]
 
 
 class Endpoints:
@@ -39,72 +40,81 @@ class Endpoints:
         self,
         mirror: Mirror,
         roster: Roster,
-        kernel: Kernel,
+        drivers: Drivers,
         ipam: Ipam,
         publishing: Publishing,
         clock: Clock,
         locks: KeyedLocks,
-        networks: Networks,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
-        self._kernel = kernel
+        self._drivers = drivers
         self._ipam = ipam
-        self._publishing = publishing
         self._clock = clock
         self._locks = locks
-        self._networks = networks
-        # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
-        self._plugged: set[str] = set()
+        self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
+        forwarding = Forwarding(mirror, drivers, self._records, publishing)
+        self.publish = forwarding.publish
+        self.unpublish = forwarding.unpublish
 
     async def create(self, request: EndpointRequest) -> EndpointGrant:
-        """The endpoint is recorded, and its interface waits on the host for dockerd to take it.
+        """The endpoint is recorded, and its driver has it.
 
         Returns what the request left open. Raises NotFound for an unknown network, BadRequest for an address outside
-        of it, Conflict when the id exists with other addresses. On a fault nothing is left.
+        of it, Conflict when the id exists with other addresses, and what the driver raises. On a fault nothing is left.
         """
-        async with self._locks.hold(request.network):
-            network = self._network(request.network)
+        async with self._records.alone(request.network, request.id):
+            network = self._records.network(request.network)
             known = self._mirror.endpoint(request.network, request.id)
             if known is not None:
                 return _same(known, request)
             _must_fit(network, request)
+            driver = await self._drivers.network_driver(network.driver)
             ipv4, ipv6 = await self._complete(network, request)
             endpoint = Endpoint(
                 request.id,
                 request.network,
                 ipv4,
                 ipv6,
-                request.mac or stable_mac(f"endpoint:{request.id}"),
+                request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
                 self._clock.now(),
                 ports=request.ports,
                 options=dict(request.options),
+                name=request.name,
+                aliases=request.aliases,
+                links=dict(request.links),
+                services=request.services,
+                pending=Event.CREATE if driver.remembers else None,
             )
             try:
                 await self._record(network, endpoint)
-                await self._plug(network, endpoint)
-                for address in endpoint.addresses:
-                    await self._kernel.announce(network.bridge, address, endpoint.mac)
+                grant = await driver.create_endpoint(network, endpoint)
+                made = _completed(network, endpoint, grant)
+                if made != endpoint:
+                    await self._mirror.commit(put=[made])
             except BaseException:
-                await self._give_up(network, endpoint, request)
+                await self._give_up(network, endpoint, request, driver)
                 raise
-            return _grant(endpoint, request)
+            return _grant(made, request)
 
     async def _record(self, network: Network, endpoint: Endpoint) -> None:
         """The endpoint and its leases are written in one commit, so that no address is anybody else's.
 
-        The same address under a new id is Docker's way to say that the old endpoint died with a crash of dockerd.
-        Raises Conflict when an address was given to somebody else since Docker was told it.
+        The same address under a new id is an engine's way to say that the old endpoint died with a crash of its own.
+        Raises Conflict when an address was given to somebody else since its holder was told it.
         """
-        for _ in range(ATTEMPTS):
-            dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
-            inherited = frozenset(address for old in dead.values() for address in old.addresses)
-            leases = self._ipam.confirm(network, endpoint, inherited)
-            with contextlib.suppress(StaleRevision):
-                await self._mirror.commit(put=[endpoint, *leases], delete=list(dead.values()))
-                for old in dead.values():
-                    await self._unplug(network, old)
-                return
+        async with self._locks.hold(f"addresses of {network.id}"):
+            for _ in range(ATTEMPTS):
+                dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
+                if dead and network.origin is Origin.LIBRARY:
+                    raise _taken(network, next(iter(dead.values())))
+                inherited = frozenset(address for old in dead.values() for address in old.addresses)
+                leases = self._ipam.confirm(network, endpoint, inherited)
+                with contextlib.suppress(StaleRevision):
+                    await self._mirror.commit(put=[endpoint, *leases], delete=list(dead.values()))
+                    for old in dead.values():
+                        await self._records.end(network, old)
+                    return
         raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
 
     async def release(self, pool_id: str, address: Address) -> None:
@@ -117,128 +127,170 @@ class Endpoints:
         pool = self._mirror.pool(pool_id)
         endpoint = self._roster.at(pool.network, address) if pool is not None and pool.network else None
         if endpoint is not None:
+            network = self._mirror.network(endpoint.network)
+            if network is not None and network.origin is Origin.LIBRARY:
+                return  # an engine has no say in it
             if address.version == 6 and endpoint.ipv4 is not None and endpoint.state is State.ATTACHED:
                 return
             await self.delete(endpoint.network, endpoint.id)
         await self._ipam.release_address(pool_id, address)
 
-    async def delete(self, network_id: str, endpoint_id: str) -> None:
-        """The endpoint is gone, its interface soon after; what is not known is gone already."""
-        async with self._locks.hold(network_id):
+    async def delete(self, network_id: str, endpoint_id: str, force: bool = False, attached: bool = True) -> None:
+        """The endpoint is gone, its interface soon after; what is not known is gone already.
+
+        The leases of a network of the library go with it. force: also when its driver cannot be reached, which then may
+        keep what it made. Raises Unavailable otherwise. attached False: only when it is in no sandbox. Raises Conflict
+        otherwise.
+        """
+        async with self._records.alone(network_id, endpoint_id):
             network = self._mirror.network(network_id)
             endpoint = self._mirror.endpoint(network_id, endpoint_id)
             if network is None or endpoint is None:
                 return
-            await self._mirror.commit(delete=[endpoint])
-            await self._unplug(network, endpoint)
-            await self._release_owned(network, endpoint)
-
-    async def attach(self, network_id: str, endpoint_id: str, sandbox: str) -> Attachment:
-        """The endpoint belongs to the sandbox; returns what dockerd is to do in it.
-
-        Raises NotFound, and Conflict when another sandbox has it.
-        """
-        async with self._locks.hold(network_id):
-            network, endpoint = self._known(network_id, endpoint_id)
-            if endpoint.state is State.ATTACHED and endpoint.sandbox != sandbox:
+            if endpoint.state is State.ATTACHED and not attached:
                 raise Conflict(
-                    f"endpoint {endpoint_id[:12]} is attached already",
+                    f"endpoint {endpoint.name or endpoint_id[:12]} is in use",
+                    holder=f"sandbox {endpoint.sandbox}",
+                    hint="let it leave first",
+                )
+            driver = await self._records.driver(network, force)
+            if driver.remembers or network.ipam != OUR_IPAM:
+                endpoint = await self._records.note(endpoint, Event.DELETE)
+            if driver.remembers:
+                await self._tell_end(network, endpoint, driver, force)
+            await self._records.give_back(network, endpoint, force)
+            await self._records.erase(network, endpoint)
+            if not driver.remembers:
+                await self._records.end(network, endpoint)
+            await self._records.release_owned(network, endpoint)
+
+    async def _tell_end(self, network: Network, endpoint: Endpoint, driver: Driver, force: bool) -> None:
+        """The driver has heard that the endpoint leaves, whether it is anywhere or not, and goes."""
+        try:
+            if endpoint.ports:
+                await driver.unpublish(network, endpoint)
+            await driver.leave(network, endpoint)
+            await driver.delete_endpoint(network, endpoint)
+        except Unavailable:
+            if not force:
+                raise
+
+    async def attach(
+        self,
+        network_id: str,
+        endpoint_id: str,
+        request: JoinRequest,
+        priority: int = 0,
+        name_inside: NameInside | None = None,
+    ) -> Attachment:
+        """The endpoint belongs to the sandbox; returns what is to be done in it.
+
+        name_inside: says what the interface is called there, to be recorded. Raises NotFound, and Conflict when another
+        sandbox has it, or it is on its way out.
+        """
+        async with self._records.alone(network_id, endpoint_id):
+            network, endpoint = self._records.known(network_id, endpoint_id)
+            subject = f"endpoint {endpoint_id[:12]}"
+            if endpoint.state is State.ATTACHED and endpoint.sandbox != request.key:
+                raise Conflict(
+                    f"{subject} is attached already",
                     holder=f"sandbox {endpoint.sandbox}",
                     hint="disconnect it there first",
                 )
-            state = advance(endpoint.state, Event.ATTACH, f"endpoint {endpoint_id[:12]}")
-            if endpoint.state is State.CREATED and endpoint.id not in self._plugged:
-                await self._plug(network, endpoint)
-            if state is not endpoint.state:
-                await self._mirror.commit(put=[replace(endpoint, state=state, sandbox=sandbox)])
-            return _attachment(network, endpoint)
+            if endpoint.pending in (Event.CREATE, Event.DELETE):
+                raise Conflict(f"{subject} is on its way out", hint="delete it again")
+            state = advance(endpoint.state, Event.ATTACH, subject)
+            if state is endpoint.state and endpoint.attachment is not None and endpoint.pending is None:
+                return endpoint.attachment
+            driver = await self._drivers.network_driver(network.driver)
+            if driver.remembers:
+                endpoint = await self._records.note(endpoint, Event.ATTACH)
+            try:
+                attachment = await driver.join(network, endpoint, request)
+                interface = name_inside(attachment) if name_inside is not None and attachment.link else ""
+                joined = replace(
+                    endpoint, state=state, sandbox=request.key, priority=priority, interface=interface,
+                    attachment=attachment, pending=None,
+                )  # fmt: skip
+                await self._mirror.commit(put=[joined])
+            except BaseException:
+                if endpoint.state is State.CREATED:
+                    await self._undo_attach(network, endpoint, driver)
+                raise
+            return attachment
 
-    async def detach(self, network_id: str, endpoint_id: str) -> None:
+    async def _undo_attach(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
+        """The endpoint is in no sandbox again. A driver that cannot be told now is told when it is detached or at the
+        next start: the note stays."""
+        with contextlib.suppress(Unavailable):
+            await driver.leave(network, endpoint)
+            known = self._mirror.endpoint(endpoint.network, endpoint.id)
+            if known is not None and known != _left(known):
+                await self._mirror.commit(put=[_left(known)])
+
+    async def replug(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
+        """The attached endpoint's driver makes its interface anew, for the sandbox with the key, which is recorded.
+
+        Raises NotFound, Conflict when it is not attached.
+        """
+        async with self._records.alone(network_id, endpoint_id):
+            network, endpoint = self._records.known(network_id, endpoint_id)
+            if endpoint.state is not State.ATTACHED:
+                raise Conflict(f"endpoint {endpoint_id[:12]} is in no sandbox")
+            driver = await self._drivers.network_driver(network.driver)
+            await driver.leave(network, endpoint)
+            attachment = await driver.join(network, replace(endpoint, state=State.CREATED), request)
+            moved = replace(endpoint, sandbox=request.key, attachment=attachment)
+            if moved != endpoint:
+                await self._mirror.commit(put=[moved])
+            return attachment
+
+    async def rename_inside(self, network_id: str, endpoint_id: str, interface: str) -> None:
+        """The interface is called so in its sandbox."""
+        async with self._records.alone(network_id, endpoint_id):
+            _, endpoint = self._records.known(network_id, endpoint_id)
+            if endpoint.interface != interface:
+                await self._mirror.commit(put=[replace(endpoint, interface=interface)])
+
+    async def returns(self, network_id: str) -> bool:
+        """Whether interfaces of the network go back to the host before their endpoint leaves. Raises NotFound."""
+        return (await self._drivers.network_driver(self._records.network(network_id).driver)).returns
+
+    async def detach(self, network_id: str, endpoint_id: str, force: bool = False) -> None:
         """The endpoint is in no sandbox and publishes nothing, and its interface goes soon; it keeps its addresses.
 
-        Unknown ones are fine.
+        Unknown ones are fine. force: also when its driver cannot be reached. Raises Unavailable otherwise.
         """
-        async with self._locks.hold(network_id):
+        async with self._records.alone(network_id, endpoint_id):
             network = self._mirror.network(network_id)
             endpoint = self._mirror.endpoint(network_id, endpoint_id)
             if network is None or endpoint is None:
                 return
-            left = replace(
-                endpoint, state=advance(endpoint.state, Event.DETACH, f"endpoint {endpoint_id[:12]}"), sandbox=""
-            )
+            driver = await self._records.driver(network, force)
+            left = _left(endpoint)
+            if driver.remembers:
+                if left == endpoint:
+                    return
+                endpoint = await self._records.note(endpoint, Event.DETACH)
+                try:
+                    if endpoint.ports:
+                        await driver.unpublish(network, endpoint)
+                    await driver.leave(network, endpoint)
+                except Unavailable:
+                    if not force:
+                        raise
+                await self._mirror.commit(put=[left])
+                return
             if left != endpoint:
-                await self._withdraw(network, endpoint, left)
-            self._plugged.discard(endpoint.id)
-            await self._kernel.discard([host_end(endpoint.id)])
+                await self._records.withdraw(network, endpoint, left)
+            await driver.leave(network, endpoint)
 
-    async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
-        """The ports are reachable at the host. Called again with the same ports it changes nothing.
-
-        Raises NotFound, Conflict that names who has a port, Exhausted; then nothing is published.
-        """
-        async with self._locks.hold(network_id):
-            network, endpoint = self._known(network_id, endpoint_id)
-            if endpoint.published and endpoint.ports == ports:
-                return
-            if endpoint.published:
-                await self._withdraw(network, endpoint, endpoint)
-                network, endpoint = self._known(network_id, endpoint_id)
-            if not ports or not network.bridged:
-                return
-            published = await self._choose(network, endpoint, ports)
-            after = replace(endpoint, ports=ports, published=published)
-            try:
-                await self._mirror.commit(put=[after])
-                await self._kernel.apply(plan(publication_facts(network, after, published), ()))
-            except BaseException:
-                await self._publishing.let_go(published)
-                if self._mirror.endpoint(network_id, endpoint_id) == after:
-                    await self._mirror.commit(put=[replace(after, published=())])
-                raise
-            finally:
-                self._publishing.settle(published)
-
-    async def _choose(
-        self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...]
-    ) -> tuple[Publication, ...]:
-        """Host ports for the requests. An endpoint whose interface is gone is no holder: it is removed, and its port
-        is free, because dockerd with an IPAM driver of its own never tells of endpoints that died with it."""
-        asked: set[str] = set()
-        while True:
-            try:
-                return await self._publishing.choose(network, endpoint, ports)
-            except PortPublished as fault:
-                other = fault.endpoint
-                if other.id in asked or await self._is_plugged(other):
-                    raise
-                asked.add(other.id)
-                await self._forget_dead(other)
-
-    async def _is_plugged(self, endpoint: Endpoint) -> bool:
-        return any(
-            isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
-        )
-
-    async def _forget_dead(self, endpoint: Endpoint) -> None:
-        """As `delete`, without the lock of its network: the caller may hold it."""
-        network = self._mirror.network(endpoint.network)
-        if network is not None and self._mirror.endpoint(endpoint.network, endpoint.id) == endpoint:
-            await self._mirror.commit(delete=[endpoint])
-            await self._unplug(network, endpoint)
-            await self._release_owned(network, endpoint)
-
-    async def unpublish(self, network_id: str, endpoint_id: str) -> None:
-        """The endpoint publishes nothing. Unknown ones are fine."""
-        async with self._locks.hold(network_id):
-            network = self._mirror.network(network_id)
-            endpoint = self._mirror.endpoint(network_id, endpoint_id)
-            if network is not None and endpoint is not None and endpoint.published:
-                await self._withdraw(network, endpoint, endpoint)
-
-    def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
+    async def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
         """What `EndpointOperInfo` tells. Raises NotFound."""
-        _, endpoint = self._known(network_id, endpoint_id)
-        told = {"com.docker.network.endpoint.macaddress": endpoint.mac, "mooring.interface": host_end(endpoint.id)}
+        network, endpoint = self._records.known(network_id, endpoint_id)
+        driver = await self._drivers.network_driver(network.driver)
+        told = {"com.docker.network.endpoint.macaddress": endpoint.mac} if endpoint.mac else {}
+        told |= await driver.info(network, endpoint)
         if endpoint.published:
             told["mooring.published"] = ", ".join(str(publication) for publication in endpoint.published)
         return told
@@ -260,66 +312,46 @@ class Endpoints:
         assert ipv6 is None or isinstance(ipv6, IPv6Interface)
         return ipv4, ipv6
 
-    async def _plug(self, network: Network, endpoint: Endpoint) -> None:
-        ops = plan(endpoint_facts(network, endpoint), ())
-        await self._networks.ensure(network)
-        try:
-            await self._kernel.apply(ops)
-        except Fault:
-            # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
-            await self._networks.build(network)
-            await self._kernel.apply(ops)
-        self._plugged.add(endpoint.id)
-
-    async def _unplug(self, network: Network, endpoint: Endpoint) -> None:
-        self._plugged.discard(endpoint.id)
-        await self._publishing.let_go(endpoint.published)
-        await remove(self._kernel, set(endpoint_facts(network, endpoint)))
-        for address in endpoint.addresses:
-            await self._kernel.forget(address)
-
-    async def _withdraw(self, network: Network, before: Endpoint, after: Endpoint) -> None:
-        """Record `after` with nothing published, then take the rules away."""
-        await self._mirror.commit(put=[replace(after, published=())])
-        if before.published:
-            await self._publishing.let_go(before.published)
-            await remove(self._kernel, set(publication_facts(network, before, before.published)))
-            for address in before.addresses:
-                await self._kernel.forget(address)
-
-    async def _give_up(self, network: Network, endpoint: Endpoint, request: EndpointRequest) -> None:
-        # What was never recorded was never plugged, and its address may be somebody else's.
+    async def _give_up(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
+        # What was never recorded was never made, and its address may be somebody else's.
         if self._mirror.endpoint(endpoint.network, endpoint.id) is not None:
-            await self._mirror.commit(delete=[endpoint])
-            await self._unplug(network, endpoint)
+            if driver.remembers:
+                try:
+                    await driver.delete_endpoint(network, endpoint)
+                except Unavailable:
+                    return  # the note stays, and the next start or a deletion tells it
+            await self._records.erase(network, endpoint)
+            if not driver.remembers:
+                await self._records.end(network, endpoint)
         if request.ipv4 is None or request.ipv6 is None:
-            await self._release_owned(network, endpoint)
+            await self._records.release_owned(network, endpoint)
 
-    async def _release_owned(self, network: Network, endpoint: Endpoint) -> None:
-        for address in endpoint.addresses:
-            segment = network.segment_of(address)
-            pool = self._mirror.pool(segment.pool) if segment else None
-            if pool is not None and OWNED in pool.options:
-                await self._ipam.release_address(pool.id, address)
 
-    def _network(self, network_id: str) -> Network:
-        network = self._mirror.network(network_id)
-        if network is None:
-            raise NotFound(
-                f"network {network_id[:12]} is not known to Mooring",
-                hint="remove and create it again (`docker network rm`, `docker network create`)",
-            )
-        return network
+def _left(endpoint: Endpoint) -> Endpoint:
+    """The endpoint in no sandbox."""
+    state = advance(endpoint.state, Event.DETACH, f"endpoint {endpoint.id[:12]}")
+    return replace(endpoint, state=state, sandbox="", interface="", attachment=None, priority=0, pending=None)
 
-    def _known(self, network_id: str, endpoint_id: str) -> tuple[Network, Endpoint]:
-        network = self._network(network_id)
-        endpoint = self._mirror.endpoint(network_id, endpoint_id)
-        if endpoint is None:
-            raise NotFound(
-                f"endpoint {endpoint_id[:12]} is not known in network {network_id[:12]}",
-                hint="restart the container, which makes a new endpoint",
-            )
-        return network, endpoint
+
+def _completed(network: Network, endpoint: Endpoint, grant: EndpointGrant) -> Endpoint:
+    """The endpoint with what its driver chose. Raises Conflict when the driver replaced what it was told."""
+    for told, chosen in ((endpoint.ipv4, grant.ipv4), (endpoint.ipv6, grant.ipv6), (endpoint.mac, grant.mac)):
+        if told and chosen:
+            raise Conflict(f"driver {network.driver} changed {told} to {chosen}, which it must use or refuse")
+    return replace(
+        endpoint,
+        ipv4=endpoint.ipv4 or grant.ipv4,
+        ipv6=endpoint.ipv6 or grant.ipv6,
+        mac=endpoint.mac or grant.mac,
+        pending=None,
+    )
+
+
+def _taken(network: Network, other: Endpoint) -> Conflict:
+    return Conflict(
+        f"an address is in use in network {network.name or network.id[:12]}",
+        holder=f"endpoint {other.name or other.id[:12]}, {', '.join(str(address) for address in other.addresses)}",
+    )
 
 
 def _must_fit(network: Network, request: EndpointRequest) -> None:
@@ -353,25 +385,4 @@ def _grant(endpoint: Endpoint, request: EndpointRequest) -> EndpointGrant:
         ipv4=None if request.ipv4 else endpoint.ipv4,
         ipv6=None if request.ipv6 else endpoint.ipv6,
         mac="" if request.mac else endpoint.mac,
-    )
-
-
-def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
-    if not network.bridged:
-        return Attachment("", network.options.interface_prefix, None, None)
-
-    def next_hop(interface: IPv4Interface | IPv6Interface | None) -> Address | None:
-        segment: Segment | None = network.segment_of(interface.ip) if interface else None
-        if segment is None or segment.gateway is None or network.internal or not network.options.gateway:
-            return None
-        if network.gateway_mode(segment.subnet.version) is GatewayMode.ISOLATED:
-            return None
-        return segment.gateway.ip
-
-    return Attachment(
-        sandbox_end(endpoint.id),
-        network.options.interface_prefix,
-        next_hop(endpoint.ipv4),
-        next_hop(endpoint.ipv6),
-        network.options.routes,
     )

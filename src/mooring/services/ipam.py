@@ -74,6 +74,15 @@ class Ipam:
         self._index = Occupancies(mirror)
         self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
 
+    @property
+    def requires_mac(self) -> bool:
+        """It proves that an address which is asked for twice is one request."""
+        return True
+
+    async def default_space(self) -> str:
+        """Where pools are when nobody names a tenant."""
+        return "default"
+
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """A pool with a new id exists, and its gateway is leased unless the options say `gateway=none`.
 
@@ -139,6 +148,23 @@ class Ipam:
                     hint="start the container again",
                 )
         return leases
+
+    def relinquish(self, network: Network, endpoint: Endpoint) -> tuple[list[Lease], list[Lease]]:
+        """The endpoint's leases as they are without it, and those that are gone, to be written when it is deleted."""
+        after: list[Lease] = []
+        gone: list[Lease] = []
+        for address in endpoint.addresses:
+            segment = network.segment_of(address)
+            pool = self._index.pool(segment.pool) if segment is not None else None
+            lease = self._mirror.lease(pool.space, address) if pool is not None else None
+            if lease is None:
+                continue
+            left = released(lease, self._clock.now(), self._policy.cooldown)
+            if left is None:
+                gone.append(lease)
+            elif left is not lease:
+                after.append(left)
+        return after, gone
 
     async def sweep(self) -> int:
         """Cooldowns, reservations and sightings whose time is over have ended, and so have leases without a pool.

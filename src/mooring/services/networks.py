@@ -1,24 +1,37 @@
 """Making and removing networks.
 
-Rules: the record is written before the kernel is touched, and goes before the kernel is cleaned, so what the kernel has
-without a record is a leftover and what a record has without the kernel is rebuilt (services/repair.py); networks of
-this host never overlap; a network without a subnet of Docker's gets one of ours.
+Rules: the record is written before the driver is told, and goes before the driver cleans up, so what the kernel has
+without a record is a leftover and what a record has without the kernel is rebuilt (services/repair.py); a driver that
+remembers is told of every end, so what is begun with it is noted in the record first (`pending`), and a start undoes or
+finishes it; bridges of this host never overlap; a network without a subnet of Docker's gets one of ours.
 """
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from itertools import product
 
 import msgspec
 
-from mooring.core.datapath import endpoint_facts, host_facts, network_facts
-from mooring.core.faults import BadRequest, Conflict
-from mooring.core.networks import Network, NetworkOptions, Segment, overlap
+from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.networks import (
+    BRIDGE,
+    HOST,
+    NULL,
+    OUR_IPAM,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Segment,
+    overlap,
+)
 from mooring.core.options import parse_network_options
-from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
-from mooring.ports import Clock, Kernel
+from mooring.ports import Clock, Driver, IpamDriver
+from mooring.services.drivers import Drivers
 from mooring.services.ipam import Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
@@ -44,7 +57,7 @@ class Networks:
         self,
         mirror: Mirror,
         roster: Roster,
-        kernel: Kernel,
+        drivers: Drivers,
         ipam: Ipam,
         publishing: Publishing,
         clock: Clock,
@@ -52,12 +65,11 @@ class Networks:
     ) -> None:
         self._mirror = mirror
         self._roster = roster
-        self._kernel = kernel
+        self._drivers = drivers
         self._ipam = ipam
         self._publishing = publishing
         self._clock = clock
         self._locks = locks
-        self._built: set[str] = set()
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -65,80 +77,145 @@ class Networks:
         Called again with the same request it repairs what is missing. Raises BadRequest for options that cannot be,
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
-        options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+        options = _options(request)
+        driver = await self._drivers.network_driver(request.driver or options.mode.value)
         async with self._locks.hold(request.id):
             known = self._mirror.network(request.id)
             if known is not None:
                 _must_match(known, request)
-                await self.build(known)
+                await driver.create_network(known)
                 return
-            await self._retire_twins(request)
+            if request.origin is Origin.ENGINE:
+                await self._retire_twins(request)
             owned: list[str] = []
             try:
                 async with self._locks.hold(ROOM):
-                    network = await self._enter(request, options, owned)
+                    network = await self._enter(request, options, driver, owned)
             except BaseException:
                 for pool_id in owned:
                     await self._ipam.release_pool(pool_id)
                 raise
             try:
-                await self.build(network)
+                await driver.create_network(network)
+                if network.pending is not None:
+                    await self._mirror.commit(put=[replace(network, pending=None)])
             except BaseException:
-                await self._erase(network)
+                await self._give_up(network, driver)
                 raise
 
-    async def _enter(self, request: NetworkRequest, options: NetworkOptions, owned: list[str]) -> Network:
+    async def _enter(
+        self, request: NetworkRequest, options: NetworkOptions, driver: Driver, owned: list[str]
+    ) -> Network:
         """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
         ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
         ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
-        network = Network(request.id, options, request.internal, ipv4, ipv6, self._clock.now(), dict(request.raw))
+        network = Network(
+            request.id,
+            options,
+            request.internal,
+            ipv4,
+            ipv6,
+            self._clock.now(),
+            dict(request.raw),
+            driver=request.driver,
+            origin=request.origin,
+            name=request.name,
+            labels=dict(request.labels),
+            attachable=request.attachable,
+            ipam=request.ipam,
+            pending=Pending.CREATE if driver.remembers else None,
+        )
         _check_routes(network)
         self._check_room(network)
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
         await self._mirror.commit(put=[network, *bound])
         return network
 
-    async def delete(self, network_id: str) -> None:
+    async def _give_up(self, network: Network, driver: Driver) -> None:
+        """Nothing of the network is left. A driver that cannot be told now is told at the next start by the note."""
+        if driver.remembers:
+            with contextlib.suppress(Unavailable):
+                await driver.delete_network(network, ())
+                await self._erase(network, driver)
+        else:
+            await self._erase(network, driver)
+
+    async def delete(self, network_id: str, force: bool = False, empty: bool = False) -> None:
         """The network and every endpoint of it are gone; what is not known is gone already.
 
         Its pools are released as well: Docker has done so or is about to, or has forgotten (a retry comes without a
-        body), and releasing what is released is success.
+        body), and releasing what is released is success. force: also when its driver cannot be reached, which then may
+        keep what it made. Raises Unavailable otherwise: the network is marked, and deleting it again goes on. empty:
+        only when it has no endpoints. Raises Conflict otherwise, which names them.
         """
         async with self._locks.hold(network_id):
             network = self._mirror.network(network_id)
-            if network is not None:
-                await self._erase(network)
+            if network is None:
+                return
+            endpoints = self._roster.of_network(network_id)
+            if empty and endpoints:
+                raise Conflict(
+                    f"network {network.name or network_id[:12]} has endpoints",
+                    holder=", ".join(endpoint.name or endpoint.id[:12] for endpoint in endpoints[:5]),
+                    hint="delete them first",
+                )
+            driver = await self._mark(network, force)
+            if driver is not None and driver.remembers:
+                try:
+                    await driver.delete_network(network, endpoints)
+                except Unavailable:
+                    if not force:
+                        raise
+            await self._give_back(network, force)
+            await self._erase(network, driver)
 
-    async def build(self, network: Network) -> None:
-        """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
-        wanted = host_facts(ipv6=bool(network.ipv6)) | network_facts(network)
-        await self._kernel.apply(plan(wanted, ()))
-        self._built.add(network.id)
+    async def _mark(self, network: Network, force: bool) -> Driver | None:
+        """The network's driver, None when it cannot be had and that is forgiven. The record says that it goes, where
+        going takes more than one step: an engine repeats what it did not hear of, nobody else does."""
+        try:
+            driver = await self._drivers.network_driver(network.driver)
+        except (NotFound, Unavailable):
+            if not force:
+                raise
+            driver = None
+        marked = replace(network, pending=Pending.DELETE)
+        if network.origin is Origin.LIBRARY and network != marked:
+            await self._mirror.commit(put=[marked])
+        return driver
 
-    async def ensure(self, network: Network) -> None:
-        """As `build`, when this process has not built the network yet.
+    async def _give_back(self, network: Network, force: bool) -> None:
+        """Another IPAM driver's subnets are given up."""
+        if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
+            return
+        try:
+            for segment in network.segments:
+                await release_segment(await self._drivers.ipam_driver(network.ipam), segment)
+        except (NotFound, Unavailable):
+            if not force:
+                raise
 
-        After a reboot a bridge may not be there, and forwarding is off until the first container comes, so that dockerd
-        finds it off and guards its FORWARD chain as it always does.
-        """
-        if network.id not in self._built:
-            await self.build(network)
-
-    async def _erase(self, network: Network) -> None:
+    async def _erase(self, network: Network, driver: Driver | None) -> None:
         endpoints = self._roster.of_network(network.id)
         pools = self._pools(network)
-        facts: set[Fact] = set(network_facts(network))
-        for endpoint in endpoints:
-            facts |= endpoint_facts(network, endpoint)
+        # Of the library's networks nobody asks a second time: the record goes last, for a start to find what is left.
+        last = network.origin is Origin.LIBRARY
+        if last:
+            await self._release(pools)
         await self._mirror.commit(delete=[*endpoints, network])
-        self._built.discard(network.id)
         for endpoint in endpoints:
             await self._publishing.let_go(endpoint.published)
+        if not last:
+            await self._release(pools)
+        if driver is not None and not driver.remembers:
+            await driver.delete_network(network, endpoints)
+
+    async def _release(self, pools: list[Pool]) -> None:
         for pool in pools:
             await self._ipam.release_pool(pool.id)
-        await remove(self._kernel, facts)
 
     async def _segment(self, part: SegmentRequest, version: int, tenant: str, owned: list[str]) -> Segment:
+        if part.pool:
+            return Segment(part.subnet, part.gateway, part.space, part.pool, dict(part.auxiliary))
         if part.subnet.prefixlen == 0:
             grant = await self._ipam.request_pool(PoolRequest(tenant or part.space, version, options={OWNED: "yes"}))
             owned.append(grant.pool)
@@ -216,15 +293,26 @@ class Networks:
 
     def is_abandoned(self, network: Network) -> bool:
         """Whether Docker has released a pool of the network, which it does only when the network is to go."""
-        return any(segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments)
+        return network.origin is Origin.ENGINE and any(
+            segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments
+        )
 
 
-async def remove(kernel: Kernel, facts: set[Fact]) -> None:
-    """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
-    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member)]
-    if ops:
-        await kernel.apply(ops)
-    await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])
+async def release_segment(ipam: IpamDriver, part: Segment | SegmentRequest) -> None:
+    """The subnet is given up, and each address of it before: not every IPAM driver sees to that."""
+    gateway = [part.gateway.ip] if part.gateway is not None else []
+    for address in (*gateway, *part.auxiliary.values()):
+        await ipam.release_address(part.pool, address)
+    await ipam.release_pool(part.pool)
+
+
+def _options(request: NetworkRequest) -> NetworkOptions:
+    """The options of a driver of ours, parsed; those of others are theirs to read. Raises BadRequest."""
+    if request.driver in ("", BRIDGE):
+        return parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+    if request.driver in (HOST, NULL) and request.raw:
+        raise BadRequest(f"driver {request.driver} has no options", hint=f"leave out {', '.join(request.raw)}")
+    return NetworkOptions()
 
 
 def _check_routes(network: Network) -> None:

@@ -15,7 +15,7 @@ from mooring.core.datapath import host_end
 from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
-from mooring.core.networks import Network
+from mooring.core.networks import Network, Origin
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Engine
 from mooring.services.endpoints import Endpoints
@@ -42,7 +42,7 @@ class Reclaiming:
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
-        engine: Engine,
+        engine: Engine | None,
         clock: Clock,
         minimum_age: float = MINIMUM_AGE,
     ) -> None:
@@ -77,6 +77,8 @@ class Reclaiming:
 
     async def _ask(self) -> EngineView | None:
         """What the engine says, or None when nobody says it."""
+        if self._engine is None:
+            return None
         try:
             view = await self._engine.view()
         except Fault:
@@ -107,6 +109,8 @@ class Reclaiming:
     ) -> None:
         known = self._known(view) if view is not None else None
         for network in self._mirror.every(Network):
+            if network.origin is Origin.LIBRARY:
+                continue
             if self._networks.is_abandoned(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
             elif view is not None and known is not None and _lacks(view, known, network):
@@ -140,7 +144,7 @@ class Reclaiming:
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
         for network in self._mirror.every(Network):
-            if not network.bridged:
+            if not network.bridged or network.origin is Origin.LIBRARY:
                 continue
             for endpoint in self._roster.of_network(network.id):
                 if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:

@@ -23,6 +23,7 @@ class Roster:
         self._by_network: dict[str, dict[str, Endpoint]] = {}
         self._by_sandbox: dict[str, dict[str, Endpoint]] = {}
         self._ids: set[str] = set()
+        self._by_name: dict[tuple[str, str], Endpoint] = {}
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
         self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
@@ -31,6 +32,10 @@ class Roster:
     def of_network(self, network_id: str) -> list[Endpoint]:
         """Every endpoint of the network."""
         return list(self._by_network.get(network_id, {}).values())
+
+    def named(self, network_id: str, name: str) -> Endpoint | None:
+        """The endpoint of the network with the name; nobody has the name ""."""
+        return self._by_name.get((network_id, name))
 
     def in_sandbox(self, key: str) -> list[Endpoint]:
         """Every endpoint that is attached to the sandbox with the key."""
@@ -62,6 +67,8 @@ class Roster:
         if isinstance(after, Endpoint):
             self._by_network.setdefault(after.network, {})[after.id] = after
             self._ids.add(after.id)
+            if after.name:
+                self._by_name[after.network, after.name] = after
             if after.sandbox:
                 self._by_sandbox.setdefault(after.sandbox, {})[after.id] = after
             for address in after.addresses:
@@ -86,6 +93,8 @@ class Roster:
         members = self._by_network.get(endpoint.network, {})
         members.pop(endpoint.id, None)
         self._ids.discard(endpoint.id)
+        if endpoint.name:
+            self._by_name.pop((endpoint.network, endpoint.name), None)
         if endpoint.sandbox:
             joined = self._by_sandbox.get(endpoint.sandbox, {})
             joined.pop(endpoint.id, None)

@@ -23,6 +23,7 @@ from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     EndpointRequest,
+    JoinRequest,
     NetworkRequest,
     PoolGrant,
     PoolRequest,
@@ -78,7 +79,7 @@ class Endpoints(Protocol):
         """The endpoint is gone; success for an unknown one."""
         ...
 
-    async def attach(self, network_id: str, endpoint_id: str, sandbox: str) -> Attachment:
+    async def attach(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
         """The endpoint belongs to the sandbox."""
         ...
 
@@ -98,7 +99,7 @@ class Endpoints(Protocol):
         """The lease is given up; success when there is none."""
         ...
 
-    def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
+    async def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:
         """What is known of the endpoint. Raises NotFound."""
         ...
 
@@ -267,12 +268,12 @@ class PluginDoor:
         return api.Empty()
 
     async def _info(self, query: api.EndpointReference) -> api.Message:
-        return api.EndpointInfo(dict(self._endpoints.info(*arguments.pair(query.network_id, query.endpoint_id))))
+        return api.EndpointInfo(dict(await self._endpoints.info(*arguments.pair(query.network_id, query.endpoint_id))))
 
     async def _join(self, query: api.Joining) -> api.Message:
         network, endpoint = arguments.pair(query.network_id, query.endpoint_id)
-        port_requests(query.options)
-        return arguments.joined(await self._endpoints.attach(network, endpoint, arguments.sandbox(query.sandbox_key)))
+        request = JoinRequest(arguments.sandbox(query.sandbox_key), ports=port_requests(query.options))
+        return arguments.joined(await self._endpoints.attach(network, endpoint, request))
 
     async def _leave(self, query: api.EndpointReference) -> api.Message:
         await self._endpoints.detach(*arguments.pair(query.network_id, query.endpoint_id))

@@ -1,0 +1,143 @@
+"""The bridge driver: a Linux bridge for each network, a veth pair for each endpoint, our nftables table for both.
+
+Rules: all that it makes follows from the records, so it remembers nothing that it could not find out; deleting a link
+is answered first and done soon after, in a group; an interface is made when an endpoint joins, inside the sandbox if
+that is there, and for an engine already when the endpoint is made, on the host, where the engine fetches it.
+
+The interface goes at leave already: an engine would take it out of the container, rename it and move it back to the
+host, which costs it two RCU grace periods, only for us to delete it. When it finds it gone, it notes so in its debug
+log and goes on (libnetwork/osl/interface_linux.go). An endpoint that joins again gets a new one with the same MAC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
+
+from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts, sandbox_end
+from mooring.core.endpoints import Attachment, Endpoint, State
+from mooring.core.faults import Fault
+from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
+from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
+from mooring.core.requests import EndpointGrant, JoinRequest
+from mooring.ports import Driver, Kernel
+
+
+class BridgeDriver(Driver):
+    """The driver of every network that is `bridged`."""
+
+    forwards = True
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._built: set[str] = set()
+        # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
+        self._plugged: set[str] = set()
+
+    async def create_network(self, network: Network) -> None:
+        """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
+        wanted = host_facts(ipv6=bool(network.ipv6)) | network_facts(network)
+        await self._kernel.apply(plan(wanted, ()))
+        self._built.add(network.id)
+
+    async def delete_network(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        """See Driver."""
+        self._built.discard(network.id)
+        facts: set[Fact] = set(network_facts(network))
+        for endpoint in endpoints:
+            self._plugged.discard(endpoint.id)
+            facts |= endpoint_facts(network, endpoint)
+        await _remove(self._kernel, facts)
+
+    async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:
+        """See Driver."""
+        if network.origin is Origin.ENGINE:
+            await self._plug(network, endpoint)
+        return EndpointGrant()
+
+    async def delete_endpoint(self, network: Network, endpoint: Endpoint) -> None:
+        """See Driver."""
+        self._plugged.discard(endpoint.id)
+        await _remove(self._kernel, set(endpoint_facts(network, endpoint)))
+        await self._forget(endpoint)
+
+    async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
+        """See Driver. After a restart an attached endpoint has its interface, or repair and its sandbox tell."""
+        if endpoint.state is State.CREATED and endpoint.id not in self._plugged:
+            await self._plug(network, endpoint, request.key if request.inside else "")
+        return _attachment(network, endpoint)
+
+    async def leave(self, network: Network, endpoint: Endpoint) -> None:  # noqa: ARG002 - the port's parameter
+        """See Driver."""
+        self._plugged.discard(endpoint.id)
+        await self._kernel.discard([host_end(endpoint.id)])
+
+    async def publish(self, network: Network, endpoint: Endpoint) -> None:
+        """See Driver."""
+        await self._kernel.apply(plan(publication_facts(network, endpoint, endpoint.published), ()))
+
+    async def unpublish(self, network: Network, endpoint: Endpoint) -> None:
+        """See Driver."""
+        await _remove(self._kernel, set(publication_facts(network, endpoint, endpoint.published)))
+        await self._forget(endpoint)
+
+    async def info(self, network: Network, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
+        """See Driver."""
+        return {"mooring.interface": host_end(endpoint.id)}
+
+    async def is_plugged(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint's interface exists."""
+        return any(
+            isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
+        )
+
+    async def _plug(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
+        facts = {
+            replace(fact, inside=inside) if isinstance(fact, Veth) else fact
+            for fact in endpoint_facts(network, endpoint)
+        }
+        ops = plan(facts, ())
+        # After a reboot a bridge may not be there, and forwarding is off until the first container comes, so that
+        # dockerd finds it off and guards its FORWARD chain as it always does.
+        if network.id not in self._built:
+            await self.create_network(network)
+        try:
+            await self._kernel.apply(ops)
+        except Fault:
+            # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
+            await self.create_network(network)
+            await self._kernel.apply(ops)
+        self._plugged.add(endpoint.id)
+        for address in endpoint.addresses:
+            await self._kernel.announce(network.bridge, address, endpoint.mac)
+
+    async def _forget(self, endpoint: Endpoint) -> None:
+        for address in endpoint.addresses:
+            await self._kernel.forget(address)
+
+
+async def _remove(kernel: Kernel, facts: set[Fact]) -> None:
+    """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
+    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member)]
+    if ops:
+        await kernel.apply(ops)
+    await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])
+
+
+def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
+    def next_hop(interface: IPv4Interface | IPv6Interface | None) -> Address | None:
+        segment: Segment | None = network.segment_of(interface.ip) if interface else None
+        if segment is None or segment.gateway is None or network.internal or not network.options.gateway:
+            return None
+        if network.gateway_mode(segment.subnet.version) is GatewayMode.ISOLATED:
+            return None
+        return segment.gateway.ip
+
+    return Attachment(
+        sandbox_end(endpoint.id),
+        network.options.interface_prefix,
+        next_hop(endpoint.ipv4),
+        next_hop(endpoint.ipv6),
+        network.options.routes,
+    )

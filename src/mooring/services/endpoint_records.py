@@ -1,0 +1,124 @@
+"""Endpoint records and what they stand for, as the use cases of endpoints share it.
+
+Rules: the record goes first, then what it stood for outside of the store; whoever changes an endpoint is alone with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from mooring.core.endpoints import Endpoint, Event
+from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
+from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
+from mooring.ports import Driver
+from mooring.services.bare_drivers import BareDriver
+from mooring.services.drivers import Drivers
+from mooring.services.ipam import ATTEMPTS, Ipam
+from mooring.services.locks import KeyedLocks
+from mooring.services.mirror import Mirror
+from mooring.services.networks import OWNED
+from mooring.services.publishing import Publishing
+
+
+class EndpointRecords:
+    """Finds, notes and ends endpoints."""
+
+    def __init__(self, mirror: Mirror, drivers: Drivers, ipam: Ipam, publishing: Publishing, locks: KeyedLocks) -> None:
+        self._mirror = mirror
+        self._drivers = drivers
+        self._ipam = ipam
+        self._publishing = publishing
+        self._locks = locks
+
+    @asynccontextmanager
+    async def alone(self, network_id: str, endpoint_id: str) -> AsyncIterator[None]:
+        """Nobody else changes the endpoint, and nobody its network."""
+        async with self._locks.share(network_id), self._locks.hold(f"endpoint {endpoint_id}"):
+            yield
+
+    def network(self, network_id: str) -> Network:
+        """The network, unless it is on its way out. Raises NotFound, Conflict."""
+        network = self._mirror.network(network_id)
+        if network is None:
+            raise NotFound(
+                f"network {network_id[:12]} is not known to Mooring",
+                hint="remove and create it again (`docker network rm`, `docker network create`)",
+            )
+        if network.pending is Pending.DELETE:
+            raise Conflict(f"network {network.name or network_id[:12]} is being deleted")
+        return network
+
+    def known(self, network_id: str, endpoint_id: str) -> tuple[Network, Endpoint]:
+        """Both of them. Raises NotFound, and Conflict as `network`."""
+        network = self.network(network_id)
+        endpoint = self._mirror.endpoint(network_id, endpoint_id)
+        if endpoint is None:
+            raise NotFound(
+                f"endpoint {endpoint_id[:12]} is not known in network {network_id[:12]}",
+                hint="restart the container, which makes a new endpoint",
+            )
+        return network, endpoint
+
+    async def driver(self, network: Network, force: bool) -> Driver:
+        """The network's driver; with force something that does nothing in the place of one that cannot be had."""
+        try:
+            return await self._drivers.network_driver(network.driver)
+        except (NotFound, Unavailable):
+            if not force:
+                raise
+            return BareDriver()
+
+    async def note(self, endpoint: Endpoint, event: Event) -> Endpoint:
+        """The record says what is begun."""
+        noted = replace(endpoint, pending=event)
+        if self._mirror.endpoint(endpoint.network, endpoint.id) != noted:
+            await self._mirror.commit(put=[noted])
+        return noted
+
+    async def give_back(self, network: Network, endpoint: Endpoint, force: bool) -> None:
+        """Another IPAM driver's addresses are given up. Raises Unavailable when it cannot be reached; force: never."""
+        if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
+            return
+        try:
+            for address in endpoint.addresses:
+                segment = network.segment_of(address)
+                if segment is not None:
+                    ipam = await self._drivers.ipam_driver(network.ipam)
+                    await ipam.release_address(segment.pool, address)
+        except (NotFound, Unavailable):
+            if not force:
+                raise
+
+    async def erase(self, network: Network, endpoint: Endpoint) -> None:
+        """The record is gone, and in a network of the library its leases with it."""
+        for _ in range(ATTEMPTS):
+            put, gone = self._ipam.relinquish(network, endpoint) if network.origin is Origin.LIBRARY else ([], [])
+            with contextlib.suppress(StaleRevision):
+                await self._mirror.commit(put=put, delete=[endpoint, *gone])
+                return
+        raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
+
+    async def end(self, network: Network, endpoint: Endpoint) -> None:
+        """What the endpoint had outside of the store goes."""
+        await self._publishing.let_go(endpoint.published)
+        driver = await self._drivers.network_driver(network.driver)
+        await driver.delete_endpoint(network, endpoint)
+
+    async def withdraw(self, network: Network, before: Endpoint, after: Endpoint) -> None:
+        """Record `after` with nothing published, then take the rules away."""
+        await self._mirror.commit(put=[replace(after, published=())])
+        if before.published:
+            await self._publishing.let_go(before.published)
+            driver = await self._drivers.network_driver(network.driver)
+            await driver.unpublish(network, before)
+
+    async def release_owned(self, network: Network, endpoint: Endpoint) -> None:
+        """Addresses of pools that the network asked for itself are given up."""
+        for address in endpoint.addresses:
+            segment = network.segment_of(address)
+            pool = self._mirror.pool(segment.pool) if segment else None
+            if pool is not None and OWNED in pool.options:
+                await self._ipam.release_address(pool.id, address)

@@ -1,0 +1,127 @@
+"""The start of a controller: what was begun and not ended is finished or undone, and what is stale goes.
+
+Rules: a creation that was cut off is undone, a deletion is finished; a join is undone unless it was recorded, and then
+the sandbox is made to look so; an endpoint outlives its sandbox, and keeps its addresses; what cannot be done now,
+since a plugin does not answer, stays noted and is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+
+from mooring.core.endpoints import Endpoint, Event, State
+from mooring.core.faults import Fault
+from mooring.core.networks import Network, Origin, Pending
+from mooring.core.pools import Pool
+from mooring.core.sandboxes import Kind, Sandbox
+from mooring.ports import Namespaces
+from mooring.services.endpoints import Endpoints
+from mooring.services.ipam import Ipam
+from mooring.services.mirror import Mirror
+from mooring.services.networks import Networks
+from mooring.services.provisioning import FOR_NETWORK
+from mooring.services.repair import Repair
+from mooring.services.roster import Roster
+from mooring.services.sandboxes import Sandboxes
+
+
+class Restoring:
+    """One `start`, after the mirror is loaded and before anybody else changes anything."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        ipam: Ipam,
+        networks: Networks,
+        endpoints: Endpoints,
+        sandboxes: Sandboxes,
+        repair: Repair,
+        namespaces: Namespaces,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._ipam = ipam
+        self._networks = networks
+        self._endpoints = endpoints
+        self._sandboxes = sandboxes
+        self._repair = repair
+        self._namespaces = namespaces
+
+    async def start(self) -> list[str]:
+        """Store, kernel and namespaces agree. Returns what was done and what could not be, a line each."""
+        lines: list[str] = []
+        for network in self._ours():
+            if network.pending is not None:
+                done = "undone" if network.pending is Pending.CREATE else "finished"
+                what = f"{network.pending.value} of network {network.name}"
+                await _try(lines, self._networks.delete(network.id), f"{what} {done}")
+        for network in self._ours():
+            for endpoint in self._roster.of_network(network.id):
+                await self._settle_endpoint(endpoint, lines)
+        await self._give_back(lines)
+        await self._sandboxes_that_are_gone(lines)
+        report = await self._repair.once()
+        lines += [*report.repaired, *report.findings]
+        for sandbox in self._mirror.every(Sandbox):
+            await _try(lines, self._sandboxes.settle(sandbox.id), "")
+        return lines
+
+    def _ours(self) -> Iterator[Network]:
+        return (network for network in self._mirror.every(Network) if network.origin is Origin.LIBRARY)
+
+    async def _settle_endpoint(self, endpoint: Endpoint, lines: list[str]) -> None:
+        subject = f"endpoint {endpoint.name or endpoint.id[:12]}"
+        if endpoint.pending in (Event.CREATE, Event.DELETE):
+            done = "undone" if endpoint.pending is Event.CREATE else "finished"
+            what = f"{endpoint.pending.value} of {subject} {done}"
+            await _try(lines, self._endpoints.delete(endpoint.network, endpoint.id), what)
+        elif endpoint.pending is not None:
+            what = f"{endpoint.pending.value} of {subject}: it is in no sandbox"
+            await _try(lines, self._endpoints.detach(endpoint.network, endpoint.id), what)
+
+    async def _give_back(self, lines: list[str]) -> None:
+        """Subnets and addresses that were granted to what never came to be."""
+        for pool in self._mirror.every(Pool):
+            wanted_for = pool.options.get(FOR_NETWORK, "")
+            if wanted_for and self._mirror.network(wanted_for) is None:
+                await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet} given back")
+        for lease in self._roster.unattached():
+            origin = self._mirror.pool(lease.pool)
+            network = self._mirror.network(origin.network) if origin is not None else None
+            if network is not None and network.origin is Origin.LIBRARY:
+                await _try(lines, self._ipam.release_address(lease.pool, lease.address), f"{lease.address} given back")
+
+    async def _sandboxes_that_are_gone(self, lines: list[str]) -> None:
+        keys: set[str] = set()
+        for sandbox in self._mirror.every(Sandbox):
+            if sandbox.deleting:
+                await _try(lines, self._sandboxes.delete(sandbox.id), f"deletion of sandbox {sandbox.name} finished")
+            elif sandbox.path and sandbox.kind is not Kind.HOST and not await self._namespaces.exists(sandbox.path):
+                await _try(lines, self._sandboxes.delete(sandbox.id), f"sandbox {sandbox.name} removed: it is gone")
+            if self._mirror.sandbox(sandbox.id) is not None:
+                keys.add(sandbox.path or f"sandbox:{sandbox.id}")
+        for endpoint in self._mirror.every(Endpoint):
+            network = self._mirror.network(endpoint.network)
+            ours = network is not None and network.origin is Origin.LIBRARY
+            if ours and endpoint.state is State.ATTACHED and endpoint.sandbox not in keys:
+                await _try(
+                    lines,
+                    self._endpoints.detach(endpoint.network, endpoint.id),
+                    f"endpoint {endpoint.name or endpoint.id[:12]} is in no sandbox: that one is gone",
+                )
+        paths = {sandbox.path for sandbox in self._mirror.every(Sandbox)}
+        for ident, path in (await self._namespaces.made()).items():
+            if path not in paths:
+                await _try(lines, self._namespaces.remove(path), f"namespace {ident[:12]} without a sandbox removed")
+
+
+async def _try(lines: list[str], work: Awaitable[object], what: str) -> None:
+    """Do it, and note it, or why it could not be done."""
+    try:
+        await work
+    except Fault as fault:
+        lines.append(f"not done: {what or 'settling a sandbox'}: {fault}")
+    else:
+        if what:
+            lines.append(what)
