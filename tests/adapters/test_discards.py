@@ -9,6 +9,7 @@ import pytest
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.links import Links
+from mooring.adapters.ownership import Owner
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -32,6 +33,18 @@ def test_only_ours_among_the_names_go(links: Links) -> None:
     discards.flush(links)
     assert discards.doomed() == frozenset()
     assert [links.find(f"b{number}") is None for number in range(4)] == [True, True, False, False]
+
+
+def test_each_owner_deletes_his_own_only(links: Links) -> None:
+    """The same names in another owner's hands are passed over."""
+    theirs = Links(Owner("web"))
+    sh("ip link set b3 alias mooring.web:x")
+    for whose, left in ((theirs, [True, False]), (links, [False, False])):
+        discards = Discards()
+        discards.add(["b0", "b3"])
+        discards.flush(whose)
+        assert [links.find(name) is not None for name in ("b0", "b3")] == left
+    theirs.close()
 
 
 def test_settling_a_name_deletes_what_is_pending(links: Links) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mooring.adapters.links import Links
 from mooring.adapters.netlink import NetlinkError
+from mooring.adapters.ownership import Owner
 from mooring.core.plumbing import Bridge, Veth
 from tests.netns.rigs import Namespace, sh
 
@@ -127,4 +128,22 @@ def test_only_marked_links_are_shown(links: Links) -> None:
     """The mark has to be the beginning of the alias."""
     links.add_bridge(BRIDGE)
     sh("ip link add other type bridge; ip link set other alias not-mooring:x")
-    assert [link.name for link in links.marked("mooring:")] == ["mr-one"]
+    assert [link.name for link in links.ours()] == ["mr-one"]
+
+
+def test_an_owners_links_bear_his_name_and_facts_do_not(links: Links) -> None:
+    """In the kernel the mark is another; whoever is not the owner sees a foreign link with its alias as it stands."""
+    theirs = Links(Owner("web"))
+    theirs.add_bridge(BRIDGE)
+    theirs.add_veth(VETH, index_of(theirs, "mr-one"))
+    aliases = [shown(name)["ifalias"] for name in ("mr-one", "mv-e")]
+    assert aliases == ["mooring.web:network:one", "mooring.web:endpoint:e"]
+    assert {(link.name, link.alias) for link in theirs.ours()} == {(each.name, each.alias) for each in (BRIDGE, VETH)}
+    assert links.ours() == []
+    foreign = links.find("mr-one")
+    assert foreign is not None
+    assert (foreign.ours, foreign.alias) == (False, "mooring.web:network:one")
+    theirs.set_bridge(BRIDGE)
+    theirs.set_veth(VETH, index_of(theirs, "mr-one"))
+    assert [shown(name)["ifalias"] for name in ("mr-one", "mv-e")] == aliases
+    theirs.close()

@@ -113,6 +113,24 @@ def test_writing_keeps_elements_and_other_tables(table: Table, nftables: Nftable
     assert sh("nft list tables").split() == ["table", "inet", "others"]
 
 
+def test_tables_of_other_names_are_apart(table: Table, nftables: Nftables) -> None:
+    """Each is written, filled, damaged, mended and removed without the other; a fault names the table."""
+    other = Table(nftables, "mooring-web-1")
+    assert other.observe() == (None, [])
+    other.write()
+    other.change([Add(SAMPLES[0]), Add(SAMPLES[12])])
+    table.change([Add(SAMPLES[1])])
+    nftables.run("flush chain inet mooring-web-1 inward")
+    assert table.observe() == (firewall.ruleset(), [SAMPLES[1]])
+    assert other.observe()[0] != firewall.ruleset()
+    other.write()
+    assert other.observe() == (firewall.ruleset(), [SAMPLES[0], SAMPLES[12]])
+    table.remove()
+    assert other.is_current()
+    with pytest.raises(Unavailable, match="inet mooring-web-1 cannot"):
+        other.change([Add(Member("wildcard4", "nonsense", "x"))])
+
+
 def test_the_library_says_what_is_wrong(nftables: Nftables) -> None:
     """In one line, as an exception."""
     with pytest.raises(NftablesError, match="syntax error"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 
@@ -44,21 +45,38 @@ MAPPED = Member("wildcard4", "6 . 8080", "10.1.0.2 . 80")
 NETWORK: tuple[Fact, ...] = (BRIDGE, SETTING, GATEWAY, GATEWAY6, VETH, ruleset(), ELEMENT, MAPPED)
 
 
-@pytest.fixture(params=["memory", pytest.param("linux", marks=pytest.mark.netns)])
-def where(request: pytest.FixtureRequest) -> Iterator[str]:
+@contextmanager
+def place(where: str) -> Iterator[str]:
     """Which implementation, and for the Linux ones a namespace of the test's own."""
-    if request.param == "memory":
-        yield "memory"
+    if where == "memory":
+        yield where
         return
     with private_namespace():
         sh("ip link set lo up")
-        yield "linux"
+        yield where
+
+
+LINUX, AN_OWNER = (pytest.param(where, marks=pytest.mark.netns) for where in ("linux", "linux, an owner"))
+
+
+@pytest.fixture(params=["memory", LINUX, AN_OWNER])
+def whose(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which kernel: in memory, the daemon's, or another owner's."""
+    with place(request.param) as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", LINUX])
+def where(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which port guard."""
+    with place(request.param) as made:
+        yield made
 
 
 @pytest.fixture
-async def kernel(where: str) -> AsyncIterator[Kernel]:
+async def kernel(whose: str) -> AsyncIterator[Kernel]:
     """A kernel that has nothing of ours."""
-    made = MemoryKernel() if where == "memory" else LinuxKernel()
+    made = MemoryKernel() if whose == "memory" else LinuxKernel("" if whose == "linux" else "web-1")
     yield made
     await made.close()
 

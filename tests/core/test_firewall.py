@@ -110,6 +110,7 @@ def test_a_prefix_of_full_length_is_spelled_as_an_address() -> None:
 def test_the_digest_is_of_the_text() -> None:
     """The table names its own version, so a changed text is a changed table."""
     assert f"chain {firewall.VERSION_PREFIX}{firewall.ruleset().digest} " in firewall.table_text()
+    assert firewall.table_text("other") == firewall.table_text().replace("table inet mooring ", "table inet other ")
 
 
 def test_dockers_bridges_are_those_that_it_names_and_two_more() -> None:

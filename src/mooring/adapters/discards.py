@@ -1,7 +1,7 @@
 """Links that are to go, collected and deleted together.
 
 Rules: deleting one link takes an RCU grace period and deleting many takes hardly longer, so nobody waits for it; a name
-that is wanted again is waited for; only links with our mark are deleted. Safe to use from several threads.
+that is wanted again is waited for; only links of the owner's are deleted. Safe to use from several threads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable
 
 from mooring.adapters.links import Links
-from mooring.core.datapath import MARK
 
 
 class Discards:
@@ -43,7 +42,7 @@ class Discards:
             self._deleting |= names
         try:
             found = (links.find(name) for name in names)
-            indexes = [link.index for link in found if link is not None and link.alias.startswith(MARK)]
+            indexes = [link.index for link in found if link is not None and link.ours]
             if indexes:
                 links.delete_together(indexes)
         finally:

@@ -1,7 +1,7 @@
 """Facts read from the kernel and ops carried out in it, one after another, in one thread.
 
-Rules: what bears our mark is ours and all else is foreign; a step that changed nothing is not undone; whatever the
-kernel says becomes a fault in here.
+Rules: what bears the owner's mark is ours and all else is foreign; a step that changed nothing is not undone; whatever
+the kernel says becomes a fault in here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from mooring.adapters.docker_chains import DockerChains
 from mooring.adapters.links import Link, Links
 from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.nftables import MemberOp, Nftables, Table
+from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.settings import read_setting, write_setting
-from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS, MARK
+from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.plumbing import (
     Add,
@@ -47,14 +48,14 @@ class Tools:
     docker: DockerChains
 
     @classmethod
-    def open(cls) -> Tools:
-        """New sockets, in the network namespace of the calling thread."""
+    def open(cls, owner: Owner = DAEMON) -> Tools:
+        """New sockets, in the network namespace of the calling thread, for what the owner has."""
         try:
-            links = Links()
+            links = Links(owner)
         except OSError as error:
             raise Unavailable(f"netlink cannot be used: {error.strerror}") from error
         nftables = Nftables()
-        return cls(links, nftables, Table(nftables), DockerChains(nftables))
+        return cls(links, nftables, Table(nftables, owner.table), DockerChains(nftables))
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -77,7 +78,7 @@ class FactReader:
         """
         doomed = self._discards.doomed()
         try:
-            links = self._tools.links.marked(MARK)
+            links = self._tools.links.ours()
             addresses = list(self._tools.links.addresses())
         except NetlinkError as error:
             raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
@@ -176,12 +177,12 @@ class FactWriter:
         match fact:
             case Bridge() | Veth():
                 link = self._links.find(fact.name)
-                if link is not None and link.alias.startswith(MARK):
+                if link is not None and link.ours:
                     self._links.delete(fact.name)
                     yield lambda: list(self._add(fact))
             case LinkAddress():
                 found = self._links.find(fact.link)
-                if found is not None and found.alias.startswith(MARK):
+                if found is not None and found.ours:
                     index = found.index
                     self._links.delete_address(index, fact.interface)
                     yield lambda: self._links.add_address(index, fact.interface)
@@ -251,9 +252,9 @@ class FactWriter:
         link = self._links.find(name)
         if link is None:
             raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
-        if not link.alias.startswith(MARK):
+        if not link.ours:
             raise Conflict(
-                f"interface {name} exists already and is not Mooring's",
+                f"interface {name} exists already and is not ours",
                 holder=f"{link.kind or 'device'} {name}" + (f", alias {link.alias!r}" if link.alias else ""),
                 hint="choose another name for the network's bridge with -o bridge=",
             )

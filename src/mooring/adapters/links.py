@@ -1,7 +1,7 @@
 """Links, addresses and routes by rtnetlink: bridges, veth pairs, their ports, who has which address.
 
-Rules: one message makes a veth pair and plugs it, a second one marks it; what is decoded is only what
-facts need. Layouts are those of linux/if_link.h, linux/if_addr.h and linux/rtnetlink.h.
+Rules: one message makes a veth pair and plugs it, a second one marks it with its owner's mark, which nobody above sees;
+what is decoded is only what facts need. Layouts are those of linux/if_link.h, linux/if_addr.h and linux/rtnetlink.h.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from mooring.adapters.netlink import (
     u8,
     u32,
 )
+from mooring.adapters.ownership import DAEMON, Owner
 from mooring.core.networks import Interface
 from mooring.core.plumbing import Bridge, Veth
 
@@ -56,18 +57,23 @@ _IFADDR = struct.Struct("=BBBBi")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BBHiHBB")
 
-# Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII.
+# Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII. All owners share
+# it: one may then delete what another was about to.
 DOOMED_GROUP = 0x6D6F6F72
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0."""
+    """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0.
+
+    ours: it bears the owner's mark, and then the alias is as facts say it.
+    """
 
     index: int
     name: str
     kind: str
     alias: str
+    ours: bool
     mac: str
     mtu: int
     up: bool
@@ -86,9 +92,10 @@ def _mac(value: str) -> bytes:
 
 
 class Links:
-    """What rtnetlink can do for us. Raises NetlinkError."""
+    """What rtnetlink can do for the owner. Raises NetlinkError."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Owner = DAEMON) -> None:
+        self._owner = owner
         self._netlink = Netlink()
 
     def close(self) -> None:
@@ -99,18 +106,18 @@ class Links:
         """The link of that name, or None."""
         request = _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
         try:
-            return _link(self._netlink.ask(Message(_GETLINK, 0, request))[1])
+            return self._link(self._netlink.ask(Message(_GETLINK, 0, request))[1])
         except NetlinkError as error:
             if error.errno == errno.ENODEV:
                 return None
             raise
 
-    def marked(self, mark: str) -> list[Link]:
-        """Every link of the namespace whose alias starts with the mark."""
+    def ours(self) -> list[Link]:
+        """Every link of the owner in the namespace."""
         request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))
-        sign = mark.encode()
-        found = (_link(payload) for _, payload in self._netlink.dump(request) if sign in payload)
-        return [link for link in found if link.alias.startswith(mark)]
+        sign = self._owner.mark.encode()
+        found = (self._link(payload) for _, payload in self._netlink.dump(request) if sign in payload)
+        return [link for link in found if link.ours]
 
     def add_bridge(self, bridge: Bridge) -> None:
         """The bridge is there and up: ports forward at once, and multicast goes everywhere.
@@ -126,9 +133,7 @@ class Links:
             + nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"), settings)
         )
         # An MTU given at birth would follow those of the ports (net/bridge/br_if.c, br_mtu_auto_adjust).
-        marked = (
-            _info() + text(_IFLA_IFNAME, bridge.name) + text(_IFLA_IFALIAS, bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
-        )
+        marked = _info() + text(_IFLA_IFNAME, bridge.name) + self._mark(bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
         self._make(bridge.name, made, Message(_SETLINK, 0, marked))
 
     def set_bridge(self, bridge: Bridge) -> None:
@@ -138,7 +143,7 @@ class Links:
             + text(_IFLA_IFNAME, bridge.name)
             + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
             + u32(_IFLA_MTU, bridge.mtu)
-            + text(_IFLA_IFALIAS, bridge.alias)
+            + self._mark(bridge.alias)
         )
         self._netlink.request(Message(_SETLINK, 0, wanted))
 
@@ -175,6 +180,9 @@ class Links:
             self.delete(name)
             raise
 
+    def _mark(self, alias: str) -> bytes:
+        return text(_IFLA_IFALIAS, self._owner.marked(alias))
+
     def _port(self, veth: Veth, bridge: int) -> Message:
         # Hairpin: where bridged frames visit the IP firewall (br_netfilter), a container's connection to its own
         # published port never leaves the bridge, and has to go back out of the port that it came in by.
@@ -182,7 +190,7 @@ class Links:
         payload = (
             _info(up=True)
             + text(_IFLA_IFNAME, veth.name)
-            + text(_IFLA_IFALIAS, veth.alias)
+            + self._mark(veth.alias)
             + u32(_IFLA_MASTER, bridge)
             + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), port)
             # A port needs no address of its own, nor the neighbour discovery that comes with one.
@@ -278,20 +286,22 @@ class Links:
             if error.errno != errno.ENOENT:
                 raise
 
-
-def _link(payload: bytes) -> Link:
-    _, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
-    found = attributes(payload[_IFINFO.size :])
-    info = attributes(found.get(_IFLA_LINKINFO, b""))
-    port = attributes(info.get(_INFO_SLAVE_DATA, b"")) if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else {}
-    return Link(
-        index,
-        as_text(found.get(_IFLA_IFNAME)),
-        as_text(info.get(_INFO_KIND)),
-        as_text(found.get(_IFLA_IFALIAS)),
-        found.get(_IFLA_ADDRESS, b"").hex(":"),
-        as_u32(found.get(_IFLA_MTU)),
-        bool(flags & _IFF_UP),
-        as_u32(found.get(_IFLA_MASTER)),
-        port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
-    )
+    def _link(self, payload: bytes) -> Link:
+        _, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
+        found = attributes(payload[_IFINFO.size :])
+        info = attributes(found.get(_IFLA_LINKINFO, b""))
+        port = attributes(info.get(_INFO_SLAVE_DATA, b"")) if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else {}
+        alias = as_text(found.get(_IFLA_IFALIAS))
+        ours = self._owner.unmarked(alias)
+        return Link(
+            index,
+            as_text(found.get(_IFLA_IFNAME)),
+            as_text(info.get(_INFO_KIND)),
+            alias if ours is None else ours,
+            ours is not None,
+            found.get(_IFLA_ADDRESS, b"").hex(":"),
+            as_u32(found.get(_IFLA_MTU)),
+            bool(flags & _IFF_UP),
+            as_u32(found.get(_IFLA_MASTER)),
+            port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+        )

@@ -21,6 +21,7 @@ from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
 from mooring.adapters.netlink import NetlinkError
+from mooring.adapters.ownership import Owner
 from mooring.core.faults import Unavailable
 from mooring.core.plumbing import Fact, Op
 from mooring.ports import Kernel
@@ -33,12 +34,18 @@ _log = logging.getLogger(__name__)
 
 
 class LinuxKernel(Kernel):
-    """Made in the namespace that it works in. Raises Unavailable when netlink or nftables cannot be used."""
+    """Made in the namespace that it works in.
 
-    def __init__(self) -> None:
+    owner: "" for the daemon; another owner has links and a table of his own and sees only those (adapters/ownership).
+    What all owners of a namespace share: the rule in Docker's chain, and the settings of the host.
+    Raises BadRequest for what is no owner's name, Unavailable when netlink or nftables cannot be used.
+    """
+
+    def __init__(self, owner: str = "") -> None:
+        whose = Owner(owner)
         self._discards = Discards()
-        self._writing, self._reading = Tools.open(), Tools.open()
-        self._deleting = Links()
+        self._writing, self._reading = Tools.open(whose), Tools.open(whose)
+        self._deleting = Links(whose)
         try:
             self._announcer = Announcer()
         except OSError as error:

@@ -1,7 +1,8 @@
 """Our nftables table, read and written in process through libnftables.
 
-Rules: one call is one transaction; only the table `inet mooring` is written; elements are spelled one way, that of
-core/firewall, however the library spells them. An object belongs to one thread and to that thread's network namespace.
+Rules: one call is one transaction; only the owner's table is written, `inet mooring` or `inet mooring-<owner>`;
+elements are spelled one way, that of core/firewall, however the library spells them. An object belongs to one thread
+and to that thread's network namespace.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mooring.core import firewall
-from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
 
 MemberOp = Add | Remove | Alter
@@ -24,7 +25,6 @@ _CONTEXT_DEFAULT = 0
 _OUTPUT_JSON = 1 << 4
 _OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
 
-_PATH = f"{firewall.FAMILY} {firewall.TABLE}"
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
 
@@ -70,16 +70,18 @@ class Nftables:
 
 
 class Table:
-    """The table `inet mooring`, in facts."""
+    """The table `inet <name>`, in facts."""
 
-    def __init__(self, nftables: Nftables) -> None:
+    def __init__(self, nftables: Nftables, name: str = firewall.TABLE) -> None:
         self._nftables = nftables
+        self._name = name
+        self._path = f"{firewall.FAMILY} {name}"
 
     def observe(self) -> tuple[Ruleset | None, list[Member]]:
         """The table and its elements. A table with more or fewer rules than its text has shows as damaged, as does one
         with elements that are none of ours by their very form: they are left out, here and in a table written anew."""
         try:
-            objects = self._nftables.ask(f"list table {_PATH}")
+            objects = self._nftables.ask(f"list table {self._path}")
         except NftablesError:
             return None, []
         digest, rules = "", 0
@@ -97,7 +99,7 @@ class Table:
     def is_current(self) -> bool:
         """Whether the table is there and made from this version's text."""
         try:
-            self._nftables.ask(f"list chain {_PATH} {firewall.VERSION_PREFIX}{firewall.DIGEST}")
+            self._nftables.ask(f"list chain {self._path} {firewall.VERSION_PREFIX}{firewall.DIGEST}")
         except NftablesError:
             return False
         return True
@@ -107,16 +109,16 @@ class Table:
 
         Connections go on: tracking is not touched. Elements that no longer fit are left out, for repair to add.
         """
-        anew = f"table {_PATH}\ndelete table {_PATH}\n{firewall.table_text()}"
+        anew = f"table {self._path}\ndelete table {self._path}\n{firewall.table_text(self._name)}"
         _, members = self.observe()
         try:
-            self._nftables.run(anew + _commands(Add(member) for member in members))
+            self._nftables.run(anew + self._commands(Add(member) for member in members))
         except NftablesError:
             self._run(anew)
 
     def remove(self) -> None:
         """The table is not there."""
-        self._run(f"table {_PATH}\ndelete table {_PATH}\n")
+        self._run(f"table {self._path}\ndelete table {self._path}\n")
 
     def change(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
         """Carry out element ops in one transaction and return those that undo it.
@@ -124,11 +126,11 @@ class Table:
         Raises Conflict for an Add of a key that has another value, Unavailable for anything else that goes wrong.
         """
         try:
-            self._nftables.run(_commands(ops))
+            self._nftables.run(self._commands(ops))
         except NftablesError:
             # Some of it may be there already, or gone: look, and do only what is left to do.
             ops = self._outstanding(ops)
-            self._run(_commands(ops))
+            self._run(self._commands(ops))
         return [op.inverse() for op in reversed(ops)]
 
     def _outstanding(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
@@ -157,7 +159,7 @@ class Table:
     def _elements(self, container: str) -> list[Member]:
         """What the set or map holds; nothing when there is no such."""
         try:
-            objects = self._nftables.ask(f"list {_kind(container)} {_PATH} {container}")
+            objects = self._nftables.ask(f"list {_kind(container)} {self._path} {container}")
         except NftablesError:
             return []
         return [member for member in _members(objects) if member is not None]
@@ -168,11 +170,30 @@ class Table:
         try:
             self._nftables.run(commands)
         except NftablesError as error:
-            raise _fault(error) from error
+            raise Unavailable(
+                f"the table {self._path} cannot be changed: {error}", hint="it is repaired soon"
+            ) from error
 
+    def _commands(self, ops: Iterable[MemberOp]) -> str:
+        """The commands for the ops, in order; runs of the same verb and container share one command.
 
-def _fault(error: NftablesError) -> Fault:
-    return Unavailable(f"the table {_PATH} cannot be changed: {error}", hint="it is repaired soon")
+        `create`, not `add`: the kernel then says when an element is there already, so that undoing never takes away
+        what others made.
+        """
+        lines: list[str] = []
+        before: tuple[str, str] | None = None
+        for verb, member in _steps(ops):
+            text = member.element
+            if verb == "create" and member.value:
+                text += f" : {member.value}"
+            if before == (verb, member.container):
+                lines.append(f", {text}")
+            else:
+                lines.append(
+                    f"{' }' + chr(10) if before else ''}{verb} element {self._path} {member.container} {{ {text}"
+                )
+            before = verb, member.container
+        return "".join(lines) + " }\n" if lines else ""
 
 
 def _load() -> ctypes.CDLL:
@@ -205,26 +226,6 @@ def _member(op: MemberOp) -> Member:
 
 def _kind(container: str) -> str:
     return "map" if container in firewall.MAPS else "set"
-
-
-def _commands(ops: Iterable[MemberOp]) -> str:
-    """The commands for the ops, in order; runs of the same verb and container share one command.
-
-    `create`, not `add`: the kernel then says when an element is there already, so that undoing never takes away what
-    others made.
-    """
-    lines: list[str] = []
-    before: tuple[str, str] | None = None
-    for verb, member in _steps(ops):
-        text = member.element
-        if verb == "create" and member.value:
-            text += f" : {member.value}"
-        if before == (verb, member.container):
-            lines.append(f", {text}")
-        else:
-            lines.append(f"{' }' + chr(10) if before else ''}{verb} element {_PATH} {member.container} {{ {text}")
-        before = verb, member.container
-    return "".join(lines) + " }\n" if lines else ""
 
 
 def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[str, Member]]:

@@ -178,9 +178,9 @@ RULE_COUNT = sum(
 )
 
 
-def table_text() -> str:
-    """The whole table with empty sets, as `nft -f` reads it."""
-    return f"table {FAMILY} {TABLE} {{\n{SETS}\n    chain {VERSION_PREFIX}{DIGEST} {{\n    }}\n\n{CHAINS}}}\n"
+def table_text(name: str = TABLE) -> str:
+    """The whole table of that name with empty sets, as `nft -f` reads it."""
+    return f"table {FAMILY} {name} {{\n{SETS}\n    chain {VERSION_PREFIX}{DIGEST} {{\n    }}\n\n{CHAINS}}}\n"
 
 
 def ruleset() -> Ruleset:
