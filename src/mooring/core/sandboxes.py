@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Address, Interface, Network, Subnet
@@ -55,13 +55,24 @@ class Sandbox:
     labels: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
 
+    @property
+    def key(self) -> str:
+        """The sandbox key: what endpoints that are attached to it have in their records."""
+        return self.path or f"sandbox:{self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An endpoint that is attached to the sandbox, with its network."""
+    """An endpoint that is attached to the sandbox, with its network. returns: see ports.Driver."""
 
     network: Network
     endpoint: Endpoint
+    returns: bool = False
+
+    @property
+    def link(self) -> str:
+        """The name that the driver gave its interface, "" for none."""
+        return self.endpoint.attachment.link if self.endpoint.attachment is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,35 +152,122 @@ class InsideRemove:
 InsideOp = InsideAdd | InsideRemove
 
 
+# What must be there before what; a next hop may be reachable by an on-link route only.
+_ORDER: tuple[type, ...] = (InsideLink, InsideAddress, InsideRoute)
+_EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+
+
 def in_gateway_order(members: Iterable[Member]) -> list[Member]:
     """The members, that which should be the gateway first.
 
     Highest priority, then networks that are not internal, then gateways in both families, in one, in none, then the
-    network's name (libnetwork/sandbox.go, Endpoint.Less).
+    network's name (libnetwork/sandbox.go, Endpoint.Less); ids decide what is left, so that the order is always one.
     """
-    raise NotImplementedError
+
+    def rank(member: Member) -> tuple[int, bool, int, str, str, str]:
+        network, endpoint = member.network, member.endpoint
+        gateways = sum(default_route(member, version) is not None for version in (4, 6))
+        return -endpoint.priority, network.internal, -gateways, network.name, network.id, endpoint.id
+
+    return sorted(members, key=rank)
+
+
+def default_route(member: Member, version: int) -> InsideRoute | None:
+    """The way out that the member offers in the family (4 or 6): its gateway, else a static route to everything.
+
+    None without an interface, or without an address of the family, as the kernel would refuse the route.
+    """
+    endpoint, attachment = member.endpoint, member.endpoint.attachment
+    if attachment is None or not attachment.link:
+        return None
+    if (endpoint.ipv4 if version == 4 else endpoint.ipv6) is None:
+        return None
+    everything = _EVERYTHING[version]
+    via = attachment.gateway(version)
+    if via is not None:
+        return InsideRoute(everything, via, endpoint.interface)
+    for route in attachment.routes:
+        if route.destination == everything:
+            return InsideRoute(everything, route.via, endpoint.interface)
+    return None
 
 
 def gateway(members: Iterable[Member], version: int) -> Member | None:
     """The member whose next hop is the sandbox's default route in the family (4 or 6): the first that has one."""
-    raise NotImplementedError
+    ordered = in_gateway_order(members)
+    return next((member for member in ordered if default_route(member, version) is not None), None)
 
 
 def choose_name(prefix: str, taken: Iterable[str]) -> str:
     """The prefix with the lowest number that nobody has (libnetwork/osl/interface_linux.go)."""
-    raise NotImplementedError
+    used = set(taken)
+    number = 0
+    while f"{prefix}{number}" in used:
+        number += 1
+    return f"{prefix}{number}"
+
+
+def inside_link(member: Member) -> InsideLink:
+    """The member's interface; only for one that has a link."""
+    endpoint = member.endpoint
+    return InsideLink(
+        f"{member.network.id}/{endpoint.id}",
+        endpoint.interface,
+        source=member.link,
+        mac=endpoint.mac,
+        ipv6=endpoint.ipv6 is not None,
+        returns=member.returns,
+    )
 
 
 def inside_facts(members: Sequence[Member]) -> frozenset[InsideFact]:
     """What the namespace should have for its members: interfaces, addresses, static and default routes.
 
     A member without an interface of its own (attachment.link "") adds nothing. A static route to everything counts as
-    the default route of its member and is left out when another is the gateway.
+    the default route of its member and is left out when another is the gateway. Of several static routes to one
+    destination that of the first in gateway order counts, and none to a subnet that an interface is in: the kernel has
+    that route already, and ours would take its place.
     """
-    raise NotImplementedError
+    ordered = [member for member in in_gateway_order(members) if member.link]
+    facts: set[InsideFact] = set()
+    routed: set[Subnet] = set(_EVERYTHING.values())
+    for member in ordered:
+        facts.add(inside_link(member))
+        for interface in (member.endpoint.ipv4, member.endpoint.ipv6):
+            if interface is not None:
+                facts.add(InsideAddress(member.endpoint.interface, interface))
+                routed.add(interface.network)
+    for member in ordered:
+        for route in member.endpoint.attachment.routes if member.endpoint.attachment is not None else ():
+            if route.destination not in routed:
+                routed.add(route.destination)
+                facts.add(InsideRoute(route.destination, route.via, member.endpoint.interface))
+    for version in (4, 6):
+        facts.update([way for member in ordered if (way := default_route(member, version)) is not None][:1])
+    return frozenset(facts)
 
 
 def plan_inside(desired: Iterable[InsideFact], observed: Iterable[InsideFact]) -> list[InsideOp]:
     """Ops that make observed into desired: links, addresses, routes, then removals the other way round. What goes with
     a link that goes is not removed by itself."""
-    raise NotImplementedError
+    want = {fact.key: fact for fact in desired}
+    have = {fact.key: fact for fact in observed}
+
+    def rank(fact: InsideFact) -> tuple[int, bool, tuple[str, ...]]:
+        return _ORDER.index(type(fact)), isinstance(fact, InsideRoute) and fact.via is not None, fact.key
+
+    # What is on a link that is new, or was called otherwise, is made whatever was seen under that name: it was another
+    # link's and goes with it, or did not outlive the renaming.
+    new = {fact.name for fact in want.values() if isinstance(fact, InsideLink) and have.get(fact.key) != fact}
+    gone = {fact.name for fact in have.values() if isinstance(fact, InsideLink) and want.get(fact.key) != fact}
+    adds: list[InsideOp] = [
+        InsideAdd(fact)
+        for fact in sorted(want.values(), key=rank)
+        if have.get(fact.key) != fact or (not isinstance(fact, InsideLink) and fact.link in new)
+    ]
+    removes: list[InsideOp] = [
+        InsideRemove(fact)
+        for fact in sorted(have.values(), key=rank, reverse=True)
+        if fact.key not in want and (isinstance(fact, InsideLink) or fact.link not in gone)
+    ]
+    return adds + removes
