@@ -19,7 +19,7 @@ from mooring.core.requests import (
     Role,
     SegmentRequest,
 )
-from mooring.services.assembly import Services, World, assemble
+from mooring.services.assembly import Others, Services, World, assemble
 from mooring.services.ipam import IpamPolicy
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
@@ -35,7 +35,8 @@ POLICY = IpamPolicy(
 class MemoryHost:
     """Drives the services as dockerd would, call by call."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Others | None = None) -> None:
+        self.others = others
         self.store = MemoryStore()
         self.refusals: list[Fault] = []
         self.ops = 0
@@ -46,7 +47,7 @@ class MemoryHost:
         self.services: Services = self._assemble()
 
     def _assemble(self) -> Services:
-        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), POLICY)
+        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), POLICY, others=self.others)
 
     async def _before(self, _op: Op) -> None:
         """Count the kernel's work, and refuse it as often as `refusals` says."""

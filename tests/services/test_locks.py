@@ -40,3 +40,58 @@ async def test_a_lock_is_gone_when_nobody_wants_it() -> None:
     except ValueError:
         pass
     assert len(locks) == 0
+
+
+async def test_many_share_and_who_holds_is_alone() -> None:
+    """Sharers are inside together; a holder waits for them, and who asks after the holder waits for it."""
+    locks = KeyedLocks()
+    seen: list[str] = []
+
+    async def share(name: str) -> None:
+        async with locks.share("n"):
+            seen.append(f"+{name}")
+            for _ in range(3):
+                await asyncio.sleep(0)
+            seen.append(f"-{name}")
+
+    async def hold() -> None:
+        async with locks.hold("n"):
+            seen.append("+held")
+            await asyncio.sleep(0)
+            seen.append("-held")
+
+    async with asyncio.TaskGroup() as group:
+        for work in (share("a"), share("b"), hold(), share("c")):
+            group.create_task(work)
+    assert seen == ["+a", "+b", "-a", "-b", "+held", "-held", "+c", "-c"]
+    assert len(locks) == 0
+
+
+async def test_who_gives_up_waiting_stands_in_nobodys_way() -> None:
+    """A cancelled holder lets those through that waited behind it, also when its turn had just come."""
+    for steps in range(4):
+        locks = KeyedLocks()
+        inside = asyncio.Event()
+
+        async def wait(locks: KeyedLocks = locks) -> None:
+            async with locks.hold("n"):
+                pass
+
+        async def share(locks: KeyedLocks = locks, inside: asyncio.Event = inside) -> None:
+            async with locks.share("n"):
+                inside.set()
+
+        async with asyncio.TaskGroup() as group:
+            async with locks.share("n"):
+                waiting = group.create_task(wait())
+                await asyncio.sleep(0)
+                group.create_task(share())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if steps % 2:
+                    waiting.cancel()
+                    await asyncio.sleep(0)
+            waiting.cancel()
+            async with asyncio.timeout(5):
+                await inside.wait()
+        assert len(locks) == 0

@@ -101,10 +101,10 @@ class EndpointRecords:
                 return
         raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
 
-    async def end(self, network: Network, endpoint: Endpoint) -> None:
-        """What the endpoint had outside of the store goes."""
+    async def end(self, network: Network, endpoint: Endpoint, driver: Driver | None = None) -> None:
+        """What the endpoint had outside of the store goes. driver: the network's, when the caller has it."""
         await self._publishing.let_go(endpoint.published)
-        driver = await self._drivers.network_driver(network.driver)
+        driver = driver or await self._drivers.network_driver(network.driver)
         await driver.delete_endpoint(network, endpoint)
 
     async def withdraw(self, network: Network, before: Endpoint, after: Endpoint) -> None:

@@ -161,7 +161,7 @@ class Endpoints:
             await self._records.give_back(network, endpoint, force)
             await self._records.erase(network, endpoint)
             if not driver.remembers:
-                await self._records.end(network, endpoint)
+                await self._records.end(network, endpoint, driver)
             await self._records.release_owned(network, endpoint)
 
     async def _tell_end(self, network: Network, endpoint: Endpoint, driver: Driver, force: bool) -> None:

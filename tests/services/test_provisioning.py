@@ -1,0 +1,269 @@
+"""Networks and endpoints of the library: what was granted is recorded, or given back."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Interface, ip_address, ip_network
+
+import pytest
+
+from mooring.core.endpoints import Endpoint, Event, State
+from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.networks import Network, Origin, Pending
+from mooring.core.plumbing import Bridge, Veth
+from mooring.core.pools import Pool
+from mooring.core.requests import EndpointGrant, EndpointWish, JoinRequest, NetworkWish, SubnetWish
+from mooring.services.assembly import Others
+from mooring.services.provisioning import Provisioning
+from mooring.testing.memory_driver import MemoryDriver
+from tests.services.hosts import MemoryHost
+
+V4, V6 = SubnetWish(4), SubnetWish(6)
+SMALL = SubnetWish(4, ip_network("10.9.0.0/29"))
+
+
+class Desk:
+    """A host with a driver of somebody else's (`far`), and another host that is an IPAM driver (`other`)."""
+
+    def __init__(self) -> None:
+        self.far = MemoryDriver()
+        self.other = MemoryHost()
+        self.host = MemoryHost(Others({"far": self.far}, {"other": self.other.services.ipam}))
+
+    @property
+    def work(self) -> Provisioning:
+        """The service, over the host's parts."""
+        s = self.host.services
+        return Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.host.clock, s.locks)
+
+    async def network(
+        self, name: str = "web", driver: str = "bridge", *subnets: SubnetWish, ipam: str = "default"
+    ) -> Network:
+        """A network with those subnets, or one of IPv4."""
+        return await self.work.create_network(NetworkWish(name, driver, subnets or (V4,), ipam=ipam))
+
+    def left(self, host: MemoryHost | None = None) -> list[object]:
+        """Every record that counts: leases that cool do not."""
+        mirror = (host or self.host).services.mirror
+        found: list[object] = [*mirror.every(Network), *mirror.every(Endpoint), *mirror.every(Pool)]
+        return found + [lease for lease in mirror.every(Lease) if lease.state is not LeaseState.COOLING]
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    """Both hosts have started."""
+    desk = Desk()
+    await desk.host.start()
+    await desk.other.start()
+    return desk
+
+
+async def test_a_network_is_carved_named_and_built(desk: Desk) -> None:
+    """Both families, a gateway each, labels and the driver recorded, a bridge in the kernel."""
+    wish = NetworkWish("web", "bridge", (V4, V6), labels={"tier": "1"}, attachable=True)
+    network = await desk.work.create_network(wish)
+    assert [str(segment.subnet) for segment in network.segments] == ["10.32.0.0/24", "fd00:32::/64"]
+    assert [str(segment.gateway) for segment in network.segments] == ["10.32.0.1/24", "fd00:32::1/64"]
+    assert (network.name, network.driver, network.origin) == ("web", "bridge", Origin.LIBRARY)
+    assert (network.labels, network.attachable, network.pending) == ({"tier": "1"}, True, None)
+    assert [fact.name for fact in desk.host.facts if isinstance(fact, Bridge)] == [network.bridge]
+
+
+async def test_a_given_subnet_gateway_range_and_auxiliary_addresses_are_kept(desk: Desk) -> None:
+    """What the user says is taken as it is, and set aside addresses are not given to endpoints."""
+    router = {"router": IPv4Address("10.9.0.1")}
+    subnet = SubnetWish(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.0/30"), ip_address("10.9.0.3"), router)
+    network = await desk.network("web", "bridge", subnet)
+    assert str(network.ipv4[0].gateway) == "10.9.0.3/24"
+    assert network.ipv4[0].auxiliary == router
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert str(endpoint.ipv4) == "10.9.0.2/24"
+    with pytest.raises(Exhausted):
+        await desk.work.create_endpoint(EndpointWish(network.id, "b"))
+
+
+async def test_names_are_unique(desk: Desk) -> None:
+    """Of networks on the host and of endpoints in a network; a refusal names who has it and changes nothing."""
+    network = await desk.network()
+    await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    before = len(desk.left())
+    with pytest.raises(Conflict, match=network.id[:12]):
+        await desk.network()
+    with pytest.raises(Conflict, match="endpoint name 'a' is in use in network web"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert len(desk.left()) == before
+    for _ in range(2):
+        await desk.work.create_endpoint(EndpointWish(network.id))
+
+
+async def test_a_refusal_at_any_step_of_a_network_leaves_nothing(desk: Desk) -> None:
+    """An unknown driver, a driver that refuses, a second subnet that cannot be: no pool, no lease, no record."""
+    with pytest.raises(NotFound, match="no network driver 'nope'"):
+        await desk.network("web", "nope")
+    with pytest.raises(NotFound, match="no IPAM driver 'nope'"):
+        await desk.network("web", "bridge", ipam="nope")
+    desk.far.refusals["create_network"] = BadRequest("no")
+    with pytest.raises(BadRequest):
+        await desk.network("web", "far")
+    with pytest.raises(Conflict):
+        await desk.network("web", "bridge", SMALL, SMALL)
+    with pytest.raises(BadRequest, match="null"):
+        await desk.network("web", "bridge", SMALL, ipam="null")
+    assert desk.left() == []
+
+
+async def test_a_driver_that_remembers_is_told_in_between_two_commits(desk: Desk) -> None:
+    """The record says what is begun while the driver is asked, so that a crash leaves no secret."""
+    seen: list[object] = []
+
+    async def look(method: str) -> None:
+        mirror = desk.host.services.mirror
+        records = [*mirror.every(Network)] if "network" in method else [*mirror.every(Endpoint)]
+        seen.append((method, *(record.pending for record in records)))
+
+    desk.far.before = look
+    network = await desk.network("web", "far")
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert endpoint.pending is None
+    endpoints = desk.host.services.endpoints
+    await endpoints.attach(network.id, endpoint.id, JoinRequest("s"))
+    await endpoints.detach(network.id, endpoint.id)
+    await desk.work.delete_endpoint(network.id, endpoint.id)
+    await desk.work.delete_network(network.id)
+    assert seen == [
+        ("create_network", Pending.CREATE),
+        ("create_endpoint", Event.CREATE),
+        ("join", Event.ATTACH),
+        ("leave", Event.DETACH),
+        ("leave", Event.DELETE),
+        ("delete_endpoint", Event.DELETE),
+        ("delete_network", Pending.DELETE),
+    ]
+    assert desk.left() == []
+    assert not desk.far.networks
+    assert not desk.far.endpoints
+
+
+async def test_a_driver_is_told_addresses_and_may_not_change_them(desk: Desk) -> None:
+    """A grant for what was given is refused, and everything is undone; one for what was left open is taken."""
+    network = await desk.network("web", "far")
+    desk.far.grant = EndpointGrant(ipv4=IPv4Interface("10.32.0.99/24"))
+    with pytest.raises(Conflict, match=r"driver far changed 10\.32\.0\.2/24 to 10\.32\.0\.99/24"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert not desk.far.endpoints
+    free = await desk.work.create_network(NetworkWish("free", "far", ipam="null"))
+    desk.far.grant = EndpointGrant(ipv4=IPv4Interface("192.0.2.7/24"), mac="02:00:00:00:00:07")
+    endpoint = await desk.work.create_endpoint(EndpointWish(free.id, "a"))
+    assert (str(endpoint.ipv4), endpoint.mac) == ("192.0.2.7/24", "02:00:00:00:00:07")
+
+
+async def test_an_address_that_is_asked_for_is_given_or_refused(desk: Desk) -> None:
+    """Inside the subnet and free it is given; otherwise the refusal says what the network has or who has it."""
+    network = await desk.network("web", "bridge", SMALL)
+    wish = EndpointWish(network.id, "a", (ip_address("10.9.0.5"),), "02:00:00:00:00:05")
+    endpoint = await desk.work.create_endpoint(wish)
+    assert (str(endpoint.ipv4), endpoint.mac, endpoint.state) == ("10.9.0.5/29", "02:00:00:00:00:05", State.CREATED)
+    before = len(desk.left())
+    with pytest.raises(Conflict):
+        await desk.work.create_endpoint(EndpointWish(network.id, "b", (ip_address("10.9.0.5"),)))
+    with pytest.raises(BadRequest, match=r"it has 10\.9\.0\.0/29"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "b", (ip_address("192.0.2.1"),)))
+    with pytest.raises(NotFound):
+        await desk.work.create_endpoint(EndpointWish("0" * 64, "b"))
+    assert len(desk.left()) == before
+
+
+async def test_an_endpoint_may_have_no_address(desk: Desk) -> None:
+    """allocate False: none but those that are named."""
+    network = await desk.network("web", "bridge", SMALL, V6)
+    named = await desk.work.create_endpoint(EndpointWish(network.id, "a", (ip_address("10.9.0.5"),), allocate=False))
+    assert (str(named.ipv4), named.ipv6) == ("10.9.0.5/29", None)
+    assert (await desk.work.create_endpoint(EndpointWish(network.id, "b", allocate=False))).addresses == ()
+
+
+async def test_a_full_subnet_is_passed_over(desk: Desk) -> None:
+    """A network with two subnets of a family gives from the second when the first is full."""
+    tiny = SubnetWish(4, ip_network("10.9.1.0/30"))
+    network = await desk.network("web", "bridge", tiny, SMALL)
+    given = [await desk.work.create_endpoint(EndpointWish(network.id)) for _ in range(3)]
+    assert [str(endpoint.ipv4) for endpoint in given] == ["10.9.1.2/30", "10.9.0.2/29", "10.9.0.3/29"]
+
+
+async def test_an_endpoint_keeps_its_addresses_while_nothing_is_joined(desk: Desk) -> None:
+    """No interface until it joins; the addresses stay over leave, and are free after deletion only."""
+    network = await desk.network()
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    services = desk.host.services
+    assert not [fact for fact in desk.host.facts if isinstance(fact, Veth)]
+    await services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
+    [veth] = [fact for fact in desk.host.facts if isinstance(fact, Veth)]
+    assert (veth.inside, veth.peer_mac) == ("/s", endpoint.mac)
+    await services.endpoints.detach(network.id, endpoint.id)
+    for _ in range(3):
+        desk.host.clock.advance(300)
+        await services.repair.once()
+    kept = services.mirror.endpoint(network.id, endpoint.id)
+    assert kept == endpoint
+    await desk.work.delete_endpoint(network.id, endpoint.id)
+    assert services.mirror.endpoint(network.id, endpoint.id) is None
+    lease = services.mirror.lease("default", ip_address("10.32.0.2"))
+    assert lease is not None
+    assert lease.state is LeaseState.COOLING
+
+
+async def test_nothing_that_is_in_use_is_deleted(desk: Desk) -> None:
+    """A network with endpoints and an endpoint in a sandbox are refused, with who is in the way."""
+    network = await desk.network()
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    await desk.host.services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
+    with pytest.raises(Conflict, match=r"endpoint a is in use \(held by sandbox /s\)"):
+        await desk.work.delete_endpoint(network.id, endpoint.id)
+    with pytest.raises(Conflict, match=r"network web has endpoints \(held by a\)"):
+        await desk.work.delete_network(network.id)
+    await desk.work.delete_endpoint(network.id, endpoint.id, force=True)
+    await desk.work.delete_network(network.id)
+    assert desk.left() == []
+    with pytest.raises(NotFound):
+        await desk.work.delete_network(network.id)
+
+
+async def test_another_ipam_driver_gives_and_gets_back(desk: Desk) -> None:
+    """Subnet, gateway and addresses come from it, are not leased here, and are released when they are not needed."""
+    network = await desk.network("web", "bridge", V4, ipam="other")
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert str(endpoint.ipv4) == "10.32.0.2/24"
+    assert not [*desk.host.services.mirror.every(Pool)]
+    assert len(desk.left(desk.other)) == 3
+    await desk.work.delete_endpoint(network.id, endpoint.id)
+    await desk.work.delete_network(network.id)
+    assert desk.left(desk.other) == []
+    assert desk.left() == []
+
+
+async def test_a_driver_that_cannot_be_reached_keeps_the_note(desk: Desk) -> None:
+    """A deletion is marked, told again later, and forced when somebody says so."""
+    network = await desk.network("web", "far")
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    desk.far.refusals = {name: Unavailable("gone") for name in ("delete_endpoint", "delete_network")}
+    with pytest.raises(Unavailable):
+        await desk.work.delete_endpoint(network.id, endpoint.id)
+    marked = desk.host.services.mirror.endpoint(network.id, endpoint.id)
+    assert marked is not None
+    assert marked.pending is Event.DELETE
+    await desk.work.delete_endpoint(network.id, endpoint.id, force=True)
+    with pytest.raises(Unavailable):
+        await desk.work.delete_network(network.id)
+    with pytest.raises(Conflict, match="is being deleted"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "b"))
+    desk.far.refusals = {}
+    await desk.work.delete_network(network.id)
+    assert desk.left() == []
+
+
+async def test_a_driver_without_gateways_gets_none(desk: Desk) -> None:
+    """What the driver says before the network is made counts for both families."""
+    desk.far.gateways = (False, True)
+    network = await desk.network("web", "far", V4, V6)
+    assert [segment.gateway is None for segment in network.segments] == [True, False]
+    assert str((await desk.work.create_endpoint(EndpointWish(network.id))).ipv4) == "10.32.0.1/24"
