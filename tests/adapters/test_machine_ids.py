@@ -1,0 +1,27 @@
+"""The host's own text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mooring.adapters import machine_ids
+
+
+def test_it_is_the_same_each_time() -> None:
+    """There is some text, on every host."""
+    assert machine_ids.machine_id()
+    assert machine_ids.machine_id() == machine_ids.machine_id()
+
+
+def test_the_first_file_that_can_be_read_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is missing, empty or not text is passed over; without any it is the host's name."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    bad = tuple(str(tmp_path / name) for name in ("missing", "empty", "binary"))
+    monkeypatch.setattr(machine_ids, "FILES", bad)
+    name = machine_ids.machine_id()
+    (tmp_path / "good").write_text("abc\n")
+    monkeypatch.setattr(machine_ids, "FILES", (*bad, str(tmp_path / "good")))
+    assert machine_ids.machine_id() == "abc" != name
