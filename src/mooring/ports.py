@@ -381,5 +381,5 @@ class Files(Protocol):
         ...
 
     async def remove(self, path: str) -> None:
-        """There is no such file. Raises Unavailable."""
+        """There is no such file, and no such folder when nothing else is in it. Raises Unavailable."""
         ...
