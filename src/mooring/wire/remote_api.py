@@ -63,8 +63,11 @@ class GatewayChecked(Message, frozen=True):
     skip_ipv6: bool = msgspec.field(name="SkipIPv6", default=False)
 
 
-class IpamData(Message, frozen=True):
-    """One subnet of a network: addresses with prefix lengths, gateway "" for none."""
+class IpamData(Message, frozen=True, omit_defaults=True):
+    """One subnet of a network: addresses with prefix lengths, gateway "" for none.
+
+    What is not said is left out: libnetwork's own reader (driverapi.IPAMData) refuses an empty gateway.
+    """
 
     address_space: str = ""
     pool: str = ""
@@ -283,19 +286,55 @@ def decode_reply(method: str, status: int, body: bytes) -> Message:
     """The reply of a method of METHODS, as dockerd reads it (moby pkg/plugins/client.go).
 
     Raises the fault that the other side told, of the kind that its status stands for, and Unavailable for a reply that
-    is none: an empty one, or one that is not of the method's form.
+    is none: an empty one, or one that is not of the method's form. Field names are read as Go reads them, whatever
+    their case, and null is the same as absent. An error is one under either driver's key, where dockerd reads only the
+    one: nobody means success by it.
     """
     if status != 200:
-        raise _told(status, _error_text(body) or body.decode(errors="replace").strip() or f"{method}: status {status}")
+        text = _error_text(body) or body.decode(errors="replace").strip()
+        raise _told(status, text or f"{method}: status {status}")
     if text := _error_text(body):
         raise Unavailable(text)
     kind = METHODS[method][1]
-    if body.strip() == b"null":
-        return kind()
     try:
-        return _decode("reply", kind, body)
-    except BadRequest as fault:
-        raise Unavailable(f"{method}: {fault}") from fault
+        document = msgspec.json.decode(body)
+        if document is None:
+            return kind()
+        if not isinstance(document, dict):
+            raise msgspec.ValidationError(f"expected an object, got {type(document).__name__}")
+        return msgspec.convert(_as_go_reads(kind, document), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Unavailable(f"{method}: reply body: {shown(str(error), 200)}") from error
+
+
+# Fields of replies that hold messages themselves.
+_INNER: dict[str, type[Message]] = {
+    "Interface": EndpointInterface,
+    "InterfaceName": InterfaceName,
+    "StaticRoutes": Route,
+}
+
+
+@cache
+def _fields(kind: type[Message]) -> dict[str, str]:
+    """Lower-case name -> name, of the message's fields."""
+    return {field.encode_name.lower(): field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+def _as_go_reads(kind: type[Message], document: dict[str, Any]) -> dict[str, Any]:
+    """The document with the message's own field names, and without nulls (Go, encoding/json, Unmarshal)."""
+    read: dict[str, Any] = {}
+    for key, value in document.items():
+        name = _fields(kind).get(key.lower())
+        if name is None or value is None:
+            continue
+        inner = _INNER.get(name)
+        if inner is not None and isinstance(value, dict):
+            value = _as_go_reads(inner, value)
+        elif inner is not None and isinstance(value, list):
+            value = [_as_go_reads(inner, item) if isinstance(item, dict) else item for item in value]
+        read[name] = value
+    return read
 
 
 def encode_reply(reply: Message) -> bytes:
@@ -328,7 +367,8 @@ def _error_text(body: bytes) -> str:
         return ""
     if not isinstance(document, dict):
         return ""
-    return next((text for key in ("Err", "Error") if isinstance(text := document.get(key), str) and text), "")
+    texts = {key.lower(): text for key, text in document.items() if isinstance(text, str)}
+    return next((text for key in ("err", "error") if (text := texts.get(key))), "")
 
 
 def _told(status: int, text: str) -> Fault:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any
 
 import msgspec
 
 from mooring.core.faults import BadRequest
+from mooring.core.networks import Interface
 from mooring.core.publications import PortRequest, Protocol
 from mooring.wire.remote_api import shown
 
@@ -24,6 +25,8 @@ PORTS_KEY = "com.docker.network.portmap"
 EXPOSED_KEY = "com.docker.network.endpoint.exposedports"
 GENERIC_KEY = "com.docker.network.generic"
 INTERNAL_KEY = "com.docker.network.internal"
+IPV4_KEY = "com.docker.network.enable_ipv4"
+IPV6_KEY = "com.docker.network.enable_ipv6"
 
 
 def network_options(options: Mapping[str, Any] | None) -> tuple[dict[str, str], bool]:
@@ -34,6 +37,14 @@ def network_options(options: Mapping[str, Any] | None) -> tuple[dict[str, str], 
     options = options or {}
     raw = _convert(GENERIC_KEY, options.get(GENERIC_KEY), dict[str, str] | None)
     return raw or {}, bool(_convert(INTERNAL_KEY, options.get(INTERNAL_KEY), bool | None))
+
+
+def encode_network_options(raw: Mapping[str, str], internal: bool, *, ipv4: bool, ipv6: bool) -> dict[str, Any]:
+    """The options of CreateNetwork and GwAllocCheck; `internal` is there only when it is true, as dockerd has it."""
+    options: dict[str, Any] = {IPV4_KEY: ipv4, IPV6_KEY: ipv6, GENERIC_KEY: dict(raw)}
+    if internal:
+        options[INTERNAL_KEY] = True
+    return options
 
 
 class _Port(msgspec.Struct, frozen=True):
@@ -77,6 +88,11 @@ def encode_ports(ports: tuple[PortRequest, ...]) -> list[dict[str, Any]]:
     ]
 
 
+def encode_exposed(ports: Iterable[tuple[Protocol, int]]) -> list[dict[str, int]]:
+    """The value that `exposed_ports` reads."""
+    return [{"Proto": int(protocol), "Port": port} for protocol, port in ports]
+
+
 def decode_mac(options: Mapping[str, Any] | None) -> str:
     """The MAC among the options of CreateEndpoint, which Go writes as base64; "" when there is none.
 
@@ -107,6 +123,21 @@ def parse_mac(what: str, text: str) -> str:
     if int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
         raise BadRequest(f"{what} {mac} is not the address of one interface")
     return mac
+
+
+def parse_interface(what: str, text: str) -> Interface:
+    """`10.0.0.1/24` as a value. Raises BadRequest, naming `what`: also without a prefix length, and for netmasks and
+    zones."""
+    address, slash, length = text.partition("/")
+    if not slash or not length.isascii() or not length.isdigit():
+        raise BadRequest(f"{what} {shown(text)} has no prefix length")
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        raise BadRequest(f"{what} {shown(text)} is not an address with a prefix length") from None
+    if "%" in address:
+        raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
+    return interface
 
 
 def _port_request(binding: _Port) -> PortRequest:
