@@ -137,8 +137,11 @@ def test_families_without_a_subnet_are_chosen_when_wanted() -> None:
     assert wishes((), ipv6=True) == [(4, "None"), (6, "None")]
     assert wishes(["fd00:1::/64"]) == [(6, "fd00:1::/64"), (4, "None")]
     assert wishes([ip_network("10.9.0.0/24")], ipv6=True) == [(4, "10.9.0.0/24"), (6, "None")]
-    assert wishes((), ipv4=False) == []
-    assert wishes((), driver="host") == wishes((), driver="null") == wishes((), ipam="null") == []
+    assert wishes((), ipv4=False, driver="other") == wishes((), ipam="null", driver="other") == []
+    assert wishes((), driver="host") == wishes((), driver="null") == []
+    for nothing in ({"ipv4": False}, {"ipam": "null"}):
+        with pytest.raises(BadRequest, match=r"^subnets: a bridge needs one"):
+            wishes((), **nothing)
     with pytest.raises(BadRequest, match=r"10\.9\.0\.0/24 is IPv4, but ipv4 is False"):
         wishes(["10.9.0.0/24"], ipv4=False)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from mooring.cnm.values import Subnet
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
-from mooring.core.networks import HOST, NULL, NULL_IPAM, Address
+from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, Address
 from mooring.core.networks import Subnet as Network
 from mooring.core.options import parse_address, parse_subnet, shown, unknown
 from mooring.core.pools import SubnetPool
@@ -144,17 +144,21 @@ def one_of_each(what: str, value: object) -> tuple[Address, ...]:
 def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) -> tuple[SubnetWish, ...]:
     """The subnets given, and one to be chosen for each family that is wanted and has none. Raises BadRequest.
 
-    Networks of the drivers without addresses, and of the IPAM driver that gives none, get none unasked.
+    Networks of the drivers without addresses, and of the IPAM driver that gives none, get none unasked; a bridge needs
+    one (libnetwork/drivers/bridge/bridge_linux.go).
     """
     given = every("subnets", value, _subnet_wish)
     wanted = {4: ipv4, 6: ipv6}
     for wish in given:
         if wish.version == 4 and not ipv4:
             raise BadRequest(f"subnet {wish.subnet} is IPv4, but ipv4 is False")
-    if driver in (HOST, NULL) or ipam == NULL_IPAM:
-        return given
     families = {wish.version for wish in given}
-    return (*given, *(SubnetWish(version) for version in (4, 6) if wanted[version] and version not in families))
+    if driver in (HOST, NULL) or ipam == NULL_IPAM:
+        wanted = {}
+    found = (*given, *(SubnetWish(version) for version, want in wanted.items() if want and version not in families))
+    if driver == BRIDGE and not found:
+        raise BadRequest("subnets: a bridge needs one of either family", hint="leave ipv4 True, and ipam default")
+    return found
 
 
 def _subnet_wish(what: str, value: object) -> SubnetWish:

@@ -1,0 +1,84 @@
+"""A controller's library on this host: every adapter, opened here and closed in reverse.
+
+Rules: one process at a time has a name in a network namespace, and a state directory; what a sandbox needs until the
+next reboot is in the run directory, what counts for ever is in the state directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from mooring.adapters.clocks import SystemClock
+from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.listeners import make_directory
+from mooring.adapters.machine_ids import machine_id
+from mooring.adapters.namespaces import LinuxNamespaces
+from mooring.adapters.ownership import Owner, claim
+from mooring.adapters.plugins import Plugins
+from mooring.adapters.plugins.discovery import Places
+from mooring.adapters.port_guard import SocketPortGuard
+from mooring.adapters.resolver import EmbeddedResolver
+from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.text_files import LocalFiles
+from mooring.config import default_pools
+from mooring.core.networks import Subnet
+from mooring.core.pools import SubnetPool
+from mooring.ports import Driver, IpamDriver
+from mooring.services.assembly import Others
+from mooring.services.library import Library, LibraryWorld, assemble_library
+from mooring.services.subnets import IpamPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What `Controller.open` was told, checked. subnet_pools: () for the default of this host."""
+
+    name: str
+    state_dir: Path
+    run_dir: Path
+    drivers: Mapping[str, Driver]
+    ipam_drivers: Mapping[str, IpamDriver]
+    subnet_pools: tuple[SubnetPool, ...]
+    deny: tuple[Subnet, ...]
+    repair_period: float
+    plugins: Places
+
+
+async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Library:
+    """The services over the adapters of this host, not loaded; the cleanup closes them.
+
+    Raises Conflict when another process has the name or the state directory, BadRequest for what is no owner's name,
+    Unavailable.
+    """
+    owner = Owner(settings.name)
+    cleanup.callback(claim(owner.name).close)
+    make_directory(settings.state_dir, 0o700)
+    make_directory(settings.run_dir, 0o755)
+    store = await open_sqlite_store(str(settings.state_dir / "cnm.db"))
+    cleanup.push_async_callback(store.close)
+    kernel = LinuxKernel(owner.name)
+    cleanup.push_async_callback(kernel.close)
+    namespaces = LinuxNamespaces(str(settings.run_dir / "netns"), owner.mark.removesuffix(":"))
+    cleanup.push_async_callback(namespaces.close)
+    resolver = EmbeddedResolver()
+    cleanup.push_async_callback(resolver.close)
+    clock = SystemClock()
+    plugins = Plugins(settings.plugins, clock)
+    cleanup.push_async_callback(plugins.close)
+    world = LibraryWorld(
+        store, kernel, SocketPortGuard(), clock, namespaces, resolver, LocalFiles(), str(settings.run_dir / "sandboxes")
+    )
+    others = Others(settings.drivers, settings.ipam_drivers, plugins)
+    return assemble_library(world, _policy(settings), settings.repair_period, others)
+
+
+def _policy(settings: HostSettings) -> IpamPolicy:
+    pools = settings.subnet_pools or default_pools(machine_id())
+    return IpamPolicy(
+        subnet_pools4=tuple(pool for pool in pools if pool.prefixes[0].version == 4),
+        subnet_pools6=tuple(pool for pool in pools if pool.prefixes[0].version == 6),
+        deny=settings.deny,
+    )
