@@ -10,7 +10,7 @@ import pytest
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
-from mooring.core.faults import Conflict, Fault
+from mooring.core.faults import Conflict, Fault, NotFound
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth
 from tests.netns.rigs import Namespace, sh
@@ -66,6 +66,25 @@ def test_a_taken_peer_name_is_a_conflict_that_names_it(bench: Bench) -> None:
     bench.add(BRIDGE)
     with pytest.raises(Conflict, match="mp-e"):
         bench.add(VETH)
+
+
+def test_a_peer_is_made_inside_a_namespace_or_not_at_all(bench: Bench) -> None:
+    """By path; one that is no namespace is NotFound, a name that is taken there is a Conflict that says where."""
+    space = Namespace.new()
+    inside = replace(VETH, inside=f"/proc/self/fd/{space.fd}")
+    bench.add(BRIDGE)
+    with pytest.raises(NotFound, match="/nowhere"):
+        bench.add(replace(VETH, inside="/nowhere"))
+    space.sh("ip link add mp-e type bridge")
+    with pytest.raises(Conflict, match=f"/proc/self/fd/{space.fd}"):
+        bench.add(inside)
+    assert bench.reader.observe().isdisjoint({VETH})
+    space.sh("ip link delete mp-e")
+    for _ in range(2):
+        bench.add(inside)
+        assert VETH in bench.reader.observe()
+        assert VETH.peer_mac in space.sh("ip link show mp-e")
+    space.close()
 
 
 def test_doomed_links_do_not_count(bench: Bench) -> None:

@@ -64,6 +64,17 @@ def test_a_veth_pair_is_made_and_plugged(links: Links) -> None:
     assert (peer["address"], peer["mtu"], "UP" in peer["flags"]) == (VETH.peer_mac, 1400, False)
 
 
+def test_a_pair_may_be_born_with_its_peer_elsewhere(links: Links) -> None:
+    """The peer is in the other namespace at once, as told, and never on the host."""
+    elsewhere = Namespace.new()
+    links.add_bridge(BRIDGE)
+    links.add_veth(VETH, index_of(links, "mr-one"), elsewhere.fd)
+    assert shown("mv-e")["master"] == "mr-one"
+    assert links.find("mp-e") is None
+    assert VETH.peer_mac in elsewhere.sh("ip link show mp-e")
+    elsewhere.close()
+
+
 def test_a_failed_pair_leaves_no_half(links: Links) -> None:
     """Neither end is there when the peer's name is taken or the bridge is gone."""
     links.add_bridge(BRIDGE)

@@ -14,6 +14,7 @@ from itertools import groupby
 from mooring.adapters.discards import Discards
 from mooring.adapters.docker_chains import DockerChains
 from mooring.adapters.links import Link, Links
+from mooring.adapters.namespace_files import opened
 from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.nftables import MemberOp, Nftables, Table
 from mooring.adapters.ownership import DAEMON, Owner
@@ -231,7 +232,8 @@ class FactWriter:
         self._discards.settle(veth.name, self._links)
         bridge = self._ours(veth.bridge).index
         try:
-            self._links.add_veth(veth, bridge)
+            with opened(veth.inside) as inside:
+                self._links.add_veth(veth, bridge, inside)
         except NetlinkError as error:
             if error.errno != errno.EEXIST:
                 raise Unavailable(f"interface {veth.name} cannot be made: {error.strerror}") from error
@@ -240,7 +242,8 @@ class FactWriter:
             return
         link = self._links.find(veth.name)
         if link is None:
-            raise Conflict(f"interface {veth.peer} exists already", hint=f"see `ip link show {veth.peer}`")
+            where = f" in {veth.inside}" if veth.inside else ""
+            raise Conflict(f"interface {veth.peer} exists already{where}", hint=f"see `ip link show {veth.peer}`")
         self._ours(veth.name)
         if link.kind != "veth" or replace(_veth(link, {bridge: veth.bridge}), bridge=veth.bridge) != veth:
             raise _differs(link)

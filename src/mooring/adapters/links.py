@@ -147,13 +147,17 @@ class Links:
         )
         self._netlink.request(Message(_SETLINK, 0, wanted))
 
-    def add_veth(self, veth: Veth, bridge: int) -> None:
-        """The pair is there, its host end up and a port of the bridge with that index; its peer is down."""
+    def add_veth(self, veth: Veth, bridge: int, inside: int | None = None) -> None:
+        """The pair is there, its host end up and a port of the bridge with that index; its peer is down.
+
+        inside: a file descriptor of the namespace that has the peer from the start, which saves moving it.
+        """
         peer = (
             _info()
             + text(_IFLA_IFNAME, veth.peer)
             + u32(_IFLA_MTU, veth.mtu)
             + (attribute(_IFLA_ADDRESS, _mac(veth.peer_mac)) if veth.peer_mac else b"")
+            + (b"" if inside is None else u32(_IFLA_NET_NS_FD, inside))
         )
         kind = text(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
         made = (

@@ -8,7 +8,9 @@ an op fail, and look in before each op.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.core.faults import Conflict, Unavailable
@@ -38,7 +40,8 @@ class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
-    announced, forgotten: what was asked for, in order.
+    announced, forgotten: what was asked for, in order. made: how often each fact was, so that a link which is there
+    again can be told from the one that was there before.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class MemoryKernel(Kernel):
         self.facts: dict[tuple[str, ...], Fact] = {}
         for fact in (DockerAccept(4), DockerAccept(6), *facts):
             self.facts[fact.key] = fact
+        self.made = Counter(self.facts)
         self.foreign = set(foreign)
         self.routes = list(routes)
         self.fail_on = list(fail_on)
@@ -180,6 +184,7 @@ class MemoryKernel(Kernel):
             raise Conflict(f"{' '.join(fact.key)} is there already and differs from what is wanted")
         if known is None or replaceable:
             self.facts[fact.key] = fact
+            self.made[fact.key] += 1
 
     def _remove(self, fact: Fact) -> None:
         if isinstance(fact, Bridge | Veth):
@@ -214,9 +219,7 @@ class MemoryKernel(Kernel):
             if address or (isinstance(fact, Setting) and f"/{name}/" in fact.path):
                 del self.facts[key]
             elif isinstance(fact, Veth) and fact.bridge == name:
-                self.facts[key] = Veth(
-                    fact.name, fact.alias, "", fact.isolated, peer=fact.peer, peer_mac=fact.peer_mac, mtu=fact.mtu
-                )
+                self.facts[key] = replace(fact, bridge="")
 
 
 class MemoryPortGuard(PortGuard):

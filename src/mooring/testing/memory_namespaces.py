@@ -1,0 +1,284 @@
+"""Namespaces in memory, with the promises of the real ones.
+
+Rules: a link is somewhere, on the host or in one namespace, and is there as long as the kernel in memory has its veth
+pair; what the real kernel refuses is refused here (a name that is taken, a next hop out of reach); a test may make
+foreign links and namespaces, let an op fail, and look in before each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.networks import Interface, Subnet
+from mooring.core.plumbing import Veth
+from mooring.core.sandboxes import (
+    InsideAdd,
+    InsideAddress,
+    InsideFact,
+    InsideLink,
+    InsideOp,
+    InsideRemove,
+    InsideRoute,
+    Interior,
+)
+from mooring.ports import Counters, Namespaces
+from mooring.services.locks import KeyedLocks
+from mooring.testing.memory_kernel import MemoryKernel
+
+# An op, or ("create", id) and ("remove", path).
+Step = InsideOp | tuple[str, str]
+Before = Callable[[Step], Awaitable[None]]
+
+HOST = ""
+_FOLDER = "/run/mooring-memory"
+_LINK_LOCAL = ip_network("fe80::/10")
+
+
+@dataclass(slots=True, eq=False)
+class MemoryLink:
+    """A link: where it is (HOST or a namespace's path), its name there, and the fact that it bears if it is ours.
+
+    origin: the veth pair it is an end of, and which of those that had the name; None for a link of others.
+    """
+
+    place: str
+    name: str
+    origin: tuple[str, int] | None = None
+    fact: InsideLink | None = None
+    addresses: set[Interface] = field(default_factory=set)
+
+
+class MemoryNamespaces(Namespaces):
+    """kernel: whose veth pairs have their other ends here.
+
+    fail_on: ops that are refused with Unavailable. before: called before each step of create, remove and apply.
+    """
+
+    def __init__(self, kernel: MemoryKernel, *, fail_on: Iterable[InsideOp] = (), before: Before | None = None) -> None:
+        self.kernel = kernel
+        self.fail_on = list(fail_on)
+        self.before = before
+        self._made: dict[str, str] = {}
+        self._external: set[str] = set()
+        self._links: list[MemoryLink] = []
+        self._routes: dict[tuple[str, Subnet], InsideRoute] = {}
+        self._turns = KeyedLocks()
+        self._closed = False
+
+    def plant(self, name: str, place: str = HOST) -> None:
+        """There is a link of somebody else's, on the host or in the namespace, as a remote plugin makes one."""
+        self._links.append(MemoryLink(place, name))
+
+    def external(self, path: str) -> str:
+        """There is a namespace of somebody else's at the path."""
+        self._external.add(path)
+        return path
+
+    def on_host(self) -> set[str]:
+        """The names of the links on the host that could be fetched into a namespace."""
+        return {link.name for link in self._in(HOST)}
+
+    def reboot(self) -> None:
+        """Every namespace and link is gone. The kernel has a reboot of its own."""
+        self._made, self._external, self._links, self._routes = {}, set(), [], {}
+
+    async def create(self, ident: str) -> str:
+        """See Namespaces."""
+        if not ident or "/" in ident or ident in (".", ".."):
+            raise BadRequest(f"{ident!r} cannot name a namespace")
+        path = f"{_FOLDER}/{ident}"
+        await self._step(("create", ident))
+        self._made[ident] = path
+        return path
+
+    async def remove(self, path: str) -> None:
+        """See Namespaces. In here, what was in it is gone at once, with the other ends."""
+        folder, _, ident = path.rpartition("/")
+        if folder != _FOLDER:
+            raise BadRequest(f"namespace {path!r} is not one of {_FOLDER}")
+        await self._step(("remove", path))
+        for link in self._in(path):
+            self._end(link)
+        self._made.pop(ident, None)
+
+    async def made(self) -> Mapping[str, str]:
+        """See Namespaces."""
+        self._check_open()
+        return dict(self._made)
+
+    async def exists(self, path: str) -> bool:
+        """See Namespaces."""
+        self._check_open()
+        return self._there(path)
+
+    async def observe(self, path: str) -> Interior:
+        """See Namespaces."""
+        self._check(path)
+        facts: set[InsideFact] = set()
+        for link in self._in(path):
+            if link.fact is not None:
+                facts.add(link.fact)
+                facts.update(InsideAddress(link.name, interface) for interface in link.addresses)
+        facts.update(route for (place, _), route in self._routes.items() if place == path)
+        return Interior(frozenset(facts), frozenset({"lo", *(link.name for link in self._in(path))}))
+
+    async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
+        """See Namespaces."""
+        self._check(path)
+        async with self._turns.hold(path):
+            removed = [op.fact for op in ops if isinstance(op, InsideRemove)]
+            leaving = {fact.endpoint for fact in removed if isinstance(fact, InsideLink)}
+            for op in ops:
+                await self._step(op)
+                self._check(path)
+                self._carry_out(path, op, leaving)
+
+    async def statistics(self, path: str) -> Mapping[str, Counters]:
+        """See Namespaces. In here nothing is ever carried."""
+        self._check(path)
+        return {link.name: Counters(0, 0, 0, 0, 0, 0, 0, 0) for link in self._in(path)}
+
+    async def close(self) -> None:
+        """See Namespaces."""
+        self._closed = True
+
+    async def _step(self, step: Step) -> None:
+        self._check_open()
+        if self.before is not None:
+            await self.before(step)
+        if step in self.fail_on:
+            raise Unavailable(f"the kernel refused a change: {step}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the namespaces adapter is closed")
+
+    def _there(self, path: str) -> bool:
+        return path in self._external or path in self._made.values()
+
+    def _check(self, path: str) -> None:
+        self._check_open()
+        if not self._there(path):
+            raise NotFound(f"{path!r} is no network namespace")
+
+    def _in(self, place: str) -> list[MemoryLink]:
+        """The links that are there now, after what became of the veth pairs meanwhile."""
+        veths = {
+            (fact.name, self.kernel.made[fact.key]): fact
+            for fact in self.kernel.facts.values()
+            if isinstance(fact, Veth)
+        }
+        for link in list(self._links):
+            if link.origin is not None and link.origin not in veths:
+                self._end(link)
+        known = {link.origin for link in self._links}
+        for origin, veth in veths.items():
+            if origin not in known and (veth.inside == HOST or self._there(veth.inside)):
+                self._links.append(MemoryLink(veth.inside, veth.peer, origin))
+        return [link for link in self._links if link.place == place]
+
+    def _end(self, link: MemoryLink) -> None:
+        """The link is gone, and its other end."""
+        self._bare(link)
+        self._links.remove(link)
+        if link.origin is not None and self.kernel.made["veth", link.origin[0]] == link.origin[1]:
+            self.kernel.lose(link.origin[0])
+
+    def _bare(self, link: MemoryLink) -> None:
+        """The link has no addresses and no routes."""
+        link.addresses.clear()
+        self._routes = {
+            key: route for key, route in self._routes.items() if (key[0], route.link) != (link.place, link.name)
+        }
+
+    def _named(self, place: str, name: str) -> MemoryLink | None:
+        return next((link for link in self._in(place) if link.name == name), None)
+
+    def _of_endpoint(self, path: str, endpoint: str) -> MemoryLink | None:
+        return next((link for link in self._in(path) if link.fact is not None and link.fact.endpoint == endpoint), None)
+
+    def _carry_out(self, path: str, op: InsideOp, leaving: set[str]) -> None:
+        match op:
+            case InsideAdd(InsideLink() as link):
+                self._add_link(path, link, leaving)
+            case InsideAdd(InsideAddress() as address):
+                self._add_address(path, address, leaving)
+            case InsideAdd(InsideRoute() as route):
+                self._add_route(path, route)
+            case InsideRemove(InsideLink() as link):
+                there = self._of_endpoint(path, link.endpoint)
+                if there is not None:
+                    self._give_back(there)
+            case InsideRemove(InsideAddress() as address):
+                holder = self._named(path, address.link)
+                if holder is not None and holder.fact is not None:
+                    holder.addresses.discard(address.interface)
+            case InsideRemove(InsideRoute() as route):
+                if self._routes.get((path, route.destination)) == route:
+                    del self._routes[path, route.destination]
+
+    def _add_link(self, path: str, fact: InsideLink, leaving: set[str]) -> None:
+        link = self._of_endpoint(path, fact.endpoint)
+        for place in (path, HOST):
+            found = self._named(place, fact.source)
+            if link is None and found is not None and found.fact is None:
+                link = found
+        taken = self._named(path, fact.name)
+        if taken is not None and taken is not link:
+            if taken.fact is None or taken.fact.endpoint not in leaving:
+                raise Conflict(f"interface {fact.name} is in {path} already", holder=f"device {fact.name}")
+            if taken.fact.returns:
+                self._give_back(taken)
+            else:
+                self._end(taken)
+        if link is None:
+            raise NotFound(f"interface {fact.source!r} is neither in {path} nor on the host")
+        if (link.place, link.name) != (path, fact.name):
+            self._bare(link)
+        link.place, link.name, link.fact = path, fact.name, fact
+
+    def _give_back(self, link: MemoryLink) -> None:
+        """The link is on the host again, if it is one that returns; else its driver ends it."""
+        if link.fact is None or not link.fact.returns:
+            return
+        if self._named(HOST, link.fact.source) is not None:
+            raise Conflict(
+                f"interface {link.name} of {link.place} cannot go back to the host as {link.fact.source}",
+                holder=f"device {link.fact.source}",
+            )
+        self._bare(link)
+        link.place, link.name, link.fact = HOST, link.fact.source, None
+
+    def _add_address(self, path: str, address: InsideAddress, leaving: set[str]) -> None:
+        link = self._ours(path, address.link)
+        wanted = address.interface.ip
+        for other in self._in(path):
+            away = other.fact is not None and other.fact.endpoint in leaving
+            if other is link or away or wanted.is_link_local:
+                continue
+            if wanted in {interface.ip for interface in other.addresses}:
+                raise Conflict(f"address {wanted} is in {path} already", holder=f"interface {other.name}")
+        link.addresses.add(address.interface)
+
+    def _add_route(self, path: str, route: InsideRoute) -> None:
+        link = self._ours(path, route.link)
+        connected = {interface.network for interface in link.addresses}
+        if route.via is None and route.destination in connected and route.destination.version == 4:
+            return  # the kernel has it already
+        reached = route.via is None or route.via in _LINK_LOCAL or any(route.via in subnet for subnet in connected)
+        if not reached:
+            raise BadRequest(
+                f"gateway {route.via} of a route to {route.destination} is not reachable by interface {route.link}"
+            )
+        self._routes[path, route.destination] = route
+
+    def _ours(self, path: str, name: str) -> MemoryLink:
+        link = self._named(path, name)
+        if link is None:
+            raise Unavailable(f"interface {name} is missing in {path}", hint="it is repaired soon")
+        if link.fact is None:
+            raise Conflict(f"interface {name} of {path} is not ours", holder=f"device {name}")
+        return link
