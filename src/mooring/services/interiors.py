@@ -1,0 +1,173 @@
+"""Making namespaces look as the records of their members say.
+
+Rules: what is there already is not touched; an interface that is missing, because a crash came between the record and
+the kernel, is made anew by its driver; one that has to be given back goes to the host before its driver is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mooring.core.endpoints import Attachment, Endpoint
+from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
+from mooring.core.requests import JoinRequest
+from mooring.core.sandboxes import (
+    InsideLink,
+    InsideOp,
+    InsideRemove,
+    Interior,
+    Kind,
+    Member,
+    Sandbox,
+    choose_name,
+    inside_facts,
+    inside_link,
+    plan_inside,
+)
+from mooring.ports import Namespaces
+from mooring.services.endpoints import Endpoints
+
+NOTHING = Interior(frozenset(), frozenset())
+
+
+class Interiors:
+    """The namespaces of sandboxes, for those who hold the sandbox's lock."""
+
+    def __init__(self, namespaces: Namespaces, endpoints: Endpoints) -> None:
+        self._namespaces = namespaces
+        self._endpoints = endpoints
+
+    async def observe(self, sandbox: Sandbox) -> Interior:
+        """What is in the sandbox's namespace; nothing of ours while it has none, and never in the host's.
+
+        Raises Conflict when the namespace is gone.
+        """
+        if not is_furnished(sandbox):
+            return NOTHING
+        try:
+            return await self._namespaces.observe(sandbox.path)
+        except NotFound as fault:
+            raise Conflict(
+                f"the namespace of sandbox {sandbox.name} is gone: {fault.what}", hint="delete the sandbox"
+            ) from fault
+
+    async def furnish(self, sandbox: Sandbox, members: Sequence[Member], interior: Interior | None = None) -> None:
+        """The namespace is as its members want it. interior: what was seen in it a moment ago, by the same holder.
+
+        Raises NotFound when the namespace is gone, Conflict for a name that somebody else has there.
+        """
+        if interior is None:
+            interior = await self._namespaces.observe(sandbox.path)
+        try:
+            await self._apply(sandbox, _plan(await self._told(members, interior), interior))
+        except NotFound:
+            replugged = await self._replug(sandbox, members)
+            if not replugged:
+                raise
+            again = await self._namespaces.observe(sandbox.path)
+            await self._apply(sandbox, _plan(await self._told(replugged, again), again))
+
+    async def bring_home(self, sandbox: Sandbox, leaving: Sequence[Member], staying: Sequence[Member]) -> None:
+        """Interfaces of the leaving that their drivers want back are on the host again, and the staying have taken over
+        from them. A namespace that is gone has none."""
+        if not is_furnished(sandbox) or not any([await self._returns(member) for member in leaving if member.link]):
+            return
+        try:
+            interior = await self._namespaces.observe(sandbox.path)
+        except NotFound:
+            return
+        ops = _plan(await self._told(staying, interior), interior)
+        try:
+            await self._apply(sandbox, ops)
+        except Fault:  # the staying are settled when the other has left, or it is said then
+            await self._apply(sandbox, [op for op in ops if isinstance(op, InsideRemove)])
+
+    async def rename_taken(self, sandbox: Sandbox, members: Sequence[Member]) -> None:
+        """Members whose names somebody else has in the namespace are called otherwise, in their records."""
+        interior = await self._namespaces.observe(sandbox.path)
+        names = foreign(interior)
+        taken = set(names) | {member.endpoint.interface for member in members}
+        there = {fact.key for fact in interior.facts}
+        for member in members:
+            if member.endpoint.attachment is None or inside_link(member).key in there:
+                continue
+            if member.endpoint.interface in names:
+                name = choose_name(member.endpoint.attachment.prefix, taken)
+                taken.add(name)
+                await self._endpoints.rename_inside(member.network.id, member.endpoint.id, name)
+
+    async def _told(self, members: Sequence[Member], interior: Interior) -> list[Member]:
+        """The members, and of those whose interfaces come now whether they go back: the namespace remembers it."""
+        there = {fact.key for fact in interior.facts}
+        return [
+            replace(member, returns=await self._returns(member))
+            if member.link and inside_link(member).key not in there
+            else member
+            for member in members
+        ]
+
+    async def _returns(self, member: Member) -> bool:
+        try:
+            return await self._endpoints.returns(member.network.id)
+        except (NotFound, Unavailable):
+            return True  # a plugin that is not there; those that are built in always are
+
+    async def _apply(self, sandbox: Sandbox, ops: Sequence[InsideOp]) -> None:
+        if not all(_is_idle(op) for op in ops):
+            await self._namespaces.apply(sandbox.path, ops)
+
+    async def _replug(self, sandbox: Sandbox, members: Sequence[Member]) -> list[Member]:
+        """The members as they are after the drivers of those whose interfaces are not in the namespace made them anew;
+        none when no interface was missing. Raises NotFound when the namespace itself is gone."""
+        interior = await self._namespaces.observe(sandbox.path)
+        there = {fact.key for fact in interior.facts}
+        now: list[Member] = []
+        missing = False
+        for member in members:
+            if member.link and inside_link(member).key not in there and member.link not in interior.names:
+                attachment = await self._endpoints.replug(member.network.id, member.endpoint.id, join_request(sandbox))
+                member = replace(member, endpoint=replace(member.endpoint, attachment=attachment))
+                missing = True
+            now.append(member)
+        return now if missing else []
+
+
+def is_furnished(sandbox: Sandbox) -> bool:
+    """Whether there is a namespace that is ours to furnish."""
+    return bool(sandbox.path) and sandbox.kind is not Kind.HOST
+
+
+def join_request(sandbox: Sandbox) -> JoinRequest:
+    """What drivers are told of the sandbox."""
+    return JoinRequest(sandbox.key, is_furnished(sandbox), sandbox.ports, sandbox.exposed)
+
+
+def foreign(interior: Interior) -> frozenset[str]:
+    """Names of links that are not ours: an interface of ours that is just going makes room for one that comes."""
+    return interior.names - {fact.name for fact in interior.facts if isinstance(fact, InsideLink)}
+
+
+def had_link(interior: Interior, endpoint: Endpoint) -> bool:
+    """Whether an interface of the endpoint was seen: before it joins, that is one of before which is just going."""
+    mark = f"{endpoint.network}/{endpoint.id}"
+    return any(isinstance(fact, InsideLink) and fact.endpoint == mark for fact in interior.facts)
+
+
+def namer(interior: Interior, members: Callable[[], Sequence[Member]]) -> Callable[[Attachment], str]:
+    """Says what an interface is called inside, when its driver has answered."""
+
+    def name(attachment: Attachment) -> str:
+        return choose_name(attachment.prefix, foreign(interior) | {member.endpoint.interface for member in members()})
+
+    return name
+
+
+def _plan(members: Sequence[Member], interior: Interior) -> list[InsideOp]:
+    return plan_inside(inside_facts(members), interior.facts)
+
+
+def _is_idle(op: InsideOp) -> bool:
+    """Whether it only says that a link is going, which its driver ends from the other side: of use to what comes in its
+    place, and to nothing else."""
+    return isinstance(op, InsideRemove) and isinstance(op.fact, InsideLink) and not op.fact.returns
