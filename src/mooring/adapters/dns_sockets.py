@@ -1,0 +1,191 @@
+"""Sockets of the embedded resolver, made in other network namespaces.
+
+Rules: only a thread of our own changes its namespace, never the loop's; each visit begins by saying where, so it does
+not matter where a thread was before, also if it once could not come home; a socket stays where it was made, and tells
+by itself where that is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
+
+from mooring.adapters.nftables import Nftables, NftablesError
+from mooring.core.faults import NotFound, Unavailable
+
+T = TypeVar("T")
+
+# Where containers look for a nameserver (libnetwork/sandbox_dns_unix.go).
+ADDRESS, PORT = "127.0.0.11", 53
+_BACKLOG = 128
+
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's namespace
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_TABLE = "ip mooring_resolver"
+_NO_NAMESPACE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The two sockets of one namespace. namespace: device and inode, by which the kernel knows it."""
+
+    datagram: socket.socket
+    stream: socket.socket
+    namespace: tuple[int, int]
+
+    def close(self) -> None:
+        """Both are closed."""
+        self.datagram.close()
+        self.stream.close()
+
+
+class Visits:
+    """A thread that goes into namespaces, does one thing after another there, and comes home: where this was made."""
+
+    def __init__(self, name: str) -> None:
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def home(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Do it at home."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: self._visit(self._home, work))
+
+    def beside(self, neighbour: socket.socket, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Do it in the namespace of the open socket. Raises OSError."""
+        space = fcntl.ioctl(neighbour.fileno(), _SIOCGSKNS)
+
+        def go() -> T:
+            try:
+                return self._visit(space, work)
+            finally:
+                os.close(space)
+
+        return asyncio.get_running_loop().run_in_executor(self._pool, go)
+
+    def at(self, path: str, work: Callable[[tuple[int, int]], T]) -> asyncio.Future[T]:
+        """Do it in the namespace at the path, whose device and inode are told. The future raises NotFound for no
+        namespace, Unavailable when it cannot be entered, and what the work raises."""
+
+        def go() -> T:
+            space = _open_namespace(path)
+            try:
+                facts = os.fstat(space)
+                return self._visit(space, lambda: work((facts.st_dev, facts.st_ino)), path)
+            finally:
+                os.close(space)
+
+        return asyncio.get_running_loop().run_in_executor(self._pool, go)
+
+    def close(self) -> None:
+        """The thread has done what it was given and is gone."""
+        self._pool.shutdown()
+        if self._home >= 0:
+            os.close(self._home)
+            self._home = -1
+
+    def _visit(self, space: int, work: Callable[[], T], path: str = "") -> T:
+        try:
+            _enter(space)
+        except OSError as error:
+            if not path:
+                raise
+            raise _fault(path, error) from error
+        try:
+            return work()
+        finally:
+            # Should it fail: see the module's rules. The namespace then lives until the next visit.
+            with contextlib.suppress(OSError):
+                _enter(self._home)
+
+
+def open_listeners(namespace: tuple[int, int]) -> Listeners:
+    """Sockets of the thread's namespace at the resolver's address, at ports that the kernel chooses, and the table that
+    leads queries to them. Raises Unavailable."""
+    datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    made = Listeners(datagram, stream, namespace)
+    try:
+        datagram.bind((ADDRESS, 0))
+        stream.bind((ADDRESS, 0))
+        stream.listen(_BACKLOG)
+        lead_queries(made)
+    except OSError as error:
+        made.close()
+        hint = "its loopback must be up" if error.errno == errno.EADDRNOTAVAIL else ""
+        raise Unavailable(f"names cannot be answered at {ADDRESS}: {error.strerror}", hint=hint) from error
+    except Unavailable:
+        made.close()
+        raise
+    return made
+
+
+def lead_queries(listeners: Listeners) -> None:
+    """Queries of the thread's namespace go to these sockets; the table of an earlier process is replaced. Replies come
+    back from port 53, because the kernel translates both ways. Port 53 itself stays free for the container. Raises
+    Unavailable."""
+    rules = "\n".join(
+        f"ip daddr {ADDRESS} {protocol} dport {PORT} dnat to {ADDRESS}:{made.getsockname()[1]}"
+        for protocol, made in (("udp", listeners.datagram), ("tcp", listeners.stream))
+    )
+    _run(f"table {_TABLE} {{\nchain output {{\ntype nat hook output priority -100;\n{rules}\n}}\n}}\n")
+
+
+def leave_queries() -> None:
+    """The table is not in the thread's namespace. Raises Unavailable."""
+    _run("")
+
+
+def upstream_socket(address: IPv4Address | IPv6Address, kind: socket.SocketKind, port: int = PORT) -> socket.socket:
+    """A socket that is connected, or on its way to it, to the server's port. Raises OSError."""
+    made = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, kind | socket.SOCK_NONBLOCK)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            made.connect((str(address), port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _run(table: str) -> None:
+    nftables = Nftables()
+    try:
+        nftables.run(f"table {_TABLE}\ndelete table {_TABLE}\n{table}")
+    except NftablesError as error:
+        raise Unavailable(f"the table {_TABLE} cannot be changed: {error}") from error
+    finally:
+        nftables.close()
+
+
+def _open_namespace(path: str) -> int:
+    try:
+        # Without waiting for a writer, should it be a pipe.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise _fault(path, error) from error
+    except ValueError:  # a NUL in it
+        raise NotFound(f"{path!r} is no network namespace") from None
+
+
+def _fault(path: str, error: OSError) -> NotFound | Unavailable:
+    if error.errno in _NO_NAMESPACE:
+        return NotFound(f"{path} is no network namespace")
+    return Unavailable(f"the network namespace {path} cannot be entered: {error.strerror}")
+
+
+def _enter(space: int) -> None:
+    if _libc.setns(space, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
