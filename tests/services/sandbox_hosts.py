@@ -52,8 +52,9 @@ class SandboxHost:
         self.services = s
         naming = Naming(s.mirror, s.roster, self.files)
         self.sandboxes = Sandboxes(
-            s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, naming, self.clock, s.locks, "/run/cnm"
-        )
+            s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, self.files, naming, self.clock, s.locks,
+            "/run/cnm",
+        )  # fmt: skip
         self.work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.clock, s.locks)
 
     async def start(self) -> SandboxHost:
