@@ -52,9 +52,8 @@ class SandboxHost:
         self.services = s
         naming = Naming(s.mirror, s.roster, self.files)
         self.sandboxes = Sandboxes(
-            s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, self.files, naming, self.clock, s.locks,
-            "/run/cnm",
-        )  # fmt: skip
+            s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, naming, self.clock, s.locks, "/run/cnm"
+        )
         self.work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.clock, s.locks)
 
     async def start(self) -> SandboxHost:

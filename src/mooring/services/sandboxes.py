@@ -17,7 +17,7 @@ from mooring.core.host_files import check_names
 from mooring.core.networks import BRIDGE, HOST, NULL, Network
 from mooring.core.requests import SandboxWish
 from mooring.core.sandboxes import Interior, Kind, Member, Sandbox, gateway, in_gateway_order
-from mooring.ports import Clock, Counters, Files, Namespaces, Resolver
+from mooring.ports import Clock, Counters, Namespaces, Resolver
 from mooring.services.endpoints import Endpoints
 from mooring.services.interiors import Interiors, had_link, is_furnished, join_request, namer
 from mooring.services.ipam import ATTEMPTS
@@ -37,7 +37,6 @@ class Sandboxes:
         endpoints: Endpoints,
         namespaces: Namespaces,
         resolver: Resolver,
-        files: Files,  # noqa: ARG002 - naming writes them
         naming: Naming,
         clock: Clock,
         locks: KeyedLocks,
