@@ -73,8 +73,10 @@ async def main() -> None:
                 print(f"{name}: {endpoint.ipv4} on {endpoint.interface}")
                 endpoints.append(endpoint)
                 sandboxes.append(sandbox)
-            await run(f"nsenter --net={sandboxes[0].path} ping -c 1 -W 5 two")
-            print("one reaches two by its name")
+            target = endpoints[1].ipv4
+            assert target is not None
+            await run(f"nsenter --net={sandboxes[0].path} ping -c 1 -W 5 {target.ip}")
+            print(f"one reaches two at {target.ip}")
             for sandbox in sandboxes:
                 await sandbox.delete()
             for endpoint in endpoints:

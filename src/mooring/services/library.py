@@ -56,7 +56,7 @@ def assemble_library(
     mirror, roster, networks, endpoints = host.mirror, host.roster, host.networks, host.endpoints
     naming = Naming(mirror, roster, world.files)
     sandboxes = Sandboxes(
-        mirror, roster, endpoints, world.namespaces, world.resolver, world.files, naming, world.clock, host.locks,
+        mirror, roster, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
         world.folder,
     )  # fmt: skip
     provisioning = Provisioning(mirror, roster, host.drivers, networks, endpoints, world.clock, host.locks)
