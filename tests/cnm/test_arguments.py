@@ -188,7 +188,7 @@ def test_drivers_are_checked_for_their_methods() -> None:
     assert arguments.drivers("drivers", None, Driver) == {}
     with pytest.raises(BadRequest, match="own is no Driver: it is a class"):
         arguments.drivers("drivers", {"own": Own}, Driver)
-    with pytest.raises(BadRequest, match="own is no IpamDriver: it lacks default_space"):
+    with pytest.raises(BadRequest, match="own is no IpamDriver: it lacks requires_mac, default_space"):
         arguments.drivers("ipam_drivers", {"own": own}, IpamDriver)
     assert arguments.subnet_pool("subnet_pools", pool := SubnetPool("a", "b", (ip_network("10.0.0.0/8"),), 24)) is pool
 

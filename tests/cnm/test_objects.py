@@ -201,3 +201,16 @@ async def test_force_is_for_a_driver_that_does_not_answer(memory: MemoryHost, co
         await endpoint.delete(force=None)  # type: ignore[arg-type]
     await endpoint.delete(force=True)
     assert sandbox.endpoints() == []
+
+
+async def test_a_network_goes_without_its_driver_by_force(memory: MemoryHost, controller: Controller) -> None:
+    """Without force it stays, marked, until its driver answers."""
+    network = await controller.create_network("web", "test")
+    memory.driver.refusals["delete_network"] = Unavailable("gone")
+    with pytest.raises(Unavailable, match="gone"):
+        await network.delete()
+    with pytest.raises(BadRequest, match=r"^force"):
+        await network.delete(force=1)  # type: ignore[arg-type]
+    await network.delete(force=True)
+    with pytest.raises(NotFound):
+        controller.network("web")

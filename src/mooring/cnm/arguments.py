@@ -270,16 +270,20 @@ def subnet_pool(what: str, value: object) -> SubnetPool:
 
 
 def drivers(what: str, value: object, kind: type[Any], builtin: Iterable[str] = ()) -> dict[str, Any]:
-    """Drivers by name, each with every method of its protocol. Raises BadRequest, also for a name of a builtin one."""
+    """Drivers by name, each with all that its protocol has. Raises BadRequest, also for a name of a builtin one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise BadRequest(f"{what} must be a mapping of names to drivers, not {_kind(value)}")
-    methods = [method for method, own in vars(kind).items() if not method.startswith("_") and callable(own)]
+    members = {key: own for key, own in vars(kind).items() if not key.startswith("_")}
     for label, driver in value.items():
         if name(what, label) in builtin:
             raise BadRequest(f"{what}: {label} is the name of a driver that is built in")
-        lacking = [method for method in methods if not callable(getattr(driver, method, None))]
+        lacking = [
+            key
+            for key, own in members.items()
+            if not hasattr(driver, key) or (callable(own) and not callable(getattr(driver, key)))
+        ]
         if isinstance(driver, type) or lacking:
             what_it_lacks = f"lacks {', '.join(lacking)}" if lacking else "is a class, not an object"
             raise BadRequest(f"{what}: {shown(label)} is no {kind.__name__}: it {what_it_lacks}")

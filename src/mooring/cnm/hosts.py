@@ -6,8 +6,9 @@ next reboot is in the run directory, what counts for ever is in the state direct
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mooring.adapters.clocks import SystemClock
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.listeners import make_directory
 from mooring.adapters.machine_ids import machine_id
+from mooring.adapters.mounts import unmount_if_empty
 from mooring.adapters.namespaces import LinuxNamespaces
 from mooring.adapters.ownership import Owner, claim
 from mooring.adapters.plugins import Plugins
@@ -24,11 +26,14 @@ from mooring.adapters.resolver import EmbeddedResolver
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.adapters.text_files import LocalFiles
 from mooring.config import default_pools
-from mooring.core.networks import Subnet
+from mooring.core.faults import Fault
+from mooring.core.networks import Network, Subnet
+from mooring.core.plumbing import Remove, Ruleset
 from mooring.core.pools import SubnetPool
-from mooring.ports import Driver, IpamDriver
+from mooring.ports import Driver, IpamDriver, Kernel
 from mooring.services.assembly import Others
 from mooring.services.library import Library, LibraryWorld, assemble_library
+from mooring.services.mirror import Mirror
 from mooring.services.subnets import IpamPolicy
 
 
@@ -61,7 +66,9 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel(owner.name)
     cleanup.push_async_callback(kernel.close)
-    namespaces = LinuxNamespaces(str(settings.run_dir / "netns"), owner.mark.removesuffix(":"))
+    folder = str(settings.run_dir / "netns")
+    cleanup.push_async_callback(asyncio.to_thread, unmount_if_empty, folder)
+    namespaces = LinuxNamespaces(folder, owner.mark.removesuffix(":"))
     cleanup.push_async_callback(namespaces.close)
     resolver = EmbeddedResolver()
     cleanup.push_async_callback(resolver.close)
@@ -72,7 +79,16 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
         store, kernel, SocketPortGuard(), clock, namespaces, resolver, LocalFiles(), str(settings.run_dir / "sandboxes")
     )
     others = Others(settings.drivers, settings.ipam_drivers, plugins)
-    return assemble_library(world, _policy(settings), settings.repair_period, others)
+    library = assemble_library(world, _policy(settings), settings.repair_period, others)
+    cleanup.push_async_callback(_clear, library.mirror, kernel)
+    return library
+
+
+async def _clear(mirror: Mirror, kernel: Kernel) -> None:
+    """Without networks there are no rules: the next controller of the name makes them again."""
+    if not mirror.count(Network):
+        with suppress(Fault):
+            await kernel.apply([Remove(fact) for fact in await kernel.observe() if isinstance(fact, Ruleset)])
 
 
 def _policy(settings: HostSettings) -> IpamPolicy:

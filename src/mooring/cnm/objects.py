@@ -130,9 +130,13 @@ class Network:
         """By id, name, or the only beginning of an id. Raises NotFound, Conflict when it matches several."""
         return Endpoint(self._directory, self.id, self._directory.find_endpoint(self._record, ref).id)
 
-    async def delete(self) -> None:
-        """It is gone, and its subnets are free. Raises NotFound, Conflict, naming them, while it has endpoints."""
-        await self._directory.library.provisioning.delete_network(self._record.id)
+    async def delete(self, force: bool = False) -> None:
+        """It is gone, and its subnets are free. force: also when its driver cannot be reached.
+
+        Raises NotFound, Conflict, naming them, while it has endpoints, Unavailable: then deleting it again goes on.
+        """
+        forced = arguments.switch("force", force)
+        await self._directory.library.provisioning.delete_network(self._record.id, forced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""The examples run as they are, and leave nothing behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.netns.rigs import Namespace, sh
+
+pytestmark = pytest.mark.netns
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def run(name: str) -> list[str]:
+    """The lines that it prints."""
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def traces() -> str:
+    """What a program could have left in the kernel."""
+    return sh(
+        "ip -o link | sed 's/ state .*//'", "ip route", "ip -6 route", "nft list tables", "cat /proc/self/mountinfo"
+    )
+
+
+def test_the_tour_prints_the_mac(namespace: Namespace) -> None:
+    """The last line has the endpoint's MAC; then the host is as before."""
+    before = traces()
+    lines = run("libnetwork_tour.py")
+    assert lines[0].startswith("network  network1: 10.32.0.0/24, fd")
+    assert lines[1].startswith("endpoint Endpoint1: 10.32.0.2/24, fd")
+    assert re.fullmatch(r"MAC      [0-9a-f][26ae](:[0-9a-f]{2}){5}", lines[-1])
+    assert traces() == before
+
+
+def test_two_sandboxes_ping_each_other(namespace: Namespace) -> None:
+    """Each finds the other by its name and gets an answer; then the host is as before."""
+    before = traces()
+    assert run("two_sandboxes.py") == [
+        "alice has 10.32.0.2/24",
+        "bob has 10.32.0.3/24",
+        "bob is 10.32.0.3 and answers",
+        "alice is 10.32.0.2 and answers",
+    ]
+    assert traces() == before
