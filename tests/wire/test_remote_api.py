@@ -188,6 +188,38 @@ def test_a_null_reply_is_an_empty_one() -> None:
     assert api.decode_reply("NetworkDriver.Join", 200, b"null\n") == api.Joined()
 
 
+@pytest.mark.parametrize(
+    ("method", "body", "value"),
+    [
+        (
+            "IpamDriver.RequestPool",
+            b'{"poolid":"p","POOL":"10.9.0.0/24","Data":{"Pool":"x"}}',
+            api.PoolAnswer("p", "10.9.0.0/24", {"Pool": "x"}),
+        ),
+        (
+            "NetworkDriver.Join",
+            b'{"interfacename":{"srcname":"v","DstPrefix":null},"gateway":null,"staticroutes":[{"destination":"d","x":1}]}',
+            api.Joined(api.InterfaceName("v"), static_routes=[api.Route("d")]),
+        ),
+        (
+            "NetworkDriver.CreateEndpoint",
+            b'{"Interface":{"addressipv6":"a"}}',
+            api.EndpointCreated(api.EndpointInterface("", "a")),
+        ),
+        ("NetworkDriver.EndpointOperInfo", b'{"value":{"value":null}}', api.EndpointInfo({"value": None})),
+    ],
+)
+def test_replies_are_read_as_go_reads_them(method: str, body: bytes, value: api.Message) -> None:
+    """Names in any case, null for anything; what is a plugin's own stays as it is."""
+    assert api.decode_reply(method, 200, body) == value
+
+
+def test_a_subnet_without_a_gateway_does_not_speak_of_one() -> None:
+    """libnetwork's own reader would take an empty text for an address."""
+    request = api.NetworkCreation("n", {}, [api.IpamData("s", "10.9.0.0/24")], [])
+    assert json.loads(api.encode_request(request))["IPv4Data"] == [{"AddressSpace": "s", "Pool": "10.9.0.0/24"}]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -16,10 +16,13 @@ from mooring.wire.remote_options import (
     MAC_KEY,
     PORTS_KEY,
     decode_mac,
+    encode_exposed,
     encode_mac,
+    encode_network_options,
     encode_ports,
     exposed_ports,
     network_options,
+    parse_interface,
     parse_mac,
     port_requests,
 )
@@ -100,6 +103,8 @@ def test_exposed_ports_are_pairs() -> None:
     assert exposed_ports(None) == ()
     with pytest.raises(BadRequest, match="is not a port"):
         exposed_ports({EXPOSED_KEY: [{"Proto": 6, "Port": 0}]})
+    ports = ((Protocol.TCP, 80), (Protocol.SCTP, 9))
+    assert exposed_ports({EXPOSED_KEY: encode_exposed(ports)}) == ports
 
 
 def test_macs_are_base64_in_endpoint_options() -> None:
@@ -145,3 +150,30 @@ def test_network_options_of_a_wrong_type_are_refused(options: dict[str, Any]) ->
     """Also numbers where text belongs."""
     with pytest.raises(BadRequest, match=r"com\.docker\.network"):
         network_options(options)
+
+
+def test_network_options_survive_both_directions() -> None:
+    """`internal` is there only when it is true; families are booleans that our door does not need."""
+    for internal in (True, False):
+        encoded = encode_network_options({"mtu": "1400"}, internal, ipv4=True, ipv6=False)
+        assert (INTERNAL_KEY in encoded) is internal
+        assert network_options(encoded) == ({"mtu": "1400"}, internal)
+    assert (encoded["com.docker.network.enable_ipv4"], encoded["com.docker.network.enable_ipv6"]) == (True, False)
+
+
+def test_interfaces_are_addresses_with_a_length() -> None:
+    """Neither netmasks nor zones, and never without."""
+    assert parse_interface("Address", "10.9.0.2/24") == ip_interface("10.9.0.2/24")
+    assert parse_interface("Address", "fd09::2/64") == ip_interface("fd09::2/64")
+    for text in (
+        "",
+        "10.9.0.2",
+        "10.9.0.2/",
+        "10.9.0.2/33",
+        "10.9.0.2/255.0.0.0",
+        "fe80::1%e/64",
+        "x/24",
+        "10.9.0.2/²",
+    ):
+        with pytest.raises(BadRequest, match="Address"):
+            parse_interface("Address", text)

@@ -172,3 +172,8 @@ def replies(**documents: Any) -> Script:
         return document if isinstance(document, bytes) and document.startswith(b"HTTP/") else reply(document)
 
     return script
+
+
+def always(document: object, status: int = 200) -> Script:
+    """Answers everything with that."""
+    return lambda _: reply(document, status)

@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mooring.adapters.plugins.client import IDLE_MOST, PluginClient, Unreachable
 from mooring.adapters.plugins.discovery import Kind, PluginAddress, Tls
@@ -340,37 +338,3 @@ async def failure(client: PluginClient) -> str:
     with pytest.raises(Unreachable) as caught:
         await client.call("NetworkDriver.Leave", LEAVE)
     return str(caught.value)
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-FIELDS = st.sampled_from(
-    [
-        "Implements", "Scope", "GwAllocChecker", "Interface", "Address", "MacAddress", "Value", "InterfaceName", "Gateway",
-        "SrcName", "StaticRoutes", "RouteType", "PoolID", "Pool", "Data", "Err", "Error", "SkipIPv4", "pool",
-    ]
-)  # fmt: skip
-LIES = st.binary(max_size=50) | st.dictionaries(FIELDS, VALUES | st.dictionaries(FIELDS, VALUES), max_size=5)
-
-
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(sorted(api.METHODS)), st.sampled_from([200, 200, 200, 404, 500, 299, 999]), LIES)
-def test_a_plugin_that_lies_gives_a_value_or_a_fault(
-    tmp_path_factory: pytest.TempPathFactory, method: str, status: int, lie: object
-) -> None:
-    """Wrong types, wrong fields, no JSON at all: never anything but a Fault of one line."""
-    folder = tmp_path_factory.getbasetemp()
-
-    async def ask() -> object:
-        async with line(folder, lambda _: reply(lie, status)) as to:
-            try:
-                return await to.client.call(method, LEAVE)
-            except Fault as fault:
-                return fault
-
-    got = asyncio.run(ask())
-    assert isinstance(got, (Fault, api.METHODS[method][1]))
-    assert str(got).isprintable() or not isinstance(got, Fault)
