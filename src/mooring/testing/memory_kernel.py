@@ -56,7 +56,7 @@ class MemoryKernel(Kernel):
         self.facts: dict[tuple[str, ...], Fact] = {}
         for fact in (DockerAccept(4), DockerAccept(6), *facts):
             self.facts[fact.key] = fact
-        self.made = Counter(self.facts)
+        self.made = Counter(self.facts.keys())
         self.foreign = set(foreign)
         self.routes = list(routes)
         self.fail_on = list(fail_on)
