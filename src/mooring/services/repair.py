@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts
-from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
-from mooring.core.networks import Network
+from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
@@ -50,6 +50,7 @@ class Report:
 
 @dataclass(slots=True)
 class _Pass:
+    alone: bool = False
     repaired: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
@@ -104,9 +105,12 @@ class Repair:
         self._hurry = 0
         self._nudged.set()
 
-    async def once(self) -> Report:
-        """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again."""
-        work = _Pass()
+    async def once(self, alone: bool = False) -> Report:
+        """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again.
+
+        alone: nobody works meanwhile, so nobody is just about to record what an interface in the library is for.
+        """
+        work = _Pass(alone)
         try:
             await self._look(work)
         except Fault as fault:
@@ -147,7 +151,7 @@ class Repair:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
             network = self._mirror.network(known.id)
             if network is not None:
-                wanted = network_facts(network) | self._living(network, have)
+                wanted = network_facts(network) | self._living(network, have, work.alone)
                 await self._apply(wanted, have, f"network {network.id[:12]}", work)
 
     async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
@@ -163,14 +167,17 @@ class Repair:
         ]
 
     def _living(
-        self, network: Network, have: dict[tuple[str, ...], Fact], settled: set[str] | None = None
+        self, network: Network, have: dict[tuple[str, ...], Fact], alone: bool, settled: set[str] | None = None
     ) -> frozenset[Fact]:
         """What the network's endpoints need, as far as their interfaces still exist.
 
+        An endpoint of the library has one while it is in a sandbox; a join that was cut off left another, and a leave.
         settled: ids of the endpoints of which that can be said; the others live. None for all.
         """
         wanted: set[Fact] = set()
         for endpoint in self._roster.of_network(network.id):
+            if alone and network.origin is Origin.LIBRARY and endpoint.state is not State.ATTACHED:
+                continue
             fresh = settled is not None and endpoint.id not in settled
             if fresh or ("veth", host_end(endpoint.id)) in have:
                 wanted |= endpoint_facts(network, endpoint)
@@ -196,7 +203,7 @@ class Repair:
         wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._bridges)}
         for network in self._mirror.every(Network):
             wanted |= {fact.key for fact in network_facts(network)}
-            wanted |= {fact.key for fact in self._living(network, have, settled)}
+            wanted |= {fact.key for fact in self._living(network, have, work.alone, settled)}
         stray = [op.fact for op in plan((), observed) if isinstance(op, Remove) and op.fact.key not in wanted]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
         rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]

@@ -61,7 +61,7 @@ class Restoring:
                 await self._settle_endpoint(endpoint, lines)
         await self._give_back(lines)
         await self._sandboxes_that_are_gone(lines)
-        report = await self._repair.once()
+        report = await self._repair.once(alone=True)
         lines += [*report.repaired, *report.findings]
         for sandbox in self._mirror.every(Sandbox):
             await _try(lines, self._sandboxes.settle(sandbox.id), "")
