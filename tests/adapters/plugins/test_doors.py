@@ -61,7 +61,7 @@ class Both:
     async def endpoint(self, network: Network, ident: str = E, mac: str = MAC) -> Endpoint:
         """An endpoint with an address of each family."""
         ipv4, ipv6 = [
-            await self.ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, mac=mac, name="web"))
+            await self.ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, mac=mac, name=f"c{ident[:12]}"))
             for segment in network.segments
         ]
         assert isinstance(ipv4, IPv4Interface)
