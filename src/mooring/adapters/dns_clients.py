@@ -78,8 +78,9 @@ class Datagrams:
         self._loop.add_reader(served, self._read)
 
     def close(self) -> None:
-        """Nothing is read or sent any more."""
-        self._loop.remove_reader(self.socket)
+        """Nothing is read or sent any more. Closing twice is fine."""
+        if self.socket.fileno() >= 0:
+            self._loop.remove_reader(self.socket)
         self.socket.close()
 
     def _read(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 
 import pytest
@@ -18,7 +18,10 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, LoopFactory]:
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
+async def stack() -> AsyncIterator[ExitStack]:
     """Closes what a test has opened, before its namespace goes."""
     with ExitStack() as made:
         yield made
+    # Transports close their sockets in the next turns of the loop.
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -57,6 +57,23 @@ async def ask(
     return await within(space, lambda: client(message, where, timeout=PATIENCE, port=port))
 
 
+async def ask_anybody(space: Namespace, message: dns.message.Message) -> dns.message.Message | None:
+    """As `ask`; None when the kernel says that nobody answers there."""
+
+    def go() -> bytes | None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.11", 53))
+            try:
+                client.send(message.to_wire())
+                return client.recv(4096)
+            except ConnectionRefusedError:
+                return None
+
+    reply = await within(space, go)
+    return dns.message.from_wire(reply) if reply is not None else None
+
+
 class Nameserver(asyncio.DatagramProtocol):
     """manner: "" as it should be; "mute" to UDP and TCP; "servfail"; "refused"; "forged": answers with a wrong id and
     with a wrong question come first; "lying": only those come; "short": TC over UDP; "bare": FORMERR, header only."""

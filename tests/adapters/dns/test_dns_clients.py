@@ -1,0 +1,203 @@
+"""Clients of the resolver, over the loopback of wherever the test runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from ipaddress import IPv4Address
+
+import dns.rcode
+import pytest
+
+from mooring.adapters.dns_clients import Connections, Datagrams, Desk
+from mooring.adapters.dns_forwarding import Asked, Done, Forwarder, Upstream
+from mooring.core.names import Answer, Question, Verdict
+from mooring.wire.dns import framed
+from tests.adapters.dns.nameservers import PATIENCE, ask, query, texts
+
+MANY = tuple(IPv4Address("10.9.0.1") + number for number in range(2000))
+
+
+class Held(Forwarder):
+    """Forwards nothing until it is told to."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Asked, Done]] = []
+
+    def forward(self, asked: Asked, upstreams: Sequence[Upstream], done: Done) -> None:
+        """See Forwarder."""
+        self.held.append((asked, done))
+
+
+class Counter:
+    """Counts lookups. `later.*` is to be asked elsewhere, `many` has 2000 addresses, all else one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, question: Question) -> Answer:
+        """See Lookup."""
+        self.count += 1
+        if question.name.startswith("later"):
+            return Answer(Verdict.FORWARD)
+        return Answer(Verdict.FOUND, addresses=MANY if question.name == "many" else MANY[:1])
+
+
+class Served:
+    """A resolver's two sides on one port of the loopback."""
+
+    def __init__(self, idle: float = 99.0, limit: int = 4) -> None:
+        self.lookup, self.forwarder = Counter(), Held()
+        self.desk = Desk(self.lookup, tuple, self.forwarder)
+        self.connections = Connections(self.desk, idle, limit)
+        self.stream = socket.create_server(("127.0.0.1", 0))
+        self.port = self.stream.getsockname()[1]
+        datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        datagram.bind(("127.0.0.1", self.port))
+        self.datagrams = Datagrams(self.desk, datagram)
+
+    async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """One more connection."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    """Being served."""
+    made = Served()
+    await made.connections.serve(made.stream)
+    yield made
+    await made.connections.close()
+    made.datagrams.close()
+
+
+def wire(name: str, ident: int) -> bytes:
+    """A query as it goes over TCP."""
+    return framed(query(name, id=ident).to_wire())
+
+
+async def reply(reader: asyncio.StreamReader) -> int:
+    """The id of the next reply."""
+    async with asyncio.timeout(PATIENCE):
+        size = int.from_bytes(await reader.readexactly(2), "big")
+        return int.from_bytes((await reader.readexactly(size))[:2], "big")
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_what_is_known_is_answered(served: Served, tcp: bool) -> None:
+    """Over UDP and TCP."""
+    assert texts(await ask(None, query("web"), tcp=tcp, port=served.port)) == ["10.9.0.1"]
+
+
+async def test_what_nobody_answers_is_a_server_failure(served: Served) -> None:
+    """The forwarder has come back with nothing."""
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(ask(None, query("later"), tcp=True, port=served.port))
+        while not served.forwarder.held:  # noqa: ASYNC110 - the forwarder is a callback, without an event
+            await asyncio.sleep(0.001)
+        served.forwarder.held[0][1](None)
+    assert asking.result().rcode() == dns.rcode.SERVFAIL
+
+
+async def test_a_connection_is_answered_as_answers_come(served: Served) -> None:
+    """A second question does not wait for the first; and questions may come in pieces."""
+    reader, writer = await served.client()
+    data = wire("later", 1) + wire("web", 2)
+    for at in range(0, len(data), 7):
+        writer.write(data[at : at + 7])
+        await asyncio.sleep(0)
+    assert await reply(reader) == 2
+    asked, done = served.forwarder.held[0]
+    assert asked.stream
+    done(asked.message)
+    assert await reply(reader) == 1
+    writer.close()
+
+
+async def test_a_client_that_has_said_all_is_answered_and_left(served: Served) -> None:
+    """After its half is closed, what was asked is still answered, and then the connection is closed."""
+    reader, writer = await served.client()
+    writer.write(wire("later", 1) + wire("web", 2))
+    writer.write_eof()
+    assert await reply(reader) == 2
+    asked, done = served.forwarder.held[0]
+    done(asked.message)
+    assert await reply(reader) == 1
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_what_is_no_query_ends_the_connection(served: Served) -> None:
+    """No header, or a reply."""
+    for rubbish in (framed(b""), framed(b"\0\0\x80" + b"\0" * 9)):
+        reader, writer = await served.client()
+        writer.write(rubbish)
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_connections_are_few(served: Served) -> None:
+    """One more than there may be is closed; when one ends, there is room again."""
+    clients = [await served.client() for _ in range(4)]
+    for reader, writer in clients:
+        writer.write(wire("web", 3))
+        assert await reply(reader) == 3
+    reader, writer = await served.client()
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.read() == b""
+    writer.close()
+    for _, one in clients:
+        one.close()
+
+
+async def test_an_idle_connection_is_closed() -> None:
+    """But not while something that it asked is under way."""
+    served = Served(idle=0.2)
+    await served.connections.serve(served.stream)
+    (busy, busy_writer), (idle, idle_writer) = await served.client(), await served.client()
+    busy_writer.write(wire("later", 1))
+    async with asyncio.timeout(PATIENCE):
+        assert await idle.read() == b""
+    asked, done = served.forwarder.held[0]
+    done(asked.message)
+    assert await reply(busy) == 1
+    async with asyncio.timeout(PATIENCE):
+        assert await busy.read() == b""
+    for writer in (busy_writer, idle_writer):
+        writer.close()
+    await served.connections.close()
+    served.datagrams.close()
+
+
+async def test_who_does_not_read_replies_is_not_read(served: Served) -> None:
+    """Questions with an answer of 32 KB each do not fill our memory; he who reads at last gets all of them."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect(("127.0.0.1", served.port))
+    reader, writer = await asyncio.open_connection(sock=narrow)
+    questions = 300
+    writer.write(b"".join(wire("many", number) for number in range(questions)))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert served.lookup.count < 150
+    for number in range(questions):
+        assert await reply(reader) == number
+    writer.close()
+
+
+async def test_nothing_is_heard_after_closing(served: Served) -> None:
+    """Connections are closed when the future is done, and the port is free."""
+    reader, writer = await served.client()
+    writer.write(wire("web", 1))
+    assert await reply(reader) == 1
+    await served.connections.close()
+    served.datagrams.close()
+    assert served.connections.open == set()
+    assert await reader.read() == b""
+    writer.close()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", served.port))
+        other.listen()
