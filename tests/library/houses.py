@@ -2,33 +2,26 @@
 
 Rules: everything that the process changes outside of itself is a step: a commit, an op of the kernel or of a namespace,
 a file, a call of somebody else's driver; a test may let the process die at a step, and a dead process does nothing
-more, whatever its handlers try; what is said to the house is a line of words, so that tests read like a session.
+more, whatever its handlers try.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TypeVar
 
 from mooring.core.endpoints import Attachment, Endpoint
-from mooring.core.faults import Fault, NotFound, Unavailable
+from mooring.core.faults import Fault, Unavailable
 from mooring.core.networks import Interface, Network
 from mooring.core.plumbing import Add, Op, Veth
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
-    EndpointWish,
     JoinRequest,
-    NetworkWish,
     PoolGrant,
     PoolRequest,
-    SandboxWish,
-    SubnetWish,
 )
-from mooring.core.sandboxes import Kind, Sandbox
 from mooring.ports import IpamDriver
 from mooring.services.assembly import Others, World, assemble
 from mooring.services.ipam import IpamPolicy
@@ -40,6 +33,7 @@ from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from mooring.testing.memory_resolver import MemoryResolver
 from mooring.testing.memory_store import MemoryStore
+from tests.library.lines import Seen, run
 from tests.services.hosts import POLICY
 
 T = TypeVar("T")
@@ -201,6 +195,7 @@ class House:
         self.look: Look | None = None
         self.dead = False
         self.restored: list[str] = []
+        self.seen: Seen = {}
         self.store, self.clock = MemoryStore(self.count), ManualClock()
         self.kernel = StepKernel(self, lazy=lazy)
         self.namespaces = MemoryNamespaces(self.kernel, before=self.step)
@@ -256,99 +251,13 @@ class House:
         return await self.restart()
 
     async def do(self, line: str) -> None:
-        """See `run`."""
-        await run(self.library, line)
-        await self.kernel.flush()
+        """See lines.run; what is gone is found by its last name."""
+        try:
+            await run(self.library, line, self.seen)
+        finally:
+            if not self.dead:
+                await self.kernel.flush()
 
-    def network(self, name: str) -> Network:
-        """By name. Raises NotFound."""
-        return network_of(self.library, name)
-
-    def endpoint(self, name: str) -> Endpoint:
-        """By name. Raises NotFound."""
-        return endpoint_of(self.library, name)
-
-    def sandbox(self, name: str) -> Sandbox:
-        """By name. Raises NotFound."""
-        return sandbox_of(self.library, name)
-
-
-async def run(library: Library, line: str) -> None:
-    """Carry out one line: a verb, names, and options as `key=value`. Names of endpoints are unique here.
-
-    `network NAME`, `endpoint NETWORK NAME`, `sandbox NAME`, `join ENDPOINT SANDBOX`, `leave ENDPOINT SANDBOX`,
-    `refresh SANDBOX`, `key SANDBOX PATH`, `no-network NAME`, `no-endpoint NAME`, `no-sandbox NAME`.
-    """
-    verb, *words = line.split()
-    names = [word for word in words if "=" not in word]
-    options = dict(word.split("=", 1) for word in words if "=" in word)
-    if verb in ("network", "endpoint", "sandbox"):
-        await _create(library, verb, names, options)
-        return
-    sandboxes = library.sandboxes
-    if verb == "no-network":
-        await library.provisioning.delete_network(network_of(library, names[0]).id)
-        return
-    if verb in ("no-sandbox", "refresh", "key"):
-        sandbox = sandbox_of(library, names[0])
-        if verb == "no-sandbox":
-            await sandboxes.delete(sandbox.id)
-        elif verb == "refresh":
-            await sandboxes.refresh(sandbox.id, _sandbox_wish(sandbox.name, sandbox.kind, options) if options else None)
-        else:
-            await sandboxes.set_key(sandbox.id, names[1])
-        return
-    endpoint = endpoint_of(library, names[0])
-    if verb == "no-endpoint":
-        await library.provisioning.delete_endpoint(endpoint.network, endpoint.id, force="force" in options)
-    elif verb == "join":
-        place = sandbox_of(library, names[1])
-        await sandboxes.join(endpoint.network, endpoint.id, place.id, int(options.get("priority", "0")))
-    else:
-        assert verb == "leave"
-        await sandboxes.leave(endpoint.network, endpoint.id, sandbox_of(library, names[1]).id)
-
-
-async def _create(library: Library, verb: str, names: list[str], options: dict[str, str]) -> None:
-    if verb == "network":
-        driver = options.get("driver", "bridge")
-        families = options.get("families", "46" if driver in ("bridge", "far") else "")
-        subnets = tuple(SubnetWish(int(family)) for family in families)
-        ipam, internal = options.get("ipam", "default"), "internal" in options
-        await library.provisioning.create_network(NetworkWish(names[0], driver, subnets, internal=internal, ipam=ipam))
-    elif verb == "endpoint":
-        addresses = tuple(ip_address(text) for text in options.get("at", "").split(",") if text)
-        wish = EndpointWish(network_of(library, names[0]).id, names[1], addresses)
-        await library.provisioning.create_endpoint(wish)
-    else:
-        kind = Kind(options.get("kind", "own"))
-        await library.sandboxes.create(replace(_sandbox_wish(names[0], kind, options), path=options.get("path", "")))
-
-
-def _sandbox_wish(name: str, kind: Kind, options: dict[str, str]) -> SandboxWish:
-    """ports: `8080:80`. hostname."""
-    pairs = [text.split(":") for text in options.get("ports", "").split(",") if text]
-    ports = tuple(PortRequest(Protocol.TCP, int(port), first=int(at), last=int(at)) for at, port in pairs)
-    return SandboxWish(name, kind, ports=ports, hostname=options.get("hostname", ""))
-
-
-def network_of(library: Library, name: str) -> Network:
-    """By name. Raises NotFound."""
-    return _only([each for each in library.mirror.every(Network) if each.name == name], f"network {name}")
-
-
-def endpoint_of(library: Library, name: str) -> Endpoint:
-    """By name. Raises NotFound."""
-    return _only([each for each in library.mirror.every(Endpoint) if each.name == name], f"endpoint {name}")
-
-
-def sandbox_of(library: Library, name: str) -> Sandbox:
-    """By name. Raises NotFound."""
-    return _only([each for each in library.mirror.every(Sandbox) if each.name == name], f"sandbox {name}")
-
-
-def _only(found: list[T], what: str) -> T:
-    if not found:
-        raise NotFound(f"there is no {what}")
-    assert len(found) == 1, f"two have the name of {what}"
-    return found[0]
+    def named(self, name: str) -> str:
+        """The beginning of the id that whoever has or had the name is called by in faults, "" for nobody."""
+        return next((record.id[:12] for (_, known), record in self.seen.items() if known == name), "")

@@ -40,7 +40,7 @@ class EndpointRecords:
             yield
 
     def network(self, network_id: str) -> Network:
-        """The network, unless it is on its way out. Raises NotFound, Conflict."""
+        """The network, unless it is half made or on its way out. Raises NotFound, Conflict."""
         network = self._mirror.network(network_id)
         if network is None:
             raise NotFound(
@@ -49,6 +49,10 @@ class EndpointRecords:
             )
         if network.pending is Pending.DELETE:
             raise Conflict(f"network {network.name or network_id[:12]} is being deleted")
+        if network.pending is Pending.CREATE:
+            raise Conflict(
+                f"network {network.name or network_id[:12]} is half made: its driver did not answer", hint="delete it"
+            )
         return network
 
     def known(self, network_id: str, endpoint_id: str) -> tuple[Network, Endpoint]:
