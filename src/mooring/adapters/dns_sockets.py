@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
-from mooring.adapters.nftables import Nftables, NftablesError
+from mooring.adapters.dns_table import lead_queries
 from mooring.core.faults import NotFound, Unavailable
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's namespace
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_TABLE = "ip mooring_resolver"
 _NO_NAMESPACE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 
 
@@ -44,6 +43,11 @@ class Listeners:
     datagram: socket.socket
     stream: socket.socket
     namespace: tuple[int, int]
+
+    def lead_queries(self) -> None:
+        """The table of the thread's namespace leads to these sockets; that of an earlier process is replaced. Port 53
+        itself stays free for the container. Raises Unavailable."""
+        lead_queries(ADDRESS, PORT, self.datagram.getsockname()[1], self.stream.getsockname()[1])
 
     def close(self) -> None:
         """Both are closed."""
@@ -120,7 +124,7 @@ def open_listeners(namespace: tuple[int, int]) -> Listeners:
         datagram.bind((ADDRESS, 0))
         stream.bind((ADDRESS, 0))
         stream.listen(_BACKLOG)
-        lead_queries(made)
+        made.lead_queries()
     except OSError as error:
         made.close()
         hint = "its loopback must be up" if error.errno == errno.EADDRNOTAVAIL else ""
@@ -129,22 +133,6 @@ def open_listeners(namespace: tuple[int, int]) -> Listeners:
         made.close()
         raise
     return made
-
-
-def lead_queries(listeners: Listeners) -> None:
-    """Queries of the thread's namespace go to these sockets; the table of an earlier process is replaced. Replies come
-    back from port 53, because the kernel translates both ways. Port 53 itself stays free for the container. Raises
-    Unavailable."""
-    rules = "\n".join(
-        f"ip daddr {ADDRESS} {protocol} dport {PORT} dnat to {ADDRESS}:{made.getsockname()[1]}"
-        for protocol, made in (("udp", listeners.datagram), ("tcp", listeners.stream))
-    )
-    _run(f"table {_TABLE} {{\nchain output {{\ntype nat hook output priority -100;\n{rules}\n}}\n}}\n")
-
-
-def leave_queries() -> None:
-    """The table is not in the thread's namespace. Raises Unavailable."""
-    _run("")
 
 
 def upstream_socket(address: IPv4Address | IPv6Address, kind: socket.SocketKind, port: int = PORT) -> socket.socket:
@@ -157,16 +145,6 @@ def upstream_socket(address: IPv4Address | IPv6Address, kind: socket.SocketKind,
         made.close()
         raise
     return made
-
-
-def _run(table: str) -> None:
-    nftables = Nftables()
-    try:
-        nftables.run(f"table {_TABLE}\ndelete table {_TABLE}\n{table}")
-    except NftablesError as error:
-        raise Unavailable(f"the table {_TABLE} cannot be changed: {error}") from error
-    finally:
-        nftables.close()
 
 
 def _open_namespace(path: str) -> int:

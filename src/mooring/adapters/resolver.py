@@ -16,7 +16,8 @@ from typing import Any
 
 from mooring.adapters.dns_clients import Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import DEADLINE, Forwarder, Upstream
-from mooring.adapters.dns_sockets import Listeners, Visits, lead_queries, leave_queries, open_listeners, upstream_socket
+from mooring.adapters.dns_sockets import Listeners, Visits, open_listeners, upstream_socket
+from mooring.adapters.dns_table import leave_queries
 from mooring.core.faults import Fault, Unavailable
 from mooring.ports import Lookup, Resolver
 
@@ -56,7 +57,7 @@ class EmbeddedResolver(Resolver):
             def open_or_mend(namespace: tuple[int, int]) -> Listeners:
                 if before is None or before.listeners.namespace != namespace:
                     return open_listeners(namespace)
-                lead_queries(before.listeners)
+                before.listeners.lead_queries()
                 return before.listeners
 
             opening = self._setting_up.at(path, open_or_mend)

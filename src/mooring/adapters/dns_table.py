@@ -1,0 +1,125 @@
+"""The nftables table that leads a namespace's queries to the embedded resolver.
+
+Rules: one transaction each time, in the calling thread's network namespace; spoken to the kernel by ourselves, because
+libnftables waits with select(2), and then glibc ends a process that has 1024 files open, as one with some hundred
+sandboxes has. Layouts are those of linux/netfilter/nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from ipaddress import IPv4Address
+
+from mooring.adapters.netlink import (
+    NETLINK_NETFILTER,
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    Message,
+    Netlink,
+    NetlinkError,
+    attribute,
+    nest,
+    text,
+)
+from mooring.core.faults import Unavailable
+
+_TABLE, _CHAIN = "mooring_resolver", "output"
+_PRIORITY = -100  # where destinations are translated: linux/netfilter_ipv4.h, NF_IP_PRI_NAT_DST
+
+_SUBSYSTEM = 10
+_BATCH_BEGIN, _BATCH_END = 16, 17
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = ((_SUBSYSTEM << 8) | number for number in (0, 2, 3, 6))
+_IPV4, _LOCAL_OUT, _APPEND, _ERROR = 2, 3, 0x800, 2
+_IPV4_FAMILY = struct.pack(">BBH", _IPV4, 0, 0)  # struct nfgenmsg
+_LIST_ELEMENT = 1
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_META_L4PROTO, _NAT_DNAT = 16, 1
+
+
+def lead_queries(address: str, port: int, datagram: int, stream: int) -> None:
+    """What is sent to the address and port goes to the port `datagram` (UDP) or `stream` (TCP) there, and replies come
+    back from where the query went: the kernel translates both ways. A table that was there before is replaced. Raises
+    Unavailable."""
+    packed = IPv4Address(address).packed
+    rules = (_rule(packed, socket.IPPROTO_UDP, port, datagram), _rule(packed, socket.IPPROTO_TCP, port, stream))
+    _transact(
+        Message(_NEW_TABLE, NLM_F_CREATE, _IPV4_FAMILY + text(1, _TABLE)),
+        Message(_NEW_CHAIN, NLM_F_CREATE, _IPV4_FAMILY + _chain()),
+        *(Message(_NEW_RULE, NLM_F_CREATE | _APPEND, _IPV4_FAMILY + rule) for rule in rules),
+    )
+
+
+def leave_queries() -> None:
+    """The table is not there. Raises Unavailable."""
+    _transact()
+
+
+class _Batches(Netlink):
+    """nfnetlink's transactions (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch)."""
+
+    def carry_out(self, *messages: Message) -> None:
+        """All of them or none. Raises NetlinkError."""
+        bound = struct.pack(">BBH", 0, 0, _SUBSYSTEM)
+        begin, parts = self._sequence + 1, []
+        for message in (Message(_BATCH_BEGIN, 0, bound), *messages, Message(_BATCH_END, 0, bound)):
+            self._sequence += 1
+            # The bounds are not acknowledged; what is wrong with the whole is said of the first.
+            parts.append(self._frame(message, 0 if message.payload == bound else NLM_F_ACK))
+        self._socket.send(b"".join(parts))
+        waiting = set(range(begin + 1, self._sequence))
+        while waiting:
+            for kind, _, sequence, payload in self._receive():
+                number = struct.unpack_from("=i", payload)[0]
+                if kind == _ERROR and number:
+                    raise NetlinkError(-number, os.strerror(-number))
+                waiting.discard(sequence)
+
+
+def _transact(*messages: Message) -> None:
+    """Our table has what the messages make, and nothing else; without messages it is not there."""
+    table = _IPV4_FAMILY + text(1, _TABLE)
+    try:
+        netlink = _Batches(NETLINK_NETFILTER)
+        try:
+            netlink.carry_out(Message(_NEW_TABLE, NLM_F_CREATE, table), Message(_DELETE_TABLE, 0, table), *messages)
+        finally:
+            netlink.close()
+    except OSError as error:
+        raise Unavailable(f"the nftables table ip {_TABLE} cannot be changed: {error.strerror}") from error
+
+
+def _chain() -> bytes:
+    hook = nest(4, _number(1, _LOCAL_OUT), _number(2, _PRIORITY))
+    return text(1, _TABLE) + text(3, _CHAIN) + hook + text(7, "nat")
+
+
+def _rule(address: bytes, protocol: int, port: int, to: int) -> bytes:
+    """`ip daddr ADDRESS PROTOCOL dport PORT dnat to ADDRESS:TO`. Register 1 holds an address at the end, 2 a port."""
+    expressions = (
+        _expression("payload", _number(1, 1), _number(2, _NETWORK_HEADER), _number(3, 16), _number(4, 4)),
+        _equal(address),
+        _expression("meta", _number(1, 1), _number(2, _META_L4PROTO)),
+        _equal(bytes([protocol])),
+        _expression("payload", _number(1, 1), _number(2, _TRANSPORT_HEADER), _number(3, 2), _number(4, 2)),
+        _equal(struct.pack(">H", port)),
+        _expression("immediate", _number(1, 1), nest(2, attribute(1, address))),
+        _expression("immediate", _number(1, 2), nest(2, attribute(1, struct.pack(">H", to)))),
+        _expression("nat", _number(1, _NAT_DNAT), _number(2, _IPV4), _number(3, 1), _number(5, 2)),
+    )
+    return text(1, _TABLE) + text(2, _CHAIN) + nest(4, *expressions)
+
+
+def _equal(value: bytes) -> bytes:
+    """What register 1 has is the value."""
+    return _expression("cmp", _number(1, 1), _number(2, 0), nest(3, attribute(1, value)))
+
+
+def _expression(name: str, *parts: bytes) -> bytes:
+    return nest(_LIST_ELEMENT, text(1, name), nest(2, *parts))
+
+
+def _number(kind: int, value: int) -> bytes:
+    """A 32-bit attribute in network byte order, as nf_tables wants them."""
+    return attribute(kind, struct.pack(">i", value))

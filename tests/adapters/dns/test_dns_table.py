@@ -1,0 +1,65 @@
+"""The resolver's table, made by our own netlink and read by Debian's nft."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import pytest
+
+from mooring.adapters import dns_table
+from mooring.adapters.dns_table import lead_queries, leave_queries
+from mooring.core.faults import Unavailable
+from tests.netns.rigs import Namespace, sh
+
+pytestmark = pytest.mark.netns
+
+
+def shown() -> list[str]:
+    """The table's lines, as nft shows them."""
+    return [line.strip() for line in sh("nft list table ip mooring_resolver").splitlines()]
+
+
+def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:
+    """Written twice, it is the later one; tables of others are not touched; removing twice is fine."""
+    sh("nft add table ip theirs")
+    lead_queries("127.0.0.11", 53, 1000, 2000)
+    lead_queries("127.0.0.11", 53, 4001, 4002)
+    assert shown() == [
+        "table ip mooring_resolver {",
+        "chain output {",
+        "type nat hook output priority -100; policy accept;",
+        "ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:4001",
+        "ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:4002",
+        "}",
+        "}",
+    ]
+    for _ in range(2):
+        leave_queries()
+    assert sh("nft list tables") == "table ip theirs\n"
+
+
+def test_a_process_with_many_files_may_do_it_too(namespace: Namespace) -> None:
+    """More than select(2) can wait for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2000:
+        pytest.skip("this process may not open 2000 files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
+    files = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        lead_queries("127.0.0.11", 53, 4001, 4002)
+        assert len(shown()) == 7
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_refusal_is_a_fault_and_changes_nothing(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole transaction, whichever message it was."""
+    lead_queries("127.0.0.11", 53, 4001, 4002)
+    before = shown()
+    monkeypatch.setattr(dns_table, "_META_L4PROTO", 250)
+    with pytest.raises(Unavailable, match="mooring_resolver cannot be changed"):
+        lead_queries("127.0.0.11", 53, 4003, 4004)
+    assert shown() == before
