@@ -29,7 +29,7 @@ from tests.e2e.lab.labs import Lab
 
 LIVES = 60
 ENGINE_LIVES = 30
-FEW, MANY = 10, 1000
+FEW, MANY = 10, 200
 
 
 def ip(arguments: str) -> None:
@@ -94,7 +94,7 @@ class EnginePath:
         self._socket = str(host.engine.socket)
         host.docker("network", "create", "home")
         host.docker("network", "create", "away")
-        self._container = host.docker("run", "-d", "--network", "home", IMAGE, "sleep", "3600").strip()
+        self._container = host.docker("run", "-d", "--network", "home", IMAGE, "sleep", "3600").output.strip()
 
     def visit(self) -> float:
         """Seconds that one took."""
@@ -214,7 +214,8 @@ async def main() -> None:
 if __name__ == "__main__":
     if "--inside" not in sys.argv:
         os.execvp("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv, "--inside"])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     import uvloop
 
     uvloop.run(main())

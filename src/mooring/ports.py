@@ -327,8 +327,13 @@ class Namespaces(Protocol):
         """Whether the path is a network namespace."""
         ...
 
+    async def identify(self, path: str) -> str:
+        """A word for the namespace, "" for the host's own path, that no other ever has: neither after this one is gone
+        nor after a reboot."""
+        ...
+
     async def observe(self, path: str) -> Interior:
-        """What is in the namespace."""
+        """What is in the namespace, and which one it is."""
         ...
 
     async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:

@@ -147,3 +147,17 @@ async def test_a_closed_one_refuses_and_its_namespaces_stay(host: Host) -> None:
         await host.namespaces.observe(path)
     with pytest.raises(Unavailable):
         await host.namespaces.create("next")
+
+
+async def test_a_namespace_is_told_from_every_other(host: Host) -> None:
+    """Each has a word of its own, the host too, and one that is made again at the same path has another."""
+    one, two = await host.namespaces.create("one"), await host.namespaces.create("two")
+    words = [await host.namespaces.identify(path) for path in ("", one, two)]
+    assert len(set(words)) == 3
+    assert await host.namespaces.identify(one) == words[1]
+    assert (await host.namespaces.observe(one)).identity == words[1]
+    await host.namespaces.remove(one)
+    with pytest.raises(NotFound):
+        await host.namespaces.identify(one)
+    await host.namespaces.create("one")
+    assert await host.namespaces.identify(one) not in words

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from mooring.core.endpoints import Attachment, Endpoint
-from mooring.core.faults import Conflict, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Veth
 from mooring.core.requests import JoinRequest, SandboxWish
 from mooring.core.sandboxes import InsideAdd, InsideLink, Interior, Kind, Sandbox
-from mooring.services.interiors import foreign, had_link, join_request, namer
+from mooring.services.interiors import Interiors, foreign, had_link, join_request, namer
+from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
 EXTERNAL = SandboxWish("ext", Kind.EXTERNAL, ports=WEB)
@@ -225,3 +226,31 @@ async def test_no_step_waits_for_anybody_while_a_link_is_made(host: SandboxHost)
         assert await host.links(two.path) == ["eth0"]
         free.set()
     assert await host.links(one.path) == ["eth0"]
+
+
+async def test_a_path_that_means_another_namespace_by_now_is_left_alone(host: SandboxHost) -> None:
+    """A process id is another process's later: nothing is put there, and the sandbox counts as gone until it is told
+    where it is now."""
+    endpoint = await host.endpoint(await host.network("web"), "a")
+    box = await host.box("ext", SandboxWish("ext", Kind.EXTERNAL, KEY))
+    assert not await host.sandboxes.is_gone(box)
+    host.namespaces.external(KEY)
+    assert await host.sandboxes.is_gone(box)
+    with pytest.raises(Conflict, match="another namespace by now"):
+        await host.join(endpoint, box)
+    assert await host.facts(KEY) == frozenset()
+    await host.sandboxes.set_key(box.id, KEY)
+    await host.join(endpoint, box)
+    assert await host.links(KEY) == ["eth0"]
+
+
+async def test_the_hosts_own_namespace_is_nobodys_sandbox(host: SandboxHost) -> None:
+    """A path that leads to it would have its routes changed."""
+
+    class Everywhere(MemoryNamespaces):
+        async def identify(self, path: str) -> str:
+            return "host"
+
+    interiors = Interiors(Everywhere(host.kernel), host.services.endpoints)
+    with pytest.raises(BadRequest, match="the host's own namespace"):
+        await interiors.identify(KEY)

@@ -57,7 +57,7 @@ class Signs:
         return InsideLink(endpoint, name, source=source, mac=found.mac, ipv6=True, returns=bool(returns))
 
 
-def observe(links: InsideLinks, signs: Signs) -> Interior:
+def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
     """What is in the namespace. Raises NetlinkError."""
     found = links.links()
     names = {link.index: link.name for link in found}
@@ -73,7 +73,7 @@ def observe(links: InsideLinks, signs: Signs) -> Interior:
         for route in links.routes()
         if route.protocol == OUR_PROTOCOL and route.index in names
     )
-    return Interior(frozenset(facts), frozenset(names.values()))
+    return Interior(frozenset(facts), frozenset(names.values()), identity)
 
 
 @dataclass(frozen=True, slots=True)

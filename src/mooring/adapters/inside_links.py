@@ -100,6 +100,11 @@ class InsideLinks:
         """Let go of the socket."""
         self._netlink.close()
 
+    def cookie(self) -> int | None:
+        """The number that the namespace has until the next reboot, and no other after it (socket(7), SO_NETNS_COOKIE);
+        None from a kernel before 5.14."""
+        return self._netlink.cookie()
+
     def links(self) -> list[Found]:
         """Every link of the namespace."""
         request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))

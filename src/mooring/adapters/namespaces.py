@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
@@ -46,6 +47,7 @@ class LinuxNamespaces(Namespaces):
         self._signs = Signs(mark)
         try:
             self._host = current_namespace()
+            self._boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         except OSError as error:
             raise Unavailable(f"network namespaces cannot be used: {error.strerror}") from error
         self._workers = [ThreadPoolExecutor(1, thread_name_prefix=f"namespaces-{n}") for n in range(_WORKERS)]
@@ -70,12 +72,28 @@ class LinuxNamespaces(Namespaces):
         """See Namespaces."""
         return await self._for(path, f"namespace {path} cannot be read", lambda: is_namespace(path))
 
+    async def identify(self, path: str) -> str:
+        """See Namespaces."""
+
+        def look() -> str:
+            if not path:
+                with self._socket(self._host) as links:
+                    return self._identity(links, self._host)
+            with self._visit(path) as place:
+                return self._identity(place.inside, place.namespace)
+
+        return await self._for(path, f"namespace {path} cannot be read", look)
+
+    def _identity(self, inside: InsideLinks, namespace: int) -> str:
+        # Inode numbers come again; they are what kernels before 5.14 have.
+        return f"{self._boot}:{inside.cookie() or os.fstat(namespace).st_ino}"
+
     async def observe(self, path: str) -> Interior:
         """See Namespaces."""
 
         def look() -> Interior:
             with self._visit(path) as place:
-                return observe(place.inside, self._signs)
+                return observe(place.inside, self._signs, self._identity(place.inside, place.namespace))
 
         return await self._for(path, f"namespace {path} cannot be read", look)
 

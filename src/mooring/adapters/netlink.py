@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ _F_ACK_TLVS = 0x200
 
 _ERROR = 2
 _DONE = 3
+_SO_NETNS_COOKIE = 71
 _SOL_NETLINK = 270
 _EXT_ACK = 11
 _GET_STRICT_CHK = 12
@@ -124,6 +126,13 @@ class Netlink:
         except OSError:
             self._socket.close()
             raise
+
+    def cookie(self) -> int | None:
+        """SO_NETNS_COOKIE of the socket's namespace (socket(7)); None where the kernel has none."""
+        try:
+            return int.from_bytes(self._socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Let go of the socket."""

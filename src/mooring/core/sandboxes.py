@@ -33,7 +33,8 @@ class Sandbox:
     external one is told (`set_key`). dns: nameservers to forward to, () for the host's; search, dns_options: as in
     resolv.conf(5). hosts: extra lines of the hosts file, (name, address). hosts_path, resolv_conf_path: the files that
     are kept in step, "" for none. resolver: names are answered at 127.0.0.11. exposed, ports: what it listens on, and
-    what it wants published. deleting: it is on its way out.
+    what it wants published. deleting: it is on its way out. identity: which namespace an external path meant when it
+    was told, since a process id may be another process's later; "" is not checked.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Sandbox:
     ports: tuple[PortRequest, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
+    identity: str = ""
 
     @property
     def key(self) -> str:
@@ -77,10 +79,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Interior:
-    """What a namespace has: facts of ours, and the names of all links in it."""
+    """What a namespace has: facts of ours, and the names of all links in it. identity: see ports.Namespaces."""
 
     facts: frozenset[InsideFact]
     names: frozenset[str]
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mooring.core.endpoints import Attachment, Endpoint
-from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.requests import JoinRequest
 from mooring.core.sandboxes import (
     InsideLink,
@@ -46,7 +46,7 @@ class Interiors:
         if not is_furnished(sandbox):
             return NOTHING
         try:
-            return await self._namespaces.observe(sandbox.path)
+            return await self._see(sandbox)
         except NotFound as fault:
             raise Conflict(
                 f"the namespace of sandbox {sandbox.name} is gone: {fault.what}", hint="delete the sandbox"
@@ -58,14 +58,14 @@ class Interiors:
         Raises NotFound when the namespace is gone, Conflict for a name that somebody else has there.
         """
         if interior is None:
-            interior = await self._namespaces.observe(sandbox.path)
+            interior = await self._see(sandbox)
         try:
             await self._apply(sandbox, _plan(await self._told(members, interior), interior))
         except NotFound:
             replugged = await self._replug(sandbox, members)
             if not replugged:
                 raise
-            again = await self._namespaces.observe(sandbox.path)
+            again = await self._see(sandbox)
             await self._apply(sandbox, _plan(await self._told(replugged, again), again))
 
     async def bring_home(self, sandbox: Sandbox, leaving: Sequence[Member], staying: Sequence[Member]) -> None:
@@ -74,7 +74,7 @@ class Interiors:
         if not is_furnished(sandbox) or not any([await self._returns(member) for member in leaving if member.link]):
             return
         try:
-            interior = await self._namespaces.observe(sandbox.path)
+            interior = await self._see(sandbox)
         except NotFound:
             return
         ops = _plan(await self._told(staying, interior), interior)
@@ -85,7 +85,7 @@ class Interiors:
 
     async def rename_taken(self, sandbox: Sandbox, members: Sequence[Member]) -> None:
         """Members whose names somebody else has in the namespace are called otherwise, in their records."""
-        interior = await self._namespaces.observe(sandbox.path)
+        interior = await self._see(sandbox)
         names = foreign(interior)
         taken = set(names) | {member.endpoint.interface for member in members}
         there = {fact.key for fact in interior.facts}
@@ -107,6 +107,34 @@ class Interiors:
             for member in members
         ]
 
+    async def identify(self, path: str) -> str:
+        """Which namespace is at the path, for a sandbox that is to have it. Raises NotFound, BadRequest for the host's
+        own: its routes are not ours to change."""
+        try:
+            found = await self._namespaces.identify(path)
+        except NotFound:
+            raise NotFound(f"there is no network namespace at {path}") from None
+        if found == await self._namespaces.identify(""):
+            raise BadRequest(f"{path} is the host's own namespace", hint="make the sandbox of the host instead")
+        return found
+
+    async def is_gone(self, sandbox: Sandbox) -> bool:
+        """Whether the sandbox had a namespace that is not there any more."""
+        if not is_furnished(sandbox):
+            return False
+        try:
+            found = await self._namespaces.identify(sandbox.path)
+        except NotFound:
+            return True
+        return sandbox.identity not in ("", found)
+
+    async def _see(self, sandbox: Sandbox) -> Interior:
+        """What is in the namespace. Raises NotFound when it is gone, also when another has its path."""
+        interior = await self._namespaces.observe(sandbox.path)
+        if sandbox.identity not in ("", interior.identity):
+            raise NotFound(f"{sandbox.path} is another namespace by now")
+        return interior
+
     async def _returns(self, member: Member) -> bool:
         try:
             return await self._endpoints.returns(member.network.id)
@@ -120,7 +148,7 @@ class Interiors:
     async def _replug(self, sandbox: Sandbox, members: Sequence[Member]) -> list[Member]:
         """The members as they are after the drivers of those whose interfaces are not in the namespace made them anew;
         none when no interface was missing. Raises NotFound when the namespace itself is gone."""
-        interior = await self._namespaces.observe(sandbox.path)
+        interior = await self._see(sandbox)
         there = {fact.key for fact in interior.facts}
         now: list[Member] = []
         missing = False

@@ -13,7 +13,7 @@ from mooring.core.endpoints import Endpoint, Event, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin, Pending
 from mooring.core.pools import Pool
-from mooring.core.sandboxes import Kind, Sandbox
+from mooring.core.sandboxes import Sandbox
 from mooring.ports import Namespaces
 from mooring.services.endpoints import Endpoints
 from mooring.services.ipam import Ipam
@@ -97,7 +97,7 @@ class Restoring:
         for sandbox in self._mirror.every(Sandbox):
             if sandbox.deleting:
                 await _try(lines, self._sandboxes.delete(sandbox.id), f"deletion of sandbox {sandbox.name} finished")
-            elif sandbox.path and sandbox.kind is not Kind.HOST and not await self._namespaces.exists(sandbox.path):
+            elif await self._sandboxes.is_gone(sandbox):
                 await _try(lines, self._sandboxes.delete(sandbox.id), f"sandbox {sandbox.name} removed: it is gone")
             if self._mirror.sandbox(sandbox.id) is not None:
                 keys.add(sandbox.path or f"sandbox:{sandbox.id}")

@@ -82,8 +82,8 @@ class Sandboxes:
         ):
             self._must_be_free(self._named.get(asked.name), f"sandbox name {asked.name!r} is in use")
             self._must_be_free(self._placed.get(_place(asked)), f"{_what(asked)} has a sandbox already")
-            if asked.path and not await self._namespaces.exists(asked.path):
-                raise NotFound(f"there is no network namespace at {asked.path}")
+            if asked.path:
+                asked = replace(asked, identity=await self._interiors.identify(asked.path))
             try:
                 made = asked
                 if asked.kind is Kind.OWN:
@@ -196,19 +196,18 @@ class Sandboxes:
                 raise Conflict(f"sandbox {sandbox.name} has a namespace that cannot be changed")
             if self._placed.get(path) != sandbox_id:
                 self._must_be_free(self._placed.get(path), f"{path} has a sandbox already")
-            if not await self._namespaces.exists(path):
-                raise NotFound(f"there is no network namespace at {path}")
-            if sandbox.path != path:
+            identity = await self._interiors.identify(path)
+            if (sandbox.path, sandbox.identity) != (path, identity):
                 await self._interiors.bring_home(sandbox, self._attached(sandbox), ())
                 await self._silence(sandbox)
-                sandbox = await self._move(sandbox, path)
+                sandbox = await self._move(sandbox, path, identity)
             await self._interiors.rename_taken(sandbox, self.members(sandbox))
             await self._settle(sandbox)
 
-    async def _move(self, sandbox: Sandbox, path: str) -> Sandbox:
+    async def _move(self, sandbox: Sandbox, path: str, identity: str) -> Sandbox:
         """The sandbox and its endpoints are recorded at the path, in one commit. Raises Unavailable."""
         for _ in range(ATTEMPTS):
-            moved = replace(self._sandbox(sandbox.id), path=path)
+            moved = replace(self._sandbox(sandbox.id), path=path, identity=identity)
             endpoints = [replace(member.endpoint, sandbox=path) for member in self._attached(sandbox)]
             with suppress(StaleRevision):
                 await self._mirror.commit(put=[moved, *endpoints])
@@ -249,6 +248,10 @@ class Sandboxes:
         NotFound."""
         sandbox = self._sandbox(sandbox_id)
         return await self._namespaces.statistics(sandbox.path) if is_furnished(sandbox) else {}
+
+    async def is_gone(self, sandbox: Sandbox) -> bool:
+        """Whether its namespace is not there any more; also when another one has its path."""
+        return await self._interiors.is_gone(sandbox)
 
     async def settle(self, sandbox_id: str) -> None:
         """The namespace, the files and the published ports are as the records say. One that is gone or on its way out

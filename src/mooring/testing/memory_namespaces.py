@@ -63,6 +63,7 @@ class MemoryNamespaces(Namespaces):
         self.before = before
         self._made: dict[str, str] = {}
         self._external: set[str] = set()
+        self._age: dict[str, int] = {}
         self._links: list[MemoryLink] = []
         self._routes: dict[tuple[str, Subnet], InsideRoute] = {}
         self._turns = KeyedLocks()
@@ -73,8 +74,9 @@ class MemoryNamespaces(Namespaces):
         self._links.append(MemoryLink(place, name))
 
     def external(self, path: str) -> str:
-        """There is a namespace of somebody else's at the path."""
+        """There is a namespace of somebody else's at the path, and it is another one than that which was there."""
         self._external.add(path)
+        self._age[path] = self._age.get(path, 0) + 1
         return path
 
     def on_host(self) -> set[str]:
@@ -91,6 +93,8 @@ class MemoryNamespaces(Namespaces):
             raise BadRequest(f"{ident!r} cannot name a namespace")
         path = f"{_FOLDER}/{ident}"
         await self._step(("create", ident))
+        if ident not in self._made:
+            self._age[path] = self._age.get(path, 0) + 1
         self._made[ident] = path
         return path
 
@@ -114,6 +118,15 @@ class MemoryNamespaces(Namespaces):
         self._check_open()
         return self._there(path)
 
+    async def identify(self, path: str) -> str:
+        """See Namespaces."""
+        if path:
+            self._check(path)
+        return self._identity(path)
+
+    def _identity(self, path: str) -> str:
+        return f"{path}#{self._age.get(path, 0)}"
+
     async def observe(self, path: str) -> Interior:
         """See Namespaces."""
         self._check(path)
@@ -123,7 +136,9 @@ class MemoryNamespaces(Namespaces):
                 facts.add(link.fact)
                 facts.update(InsideAddress(link.name, interface) for interface in link.addresses)
         facts.update(route for (place, _), route in self._routes.items() if place == path)
-        return Interior(frozenset(facts), frozenset({"lo", *(link.name for link in self._in(path))}))
+        return Interior(
+            frozenset(facts), frozenset({"lo", *(link.name for link in self._in(path))}), self._identity(path)
+        )
 
     async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
         """See Namespaces."""

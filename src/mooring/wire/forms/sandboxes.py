@@ -34,6 +34,7 @@ class SandboxV1(Stored, tag=1):
     ports: tuple[PortRequestV1, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
+    identity: str = ""
 
     def record(self, key: str) -> Sandbox:
         """The sandbox that is kept under the key."""
@@ -56,6 +57,7 @@ class SandboxV1(Stored, tag=1):
             ports=tuple(each.value() for each in self.ports),
             labels=self.labels,
             deleting=self.deleting,
+            identity=self.identity,
         )
 
 
@@ -79,4 +81,5 @@ def sandbox_form(sandbox: Sandbox) -> SandboxV1:
         ports=tuple(map(port_request_form, sandbox.ports)),
         labels=sandbox.labels,
         deleting=sandbox.deleting,
+        identity=sandbox.identity,
     )
