@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,15 @@ async def world(namespace: Namespace) -> AsyncIterator[Rig]:
     made.outside.sh("ip route add default via 198.18.0.1; ip -6 route add default via fd00:198:18::1")
     yield made
     await made.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder on which nothing stays mounted: closing a controller ends no sandbox."""
+    yield tmp_path
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in reversed([mount for mount in mounts if mount.startswith(f"{tmp_path}/")]):
+        sh(f"umount -l {place}")
 
 
 @pytest.fixture
@@ -79,9 +88,9 @@ def addresses(endpoint: Endpoint) -> tuple[str, str]:
     return str(endpoint.ipv4.ip), str(endpoint.ipv6.ip)
 
 
-async def test_a_dual_stack_bridge(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_a_dual_stack_bridge(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """Two sandboxes reach each other over both families, at the addresses and MACs that were said."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web", ipv6=True)
         one, left = await place(controller, network, "one")
         two, right = await place(controller, network, "two")
@@ -94,9 +103,9 @@ async def test_a_dual_stack_bridge(namespace: Namespace, stack: ExitStack, tmp_p
         assert counted.rx_packets > 0 < counted.tx_bytes
 
 
-async def test_the_default_route_is_handed_over(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_the_default_route_is_handed_over(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """It follows the priority, for each family by itself."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         both = await controller.create_network("both", ipv6=True)
         four = await controller.create_network("four")
         first, sandbox = await place(controller, both, "c1")
@@ -127,11 +136,11 @@ def container(stack: ExitStack) -> subprocess.Popen[bytes]:
     return child
 
 
-async def test_the_namespace_of_a_process(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_the_namespace_of_a_process(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """An endpoint that joined before the key was told gets its interface in it; the end of the sandbox leaves it."""
     child = container(stack)
     path = f"/proc/{child.pid}/ns/net"
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web")
         early, sandbox = await place(controller, network, "c1", external=True)
         with pytest.raises(NotFound):
@@ -148,9 +157,9 @@ async def test_the_namespace_of_a_process(namespace: Namespace, stack: ExitStack
         assert child.poll() is None
 
 
-async def test_host_and_null(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_host_and_null(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """Neither puts anything into a kernel: the host's sandbox has the host's interfaces, and null gives none."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         before = sh("ip -o link")
         host, null = await controller.create_network("host", "host"), await controller.create_network("dark", "null")
         at_home, home = await place(controller, host, "h", host=True)
@@ -164,9 +173,9 @@ async def test_host_and_null(namespace: Namespace, stack: ExitStack, tmp_path: P
         await sandbox.delete()
 
 
-async def test_names_are_answered_inside(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_names_are_answered_inside(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """A name is known in both families and in reverse; a sandbox without a resolver has none."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web", ipv6=True)
         one, left = await place(controller, network, "one", hostname="one")
         _, quiet = await place(controller, network, "quiet", resolver=False)
@@ -180,9 +189,9 @@ async def test_names_are_answered_inside(namespace: Namespace, stack: ExitStack,
         assert inside(stack, quiet).sh("ss -Hlnu") == ""
 
 
-async def test_a_published_port(world: Rig, stack: ExitStack, tmp_path: Path) -> None:
+async def test_a_published_port(world: Rig, stack: ExitStack, folder: Path) -> None:
     """The outside reaches it over both families, and no longer when the sandbox is gone."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web", ipv6=True)
         endpoint, sandbox = await place(controller, network, "one", publish=["8080:80"])
         await serve(stack, inside(stack, sandbox), 80)
@@ -202,15 +211,15 @@ def picture(*spaces: Namespace) -> list[str]:
     return [space.sh(line).replace("\\    link/", "") for space in spaces for line in lines]
 
 
-async def test_a_restart_disturbs_nothing(world: Rig, stack: ExitStack, tmp_path: Path) -> None:
+async def test_a_restart_disturbs_nothing(world: Rig, stack: ExitStack, folder: Path) -> None:
     """Links, routes and rules are the same, a connection goes on, ports and names work, and all of it can be ended."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web")
         endpoint, sandbox = await place(controller, network, "one", publish=["8080:80"])
         space = inside(stack, sandbox)
         await serve(stack, space, 80)
         before, path, info = picture(world.host, space), sandbox.path, endpoint.info()
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         assert controller.restored == ()
         assert picture(world.host, space)[:4] == before[:4]
         sandbox, network = controller.sandbox("one"), controller.network("web")
@@ -221,17 +230,17 @@ async def test_a_restart_disturbs_nothing(world: Rig, stack: ExitStack, tmp_path
         await network.endpoint("one").delete(force=True)
         await sandbox.delete()
         await network.delete()
-    assert sh(f"ls {tmp_path}/run/netns; grep -c {tmp_path} /proc/self/mountinfo || true") == "0\n"
+    assert sh(f"ls {folder}/run/netns; grep -c {folder} /proc/self/mountinfo || true") == "0\n"
 
 
-async def test_a_reboot(namespace: Namespace, stack: ExitStack, tmp_path: Path) -> None:
+async def test_a_reboot(namespace: Namespace, stack: ExitStack, folder: Path) -> None:
     """The namespace is gone: so is the sandbox; network and endpoint are as before, and join the next one."""
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         network = await controller.create_network("web")
         endpoint, sandbox = await place(controller, network, "one")
         told, path = endpoint.info().addresses, sandbox.path
     sh(f"umount {path}", f"ip link delete {sh('ip -br link show type bridge').split()[0]}", "nft flush ruleset")
-    async with opened(tmp_path) as controller:
+    async with opened(folder) as controller:
         assert any("sandbox one removed" in line for line in controller.restored)
         endpoint = controller.network("web").endpoint("one")
         assert (endpoint.state, endpoint.info().addresses) == (State.CREATED, told)
@@ -268,9 +277,9 @@ async def plugin(folder: Path) -> AsyncIterator[None]:
                 server.stop()
 
 
-async def test_a_remote_driver(world: Rig, stack: ExitStack, tmp_path: Path) -> None:
+async def test_a_remote_driver(world: Rig, stack: ExitStack, folder: Path) -> None:
     """Our own daemon is network and IPAM driver of the library, through its socket: packets, ports, and the end."""
-    async with plugin(tmp_path / "plugins"), opened(tmp_path) as controller:
+    async with plugin(folder / "plugins"), opened(folder) as controller:
         network = await controller.create_network("far", "moor", ipam="moor", ipv6=True)
         one, left = await place(controller, network, "one", publish=["8080:80"])
         two, right = await place(controller, network, "two")
@@ -290,16 +299,16 @@ async def test_a_remote_driver(world: Rig, stack: ExitStack, tmp_path: Path) -> 
         await right.delete()
 
 
-async def test_one_process_has_a_name(namespace: Namespace, tmp_path: Path) -> None:
+async def test_one_process_has_a_name(namespace: Namespace, folder: Path) -> None:
     """A second controller of the name is refused, naming the process; another name is not, and a bad one is bad."""
-    async with opened(tmp_path / "a"):
+    async with opened(folder / "a"):
         with pytest.raises(Conflict, match=str(os.getpid())):
-            async with opened(tmp_path / "b"):
+            async with opened(folder / "b"):
                 pass
-        async with opened(tmp_path / "c", "other") as other:
+        async with opened(folder / "c", "other") as other:
             assert other.networks() == []
     for name in ("x" * 21, "a.b", "", None):
         with pytest.raises(BadRequest):
-            async with opened(tmp_path / "d", name):  # type: ignore[arg-type]
+            async with opened(folder / "d", name):  # type: ignore[arg-type]
                 pass
-    assert "d" not in sh(f"ls {tmp_path}").split()
+    assert "d" not in sh(f"ls {folder}").split()
