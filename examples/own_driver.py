@@ -36,7 +36,7 @@ class RoutedDriver(cnm.Driver):
     async def join(
         self, network: cnm.NetworkRecord, endpoint: cnm.EndpointRecord, request: cnm.JoinRequest
     ) -> cnm.Attachment:
-        """Make the pair; the sandbox fetches the end that is named, and gets the addresses that were assigned."""
+        """Make the pair; the sandbox fetches the end that is named, and gives it the addresses that were assigned."""
         await self.leave(network, endpoint)  # after a crash it may be there already
         host, inside = f"rh-{endpoint.id[:12]}", f"ri-{endpoint.id[:12]}"
         await run(f"ip link add {host} type veth peer name {inside}")

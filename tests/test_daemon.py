@@ -248,9 +248,3 @@ def test_every_end_has_an_exit_code(host: Host, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(daemon, "start_logging", lambda *_: None)
     monkeypatch.setattr("faulthandler.enable", lambda *_: None)
     assert [daemon.run(host.config) for _ in range(4)] == [0, 4, 1, 1]
-
-
-def test_a_host_has_an_identity() -> None:
-    """machine_id is some text, on every host."""
-    assert daemon.machine_id()
-    assert daemon.machine_id() == daemon.machine_id()

@@ -43,8 +43,6 @@ from mooring.services.subnets import IpamPolicy
 
 log = logging.getLogger(__name__)
 
-MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
-
 
 OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 
@@ -76,18 +74,6 @@ class Doors:
             listeners.remove(path, identity)
         for listener in (*self.plugin, *self.api):
             listener.close()
-
-
-def machine_id() -> str:
-    """Text that belongs to this host for ever: machine-id(5), else its name."""
-    for name in MACHINE_ID_FILES:
-        try:
-            text = Path(name).read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if text:
-            return text
-    return socket.gethostname()
 
 
 def run(config: Config) -> int:

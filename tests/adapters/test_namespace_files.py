@@ -180,3 +180,17 @@ def test_only_direct_members_of_the_folder_are_ours() -> None:
     for path in ("", "/nowhere", "/nowhere/netns/", "/nowhere/netns/..", "/nowhere/netns/a/b", "netns/box"):
         with pytest.raises(BadRequest):
             folder.check_ours(path)
+
+
+def test_an_empty_folder_is_unmounted_and_one_in_use_is_not(place: Path) -> None:
+    """Who made the folder can remove it when the last namespace is gone, not before; no folder at all is fine."""
+    folder = NamespaceFolder(str(place))
+    folder.tidy()
+    path = keep(folder, "box")
+    folder.tidy()
+    assert is_namespace(path)
+    folder.drop(path)
+    with pytest.raises(OSError, match="busy"):
+        place.rmdir()
+    folder.tidy()
+    place.rmdir()

@@ -63,6 +63,7 @@ async def test_a_childs_namespace_is_used_by_its_process(
     sh("ip link add mp-e type veth")
     assert await namespaces.exists(path)
     await namespaces.apply(path, [InsideAdd(LINK)])
+    assert "LOOPBACK,UP" in sh(f"nsenter --net={path} ip link show lo")
     assert (await namespaces.observe(path)).names == {"lo", "eth0"}
     assert set(await namespaces.statistics(path)) == {"eth0"}
     await namespaces.apply(path, [InsideRemove(LINK)])

@@ -13,7 +13,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mooring.core.faults import BadRequest, NotFound, Unavailable
 
@@ -148,6 +148,12 @@ class NamespaceFolder:
             return {}
         paths = {name: f"{self._path}/{name}" for name in names}
         return {name: path for name, path in paths.items() if is_namespace(path)}
+
+    def tidy(self) -> None:
+        """A folder in which nothing is left is no mount any more, so that it can be removed. Raises OSError."""
+        with suppress(FileNotFoundError), self._alone():
+            if not os.listdir(self._path):
+                _unmount(self._path)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

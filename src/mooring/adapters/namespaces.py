@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
@@ -103,6 +103,8 @@ class LinuxNamespaces(Namespaces):
 
         def work() -> None:
             with self._visit(path) as place:
+                # That of a namespace which somebody else made may be down still (libnetwork/osl does so, too).
+                place.inside.raise_loopback()
                 InsideWriter(place, self._signs, todo).run()
 
         await self._for(path, f"namespace {path} cannot be changed", work)
@@ -120,6 +122,8 @@ class LinuxNamespaces(Namespaces):
         """See Namespaces. Closing twice is fine."""
         if self._closed:
             return
+        with suppress(Unavailable):  # it is tried again when the next one closes
+            await self._for("", "the folder of the namespaces cannot be unmounted", self._folder.tidy)
         self._closed = True
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(worker, _nothing) for worker in self._workers))

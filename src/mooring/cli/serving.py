@@ -46,7 +46,8 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
         source = context.parent.get_parameter_source("run_dir")
         if source is not None and source.name == "COMMANDLINE":
             flags["run_dir"] = context.parent.params["run_dir"]
-    from mooring.daemon import machine_id, run
+    from mooring.adapters.machine_ids import machine_id
+    from mooring.daemon import run
 
     config = load(flags, os.environ, machine_id())
     if check:

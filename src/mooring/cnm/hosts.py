@@ -6,7 +6,6 @@ next reboot is in the run directory, what counts for ever is in the state direct
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from mooring.adapters.clocks import SystemClock
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.listeners import make_directory
 from mooring.adapters.machine_ids import machine_id
-from mooring.adapters.mounts import unmount_if_empty
 from mooring.adapters.namespaces import LinuxNamespaces
 from mooring.adapters.ownership import Owner, claim
 from mooring.adapters.plugins import Plugins
@@ -66,9 +64,7 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel(owner.name)
     cleanup.push_async_callback(kernel.close)
-    folder = str(settings.run_dir / "netns")
-    cleanup.push_async_callback(asyncio.to_thread, unmount_if_empty, folder)
-    namespaces = LinuxNamespaces(folder, owner.mark.removesuffix(":"))
+    namespaces = LinuxNamespaces(str(settings.run_dir / "netns"), owner.mark.removesuffix(":"))
     cleanup.push_async_callback(namespaces.close)
     resolver = EmbeddedResolver()
     cleanup.push_async_callback(resolver.close)
