@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
-from mooring.adapters.dns_table import lead_queries
+from mooring.adapters.dns_table import lead_queries, table_number
 from mooring.core.faults import NotFound, Unavailable
 
 T = TypeVar("T")
@@ -36,18 +36,22 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _NO_NAMESPACE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Listeners:
-    """The two sockets of one namespace. namespace: device and inode, by which the kernel knows it."""
+    """The two sockets of one namespace. namespace: device and inode, by which the kernel knows it. table: the
+    number of the table that leads to them."""
 
     datagram: socket.socket
     stream: socket.socket
     namespace: tuple[int, int]
+    table: int = 0
 
     def lead_queries(self) -> None:
         """The table of the thread's namespace leads to these sockets; that of an earlier process is replaced. Port 53
         itself stays free for the container. Raises Unavailable."""
-        lead_queries(ADDRESS, PORT, self.datagram.getsockname()[1], self.stream.getsockname()[1])
+        if self.table and table_number() == self.table:
+            return
+        self.table = lead_queries(ADDRESS, PORT, self.datagram.getsockname()[1], self.stream.getsockname()[1])
 
     def close(self) -> None:
         """Both are closed."""
@@ -56,11 +60,12 @@ class Listeners:
 
 
 class Visits:
-    """A thread that goes into namespaces, does one thing after another there, and comes home: where this was made."""
+    """Threads that go into namespaces, do one thing after another there, and come home: where this was
+    made."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int = 1) -> None:
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     def home(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Do it at home."""

@@ -2,24 +2,30 @@
 
 Rules: one transaction each time, in the calling thread's network namespace; spoken to the kernel by ourselves, because
 libnftables waits with select(2), and then glibc ends a process that has 1024 files open, as one with some hundred
-sandboxes has. Layouts are those of linux/netfilter/nf_tables.h.
+sandboxes has; a table is taken away by its number, so that this may be done late: a later one of that name stays.
+Layouts are those of linux/netfilter/nf_tables.h.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 
 from mooring.adapters.netlink import (
     NETLINK_NETFILTER,
     NLM_F_ACK,
     NLM_F_CREATE,
+    NLM_F_EXCL,
     Message,
     Netlink,
     NetlinkError,
     attribute,
+    attributes,
     nest,
     text,
 )
@@ -30,30 +36,54 @@ _PRIORITY = -100  # where destinations are translated: linux/netfilter_ipv4.h, N
 
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = ((_SUBSYSTEM << 8) | number for number in (0, 2, 3, 6))
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = (
+    (_SUBSYSTEM << 8) | number for number in (0, 1, 2, 3, 6)
+)
 _IPV4, _LOCAL_OUT, _APPEND, _ERROR = 2, 3, 0x800, 2
 _IPV4_FAMILY = struct.pack(">BBH", _IPV4, 0, 0)  # struct nfgenmsg
-_LIST_ELEMENT = 1
+_NAMED = _IPV4_FAMILY + text(1, _TABLE)
+_LIST_ELEMENT, _HANDLE = 1, 4
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _META_L4PROTO, _NAT_DNAT = 16, 1
 
 
-def lead_queries(address: str, port: int, datagram: int, stream: int) -> None:
+def lead_queries(address: str, port: int, datagram: int, stream: int) -> int:
     """What is sent to the address and port goes to the port `datagram` (UDP) or `stream` (TCP) there, and replies come
-    back from where the query went: the kernel translates both ways. A table that was there before is replaced. Raises
-    Unavailable."""
+    back from where the query went: the kernel translates both ways. A table that was there before is replaced. Returns
+    the table's number. Raises Unavailable."""
     packed = IPv4Address(address).packed
     rules = (_rule(packed, socket.IPPROTO_UDP, port, datagram), _rule(packed, socket.IPPROTO_TCP, port, stream))
-    _transact(
-        Message(_NEW_TABLE, NLM_F_CREATE, _IPV4_FAMILY + text(1, _TABLE)),
+    new = (
+        Message(_NEW_TABLE, NLM_F_CREATE | NLM_F_EXCL, _NAMED),
         Message(_NEW_CHAIN, NLM_F_CREATE, _IPV4_FAMILY + _chain()),
         *(Message(_NEW_RULE, NLM_F_CREATE | _APPEND, _IPV4_FAMILY + rule) for rule in rules),
     )
+    with _netlink() as netlink:
+        try:
+            netlink.carry_out(*new)
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # Not at once, because whoever deletes waits an RCU grace period for it.
+            netlink.carry_out(Message(_DELETE_TABLE, 0, _NAMED), *new)
+        return netlink.number()
 
 
-def leave_queries() -> None:
-    """The table is not there. Raises Unavailable."""
-    _transact()
+def table_number() -> int:
+    """The number of the table that is there, 0 for none. Raises Unavailable."""
+    with _netlink() as netlink:
+        return netlink.number()
+
+
+def leave_queries(number: int) -> None:
+    """The table of that number is not there. It takes an RCU grace period. Raises Unavailable."""
+    handle = attribute(_HANDLE, number.to_bytes(8, "big"))
+    with _netlink() as netlink:
+        try:
+            netlink.carry_out(Message(_DELETE_TABLE, 0, _IPV4_FAMILY + handle))
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise
 
 
 class _Batches(Netlink):
@@ -76,14 +106,24 @@ class _Batches(Netlink):
                     raise NetlinkError(-number, os.strerror(-number))
                 waiting.discard(sequence)
 
+    def number(self) -> int:
+        """Our table's number, 0 when it is not there. Raises NetlinkError."""
+        try:
+            _, payload = self.ask(Message(_GET_TABLE, 0, _NAMED))
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return 0
+        return int.from_bytes(attributes(payload[len(_IPV4_FAMILY) :])[_HANDLE], "big")
 
-def _transact(*messages: Message) -> None:
-    """Our table has what the messages make, and nothing else; without messages it is not there."""
-    table = _IPV4_FAMILY + text(1, _TABLE)
+
+@contextmanager
+def _netlink() -> Iterator[_Batches]:
+    """A socket in the thread's namespace."""
     try:
         netlink = _Batches(NETLINK_NETFILTER)
         try:
-            netlink.carry_out(Message(_NEW_TABLE, NLM_F_CREATE, table), Message(_DELETE_TABLE, 0, table), *messages)
+            yield netlink
         finally:
             netlink.close()
     except OSError as error:

@@ -39,16 +39,17 @@ class EmbeddedResolver(Resolver):
 
     def __init__(self, deadline: float = DEADLINE) -> None:
         self._deadline = deadline
-        # Tables take longer than sockets, and no query should wait for them.
-        self._setting_up, self._asking = Visits("resolver-setup"), Visits("resolver-ask")
+        # What takes longer makes nobody wait who wants less; those who wait for a grace period can share it.
+        self._asking, self._setting_up = Visits("resolver-ask"), Visits("resolver-serve")
+        self._leaving = Visits("resolver-leave", threads=8)
         self._served: dict[str, _Service] = {}
-        self._connecting: set[asyncio.Future[socket.socket]] = set()
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._closed = False
 
     async def serve(self, path: str, lookup: Lookup, upstreams: Callable[[], Sequence[Upstream]]) -> None:
-        """See Resolver. Again: the table is written anew too, and if another namespace is at the path by now, it is
-        served instead."""
+        """See Resolver. Again: a table that is gone is written anew, and if another namespace is at the path by now,
+        that one is served instead."""
         async with self._one_at_a_time:
             if self._closed:
                 raise Unavailable("the resolver is closed")
@@ -75,7 +76,7 @@ class EmbeddedResolver(Resolver):
                 raise cancelled
 
     async def stop(self, path: str) -> None:
-        """See Resolver."""
+        """See Resolver. The table goes soon after: that waits an RCU grace period, and nobody has to wait for it."""
         async with self._one_at_a_time:
             service = self._served.pop(path, None)
             if service is not None:
@@ -88,10 +89,10 @@ class EmbeddedResolver(Resolver):
             while self._served:
                 _, service = self._served.popitem()
                 await self._end(service)
-            if self._connecting:
-                await asyncio.wait(self._connecting)
-            self._setting_up.close()
-            self._asking.close()
+            if self._under_way:
+                await asyncio.wait(self._under_way)
+            for visits in (self._asking, self._setting_up, self._leaving):
+                visits.close()
 
     async def _begin(
         self, path: str, listeners: Listeners, lookup: Lookup, upstreams: Callable[[], Sequence[Upstream]]
@@ -107,16 +108,19 @@ class EmbeddedResolver(Resolver):
         service.desk.forwarder.close()
         # Before the table goes: without it the other end would not hear that a connection is closed.
         cancelled = await _settled(service.connections.close())
+        table = service.listeners.table
         try:
-            leaving = self._setting_up.beside(service.listeners.datagram, leave_queries)
-            cancelled = await _settled(leaving) or cancelled
-            leaving.result()
-        except (Fault, OSError) as error:
-            # It leads nowhere then, and is replaced when the namespace is served again.
-            _log.warning("the resolver's table stays in a namespace: %s", error)
+            self._keep(self._leaving.beside(service.listeners.datagram, lambda: _leave(table)))
+        except OSError as error:
+            _log.warning("the resolver's table stays in a namespace: %s", error.strerror)
         service.datagrams.close()
         if cancelled is not None:
             raise cancelled
+
+    def _keep(self, future: asyncio.Future[Any]) -> None:
+        """`close` waits for it."""
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
 
     def _connect(
         self, listeners: Listeners, upstream: Upstream, kind: socket.SocketKind
@@ -128,9 +132,16 @@ class EmbeddedResolver(Resolver):
 
         visits = self._asking
         connecting = visits.home(work) if upstream.is_loopback else visits.beside(listeners.datagram, work)
-        self._connecting.add(connecting)
-        connecting.add_done_callback(self._connecting.discard)
+        self._keep(connecting)
         return connecting
+
+
+def _leave(table: int) -> None:
+    """Take the table away. One that stays leads nowhere, and is replaced when the namespace is served again."""
+    try:
+        leave_queries(table)
+    except Fault as fault:
+        _log.warning("%s", fault)
 
 
 async def _settled(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:

@@ -8,7 +8,7 @@ import resource
 import pytest
 
 from mooring.adapters import dns_table
-from mooring.adapters.dns_table import lead_queries, leave_queries
+from mooring.adapters.dns_table import lead_queries, leave_queries, table_number
 from mooring.core.faults import Unavailable
 from tests.netns.rigs import Namespace, sh
 
@@ -21,10 +21,13 @@ def shown() -> list[str]:
 
 
 def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:
-    """Written twice, it is the later one; tables of others are not touched; removing twice is fine."""
+    """Written twice, it is the later one, also if the earlier goes only then; tables of others are not touched."""
+    assert table_number() == 0
     sh("nft add table ip theirs")
-    lead_queries("127.0.0.11", 53, 1000, 2000)
-    lead_queries("127.0.0.11", 53, 4001, 4002)
+    earlier = lead_queries("127.0.0.11", 53, 1000, 2000)
+    later = lead_queries("127.0.0.11", 53, 4001, 4002)
+    leave_queries(earlier)
+    assert table_number() == later != earlier
     assert shown() == [
         "table ip mooring_resolver {",
         "chain output {",
@@ -35,7 +38,7 @@ def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:
         "}",
     ]
     for _ in range(2):
-        leave_queries()
+        leave_queries(later)
     assert sh("nft list tables") == "table ip theirs\n"
 
 
