@@ -54,3 +54,14 @@ def test_two_sandboxes_ping_each_other(namespace: Namespace, tmp_path: Path) -> 
         "bob is 10.32.0.3 and answers",
         "alice is 10.32.0.2 and answers",
     ]
+
+
+def test_a_driver_of_ones_own_takes_fifty_lines(namespace: Namespace, tmp_path: Path) -> None:
+    """It connects two sandboxes, and its class is as short as the documentation says."""
+    assert run("own_driver.py", tmp_path) == [
+        "one: 10.32.0.2/24 on eth0",
+        "two: 10.32.0.3/24 on eth0",
+        "one reaches two at 10.32.0.3",
+    ]
+    text = (EXAMPLES / "own_driver.py").read_text()
+    assert text[text.index("class RoutedDriver") : text.index("async def main")].count("\n") < 50

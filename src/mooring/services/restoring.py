@@ -55,7 +55,7 @@ class Restoring:
             if network.pending is not None:
                 done = "undone" if network.pending is Pending.CREATE else "finished"
                 what = f"{network.pending.value} of network {network.name}"
-                await _try(lines, self._networks.delete(network.id), f"{what} {done}")
+                await _try(lines, self._networks.delete(network.id), what, done)
         for network in self._ours():
             for endpoint in self._roster.of_network(network.id):
                 await self._settle_endpoint(endpoint, lines)
@@ -64,7 +64,7 @@ class Restoring:
         report = await self._repair.once(alone=True)
         lines += [*report.repaired, *report.findings]
         for sandbox in self._mirror.every(Sandbox):
-            await _try(lines, self._sandboxes.settle(sandbox.id), "")
+            await _try(lines, self._sandboxes.settle(sandbox.id), f"sandbox {sandbox.name}", "")
         return lines
 
     def _ours(self) -> Iterator[Network]:
@@ -74,31 +74,41 @@ class Restoring:
         subject = f"endpoint {endpoint.name or endpoint.id[:12]}"
         if endpoint.pending in (Event.CREATE, Event.DELETE):
             done = "undone" if endpoint.pending is Event.CREATE else "finished"
-            what = f"{endpoint.pending.value} of {subject} {done}"
-            await _try(lines, self._endpoints.delete(endpoint.network, endpoint.id), what)
+            what = f"{endpoint.pending.value} of {subject}"
+            await _try(lines, self._endpoints.delete(endpoint.network, endpoint.id), what, done)
         elif endpoint.pending is not None:
-            what = f"{endpoint.pending.value} of {subject}: it is in no sandbox"
-            await _try(lines, self._endpoints.detach(endpoint.network, endpoint.id), what)
+            what = f"{endpoint.pending.value} of {subject}"
+            await _try(lines, self._endpoints.detach(endpoint.network, endpoint.id), what, "ended: it is in no sandbox")
 
     async def _give_back(self, lines: list[str]) -> None:
         """Subnets and addresses that were granted to what never came to be."""
         for pool in self._mirror.every(Pool):
             wanted_for = pool.options.get(FOR_NETWORK, "")
             if wanted_for and self._mirror.network(wanted_for) is None:
-                await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet} given back")
+                await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet}", "given back")
         for lease in self._roster.unattached():
             origin = self._mirror.pool(lease.pool)
             network = self._mirror.network(origin.network) if origin is not None else None
             if network is not None and network.origin is Origin.LIBRARY:
-                await _try(lines, self._ipam.release_address(lease.pool, lease.address), f"{lease.address} given back")
+                await _try(
+                    lines,
+                    self._ipam.release_address(lease.pool, lease.address),
+                    f"address {lease.address}",
+                    "given back",
+                )
 
     async def _sandboxes_that_are_gone(self, lines: list[str]) -> None:
         keys: set[str] = set()
         for sandbox in self._mirror.every(Sandbox):
             if sandbox.deleting:
-                await _try(lines, self._sandboxes.delete(sandbox.id), f"deletion of sandbox {sandbox.name} finished")
+                await _try(lines, self._sandboxes.delete(sandbox.id), f"delete of sandbox {sandbox.name}", "finished")
             elif await self._sandboxes.is_gone(sandbox):
-                await _try(lines, self._sandboxes.delete(sandbox.id), f"sandbox {sandbox.name} removed: it is gone")
+                await _try(
+                    lines,
+                    self._sandboxes.delete(sandbox.id),
+                    f"sandbox {sandbox.name}",
+                    "removed: its namespace is gone",
+                )
             if self._mirror.sandbox(sandbox.id) is not None:
                 keys.add(sandbox.path or f"sandbox:{sandbox.id}")
         for endpoint in self._mirror.every(Endpoint):
@@ -108,20 +118,23 @@ class Restoring:
                 await _try(
                     lines,
                     self._endpoints.detach(endpoint.network, endpoint.id),
-                    f"endpoint {endpoint.name or endpoint.id[:12]} is in no sandbox: that one is gone",
+                    f"endpoint {endpoint.name or endpoint.id[:12]}",
+                    "taken out of a sandbox that is gone",
                 )
         paths = {sandbox.path for sandbox in self._mirror.every(Sandbox)}
         for ident, path in (await self._namespaces.made()).items():
             if path not in paths:
-                await _try(lines, self._namespaces.remove(path), f"namespace {ident[:12]} without a sandbox removed")
+                await _try(
+                    lines, self._namespaces.remove(path), f"namespace {ident[:12]}", "removed: it has no sandbox"
+                )
 
 
-async def _try(lines: list[str], work: Awaitable[object], what: str) -> None:
-    """Do it, and note it, or why it could not be done."""
+async def _try(lines: list[str], work: Awaitable[object], subject: str, done: str) -> None:
+    """Do it, and note what was done with the subject, unless done is "", or why it could not be."""
     try:
         await work
     except Fault as fault:
-        lines.append(f"not done: {what or 'settling a sandbox'}: {fault}")
+        lines.append(f"{subject} not restored: {fault}")
     else:
-        if what:
-            lines.append(what)
+        if done:
+            lines.append(f"{subject} {done}")
