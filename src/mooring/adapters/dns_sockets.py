@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -21,7 +20,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from mooring.adapters.dns_table import lead_queries, table_number
-from mooring.core.faults import NotFound, Unavailable
+from mooring.adapters.inside_links import InsideLinks
+from mooring.adapters.namespace_files import current_namespace, enter, open_namespace
+from mooring.core.faults import Unavailable
 
 T = TypeVar("T")
 
@@ -29,11 +30,7 @@ T = TypeVar("T")
 ADDRESS, PORT = "127.0.0.11", 53
 _BACKLOG = 128
 
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 _SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's namespace
-_libc = ctypes.CDLL(None, use_errno=True)
-
-_NO_NAMESPACE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.EINVAL, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 
 
 @dataclass(slots=True)
@@ -64,7 +61,7 @@ class Visits:
     made."""
 
     def __init__(self, name: str, threads: int = 1) -> None:
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._home = current_namespace()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     def home(self, work: Callable[[], T]) -> asyncio.Future[T]:
@@ -88,7 +85,7 @@ class Visits:
         namespace, Unavailable when it cannot be entered, and what the work raises."""
 
         def go() -> T:
-            space = _open_namespace(path)
+            space = open_namespace(path)
             try:
                 facts = os.fstat(space)
                 return self._visit(space, lambda: work((facts.st_dev, facts.st_ino)), path)
@@ -106,17 +103,17 @@ class Visits:
 
     def _visit(self, space: int, work: Callable[[], T], path: str = "") -> T:
         try:
-            _enter(space)
+            enter(space)
         except OSError as error:
             if not path:
                 raise
-            raise _fault(path, error) from error
+            raise Unavailable(f"namespace {path} cannot be entered: {error.strerror}") from error
         try:
             return work()
         finally:
             # Should it fail: see the module's rules. The namespace then lives until the next visit.
             with contextlib.suppress(OSError):
-                _enter(self._home)
+                enter(self._home)
 
 
 def open_listeners(namespace: tuple[int, int]) -> Listeners:
@@ -126,14 +123,21 @@ def open_listeners(namespace: tuple[int, int]) -> Listeners:
     stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     made = Listeners(datagram, stream, namespace)
     try:
-        datagram.bind((ADDRESS, 0))
+        try:
+            datagram.bind((ADDRESS, 0))
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            # That of a namespace which somebody else made may be down still.
+            with contextlib.closing(InsideLinks()) as links:
+                links.raise_loopback()
+            datagram.bind((ADDRESS, 0))
         stream.bind((ADDRESS, 0))
         stream.listen(_BACKLOG)
         made.lead_queries()
     except OSError as error:
         made.close()
-        hint = "its loopback must be up" if error.errno == errno.EADDRNOTAVAIL else ""
-        raise Unavailable(f"names cannot be answered at {ADDRESS}: {error.strerror}", hint=hint) from error
+        raise Unavailable(f"names cannot be answered at {ADDRESS}: {error.strerror}") from error
     except Unavailable:
         made.close()
         raise
@@ -150,25 +154,3 @@ def upstream_socket(address: IPv4Address | IPv6Address, kind: socket.SocketKind,
         made.close()
         raise
     return made
-
-
-def _open_namespace(path: str) -> int:
-    try:
-        # Without waiting for a writer, should it be a pipe.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise _fault(path, error) from error
-    except ValueError:  # a NUL in it
-        raise NotFound(f"{path!r} is no network namespace") from None
-
-
-def _fault(path: str, error: OSError) -> NotFound | Unavailable:
-    if error.errno in _NO_NAMESPACE:
-        return NotFound(f"{path} is no network namespace")
-    return Unavailable(f"the network namespace {path} cannot be entered: {error.strerror}")
-
-
-def _enter(space: int) -> None:
-    if _libc.setns(space, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from mooring.adapters import dns_sockets
+from mooring.adapters import dns_sockets, namespace_files
 from mooring.adapters.dns_sockets import Visits, open_listeners, upstream_socket
 from mooring.core.faults import NotFound, Unavailable
 from tests.netns.rigs import Namespace
@@ -73,7 +73,7 @@ async def test_a_thread_that_could_not_come_home_works_in_the_right_place(
     visits: Visits, other: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every visit begins by saying where."""
-    real = dns_sockets._enter
+    real = namespace_files.enter
     away: list[int] = []
 
     def enter(space: int) -> None:
@@ -82,7 +82,7 @@ async def test_a_thread_that_could_not_come_home_works_in_the_right_place(
             raise OSError(1, "Operation not permitted")
         real(space)
 
-    monkeypatch.setattr(dns_sockets, "_enter", enter)
+    monkeypatch.setattr(dns_sockets, "enter", enter)
     there = os.fstat(other.fd).st_ino
     assert await visits.at(path(other), lambda _: here()) == there
     assert away
@@ -97,7 +97,7 @@ async def test_a_namespace_that_may_not_be_entered_is_unavailable(
     def enter(space: int) -> None:
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(dns_sockets, "_enter", enter)
+    monkeypatch.setattr(dns_sockets, "enter", enter)
     with pytest.raises(Unavailable, match=f"{path(other)} cannot be entered: Operation not permitted"):
         await visits.at(path(other), lambda _: pytest.fail("it was done"))
 
