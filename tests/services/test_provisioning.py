@@ -10,7 +10,7 @@ from mooring.core.endpoints import Endpoint, Event, State
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.networks import Network, Origin, Pending
+from mooring.core.networks import Address, Network, Origin, Pending
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.pools import Pool
 from mooring.core.requests import EndpointGrant, EndpointWish, JoinRequest, NetworkWish, SubnetWish
@@ -72,7 +72,7 @@ async def test_a_network_is_carved_named_and_built(desk: Desk) -> None:
 
 async def test_a_given_subnet_gateway_range_and_auxiliary_addresses_are_kept(desk: Desk) -> None:
     """What the user says is taken as it is, and set aside addresses are not given to endpoints."""
-    router = {"router": IPv4Address("10.9.0.1")}
+    router: dict[str, Address] = {"router": IPv4Address("10.9.0.1")}
     subnet = SubnetWish(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.0/30"), ip_address("10.9.0.3"), router)
     network = await desk.network("web", "bridge", subnet)
     assert str(network.ipv4[0].gateway) == "10.9.0.3/24"
