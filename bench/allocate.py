@@ -23,9 +23,9 @@ import uvloop
 from mooring.adapters.clocks import SystemClock
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.networks import Subnet
+from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror
-from mooring.core.requests import AddressRequest, PoolRequest, Role
 
 CONCURRENCY = (1, 16, 64, 256)
 RUNS = 7

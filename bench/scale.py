@@ -19,10 +19,10 @@ from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest, Role
 from mooring.ports import Store, Transaction
 from mooring.services.assembly import World, assemble
 from mooring.services.ipam import IpamPolicy
-from mooring.core.requests import AddressRequest, Role
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.wire import stored
