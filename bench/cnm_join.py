@@ -29,7 +29,7 @@ from tests.e2e.lab.labs import Lab
 
 LIVES = 60
 ENGINE_LIVES = 30
-FEW, MANY = 10, 200
+FEW, MANY = 10, 1000
 
 
 def ip(arguments: str) -> None:
@@ -185,9 +185,8 @@ async def crowd(controller: cnm.Controller, network: cnm.Network) -> None:
     [many] = await repeat(LIVES, ours)
     show(f"beside {FEW}", few)
     show(f"beside {MANY}", many)
-    print(
-        f"{MANY - FEW} more joined sandboxes with resolvers: {filled:.1f} s, {(after - before) / (MANY - FEW):.0f} KB each"
-    )
+    each = (after - before) / (MANY - FEW)
+    print(f"{MANY - FEW} more joined sandboxes with resolvers: {filled:.1f} s, {each:.0f} KB each")
     flat = statistics.median(many) / statistics.median(few)
     print(f"cnm-crowd ratio={flat:.3f} peer=beside-{FEW} n={LIVES}")
 

@@ -172,6 +172,8 @@ class Sandboxes:
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             before = self._standing(sandbox_id)
             after = self._wished(before, wish) if wish is not None else before
+            if await self.is_gone(before):
+                raise NotFound(f"the namespace {before.path} of sandbox {before.name} is gone", hint="delete the sandbox")
             if after != before:
                 await self._mirror.commit(put=[after])
             try:
