@@ -7,7 +7,8 @@ more, whatever its handlers try.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import TypeVar
 
@@ -22,17 +23,18 @@ from mooring.core.requests import (
     PoolGrant,
     PoolRequest,
 )
-from mooring.ports import IpamDriver
+from mooring.ports import IpamDriver, Transaction
 from mooring.services.assembly import Others, World, assemble
 from mooring.services.ipam import IpamPolicy
 from mooring.services.library import Library, LibraryWorld, assemble_library
+from mooring.services.repair import Report
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_files import MemoryFiles
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from mooring.testing.memory_resolver import MemoryResolver
-from mooring.testing.memory_store import MemoryStore
+from mooring.testing.memory_store import MemoryStore, When
 from tests.library.lines import Seen, run
 from tests.services.hosts import POLICY
 
@@ -47,6 +49,15 @@ Look = Callable[[object], Awaitable[None]]
 
 class Killed(BaseException):
     """The process is dead."""
+
+
+@contextmanager
+def killed() -> Iterator[None]:
+    """The process may die in the block, by itself or in one of its tasks."""
+    try:
+        yield
+    except* Killed:
+        pass
 
 
 class StepKernel(MemoryKernel):
@@ -76,7 +87,7 @@ class StepKernel(MemoryKernel):
     async def discard(self, links: Sequence[str]) -> None:
         """See Kernel."""
         for name in links:
-            await self._house.step(("discard", name))
+            self._house.count(("discard", name), refusable=False)  # the real one never fails
             self._doomed.append(name)
         if not self._lazy:
             await self.flush()
@@ -196,6 +207,7 @@ class House:
         self.dead = False
         self.restored: list[str] = []
         self.seen: Seen = {}
+        self._late = 0
         self.store, self.clock = MemoryStore(self.count), ManualClock()
         self.kernel = StepKernel(self, lazy=lazy)
         self.namespaces = MemoryNamespaces(self.kernel, before=self.step)
@@ -204,15 +216,30 @@ class House:
         self.other = OtherIpam(self)
         self.new_process()
 
-    def count(self, what: object) -> None:
-        """One step, which is done next, unless the process dies or is refused."""
+    def count(self, what: object, *, refusable: bool = True) -> None:
+        """One step, which is done next, unless the process dies or it is refused."""
         if self.dead or len(self.steps) == self.dies_at:
             self.dead = True
             raise Killed(what)
         self.steps.append(what)
-        if len(self.steps) - 1 == self.refuse_at:
+        if refusable and len(self.steps) - 1 == self.refuse_at:
             self.refuse_at = None
             raise Unavailable(f"step {len(self.steps) - 1} is refused: {what}")
+
+        if isinstance(what, Transaction) and self._late > 0:
+            self._late -= 1
+            self.lose_answer(self._late)
+
+    def lose_answer(self, number: int) -> None:
+        """The commit with that number from now, 0 for the next, takes effect and is not answered."""
+        self._late = number
+        if number == 0:
+            self.store.fail_next(When.AFTER)
+
+    def calm(self) -> None:
+        """Nothing is refused or lost any more."""
+        self.refuse_at, self._late = None, 0
+        self.store._faults.clear()
 
     async def step(self, what: object) -> None:
         """As `count`, where somebody may look in before."""
@@ -224,6 +251,7 @@ class House:
         """One that has done nothing yet, after the end of the one before."""
         self.kernel.forget_discards()
         self.dead, self.dies_at, self.steps = False, None, []
+        self.calm()
         self.guard, self.resolver = MemoryPortGuard(), MemoryResolver()
         world = LibraryWorld(
             self.store, self.kernel, self.guard, self.clock, self.namespaces, self.resolver, self.files, "/run/cnm"
@@ -249,6 +277,12 @@ class House:
         self.namespaces.reboot()
         self.far.joined.clear()
         return await self.restart()
+
+    async def mend(self) -> Report:
+        """One pass of repair."""
+        report = await self.library.repair.once()
+        await self.kernel.flush()
+        return report
 
     async def do(self, line: str) -> None:
         """See lines.run; what is gone is found by its last name."""

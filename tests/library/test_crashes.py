@@ -8,13 +8,12 @@ still there.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
 
-from tests.library.houses import House, Killed
+from tests.library.houses import House, killed
 from tests.library.pictures import Picture, difference, picture
 
 
@@ -178,7 +177,7 @@ async def cut_off(case: Case, number: int, *, lazy: bool) -> House:
     """A house whose process died before that step of the operation."""
     house = await prepared(case, lazy=lazy)
     house.dies_at = number
-    with contextlib.suppress(Killed):
+    with killed():
         await house.do(case.operation)
     return house
 
@@ -220,7 +219,7 @@ async def trial_of_starts(case: Case, numbers: Iterable[int], ignore: tuple[str,
             house = await cut_off(case, number, lazy=True)
             house.new_process()
             house.dies_at = second
-            with contextlib.suppress(Killed):
+            with killed():
                 await house.start()
                 whole = True
             found = await look_after(house, case, before, after, ignore)

@@ -281,8 +281,15 @@ class Endpoints:
                         raise
                 await self._mirror.commit(put=[left])
                 return
-            if left != endpoint:
-                await self._records.withdraw(network, endpoint, left)
+            try:
+                if left != endpoint:
+                    await self._records.withdraw(network, endpoint, left)
+            except BaseException:
+                known = self._mirror.endpoint(network_id, endpoint_id)
+                if known is not None and known.state is not State.ATTACHED:
+                    # Rules that stay are a matter of repair, an interface in a sandbox is not.
+                    await driver.leave(network, endpoint)
+                raise
             await driver.leave(network, endpoint)
 
     async def info(self, network_id: str, endpoint_id: str) -> dict[str, str]:

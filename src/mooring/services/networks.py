@@ -92,6 +92,9 @@ class Networks:
                 async with self._locks.hold(ROOM):
                     network = await self._enter(request, options, driver, owned)
             except BaseException:
+                entered = self._mirror.network(request.id)
+                if entered is not None:  # by a commit whose answer was lost
+                    await self._give_up(entered, driver)
                 for pool_id in owned:
                     await self._ipam.release_pool(pool_id)
                 raise

@@ -11,6 +11,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
 from mooring.core.networks import NULL_IPAM, OUR_IPAM, Address, Interface, Network, Origin, Segment, stable_mac
+from mooring.core.pools import Pool
 from mooring.core.requests import (
     AddressRequest,
     EndpointRequest,
@@ -83,8 +84,16 @@ class Provisioning:
                 if self._mirror.network(ident) is None and ipam is not None:
                     for part in granted:
                         await release_segment(ipam, part)
+                    await self._release_unheard(ident)
                 raise
             return self._network(ident)
+
+    async def _release_unheard(self, ident: str) -> None:
+        """Subnets of ours that were granted to the network by commits whose answers were lost are given up."""
+        for pool in self._mirror.every(Pool):
+            if pool.options.get(FOR_NETWORK) == ident:
+                ipam = await self._drivers.ipam_driver(OUR_IPAM)
+                await ipam.release_pool(pool.id)
 
     async def _segment(
         self, ident: str, wish: NetworkWish, ipam: IpamDriver, subnet: SubnetWish, gateway: bool
@@ -157,6 +166,10 @@ class Provisioning:
                 if self._mirror.endpoint(network.id, ident) is None and ipam is not None:
                     for segment, interface in granted.values():
                         await ipam.release_address(segment.pool, interface.ip)
+                    pools = {segment.pool for segment in network.segments}
+                    for lease in self._roster.unattached():  # granted by a commit whose answer was lost
+                        if lease.pool in pools and (lease.mac, lease.name) == (mac, wish.name):
+                            await ipam.release_address(lease.pool, lease.address)
                 raise
             endpoint = self._mirror.endpoint(network.id, ident)
             assert endpoint is not None

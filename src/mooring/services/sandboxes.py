@@ -173,13 +173,16 @@ class Sandboxes:
             before = self._standing(sandbox_id)
             after = self._wished(before, wish) if wish is not None else before
             if await self.is_gone(before):
-                raise NotFound(f"the namespace {before.path} of sandbox {before.name} is gone", hint="delete the sandbox")
+                raise NotFound(f"the namespace of sandbox {before.name} is gone", hint="delete the sandbox")
             if after != before:
                 await self._mirror.commit(put=[after])
             try:
                 if (after.hosts_path, after.resolv_conf_path) != (before.hosts_path, before.resolv_conf_path):
                     await self._naming.remove_files(before)
-                await self._silence(before)
+                if after.resolver:
+                    self._served.discard(before.path)  # served anew, and never by nobody
+                else:
+                    await self._silence(before)
                 await self._settle(after)
             except BaseException:
                 if after != before:

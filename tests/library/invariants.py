@@ -1,0 +1,171 @@
+"""What must hold in a house whenever nobody works in it, found out the naive way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mooring.core.datapath import host_end
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.networks import OUR_IPAM, Network
+from mooring.core.plumbing import Bridge, Veth
+from mooring.core.sandboxes import InsideAddress, InsideLink, InsideRoute, Kind, Sandbox
+from tests.library.houses import House
+
+
+def seen_as_model(house: House) -> object:
+    """The names, places and paths of the records, as naive.Model.visible has them."""
+    mirror = house.library.mirror
+    names = {sandbox.key: sandbox.name for sandbox in mirror.every(Sandbox)}
+    return (
+        {network.name for network in mirror.every(Network)},
+        {e.name: (names.get(e.sandbox, e.sandbox), e.priority) for e in mirror.every(Endpoint)},
+        {s.name: s.path if s.kind is Kind.EXTERNAL else "" for s in mirror.every(Sandbox)},
+    )
+
+
+async def check(house: House) -> list[str]:
+    """What is wrong, a line each."""
+    wrong = [*_addresses(house), *_leases(house), *_kernel(house), *_far(house), *_ports(house)]
+    for sandbox in house.library.mirror.every(Sandbox):
+        wrong += await _inside(house, sandbox)
+    made = {sandbox.path for sandbox in house.library.mirror.every(Sandbox) if sandbox.kind is Kind.OWN}
+    if set((await house.namespaces.made()).values()) != made:
+        wrong.append("there are namespaces without a sandbox, or the other way round")
+    if len(house.library.provisioning._locks):
+        wrong.append("somebody holds a lock")
+    wrong += [f"endpoint {each.name}: {each.pending}" for each in house.library.mirror.every(Endpoint) if each.pending]
+    wrong += [f"network {each.name}: {each.pending}" for each in house.library.mirror.every(Network) if each.pending]
+    return wrong
+
+
+def _network(house: House, endpoint: Endpoint) -> Network:
+    network = house.library.mirror.network(endpoint.network)
+    assert network is not None, f"endpoint {endpoint.name} has no network"
+    return network
+
+
+def _addresses(house: House) -> Iterator[str]:
+    """Unique in a network, and inside its subnets."""
+    given: set[tuple[str, object]] = set()
+    for endpoint in house.library.mirror.every(Endpoint):
+        network = _network(house, endpoint)
+        gateways = {segment.gateway.ip for segment in network.segments if segment.gateway is not None}
+        for address in endpoint.addresses:
+            if (network.id, address) in given or address in gateways or network.segment_of(address) is None:
+                yield f"endpoint {endpoint.name} has the address {address}, which it must not have"
+            given.add((network.id, address))
+
+
+def _leases(house: House) -> Iterator[str]:
+    """Whatever does not cool belongs to a living endpoint or to a gateway."""
+    mirror = house.library.mirror
+    networks = [network for network in mirror.every(Network) if network.ipam == OUR_IPAM]
+    wanted = {("gateway", s.gateway.ip) for network in networks for s in network.segments if s.gateway is not None}
+    wanted |= {
+        ("dynamic", address)
+        for endpoint in mirror.every(Endpoint)
+        if _network(house, endpoint).ipam == OUR_IPAM
+        for address in endpoint.addresses
+    }
+    held = {(each.state.value, each.address) for each in mirror.every(Lease) if each.state is not LeaseState.COOLING}
+    yield from (f"lease {lease} is not as the endpoints are" for lease in wanted ^ held)
+
+
+def _kernel(house: House) -> Iterator[str]:
+    """A bridge for each network, and a veth pair for each endpoint that is in a sandbox, and no other."""
+    mirror = house.library.mirror
+    bridges = {network.bridge for network in mirror.every(Network) if network.bridged}
+    seen = {fact.name for fact in house.kernel.facts.values() if isinstance(fact, Bridge)}
+    yield from (f"bridge {name} is not as the networks are" for name in bridges ^ seen)
+    there = {fact.name for fact in house.kernel.facts.values() if isinstance(fact, Veth)}
+    told = {sandbox.key for sandbox in mirror.every(Sandbox) if sandbox.path}
+    plugged = {e.id: e for e in mirror.every(Endpoint) if e.sandbox and _network(house, e).bridged}
+    may = {host_end(ident) for ident in plugged}
+    must = {host_end(ident) for ident, endpoint in plugged.items() if endpoint.sandbox in told}
+    yield from (f"veth {name} has no endpoint" for name in there - may)
+    yield from (f"veth {name} is missing" for name in must - there)
+
+
+def _far(house: House) -> Iterator[str]:
+    """The other driver's books are as ours."""
+    mirror, far = house.library.mirror, house.far
+    networks = {network.id for network in mirror.every(Network) if network.driver == "far"}
+    endpoints = {e.id: e for e in mirror.every(Endpoint) if e.network in networks}
+    if (set(far.networks), set(far.endpoints)) != (networks, {*endpoints}):
+        yield "the far driver has other networks or endpoints"
+    told = {sandbox.key for sandbox in mirror.every(Sandbox) if sandbox.path}
+    joined = {ident: endpoint.sandbox for ident, endpoint in endpoints.items() if endpoint.sandbox}
+    if any(joined.get(ident) != key for ident, key in far.joined.items()) or any(
+        ident not in far.joined for ident, key in joined.items() if key in told
+    ):
+        yield f"the far driver has other endpoints in sandboxes: {far.joined}, not {joined}"
+
+
+def _ports(house: House) -> Iterator[str]:
+    """Host ports are held for what is published, and only the gateway of a sandbox publishes."""
+    published = [p for endpoint in house.library.mirror.every(Endpoint) for p in endpoint.published]
+    held = {(port, host.version) for _, host, port in house.guard.held}
+    if held != {(p.host_port, p.target.version) for p in published}:
+        yield f"ports are held: {held}, for {published}"
+    for sandbox in house.library.mirror.every(Sandbox):
+        members = _ordered(house, sandbox)
+        first = _first(house, members, 4) or _first(house, members, 6)
+        for endpoint in members:
+            network = _network(house, endpoint)
+            wanted = endpoint is first and bool(sandbox.ports) and bool(sandbox.path) and sandbox.kind is not Kind.HOST
+            if network.bridged and bool(endpoint.published) != wanted:
+                yield f"endpoint {endpoint.name} publishes {endpoint.published}"
+            if network.driver == "far" and (endpoint.id in house.far.published) != wanted:
+                yield f"the far driver publishes {endpoint.name}, or does not"
+
+
+async def _inside(house: House, sandbox: Sandbox) -> list[str]:
+    """Interfaces and addresses of its endpoints are in the namespace, nobody else's, and the right default routes."""
+    if not sandbox.path or sandbox.kind is Kind.HOST:
+        return []
+    members = [m for m in _ordered(house, sandbox) if m.attachment is not None and m.attachment.link]
+    interior = await house.namespaces.observe(sandbox.path)
+    links = {(f.endpoint, f.name) for f in interior.facts if isinstance(f, InsideLink)}
+    addresses = {(f.link, str(f.interface)) for f in interior.facts if isinstance(f, InsideAddress)}
+    wanted = {(f"{m.network}/{m.id}", m.interface) for m in members}
+    given = {(m.interface, str(each)) for m in members for each in (m.ipv4, m.ipv6) if each is not None}
+    wrong = [f"{sandbox.name} has the interfaces {links}, not {wanted}"] if links != wanted else []
+    wrong += [f"{sandbox.name} has the addresses {addresses}, not {given}"] if addresses != given else []
+    wrong += (
+        [f"{sandbox.name} has {interior.names}"] if interior.names != {"lo", *(m.interface for m in members)} else []
+    )
+    for version in (4, 6):
+        routes = [
+            (f.link, f.via)
+            for f in interior.facts
+            if isinstance(f, InsideRoute) and f.destination.prefixlen == 0 and f.destination.version == version
+        ]
+        first = _first(house, members, version)
+        if routes != ([(first.interface, _hop(first, version))] if first is not None else []):
+            wrong.append(f"{sandbox.name} has the IPv{version} routes {routes}")
+    if sandbox.path not in house.resolver.served:
+        wrong.append(f"nobody answers names in {sandbox.name}")
+    return wrong
+
+
+def _hop(endpoint: Endpoint, version: int) -> object:
+    return endpoint.attachment.gateway(version) if endpoint.attachment is not None else None
+
+
+def _ordered(house: House, sandbox: Sandbox) -> Sequence[Endpoint]:
+    """The endpoints in the sandbox, that which should be its gateway first."""
+
+    def rank(endpoint: Endpoint) -> tuple[int, bool, int, str, str, str]:
+        network = _network(house, endpoint)
+        hops = sum(_hop(endpoint, version) is not None for version in (4, 6))
+        return -endpoint.priority, network.internal, -hops, network.name, network.id, endpoint.id
+
+    every = house.library.mirror.every(Endpoint)
+    return sorted((endpoint for endpoint in every if endpoint.sandbox == sandbox.key), key=rank)
+
+
+def _first(house: House, members: Sequence[Endpoint], version: int) -> Endpoint | None:
+    """Who has the default route."""
+    return next((endpoint for endpoint in members if _hop(endpoint, version) is not None), None)
