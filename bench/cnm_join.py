@@ -19,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 from mooring import cnm
@@ -165,45 +165,59 @@ async def visits(controller: cnm.Controller, network: cnm.Network, peer: EngineP
     print(f"cnm-endpoint ratio={ratio(ours, theirs):.3f} peer=libnetwork-in-dockerd n={ENGINE_LIVES}")
 
 
-async def crowd(controller: cnm.Controller, network: cnm.Network) -> None:
-    """What a life costs beside many others."""
+async def fill(controller: cnm.Controller, networks: Sequence[cnm.Network], number: int) -> None:
+    """So many sandboxes are there, each with an endpoint of the next network and a resolver."""
+    while (there := len(controller.sandboxes())) < number:
+        endpoint = await networks[there % len(networks)].create_endpoint()
+        await endpoint.join(await controller.create_sandbox())
 
-    async def fill(number: int) -> None:
-        while len(controller.sandboxes()) < number:
-            await (await network.create_endpoint()).join(await controller.create_sandbox())
 
-    async def ours() -> float:
-        return await life(controller, network, True)
-
-    await fill(FEW)
-    [few] = await repeat(LIVES, ours)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+async def crowd(folder: Path, networks: int) -> None:
+    """What a life costs beside many others on so many networks, and what they cost when their controller comes back."""
+    async with open_controller(folder) as controller:
+        network = await controller.create_network("bench", subnets=["10.78.0.0/16"])
+        others = [network] if networks == 1 else [await controller.create_network(f"n{n}") for n in range(networks)]
+        await fill(controller, others, FEW)
+        [few] = await repeat(LIVES, lambda: life(controller, network, True))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        start = time.perf_counter()
+        await fill(controller, others, MANY)
+        filled = time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        [many] = await repeat(LIVES, lambda: life(controller, network, True))
     start = time.perf_counter()
-    await fill(MANY)
-    filled = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    [many] = await repeat(LIVES, ours)
-    show(f"beside {FEW}", few)
-    show(f"beside {MANY}", many)
-    each = (after - before) / (MANY - FEW)
-    print(f"{MANY - FEW} more joined sandboxes with resolvers: {filled:.1f} s, {each:.0f} KB each")
+    async with open_controller(folder) as controller:
+        reopened = time.perf_counter() - start
+        for sandbox in controller.sandboxes():
+            await sandbox.delete()
+        for each in controller.networks():
+            for endpoint in each.endpoints():
+                await endpoint.delete()
+            await each.delete()
+    show(f"beside {FEW} on {networks} networks", few)
+    show(f"beside {MANY} on {networks} networks", many)
+    size = (after - before) / (MANY - FEW)
+    print(f"{MANY - FEW} more, with resolvers: {filled:.1f} s, {size:.0f} KB each; to reopen {reopened:.1f} s")
     flat = statistics.median(many) / statistics.median(few)
-    print(f"cnm-crowd ratio={flat:.3f} peer=beside-{FEW} n={LIVES}")
+    print(f"cnm-crowd-{networks} ratio={flat:.3f} peer=beside-{FEW} n={LIVES}")
+
+
+def open_controller(folder: Path) -> AbstractAsyncContextManager[cnm.Controller]:
+    """The same one each time."""
+    return cnm.Controller.open("bench", state_dir=folder / "state", run_dir=folder / "run")
 
 
 async def main() -> None:
     """Measure, print."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-bench-")))
+        for networks in (1, 20):
+            await crowd(folder, networks)
         lab = Lab()
         stack.callback(lab.close)
         peer = EnginePath(lab)
-        opened = cnm.Controller.open("bench", state_dir=folder / "state", run_dir=folder / "run")
-        controller = await stack.enter_async_context(opened)
+        controller = await stack.enter_async_context(open_controller(folder))
         network = await controller.create_network("bench", subnets=["10.78.0.0/16"])
-        await crowd(controller, network)
-        for sandbox in controller.sandboxes():
-            await sandbox.delete()
         await visits(controller, network, peer)
         await lives(controller, network)
         for sandbox in controller.sandboxes():

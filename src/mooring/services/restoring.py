@@ -7,6 +7,7 @@ since a plugin does not answer, stays noted and is told.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterator
 
 from mooring.core.endpoints import Endpoint, Event, State
@@ -23,6 +24,9 @@ from mooring.services.provisioning import FOR_NETWORK
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
 from mooring.services.sandboxes import Sandboxes
+
+# How many sandboxes are settled at the same time.
+AT_ONCE = 16
 
 
 class Restoring:
@@ -63,9 +67,20 @@ class Restoring:
         await self._sandboxes_that_are_gone(lines)
         report = await self._repair.once(alone=True)
         lines += [*report.repaired, *report.findings]
-        for sandbox in self._mirror.every(Sandbox):
-            await _try(lines, self._sandboxes.settle(sandbox.id), f"sandbox {sandbox.name}", "")
+        await self._settle_sandboxes(lines)
         return lines
+
+    async def _settle_sandboxes(self, lines: list[str]) -> None:
+        """Several at once: of a thousand, each waits for a few threads."""
+        waiting = self._mirror.every(Sandbox)
+
+        async def work() -> None:
+            for sandbox in waiting:
+                await _try(lines, self._sandboxes.settle(sandbox.id), f"sandbox {sandbox.name}", "")
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(work())
 
     def _ours(self) -> Iterator[Network]:
         return (network for network in self._mirror.every(Network) if network.origin is Origin.LIBRARY)
