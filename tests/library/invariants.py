@@ -11,12 +11,13 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import OUR_IPAM, Network
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.sandboxes import InsideAddress, InsideLink, InsideRoute, Kind, Sandbox
+from mooring.services.library import Library
 from tests.library.houses import House
 
 
-def seen_as_model(house: House) -> object:
+def seen_as_model(library: Library) -> object:
     """The names, places and paths of the records, as naive.Model.visible has them."""
-    mirror = house.library.mirror
+    mirror = library.mirror
     names = {sandbox.key: sandbox.name for sandbox in mirror.every(Sandbox)}
     return (
         {network.name for network in mirror.every(Network)},
@@ -40,8 +41,8 @@ async def check(house: House) -> list[str]:
     return wrong
 
 
-def _network(house: House, endpoint: Endpoint) -> Network:
-    network = house.library.mirror.network(endpoint.network)
+def _network(library: Library, endpoint: Endpoint) -> Network:
+    network = library.mirror.network(endpoint.network)
     assert network is not None, f"endpoint {endpoint.name} has no network"
     return network
 
@@ -50,7 +51,7 @@ def _addresses(house: House) -> Iterator[str]:
     """Unique in a network, and inside its subnets."""
     given: set[tuple[str, object]] = set()
     for endpoint in house.library.mirror.every(Endpoint):
-        network = _network(house, endpoint)
+        network = _network(house.library, endpoint)
         gateways = {segment.gateway.ip for segment in network.segments if segment.gateway is not None}
         for address in endpoint.addresses:
             if (network.id, address) in given or address in gateways or network.segment_of(address) is None:
@@ -66,7 +67,7 @@ def _leases(house: House) -> Iterator[str]:
     wanted |= {
         ("dynamic", address)
         for endpoint in mirror.every(Endpoint)
-        if _network(house, endpoint).ipam == OUR_IPAM
+        if _network(house.library, endpoint).ipam == OUR_IPAM
         for address in endpoint.addresses
     }
     held = {(each.state.value, each.address) for each in mirror.every(Lease) if each.state is not LeaseState.COOLING}
@@ -81,7 +82,7 @@ def _kernel(house: House) -> Iterator[str]:
     yield from (f"bridge {name} is not as the networks are" for name in bridges ^ seen)
     there = {fact.name for fact in house.kernel.facts.values() if isinstance(fact, Veth)}
     told = {sandbox.key for sandbox in mirror.every(Sandbox) if sandbox.path}
-    plugged = {e.id: e for e in mirror.every(Endpoint) if e.sandbox and _network(house, e).bridged}
+    plugged = {e.id: e for e in mirror.every(Endpoint) if e.sandbox and _network(house.library, e).bridged}
     may = {host_end(ident) for ident in plugged}
     must = {host_end(ident) for ident, endpoint in plugged.items() if endpoint.sandbox in told}
     yield from (f"veth {name} has no endpoint" for name in there - may)
@@ -110,11 +111,13 @@ def _ports(house: House) -> Iterator[str]:
     if held != {(p.host_port, p.target.version) for p in published}:
         yield f"ports are held: {held}, for {published}"
     for sandbox in house.library.mirror.every(Sandbox):
-        members = _ordered(house, sandbox)
-        first = _first(house, members, 4) or _first(house, members, 6)
+        members = ordered(house.library, sandbox)
+        publisher = first(members, 4) or first(members, 6)
         for endpoint in members:
-            network = _network(house, endpoint)
-            wanted = endpoint is first and bool(sandbox.ports) and bool(sandbox.path) and sandbox.kind is not Kind.HOST
+            network = _network(house.library, endpoint)
+            wanted = (
+                endpoint is publisher and bool(sandbox.ports) and bool(sandbox.path) and sandbox.kind is not Kind.HOST
+            )
             if network.bridged and bool(endpoint.published) != wanted:
                 yield f"endpoint {endpoint.name} publishes {endpoint.published}"
             if network.driver == "far" and (endpoint.id in house.far.published) != wanted:
@@ -125,7 +128,7 @@ async def _inside(house: House, sandbox: Sandbox) -> list[str]:
     """Interfaces and addresses of its endpoints are in the namespace, nobody else's, and the right default routes."""
     if not sandbox.path or sandbox.kind is Kind.HOST:
         return []
-    members = [m for m in _ordered(house, sandbox) if m.attachment is not None and m.attachment.link]
+    members = [m for m in ordered(house.library, sandbox) if m.attachment is not None and m.attachment.link]
     interior = await house.namespaces.observe(sandbox.path)
     links = {(f.endpoint, f.name) for f in interior.facts if isinstance(f, InsideLink)}
     addresses = {(f.link, str(f.interface)) for f in interior.facts if isinstance(f, InsideAddress)}
@@ -142,30 +145,31 @@ async def _inside(house: House, sandbox: Sandbox) -> list[str]:
             for f in interior.facts
             if isinstance(f, InsideRoute) and f.destination.prefixlen == 0 and f.destination.version == version
         ]
-        first = _first(house, members, version)
-        if routes != ([(first.interface, _hop(first, version))] if first is not None else []):
+        way = first(members, version)
+        if routes != ([(way.interface, hop(way, version))] if way is not None else []):
             wrong.append(f"{sandbox.name} has the IPv{version} routes {routes}")
     if sandbox.path not in house.resolver.served:
         wrong.append(f"nobody answers names in {sandbox.name}")
     return wrong
 
 
-def _hop(endpoint: Endpoint, version: int) -> object:
+def hop(endpoint: Endpoint, version: int) -> object:
+    """The way out that the endpoint offers in the family, None for none."""
     return endpoint.attachment.gateway(version) if endpoint.attachment is not None else None
 
 
-def _ordered(house: House, sandbox: Sandbox) -> Sequence[Endpoint]:
+def ordered(library: Library, sandbox: Sandbox) -> Sequence[Endpoint]:
     """The endpoints in the sandbox, that which should be its gateway first."""
 
     def rank(endpoint: Endpoint) -> tuple[int, bool, int, str, str, str]:
-        network = _network(house, endpoint)
-        hops = sum(_hop(endpoint, version) is not None for version in (4, 6))
+        network = _network(library, endpoint)
+        hops = sum(hop(endpoint, version) is not None for version in (4, 6))
         return -endpoint.priority, network.internal, -hops, network.name, network.id, endpoint.id
 
-    every = house.library.mirror.every(Endpoint)
+    every = library.mirror.every(Endpoint)
     return sorted((endpoint for endpoint in every if endpoint.sandbox == sandbox.key), key=rank)
 
 
-def _first(house: House, members: Sequence[Endpoint], version: int) -> Endpoint | None:
+def first(members: Sequence[Endpoint], version: int) -> Endpoint | None:
     """Who has the default route."""
-    return next((endpoint for endpoint in members if _hop(endpoint, version) is not None), None)
+    return next((endpoint for endpoint in members if hop(endpoint, version) is not None), None)

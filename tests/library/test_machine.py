@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 import pytest
@@ -31,6 +31,12 @@ ANY_LINE = st.one_of(
     st.builds("no-sandbox {}".format, SANDBOX),
     st.builds("no-network {}".format, st.sampled_from([*NETWORKS])),
 )
+
+
+def besides_host(lines: Sequence[str]) -> list[str]:
+    """What was put right, but for the host's forwarding of IPv6: after a reboot that is off until there is something
+    to forward, and the first interface may be that of a network of IPv4 alone."""
+    return [line for line in lines if line != "host: 1 thing put right"]
 
 
 class LibraryMachine(RuleBasedStateMachine):
@@ -126,7 +132,7 @@ class LibraryMachine(RuleBasedStateMachine):
                 for line, a, b in zip((one, other), got, wanted, strict=True)
             )
         ]
-        seen = seen_as_model(self.house)
+        seen = seen_as_model(self.house.library)
         assert [model for model in fitting if seen == model.visible()], (one, other, got)
         self.model = next(model for model in fitting if seen == model.visible())
 
@@ -164,7 +170,7 @@ class LibraryMachine(RuleBasedStateMachine):
 
     def settle_on(self, before: Model, after: Model) -> None:
         """The house is as one of them."""
-        seen = seen_as_model(self.house)
+        seen = seen_as_model(self.house.library)
         assert seen in (before.visible(), after.visible())
         self.model = before if seen == before.visible() else after
 
@@ -172,7 +178,7 @@ class LibraryMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """Nothing is different, and nothing was to be done."""
         self.run(self.house.restart())
-        assert not self.house.restored, self.house.restored
+        assert not besides_host(self.house.restored), self.house.restored
 
     @rule()
     def reboot(self) -> None:
@@ -195,12 +201,13 @@ class LibraryMachine(RuleBasedStateMachine):
     def repair(self) -> None:
         """There is nothing to repair."""
         report = self.run(self.house.mend())
-        assert (report.repaired, report.findings) == ((), ())
+        assert not besides_host(report.repaired), report
+        assert not report.findings, report
 
     @invariant()
     def all_is_right(self) -> None:
         """What is there follows from the model, and from nothing else."""
-        assert seen_as_model(self.house) == self.model.visible()
+        assert seen_as_model(self.house.library) == self.model.visible()
         wrong = self.run(check(self.house))
         assert not wrong, wrong
 
