@@ -95,32 +95,28 @@ class Walk:
     async def do(self, line: str) -> None:
         """The line ends as the model says."""
         wanted, self.model = self.model.after(line)
-        try:
-            await run(self.library, self.real(line), self.seen)
-        except Fault as fault:
-            assert type(fault).__name__ == wanted, (line, fault)
-        else:
-            assert wanted == "ok", line
+        assert await self.outcome(line) == wanted, line
         assert self.shown() == self.model.visible()
 
     async def interrupt(self, line: str) -> None:
         """The line is cancelled somewhere, and another process goes on."""
-        task = asyncio.Task(self.attempt(line))
-        for _ in range(self.random.randint(0, 12)):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(self.outcome(line))
+            for _ in range(self.random.randint(0, 12)):
+                await asyncio.sleep(0)
+            task.cancel()
         await self.reopen()
         after = self.model.after(line)[1]
         assert self.shown() in (self.model.visible(), after.visible()), line
         self.model = after if self.shown() == after.visible() else self.model
 
-    async def attempt(self, line: str) -> None:
-        """Do it, however it ends."""
+    async def outcome(self, line: str) -> str:
+        """`ok`, or the name of the fault."""
         try:
             await run(self.library, self.real(line), self.seen)
-        except Fault:
-            return
+        except Fault as fault:
+            return type(fault).__name__
+        return "ok"
 
     def look(self) -> None:
         """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other."""
