@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TypeVar
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import NotFound
+from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
@@ -57,6 +58,11 @@ async def _run(find: Finder, line: str) -> None:
         return
     endpoint = find.endpoint(names[0])
     if verb == "no-endpoint":
+        if "force" in options and endpoint.sandbox:  # as cnm.Endpoint.delete does
+            with suppress(Fault):
+                key = endpoint.sandbox
+                place = next(each for each in library.mirror.every(Sandbox) if each.key == key)
+                await sandboxes.leave(endpoint.network, endpoint.id, place.id)
         await library.provisioning.delete_endpoint(endpoint.network, endpoint.id, force="force" in options)
     elif verb == "join":
         place = find.sandbox(names[1])

@@ -8,7 +8,6 @@ still there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
@@ -19,11 +18,13 @@ from tests.library.pictures import Picture, difference, picture
 
 @dataclass(frozen=True)
 class Case:
-    """An operation, and what was done before, a line each (see houses.run). external: namespaces of others."""
+    """An operation, and what was done before, a line each (see houses.run). external: namespaces of others.
+    between: an operation that is done first, and may be all that was done."""
 
     before: tuple[str, ...]
     operation: str
     external: tuple[str, ...] = ()
+    between: str = ""
 
 
 WEB = ("network web", "endpoint web a", "endpoint web b")
@@ -54,8 +55,8 @@ CASES = {
     "delete endpoint, bridge": Case(WEB, "no-endpoint a"),
     "delete endpoint, far driver": Case(FAR, "no-endpoint f"),
     "delete endpoint, IPAM of another": Case(OTHER, "no-endpoint o"),
-    "delete endpoint by force, bridge": Case((*TWO,), "no-endpoint k force=1"),
-    "delete endpoint by force, far driver": Case(JOINED, "no-endpoint f force=1"),
+    "delete endpoint by force, bridge": Case(TWO, "no-endpoint k force=1", between="leave k box"),
+    "delete endpoint by force, far driver": Case(JOINED, "no-endpoint f force=1", between="leave f box"),
     "join, first": Case((*WEB, *BOX), "join a box"),
     "join, first, far driver": Case((*FAR, *BOX), "join f box"),
     "join, first, ports published": Case((*WEB, *PORTS), "join a box"),
@@ -124,16 +125,38 @@ async def prepared(case: Case, *, lazy: bool) -> House:
     return house
 
 
-async def outcomes(case: Case) -> tuple[Picture, Picture, list[object]]:
-    """The pictures of a house that was left alone and of one in which the operation was done, and its steps."""
-    house = await prepared(case, lazy=False)
-    await house.restart()
-    before = await picture(house)
-    house = await prepared(case, lazy=False)
-    await house.do(case.operation)
-    steps = list(house.steps)
-    await house.restart()
-    return before, await picture(house), steps
+@dataclass(frozen=True)
+class Outcomes:
+    """Pictures after a restart: of a house that was left alone, of one in which the operation was done (with its
+    steps), and of one in which only its first part was. ignore: parts of pictures that do not count."""
+
+    before: Picture
+    after: Picture
+    between: Picture
+    steps: list[object]
+    ignore: tuple[str, ...]
+
+    async def see(self, house: House) -> Picture:
+        """What counts of the house's picture."""
+        return without(await picture(house), *self.ignore)
+
+
+async def outcomes(name: str) -> Outcomes:
+    """What may become of the operation."""
+    case = CASES[name]
+    ignore = ("other IPAM",) if name.endswith(OF_OTHERS) else ()
+    pictures: list[Picture] = []
+    steps: list[object] = []
+    for line in ("", case.operation, case.between):
+        house = await prepared(case, lazy=False)
+        if line:
+            await house.do(line)
+        if line == case.operation:
+            steps = list(house.steps)
+        await house.restart()
+        pictures.append(without(await picture(house), *ignore))
+    before, after, between = pictures
+    return Outcomes(before, after, between, steps, ignore)
 
 
 def without(pictured: Picture, *parts: str) -> Picture:
@@ -151,25 +174,25 @@ def changes(house: House) -> list[object]:
     return [step for step in house.steps if step != "publish"]
 
 
-async def look_after(house: House, case: Case, before: Picture, after: Picture, ignore: tuple[str, ...]) -> list[str]:
-    """What is wrong after the next start: not as before or after, not settled, or not to be done again."""
+async def look_after(house: House, case: Case, may: Outcomes) -> list[str]:
+    """What is wrong after the next start: not as it may be, not settled, or not to be done again."""
     await house.restart()
-    seen = without(await picture(house), *ignore)
-    before, after = without(before, *ignore), without(after, *ignore)
-    wrong = nearest(seen, before, after) + [line for line in house.restored if line.startswith("not done")]
+    seen = await may.see(house)
+    wrong = nearest(seen, may.before, may.after, may.between)
+    wrong += [line for line in house.restored if line.startswith("not done")]
     if wrong:
         return wrong
     await house.restart()
     wrong = [f"the second start changed: {change}" for change in changes(house)]
-    wrong += difference(without(await picture(house), *ignore), seen)
-    if seen != after and not wrong:
+    wrong += difference(await may.see(house), seen)
+    if seen != may.after and not wrong:
         house.clock.advance(3600)  # nothing cools any more
         await house.library.repair.once()
         await house.do(case.operation)
         await house.restart()
-        again = without(await picture(house), *ignore)
+        again = difference(await may.see(house), may.after)
         # Who lost a grant to others gets other addresses the next time.
-        wrong = [] if ignore else [f"done again: {line}" for line in difference(again, after)]
+        wrong = [] if may.ignore else [f"done again: {line}" for line in again]
     return wrong
 
 
@@ -182,13 +205,13 @@ async def cut_off(case: Case, number: int, *, lazy: bool) -> House:
     return house
 
 
-async def trial(case: Case, *, lazy: bool, ignore: tuple[str, ...] = ()) -> dict[str, list[str]]:
+async def trial(name: str, *, lazy: bool) -> dict[str, list[str]]:
     """What is wrong, by the step that was not done any more."""
-    before, after, steps = await outcomes(case)
+    case, may = CASES[name], await outcomes(name)
     wrong: dict[str, list[str]] = {}
-    for number, step in enumerate([*steps, "the answer"]):
+    for number, step in enumerate([*may.steps, "the answer"]):
         house = await cut_off(case, number, lazy=lazy)
-        found = await look_after(house, case, before, after, ignore)
+        found = await look_after(house, case, may)
         if found:
             wrong[f"before step {number}, {step}"] = found
     return wrong
@@ -199,21 +222,22 @@ async def trial(case: Case, *, lazy: bool, ignore: tuple[str, ...] = ()) -> dict
 async def test_an_operation_that_is_cut_off_was_done_or_was_not(name: str, lazy: bool) -> None:
     """After the next start all is as before the operation or as after it; a second start changes nothing; and what was
     not done can be done."""
-    assert await trial(CASES[name], lazy=lazy) == {}
+    assert await trial(name, lazy=lazy) == {}
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.endswith(OF_OTHERS)])
 async def test_with_an_ipam_driver_of_others_only_its_grant_may_be_lost(name: str) -> None:
     """As above, but for the other's books: it may have granted what we had no time to note, and nobody can know of it
     again. On our side there is nothing of that."""
-    assert await trial(CASES[name], lazy=False, ignore=("other IPAM",)) == {}
+    assert await trial(name, lazy=False) == {}
 
 
-async def trial_of_starts(case: Case, numbers: Iterable[int], ignore: tuple[str, ...]) -> dict[str, list[str]]:
-    """As `trial` for these steps, with the start after it cut off before each of its own steps."""
-    before, after, _ = await outcomes(case)
+async def trial_of_starts(name: str, *, every: bool) -> dict[str, list[str]]:
+    """As `trial`, with the start after it cut off before each of its own steps. every: after each step of the
+    operation, not only in its middle."""
+    case, may = CASES[name], await outcomes(name)
     wrong: dict[str, list[str]] = {}
-    for number in numbers:
+    for number in range(len(may.steps) + 1) if every else [len(may.steps) // 2]:
         whole, second = False, 0
         while not whole:
             house = await cut_off(case, number, lazy=True)
@@ -222,7 +246,7 @@ async def trial_of_starts(case: Case, numbers: Iterable[int], ignore: tuple[str,
             with killed():
                 await house.start()
                 whole = True
-            found = await look_after(house, case, before, after, ignore)
+            found = await look_after(house, case, may)
             if found:
                 wrong[f"before step {number}, and before step {second} of the start"] = found
             second += 1
@@ -230,14 +254,10 @@ async def trial_of_starts(case: Case, numbers: Iterable[int], ignore: tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("name", "some"),
-    [(name, True) for name in CASES if name.startswith(("leave, hand-over", "delete sandbox, two", "set_key"))]
-    + [pytest.param(name, False, marks=pytest.mark.slow) for name in CASES],
+    ("name", "every"),
+    [(name, False) for name in CASES if name.startswith(("leave, hand-over", "delete sandbox, two", "set_key"))]
+    + [pytest.param(name, True, marks=pytest.mark.slow) for name in CASES],
 )
-async def test_a_start_that_is_cut_off_is_done_by_the_next_one(name: str, some: bool) -> None:
+async def test_a_start_that_is_cut_off_is_done_by_the_next_one(name: str, every: bool) -> None:
     """The start after a crash may crash as well, anywhere, and nothing is different in the end."""
-    case = CASES[name]
-    _, _, steps = await outcomes(case)
-    ignore = ("other IPAM",) if name.endswith(OF_OTHERS) else ()
-    numbers = [len(steps) // 2] if some else range(len(steps) + 1)
-    assert await trial_of_starts(case, numbers, ignore) == {}
+    assert await trial_of_starts(name, every=every) == {}

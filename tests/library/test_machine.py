@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mooring.core.faults import Fault
 from tests.library.houses import House, killed
 from tests.library.invariants import check, seen_as_model
-from tests.library.naive import ENDPOINTS, LINES, NETWORKS, PATHS, SANDBOXES, Model
+from tests.library.naive import ENDPOINTS, LINES, NETWORKS, PATHS, SANDBOXES, Model, Place
 
 T = TypeVar("T")
 
@@ -136,7 +136,13 @@ class LibraryMachine(RuleBasedStateMachine):
         assert [model for model in fitting if seen == model.visible()], (one, other, got)
         self.model = next(model for model in fitting if seen == model.visible())
 
-    @rule(line=ANY_LINE, at=st.integers(0, 12), again=st.booleans(), late=st.booleans())
+    # By force what a driver was not told stays with it.
+    @rule(
+        line=ANY_LINE.filter(lambda line: "force" not in line),
+        at=st.integers(0, 12),
+        again=st.booleans(),
+        late=st.booleans(),
+    )
     def refused(self, line: str, at: int, again: bool, late: bool) -> None:
         """A step that is refused is a fault, and nothing is done; or the line, or the next start, goes on from there.
         late: one of its commits took effect, and the answer was lost."""
@@ -166,13 +172,18 @@ class LibraryMachine(RuleBasedStateMachine):
         with killed():
             self.run(self.outcome(line))
         self.run(self.house.restart())
-        self.settle_on(self.model, self.model.after(line)[1])
+        places = [self.model.after(line)[1]]
+        if line.endswith("force=1"):  # it leaves first
+            name = line.split()[1]
+            places += [self.model.placed(name, Place())] if name in self.model.endpoints else []
+        self.settle_on(self.model, *places)
 
-    def settle_on(self, before: Model, after: Model) -> None:
+    def settle_on(self, *models: Model) -> None:
         """The house is as one of them."""
         seen = seen_as_model(self.house.library)
-        assert seen in (before.visible(), after.visible())
-        self.model = before if seen == before.visible() else after
+        fitting = [model for model in models if seen == model.visible()]
+        assert fitting, seen
+        self.model = fitting[0]
 
     @rule()
     def restart(self) -> None:

@@ -37,6 +37,7 @@ class Walk:
         self.model = Model(there=frozenset(paths))
         self.paths = paths
         self.seen: Seen = {}
+        self.told: list[str] = []
         self.settings = HostSettings(
             "walk", folder / "state", folder / "run", {}, {}, (), (), 0, Places(folder / "plugins", ())
         )
@@ -94,12 +95,14 @@ class Walk:
 
     async def do(self, line: str) -> None:
         """The line ends as the model says."""
+        self.told.append(line)
         wanted, self.model = self.model.after(line)
         assert await self.outcome(line) == wanted, line
         assert self.shown() == self.model.visible()
 
     async def interrupt(self, line: str) -> None:
         """The line is cancelled somewhere, and another process goes on."""
+        self.told.append(f"cancelled: {line}")
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(self.outcome(line))
             for _ in range(self.random.randint(0, 12)):
@@ -122,7 +125,7 @@ class Walk:
         """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other."""
         for sandbox in self.library.mirror.every(Sandbox):
             if sandbox.path and sandbox.kind is not Kind.HOST:
-                assert inside(sandbox.path) == wanted(self.library, sandbox), sandbox.name
+                assert inside(sandbox.path) == wanted(self.library, sandbox), (sandbox.name, self.told)
         ours = {link["ifname"] for link in json.loads(sh("ip -j link")) if link["ifname"].startswith(("mv-", "mp-"))}
         told = {sandbox.key: sandbox for sandbox in self.library.mirror.every(Sandbox)}
         plugged = [e for e in self.library.mirror.every(Endpoint) if e.attachment is not None and e.attachment.link]
