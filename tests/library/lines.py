@@ -60,9 +60,9 @@ async def _run(find: Finder, line: str) -> None:
     if verb == "no-endpoint":
         if "force" in options and endpoint.sandbox:  # as cnm.Endpoint.delete does
             with suppress(Fault):
-                key = endpoint.sandbox
-                place = next(each for each in library.mirror.every(Sandbox) if each.key == key)
-                await sandboxes.leave(endpoint.network, endpoint.id, place.id)
+                for place in library.mirror.every(Sandbox):
+                    if place.key == endpoint.sandbox:
+                        await sandboxes.leave(endpoint.network, endpoint.id, place.id)
         await library.provisioning.delete_endpoint(endpoint.network, endpoint.id, force="force" in options)
     elif verb == "join":
         place = find.sandbox(names[1])
