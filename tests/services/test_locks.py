@@ -67,6 +67,23 @@ async def test_many_share_and_who_holds_is_alone() -> None:
     assert len(locks) == 0
 
 
+async def test_all_that_are_cancelled_together_end_as_cancelled() -> None:
+    """The holder and those behind it: nobody trips over another who is gone already."""
+    locks = KeyedLocks()
+
+    async def work() -> None:
+        async with locks.hold("n"):
+            await asyncio.sleep(60)
+
+    tasks = [asyncio.get_running_loop().create_task(work()) for _ in range(4)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 4
+    assert len(locks) == 0
+
+
 async def test_who_gives_up_waiting_stands_in_nobodys_way() -> None:
     """A cancelled holder lets those through that waited behind it, also when its turn had just come."""
     for steps in range(4):

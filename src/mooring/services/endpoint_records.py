@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint, Event
-from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
+from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
 from mooring.ports import Driver
 from mooring.services.bare_drivers import BareDriver
@@ -75,11 +75,24 @@ class EndpointRecords:
                 raise
             return BareDriver()
 
+    async def save(self, before: Endpoint, after: Endpoint) -> None:
+        """The record, which was `before` when it was read, is `after`; nothing to do when they are equal.
+
+        Raises NotFound when it was deleted meanwhile: whoever is alone with an endpoint may still lose it to an engine
+        that gave its address to another.
+        """
+        known = self._mirror.endpoint(before.network, before.id)
+        if known is None:
+            raise NotFound(f"endpoint {before.id[:12]} was deleted meanwhile", hint="its address is another's by now")
+        if known != before:
+            raise StaleRevision(f"endpoint {before.id[:12]}")
+        if after != before:
+            await self._mirror.commit(put=[after])
+
     async def note(self, endpoint: Endpoint, event: Event) -> Endpoint:
         """The record says what is begun."""
         noted = replace(endpoint, pending=event)
-        if self._mirror.endpoint(endpoint.network, endpoint.id) != noted:
-            await self._mirror.commit(put=[noted])
+        await self.save(endpoint, noted)
         return noted
 
     async def give_back(self, network: Network, endpoint: Endpoint, force: bool) -> None:
@@ -92,7 +105,7 @@ class EndpointRecords:
                 if segment is not None:
                     ipam = await self._drivers.ipam_driver(network.ipam)
                     await ipam.release_address(segment.pool, address)
-        except (NotFound, Unavailable):
+        except Fault:
             if not force:
                 raise
 
@@ -112,8 +125,18 @@ class EndpointRecords:
         await driver.delete_endpoint(network, endpoint)
 
     async def withdraw(self, network: Network, before: Endpoint, after: Endpoint) -> None:
-        """Record `after` with nothing published, then take the rules away."""
-        await self._mirror.commit(put=[replace(after, published=())])
+        """Record `after` with nothing published, then take the rules away; also when it was recorded and the answer was
+        lost, since nobody would come back for the ports."""
+        try:
+            await self.save(before, replace(after, published=()))
+        except BaseException:
+            known = self._mirror.endpoint(before.network, before.id)
+            if known is not None and not known.published:
+                await self._close(network, before)
+            raise
+        await self._close(network, before)
+
+    async def _close(self, network: Network, before: Endpoint) -> None:
         if before.published:
             await self._publishing.let_go(before.published)
             driver = await self._drivers.network_driver(network.driver)

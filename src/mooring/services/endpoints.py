@@ -16,7 +16,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
-from mooring.core.faults import BadRequest, Conflict, StaleRevision, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import OUR_IPAM, Address, Network, Origin, stable_mac
 from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, JoinRequest, Role
 from mooring.ports import Clock, Driver
@@ -91,7 +91,7 @@ class Endpoints:
                 grant = await driver.create_endpoint(network, endpoint)
                 made = _completed(network, endpoint, grant)
                 if made != endpoint:
-                    await self._mirror.commit(put=[made])
+                    await self._records.save(endpoint, made)
             except BaseException:
                 await self._give_up(network, endpoint, request, driver)
                 raise
@@ -107,7 +107,8 @@ class Endpoints:
             for _ in range(ATTEMPTS):
                 dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
                 if dead and network.origin is Origin.LIBRARY:
-                    raise _taken(network, next(iter(dead.values())))
+                    holder = ", ".join(f"endpoint {old.name or old.id[:12]}" for old in dead.values())
+                    raise Conflict(f"an address is in use in network {network.name}", holder=holder)
                 inherited = frozenset(address for old in dead.values() for address in old.addresses)
                 leases = self._ipam.confirm(network, endpoint, inherited)
                 with contextlib.suppress(StaleRevision):
@@ -171,7 +172,7 @@ class Endpoints:
                 await driver.unpublish(network, endpoint)
             await driver.leave(network, endpoint)
             await driver.delete_endpoint(network, endpoint)
-        except Unavailable:
+        except Fault:
             if not force:
                 raise
 
@@ -212,7 +213,7 @@ class Endpoints:
                     endpoint, state=state, sandbox=request.key, priority=priority, interface=interface,
                     attachment=attachment, pending=None,
                 )  # fmt: skip
-                await self._mirror.commit(put=[joined])
+                await self._records.save(endpoint, joined)
             except BaseException:
                 if endpoint.state is State.CREATED:
                     await self._undo_attach(network, endpoint, driver)
@@ -222,7 +223,7 @@ class Endpoints:
     async def _undo_attach(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
         """The endpoint is in no sandbox again. A driver that cannot be told now is told when it is detached or at the
         next start: the note stays."""
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(Fault):
             await driver.leave(network, endpoint)
             known = self._mirror.endpoint(endpoint.network, endpoint.id)
             if known is not None and known != _left(known):
@@ -241,16 +242,20 @@ class Endpoints:
             await driver.leave(network, endpoint)
             attachment = await driver.join(network, replace(endpoint, state=State.CREATED), request)
             moved = replace(endpoint, sandbox=request.key, attachment=attachment)
-            if moved != endpoint:
-                await self._mirror.commit(put=[moved])
+            await self._records.save(endpoint, moved)
             return attachment
 
     async def rename_inside(self, network_id: str, endpoint_id: str, interface: str) -> None:
         """The interface is called so in its sandbox."""
         async with self._records.alone(network_id, endpoint_id):
             _, endpoint = self._records.known(network_id, endpoint_id)
-            if endpoint.interface != interface:
-                await self._mirror.commit(put=[replace(endpoint, interface=interface)])
+            await self._records.save(endpoint, replace(endpoint, interface=interface))
+
+    async def prioritise(self, network_id: str, endpoint_id: str, priority: int) -> None:
+        """The priority counts from now on. Raises NotFound."""
+        async with self._records.alone(network_id, endpoint_id):
+            _, endpoint = self._records.known(network_id, endpoint_id)
+            await self._records.save(endpoint, replace(endpoint, priority=priority))
 
     async def returns(self, network_id: str) -> bool:
         """Whether interfaces of the network go back to the host before their endpoint leaves. Raises NotFound."""
@@ -276,12 +281,14 @@ class Endpoints:
                     if endpoint.ports:
                         await driver.unpublish(network, endpoint)
                     await driver.leave(network, endpoint)
-                except Unavailable:
+                except Fault:
                     if not force:
                         raise
-                await self._mirror.commit(put=[left])
+                await self._records.save(endpoint, left)
                 return
             try:
+                if endpoint.ports and not driver.forwards:
+                    await driver.unpublish(network, endpoint)
                 if left != endpoint:
                     await self._records.withdraw(network, endpoint, left)
             except BaseException:
@@ -325,7 +332,7 @@ class Endpoints:
             if driver.remembers:
                 try:
                     await driver.delete_endpoint(network, endpoint)
-                except Unavailable:
+                except Fault:
                     return  # the note stays, and the next start or a deletion tells it
             await self._records.erase(network, endpoint)
             if not driver.remembers:
@@ -351,13 +358,6 @@ def _completed(network: Network, endpoint: Endpoint, grant: EndpointGrant) -> En
         ipv6=endpoint.ipv6 or grant.ipv6,
         mac=endpoint.mac or grant.mac,
         pending=None,
-    )
-
-
-def _taken(network: Network, other: Endpoint) -> Conflict:
-    return Conflict(
-        f"an address is in use in network {network.name or network.id[:12]}",
-        holder=f"endpoint {other.name or other.id[:12]}, {', '.join(str(address) for address in other.addresses)}",
     )
 
 

@@ -27,6 +27,8 @@ class Forwarding:
         self._drivers = drivers
         self._records = records
         self._publishing = publishing
+        # Endpoints whose ports this process has opened, or was reminded of.
+        self._told: set[str] = set()
 
     async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
         """The ports are reachable at the host. Called again with the same ports it changes nothing.
@@ -40,6 +42,7 @@ class Forwarding:
                 await self._publish_there(network, endpoint, driver, ports)
                 return
             if endpoint.published and endpoint.ports == ports:
+                await self._remind(network, endpoint, driver)
                 return
             if endpoint.published:
                 await self._records.withdraw(network, endpoint, endpoint)
@@ -49,8 +52,9 @@ class Forwarding:
             published = await self._choose(network, endpoint, ports)
             after = replace(endpoint, ports=ports, published=published)
             try:
-                await self._mirror.commit(put=[after])
+                await self._records.save(endpoint, after)
                 await driver.publish(network, after)
+                self._told.add(endpoint.id)
             except BaseException:
                 await self._publishing.let_go(published)
                 if self._mirror.endpoint(network_id, endpoint_id) == after:
@@ -58,6 +62,15 @@ class Forwarding:
                 raise
             finally:
                 self._publishing.settle(published)
+
+    async def _remind(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
+        """What is recorded as published is held, and its driver told, once in the life of this process. The rules of
+        bridges are for repair."""
+        if endpoint.id not in self._told:
+            await self._publishing.hold(endpoint.published)
+            if not isinstance(driver, BridgeDriver):
+                await driver.publish(network, endpoint)
+            self._told.add(endpoint.id)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
@@ -67,20 +80,22 @@ class Forwarding:
             if network is None or endpoint is None:
                 return
             driver = await self._drivers.network_driver(network.driver)
+            self._told.discard(endpoint_id)
             if endpoint.published:
                 await self._records.withdraw(network, endpoint, endpoint)
-            elif endpoint.ports and driver.remembers:
+            elif endpoint.ports and not driver.forwards:
                 await driver.unpublish(network, endpoint)
-                await self._mirror.commit(put=[replace(endpoint, ports=())])
+                await self._records.save(endpoint, replace(endpoint, ports=()))
 
     async def _publish_there(
         self, network: Network, endpoint: Endpoint, driver: Driver, ports: tuple[PortRequest, ...]
     ) -> None:
         """As `publish`, for a driver that publishes by itself. What it was told is recorded, to be taken back."""
-        if ports and driver.remembers:
+        if endpoint.ports not in ((), ports):
+            await driver.unpublish(network, endpoint)
+        if ports:
             after = replace(endpoint, ports=ports)
-            if after != endpoint:
-                await self._mirror.commit(put=[after])
+            await self._records.save(endpoint, after)
             await driver.publish(network, after)
 
     async def _choose(

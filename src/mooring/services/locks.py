@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, suppress
 
 
 class _Lock:
@@ -38,7 +37,8 @@ class _Lock:
             if turn.done() and not turn.cancelled():
                 self.leave(alone)  # it was our turn already
             else:
-                self._queue.remove((alone, turn))
+                with suppress(ValueError):  # who left meanwhile has passed us over
+                    self._queue.remove((alone, turn))
                 self._wake()
             raise
 
@@ -67,36 +67,44 @@ class _Lock:
                 turn.set_result(None)
 
 
+class _Turn:
+    """One's turn at the lock of a key: a context manager, made for one use."""
+
+    __slots__ = ("_alone", "_key", "_lock", "_locks")
+
+    def __init__(self, locks: dict[str, _Lock], key: str, alone: bool) -> None:
+        self._locks, self._key, self._alone = locks, key, alone
+
+    async def __aenter__(self) -> None:
+        self._lock = self._locks.setdefault(self._key, _Lock())
+        try:
+            await self._lock.enter(self._alone)
+        except BaseException:
+            self._forget()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.leave(self._alone)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._lock.idle and self._locks.get(self._key) is self._lock:
+            del self._locks[self._key]
+
+
 class KeyedLocks:
     """One fair lock for each key. It cannot be entered twice by one task."""
 
     def __init__(self) -> None:
         self._locks: dict[str, _Lock] = {}
 
-    @asynccontextmanager
-    async def hold(self, key: str) -> AsyncIterator[None]:
+    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
         """Be the only one inside for the key."""
-        async with self._inside(key, alone=True):
-            yield
+        return _Turn(self._locks, key, alone=True)
 
-    @asynccontextmanager
-    async def share(self, key: str) -> AsyncIterator[None]:
+    def share(self, key: str) -> AbstractAsyncContextManager[None]:
         """Be inside for the key together with others who share it, and nobody who holds it."""
-        async with self._inside(key, alone=False):
-            yield
-
-    @asynccontextmanager
-    async def _inside(self, key: str, alone: bool) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(key, _Lock())
-        try:
-            await lock.enter(alone)
-            try:
-                yield
-            finally:
-                lock.leave(alone)
-        finally:
-            if lock.idle and self._locks.get(key) is lock:
-                del self._locks[key]
+        return _Turn(self._locks, key, alone=False)
 
     def __len__(self) -> int:
         return len(self._locks)

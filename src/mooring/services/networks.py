@@ -14,7 +14,7 @@ from itertools import product
 
 import msgspec
 
-from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.networks import (
     BRIDGE,
     HOST,
@@ -137,7 +137,7 @@ class Networks:
     async def _give_up(self, network: Network, driver: Driver) -> None:
         """Nothing of the network is left. A driver that cannot be told now is told at the next start by the note."""
         if driver.remembers:
-            with contextlib.suppress(Unavailable):
+            with contextlib.suppress(Fault):
                 await driver.delete_network(network, ())
                 await self._erase(network, driver)
         else:
@@ -156,21 +156,27 @@ class Networks:
             if network is None:
                 return
             endpoints = self._roster.of_network(network_id)
-            if empty and endpoints:
-                raise Conflict(
-                    f"network {network.name or network_id[:12]} has endpoints",
-                    holder=", ".join(endpoint.name or endpoint.id[:12] for endpoint in endpoints[:5]),
-                    hint="delete them first",
-                )
+            if empty:
+                self.must_be_empty(network)
             driver = await self._mark(network, force)
             if driver is not None and driver.remembers:
                 try:
                     await driver.delete_network(network, endpoints)
-                except Unavailable:
+                except Fault:
                     if not force:
                         raise
             await self._give_back(network, force)
             await self._erase(network, driver)
+
+    def must_be_empty(self, network: Network) -> None:
+        """Raises Conflict when it has endpoints, and names them."""
+        endpoints = self._roster.of_network(network.id)
+        if endpoints:
+            raise Conflict(
+                f"network {network.name or network.id[:12]} has endpoints",
+                holder=", ".join(endpoint.name or endpoint.id[:12] for endpoint in endpoints[:5]),
+                hint="delete them first",
+            )
 
     async def _mark(self, network: Network, force: bool) -> Driver | None:
         """The network's driver, None when it cannot be had and that is forgiven. The record says that it goes, where
@@ -193,7 +199,7 @@ class Networks:
         try:
             for segment in network.segments:
                 await release_segment(await self._drivers.ipam_driver(network.ipam), segment)
-        except (NotFound, Unavailable):
+        except Fault:
             if not force:
                 raise
 
@@ -312,7 +318,10 @@ async def release_segment(ipam: IpamDriver, part: Segment | SegmentRequest) -> N
 def _options(request: NetworkRequest) -> NetworkOptions:
     """The options of a driver of ours, parsed; those of others are theirs to read. Raises BadRequest."""
     if request.driver in ("", BRIDGE):
-        return parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+        options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+        if request.driver and options.mode.value != request.driver:
+            raise BadRequest(f"option mode={options.mode.value} contradicts driver {request.driver}")
+        return options
     if request.driver in (HOST, NULL) and request.raw:
         raise BadRequest(f"driver {request.driver} has no options", hint=f"leave out {', '.join(request.raw)}")
     return NetworkOptions()

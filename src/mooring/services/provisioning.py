@@ -122,7 +122,8 @@ class Provisioning:
     async def delete_network(self, network_id: str, force: bool = False) -> None:
         """The network is gone. Raises NotFound, Conflict when it has endpoints, Unavailable when a driver cannot be
         reached: then it is marked, and deleting it again, or the next start, goes on. force: without that driver."""
-        self._network(network_id)
+        # Asked before the lock as well: who waits for it keeps every other endpoint of the network waiting.
+        self._networks.must_be_empty(self._network(network_id))
         await self._networks.delete(network_id, force, empty=True)
 
     async def create_endpoint(self, wish: EndpointWish) -> Endpoint:

@@ -117,13 +117,8 @@ class Restoring:
         for sandbox in self._mirror.every(Sandbox):
             if sandbox.deleting:
                 await _try(lines, self._sandboxes.delete(sandbox.id), f"delete of sandbox {sandbox.name}", "finished")
-            elif await self._sandboxes.is_gone(sandbox):
-                await _try(
-                    lines,
-                    self._sandboxes.delete(sandbox.id),
-                    f"sandbox {sandbox.name}",
-                    "removed: its namespace is gone",
-                )
+            else:
+                await _try(lines, self._remove_gone(sandbox, lines), f"look at sandbox {sandbox.name}", "")
             if self._mirror.sandbox(sandbox.id) is not None:
                 keys.add(sandbox.path or f"sandbox:{sandbox.id}")
         for endpoint in self._mirror.every(Endpoint):
@@ -136,12 +131,19 @@ class Restoring:
                     f"endpoint {endpoint.name or endpoint.id[:12]}",
                     "taken out of a sandbox that is gone",
                 )
+        await _try(lines, self._remove_leftovers(lines), "leftover namespaces", "")
+
+    async def _remove_gone(self, sandbox: Sandbox, lines: list[str]) -> None:
+        if await self._sandboxes.is_gone(sandbox):
+            deleting = self._sandboxes.delete(sandbox.id)
+            await _try(lines, deleting, f"sandbox {sandbox.name}", "removed: its namespace is gone")
+
+    async def _remove_leftovers(self, lines: list[str]) -> None:
         paths = {sandbox.path for sandbox in self._mirror.every(Sandbox)}
         for ident, path in (await self._namespaces.made()).items():
             if path not in paths:
-                await _try(
-                    lines, self._namespaces.remove(path), f"namespace {ident[:12]}", "removed: it has no sandbox"
-                )
+                removing = self._namespaces.remove(path)
+                await _try(lines, removing, f"namespace {ident[:12]}", "removed: it has no sandbox")
 
 
 async def _try(lines: list[str], work: Awaitable[object], subject: str, done: str) -> None:

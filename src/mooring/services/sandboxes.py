@@ -54,6 +54,7 @@ class Sandboxes:
         self._interiors = Interiors(namespaces, endpoints)
         self._named: dict[str, str] = {}
         self._placed: dict[str, str] = {}
+        self._identified: dict[str, str] = {}
         # Paths that the resolver answers in since this process began.
         self._served: set[str] = set()
         mirror.listen(self._follow)
@@ -62,9 +63,12 @@ class Sandboxes:
         if isinstance(before, Sandbox):
             self._named.pop(before.name, None)
             self._placed.pop(_place(before), None)
+            self._identified.pop(before.identity, None)
         if isinstance(after, Sandbox):
             self._named[after.name] = after.id
             self._placed[_place(after)] = after.id
+            if after.identity:
+                self._identified[after.identity] = after.id
 
     async def create(self, wish: SandboxWish) -> Sandbox:
         """The sandbox is there, with its namespace and files.
@@ -75,35 +79,41 @@ class Sandboxes:
         check_names(wish)
         ident = "".join(self._clock.token() for _ in range(6))[:64]
         asked = self._wished(_blank(ident, wish, self._clock.now()), wish)
+        if asked.path:
+            asked = replace(asked, identity=await self._interiors.identify(asked.path))
         async with (
             self._locks.hold(f"sandbox name {asked.name}"),
-            self._locks.hold(f"sandbox at {_place(asked)}"),
+            self._locks.hold(f"sandbox at {asked.identity or _place(asked)}"),
             self._locks.hold(f"sandbox {ident}"),
         ):
             self._must_be_free(self._named.get(asked.name), f"sandbox name {asked.name!r} is in use")
-            self._must_be_free(self._placed.get(_place(asked)), f"{_what(asked)} has a sandbox already")
-            if asked.path:
-                asked = replace(asked, identity=await self._interiors.identify(asked.path))
+            self._must_be_free(self._at(_place(asked), asked.identity), f"{_what(asked)} has a sandbox already")
             try:
                 made = asked
                 if asked.kind is Kind.OWN:
                     # A namespace without a record is a leftover, which a start removes; a record without one is stale.
-                    made = replace(asked, path=await self._namespaces.create(ident))
+                    path = await self._namespaces.create(ident)
+                    made = replace(asked, path=path, identity=await self._namespaces.identify(path))
                 await self._mirror.commit(put=[made])
                 await self._settle(made)
             except BaseException:
                 with suppress(Fault):
-                    await self._undo_create(ident)
+                    await self._undo_create(ident, asked.kind is Kind.OWN)
                 raise
             return made
 
-    async def _undo_create(self, ident: str) -> None:
+    def _at(self, place: str, identity: str) -> str | None:
+        """The sandbox that has the place, or the namespace by another path."""
+        return self._placed.get(place) or (self._identified.get(identity) if identity else None)
+
+    async def _undo_create(self, ident: str, own: bool) -> None:
+        """Nothing is left. A namespace is made again first: who was cancelled does not know whether it came to be, and
+        making it queues behind."""
         known = self._mirror.sandbox(ident)
         if known is not None:
             await self._end(known)
-        path = (await self._namespaces.made()).get(ident)
-        if path is not None:
-            await self._namespaces.remove(path)
+        elif own:
+            await self._namespaces.remove(await self._namespaces.create(ident))
 
     async def join(self, network_id: str, endpoint_id: str, sandbox_id: str, priority: int = 0) -> None:
         """The endpoint is in the sandbox: interface, addresses, routes, names, and the gateway if it is its turn.
@@ -117,6 +127,7 @@ class Sandboxes:
             network, endpoint = self._known(network_id, endpoint_id)
             _must_fit(sandbox, network)
             if endpoint.sandbox == sandbox.key and endpoint.pending is None:
+                await self._endpoints.prioritise(network_id, endpoint_id, priority)
                 await self._settle(sandbox)
                 return
             if endpoint.sandbox not in ("", sandbox.key):
@@ -157,7 +168,8 @@ class Sandboxes:
         await self._interiors.bring_home(sandbox, leaving, staying)
         try:
             await self._endpoints.detach(network_id, endpoint_id)
-        except Fault:
+        except BaseException:
+            # It may have left all the same, and nobody would come back for the others.
             with suppress(Fault):
                 await self._settle(sandbox)
             raise
@@ -195,13 +207,13 @@ class Sandboxes:
         """The external sandbox's namespace is at the path: endpoints that joined before get their interfaces in it, and
         it is left where it was before. Raises NotFound, Conflict; what a fault leaves undone is done when it is told
         again, or by `refresh`."""
-        async with self._locks.hold(f"sandbox {sandbox_id}"), self._locks.hold(f"sandbox at {path}"):
+        identity = await self._interiors.identify(path)
+        async with self._locks.hold(f"sandbox {sandbox_id}"), self._locks.hold(f"sandbox at {identity}"):
             sandbox = self._standing(sandbox_id)
             if sandbox.kind is not Kind.EXTERNAL:
                 raise Conflict(f"sandbox {sandbox.name} has a namespace that cannot be changed")
-            if self._placed.get(path) != sandbox_id:
-                self._must_be_free(self._placed.get(path), f"{path} has a sandbox already")
-            identity = await self._interiors.identify(path)
+            if self._at(path, identity) != sandbox_id:
+                self._must_be_free(self._at(path, identity), f"{path} has a sandbox already")
             if (sandbox.path, sandbox.identity) != (path, identity):
                 await self._interiors.bring_home(sandbox, self._attached(sandbox), ())
                 await self._silence(sandbox)
