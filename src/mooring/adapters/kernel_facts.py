@@ -55,7 +55,11 @@ class Tools:
             links = Links(owner)
         except OSError as error:
             raise Unavailable(f"netlink cannot be used: {error.strerror}") from error
-        nftables = Nftables()
+        try:
+            nftables = Nftables()
+        except Fault:
+            links.close()
+            raise
         return cls(links, nftables, Table(nftables, owner.table), DockerChains(nftables))
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
@@ -44,12 +45,18 @@ class LinuxKernel(Kernel):
     def __init__(self, owner: str = "") -> None:
         whose = Owner(owner)
         self._discards = Discards()
-        self._writing, self._reading = Tools.open(whose), Tools.open(whose)
-        self._deleting = Links(whose)
-        try:
-            self._announcer = Announcer()
-        except OSError as error:
-            raise Unavailable(f"raw sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
+        with ExitStack() as opened:
+            self._writing = Tools.open(whose)
+            opened.callback(self._writing.close)
+            self._reading = Tools.open(whose)
+            opened.callback(self._reading.close)
+            try:
+                self._deleting = Links(whose)
+                opened.callback(self._deleting.close)
+                self._announcer = Announcer()
+            except OSError as error:
+                raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
+            opened.pop_all()
         self._facts = FactWriter(self._writing, self._discards)
         self._reader_of_facts = FactReader(self._reading, self._discards)
         self._writer, self._reader, self._deleter, self._forgetter = (

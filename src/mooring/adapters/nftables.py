@@ -1,8 +1,9 @@
 """Our nftables table, read and written in process through libnftables.
 
 Rules: one call is one transaction; only the owner's table is written, `inet mooring` or `inet mooring-<owner>`;
-elements are spelled one way, that of core/firewall, however the library spells them. An object belongs to one thread
-and to that thread's network namespace.
+elements are spelled one way, that of core/firewall, however the library spells them; the library is never called where
+it would end the program (it does when it cannot open a socket, and glibc does when its socket's descriptor is 1024 or
+more). An object belongs to one thread and to that thread's network namespace.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from mooring.adapters.low_descriptors import Reserve, check_room, netlink_sockets_above
+from mooring.adapters.netlink import NETLINK_NETFILTER
 from mooring.core import firewall
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
@@ -25,6 +28,9 @@ _CONTEXT_DEFAULT = 0
 _OUTPUT_JSON = 1 << 4
 _OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
 
+# It waits for the kernel with select(2) (nftables, src/mnl.c, mnl_batch_talk).
+_reserve = Reserve()
+
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
 
@@ -33,23 +39,27 @@ class NftablesError(Exception):
 
 
 class Nftables:
-    """One library context. Raises Unavailable when the library is missing."""
+    """One library context. Raises Unavailable when the library is missing, or too many files are open."""
 
     def __init__(self) -> None:
+        check_room("nftables cannot be used")
         self._library = _load()
-        self._context = self._library.nft_ctx_new(_CONTEXT_DEFAULT)
-        if not self._context:
-            raise Unavailable("nftables cannot be used: no netlink socket", hint="run Mooring as root")
+        self._context: int | None = _new_context(self._library)
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
 
     def close(self) -> None:
-        """Let go of the context."""
-        self._library.nft_ctx_free(self._context)
-        self._context = None
+        """Let go of the context. Twice is fine."""
+        if self._context is not None:
+            self._library.nft_ctx_free(self._context)
+            self._context = None
+            _reserve.refill()
 
     def run(self, commands: str) -> str:
-        """Carry out the commands in one transaction and return what they print. Raises NftablesError."""
+        """Carry out the commands in one transaction and return what they print. Raises NftablesError, and Unavailable
+        when too many files are open."""
+        # Some rules of others make it open a socket to read them, and end the program if it cannot (src/iface.c).
+        check_room("nftables cannot be used")
         status = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
         output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
         errors: bytes = self._library.nft_ctx_get_error_buffer(self._context)
@@ -194,6 +204,26 @@ class Table:
                 )
             before = verb, member.container
         return "".join(lines) + " }\n" if lines else ""
+
+
+def _new_context(library: ctypes.CDLL) -> int:
+    """A context whose socket select(2) can wait for."""
+    try:
+        above = netlink_sockets_above(NETLINK_NETFILTER)
+        with _reserve.lent():
+            context: int | None = library.nft_ctx_new(_CONTEXT_DEFAULT)
+        if not context:
+            raise Unavailable("nftables cannot be used: no netlink socket", hint="run Mooring as root")
+        # Another thread may have been quicker. New sockets of other threads count, too: once too often is no harm.
+        if netlink_sockets_above(NETLINK_NETFILTER) <= above:
+            return context
+    except OSError as error:
+        raise Unavailable(f"nftables cannot be used: {error.strerror}") from error
+    library.nft_ctx_free(context)
+    raise Unavailable(
+        "nftables cannot be used: the program has more than 1000 files open",
+        hint="import mooring before that, or open fewer",
+    )
 
 
 def _load() -> ctypes.CDLL:
