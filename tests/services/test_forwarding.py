@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
+
 import pytest
 
-from mooring.core.faults import Conflict
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import EndpointWish, JoinRequest, NetworkWish, SubnetWish
+from mooring.core.requests import EndpointRequest, EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
 from mooring.services.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
+from mooring.testing.memory_kernel import MemoryPortGuard
+from mooring.testing.memory_store import When
 from tests.services.hosts import MemoryHost
 
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
@@ -48,3 +54,100 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     with pytest.raises(Conflict, match=first.id[:12]):
         await s.endpoints.publish(network.id, second.id, WEB)
     assert s.mirror.endpoint(network.id, first.id) is not None
+
+
+class LateGuard(MemoryPortGuard):
+    """Something happens while a port is being held."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    async def hold(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
+        """See PortGuard."""
+        await self._meanwhile()
+        await super().hold(protocol, host, port)
+
+
+async def test_an_endpoint_that_died_under_its_publication_stays_dead() -> None:
+    """An engine that came back gives the address to another while a call of its predecessor is under way: the old
+    record is not written again, and the port is free."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+
+    async def give_away() -> None:
+        mac = "02:00:00:00:00:99"
+        ipv4 = IPv4Interface("10.32.0.2/24")
+        await host.services.endpoints.create(EndpointRequest(network, "n" * 64, ipv4, None, mac))
+
+    host.guard = LateGuard(give_away)
+    host.services = host._assemble()
+    await host.start()
+    await host.endpoint(network, "old")
+    with pytest.raises(NotFound, match="deleted meanwhile"):
+        await host.services.endpoints.publish(network, "old".ljust(64, "0"), WEB)
+    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == ["n" * 64]
+    assert host.guard.held == set()
+
+
+async def test_a_lost_answer_of_the_store_keeps_no_port() -> None:
+    """The endpoint has left, as far as the store says: its port is free, although nobody heard so."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+    await host.endpoint(network, "e1")
+    ident = "e1".ljust(64, "0")
+    await host.services.endpoints.publish(network, ident, WEB)
+    host.store.fail_next(When.AFTER)
+    with pytest.raises(Unavailable):
+        await host.services.endpoints.detach(network, ident)
+    assert host.guard.held == set()
+    assert not any("8080" in str(fact) for fact in host.facts)
+
+
+class Forwarder(MemoryDriver):
+    """Host ports are chosen and held for it."""
+
+    forwards = True
+
+
+async def test_a_driver_that_forwards_is_reminded_once_in_each_process() -> None:
+    """After a restart the recorded ports are held again, and the driver told; asked again, it is not."""
+    far = Forwarder(remembers=False)
+    host = await MemoryHost(Others({"far": far})).start()
+    s = host.services
+    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
+    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
+    await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
+    await s.endpoints.publish(network.id, endpoint.id, WEB)
+    held = set(host.guard.held)
+    await host.restart()
+    calls: list[str] = []
+
+    async def look(method: str) -> None:
+        calls.append(method)
+
+    far.before = look
+    for _ in range(2):
+        await host.services.endpoints.publish(network.id, endpoint.id, WEB)
+    assert (host.guard.held, calls) == (held, ["publish"])
+
+
+async def test_other_ports_take_back_those_of_before() -> None:
+    """A driver that publishes by itself hears of the end first."""
+    far = MemoryDriver()
+    host = await MemoryHost(Others({"far": far})).start()
+    s = host.services
+    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
+    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
+    await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
+    calls: list[str] = []
+
+    async def look(method: str) -> None:
+        calls.append(method)
+
+    far.before = look
+    await s.endpoints.publish(network.id, endpoint.id, WEB)
+    await s.endpoints.publish(network.id, endpoint.id, (PortRequest(Protocol.TCP, 81, first=81, last=81),))
+    assert calls == ["publish", "unpublish", "publish"]

@@ -267,3 +267,28 @@ async def test_a_driver_without_gateways_gets_none(desk: Desk) -> None:
     network = await desk.network("web", "far", V4, V6)
     assert [segment.gateway is None for segment in network.segments] == [True, False]
     assert str((await desk.work.create_endpoint(EndpointWish(network.id))).ipv4) == "10.32.0.1/24"
+
+
+async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_who_forces(desk: Desk) -> None:
+    """The first fault is told; the note stays, and force deletes what is recorded."""
+    network = await desk.network("web", "far")
+    desk.far.refusals = {"create_endpoint": Exhausted("full"), "delete_endpoint": NotFound("what?")}
+    with pytest.raises(Exhausted):
+        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    [noted] = desk.host.services.mirror.every(Endpoint)
+    assert noted.pending is Event.CREATE
+    with pytest.raises(NotFound):
+        await desk.work.delete_endpoint(network.id, noted.id)
+    await desk.work.delete_endpoint(network.id, noted.id, force=True)
+    desk.far.refusals = {"delete_network": Conflict("no")}
+    with pytest.raises(Conflict):
+        await desk.work.delete_network(network.id)
+    await desk.work.delete_network(network.id, force=True)
+    assert desk.left() == []
+
+
+async def test_a_driver_by_name_and_another_by_option_contradict(desk: Desk) -> None:
+    """The option is an engine's way to name the driver."""
+    with pytest.raises(BadRequest, match="mode=null contradicts driver bridge"):
+        await desk.work.create_network(NetworkWish("web", "bridge", (V4,), options={"mode": "null"}))
+    assert desk.left() == []

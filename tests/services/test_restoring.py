@@ -13,6 +13,7 @@ from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, JoinRequest, PoolRequest, Role
 from mooring.core.sandboxes import Sandbox
 from mooring.services.provisioning import FOR_NETWORK
+from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.library_hosts import LibraryHost
 
 
@@ -128,3 +129,17 @@ async def test_a_plugin_that_does_not_answer_is_told_at_a_later_start(host: Libr
     host.far.refusals.clear()
     await host.start()
     assert [found.name for found in host.library.mirror.every(Network)] == ["web"]
+
+
+async def test_a_namespace_that_cannot_be_looked_at_does_not_stop_the_start(host: LibraryHost) -> None:
+    """It is said in a line, and everything else is restored."""
+
+    class Closed(MemoryNamespaces):
+        async def identify(self, path: str) -> str:
+            raise Unavailable(f"{path} is closed to us")
+
+    sandbox = await host.sandbox("box")
+    host.namespaces = Closed(host.kernel)
+    await host.start()
+    assert f"look at sandbox box not restored: {sandbox.path} is closed to us" in host.lines
+    assert host.library.mirror.count(Sandbox) == 1

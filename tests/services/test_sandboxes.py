@@ -13,6 +13,7 @@ from mooring.core.names import A, Verdict
 from mooring.core.publications import Protocol
 from mooring.core.requests import SandboxWish
 from mooring.core.sandboxes import InsideAdd, InsideRemove, InsideRoute, Kind, Sandbox
+from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
 EXTERNAL = SandboxWish("ext", Kind.EXTERNAL)
@@ -304,3 +305,34 @@ async def test_a_cancelled_join_leaves_all_as_it_was(host: SandboxHost) -> None:
             break
     assert number > 3
     assert host.publishers() == {"blue"}
+
+
+async def test_joining_again_with_another_priority_moves_the_gateway(host: SandboxHost) -> None:
+    """It is the same join, and the priority counts from now on."""
+    box = await host.box("box")
+    red, blue = [await host.endpoint(await host.network(name), "a") for name in ("blue", "red")]
+    await host.join(red, box, priority=1)
+    await host.join(blue, box)
+    assert (await host.routes(box.path))["0.0.0.0/0"] == host.now(red).interface
+    await host.join(blue, box, priority=2)
+    assert (await host.routes(box.path))["0.0.0.0/0"] == host.now(blue).interface
+
+
+async def test_a_namespace_has_one_sandbox_whatever_its_path(host: SandboxHost) -> None:
+    """Two paths may lead to one namespace, and two sandboxes would take each other's interfaces away."""
+
+    class Twins(MemoryNamespaces):
+        async def identify(self, path: str) -> str:
+            return "one" if path else "host"
+
+    host.namespaces = Twins(host.kernel)
+    for path in ("/ns/a", "/ns/b"):
+        host.namespaces.external(path)
+    host._new_process()
+    await host.start()
+    await host.box("a", SandboxWish("a", Kind.EXTERNAL, "/ns/a"))
+    with pytest.raises(Conflict, match="held by sandbox a"):
+        await host.box("b", SandboxWish("b", Kind.EXTERNAL, "/ns/b"))
+    late = await host.box("c", SandboxWish("c", Kind.EXTERNAL))
+    with pytest.raises(Conflict, match="held by sandbox a"):
+        await host.sandboxes.set_key(late.id, "/ns/b")
