@@ -24,6 +24,20 @@ print("claimed", flush=True)
 sys.stdin.read()
 """
 
+FORK = """
+import os, sys
+from mooring.adapters.ownership import claim
+held, given_up = claim(sys.argv[1]), claim(sys.argv[2])
+given_up.close()
+if os.fork() == 0:
+    held.close()
+    os.write(1, b"forked\\n")
+    sys.stdin.read()
+else:
+    os.write(1, b"claimed\\n")
+    os.wait()
+"""
+
 
 @pytest.fixture
 def name() -> str:
@@ -100,6 +114,21 @@ def test_the_end_of_the_process_lets_go(name: str) -> None:
         process.kill()
         process.wait()
         claim(name).close()
+
+
+def test_a_forked_process_is_not_the_owner(name: str) -> None:
+    """The claim is the parent's still, and ends with the parent although the child lives on."""
+    command = [sys.executable, "-c", FORK, name, name + "x"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        assert {parent.stdout.readline(), parent.stdout.readline()} == {b"forked\n", b"claimed\n"}
+        with pytest.raises(Conflict, match=rf"\({parent.pid}\)"):
+            claim(name)
+        parent.kill()
+        parent.wait()
+        claim(name).close()
+        parent.stdin.close()
 
 
 def test_a_holder_that_cannot_be_asked_is_still_a_conflict(name: str) -> None:

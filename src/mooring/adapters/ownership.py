@@ -1,18 +1,21 @@
 """Who of several on one host has which links and which table, and that each of them is one process only.
 
 Rules: what an owner has in the kernel bears his name, and each sees, changes and removes only his own; the daemon is
-the owner "", whose things bear none; an owner is claimed for one network namespace, as links and tables belong to one.
+the owner "", whose things bear none; an owner is claimed for one network namespace, as links and tables belong to one;
+a process that is forked has no part in its parent's claims, or it would keep them when the parent ends.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 from mooring.core import firewall
 from mooring.core.datapath import MARK
@@ -62,14 +65,27 @@ DAEMON = Owner()
 
 
 class Claim:
-    """That this process is the owner, until `close` or the process's end."""
+    """That this process is the owner, until `close` or the process's end. In a forked one it is closed."""
 
     def __init__(self, lock: socket.socket) -> None:
         self._lock = lock
+        _claims.add(self)
 
     def close(self) -> None:
         """Others may be the owner now. Twice is fine."""
+        _claims.discard(self)
         self._lock.close()
+
+
+_claims: WeakSet[Claim] = WeakSet()
+
+
+def _give_up_claims() -> None:
+    for held in list(_claims):
+        held.close()
+
+
+os.register_at_fork(after_in_child=_give_up_claims)
 
 
 def claim(owner: str) -> Claim:
