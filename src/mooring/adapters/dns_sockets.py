@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
 import socket
@@ -22,7 +21,7 @@ from typing import TypeVar
 from mooring.adapters.dns_table import lead_queries, table_number
 from mooring.adapters.inside_links import InsideLinks
 from mooring.adapters.namespace_files import current_namespace, enter, open_namespace
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Fault, Unavailable
 
 T = TypeVar("T")
 
@@ -35,20 +34,22 @@ _SIOCGSKNS = 0x894C  # linux/sockios.h: a descriptor of the socket's namespace
 
 @dataclass(slots=True)
 class Listeners:
-    """The two sockets of one namespace. namespace: device and inode, by which the kernel knows it. table: the
-    number of the table that leads to them."""
+    """The two sockets of one namespace. namespace: device and inode, by which the kernel knows it. owner: whose they
+    are. table: the number of the table that leads to them."""
 
     datagram: socket.socket
     stream: socket.socket
     namespace: tuple[int, int]
+    owner: str = ""
     table: int = 0
 
-    def lead_queries(self) -> None:
+    def lead_queries(self, *, anew: bool = False) -> None:
         """The table of the thread's namespace leads to these sockets; that of an earlier process is replaced. Port 53
-        itself stays free for the container. Raises Unavailable."""
+        itself stays free for the container. anew: see dns_table. Raises Conflict, Unavailable."""
         if self.table and table_number() == self.table:
             return
-        self.table = lead_queries(ADDRESS, PORT, self.datagram.getsockname()[1], self.stream.getsockname()[1])
+        ports = [one.getsockname()[1] for one in (self.datagram, self.stream)]
+        self.table = lead_queries(ADDRESS, PORT, *ports, owner=self.owner, anew=anew)
 
     def close(self) -> None:
         """Both are closed."""
@@ -116,29 +117,29 @@ class Visits:
                 enter(self._home)
 
 
-def open_listeners(namespace: tuple[int, int]) -> Listeners:
+def raise_loopback() -> None:
+    """That of the thread's namespace is up; of one which somebody else made it may be down still. Raises OSError."""
+    with contextlib.closing(InsideLinks()) as links:
+        links.raise_loopback()
+
+
+def open_listeners(namespace: tuple[int, int], owner: str = "", *, anew: bool = False) -> Listeners:
     """Sockets of the thread's namespace at the resolver's address, at ports that the kernel chooses, and the table that
-    leads queries to them. Raises Unavailable."""
+    leads queries to them. anew: see dns_table. Raises Conflict, Unavailable."""
     datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    made = Listeners(datagram, stream, namespace)
+    made = Listeners(datagram, stream, namespace, owner)
     try:
-        try:
-            datagram.bind((ADDRESS, 0))
-        except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:
-                raise
-            # That of a namespace which somebody else made may be down still.
-            with contextlib.closing(InsideLinks()) as links:
-                links.raise_loopback()
-            datagram.bind((ADDRESS, 0))
+        # Before: a socket that is bound while it is down may be taken, and then answers from 127.0.0.1 for ever.
+        raise_loopback()
+        datagram.bind((ADDRESS, 0))
         stream.bind((ADDRESS, 0))
         stream.listen(_BACKLOG)
-        made.lead_queries()
+        made.lead_queries(anew=anew)
     except OSError as error:
         made.close()
         raise Unavailable(f"names cannot be answered at {ADDRESS}: {error.strerror}") from error
-    except Unavailable:
+    except Fault:
         made.close()
         raise
     return made

@@ -2,7 +2,8 @@
 
 Rules: one transaction each time, in the calling thread's network namespace; spoken to the kernel by ourselves, because
 libnftables waits with select(2), and then glibc ends a process that has 1024 files open, as one with some hundred
-sandboxes has; a table is taken away by its number, so that this may be done late: a later one of that name stays.
+sandboxes has; a table has its owner in its chain's name, and is nobody else's to change; nobody waits for an RCU grace
+period but who takes a table away, by its number, so that this may be done late: a later one of that name stays.
 Layouts are those of linux/netfilter/nf_tables.h.
 """
 
@@ -29,15 +30,15 @@ from mooring.adapters.netlink import (
     nest,
     text,
 )
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Conflict, Unavailable
 
-_TABLE, _CHAIN = "mooring_resolver", "output"
+_TABLE = "mooring_resolver"
 _PRIORITY = -100  # where destinations are translated: linux/netfilter_ipv4.h, NF_IP_PRI_NAT_DST
 
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = (
-    (_SUBSYSTEM << 8) | number for number in (0, 1, 2, 3, 6)
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _DELETE_RULE = (
+    (_SUBSYSTEM << 8) | number for number in (0, 1, 2, 3, 6, 8)
 )
 _IPV4, _LOCAL_OUT, _APPEND, _ERROR = 2, 3, 0x800, 2
 _IPV4_FAMILY = struct.pack(">BBH", _IPV4, 0, 0)  # struct nfgenmsg
@@ -46,27 +47,42 @@ _LIST_ELEMENT, _HANDLE = 1, 4
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _META_L4PROTO, _NAT_DNAT = 16, 1
 
+# How often it is looked again when the table comes or goes in between.
+_TRIES = 3
 
-def lead_queries(address: str, port: int, datagram: int, stream: int) -> int:
+
+def lead_queries(address: str, port: int, datagram: int, stream: int, *, owner: str = "", anew: bool = False) -> int:
     """What is sent to the address and port goes to the port `datagram` (UDP) or `stream` (TCP) there, and replies come
-    back from where the query went: the kernel translates both ways. A table that was there before is replaced. Returns
-    the table's number. Raises Unavailable."""
+    back from where the query went: the kernel translates both ways. Returns the table's number.
+
+    The rules of a table that was there before are replaced in it, at no cost. anew: the table as well, for when its
+    number may be taken away at any moment; that waits an RCU grace period. Raises Conflict for a table of another
+    owner's, Unavailable.
+    """
     packed = IPv4Address(address).packed
-    rules = (_rule(packed, socket.IPPROTO_UDP, port, datagram), _rule(packed, socket.IPPROTO_TCP, port, stream))
+    chain = text(1, _TABLE) + text(2, _chain_name(owner))
+    pairs = ((socket.IPPROTO_UDP, datagram), (socket.IPPROTO_TCP, stream))
+    rules = [
+        Message(_NEW_RULE, NLM_F_CREATE | _APPEND, _IPV4_FAMILY + chain + _rule(packed, protocol, port, to))
+        for protocol, to in pairs
+    ]
     new = (
         Message(_NEW_TABLE, NLM_F_CREATE | NLM_F_EXCL, _NAMED),
-        Message(_NEW_CHAIN, NLM_F_CREATE, _IPV4_FAMILY + _chain()),
-        *(Message(_NEW_RULE, NLM_F_CREATE | _APPEND, _IPV4_FAMILY + rule) for rule in rules),
+        Message(_NEW_CHAIN, NLM_F_CREATE, _IPV4_FAMILY + _chain(owner)),
+        *rules,
     )
+    # Of an unknown chain the rules cannot be deleted: so the kernel says whose the table is.
+    empty = Message(_DELETE_RULE, 0, _IPV4_FAMILY + chain)
+    again = (empty, Message(_DELETE_TABLE, 0, _NAMED), *new) if anew else (empty, *rules)
     with _netlink() as netlink:
-        try:
-            netlink.carry_out(*new)
-        except NetlinkError as error:
-            if error.errno != errno.EEXIST:
-                raise
-            # Not at once, because whoever deletes waits an RCU grace period for it.
-            netlink.carry_out(Message(_DELETE_TABLE, 0, _NAMED), *new)
-        return netlink.number()
+        for _ in range(_TRIES):
+            if netlink.carry_out_unless(errno.EEXIST, *new) or netlink.carry_out_unless(errno.ENOENT, *again):
+                return netlink.number()
+    raise Conflict(
+        f"names are answered at {address} in this namespace already",
+        holder="another owner's resolver",
+        hint="leave the resolver out of the sandbox",
+    )
 
 
 def table_number() -> int:
@@ -101,10 +117,22 @@ class _Batches(Netlink):
         waiting = set(range(begin + 1, self._sequence))
         while waiting:
             for kind, _, sequence, payload in self._receive():
+                if sequence < begin:
+                    continue  # of a batch that was refused already, by an earlier one of its messages
                 number = struct.unpack_from("=i", payload)[0]
                 if kind == _ERROR and number:
                     raise NetlinkError(-number, os.strerror(-number))
                 waiting.discard(sequence)
+
+    def carry_out_unless(self, number: int, *messages: Message) -> bool:
+        """As `carry_out`; False when it is refused with that errno. Raises NetlinkError for any other."""
+        try:
+            self.carry_out(*messages)
+        except NetlinkError as error:
+            if error.errno != number:
+                raise
+            return False
+        return True
 
     def number(self) -> int:
         """Our table's number, 0 when it is not there. Raises NetlinkError."""
@@ -130,9 +158,13 @@ def _netlink() -> Iterator[_Batches]:
         raise Unavailable(f"the nftables table ip {_TABLE} cannot be changed: {error.strerror}") from error
 
 
-def _chain() -> bytes:
+def _chain_name(owner: str) -> str:
+    return f"output-{owner}" if owner else "output"
+
+
+def _chain(owner: str) -> bytes:
     hook = nest(4, _number(1, _LOCAL_OUT), _number(2, _PRIORITY))
-    return text(1, _TABLE) + text(3, _CHAIN) + hook + text(7, "nat")
+    return text(1, _TABLE) + text(3, _chain_name(owner)) + hook + text(7, "nat")
 
 
 def _rule(address: bytes, protocol: int, port: int, to: int) -> bytes:
@@ -148,7 +180,7 @@ def _rule(address: bytes, protocol: int, port: int, to: int) -> bytes:
         _expression("immediate", _number(1, 2), nest(2, attribute(1, struct.pack(">H", to)))),
         _expression("nat", _number(1, _NAT_DNAT), _number(2, _IPV4), _number(3, 1), _number(5, 2)),
     )
-    return text(1, _TABLE) + text(2, _CHAIN) + nest(4, *expressions)
+    return nest(4, *expressions)
 
 
 def _equal(value: bytes) -> bytes:

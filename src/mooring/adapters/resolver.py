@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mooring.adapters.dns_clients import Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import DEADLINE, Forwarder, Upstream
-from mooring.adapters.dns_sockets import Listeners, Visits, open_listeners, upstream_socket
+from mooring.adapters.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
 from mooring.adapters.dns_table import leave_queries
 from mooring.core.faults import Fault, Unavailable
 from mooring.ports import Lookup, Resolver
@@ -35,21 +36,25 @@ class _Service:
 
 
 class EmbeddedResolver(Resolver):
-    """Made where the host's loopback nameservers are asked from. deadline: seconds that a nameserver has."""
+    """Made where the host's loopback nameservers are asked from. deadline: seconds that a nameserver has. owner: whose
+    it is; a namespace is served by one owner only."""
 
-    def __init__(self, deadline: float = DEADLINE) -> None:
+    def __init__(self, deadline: float = DEADLINE, owner: str = "") -> None:
         self._deadline = deadline
+        self._owner = owner
         # What takes longer makes nobody wait who wants less; those who wait for a grace period can share it.
         self._asking, self._setting_up = Visits("resolver-ask"), Visits("resolver-serve")
         self._leaving = Visits("resolver-leave", threads=8)
         self._served: dict[str, _Service] = {}
         self._under_way: set[asyncio.Future[Any]] = set()
+        # How many services each namespace has whose table is there, or is about to be taken away by its number.
+        self._tables: Counter[tuple[int, int]] = Counter()
         self._one_at_a_time = asyncio.Lock()
         self._closed = False
 
     async def serve(self, path: str, lookup: Lookup, upstreams: Callable[[], Sequence[Upstream]]) -> None:
         """See Resolver. Again: a table that is gone is written anew, and if another namespace is at the path by now,
-        that one is served instead."""
+        that one is served instead. Raises Conflict where another owner's resolver answers."""
         async with self._one_at_a_time:
             if self._closed:
                 raise Unavailable("the resolver is closed")
@@ -57,8 +62,9 @@ class EmbeddedResolver(Resolver):
 
             def open_or_mend(namespace: tuple[int, int]) -> Listeners:
                 if before is None or before.listeners.namespace != namespace:
-                    return open_listeners(namespace)
-                before.listeners.lead_queries()
+                    return open_listeners(namespace, self._owner, anew=self._tables[namespace] > 0)
+                raise_loopback()
+                before.listeners.lead_queries(anew=self._tables[namespace] > 1)
                 return before.listeners
 
             opening = self._setting_up.at(path, open_or_mend)
@@ -100,6 +106,7 @@ class EmbeddedResolver(Resolver):
         forwarder = Forwarder(lambda upstream, kind: self._connect(listeners, upstream, kind), self._deadline)
         desk = Desk(lookup, upstreams, forwarder)
         connections = Connections(desk)
+        self._tables[listeners.namespace] += 1
         self._served[path] = _Service(listeners, desk, Datagrams(desk, listeners.datagram), connections)
         await connections.serve(listeners.stream)
 
@@ -108,14 +115,23 @@ class EmbeddedResolver(Resolver):
         service.desk.forwarder.close()
         # Before the table goes: without it the other end would not hear that a connection is closed.
         cancelled = await _settled(service.connections.close())
-        table = service.listeners.table
+        table, namespace = service.listeners.table, service.listeners.namespace
         try:
-            self._keep(self._leaving.beside(service.listeners.datagram, lambda: _leave(table)))
+            leaving = self._leaving.beside(service.listeners.datagram, lambda: _leave(table))
         except OSError as error:
             _log.warning("the resolver's table stays in a namespace: %s", error.strerror)
+            self._forget(namespace)
+        else:
+            leaving.add_done_callback(lambda _: self._forget(namespace))
+            self._keep(leaving)
         service.datagrams.close()
         if cancelled is not None:
             raise cancelled
+
+    def _forget(self, namespace: tuple[int, int]) -> None:
+        self._tables[namespace] -= 1
+        if not self._tables[namespace]:
+            del self._tables[namespace]
 
     def _keep(self, future: asyncio.Future[Any]) -> None:
         """`close` waits for it."""

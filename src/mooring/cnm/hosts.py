@@ -66,7 +66,7 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
     cleanup.push_async_callback(kernel.close)
     namespaces = LinuxNamespaces(str(settings.run_dir / "netns"), owner.mark.removesuffix(":"))
     cleanup.push_async_callback(namespaces.close)
-    resolver = EmbeddedResolver()
+    resolver = EmbeddedResolver(owner=owner.name)
     cleanup.push_async_callback(resolver.close)
     guard, clock = SocketPortGuard(), SystemClock()
     cleanup.callback(guard.close)

@@ -117,7 +117,7 @@ async def test_without_a_table_nothing_stays_open(
 ) -> None:
     """The fault is told, and both sockets are closed."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise Unavailable("no nftables here")
 
     monkeypatch.setattr(dns_sockets, "lead_queries", refuse)

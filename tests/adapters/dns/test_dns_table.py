@@ -9,7 +9,7 @@ import pytest
 
 from mooring.adapters import dns_table
 from mooring.adapters.dns_table import lead_queries, leave_queries, table_number
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Conflict, Unavailable
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -21,11 +21,11 @@ def shown() -> list[str]:
 
 
 def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:
-    """Written twice, it is the later one, also if the earlier goes only then; tables of others are not touched."""
+    """Written anew, it is the later one, also if the earlier goes only then; tables of others are not touched."""
     assert table_number() == 0
     sh("nft add table ip theirs")
     earlier = lead_queries("127.0.0.11", 53, 1000, 2000)
-    later = lead_queries("127.0.0.11", 53, 4001, 4002)
+    later = lead_queries("127.0.0.11", 53, 4001, 4002, anew=True)
     leave_queries(earlier)
     assert table_number() == later != earlier
     assert shown() == [
@@ -40,6 +40,26 @@ def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:
     for _ in range(2):
         leave_queries(later)
     assert sh("nft list tables") == "table ip theirs\n"
+
+
+def test_a_table_of_before_is_led_elsewhere(namespace: Namespace) -> None:
+    """It keeps its number, since only its rules are replaced, which waits for nobody."""
+    earlier = lead_queries("127.0.0.11", 53, 1000, 2000, owner="one")
+    assert lead_queries("127.0.0.11", 53, 4001, 4002, owner="one") == earlier == table_number()
+    assert [line.rpartition(":")[2] for line in shown() if "dnat" in line] == ["4001", "4002"]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_table_of_another_owner_is_left_alone(namespace: Namespace, anew: bool) -> None:
+    """The fault says what to do; when it is gone the next owner may have one."""
+    number = lead_queries("127.0.0.11", 53, 4001, 4002, owner="one")
+    before = shown()
+    for owner in ("", "two"):
+        with pytest.raises(Conflict, match="another owner's resolver"):
+            lead_queries("127.0.0.11", 53, 4003, 4004, owner=owner, anew=anew)
+    assert (shown(), table_number()) == (before, number)
+    leave_queries(number)
+    assert lead_queries("127.0.0.11", 53, 4003, 4004, owner="two") == table_number()
 
 
 def test_a_process_with_many_files_may_do_it_too(namespace: Namespace) -> None:

@@ -13,8 +13,9 @@ import dns.flags
 import dns.rcode
 import pytest
 
+from mooring.adapters.namespace_files import leave_for_new
 from mooring.adapters.resolver import EmbeddedResolver
-from mooring.core.faults import NotFound, Unavailable
+from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Target, Verdict
 from tests.adapters.dns.nameservers import ask, nameserver, query, texts, within
 from tests.netns.rigs import Namespace, private_namespace, sh
@@ -292,6 +293,52 @@ async def test_a_loopback_that_is_down_is_raised(resolver: EmbeddedResolver, san
     sandbox.sh("ip link set lo down; ip address flush dev lo")
     await resolver.serve(path(sandbox), lookup, tuple)
     assert "LOOPBACK,UP" in sandbox.sh("ip link show lo")
+
+
+async def test_a_newborn_namespace_is_answered(resolver: EmbeddedResolver, home: Namespace) -> None:
+    """A socket of a namespace that never had a loopback would answer from another address than was asked."""
+    with home.inside():
+        leave_for_new()
+        made = Namespace.current()
+    try:
+        await resolver.serve(path(made), lookup, tuple)
+        assert texts(await ask(made, query("web"))) == ["10.9.0.2"]
+        assert texts(await ask(made, query("web"), tcp=True)) == ["10.9.0.2"]
+        made.sh("ip link set lo down")
+        await resolver.serve(path(made), lookup, tuple)
+        assert texts(await ask(made, query("web"))) == ["10.9.0.2"]
+    finally:
+        made.close()
+
+
+async def test_another_owner_is_refused(resolver: EmbeddedResolver, sandbox: Namespace) -> None:
+    """Nobody could have two at one address; the first one answers on, and when it stops the other may."""
+    await resolver.serve(path(sandbox), lookup, tuple)
+    other = EmbeddedResolver(owner="other")
+    try:
+        with pytest.raises(Conflict, match="names are answered"):
+            await other.serve(path(sandbox), lookup, tuple)
+        assert texts(await ask(sandbox, query("web"))) == ["10.9.0.2"]
+        await resolver.close()
+        await other.serve(path(sandbox), lookup, tuple)
+        assert texts(await ask(sandbox, query("web"))) == ["10.9.0.2"]
+    finally:
+        await other.close()
+
+
+async def test_a_namespace_by_two_paths_is_answered_until_both_stop(
+    resolver: EmbeddedResolver, sandbox: Namespace
+) -> None:
+    """Stopping one does not take the other's table away, nor does serving it again at once."""
+    second = f"/proc/self/fd/{sandbox.fd}"
+    for _ in range(2):
+        await resolver.serve(path(sandbox), lookup, tuple)
+        await resolver.serve(second, lookup, tuple)
+        await resolver.stop(path(sandbox))
+        assert texts(await ask(sandbox, query("web"))) == ["10.9.0.2"]
+    await resolver.stop(second)
+    await resolver.close()
+    assert sandbox.sh("nft list ruleset") == ""
 
 
 async def test_what_a_dead_process_left_is_replaced(resolver: EmbeddedResolver, sandbox: Namespace) -> None:
