@@ -24,6 +24,7 @@ from mooring.core.names import (
     leads_out,
     lookup,
     names_of,
+    steps,
 )
 from mooring.core.networks import NULL, Address
 from mooring.core.publications import Protocol
@@ -104,6 +105,24 @@ def test_endpoints_that_share_an_alias_are_all_found() -> None:
     """Their addresses in numerical order."""
     many = [endpoint("red", f"n{n}", f"10.0.0.{n}/24", aliases=("pool",), key=f"c{n}") for n in (30, 4, 100)]
     assert addresses(view([WEB], many), "pool") == ["10.0.0.4", "10.0.0.30", "10.0.0.100"]
+
+
+def test_only_networks_that_there_are_get_a_step() -> None:
+    """The shorter name first, the one that is everything not at all; the number of labels does not matter."""
+    assert steps("db.a.b.c", ["b.c", "x", "c", "a.b.c", "db.a.b.c", "c", "", ".c"]) == [
+        ("db.a.b.c", ""),
+        ("db.a.b", "c"),
+        ("db.a", "b.c"),
+        ("db", "a.b.c"),
+    ]
+    assert len(steps(".".join("a" * 126), ["a", "b"])) == 2
+
+
+@given(st.text("ab.", max_size=9), st.lists(st.text("ab.", min_size=1, max_size=4)))
+def test_every_cut_at_a_dot_is_tried(name: str, networks: list[str]) -> None:
+    """As if all cuts of the name were looked at, from the last dot to the first."""
+    cuts = [(name[:at], name[at + 1 :]) for at in reversed(range(len(name))) if name[at] == "."]
+    assert steps(name, networks) == [(name, ""), *(cut for cut in cuts if cut[1] in networks)]
 
 
 def test_networks_are_searched_in_gateway_order_and_then_by_name() -> None:

@@ -7,7 +7,7 @@ attached to nothing has no name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -144,18 +144,17 @@ def _full_name(network: Network, endpoint: Endpoint) -> str:
     return ".".join(part for part in (names_of(endpoint)[0], _spelled(network.name)) if part)
 
 
-def _steps(name: str) -> Iterator[tuple[str, str]]:
-    """(name, network's name) in the order of trying; "" stands for every network."""
-    yield name, ""
-    labels = name.split(".")
-    for cut in range(len(labels) - 1, 0, -1):
-        yield ".".join(labels[:cut]), ".".join(labels[cut:])
+def steps(name: str, networks: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, network's name) in the order of trying; "" stands for every network. Only networks that there are get a
+    step, so that a name of many labels costs no more than another."""
+    ends = {network for network in networks if network and name.endswith(f".{network}")}
+    return [(name, ""), *((name[: -len(end) - 1], end) for end in sorted(ends, key=len))]
 
 
 def _find(name: str, view: View) -> list[_Group]:
     """Who has the name, by network, at the first step that knows it."""
     networks = [(member, _spelled(member.network.name), _links(member.endpoint)) for member in view.members]
-    for wanted, where in _steps(name):
+    for wanted, where in steps(name, [called for _, called, _ in networks]):
         here = [(member.network, links) for member, called, links in networks if where in ("", called)]
         for candidates in (
             [(network, links[wanted]) for network, links in here if wanted in links],
