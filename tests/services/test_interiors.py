@@ -239,6 +239,8 @@ async def test_a_path_that_means_another_namespace_by_now_is_left_alone(host: Sa
     with pytest.raises(Conflict, match="another namespace by now"):
         await host.join(endpoint, box)
     assert await host.facts(KEY) == frozenset()
+    with pytest.raises(NotFound, match="is gone"):
+        await host.sandboxes.statistics(box.id)
     await host.sandboxes.set_key(box.id, KEY)
     await host.join(endpoint, box)
     assert await host.links(KEY) == ["eth0"]

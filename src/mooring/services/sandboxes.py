@@ -262,8 +262,10 @@ class Sandboxes:
 
     async def statistics(self, sandbox_id: str) -> Mapping[str, Counters]:
         """Counters of the interfaces of the sandbox, by name; none where it has no namespace to itself. Raises
-        NotFound."""
+        NotFound, also when its namespace is gone."""
         sandbox = self._sandbox(sandbox_id)
+        if await self.is_gone(sandbox):
+            raise NotFound(f"the namespace of sandbox {sandbox.name} is gone", hint="delete the sandbox")
         return await self._namespaces.statistics(sandbox.path) if is_furnished(sandbox) else {}
 
     async def is_gone(self, sandbox: Sandbox) -> bool:
