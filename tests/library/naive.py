@@ -95,12 +95,12 @@ class Model:
     def _sandbox(self, name: str) -> tuple[str, Model]:
         settings = dict(word.split("=") for word in SANDBOXES[name].split())
         path = settings.get("path", "")
+        if path and path not in self.there:
+            return "NotFound", self
         if name in self.sandboxes or (path and path in self.paths.values()):
             return "Conflict", self
         if settings.get("kind") == "host" and any(other.startswith("host") for other in self.sandboxes):
             return "Conflict", self
-        if path and path not in self.there:
-            return "NotFound", self
         paths = {**self.paths, name: path} if settings.get("kind") == "external" else self.paths
         return "ok", replace(self, sandboxes=self.sandboxes | {name}, paths=paths)
 
@@ -114,9 +114,7 @@ class Model:
         at_host = sandbox.startswith("host")
         if network != "bare" and at_host != (network == "hosts"):
             return "Conflict", self
-        if self.endpoints[name].sandbox == sandbox:
-            return "ok", self
-        if self.endpoints[name].sandbox:
+        if self.endpoints[name].sandbox not in ("", sandbox):
             return "Conflict", self
         return "ok", self.placed(name, Place(sandbox, int(priority)))
 
@@ -129,11 +127,11 @@ class Model:
         return ("ok" if name in self.sandboxes else "NotFound"), self
 
     def _key(self, name: str, path: str) -> tuple[str, Model]:
-        if name not in self.sandboxes:
+        if name not in self.sandboxes or path not in self.there:
             return "NotFound", self
         if name not in self.paths or any(path == taken for who, taken in self.paths.items() if who != name):
             return "Conflict", self
-        return ("ok" if path in self.there else "NotFound"), replace(self, paths={**self.paths, name: path})
+        return "ok", replace(self, paths={**self.paths, name: path})
 
     def placed(self, name: str, place: Place) -> Model:
         """With the endpoint there."""

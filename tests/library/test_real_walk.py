@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -21,7 +21,7 @@ from mooring.services.library import Library
 from tests.library.invariants import first, hop, ordered, seen_as_model
 from tests.library.lines import Seen, run
 from tests.library.naive import ENDPOINTS, LINES, PATHS, SANDBOXES, Model
-from tests.netns.rigs import Namespace, private_namespace, sh
+from tests.netns.rigs import PATIENCE, Namespace, private_namespace, sh
 
 pytestmark = pytest.mark.netns
 
@@ -121,17 +121,31 @@ class Walk:
             return type(fault).__name__
         return "ok"
 
-    def look(self) -> None:
-        """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other."""
-        for sandbox in self.library.mirror.every(Sandbox):
-            if sandbox.path and sandbox.kind is not Kind.HOST:
-                assert inside(sandbox.path) == wanted(self.library, sandbox), (sandbox.name, self.told)
+    async def look(self) -> None:
+        """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other; soon,
+        since links are deleted after the answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self.differences():
+                    await asyncio.sleep(0.01)
+        assert self.differences() == [], self.told
+
+    def differences(self) -> list[object]:
+        """What is not as it should be now."""
+        sandboxes = [s for s in self.library.mirror.every(Sandbox) if s.path and s.kind is not Kind.HOST]
+        pairs = [(sandbox.name, inside(sandbox.path), wanted(self.library, sandbox)) for sandbox in sandboxes]
         ours = {link["ifname"] for link in json.loads(sh("ip -j link")) if link["ifname"].startswith(("mv-", "mp-"))}
         told = {sandbox.key: sandbox for sandbox in self.library.mirror.every(Sandbox)}
         plugged = [e for e in self.library.mirror.every(Endpoint) if e.attachment is not None and e.attachment.link]
         ends = {f"mv-{e.id[:12]}" for e in plugged}
         ends |= {f"mp-{e.id[:12]}" for e in plugged if not told[e.sandbox].path}
-        assert ours == ends
+        return [pair for pair in [*pairs, ("the host", ours, ends)] if pair[1] != pair[2]]
+
+    async def close(self) -> None:
+        """Nothing is mounted any more, however the walk ended."""
+        await self.cleanup.aclose()
+        folder = self.settings.run_dir / "netns"
+        sh(f"for place in {folder}/* {folder}; do umount $place 2>/dev/null || true; done")
 
 
 def lines(networks: tuple[str, ...]) -> list[str]:
@@ -188,7 +202,7 @@ async def test_a_walk_at_random(tmp_path: Path, seed: int) -> None:
                     await walk.interrupt(line)
                 else:
                     await walk.do(line)
-                walk.look()
+                await walk.look()
             for name in sorted(walk.model.sandboxes):
                 await walk.do(f"no-sandbox {name}")
             for name in sorted(walk.model.endpoints):
@@ -196,7 +210,7 @@ async def test_a_walk_at_random(tmp_path: Path, seed: int) -> None:
             for name in sorted(walk.model.networks):
                 await walk.do(f"no-network {name}")
             await walk.reopen()
-            walk.look()
+            await walk.look()
             assert "mr-" not in sh("ip link")
         finally:
-            await walk.cleanup.aclose()
+            await walk.close()
