@@ -122,11 +122,13 @@ class Walk:
         return "ok"
 
     async def look(self) -> None:
-        """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other; soon,
-        since links are deleted after the answer."""
+        """Every sandbox has the interfaces, addresses and default routes that its endpoints call for, and no other.
+
+        Soon: links are deleted after the answer, and nobody tells when.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while self.differences():
+                while self.differences():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         assert self.differences() == [], self.told
 
