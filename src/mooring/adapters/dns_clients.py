@@ -1,8 +1,9 @@
 """Who asks the embedded resolver: datagrams and connections of one namespace.
 
-Rules: callbacks of the loop and no tasks; a client can have no more of us than a number of connections, and on each of
-them no more than a buffer of replies that it has not read; several questions on one connection are answered as the
-answers come (RFC 7766, 6.2.1.1).
+Rules: callbacks of the loop and no tasks; a client can have no more of us than a number of connections, on each of
+them no more than a buffer of queries and one of replies that it has not read, and in each turn of the loop no more than
+a few answers, whatever it sends; several questions on one connection are answered as the answers come (RFC 7766,
+6.2.1.1).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import random
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,8 +35,10 @@ from mooring.wire.dns import (
 CONNECTIONS = 128
 # Seconds that a connection may be idle: what Docker's resolver waits.
 IDLE = 8.0
-# Datagrams read before others have their turn.
-_AT_ONCE = 32
+# Datagrams, and queries of all connections, that are answered before others have their turn.
+AT_ONCE = 8
+# More than one query can have: when as much is waiting, no more is read.
+_BACKLOG = 2 + STREAM_BYTES
 
 Send = Callable[[bytes], None]
 
@@ -84,7 +88,7 @@ class Datagrams:
         self.socket.close()
 
     def _read(self) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(AT_ONCE):
             try:
                 message, client = self.socket.recvfrom(READ_BYTES)
             except OSError:  # there is none any more
@@ -105,14 +109,15 @@ class Connections:
         self.idle = idle
         self.limit = limit
         self.open: set[Connection] = set()
+        self._waiting: deque[Connection] = deque()
+        self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
         self._closing = False
-        self._all_closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._all_closed: asyncio.Future[None] = self._loop.create_future()
 
     async def serve(self, listening: socket.socket) -> None:
         """Connections are accepted from now on. It takes the socket over, also when it is cancelled."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=listening, start_serving=False)
+        self._server = await self._loop.create_server(lambda: Connection(self), sock=listening, start_serving=False)
         await self._server.start_serving()
 
     def close(self) -> asyncio.Future[None]:
@@ -131,6 +136,25 @@ class Connections:
         self.open.discard(connection)
         self._settle()
 
+    def enqueue(self, connection: Connection) -> None:
+        """It has queries to answer, and is not in the queue."""
+        if not self._waiting:
+            self._loop.call_soon(self._take_turns)
+        self._waiting.append(connection)
+
+    def _take_turns(self) -> None:
+        """One query of each that waits, and again; what is left comes after whatever else the program does."""
+        try:
+            for _ in range(AT_ONCE):
+                if not self._waiting:
+                    return
+                connection = self._waiting.popleft()
+                if connection.answer_one():
+                    self._waiting.append(connection)
+        finally:
+            if self._waiting:
+                self._loop.call_soon(self._take_turns)
+
     def _settle(self) -> None:
         if self._closing and not self.open and not self._all_closed.done():
             self._all_closed.set_result(None)
@@ -146,6 +170,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._received = bytearray()
         self._unanswered = 0
+        self._queued = False
         self._paused = False
         self._ended = False
 
@@ -169,12 +194,14 @@ class Connection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._received += data
         self._wait()
-        self._work()
+        if len(self._received) > _BACKLOG and self._transport is not None:
+            self._transport.pause_reading()
+        self._enqueue()
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. What was asked is answered all the same."""
         self._ended = True
-        return bool(self._unanswered or self._paused)
+        return bool(self._unanswered or self._queued or self._paused)
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol. Who does not read replies is not read."""
@@ -185,34 +212,50 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         self._paused = False
-        if self._transport is not None:
-            self._transport.resume_reading()
-        self._work()
+        self._enqueue()
 
     def abort(self) -> None:
         """Close it now."""
         if self._transport is not None:
             self._transport.abort()
 
-    def _work(self) -> None:
-        while not self._paused and self._transport is not None:
+    def answer_one(self) -> bool:
+        """Answer the next query. False, and out of the queue, when there is none, or nobody who would hear."""
+        transport = self._transport
+        if not self._paused and transport is not None and not transport.is_closing():
             message = take_frame(self._received)
+            if message is not None and self._answer(message):
+                return True
             if message is None:
-                break
-            self._unanswered += 1
-            if not self._connections.desk.answer(message, self._send, stream=True):
-                self.abort()  # it is no client of DNS
-                return
+                transport.resume_reading()
+        self._queued = False
         self._close_at_end()
+        return False
+
+    def _answer(self, message: bytes) -> bool:
+        """False when it is no client of DNS, and the connection is over."""
+        answered = False
+        self._unanswered += 1
+        try:
+            answered = self._connections.desk.answer(message, self._send, stream=True)
+        finally:
+            if not answered:
+                self.abort()
+        return answered
+
+    def _enqueue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._connections.enqueue(self)
 
     def _send(self, reply: bytes) -> None:
         self._unanswered -= 1
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(framed(reply))
             self._close_at_end()
 
     def _close_at_end(self) -> None:
-        if self._ended and not self._unanswered and not self._paused and self._transport is not None:
+        if self._ended and not (self._unanswered or self._queued or self._paused) and self._transport is not None:
             self._transport.close()
 
     def _wait(self) -> None:
@@ -221,7 +264,7 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(self._connections.idle, self._give_up)
 
     def _give_up(self) -> None:
-        if self._unanswered:
+        if self._unanswered or self._queued:
             self._wait()
         else:
             self.abort()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
 from ipaddress import IPv4Address
 
 import dns.rcode
 import pytest
 
-from mooring.adapters.dns_clients import Connections, Datagrams, Desk
+from mooring.adapters.dns_clients import AT_ONCE, Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import Asked, Done, Forwarder, Upstream
 from mooring.core.names import Answer, Question, Verdict
 from mooring.wire.dns import framed
@@ -39,6 +40,8 @@ class Counter:
     def __call__(self, question: Question) -> Answer:
         """See Lookup."""
         self.count += 1
+        if question.name == "broken":
+            raise ZeroDivisionError
         if question.name.startswith("later"):
             return Answer(Verdict.FORWARD)
         return Answer(Verdict.FOUND, addresses=MANY if question.name == "many" else MANY[:1])
@@ -201,3 +204,102 @@ async def test_nothing_is_heard_after_closing(served: Served) -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", served.port))
         other.listen()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Callbacks of the loop have made it true; they have no event."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def _replies(reader: asyncio.StreamReader, count: int) -> set[int]:
+    """The ids of the next replies."""
+    return {await reply(reader) for _ in range(count)}
+
+
+async def most_in_a_turn(served: Served, questions: int) -> int:
+    """How many lookups there were between two turns of this task, until all are done."""
+    most = before = 0
+    async with asyncio.timeout(PATIENCE):
+        while before < questions:
+            await asyncio.sleep(0)
+            most, before = max(most, served.lookup.count - before), served.lookup.count
+    return most
+
+
+async def test_a_turn_has_few_answers_for_all_connections(served: Served) -> None:
+    """However many queries come at once, others have their turn in between; and no more is read than can wait."""
+    clients = [await served.client() for _ in range(3)]
+    for number, (_, writer) in enumerate(clients):
+        writer.write(wire("web", number) * 1000)
+    assert await most_in_a_turn(served, 3000) <= AT_ONCE
+    for number, (reader, writer) in enumerate(clients):
+        assert await _replies(reader, 1000) == {number}
+        writer.close()
+
+
+async def test_a_turn_has_few_datagrams(served: Served) -> None:
+    """The same over UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        for _ in range(100):
+            client.sendto(query("web").to_wire(), ("127.0.0.1", served.port))
+        assert await most_in_a_turn(served, 100) <= AT_ONCE
+
+
+async def test_connections_take_turns(served: Served) -> None:
+    """Who asks once does not wait for who asks a thousand things."""
+    (_, greedy), (reader, modest) = await served.client(), await served.client()
+    greedy.write(wire("web", 1) * 1000)
+    await until(lambda: served.lookup.count > 0)
+    modest.write(wire("web", 2))
+    assert await reply(reader) == 2
+    assert served.lookup.count < 500
+    greedy.close()
+    modest.close()
+
+
+async def test_a_flood_is_not_read_beyond_what_can_wait(served: Served) -> None:
+    """Megabytes stay where they are until we come to them; all of them are answered."""
+    reader, writer = await served.client()
+    await until(lambda: bool(served.connections.open))
+    connection = next(iter(served.connections.open))
+    most, questions = 0, 12000
+    writer.write(wire("web" + "-" * 60, 5) * questions)
+    async with asyncio.TaskGroup() as tasks:
+        answered = tasks.create_task(_replies(reader, questions))
+        while not answered.done():
+            await asyncio.sleep(0)
+            most = max(most, len(connection._received))
+    assert answered.result() == {5}
+    assert most <= 65537 + 256 * 1024
+    writer.close()
+
+
+async def test_who_has_gone_is_answered_no_more(served: Served) -> None:
+    """The rest of what it asked is forgotten."""
+    _, writer = await served.client()
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.write(wire("web", 1) * 3000)
+    await until(lambda: served.lookup.count > 0)
+    writer.transport.abort()
+    await until(lambda: not served.connections.open)
+    after = served.lookup.count
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert served.lookup.count == after < 3000
+
+
+async def test_a_lookup_that_fails_ends_its_connection_only(served: Served) -> None:
+    """A mistake of ours does not keep others waiting."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    (broken, one), (reader, two) = await served.client(), await served.client()
+    one.write(wire("broken", 1) * 3)
+    two.write(wire("web", 2) * 100)
+    async with asyncio.timeout(PATIENCE):
+        assert await broken.read() == b""
+    assert await _replies(reader, 100) == {2}
+    assert len(told) == 1
+    one.close()
+    two.close()
