@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
+from mooring.adapters.descriptor_shares import Shares
 from mooring.adapters.dns_forwarding import Asked, Forwarder, Upstream
 from mooring.core.names import Verdict
 from mooring.ports import Lookup
@@ -32,7 +33,7 @@ from mooring.wire.dns import (
     take_frame,
 )
 
-CONNECTIONS = 128
+CONNECTIONS = 32
 # Seconds that a connection may be idle: what Docker's resolver waits.
 IDLE = 8.0
 # Datagrams, and queries of all connections, that are answered before others have their turn.
@@ -102,10 +103,12 @@ class Datagrams:
 
 
 class Connections:
-    """Queries over TCP. idle: seconds. limit: how many at once; one more is closed."""
+    """Queries over TCP. shares: of the connections of all namespaces. idle: seconds. limit: how many at once; one more
+    than that, or than the share, is closed."""
 
-    def __init__(self, desk: Desk, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
+    def __init__(self, desk: Desk, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
         self.desk = desk
+        self.shares = shares
         self.idle = idle
         self.limit = limit
         self.open: set[Connection] = set()
@@ -117,7 +120,10 @@ class Connections:
 
     async def serve(self, listening: socket.socket) -> None:
         """Connections are accepted from now on. It takes the socket over, also when it is cancelled."""
-        self._server = await self._loop.create_server(lambda: Connection(self), sock=listening, start_serving=False)
+        # The backlog is also how many the loop accepts, with a descriptor each, before we can close one.
+        self._server = await self._loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=self.limit, start_serving=False
+        )
         await self._server.start_serving()
 
     def close(self) -> asyncio.Future[None]:
@@ -131,9 +137,19 @@ class Connections:
         self._settle()
         return self._all_closed
 
+    def admit(self, connection: Connection) -> bool:
+        """Whether there may be one more; it counts until it is forgotten."""
+        count = len(self.open)
+        if count >= self.limit or not self.shares.take(count):
+            return False
+        self.open.add(connection)
+        return True
+
     def forget(self, connection: Connection) -> None:
-        """The connection is closed."""
-        self.open.discard(connection)
+        """The connection is closed, or was not admitted."""
+        if connection in self.open:
+            self.open.discard(connection)
+            self.shares.give_back()
         self._settle()
 
     def enqueue(self, connection: Connection) -> None:
@@ -177,11 +193,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._connections.open) >= self._connections.limit:
+        if self._connections.admit(self):
+            self._wait()
+        else:
             self._transport.abort()
-            return
-        self._connections.open.add(self)
-        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """See asyncio.Protocol."""

@@ -3,7 +3,7 @@
 Rules: callbacks of the loop and no tasks, so nothing has to be waited for and one query never waits for another; each
 query has a socket of its own, so that who wants to forge an answer must guess its port as well as its id (RFC 5452);
 what a server sends is believed only with that id and the same question; every query ends with one call of its `done`,
-unless it is closed.
+unless it is closed; no namespace has more sockets than its share.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from mooring.adapters.descriptor_shares import Shares
 from mooring.wire.dns import Query, Rcode, framed, is_reply, rcode_of, take_frame, with_ident
 
 # libnetwork/resolver.go: maxExtDNS, extIOTimeout, maxConcurrent
@@ -38,20 +39,25 @@ class Forwarder:
     """Asks on behalf of one namespace.
 
     connect: makes a socket to the server's port in the right namespace; the future may raise OSError. deadline: seconds
-    for each server.
+    for each server. shares: of the sockets of all namespaces.
     """
 
     def __init__(
-        self, connect: Callable[[Upstream, socket.SocketKind], asyncio.Future[socket.socket]], deadline: float
+        self,
+        connect: Callable[[Upstream, socket.SocketKind], asyncio.Future[socket.socket]],
+        deadline: float,
+        shares: Shares,
     ) -> None:
         self.connect = connect
         self.deadline = deadline
+        self.shares = shares
         self.under_way: set[Exchange] = set()
 
     def forward(self, asked: Asked, upstreams: Sequence[Upstream], done: Done) -> None:
         """Ask the first three in turn. Calls `done` with the first answer that is one, neither SERVFAIL nor REFUSED; or
-        with None, at once if 1024 are under way."""
-        if not upstreams or len(self.under_way) >= QUERIES:
+        with None, at once if 1024 are under way, or as many as the share."""
+        under_way = len(self.under_way)
+        if not upstreams or under_way >= QUERIES or not self.shares.take(under_way):
             done(None)
             return
         exchange = Exchange(self, asked, upstreams[:SERVERS], done)
@@ -96,7 +102,9 @@ class Exchange:
     def close(self) -> None:
         """It is over, and nobody is told."""
         self._let_go()
-        self._forwarder.under_way.discard(self)
+        if self in self._forwarder.under_way:
+            self._forwarder.under_way.discard(self)
+            self._forwarder.shares.give_back()
 
     def _connected(self, connecting: asyncio.Future[socket.socket]) -> None:
         if connecting.cancelled() or connecting.exception() is not None:

@@ -15,12 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mooring.adapters.descriptor_shares import Shares, part_of_limit
 from mooring.adapters.dns_clients import Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import DEADLINE, Forwarder, Upstream
 from mooring.adapters.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
 from mooring.adapters.dns_table import leave_queries
 from mooring.core.faults import Fault, Unavailable
 from mooring.ports import Lookup, Resolver
+
+# Parts of the process's limit of open files that all namespaces together may have: for queries that are forwarded, and
+# for connections of clients.
+_FOR_QUERIES, _FOR_CONNECTIONS = 4, 8
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ class EmbeddedResolver(Resolver):
         # What takes longer makes nobody wait who wants less; those who wait for a grace period can share it.
         self._asking, self._setting_up = Visits("resolver-ask"), Visits("resolver-serve")
         self._leaving = Visits("resolver-leave", threads=8)
+        self._queries, self._connections = (Shares(part_of_limit(part)) for part in (_FOR_QUERIES, _FOR_CONNECTIONS))
         self._served: dict[str, _Service] = {}
         self._under_way: set[asyncio.Future[Any]] = set()
         # How many services each namespace has whose table is there, or is about to be taken away by its number.
@@ -103,9 +109,11 @@ class EmbeddedResolver(Resolver):
     async def _begin(
         self, path: str, listeners: Listeners, lookup: Lookup, upstreams: Callable[[], Sequence[Upstream]]
     ) -> None:
-        forwarder = Forwarder(lambda upstream, kind: self._connect(listeners, upstream, kind), self._deadline)
+        forwarder = Forwarder(
+            lambda upstream, kind: self._connect(listeners, upstream, kind), self._deadline, self._queries
+        )
         desk = Desk(lookup, upstreams, forwarder)
-        connections = Connections(desk)
+        connections = Connections(desk, self._connections)
         self._tables[listeners.namespace] += 1
         self._served[path] = _Service(listeners, desk, Datagrams(desk, listeners.datagram), connections)
         await connections.serve(listeners.stream)

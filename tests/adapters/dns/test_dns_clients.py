@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 import dns.rcode
 import pytest
 
+from mooring.adapters.descriptor_shares import Shares
 from mooring.adapters.dns_clients import AT_ONCE, Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import Asked, Done, Forwarder, Upstream
 from mooring.core.names import Answer, Question, Verdict
@@ -53,7 +54,8 @@ class Served:
     def __init__(self, idle: float = 99.0, limit: int = 4) -> None:
         self.lookup, self.forwarder = Counter(), Held()
         self.desk = Desk(self.lookup, tuple, self.forwarder)
-        self.connections = Connections(self.desk, idle, limit)
+        self.shares = Shares(99)
+        self.connections = Connections(self.desk, self.shares, idle, limit)
         self.stream = socket.create_server(("127.0.0.1", 0))
         self.port = self.stream.getsockname()[1]
         datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -153,6 +155,21 @@ async def test_connections_are_few(served: Served) -> None:
     writer.close()
     for _, one in clients:
         one.close()
+
+
+async def test_namespaces_share_their_connections(served: Served) -> None:
+    """Who has as many as are left is refused before his limit; what was refused or has ended is free again."""
+    served.shares = served.connections.shares = Shares(4)
+    clients = [await served.client() for _ in range(3)]
+    for reader, writer in clients[:2]:
+        writer.write(wire("web", 3))
+        assert await reply(reader) == 3
+    async with asyncio.timeout(PATIENCE):
+        assert await clients[2][0].read() == b""
+    for _, writer in clients:
+        writer.close()
+    await until(lambda: not served.connections.open)
+    assert [served.shares.take(0) for _ in range(5)] == [True] * 4 + [False]
 
 
 async def test_an_idle_connection_is_closed() -> None:

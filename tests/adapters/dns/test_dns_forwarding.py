@@ -13,6 +13,7 @@ import dns.rcode
 import pytest
 
 from mooring.adapters import dns_forwarding
+from mooring.adapters.descriptor_shares import Shares
 from mooring.adapters.dns_forwarding import Asked, Forwarder, Upstream
 from mooring.adapters.dns_sockets import upstream_socket
 from mooring.wire.dns import Query, read_query
@@ -28,7 +29,7 @@ class Servers:
         self._stack = stack
         self._ports: dict[Upstream, int] = {}
         self.asked: list[Upstream] = []
-        self.forwarder = Forwarder(self.connect, deadline=99)
+        self.forwarder = Forwarder(self.connect, 99, Shares(99))
 
     async def add(self, manner: str = "") -> Nameserver:
         """One more, behaving so; its names have its own address."""
@@ -148,6 +149,23 @@ async def test_too_many_are_refused_at_once(servers: Servers, monkeypatch: pytes
     assert await servers.ask("10.0.0.1") is not None
 
 
+async def test_namespaces_share_their_sockets(servers: Servers) -> None:
+    """Who asks without end is refused at once when he has as much as is left for others; what ends is free again."""
+    mute, shares = await servers.add("mute"), Shares(6)
+    greedy, modest = (Forwarder(servers.connect, 99, shares) for _ in range(2))
+    refused: list[bytes | None] = []
+    for number in range(10):
+        greedy.forward(asked(ident=number), [IPv4Address("10.0.0.1")], refused.append)
+    assert (len(greedy.under_way), refused) == (3, [None] * 7)
+    modest.forward(asked(), [IPv4Address("10.0.0.1")], refused.append)
+    assert len(modest.under_way) == 1
+    for _ in range(4):
+        await mute.heard.get()
+    for forwarder in (greedy, modest, greedy):
+        forwarder.close()
+    assert [shares.take(0) for _ in range(7)] == [True] * 6 + [False]
+
+
 async def test_a_queue_of_queries_does_not_wait_for_a_mute_server(servers: Servers) -> None:
     """Each query goes its own way."""
     mute = await servers.add("mute")
@@ -172,7 +190,7 @@ async def test_after_closing_nobody_is_told(servers: Servers, stream: bool) -> N
         later.append(lambda: future.set_result(made))
         return future
 
-    forwarder = Forwarder(connect, 99)
+    forwarder = Forwarder(connect, 99, Shares(99))
     forwarder.forward(asked(stream=stream), [LOCAL], ended.append)
     forwarder.close()
     later[0]()
@@ -188,6 +206,6 @@ async def test_no_descriptor_left_is_no_answer() -> None:
         raise OSError(24, "Too many open files")
 
     ended: list[bytes | None] = []
-    forwarder = Forwarder(connect, 99)
+    forwarder = Forwarder(connect, 99, Shares(99))
     forwarder.forward(asked(), [LOCAL], ended.append)
     assert (ended, forwarder.under_way) == ([None], set())
