@@ -9,6 +9,7 @@ import pytest
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, NotFound, Unavailable
+from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
@@ -21,15 +22,22 @@ from tests.services.hosts import MemoryHost
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
 
 
-async def test_a_driver_that_publishes_by_itself_is_told_and_told_of_the_end() -> None:
-    """No host port is held for it; what it was told is taken back at leave, whoever asks."""
-    far = MemoryDriver()
-    host = await MemoryHost(Others({"far": far})).start()
+async def joined(host: MemoryHost) -> tuple[Network, Endpoint]:
+    """An endpoint of the driver `far`, in a sandbox."""
     s = host.services
     work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
     network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
     endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
     await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
+    return network, endpoint
+
+
+async def test_a_driver_that_publishes_by_itself_is_told_and_told_of_the_end() -> None:
+    """No host port is held for it; what it was told is taken back at leave, whoever asks."""
+    far = MemoryDriver()
+    host = await MemoryHost(Others({"far": far})).start()
+    s = host.services
+    network, endpoint = await joined(host)
     for _ in range(2):
         await s.endpoints.publish(network.id, endpoint.id, WEB)
     assert [told.ports for told in far.published.values()] == [WEB]
@@ -115,10 +123,7 @@ async def test_a_driver_that_forwards_is_reminded_once_in_each_process() -> None
     far = Forwarder(remembers=False)
     host = await MemoryHost(Others({"far": far})).start()
     s = host.services
-    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
-    network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
-    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
-    await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
+    network, endpoint = await joined(host)
     await s.endpoints.publish(network.id, endpoint.id, WEB)
     held = set(host.guard.held)
     await host.restart()
@@ -138,10 +143,7 @@ async def test_other_ports_take_back_those_of_before() -> None:
     far = MemoryDriver()
     host = await MemoryHost(Others({"far": far})).start()
     s = host.services
-    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
-    network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
-    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
-    await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
+    network, endpoint = await joined(host)
     calls: list[str] = []
 
     async def look(method: str) -> None:

@@ -7,11 +7,11 @@ that names the field; what dockerd says with a prefix length comes out with it.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
-from mooring.core.networks import GatewayMode, Interface, Mode
+from mooring.core.networks import GatewayMode, Mode
 from mooring.core.options import (
     parse_address,
     parse_endpoint_options,
@@ -31,7 +31,15 @@ from mooring.core.requests import (
     SegmentRequest,
 )
 from mooring.wire import remote_api as api
-from mooring.wire.remote_options import MAC_KEY, decode_mac, exposed_ports, network_options, parse_mac, port_requests
+from mooring.wire.remote_options import (
+    MAC_KEY,
+    decode_mac,
+    exposed_ports,
+    network_options,
+    parse_interface,
+    parse_mac,
+    port_requests,
+)
 
 LOCAL_SPACE = "default"
 GLOBAL_SPACE = "global"
@@ -157,8 +165,8 @@ def endpoint_request(query: api.EndpointCreation) -> EndpointRequest:
     """CreateEndpoint. Raises BadRequest, also for options that are refused."""
     network, endpoint = pair(query.network_id, query.endpoint_id)
     given = query.interface or api.EndpointInterface()
-    ipv4 = _interface("Address", given.address) if given.address else None
-    ipv6 = _interface("AddressIPv6", given.address_ipv6) if given.address_ipv6 else None
+    ipv4 = parse_interface("Address", given.address) if given.address else None
+    ipv6 = parse_interface("AddressIPv6", given.address_ipv6) if given.address_ipv6 else None
     if isinstance(ipv4, IPv6Interface):
         raise BadRequest(f"Address {ipv4} is not IPv4")
     if isinstance(ipv6, IPv4Interface):
@@ -202,9 +210,9 @@ def joined(attachment: Attachment) -> api.Joined:
 def _segment(data: api.IpamData, version: int) -> SegmentRequest:
     what = f"IPv{version}Data"
     subnet = parse_subnet(f"{what}: Pool", data.pool)
-    gateway = _interface(f"{what}: Gateway", data.gateway) if data.gateway else None
+    gateway = parse_interface(f"{what}: Gateway", data.gateway) if data.gateway else None
     auxiliary = {
-        name: _interface(f"{what}: AuxAddresses", text).ip for name, text in (data.aux_addresses or {}).items()
+        name: parse_interface(f"{what}: AuxAddresses", text).ip for name, text in (data.aux_addresses or {}).items()
     }
     if subnet.version != version:
         raise BadRequest(f"{what}: Pool {subnet} is not IPv{version}")
@@ -214,17 +222,3 @@ def _segment(data: api.IpamData, version: int) -> SegmentRequest:
     if data.address_space and not SPACE.fullmatch(data.address_space):
         raise BadRequest(f"{what}: AddressSpace {shown(data.address_space)} is not the name of an address space")
     return SegmentRequest(data.address_space or LOCAL_SPACE, subnet, gateway, auxiliary)
-
-
-def _interface(what: str, text: str) -> Interface:
-    """`10.0.0.1/24` as a value. Raises BadRequest: also without a prefix length, and for netmasks and zones."""
-    address, slash, length = text.partition("/")
-    if not slash or not length.isascii() or not length.isdigit():
-        raise BadRequest(f"{what} {shown(text)} has no prefix length")
-    try:
-        interface = ip_interface(text)
-    except ValueError:
-        raise BadRequest(f"{what} {shown(text)} is not an address with a prefix length") from None
-    if "%" in address:
-        raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
-    return interface
