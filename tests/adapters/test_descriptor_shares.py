@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from mooring.adapters.descriptor_shares import Shares, part_of_limit
+from mooring.adapters.descriptor_shares import Shares, SharesOfLimit
 
 
 def fill(shares: Shares, count: int) -> list[int]:
@@ -37,6 +37,8 @@ def test_what_is_given_back_can_be_taken() -> None:
 
 @pytest.mark.parametrize(("soft", "part"), [(1024, 256), (2, 1), (resource.RLIM_INFINITY, 1 << 18)])
 def test_a_part_of_the_limit_is_one_at_least(monkeypatch: pytest.MonkeyPatch, soft: int, part: int) -> None:
-    """Without a limit it is the kernel's."""
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
-    assert part_of_limit(4) == part
+    """Without a limit it is the kernel's; it follows when the program changes its limit."""
+    shares = SharesOfLimit(4)
+    for now, wanted in ((64, 16), (soft, part)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, now=now: (now, now))
+        assert shares.total == wanted

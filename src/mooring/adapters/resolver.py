@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.adapters.descriptor_shares import Shares, part_of_limit
+from mooring.adapters.descriptor_shares import SharesOfLimit
 from mooring.adapters.dns_clients import Connections, Datagrams, Desk
 from mooring.adapters.dns_forwarding import DEADLINE, Forwarder, Upstream
 from mooring.adapters.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
@@ -50,7 +50,7 @@ class EmbeddedResolver(Resolver):
         # What takes longer makes nobody wait who wants less; those who wait for a grace period can share it.
         self._asking, self._setting_up = Visits("resolver-ask"), Visits("resolver-serve")
         self._leaving = Visits("resolver-leave", threads=8)
-        self._queries, self._connections = (Shares(part_of_limit(part)) for part in (_FOR_QUERIES, _FOR_CONNECTIONS))
+        self._queries, self._connections = (SharesOfLimit(part) for part in (_FOR_QUERIES, _FOR_CONNECTIONS))
         self._served: dict[str, _Service] = {}
         self._under_way: set[asyncio.Future[Any]] = set()
         # How many services each namespace has whose table is there, or is about to be taken away by its number.
