@@ -10,9 +10,10 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
+from mooring.adapters import inside_facts
 from mooring.adapters.inside_facts import InsideWriter, Place, Signs, observe
 from mooring.adapters.inside_links import Found, InsideLinks
-from mooring.core.faults import BadRequest, Conflict
+from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.sandboxes import (
     InsideAdd,
     InsideAddress,
@@ -52,7 +53,8 @@ class Bench:
         with self.space.inside():
             inside = InsideLinks()
         with closing(inside):
-            InsideWriter(Place("box", self.space.fd, self.host.fd, inside, self.sockets), SIGNS, ops).run()
+            place = Place("box", self.space.fd, self.host.fd, inside, self.sockets, self.space.inside)
+            InsideWriter(place, SIGNS, ops).run()
 
     def add(self, *facts: InsideFact) -> None:
         """They are added."""
@@ -78,15 +80,14 @@ def bench(namespace: Namespace) -> Iterator[Bench]:
     space.close()
 
 
-def test_a_link_bears_its_endpoint_and_its_way_back() -> None:
-    """What the alias says can be read off it, whole, under our mark only."""
+def test_a_link_bears_its_endpoint_and_nothing_else() -> None:
+    """What the alias says can be read off it, whole, under our mark only; the way back is not for it to say."""
     for link in (LINK, replace(LINK, returns=True), replace(LINK, endpoint="n" * 64 + "/" + "e" * 64, returns=True)):
         alias = SIGNS.alias(link)
         assert len(alias) < 256  # IFALIASZ
         read = SIGNS.read(Found(1, "eth0", alias, "", up=True))
         assert read is not None
-        assert (read.endpoint, read.returns) == (link.endpoint, link.returns)
-        assert read.source == (link.source if link.returns else "")
+        assert (read.endpoint, read.returns, read.source) == (link.endpoint, False, "")
         assert Signs("mooring").read(Found(1, "eth0", alias, "", up=True)) is None
 
 
@@ -105,6 +106,7 @@ def test_without_ipv6_there_is_no_link_local_address(bench: Bench) -> None:
     """Whether the link was made inside or is fetched."""
     bench.add(replace(LINK, ipv6=False), ADDRESS4)
     assert "inet6" not in bench.sh("ip address show dev eth0")
+    assert bench.sh("sysctl -n net.ipv6.conf.eth0.disable_ipv6").strip() == "1"
 
 
 def test_without_a_mac_the_link_keeps_its_own(bench: Bench) -> None:
@@ -186,12 +188,59 @@ def test_a_link_goes_back_without_our_signs(bench: Bench) -> None:
     """Down, under its old name, without alias and addresses."""
     link = replace(LINK, returns=True)
     bench.add(link, *ALL[1:])
-    bench.run(plan_inside((), bench.facts()))
+    bench.run([InsideRemove(link)])
     shown = sh("ip address show dev mp-e")
     assert "alias" not in shown
     assert "inet" not in shown
     assert "DOWN" in shown
     assert "eth0" not in bench.sh("ip link show")
+
+
+@pytest.mark.parametrize("name", ["lo", "mv-e", "eth7"])
+def test_a_forged_way_back_leads_nowhere(bench: Bench, name: str) -> None:
+    """Neither to a free name of the host's nor to one that is taken; and nothing else is kept from being done."""
+    bench.sh("ip link add evil type veth", f"ip link set evil up alias '{SIGNS.mark}:endpoint:x/y returns as {name}'")
+    before = sh("ip -br link")
+    bench.run(plan_inside((), bench.facts()))
+    assert sh("ip -br link") == before
+    bench.add(*ALL)
+    assert bench.facts() >= set(ALL)
+    assert "evil" in bench.sh("ip -br link")
+
+
+def test_routes_of_another_owner_stay(bench: Bench) -> None:
+    """They are no facts of ours, and one to where ours would go is a conflict, as anybody else's."""
+    bench.sh("ip link add theirs type veth; ip link set theirs up alias mooring.b:endpoint:x/y; ip link set veth0 up")
+    bench.sh("ip address add 10.7.0.2/24 dev theirs", "ip route add default via 10.7.0.1 dev theirs proto 109")
+    bench.add(LINK, ADDRESS4)
+    assert bench.facts() == {LINK, ADDRESS4}
+    with pytest.raises(Conflict, match="theirs"):
+        bench.add(ROUTE4)
+    bench.run(plan_inside((LINK, ADDRESS4), bench.facts()))
+    assert "10.7.0.1" in bench.sh("ip route show default")
+
+
+def test_ipv6_that_is_switched_off_is_switched_on(bench: Bench) -> None:
+    """For the interface that has it, before or after it came; no other is touched."""
+    bench.sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.all.disable_ipv6=1")
+    bench.add(*ALL)
+    assert bench.facts() == set(ALL)
+    bench.sh("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1")
+    assert ADDRESS6 not in bench.facts()
+    bench.run(plan_inside(ALL, bench.facts()))
+    assert bench.facts() == set(ALL)
+    assert bench.sh("sysctl -n net.ipv6.conf.lo.disable_ipv6 net.ipv6.conf.default.disable_ipv6").split() == ["1", "1"]
+    assert sh("sysctl -n net.ipv6.conf.mv-e.disable_ipv6").strip() == "0"
+
+
+def test_ipv6_that_cannot_be_switched_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the switch an interface that needs none comes up bare, and one that needs it is Unavailable."""
+    monkeypatch.setattr(inside_facts, "_IPV6_SWITCH", "/proc/sys/nowhere/{}")
+    bench.add(replace(LINK, ipv6=False), ADDRESS4)
+    assert "inet6" not in bench.sh("ip address show dev eth0")
+    bench.sh("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1")
+    with pytest.raises(Unavailable, match="IPv6 is off at interface eth0"):
+        bench.add(ADDRESS6)
 
 
 def test_a_name_that_no_link_can_have_is_refused(bench: Bench) -> None:

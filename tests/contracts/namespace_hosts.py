@@ -29,12 +29,13 @@ class Host:
         """A veth pair is there whose other end, `mp-<number>`, is inside, or on the host."""
         await self.kernel.apply([Add(veth(number, inside))])
 
-    def plant(self, name: str, path: str = "") -> None:
-        """There is a link of somebody else's."""
+    def plant(self, name: str, path: str = "", *, sign: str = "") -> None:
+        """There is a link of somebody else's, which claims to be that endpoint's."""
         if isinstance(self.namespaces, MemoryNamespaces):
-            self.namespaces.plant(name, path)
+            self.namespaces.plant(name, path, sign=sign)
         elif path:
-            sh(f"nsenter --net={path} ip link add {name} type veth")
+            alias = f" alias mooring:endpoint:{sign}" if sign else ""
+            sh(f"nsenter --net={path} sh -c 'ip link add {name} type veth && ip link set {name}{alias} up'")
         else:
             sh(f"ip link add {name} type veth")
 
@@ -53,7 +54,7 @@ def veth(number: int, inside: str = "") -> Veth:
         "mr-one",
         False,
         peer=f"mp-{number}",
-        peer_mac="",
+        peer_mac=MACS[number % 2],
         mtu=1500,
         inside=inside,
     )

@@ -72,7 +72,7 @@ async def test_a_link_that_is_nowhere_is_not_found(host: Host) -> None:
 
 
 async def test_a_link_returns_to_the_host(host: Host) -> None:
-    """It has its old name and nothing of ours, and can go into the next namespace; what was observed says enough."""
+    """It has its old name and nothing of ours, and can go into the next namespace."""
     one, two = await host.namespaces.create("one"), await host.namespaces.create("two")
     host.plant("mp-1")
     for path in (one, two, one):
@@ -80,9 +80,41 @@ async def test_a_link_returns_to_the_host(host: Host) -> None:
         found = await facts(host, path)
         assert found == set(ONE)
         assert not host.on_host("mp-1")
-        await host.namespaces.apply(path, plan_inside((), found))
+        await host.namespaces.apply(path, [InsideRemove(link(1, returns=True))])
         assert await facts(host, path) == set()
         assert host.on_host("mp-1")
+
+
+async def test_what_a_link_claims_decides_nothing(host: Host) -> None:
+    """Signs that somebody in the namespace writes, of other endpoints or of the same one, move nothing to the host and
+    stand in nobody's way; the link that fits is the one that counts."""
+    path = await host.namespaces.create("box")
+    host.plant("mp-1")
+    host.plant("evil", path, sign="one/e9")
+    host.plant("twin", path, sign="one/e1")
+    await host.namespaces.apply(path, adds(link(1, returns=True)))
+    names = (await host.namespaces.observe(path)).names
+    assert ("evil" in names, "eth1" in names) == (True, True)
+    for plan in (plan_inside(ONE, await facts(host, path)), plan_inside((), await facts(host, path))):
+        await host.namespaces.apply(path, plan)
+        assert {"eth1", "evil", "twin"} <= (await host.namespaces.observe(path)).names
+        assert not any(host.on_host(name) for name in ("mp-1", "eth1", "evil", "twin"))
+    await host.namespaces.apply(path, [InsideRemove(link(1, returns=True))])
+    names = (await host.namespaces.observe(path)).names
+    assert ("eth1" in names, "twin" in names, host.on_host("mp-1")) == (False, True, True)
+
+
+@pytest.mark.parametrize("returns", [False, True])
+async def test_a_link_of_somebody_elses_is_not_taken_for_the_drivers(host: Host, returns: bool) -> None:
+    """Though it has the name that the driver's link has on the host; with none on the host nothing is found."""
+    path = await host.namespaces.create("box")
+    host.plant("mp-1", path)
+    with pytest.raises(NotFound):
+        await host.namespaces.apply(path, adds(link(1, returns=returns)))
+    await host.pair(1)
+    await host.namespaces.apply(path, adds(link(1, returns=returns)))
+    assert not host.on_host("mp-1")
+    assert (await host.namespaces.observe(path)).names >= {"mp-1", "eth1"}
 
 
 async def test_a_link_cannot_return_to_a_name_that_is_taken(host: Host) -> None:

@@ -19,6 +19,7 @@ from mooring.core.sandboxes import (
     InsideOp,
     InsideRemove,
     InsideRoute,
+    Interior,
     Kind,
     Member,
     Sandbox,
@@ -27,6 +28,7 @@ from mooring.core.sandboxes import (
     gateway,
     in_gateway_order,
     inside_facts,
+    only_of,
     plan_inside,
 )
 
@@ -271,6 +273,31 @@ MEMBERS = st.lists(
     max_size=4,
     unique_by=lambda each: each.network.id,
 )  # fmt: skip
+
+
+def test_only_what_is_known_counts() -> None:
+    """What others claim is foreign, with what is on it; of several claims to one endpoint, that with the right name."""
+    ours: set[InsideFact] = {link(0), address("eth0", "10.0.0.2/24"), route("0.0.0.0/0", "10.0.0.1", "eth0")}
+    forged: set[InsideFact] = {
+        link(9, "evil"),
+        address("evil", "10.9.0.2/24"),
+        link(0, "twin"),
+        route("10.8.0.0/16", None, "twin"),
+    }
+    names = frozenset({"lo", "eth0", "evil", "twin"})
+    seen = only_of(Interior(frozenset(ours | forged), names), {"n/0": "eth0", "n/1": "eth1"})
+    assert (seen.facts, seen.names, seen.strangers) == (ours, names, {"n/9", "n/0"})
+    renamed = Interior(frozenset({link(0, "")}), frozenset({"lo", "eth0"}))
+    assert only_of(renamed, {"n/0": "eth0"}) == renamed
+    assert only_of(renamed, {}).facts == set()
+
+
+def test_a_link_that_is_right_is_not_touched_for_another_that_claims_the_same() -> None:
+    """Whichever comes first."""
+    for twin in ("a", "z"):
+        assert (
+            plan_inside([link(0)], [link(0, twin), link(0)]) == plan_inside([link(0)], [link(0), link(0, twin)]) == []
+        )
 
 
 @given(MEMBERS, MEMBERS)

@@ -228,6 +228,32 @@ async def test_no_step_waits_for_anybody_while_a_link_is_made(host: SandboxHost)
     assert await host.links(one.path) == ["eth0"]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_signs_that_somebody_forges_are_foreign(host: SandboxHost, restart: bool) -> None:
+    """A link that claims an endpoint which is not there, one of nobody's or one that is elsewhere, goes nowhere and
+    keeps nobody from joining, leaving or the name that is next; one that claims a member's is a foreign one, too."""
+    red, far = await both(host)
+    box = await host.box("box")
+    await host.join(red, box)
+    if restart:
+        await host.restart()
+        await host.sandboxes.settle(box.id)
+    away = host.namespaces.on_host()
+    signs = ("x/y", f"{far.network}/{far.id}", f"{red.network}/{red.id}")
+    for number, sign in enumerate(signs, 1):
+        host.namespaces.plant(f"eth{number}", box.path, sign=sign)
+    await host.sandboxes.refresh(box.id)
+    assert host.namespaces.on_host() == away
+    await host.join(far, box)
+    assert host.now(far).interface not in ("eth0", "eth1")
+    assert host.namespaces.on_host() == set()
+    await host.leave(far, box)
+    assert host.namespaces.on_host() == away
+    await host.leave(red, box)
+    await host.sandboxes.delete(box.id)
+    assert host.namespaces.on_host() == away
+
+
 async def test_a_path_that_means_another_namespace_by_now_is_left_alone(host: SandboxHost) -> None:
     """A process id is another process's later: nothing is put there, and the sandbox counts as gone until it is told
     where it is now."""

@@ -1,7 +1,8 @@
 """Facts of a namespace read from the kernel, and ops carried out in it, one after another, in one thread.
 
-Rules: a link of ours bears its endpoint in its alias, and also where it goes back to, so that what is to be done with
-it can be read off it; what bears no sign of ours stays as it is; whatever the kernel says becomes a fault in here.
+Rules: a link of ours bears its endpoint in its alias, and no more: whoever is in the namespace may write what he likes
+there, so where a link comes from and goes back to is what the ops say; what bears no sign of ours stays as it is;
+whatever the kernel says becomes a fault in here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mooring.adapters.inside_links import (
     ADVERTISED_PROTOCOL,
@@ -17,6 +19,7 @@ from mooring.adapters.inside_links import (
     OUR_PROTOCOL,
     Found,
     InsideLinks,
+    Route,
 )
 from mooring.adapters.netlink import NetlinkError
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
@@ -33,7 +36,7 @@ from mooring.core.sandboxes import (
 
 # What priority a route gets that names none (net/ipv6/route.c, IP6_RT_PRIO_USER; IPv4 has none).
 _PRIORITY = {4: 0, 6: 1024}
-_RETURNS = " returns as "
+_IPV6_SWITCH = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,17 @@ class Signs:
     mark: str
 
     def alias(self, link: InsideLink) -> str:
-        """What the link bears. No name of a link has a space in it."""
-        return f"{self.mark}:endpoint:{link.endpoint}" + (f"{_RETURNS}{link.source}" if link.returns else "")
+        """What the link bears."""
+        return f"{self.mark}:endpoint:{link.endpoint}"
 
     def read(self, found: Found) -> InsideLink | None:
-        """The fact that the link bears, None when it is not ours. A link that is down shows without its name, so that
-        it is put right. Whether it has IPv6 is not told."""
+        """The fact that the link claims, None when it bears no sign. One that is down shows without its name, so that
+        it is put right. Its source, IPv6 and way back are not told."""
         sign = f"{self.mark}:endpoint:"
         if not found.alias.startswith(sign):
             return None
-        endpoint, returns, source = found.alias.removeprefix(sign).partition(_RETURNS)
         name = found.name if found.up else ""
-        return InsideLink(endpoint, name, source=source, mac=found.mac, ipv6=True, returns=bool(returns))
+        return InsideLink(found.alias.removeprefix(sign), name, source="", mac=found.mac, ipv6=True, returns=False)
 
 
 def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
@@ -71,7 +73,7 @@ def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
     facts.update(
         InsideRoute(route.destination, route.via, names[route.index])
         for route in links.routes()
-        if route.protocol == OUR_PROTOCOL and route.index in names
+        if route.protocol == OUR_PROTOCOL and route.index in ours
     )
     return Interior(frozenset(facts), frozenset(names.values()), identity)
 
@@ -79,13 +81,14 @@ def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where ops are carried out. path: as people know it. namespace, host: file descriptors. inside: in the namespace.
-    on_host: gives the same on the host, for the length of a block."""
+    on_host: gives the same on the host, for the length of a block. visit: the thread is in the namespace meanwhile."""
 
     path: str
     namespace: int
     host: int
     inside: InsideLinks
     on_host: Callable[[], AbstractContextManager[InsideLinks]]
+    visit: Callable[[], AbstractContextManager[None]]
 
 
 class InsideWriter:
@@ -98,7 +101,7 @@ class InsideWriter:
         self._ops = ops
         self._links = self._inside.links()
         self._leaving = {
-            op.fact.endpoint for op in ops if isinstance(op, InsideRemove) and isinstance(op.fact, InsideLink)
+            op.fact.endpoint: op.fact for op in ops if isinstance(op, InsideRemove) and isinstance(op.fact, InsideLink)
         }
 
     def run(self) -> None:
@@ -120,13 +123,13 @@ class InsideWriter:
 
     def _add_link(self, link: InsideLink) -> None:
         with _said(f"interface {link.name} cannot be put into {self._place.path}"):
-            there = self._of_endpoint(link.endpoint) or self._unclaimed(link.source)
+            there = self._choose(link)
             taken = self._named(link.name)
             if taken is not None and (there is None or taken.index != there.index):
-                self._clear(taken)
+                self._clear(taken, link.endpoint)
             index = self._fetch(link) if there is None else self._rename(there, link)
             if not link.ipv6:
-                self._inside.without_link_local(index)
+                self._without_ipv6(link.name, index)
             self._inside.set_up(index, up=True)
         self._links = self._inside.links()
 
@@ -151,40 +154,39 @@ class InsideWriter:
             raise Unavailable(f"interface {link.name} is gone from {self._place.path}", hint="it is repaired soon")
         return moved.index
 
-    def _clear(self, taken: Found) -> None:
-        """The link has made way, if its endpoint has left: its host end goes soon, and the name is wanted now."""
+    def _clear(self, taken: Found, endpoint: str) -> None:
+        """The link has made way, if its endpoint has left: its host end goes soon, and the name is wanted now; so has
+        one that only claims to be the endpoint's."""
         fact = self._signs.read(taken)
-        if fact is None or fact.endpoint not in self._leaving:
+        leaving = None if fact is None else self._leaving.get(fact.endpoint)
+        if leaving is None and (fact is None or fact.endpoint != endpoint):
             raise Conflict(
                 f"interface {taken.name} is in {self._place.path} already",
                 holder=f"alias {taken.alias!r}" if taken.alias else f"device {taken.name}",
                 hint="choose another name for the interface",
             )
-        if fact.returns:
-            self._give_back(taken, fact)
+        if leaving is not None and leaving.returns:
+            self._give_back(taken, leaving.source)
         else:
             self._inside.delete(taken.index)
 
     def _remove_link(self, link: InsideLink) -> None:
-        there = self._of_endpoint(link.endpoint)
-        fact = None if there is None else self._signs.read(there)
-        if there is not None and fact is not None and fact.returns:
-            self._give_back(there, fact)
+        there = self._of_endpoint(link) if link.returns else None
+        if there is not None:
+            self._give_back(there, link.source)
             self._links = self._inside.links()
 
-    def _give_back(self, there: Found, fact: InsideLink) -> None:
+    def _give_back(self, there: Found, source: str) -> None:
         """The link is on the host, down, by its old name and without our sign; its addresses are gone."""
         # Asked first: where both names are free the kernel moves a link before it finds that it cannot rename it.
-        with self._place.on_host() as host:
-            taken = host.find(fact.source) is not None
-        if taken:
+        if self._is_on_host(source):
             raise Conflict(
-                f"interface {there.name} of {self._place.path} cannot go back to the host as {fact.source}",
-                holder=f"device {fact.source}",
-                hint=f"rename that one with `ip link set {fact.source} name`",
+                f"interface {there.name} of {self._place.path} cannot go back to the host as {source}",
+                holder=f"device {source}",
+                hint=f"rename that one with `ip link set {source} name`",
             )
         with _said(f"interface {there.name} of {self._place.path} cannot go back to the host"):
-            self._inside.name(there.index, fact.source, "", namespace=self._place.host)
+            self._inside.name(there.index, source, "", namespace=self._place.host)
 
     def _add_address(self, address: InsideAddress) -> None:
         index = self._ours(address.link).index
@@ -194,7 +196,13 @@ class InsideWriter:
                 local = held.interface.ip.is_link_local
                 if held.interface.ip == address.interface.ip and other is not None and not local:
                     self._refuse_other(other, index, f"address {address.interface.ip}")
-            self._inside.add_address(index, address.interface)
+            try:
+                self._inside.add_address(index, address.interface)
+            except NetlinkError as error:
+                if error.errno != errno.EACCES or address.interface.version == 4:
+                    raise
+                self._with_ipv6(address.link)  # somebody has switched it off, as sysctls of containers do
+                self._inside.add_address(index, address.interface)
 
     def _remove_address(self, address: InsideAddress) -> None:
         link = self._named(address.link)
@@ -209,7 +217,7 @@ class InsideWriter:
             for known in self._inside.routes():
                 if known.destination != route.destination or known.priority != _PRIORITY[route.destination.version]:
                     continue
-                if known.protocol in (OUR_PROTOCOL, ADVERTISED_PROTOCOL):
+                if known.protocol == ADVERTISED_PROTOCOL or self._is_ours(known):
                     continue
                 if (known.protocol, known.via, known.index) == (KERNEL_PROTOCOL, route.via, index):
                     return  # the link has an address in that subnet: nothing is missing
@@ -239,6 +247,31 @@ class InsideWriter:
         name = "several interfaces" if holder is None else f"interface {holder.name}"
         raise Conflict(f"{what} is in {self._place.path} already", holder=name)
 
+    def _is_ours(self, route: Route) -> bool:
+        """Whether we made it, and no other owner."""
+        link = self._by_index(route.index)
+        return route.protocol == OUR_PROTOCOL and link is not None and self._signs.read(link) is not None
+
+    def _without_ipv6(self, name: str, index: int) -> None:
+        """The link, which is down, gets no IPv6 address by itself, not even a link-local one."""
+        try:
+            self._switch_ipv6(name, "1")
+        except OSError:  # /proc/sys may be read-only
+            self._inside.without_link_local(index)
+
+    def _with_ipv6(self, name: str) -> None:
+        try:
+            self._switch_ipv6(name, "0")
+        except OSError as error:
+            raise Unavailable(
+                f"IPv6 is off at interface {name} of {self._place.path}, and cannot be switched on: {error.strerror}",
+                hint="leave IPv6 out of the network",
+            ) from error
+
+    def _switch_ipv6(self, name: str, off: str) -> None:
+        with self._place.visit():
+            Path(_IPV6_SWITCH.format(name)).write_text(off)
+
     def _ours(self, name: str) -> Found:
         """The link of that name. Raises Unavailable when there is none, Conflict when it is foreign."""
         link = self._named(name)
@@ -254,17 +287,35 @@ class InsideWriter:
     def _by_index(self, index: int) -> Found | None:
         return next((link for link in self._links if link.index == index), None)
 
-    def _of_endpoint(self, endpoint: str) -> Found | None:
-        for link in self._links:
-            fact = self._signs.read(link)
-            if fact is not None and fact.endpoint == endpoint:
-                return link
-        return None
+    def _of_endpoint(self, link: InsideLink) -> Found | None:
+        """The link that bears the endpoint's sign; of several, since one may be forged, that which fits best."""
 
-    def _unclaimed(self, source: str) -> Found | None:
-        """A link that a driver has made here, and that nobody has taken yet."""
-        link = self._named(source)
-        return link if link is not None and self._signs.read(link) is None else None
+        def misfit(found: Found) -> tuple[bool, bool, int]:
+            return found.name != link.name, found.mac != link.mac, found.index
+
+        signed = [found for found in self._links if found.alias == self._signs.alias(link)]
+        return min(signed, key=misfit, default=None)
+
+    def _choose(self, link: InsideLink) -> Found | None:
+        """The link that is here already, None when it is to be fetched: one that bears the sign and is as it should be,
+        or is nowhere else, as the sign alone proves nothing."""
+        signed = self._of_endpoint(link)
+        if signed is not None and (signed.name, link.mac or signed.mac) == (link.name, signed.mac):
+            return signed
+        made = self._unclaimed(link)
+        return signed if made is None and signed is not None and not self._is_on_host(link.source) else made
+
+    def _is_on_host(self, name: str) -> bool:
+        with self._place.on_host() as host:
+            return host.find(name) is not None
+
+    def _unclaimed(self, link: InsideLink) -> Found | None:
+        """The link that its driver has made here, and that nobody has taken yet: with the MAC that the endpoint has,
+        since any other by that name is somebody else's. What returns to the host is made there."""
+        found = None if link.returns else self._named(link.source)
+        if found is None or self._signs.read(found) is not None or link.mac not in ("", found.mac):
+            return None
+        return found
 
 
 @contextmanager

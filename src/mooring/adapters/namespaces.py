@@ -163,20 +163,28 @@ class LinuxNamespaces(Namespaces):
         namespace = open_namespace(path)
         try:
             with self._socket(namespace) as inside:
-                yield Place(path, namespace, self._host, inside, lambda: self._socket(self._host))
+                yield Place(
+                    path, namespace, self._host, inside, lambda: self._socket(self._host), lambda: self._in(namespace)
+                )
         finally:
             os.close(namespace)
 
     @contextmanager
     def _socket(self, namespace: int) -> Iterator[InsideLinks]:
         """A socket that was made in the namespace; the worker is there no longer than that."""
-        enter(namespace)
-        try:
+        with self._in(namespace):
             made = InsideLinks()
-        finally:
-            enter(self._host)
         with closing(made):
             yield made
+
+    @contextmanager
+    def _in(self, namespace: int) -> Iterator[None]:
+        """The worker is there for the length of the block, and on the host after it."""
+        enter(namespace)
+        try:
+            yield
+        finally:
+            enter(self._host)
 
 
 def _nothing() -> None:

@@ -2,13 +2,13 @@
 
 Rules: what is in a namespace follows from the records of the endpoints that are attached to it, so it can be made again
 at any time; the gateway is chosen anew from all of them, for IPv4 and IPv6 apart; what is not ours in the namespace is
-never touched.
+never touched, and what only claims to be ours is not either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
@@ -79,11 +79,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Interior:
-    """What a namespace has: facts of ours, and the names of all links in it. identity: see ports.Namespaces."""
+    """What a namespace has: facts of ours, and the names of all links in it. identity: see ports.Namespaces.
+
+    Whoever is in the namespace can write the sign of any endpoint on a link: facts are claims, until `only_of` has
+    looked at them. strangers: marks of endpoints that were none of those.
+    """
 
     facts: frozenset[InsideFact]
     names: frozenset[str]
     identity: str = ""
+    strangers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,9 @@ class InsideLink:
     """The endpoint's interface is in the namespace, named and up.
 
     endpoint: its mark, `<network id>/<endpoint id>`. source: the name that the driver gave it, in the namespace or on
-    the host, where it is fetched from and goes back to if `returns`; else its driver ends it from its own side. mac: ""
-    to leave it. ipv6: whether the interface has that family; without, it gets no link-local address either.
+    the host, where it is fetched from and goes back to if `returns`; else its driver ends it from its own side. Both
+    come from records; an observed fact has neither. mac: "" to leave it. ipv6: whether the interface has that family;
+    without, it gets no link-local address either.
     """
 
     endpoint: str
@@ -210,11 +216,16 @@ def choose_name(prefix: str, taken: Iterable[str]) -> str:
     return f"{prefix}{number}"
 
 
+def mark_of(endpoint: Endpoint) -> str:
+    """What the endpoint's interface bears."""
+    return f"{endpoint.network}/{endpoint.id}"
+
+
 def inside_link(member: Member) -> InsideLink:
     """The member's interface; only for one that has a link."""
     endpoint = member.endpoint
     return InsideLink(
-        f"{member.network.id}/{endpoint.id}",
+        mark_of(endpoint),
         endpoint.interface,
         source=member.link,
         mac=endpoint.mac,
@@ -250,11 +261,27 @@ def inside_facts(members: Sequence[Member]) -> frozenset[InsideFact]:
     return frozenset(facts)
 
 
+def only_of(interior: Interior, endpoints: Mapping[str, str]) -> Interior:
+    """The interior without what links have that claim to be of other endpoints than those: they are foreign.
+
+    endpoints: mark -> what its interface is called; of several links that claim it, only the one of that name counts.
+    """
+    links = {fact for fact in interior.facts if isinstance(fact, InsideLink)}
+    right = {link.endpoint for link in links if endpoints.get(link.endpoint) == link.name}
+    in_doubt = endpoints.keys() - right
+    ours = {link for link in links if link.endpoint in in_doubt or endpoints.get(link.endpoint) == link.name}
+    names = {link.name for link in links - ours} - {link.name for link in ours}
+    others = {fact for fact in interior.facts if not isinstance(fact, InsideLink) and fact.link not in names}
+    strangers = frozenset(link.endpoint for link in links - ours)
+    return replace(interior, facts=frozenset(ours | others), strangers=strangers)
+
+
 def plan_inside(desired: Iterable[InsideFact], observed: Iterable[InsideFact]) -> list[InsideOp]:
     """Ops that make observed into desired: links, addresses, routes, then removals the other way round. What goes with
-    a link that goes is not removed by itself."""
+    a link that goes is not removed by itself. Of several links that claim one endpoint that counts which is right."""
     want = {fact.key: fact for fact in desired}
-    have = {fact.key: fact for fact in observed}
+    seen = frozenset(observed)
+    have = {fact.key: fact for fact in seen} | {fact.key: fact for fact in want.values() if fact in seen}
 
     def rank(fact: InsideFact) -> tuple[int, bool, tuple[str, ...]]:
         return _ORDER.index(type(fact)), isinstance(fact, InsideRoute) and fact.via is not None, fact.key

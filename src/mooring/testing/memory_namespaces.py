@@ -8,7 +8,7 @@ foreign links and namespaces, let an op fail, and look in before each step.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
@@ -41,7 +41,8 @@ _LINK_LOCAL = ip_network("fe80::/10")
 class MemoryLink:
     """A link: where it is (HOST or a namespace's path), its name there, and the fact that it bears if it is ours.
 
-    origin: the veth pair it is an end of, and which of those that had the name; None for a link of others.
+    origin: the veth pair it is an end of, and which of those that had the name; None for a link of others. mac: as it
+    was made, "" for none that anybody chose.
     """
 
     place: str
@@ -49,6 +50,7 @@ class MemoryLink:
     origin: tuple[str, int] | None = None
     fact: InsideLink | None = None
     addresses: set[Interface] = field(default_factory=set)
+    mac: str = ""
 
 
 class MemoryNamespaces(Namespaces):
@@ -69,9 +71,11 @@ class MemoryNamespaces(Namespaces):
         self._turns = KeyedLocks()
         self._closed = False
 
-    def plant(self, name: str, place: str = HOST) -> None:
-        """There is a link of somebody else's, on the host or in the namespace, as a remote plugin makes one."""
-        self._links.append(MemoryLink(place, name))
+    def plant(self, name: str, place: str = HOST, *, sign: str = "") -> None:
+        """There is a link of somebody else's, on the host or in the namespace, as a remote plugin makes one. sign: the
+        mark of the endpoint whose it claims to be."""
+        fact = InsideLink(sign, name, source="", mac="", ipv6=True, returns=False) if sign else None
+        self._links.append(MemoryLink(place, name, fact=fact))
 
     def external(self, path: str) -> str:
         """There is a namespace of somebody else's at the path, and it is another one than that which was there."""
@@ -133,7 +137,7 @@ class MemoryNamespaces(Namespaces):
         facts: set[InsideFact] = set()
         for link in self._in(path):
             if link.fact is not None:
-                facts.add(link.fact)
+                facts.add(replace(link.fact, source="", returns=False))
                 facts.update(InsideAddress(link.name, interface) for interface in link.addresses)
         facts.update(route for (place, _), route in self._routes.items() if place == path)
         return Interior(
@@ -145,7 +149,7 @@ class MemoryNamespaces(Namespaces):
         self._check(path)
         async with self._turns.hold(path):
             removed = [op.fact for op in ops if isinstance(op, InsideRemove)]
-            leaving = {fact.endpoint for fact in removed if isinstance(fact, InsideLink)}
+            leaving = {fact.endpoint: fact for fact in removed if isinstance(fact, InsideLink)}
             for op in ops:
                 await self._step(op)
                 self._check(path)
@@ -192,7 +196,7 @@ class MemoryNamespaces(Namespaces):
         known = {link.origin for link in self._links}
         for origin, veth in veths.items():
             if origin not in known and (veth.inside == HOST or self._there(veth.inside)):
-                self._links.append(MemoryLink(veth.inside, veth.peer, origin))
+                self._links.append(MemoryLink(veth.inside, veth.peer, origin, mac=veth.peer_mac))
         return [link for link in self._links if link.place == place]
 
     def _end(self, link: MemoryLink) -> None:
@@ -212,10 +216,12 @@ class MemoryNamespaces(Namespaces):
     def _named(self, place: str, name: str) -> MemoryLink | None:
         return next((link for link in self._in(place) if link.name == name), None)
 
-    def _of_endpoint(self, path: str, endpoint: str) -> MemoryLink | None:
-        return next((link for link in self._in(path) if link.fact is not None and link.fact.endpoint == endpoint), None)
+    def _of_endpoint(self, path: str, fact: InsideLink) -> MemoryLink | None:
+        """The link that bears the endpoint's sign; of several that which fits best."""
+        signed = [link for link in self._in(path) if link.fact is not None and link.fact.endpoint == fact.endpoint]
+        return min(signed, key=lambda link: (link.name != fact.name, link.mac != fact.mac), default=None)
 
-    def _carry_out(self, path: str, op: InsideOp, leaving: set[str]) -> None:
+    def _carry_out(self, path: str, op: InsideOp, leaving: Mapping[str, InsideLink]) -> None:
         match op:
             case InsideAdd(InsideLink() as link):
                 self._add_link(path, link, leaving)
@@ -224,9 +230,9 @@ class MemoryNamespaces(Namespaces):
             case InsideAdd(InsideRoute() as route):
                 self._add_route(path, route)
             case InsideRemove(InsideLink() as link):
-                there = self._of_endpoint(path, link.endpoint)
-                if there is not None:
-                    self._give_back(there)
+                there = self._of_endpoint(path, link)
+                if there is not None and link.returns:
+                    self._give_back(there, link.source)
             case InsideRemove(InsideAddress() as address):
                 holder = self._named(path, address.link)
                 if holder is not None and holder.fact is not None:
@@ -235,39 +241,42 @@ class MemoryNamespaces(Namespaces):
                 if self._routes.get((path, route.destination)) == route:
                     del self._routes[path, route.destination]
 
-    def _add_link(self, path: str, fact: InsideLink, leaving: set[str]) -> None:
-        link = self._of_endpoint(path, fact.endpoint)
-        for place in (path, HOST):
-            found = self._named(place, fact.source)
-            if link is None and found is not None and found.fact is None:
-                link = found
+    def _add_link(self, path: str, fact: InsideLink, leaving: Mapping[str, InsideLink]) -> None:
+        signed = self._of_endpoint(path, fact)
+        made = self._unclaimed(path, fact) or self._named(HOST, fact.source)
+        fits = signed is not None and signed.name == fact.name and fact.mac in ("", signed.mac)
+        link = signed if fits else made or signed
         taken = self._named(path, fact.name)
         if taken is not None and taken is not link:
-            if taken.fact is None or taken.fact.endpoint not in leaving:
+            gone = leaving.get(taken.fact.endpoint) if taken.fact is not None else None
+            if gone is None and (taken.fact is None or taken.fact.endpoint != fact.endpoint):
                 raise Conflict(f"interface {fact.name} is in {path} already", holder=f"device {fact.name}")
-            if taken.fact.returns:
-                self._give_back(taken)
+            if gone is not None and gone.returns:
+                self._give_back(taken, gone.source)
             else:
                 self._end(taken)
         if link is None:
             raise NotFound(f"interface {fact.source!r} is neither in {path} nor on the host")
         if (link.place, link.name) != (path, fact.name):
             self._bare(link)
-        link.place, link.name, link.fact = path, fact.name, fact
+        link.place, link.name, link.fact, link.mac = path, fact.name, fact, fact.mac or link.mac
 
-    def _give_back(self, link: MemoryLink) -> None:
-        """The link is on the host again, if it is one that returns; else its driver ends it."""
-        if link.fact is None or not link.fact.returns:
-            return
-        if self._named(HOST, link.fact.source) is not None:
+    def _unclaimed(self, path: str, fact: InsideLink) -> MemoryLink | None:
+        """The link that the endpoint's driver has made here, and nobody has taken yet."""
+        found = None if fact.returns else self._named(path, fact.source)
+        return found if found is not None and found.fact is None and fact.mac in ("", found.mac) else None
+
+    def _give_back(self, link: MemoryLink, source: str) -> None:
+        """The link is on the host again, by that name."""
+        if self._named(HOST, source) is not None:
             raise Conflict(
-                f"interface {link.name} of {link.place} cannot go back to the host as {link.fact.source}",
-                holder=f"device {link.fact.source}",
+                f"interface {link.name} of {link.place} cannot go back to the host as {source}",
+                holder=f"device {source}",
             )
         self._bare(link)
-        link.place, link.name, link.fact = HOST, link.fact.source, None
+        link.place, link.name, link.fact = HOST, source, None
 
-    def _add_address(self, path: str, address: InsideAddress, leaving: set[str]) -> None:
+    def _add_address(self, path: str, address: InsideAddress, leaving: Mapping[str, InsideLink]) -> None:
         link = self._ours(path, address.link)
         wanted = address.interface.ip
         for other in self._in(path):
