@@ -278,3 +278,21 @@ def test_a_failing_copy_is_taken_away(path: Path, tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         copy_database(str(path), str(tmp_path / "copy.db"))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["state"]
+
+
+def test_a_forked_process_does_not_hold_the_store(path: Path) -> None:
+    """A child that outlives the program which opened the store leaves it to the next."""
+    reading, writing = os.pipe()
+    database = open_database(str(path))
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.read(reading, 1)  # until the test is over
+        os._exit(0)
+    os.close(reading)
+    try:
+        database.close()
+        open_database(str(path)).close()
+    finally:
+        os.close(writing)
+        os.waitpid(child, 0)

@@ -48,7 +48,7 @@ class Database:
         try:
             self.connection.close()
         finally:
-            os.close(self.lock)
+            _unlock(self.lock)
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def open_database(path: str) -> Database:
         directory = os.path.dirname(path) or "."
         os.makedirs(directory, mode=0o700, exist_ok=True)
         lock = _lock(path)
-        undo.callback(os.close, lock)
+        undo.callback(_unlock, lock)
         if not exists and not _inspect(path):
             _create(path)
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -160,7 +160,27 @@ def _lock(path: str) -> int:
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    _locks.add(descriptor)
     return descriptor
+
+
+def _unlock(descriptor: int) -> None:
+    """Others may open the store now."""
+    if descriptor in _locks:
+        _locks.remove(descriptor)
+        os.close(descriptor)
+
+
+# Locks that this process holds. A forked one must not hold them on (flock(2)): its parent's end would not free them.
+_locks: set[int] = set()
+
+
+def _forget_locks() -> None:
+    for descriptor in list(_locks):
+        _unlock(descriptor)
+
+
+os.register_at_fork(after_in_child=_forget_locks)
 
 
 def _create(path: str) -> None:
