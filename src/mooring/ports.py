@@ -375,16 +375,23 @@ class Resolver(Protocol):
 
 
 class Files(Protocol):
-    """Text files that containers mount: changed in place, so that a bind mount sees it."""
+    """Text files that containers mount: changed in place, so that a bind mount sees it. Whoever can write into a folder
+    of theirs may put anything there, so no symbolic link is followed anywhere on the way."""
 
-    async def read(self, path: str) -> str | None:
-        """The text, or None when there is no such file. Raises Unavailable."""
+    async def read_host(self, path: str) -> str | None:
+        """The text of a file of the host's own, links followed, or None when there is none. Raises Unavailable."""
         ...
 
-    async def write(self, path: str, text: str) -> None:
-        """The file has the text; it keeps its inode; its folder is made. Raises Unavailable."""
-        ...
+    async def update(
+        self, paths: Sequence[str], change: Callable[[Mapping[str, str | None]], Mapping[str, str | None]]
+    ) -> None:
+        """`change` is given the text of every path, None for no file, and returns the new text, or None, of those that
+        are to change; they are changed in its order, with nobody else's update of them in between.
 
-    async def remove(self, path: str) -> None:
-        """There is no such file, and no such folder when nothing else is in it. Raises Unavailable."""
+        A file keeps its inode, and has its old text or the new one, also after a death in between, but for empty lines
+        at its end, as long as it fits into a page of memory; its folder is made. The last file takes a folder along
+        that is the library's own. `change` may be called in any thread, and must not raise. Raises BadRequest, and
+        changes nothing, when something else is in the place of a file or of a folder (a symbolic link is named),
+        Unavailable.
+        """
         ...

@@ -199,8 +199,10 @@ def test_ours_can_be_changed_over_and_over(theirs: list[str], first: list[str], 
 
 
 def test_a_digest_tells_texts_apart() -> None:
-    """Also those that are no UTF-8."""
+    """Also those that are no UTF-8; empty lines at the end are nothing."""
     assert digest("a") != digest("b")
+    assert digest("a\n\n\n") == digest("a\n") == digest("a")
+    assert digest("a\n\nb") != digest("a\nb")
     assert digest("\udce9") == digest("\udce9")
 
 
@@ -230,15 +232,24 @@ def test_an_address_can_bring_in_nothing_else() -> None:
             check_names(wish)
 
 
-@pytest.mark.parametrize("path", ["relative", "/etc/hosts", "/a\0b", "/a\nb"])
-def test_paths_are_absolute_and_never_the_hosts_own(path: str) -> None:
-    """The file would go with the sandbox."""
-    with pytest.raises(BadRequest):
-        check_names(SandboxWish(hosts_path=path))
-    with pytest.raises(BadRequest):
-        check_names(SandboxWish(resolv_conf_path=path.replace("/etc/hosts", "/etc/resolv.conf")))
-    with pytest.raises(BadRequest):
-        check_names(SandboxWish(hosts_path="/files/c1", resolv_conf_path="/files/c1"))
+@pytest.mark.parametrize(
+    "path",
+    ["relative", "/etc/hosts", "/etc/resolv.conf", "/etc//hosts", "//etc/hosts", "/etc/./hosts", "/srv/../etc/hosts",
+     "/srv/", "/", "/a\0b", "/a\nb"],
+)  # fmt: skip
+def test_paths_are_plain_and_never_the_hosts_own(path: str) -> None:
+    """However it is spelled, and for either file."""
+    for wish in (SandboxWish(hosts_path=path), SandboxWish(resolv_conf_path=path)):
+        with pytest.raises(BadRequest):
+            check_names(wish)
+
+
+@pytest.mark.parametrize("other", ["/files/c1", "/files/c1.hash"])
+def test_a_file_is_one_thing_only(other: str) -> None:
+    """Hosts file, resolv.conf, or the note beside one of them."""
+    for hosts, resolv in (("/files/c1", other), (other, "/files/c1")):
+        with pytest.raises(BadRequest, match="both"):
+            check_names(SandboxWish(hosts_path=hosts, resolv_conf_path=resolv))
 
 
 def test_what_is_usual_is_fine() -> None:

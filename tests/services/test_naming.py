@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.core.endpoints import Endpoint, State
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Conflict, Unavailable
 from mooring.core.host_files import NEW_HOSTS
 from mooring.core.names import AAAA, PTR, A, Answer, Question, Verdict, View, lookup, names_of
 from mooring.core.networks import Address
-from mooring.core.sandboxes import Member, in_gateway_order
+from mooring.core.sandboxes import Member, Sandbox, in_gateway_order
 from mooring.services.mirror import Mirror, Record
 from mooring.services.naming import Naming
 from mooring.services.roster import Roster
@@ -179,15 +179,15 @@ async def test_what_was_there_before_the_sandbox_is_taken_over(host: Host) -> No
     assert host.files.texts["/elsewhere/resolv.conf"] == RESOLVED
 
 
-@pytest.mark.parametrize("cut", [HOSTS, f"{HOSTS}.hash", RESOLV, f"{RESOLV}.hash"])
-async def test_a_write_that_was_cut_off_is_made_good(host: Host, store: MemoryStore, cut: str) -> None:
+@pytest.mark.parametrize("cut", range(4))
+async def test_an_update_that_was_cut_off_is_made_good(host: Host, store: MemoryStore, cut: int) -> None:
     """Wherever it was, a restart and the next pass give what an uninterrupted run does."""
     changed = sandbox(hostname="www", search=("elsewhere",))
-    host.files.failing.add(cut)
-    host.naming._notes.clear()  # so that the note is read, as after a restart
+    host.files.die_after(cut)
     with pytest.raises(Unavailable, match="cannot"):
         await host.put(changed)
-    host.files.failing.clear()
+    assert len(host.files.changed) == 4 + cut
+    host.files.die_after(None)
     host = await Host.start(store, host.files)
     await host.put(changed)
     assert host.files.texts[HOSTS] == f"{NEW_HOSTS}10.0.0.2\twww\nfd00::2\twww\n"
@@ -208,11 +208,66 @@ async def test_removed_files_leave_nothing(host: Host) -> None:
     for _ in range(2):
         await host.naming.remove_files(sandbox())
         assert set(host.files.texts) == {"/etc/hosts", "/etc/resolv.conf"}
-        assert host.naming._notes == {}
     host.files.changed.clear()
     await host.naming.remove_files(sandbox(hosts_path="", resolv_conf_path=""))
     await host.naming.write_files(sandbox(hosts_path="", resolv_conf_path=""))
     assert host.files.changed == []
+
+
+async def test_what_was_there_before_the_sandbox_is_there_after_it(store: MemoryStore) -> None:
+    """As it was, with the lines that others have added meanwhile, whatever was restarted."""
+    before = {HOSTS: "10.0.0.9 printer\n", RESOLV: "nameserver 6.6.6.6\n\nsearch mine\n"}
+    host = await Host.start(store, MemoryFiles(before))
+    await host.put(network("red"), sandbox(), WEB)
+    await host.put(sandbox(hostname="www", search=("elsewhere",)))
+    assert "search elsewhere" in (host.files.texts[RESOLV] or "")
+    host.files.texts[HOSTS] += "# more\n"
+    host = await Host.start(store, host.files)
+    await host.naming.remove_files(sandbox())
+    assert host.files.texts == before | {HOSTS: "10.0.0.9 printer\n# more\n"}
+
+
+async def test_only_files_that_are_not_used_any_more_go(host: Host) -> None:
+    """Of two versions of a sandbox with one path in common."""
+    moved = sandbox(hosts_path="/mine/hosts")
+    await host.put(moved)
+    await host.naming.remove_unused(sandbox(), moved)
+    assert {HOSTS, f"{HOSTS}.hash"}.isdisjoint(host.files.texts)
+    assert {"/mine/hosts", RESOLV, f"{RESOLV}.hash"} <= set(host.files.texts)
+
+
+async def test_what_somebody_has_put_in_the_place_of_a_file_keeps_no_sandbox(host: Host) -> None:
+    """It stays, and the other file goes; a failure of the host's is told."""
+    host.files.failing.add(RESOLV)
+    with pytest.raises(Unavailable):
+        await host.naming.remove_files(sandbox())
+    host.files.failing.clear()
+    host.files.texts[f"{HOSTS}/folder"] = "theirs"
+    await host.naming.remove_files(sandbox())
+    assert f"{HOSTS}/folder" in host.files.texts
+    assert RESOLV not in host.files.texts
+
+
+@pytest.mark.parametrize("taken", [HOSTS, RESOLV, f"{HOSTS}.hash"])
+async def test_a_file_belongs_to_one_sandbox(host: Host, store: MemoryStore, taken: str) -> None:
+    """Also one that is only reserved, or a note, or after a restart; free again when the sandbox is gone."""
+
+    async def refused(*versions: Sandbox) -> str:
+        with pytest.raises(Conflict, match="is in use") as caught:
+            async with host.naming.reserved(*versions):
+                pass
+        return caught.value.holder
+
+    other = sandbox("c3", hosts_path="", resolv_conf_path=taken)
+    for _ in range(2):
+        assert await refused(other) == "sandbox c1"
+        host = await Host.start(store, host.files)
+    await host.mirror.commit(delete=[sandbox()])
+    async with host.naming.reserved(other):
+        assert await refused(sandbox("c4", hosts_path=f"{taken}.hash")) == "sandbox c3"
+        assert await refused(sandbox(), sandbox(hosts_path="/mine")) == "sandbox c3"
+    async with host.naming.reserved(sandbox(), sandbox(hosts_path="/mine")):
+        pass
 
 
 async def test_a_host_without_files_is_no_obstacle(store: MemoryStore) -> None:

@@ -72,13 +72,17 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
     cleanup.callback(guard.close)
     plugins = Plugins(settings.plugins, clock)
     cleanup.push_async_callback(plugins.close)
-    world = LibraryWorld(
-        store, kernel, guard, clock, namespaces, resolver, LocalFiles(), str(settings.run_dir / "sandboxes")
-    )
+    folder = _real(settings.run_dir / "sandboxes")
+    world = LibraryWorld(store, kernel, guard, clock, namespaces, resolver, LocalFiles(folder), folder)
     others = Others(settings.drivers, settings.ipam_drivers, plugins)
     library = assemble_library(world, _policy(settings), settings.repair_period, others)
     cleanup.push_async_callback(_clear, library.mirror, kernel)
     return library
+
+
+def _real(folder: Path) -> str:
+    """As `LocalFiles` wants it: it follows no symbolic links, and /var/run is one."""
+    return str(folder.resolve())
 
 
 async def _clear(mirror: Mirror, kernel: Kernel) -> None:

@@ -164,8 +164,9 @@ def merge(text: str, ours: Collection[str], lines: Sequence[str]) -> str:
 
 
 def digest(text: str) -> str:
-    """What tells whether a text was changed."""
-    return sha256(text.encode(errors="surrogateescape")).hexdigest()
+    """What tells whether a text was changed. Empty lines at its end do not count: an update that was cut off leaves
+    some."""
+    return sha256(text.rstrip("\n").encode(errors="surrogateescape")).hexdigest()
 
 
 def check_names(wish: SandboxWish) -> None:
@@ -183,10 +184,20 @@ def check_names(wish: SandboxWish) -> None:
             raise BadRequest(
                 f"{what} {name!r} cannot be written into a file", hint="use letters, digits, dots, hyphens"
             )
-    for path, of_host in ((wish.hosts_path, HOSTS), (wish.resolv_conf_path, RESOLV_CONF)):
-        if path and (not path.startswith("/") or not path.isprintable()):
-            raise BadRequest(f"{path!r} is no absolute path of a file")
-        if path == of_host:
-            raise BadRequest(f"{path} is the host's own", hint="leave the path empty: the sandbox gets a copy")
-    if wish.hosts_path and wish.hosts_path == wish.resolv_conf_path:
-        raise BadRequest(f"{wish.hosts_path} cannot be both the hosts file and the resolv.conf")
+    for path in (wish.hosts_path, wish.resolv_conf_path):
+        if path:
+            _check_path(path)
+    if wish.hosts_path and wish.resolv_conf_path:
+        # ".hash": the note beside a file (core/file_notes.py).
+        shorter, longer = sorted((wish.hosts_path, wish.resolv_conf_path))
+        if longer in (shorter, f"{shorter}.hash"):
+            raise BadRequest(f"{shorter} cannot be both the hosts file and the resolv.conf")
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/") or not path.isprintable():
+        raise BadRequest(f"{path!r} is no absolute path of a file")
+    if not {"", ".", ".."}.isdisjoint(path[1:].split("/")):
+        raise BadRequest(f"{path} is not a plain path", hint="leave out . and .., doubled slashes and the last one")
+    if path in (HOSTS, RESOLV_CONF):
+        raise BadRequest(f"{path} is the host's own", hint="leave the path empty: the sandbox gets a copy")

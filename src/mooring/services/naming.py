@@ -2,16 +2,26 @@
 
 Rules: a question costs as much in a network of a thousand endpoints as in one of two, because names are found in an
 index that follows the mirror; a file is written only when it has to change; a resolv.conf that somebody edited is his
-from then on, and of a hosts file only our own lines are.
+from then on, and of a hosts file only our own lines are; no two sandboxes share a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from mooring.core import host_files, names
 from mooring.core.endpoints import Endpoint
+from mooring.core.faults import BadRequest, Conflict
+from mooring.core.file_notes import (
+    Texts,
+    hosts_changes,
+    hosts_removal,
+    note_of,
+    resolv_conf_changes,
+    resolv_conf_removal,
+)
 from mooring.core.names import Answer, Question, View
 from mooring.core.networks import Address
 from mooring.core.sandboxes import Kind, Member, Sandbox, in_gateway_order
@@ -41,8 +51,9 @@ class Naming:
         self._host_resolv_conf = host_resolv_conf
         self._host_text: str | None = None
         self._index: dict[tuple[str, str], dict[str, Endpoint]] = {}
-        # What the notes beside our files say, by the file's path: only we write them.
-        self._notes: dict[str, tuple[str, ...]] = {}
+        # Whose a file or note is: by the records, and of those that are about to be recorded.
+        self._used: dict[str, Sandbox] = {}
+        self._reserved: dict[str, Sandbox] = {}
         mirror.listen(self._follow)
 
     def lookup(self, sandbox_id: str) -> Lookup:
@@ -59,25 +70,63 @@ class Naming:
             return ()
         return host_files.upstreams(sandbox, self._host_text)
 
+    @asynccontextmanager
+    async def reserved(self, *sandboxes: Sandbox) -> AsyncIterator[None]:
+        """While inside, the files of the sandboxes, which may all be versions of one, are nobody else's.
+
+        The records have them from the commit on. Raises Conflict naming the sandbox that has one already.
+        """
+        wanted = {path: sandbox for sandbox in sandboxes for path in _paths(sandbox)}
+        for path, sandbox in wanted.items():
+            holder = self._reserved.get(path) or self._used.get(path) or sandbox
+            if holder.id != sandbox.id:
+                raise Conflict(
+                    f"{path} is in use",
+                    holder=f"sandbox {holder.name}",
+                    hint="give each sandbox files of its own",
+                )
+        self._reserved.update(wanted)
+        try:
+            yield
+        finally:
+            for path in wanted:
+                del self._reserved[path]
+
     async def write_files(self, sandbox: Sandbox) -> None:
-        """The sandbox's hosts file and resolv.conf are as the records say. Raises Unavailable."""
-        self._host_text = await self._files.read(self._host_resolv_conf)
+        """The sandbox's hosts file and resolv.conf are as the records say. Raises BadRequest when something else is in
+        their place, Unavailable."""
+        self._host_text = await self._files.read_host(self._host_resolv_conf)
+        new_hosts = host_files.NEW_HOSTS
+        if sandbox.kind is Kind.HOST:
+            new_hosts = await self._files.read_host(self._host_hosts) or ""
         members = self._members(sandbox)
-        if sandbox.hosts_path:
-            addresses = [address for member in members for address in member.endpoint.addresses]
-            await self._write_hosts(sandbox, host_files.host_lines(sandbox, addresses))
-        if sandbox.resolv_conf_path:
-            ipv6 = any(member.endpoint.ipv6 is not None for member in members)
-            text = host_files.resolv_conf(sandbox, self._host_text, ipv6=ipv6)
-            await self._write_resolv_conf(sandbox.resolv_conf_path, text)
+        lines = host_files.host_lines(sandbox, [each for member in members for each in member.endpoint.addresses])
+        ipv6 = any(member.endpoint.ipv6 is not None for member in members)
+        text = host_files.resolv_conf(sandbox, self._host_text, ipv6=ipv6)
+
+        def changes(texts: Texts) -> dict[str, str | None]:
+            hosts = hosts_changes(sandbox.hosts_path, texts, new_hosts, lines) if sandbox.hosts_path else {}
+            path = sandbox.resolv_conf_path
+            return hosts | (resolv_conf_changes(path, texts, text) if path else {})
+
+        if paths := _paths(sandbox):
+            await self._files.update(paths, changes)
 
     async def remove_files(self, sandbox: Sandbox) -> None:
-        """They are gone. Raises Unavailable."""
-        for path in (sandbox.hosts_path, sandbox.resolv_conf_path):
-            if path:
-                await self._files.remove(path)
-                await self._files.remove(_note_of(path))
-                self._notes.pop(path, None)
+        """They are gone, or as they were before the sandbox. What is no file of ours any more stays. Raises
+        Unavailable."""
+        await self._remove(sandbox, ())
+
+    async def remove_unused(self, before: Sandbox, after: Sandbox) -> None:
+        """As `remove_files`, of the files that only the earlier one of two versions of a sandbox has."""
+        await self._remove(before, _paths(after))
+
+    async def _remove(self, sandbox: Sandbox, kept: Sequence[str]) -> None:
+        for path, removal in ((sandbox.hosts_path, hosts_removal), (sandbox.resolv_conf_path, resolv_conf_removal)):
+            if path and path not in kept:
+                # Who can write into the folder must not be able to keep the sandbox from being deleted.
+                with suppress(BadRequest):
+                    await self._files.update((path, note_of(path)), partial(removal, path))
 
     def _answer(self, sandbox_id: str, question: Question) -> Answer:
         sandbox = self._mirror.sandbox(sandbox_id)
@@ -95,6 +144,11 @@ class Naming:
         return tuple(self._index.get((network_id, name), {}).values())
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Sandbox):
+            for path in _paths(before):
+                self._used.pop(path, None)
+        if isinstance(after, Sandbox):
+            self._used |= dict.fromkeys(_paths(after), after)
         if isinstance(before, Endpoint):
             for name in names.names_of(before):
                 holders = self._index[before.network, name]
@@ -105,52 +159,8 @@ class Naming:
             for name in names.names_of(after):
                 self._index.setdefault((after.network, name), {})[after.id] = after
 
-    async def _write_hosts(self, sandbox: Sandbox, lines: Sequence[str]) -> None:
-        """Our lines are in the file, and none that was ours. The note says which may be ours; it is written first, so
-        that a line is never left without one."""
-        path = sandbox.hosts_path
-        text = await self._files.read(path)
-        start = text or (await self._new_hosts(sandbox))
-        noted = await self._note(path)
-        wanted = host_files.merge(start, noted, lines)
-        if wanted == text:
-            return
-        present = start.split("\n")
-        ours = [line for line in lines if line in noted or line not in present]
-        leaving = [line for line in noted if line in present and line not in lines]
-        await self._write_note(path, (*ours, *leaving))
-        await self._files.write(path, wanted)
 
-    async def _new_hosts(self, sandbox: Sandbox) -> str:
-        if sandbox.kind is not Kind.HOST:
-            return host_files.NEW_HOSTS
-        return await self._files.read(self._host_hosts) or ""
-
-    async def _write_resolv_conf(self, path: str, wanted: str) -> None:
-        """The file has the text unless somebody edited it. The note has the digests of the text and of that which it
-        takes the place of, so that a crash between note and file does not look like an edit."""
-        text = await self._files.read(path)
-        if text == wanted:
-            return
-        noted = await self._note(path)
-        if text and noted and host_files.digest(text) not in noted:
-            return
-        await self._write_note(path, (host_files.digest(wanted), host_files.digest(text or "")))
-        await self._files.write(path, wanted)
-
-    async def _note(self, path: str) -> tuple[str, ...]:
-        if path not in self._notes:
-            text = await self._files.read(_note_of(path))
-            self._notes[path] = tuple((text or "").split("\n")) if text else ()
-        return self._notes[path]
-
-    async def _write_note(self, path: str, lines: tuple[str, ...]) -> None:
-        if lines != await self._note(path):
-            self._notes.pop(path)
-            await self._files.write(_note_of(path), "\n".join(lines))
-            self._notes[path] = lines
-
-
-def _note_of(path: str) -> str:
-    """Where we note what of a file is ours (libnetwork/sandbox_dns_unix.go does so for resolv.conf)."""
-    return f"{path}.hash"
+def _paths(sandbox: Sandbox) -> tuple[str, ...]:
+    """Its files, each with its note."""
+    paths = (sandbox.hosts_path, sandbox.resolv_conf_path)
+    return tuple(each for path in paths if path for each in (path, note_of(path)))
