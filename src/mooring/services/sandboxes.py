@@ -73,10 +73,9 @@ class Sandboxes:
     async def create(self, wish: SandboxWish) -> Sandbox:
         """The sandbox is there, with its namespace and files.
 
-        Raises Conflict when the name is taken or the external namespace is another sandbox's already, NotFound when
+        Raises Conflict when the name is taken or the external namespace or a file is another sandbox's, NotFound when
         there is no such namespace, BadRequest for what cannot be. On a fault nothing is left.
         """
-        check_names(wish)
         ident = "".join(self._clock.token() for _ in range(6))[:64]
         asked = self._wished(_blank(ident, wish, self._clock.now()), wish)
         if asked.path:
@@ -85,6 +84,7 @@ class Sandboxes:
             self._locks.hold(f"sandbox name {asked.name}"),
             self._locks.hold(f"sandbox at {asked.identity or _place(asked)}"),
             self._locks.hold(f"sandbox {ident}"),
+            self._naming.reserved(asked),
         ):
             self._must_be_free(self._named.get(asked.name), f"sandbox name {asked.name!r} is in use")
             self._must_be_free(self._at(_place(asked), asked.identity), f"{_what(asked)} has a sandbox already")
@@ -178,30 +178,29 @@ class Sandboxes:
 
     async def refresh(self, sandbox_id: str, wish: SandboxWish | None = None) -> None:
         """Files, names, interfaces and routes are made anew; with a wish its settings count from now on (kind, name and
-        path stay). Raises NotFound, BadRequest. On a fault the settings are as before."""
-        if wish is not None:
-            check_names(wish)
+        path stay). Raises NotFound, BadRequest, Conflict. On a fault the settings are as before."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             before = self._standing(sandbox_id)
             after = self._wished(before, wish) if wish is not None else before
             if await self.is_gone(before):
                 raise NotFound(f"the namespace of sandbox {before.name} is gone", hint="delete the sandbox")
-            if after != before:
-                await self._mirror.commit(put=[after])
-            try:
-                if (after.hosts_path, after.resolv_conf_path) != (before.hosts_path, before.resolv_conf_path):
-                    await self._naming.remove_files(before)
-                if after.resolver:
-                    self._served.discard(before.path)  # served anew, and never by nobody
-                else:
-                    await self._silence(before)
-                await self._settle(after)
-            except BaseException:
+            async with self._naming.reserved(before, after):
                 if after != before:
-                    with suppress(Fault):
-                        await self._mirror.commit(put=[before])
-                        await self._settle(before)
-                raise
+                    await self._mirror.commit(put=[after])
+                try:
+                    if after.resolver:
+                        self._served.discard(before.path)  # served anew, and never by nobody
+                    else:
+                        await self._silence(before)
+                    await self._settle(after)
+                    await self._naming.remove_unused(before, after)
+                except BaseException:
+                    if after != before:
+                        with suppress(Fault):
+                            await self._mirror.commit(put=[before])
+                            await self._settle(before)
+                            await self._naming.remove_unused(after, before)
+                    raise
 
     async def set_key(self, sandbox_id: str, path: str) -> None:
         """The external sandbox's namespace is at the path: endpoints that joined before get their interfaces in it, and
@@ -347,6 +346,7 @@ class Sandboxes:
 
     def _wished(self, sandbox: Sandbox, wish: SandboxWish) -> Sandbox:
         """The sandbox with the wish's settings. Raises BadRequest."""
+        check_names(wish)
         folder = f"{self._folder}/{sandbox.id}"
         return replace(
             sandbox,
