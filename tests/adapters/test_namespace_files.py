@@ -92,16 +92,19 @@ def test_a_removed_namespace_ends_though_others_have_copies_of_the_mount(place: 
 
 
 def test_plain_files_of_before_a_reboot_are_no_namespaces(place: Path) -> None:
-    """They are not listed, they become namespaces when these are made, and can be dropped."""
+    """They are not listed, and gone then; what is no file stays; one that is there can be dropped."""
     folder = NamespaceFolder(str(place))
     place.mkdir()
     for ident in ("one", "two"):
         (place / ident).touch()
+    (place / "folder").mkdir()
     assert folder.made() == {}
+    assert os.listdir(place) == ["folder"]
     path = keep(folder, "one")
-    assert folder.made() == {"one": path}
+    (place / "two").touch()
     folder.drop(folder.path("two"))
     assert not (place / "two").exists()
+    assert folder.made() == {"one": path}
 
 
 def test_the_first_namespace_of_an_id_stays(place: Path) -> None:

@@ -125,7 +125,7 @@ async def test_namespaces_cost_no_descriptors(namespaces: LinuxNamespaces) -> No
 async def test_namespaces_outlive_the_object_and_a_reboot_takes_them(
     namespaces: LinuxNamespaces, tmp_path: Path
 ) -> None:
-    """The next one finds them; plain files without their mounts are none, and are made again."""
+    """The next one finds them; plain files without their mounts are none, and go; they are made again."""
     path = await namespaces.create("box")
     await namespaces.close()
     again = LinuxNamespaces(str(tmp_path / "netns"))
@@ -134,6 +134,7 @@ async def test_namespaces_outlive_the_object_and_a_reboot_takes_them(
     sh(f"test -f {path}")
     assert await again.made() == {}
     assert not await again.exists(path)
+    assert os.listdir(tmp_path / "netns") == []
     assert await again.create("box") == path
     assert await again.exists(path)
     await again.remove(path)

@@ -141,13 +141,16 @@ class NamespaceFolder:
             return
 
     def made(self) -> Mapping[str, str]:
-        """Id -> path of each that is there."""
-        try:
-            names = os.listdir(self._path)
-        except FileNotFoundError:
-            return {}
-        paths = {name: f"{self._path}/{name}" for name in names}
-        return {name: path for name, path in paths.items() if is_namespace(path)}
+        """Id -> path of each that is there. A file without a namespace, as a crash or a reboot leaves it, is gone."""
+        found: dict[str, str] = {}
+        with suppress(FileNotFoundError), self._alone():
+            for name in os.listdir(self._path):
+                path = f"{self._path}/{name}"
+                if is_namespace(path):
+                    found[name] = path
+                elif stat.S_ISREG(os.lstat(path).st_mode):
+                    os.unlink(path)
+        return found
 
     def tidy(self) -> None:
         """A folder in which nothing is left is no mount any more, so that it can be removed. Raises OSError."""
