@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from mooring.core.faults import Conflict
 from tests.library.houses import House, killed
 from tests.library.pictures import Picture, difference, picture
 
@@ -261,3 +262,17 @@ async def trial_of_starts(name: str, *, every: bool) -> dict[str, list[str]]:
 async def test_a_start_that_is_cut_off_is_done_by_the_next_one(name: str, every: bool) -> None:
     """The start after a crash may crash as well, anywhere, and nothing is different in the end."""
     assert await trial_of_starts(name, every=every) == {}
+
+
+@pytest.mark.xfail(strict=True, reason="the join is recorded before it is known that it has to be refused")
+async def test_a_join_that_is_refused_late_was_none() -> None:
+    """An interface that a driver gives for the sandbox of the host is refused, also by a process that died over it."""
+    case = Case((*FAR, "sandbox own kind=host"), "join f own")
+    house = await prepared(case, lazy=False)
+    before = await picture(house)
+    with pytest.raises(Conflict):
+        await house.do(case.operation)
+    for number in range(len(house.steps)):
+        house = await cut_off(case, number, lazy=False)
+        await house.restart()
+        assert difference(before, await picture(house)) == []
