@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
-from mooring.adapters.dns_table import lead_queries, table_number
+from mooring.adapters.dns_table import Late, lead_queries, table_number
 from mooring.adapters.inside_links import InsideLinks
 from mooring.adapters.namespace_files import current_namespace, enter, open_namespace
 from mooring.core.faults import Fault, Unavailable
@@ -43,13 +43,13 @@ class Listeners:
     owner: str = ""
     table: int = 0
 
-    def lead_queries(self, *, anew: bool = False) -> None:
+    def lead_queries(self, late: Late = lambda work: work(), *, anew: bool = False) -> None:
         """The table of the thread's namespace leads to these sockets; that of an earlier process is replaced. Port 53
-        itself stays free for the container. anew: see dns_table. Raises Conflict, Unavailable."""
+        itself stays free for the container. late, anew: see dns_table. Raises Conflict, Unavailable."""
         if self.table and table_number() == self.table:
             return
         ports = [one.getsockname()[1] for one in (self.datagram, self.stream)]
-        self.table = lead_queries(ADDRESS, PORT, *ports, owner=self.owner, anew=anew)
+        self.table = lead_queries(ADDRESS, PORT, *ports, owner=self.owner, anew=anew, late=late)
 
     def close(self) -> None:
         """Both are closed."""
@@ -95,6 +95,10 @@ class Visits:
 
         return asyncio.get_running_loop().run_in_executor(self._pool, go)
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it at some time before `close` ends, wherever; may be called by any thread."""
+        self._pool.submit(work)
+
     def close(self) -> None:
         """The thread has done what it was given and is gone."""
         self._pool.shutdown()
@@ -123,9 +127,11 @@ def raise_loopback() -> None:
         links.raise_loopback()
 
 
-def open_listeners(namespace: tuple[int, int], owner: str = "", *, anew: bool = False) -> Listeners:
+def open_listeners(
+    namespace: tuple[int, int], owner: str = "", late: Late = lambda work: work(), *, anew: bool = False
+) -> Listeners:
     """Sockets of the thread's namespace at the resolver's address, at ports that the kernel chooses, and the table that
-    leads queries to them. anew: see dns_table. Raises Conflict, Unavailable."""
+    leads queries to them. late, anew: see dns_table. Raises Conflict, Unavailable."""
     datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     made = Listeners(datagram, stream, namespace, owner)
@@ -135,7 +141,7 @@ def open_listeners(namespace: tuple[int, int], owner: str = "", *, anew: bool = 
         datagram.bind((ADDRESS, 0))
         stream.bind((ADDRESS, 0))
         stream.listen(_BACKLOG)
-        made.lead_queries(anew=anew)
+        made.lead_queries(late, anew=anew)
     except OSError as error:
         made.close()
         raise Unavailable(f"names cannot be answered at {ADDRESS}: {error.strerror}") from error

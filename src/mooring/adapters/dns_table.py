@@ -13,7 +13,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 
@@ -47,17 +47,28 @@ _LIST_ELEMENT, _HANDLE = 1, 4
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _META_L4PROTO, _NAT_DNAT = 16, 1
 
+Late = Callable[[Callable[[], None]], object]
+
 # How often it is looked again when the table comes or goes in between.
 _TRIES = 3
 
 
-def lead_queries(address: str, port: int, datagram: int, stream: int, *, owner: str = "", anew: bool = False) -> int:
+def lead_queries(
+    address: str,
+    port: int,
+    datagram: int,
+    stream: int,
+    *,
+    owner: str = "",
+    anew: bool = False,
+    late: Late = lambda work: work(),
+) -> int:
     """What is sent to the address and port goes to the port `datagram` (UDP) or `stream` (TCP) there, and replies come
     back from where the query went: the kernel translates both ways. Returns the table's number.
 
-    The rules of a table that was there before are replaced in it, at no cost. anew: the table as well, for when its
-    number may be taken away at any moment; that waits an RCU grace period. Raises Conflict for a table of another
-    owner's, Unavailable.
+    The rules of a table that was there before are replaced in it. anew: the table as well, for when its number may be
+    taken away at any moment. late: is given what waits an RCU grace period after that. Raises Conflict for a table of
+    another owner's, Unavailable.
     """
     packed = IPv4Address(address).packed
     chain = text(1, _TABLE) + text(2, _chain_name(owner))
@@ -74,9 +85,11 @@ def lead_queries(address: str, port: int, datagram: int, stream: int, *, owner: 
     # Of an unknown chain the rules cannot be deleted: so the kernel says whose the table is.
     empty = Message(_DELETE_RULE, 0, _IPV4_FAMILY + chain)
     again = (empty, Message(_DELETE_TABLE, 0, _NAMED), *new) if anew else (empty, *rules)
-    with _netlink() as netlink:
+    with _netlink(late) as netlink:
         for _ in range(_TRIES):
-            if netlink.carry_out_unless(errno.EEXIST, *new) or netlink.carry_out_unless(errno.ENOENT, *again):
+            # Looked up first, since the kernel also waits to undo what it refuses.
+            expected, todo = (errno.ENOENT, again) if netlink.number() else (errno.EEXIST, new)
+            if netlink.carry_out_unless(expected, *todo):
                 return netlink.number()
     raise Conflict(
         f"names are answered at {address} in this namespace already",
@@ -146,14 +159,15 @@ class _Batches(Netlink):
 
 
 @contextmanager
-def _netlink() -> Iterator[_Batches]:
-    """A socket in the thread's namespace."""
+def _netlink(late: Late = lambda work: work()) -> Iterator[_Batches]:
+    """A socket in the thread's namespace. It is closed by `late`: the kernel waits then for what was deleted
+    (net/netfilter/nf_tables_api.c, nft_rcv_nl_event)."""
     try:
         netlink = _Batches(NETLINK_NETFILTER)
         try:
             yield netlink
         finally:
-            netlink.close()
+            late(netlink.close)
     except OSError as error:
         raise Unavailable(f"the nftables table ip {_TABLE} cannot be changed: {error.strerror}") from error
 

@@ -68,9 +68,9 @@ class EmbeddedResolver(Resolver):
 
             def open_or_mend(namespace: tuple[int, int]) -> Listeners:
                 if before is None or before.listeners.namespace != namespace:
-                    return open_listeners(namespace, self._owner, anew=self._tables[namespace] > 0)
+                    return open_listeners(namespace, self._owner, self._leaving.later, anew=self._tables[namespace] > 0)
                 raise_loopback()
-                before.listeners.lead_queries(anew=self._tables[namespace] > 1)
+                before.listeners.lead_queries(self._leaving.later, anew=self._tables[namespace] > 1)
                 return before.listeners
 
             opening = self._setting_up.at(path, open_or_mend)

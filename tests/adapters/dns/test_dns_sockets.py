@@ -56,6 +56,14 @@ async def test_work_is_done_where_it_is_asked_for(visits: Visits, other: Namespa
     assert here() == home != there
 
 
+async def test_what_may_be_done_late_is_done_before_the_end(namespace: Namespace) -> None:
+    """From any thread; the end waits for it."""
+    made, done = Visits("late"), threading.Event()
+    made.later(done.set)
+    made.close()
+    assert done.is_set()
+
+
 async def test_a_fault_comes_home_too(visits: Visits, other: Namespace) -> None:
     """What the work raises reaches the caller, and the thread is at home again."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 
 import pytest
 
 from mooring.adapters import dns_table
 from mooring.adapters.dns_table import lead_queries, leave_queries, table_number
+from mooring.adapters.netlink import Message
 from mooring.core.faults import Conflict, Unavailable
 from tests.netns.rigs import Namespace, sh
 
@@ -47,6 +49,25 @@ def test_a_table_of_before_is_led_elsewhere(namespace: Namespace) -> None:
     earlier = lead_queries("127.0.0.11", 53, 1000, 2000, owner="one")
     assert lead_queries("127.0.0.11", 53, 4001, 4002, owner="one") == earlier == table_number()
     assert [line.rpartition(":")[2] for line in shown() if "dnat" in line] == ["4001", "4002"]
+
+
+def test_what_waits_for_the_kernel_is_handed_over(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The socket is closed when the caller likes, the rules count before; nothing is tried that has to be undone."""
+    waiting: list[Callable[[], None]] = []
+    refused: list[bool] = []
+    real = dns_table._Batches.carry_out_unless
+
+    def watched(batches: dns_table._Batches, number: int, *messages: Message) -> bool:
+        refused.append(not real(batches, number, *messages))
+        return not refused[-1]
+
+    monkeypatch.setattr(dns_table._Batches, "carry_out_unless", watched)
+    for ports in ((1000, 2000), (4001, 4002)):
+        lead_queries("127.0.0.11", 53, *ports, late=waiting.append)
+    assert [line.rpartition(":")[2] for line in shown() if "dnat" in line] == ["4001", "4002"]
+    assert (len(waiting), refused) == (2, [False, False])
+    for work in waiting:
+        work()
 
 
 @pytest.mark.parametrize("anew", [False, True])
