@@ -264,7 +264,6 @@ async def test_a_start_that_is_cut_off_is_done_by_the_next_one(name: str, every:
     assert await trial_of_starts(name, every=every) == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the join is recorded before it is known that it has to be refused")
 async def test_a_join_that_is_refused_late_was_none() -> None:
     """An interface that a driver gives for the sandbox of the host is refused, also by a process that died over it."""
     case = Case((*FAR, "sandbox own kind=host"), "join f own")

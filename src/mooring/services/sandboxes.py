@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from mooring.core.endpoints import Endpoint, Event
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
-from mooring.core.host_files import check_names
-from mooring.core.networks import BRIDGE, HOST, NULL, Network
+from mooring.core.endpoints import Attachment, Endpoint, Event
+from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.networks import Network
 from mooring.core.requests import SandboxWish
 from mooring.core.sandboxes import Interior, Kind, Member, Sandbox, gateway, in_gateway_order
 from mooring.ports import Clock, Counters, Namespaces, Resolver
@@ -25,6 +24,7 @@ from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror, Record
 from mooring.services.naming import Naming
 from mooring.services.roster import Roster
+from mooring.services.sandbox_rules import blank, described, must_fit, not_in_host, place_of, wished
 
 
 class Sandboxes:
@@ -62,11 +62,11 @@ class Sandboxes:
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Sandbox):
             self._named.pop(before.name, None)
-            self._placed.pop(_place(before), None)
+            self._placed.pop(place_of(before), None)
             self._identified.pop(before.identity, None)
         if isinstance(after, Sandbox):
             self._named[after.name] = after.id
-            self._placed[_place(after)] = after.id
+            self._placed[place_of(after)] = after.id
             if after.identity:
                 self._identified[after.identity] = after.id
 
@@ -77,17 +77,17 @@ class Sandboxes:
         there is no such namespace, BadRequest for what cannot be. On a fault nothing is left.
         """
         ident = "".join(self._clock.token() for _ in range(6))[:64]
-        asked = self._wished(_blank(ident, wish, self._clock.now()), wish)
+        asked = wished(blank(ident, wish, self._clock.now()), wish, self._folder)
         if asked.path:
             asked = replace(asked, identity=await self._interiors.identify(asked.path))
         async with (
             self._locks.hold(f"sandbox name {asked.name}"),
-            self._locks.hold(f"sandbox at {asked.identity or _place(asked)}"),
+            self._locks.hold(f"sandbox at {asked.identity or place_of(asked)}"),
             self._locks.hold(f"sandbox {ident}"),
             self._naming.reserved(asked),
         ):
             self._must_be_free(self._named.get(asked.name), f"sandbox name {asked.name!r} is in use")
-            self._must_be_free(self._at(_place(asked), asked.identity), f"{_what(asked)} has a sandbox already")
+            self._must_be_free(self._at(place_of(asked), asked.identity), f"{described(asked)} has a sandbox already")
             try:
                 made = asked
                 if asked.kind is Kind.OWN:
@@ -125,7 +125,7 @@ class Sandboxes:
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             sandbox = self._standing(sandbox_id)
             network, endpoint = self._known(network_id, endpoint_id)
-            _must_fit(sandbox, network)
+            must_fit(sandbox, network)
             if endpoint.sandbox == sandbox.key and endpoint.pending is None:
                 await self._endpoints.prioritise(network_id, endpoint_id, priority)
                 await self._settle(sandbox)
@@ -137,12 +137,15 @@ class Sandboxes:
                     hint="let it leave that one first",
                 )
             interior = await self._interiors.observe(sandbox)
-            name_inside = namer(interior, lambda: self.members(sandbox))
-            request = join_request(sandbox)
-            attachment = await self._endpoints.attach(network_id, endpoint_id, request, priority, name_inside)
+            name = namer(interior, lambda: self.members(sandbox))
+
+            def name_inside(attachment: Attachment) -> str:
+                if sandbox.kind is Kind.HOST:  # before it is recorded: asked only for what has an interface
+                    raise not_in_host(network)
+                return name(attachment)
+
+            await self._endpoints.attach(network_id, endpoint_id, join_request(sandbox), priority, name_inside)
             try:
-                if sandbox.kind is Kind.HOST and attachment.link:
-                    raise _not_in_host(network)
                 await self._settle(sandbox, None if had_link(interior, endpoint) else interior)
             except BaseException:
                 with suppress(Fault):
@@ -181,7 +184,7 @@ class Sandboxes:
         path stay). Raises NotFound, BadRequest, Conflict. On a fault the settings are as before."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             before = self._standing(sandbox_id)
-            after = self._wished(before, wish) if wish is not None else before
+            after = wished(before, wish, self._folder) if wish is not None else before
             if await self.is_gone(before):
                 raise NotFound(f"the namespace of sandbox {before.name} is gone", hint="delete the sandbox")
             async with self._naming.reserved(before, after):
@@ -344,57 +347,6 @@ class Sandboxes:
         other = next((each for each in self._mirror.every(Sandbox) if each.key == key), None)
         return f"sandbox {other.name if other is not None else key}"
 
-    def _wished(self, sandbox: Sandbox, wish: SandboxWish) -> Sandbox:
-        """The sandbox with the wish's settings. Raises BadRequest."""
-        check_names(wish)
-        folder = f"{self._folder}/{sandbox.id}"
-        return replace(
-            sandbox,
-            hostname=wish.hostname,
-            domain=wish.domain,
-            dns=wish.dns,
-            search=wish.search,
-            dns_options=wish.dns_options,
-            hosts=wish.hosts,
-            hosts_path=wish.hosts_path or f"{folder}/hosts",
-            resolv_conf_path=wish.resolv_conf_path or f"{folder}/resolv.conf",
-            resolver=wish.resolver,
-            exposed=wish.exposed,
-            ports=wish.ports,
-            labels=dict(wish.labels),
-        )
-
-
-def _blank(ident: str, wish: SandboxWish, now: float) -> Sandbox:
-    """What never changes. Raises BadRequest."""
-    if wish.path and wish.kind is not Kind.EXTERNAL:
-        raise BadRequest("only an external sandbox has a path", hint="leave it out, or make the sandbox external")
-    return Sandbox(ident, wish.name or ident[:12], wish.kind, wish.path, now)
-
-
-def _place(sandbox: Sandbox) -> str:
-    """What no two sandboxes share."""
-    return "the host" if sandbox.kind is Kind.HOST else sandbox.key
-
-
-def _what(sandbox: Sandbox) -> str:
-    return "the host" if sandbox.kind is Kind.HOST else f"the namespace {sandbox.path}"
-
 
 def _named(endpoint: Endpoint) -> str:
     return f"endpoint {endpoint.name or endpoint.id[:12]}"
-
-
-def _must_fit(sandbox: Sandbox, network: Network) -> None:
-    """Raises Conflict for a network that sandboxes of the kind cannot join."""
-    if sandbox.kind is Kind.HOST and network.driver == BRIDGE:
-        raise _not_in_host(network)
-    if sandbox.kind is not Kind.HOST and network.driver == HOST:
-        raise Conflict(f"network {network.name} is the host's own", hint="only the sandbox of the host can join it")
-
-
-def _not_in_host(network: Network) -> Conflict:
-    return Conflict(
-        f"the sandbox of the host cannot join network {network.name}: its driver {network.driver} gives an interface",
-        hint=f"join networks of the drivers {HOST} and {NULL}",
-    )
