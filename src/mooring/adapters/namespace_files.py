@@ -24,8 +24,8 @@ _MNT_DETACH, _UMOUNT_NOFOLLOW = 0x2, 0x8
 # Where the calling thread is.
 _HERE = "/proc/thread-self/ns/net"
 # What the kernel says of a path that leads nowhere: a process that has ended, a link that turns in a circle, a name
-# that no file can have, a folder that is closed to us.
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EINVAL)
+# that no file can have.
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ESRCH, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

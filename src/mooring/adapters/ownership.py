@@ -40,7 +40,7 @@ class Owner:
 
     def __post_init__(self) -> None:
         if self.name and not _NAME.fullmatch(self.name):
-            raise BadRequest(f"owner {self.name!r} is not 1 to 20 letters, digits and '-'")
+            raise BadRequest(f"name {self.name!r} is not 1 to 20 letters, digits and '-'")
 
     @property
     def mark(self) -> str:
@@ -104,11 +104,11 @@ def claim(owner: str) -> Claim:
         lock.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
-                f"owner {owner!r} is in use in this network namespace",
+                f"the name {owner!r} is in use in this network namespace",
                 holder=_holder(address),
                 hint="end that process, or choose another owner",
             ) from None
-        raise Unavailable(f"owner {owner!r} cannot be claimed: {error.strerror}") from error
+        raise Unavailable(f"the name {owner!r} cannot be claimed: {error.strerror}") from error
     return Claim(lock)
 
 

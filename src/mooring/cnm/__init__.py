@@ -14,8 +14,16 @@ from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidde
 from mooring.core.networks import Network as NetworkRecord
 from mooring.core.networks import StaticRoute
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest
-from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, PoolGrant, PoolRequest
+from mooring.core.publications import PortRequest, Protocol
+from mooring.core.requests import (
+    AddressRequest,
+    EndpointGrant,
+    JoinRequest,
+    NetworkWish,
+    PoolGrant,
+    PoolRequest,
+    Role,
+)
 from mooring.core.sandboxes import Kind
 from mooring.ports import Counters, Driver, IpamDriver
 from mooring.services.repair import Report
@@ -41,11 +49,14 @@ __all__ = [
     "Kind",
     "Network",
     "NetworkRecord",
+    "NetworkWish",
     "NotFound",
     "PoolGrant",
     "PoolRequest",
     "PortRequest",
+    "Protocol",
     "Report",
+    "Role",
     "Sandbox",
     "SandboxSettings",
     "State",

@@ -12,6 +12,7 @@ from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
 from mooring.services.bare_drivers import BareDriver
 from mooring.services.bridging import BridgeDriver
+from mooring.services.checked_drivers import CheckedDriver
 from mooring.services.drivers import Drivers
 from mooring.services.endpoints import Endpoints
 from mooring.services.ipam import Ipam, IpamPolicy
@@ -72,7 +73,8 @@ def assemble(
     roster = Roster(mirror)
     ipam = Ipam(mirror, clock, policy, kernel.occupied)
     builtin: dict[str, Driver] = {BRIDGE: BridgeDriver(kernel), NULL: BareDriver(), HOST: BareDriver()}
-    drivers = Drivers({**others.drivers, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
+    theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
+    drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     publishing = Publishing(roster, world.guard)
     locks = KeyedLocks()
     networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks)

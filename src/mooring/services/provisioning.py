@@ -6,10 +6,11 @@ later step fails; a network that has endpoints and an endpoint that is in a sand
 
 from __future__ import annotations
 
+import logging
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
+from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.networks import NULL_IPAM, OUR_IPAM, Address, Interface, Network, Origin, Segment, stable_mac
 from mooring.core.pools import Pool
 from mooring.core.requests import (
@@ -30,6 +31,8 @@ from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks, release_segment
 from mooring.services.roster import Roster
+
+log = logging.getLogger(__name__)
 
 # An option of a pool of ours: the network that it is asked for, so that a start can tell when that never came.
 FOR_NETWORK = "mooring.for-network"
@@ -107,7 +110,12 @@ class Provisioning:
                 options["gateway"] = "none"
         grant = await ipam.request_pool(PoolRequest(space, subnet.version, subnet.subnet, None, subnet.range, options))
         made = SegmentRequest(space, grant.subnet, grant.gateway if gateway else None, {}, grant.pool)
+        for warning in grant.warnings:
+            log.warning("network %s: %s", wish.name, warning)
         try:
+            if grant.subnet.version != subnet.version or subnet.subnet not in (None, grant.subnet):
+                wanted = subnet.subnet or f"an IPv{subnet.version} subnet"
+                raise Unavailable(f"IPAM driver {wish.ipam} answered {grant.subnet}, and was asked for {wanted}")
             if gateway and (made.gateway is None or subnet.gateway not in (None, made.gateway.ip)):
                 own = await ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, subnet.gateway))
                 made = SegmentRequest(space, grant.subnet, own, {}, grant.pool)
