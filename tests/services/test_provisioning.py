@@ -292,3 +292,30 @@ async def test_a_driver_by_name_and_another_by_option_contradict(desk: Desk) -> 
     with pytest.raises(BadRequest, match="mode=null contradicts driver bridge"):
         await desk.work.create_network(NetworkWish("web", "bridge", (V4,), options={"mode": "null"}))
     assert desk.left() == []
+
+
+async def test_what_is_asked_of_our_drivers_is_known_or_refused(desk: Desk) -> None:
+    """Unknown options and a MAC that another endpoint has, with who has it; other drivers read their own options."""
+    with pytest.raises(BadRequest, match="IPAM option"):
+        await desk.work.create_network(NetworkWish("web", "bridge", (V4,), ipam_options={"nonsense": "1"}))
+    network, far = await desk.network(), await desk.network("far", "far")
+    with pytest.raises(BadRequest, match="endpoint option"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "a", options={"nonsense": "1"}))
+    await desk.work.create_endpoint(EndpointWish(far.id, "a", options={"nonsense": "1"}))
+    mac = "02:00:00:00:00:05"
+    first = await desk.work.create_endpoint(EndpointWish(network.id, "a", mac=mac))
+    with pytest.raises(Conflict, match=rf"MAC {mac} is in use in network web \(held by endpoint a\)"):
+        await desk.work.create_endpoint(EndpointWish(network.id, "b", mac=mac))
+    await desk.work.delete_endpoint(network.id, first.id)
+    await desk.work.create_endpoint(EndpointWish(network.id, "b", mac=mac))
+
+
+async def test_a_tenant_has_its_own_addresses(desk: Desk) -> None:
+    """The segment is in the tenant's space, where its leases are: a start finds nothing to give back."""
+    wish = NetworkWish("web", "bridge", (SMALL,), ipam_options={"tenant": "blue"})
+    network = await desk.work.create_network(wish)
+    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    assert network.ipv4[0].space == "blue"
+    services = desk.host.services
+    assert services.mirror.lease("blue", endpoint.addresses[0]) is not None
+    assert services.roster.unattached() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -60,3 +61,23 @@ async def test_a_lease_is_unattached_before_its_endpoint_comes_and_after_it_goes
     for lease in host.services.roster.unattached():
         await host.services.ipam.release_address(lease.pool, lease.address)
     assert host.services.roster.unattached() == []
+
+
+async def test_endpoints_are_found_by_sandbox_name_and_mac(host: MemoryHost) -> None:
+    """As long as they have them, also after a restart; nobody has the empty ones."""
+    network, key = "a".ljust(64, "0"), "/run/docker/netns/e1"
+    endpoint = host.services.mirror.endpoint(network, E1)
+    assert endpoint is not None
+    await host.services.mirror.commit(put=[replace(endpoint, name="web")])
+    for _ in range(2):
+        roster = host.services.roster
+        assert [found.id for found in roster.in_sandbox(key)] == [E1]
+        named, marked = roster.named(network, "web"), roster.with_mac(network, endpoint.mac)
+        assert named is not None
+        assert named == marked
+        await host.restart()
+    roster = host.services.roster
+    assert (roster.named(network, ""), roster.with_mac(network, ""), roster.in_sandbox("")) == (None, None, [])
+    await host.services.endpoints.delete(network, E1)
+    gone = (roster.in_sandbox(key), roster.named(network, "web"), roster.with_mac(network, endpoint.mac))
+    assert gone == ([], None, None)

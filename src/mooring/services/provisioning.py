@@ -9,9 +9,22 @@ from __future__ import annotations
 import logging
 from ipaddress import IPv4Interface, IPv6Interface
 
-from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
-from mooring.core.networks import NULL_IPAM, OUR_IPAM, Address, Interface, Network, Origin, Segment, stable_mac
+from mooring.core.networks import (
+    BRIDGE,
+    HOST,
+    NULL,
+    NULL_IPAM,
+    OUR_IPAM,
+    Address,
+    Interface,
+    Network,
+    Origin,
+    Segment,
+    stable_mac,
+)
+from mooring.core.options import parse_endpoint_options, parse_ipam_options
 from mooring.core.pools import Pool
 from mooring.core.requests import (
     AddressRequest,
@@ -24,6 +37,7 @@ from mooring.core.requests import (
     SegmentRequest,
     SubnetWish,
 )
+from mooring.core.sandboxes import Sandbox
 from mooring.ports import Clock, IpamDriver
 from mooring.services.drivers import Drivers
 from mooring.services.endpoints import Endpoints
@@ -33,6 +47,9 @@ from mooring.services.networks import Networks, release_segment
 from mooring.services.roster import Roster
 
 log = logging.getLogger(__name__)
+
+# Drivers whose options we know.
+OURS = frozenset({BRIDGE, HOST, NULL})
 
 # An option of a pool of ours: the network that it is asked for, so that a start can tell when that never came.
 FOR_NETWORK = "mooring.for-network"
@@ -102,9 +119,10 @@ class Provisioning:
         self, ident: str, wish: NetworkWish, ipam: IpamDriver, subnet: SubnetWish, gateway: bool
     ) -> SegmentRequest:
         """One subnet with its gateway and auxiliary addresses, or nothing."""
-        space = await ipam.default_space()
-        options = dict(wish.ipam_options)
+        space, options = await ipam.default_space(), dict(wish.ipam_options)
         if wish.ipam == OUR_IPAM:
+            options = parse_ipam_options(options)
+            space = options.get("tenant", space)
             options[FOR_NETWORK] = ident
             if not gateway:
                 options["gateway"] = "none"
@@ -148,6 +166,8 @@ class Provisioning:
                     f"endpoint name {wish.name!r} is in use in network {network.name}",
                     holder=f"endpoint {other.id[:12]}",
                 )
+            self._must_be_free(network, wish.mac)
+            options = parse_endpoint_options(wish.options) if network.driver in OURS else dict(wish.options)
             driver = await self._drivers.network_driver(network.driver)
             ipam = await self._drivers.ipam_driver(network.ipam) if network.segments else None
             ident = self._ident()
@@ -164,7 +184,7 @@ class Provisioning:
                         _v4(granted),
                         _v6(granted),
                         mac,
-                        options=dict(wish.options),
+                        options=options,
                         name=wish.name,
                         aliases=wish.aliases,
                         links=dict(wish.links),
@@ -211,7 +231,22 @@ class Provisioning:
         endpoint = self._mirror.endpoint(network_id, endpoint_id)
         if endpoint is None:
             raise NotFound(f"endpoint {endpoint_id[:12]} is not known")
+        if endpoint.state is State.ATTACHED and not force:
+            names = (sandbox.name for sandbox in self._mirror.every(Sandbox) if sandbox.key == endpoint.sandbox)
+            raise Conflict(
+                f"endpoint {endpoint.name or endpoint_id[:12]} is in use",
+                holder=f"sandbox {next(names, endpoint.sandbox)}",
+                hint="let it leave first",
+            )
         await self._endpoints.delete(network_id, endpoint_id, force, attached=force)
+
+    def _must_be_free(self, network: Network, mac: str) -> None:
+        """Raises Conflict when an endpoint of the network has the MAC."""
+        other = self._roster.with_mac(network.id, mac)
+        if other is not None:
+            raise Conflict(
+                f"MAC {mac} is in use in network {network.name}", holder=f"endpoint {other.name or other.id[:12]}"
+            )
 
     def _network(self, network_id: str) -> Network:
         network = self._mirror.network(network_id)

@@ -24,6 +24,7 @@ class Roster:
         self._by_sandbox: dict[str, dict[str, Endpoint]] = {}
         self._ids: set[str] = set()
         self._by_name: dict[tuple[str, str], Endpoint] = {}
+        self._by_mac: dict[tuple[str, str], Endpoint] = {}
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
         self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
@@ -36,6 +37,10 @@ class Roster:
     def named(self, network_id: str, name: str) -> Endpoint | None:
         """The endpoint of the network with the name; nobody has the name ""."""
         return self._by_name.get((network_id, name))
+
+    def with_mac(self, network_id: str, mac: str) -> Endpoint | None:
+        """An endpoint of the network with the MAC; nobody has the MAC ""."""
+        return self._by_mac.get((network_id, mac))
 
     def in_sandbox(self, key: str) -> list[Endpoint]:
         """Every endpoint that is attached to the sandbox with the key."""
@@ -69,6 +74,8 @@ class Roster:
             self._ids.add(after.id)
             if after.name:
                 self._by_name[after.network, after.name] = after
+            if after.mac:
+                self._by_mac[after.network, after.mac] = after
             if after.sandbox:
                 self._by_sandbox.setdefault(after.sandbox, {})[after.id] = after
             for address in after.addresses:
@@ -95,6 +102,9 @@ class Roster:
         self._ids.discard(endpoint.id)
         if endpoint.name:
             self._by_name.pop((endpoint.network, endpoint.name), None)
+        same = self._by_mac.get((endpoint.network, endpoint.mac))
+        if same is not None and same.id == endpoint.id:
+            del self._by_mac[endpoint.network, endpoint.mac]
         if endpoint.sandbox:
             joined = self._by_sandbox.get(endpoint.sandbox, {})
             joined.pop(endpoint.id, None)
