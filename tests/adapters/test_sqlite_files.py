@@ -282,17 +282,19 @@ def test_a_failing_copy_is_taken_away(path: Path, tmp_path: Path) -> None:
 
 def test_a_forked_process_does_not_hold_the_store(path: Path) -> None:
     """A child that outlives the program which opened the store leaves it to the next."""
-    reading, writing = os.pipe()
+    (until_over, over), (until_up, up) = os.pipe(), os.pipe()
     database = open_database(str(path))
     child = os.fork()
     if child == 0:
-        os.close(writing)
-        os.read(reading, 1)  # until the test is over
+        os.close(over)
+        os.write(up, b"1")
+        os.read(until_over, 1)
         os._exit(0)
-    os.close(reading)
     try:
+        os.read(until_up, 1)
         database.close()
         open_database(str(path)).close()
     finally:
-        os.close(writing)
+        for descriptor in (over, until_over, until_up, up):
+            os.close(descriptor)
         os.waitpid(child, 0)

@@ -60,7 +60,7 @@ async def test_what_we_did_not_make_is_not_removed(host: Host, path: str) -> Non
         await host.namespaces.remove(path)
 
 
-@pytest.mark.parametrize("path", ["", "/nowhere", "/etc/passwd", "/etc", "a\0b", "/proc/1/ns/mnt", "/dev/null"])
+@pytest.mark.parametrize("path", ["", "/nowhere", "/etc/passwd", "/etc", "a\0b", "/proc/self/ns/mnt", "/dev/null"])
 async def test_a_path_that_is_no_namespace_is_not_found(host: Host, path: str) -> None:
     """It does not exist, and whatever is asked of it is NotFound."""
     assert not await host.namespaces.exists(path)
