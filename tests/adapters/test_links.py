@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
 
 from mooring.adapters.links import Links
-from mooring.adapters.netlink import NetlinkError
+from mooring.adapters.netlink import Message, NetlinkError
 from mooring.adapters.ownership import Owner
 from mooring.core.plumbing import Bridge, Veth
 from tests.netns.rigs import Namespace, sh
@@ -158,3 +159,24 @@ def test_an_owners_links_bear_his_name_and_facts_do_not(links: Links) -> None:
     theirs.set_veth(VETH, index_of(theirs, "mr-one"))
     assert [shown(name)["ifalias"] for name in ("mr-one", "mv-e")] == aliases
     theirs.close()
+
+
+def test_what_died_before_it_was_marked_is_known_by_its_group(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner's next process deletes it; what is marked is in the default group, and another owner's stays."""
+    links.add_bridge(BRIDGE)
+    bridge = index_of(links, "mr-one")
+    other = Links(Owner("web-1"))
+    for mine, name in ((links, "mv-dead"), (other, "mv-theirs")):
+        with monkeypatch.context() as patch:
+            patch.setattr(mine, "_port", lambda *_: Message(0xFFFF, 0, b""))  # the kernel refuses it
+            patch.setattr(mine, "delete", lambda _: None)  # and we are dead by then
+            with pytest.raises(NetlinkError):
+                mine.add_veth(replace(VETH, name=name, peer=f"p-{name}"), bridge)
+    links.add_veth(VETH, bridge)
+    assert (shown("mr-one")["group"], shown("mv-e")["group"]) == ("default", "default")
+    links.delete_newborn()
+    assert [name for name in ("mv-dead", "p-mv-dead", "mv-theirs", "mv-e") if links.find(name)] == ["mv-theirs", "mv-e"]
+    other.delete_newborn()
+    assert links.find("mv-theirs") is None
+    links.delete_newborn()
+    other.close()

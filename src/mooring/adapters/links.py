@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+from zlib import crc32
 
 from mooring.adapters.netlink import (
     NLM_F_CREATE,
@@ -96,6 +97,8 @@ class Links:
 
     def __init__(self, owner: Owner = DAEMON) -> None:
         self._owner = owner
+        # A device group for each owner, in which links are until they bear his mark.
+        self._newborn = crc32(f"newborn {owner.mark}".encode()) | 0x80000000
         self._netlink = Netlink()
 
     def close(self) -> None:
@@ -176,10 +179,12 @@ class Links:
         self._netlink.request(Message(_SETLINK, 0, enslave), self._port(veth, bridge))
 
     def _make(self, name: str, made: bytes, marking: Message) -> None:
-        # One after the other: the mark must not land on somebody else's link of that name.
-        self._netlink.request(Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, made))
+        # One after the other: the mark must not land on somebody else's link of that name. A process that dies in
+        # between leaves a link without a mark; by its group the next one knows it.
+        newborn, grown = u32(_IFLA_GROUP, self._newborn), u32(_IFLA_GROUP, 0)
+        self._netlink.request(Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, made + newborn))
         try:
-            self._netlink.request(marking)
+            self._netlink.request(Message(marking.kind, marking.flags, marking.payload + grown))
         except NetlinkError:
             self.delete(name)
             raise
@@ -210,6 +215,10 @@ class Links:
             if error.errno != errno.ENODEV:
                 raise
 
+    def delete_newborn(self) -> None:
+        """No link is there that the owner's last process made and had no time to mark. Not while he makes others."""
+        self._delete_group(self._newborn)
+
     def delete_together(self, indexes: list[int]) -> None:
         """None of the links is there; all of them take hardly longer than one. Those that are gone already are fine."""
         for index in indexes:
@@ -218,8 +227,11 @@ class Links:
             except NetlinkError as error:
                 if error.errno != errno.ENODEV:
                     raise
+        self._delete_group(DOOMED_GROUP)
+
+    def _delete_group(self, group: int) -> None:
         try:
-            self._netlink.request(Message(_DELLINK, 0, _info() + u32(_IFLA_GROUP, DOOMED_GROUP)))
+            self._netlink.request(Message(_DELLINK, 0, _info() + u32(_IFLA_GROUP, group)))
         except NetlinkError as error:
             if error.errno != errno.ENODEV:
                 raise

@@ -53,6 +53,7 @@ class LinuxKernel(Kernel):
             try:
                 self._deleting = Links(whose)
                 opened.callback(self._deleting.close)
+                self._deleting.delete_newborn()
                 self._announcer = Announcer()
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error

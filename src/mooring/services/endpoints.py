@@ -183,11 +183,12 @@ class Endpoints:
         request: JoinRequest,
         priority: int = 0,
         name_inside: NameInside | None = None,
+        provisional: bool = False,
     ) -> Attachment:
         """The endpoint belongs to the sandbox; returns what is to be done in it.
 
-        name_inside: says what the interface is called there, to be recorded. Raises NotFound, and Conflict when another
-        sandbox has it, or it is on its way out.
+        name_inside: says what the interface is called there, to be recorded. provisional: it may still be refused, so a
+        start undoes it, until `confirm`. Raises NotFound, Conflict when another sandbox has it or it is on its way out.
         """
         async with self._records.alone(network_id, endpoint_id):
             network, endpoint = self._records.known(network_id, endpoint_id)
@@ -211,7 +212,7 @@ class Endpoints:
                 interface = name_inside(attachment) if name_inside is not None and attachment.link else ""
                 joined = replace(
                     endpoint, state=state, sandbox=request.key, priority=priority, interface=interface,
-                    attachment=attachment, pending=None,
+                    attachment=attachment, pending=Event.ATTACH if provisional else None,
                 )  # fmt: skip
                 await self._records.save(endpoint, joined)
             except BaseException:
@@ -226,8 +227,8 @@ class Endpoints:
         with contextlib.suppress(Fault):
             await driver.leave(network, endpoint)
             known = self._mirror.endpoint(endpoint.network, endpoint.id)
-            if known is not None and known != _left(known):
-                await self._mirror.commit(put=[_left(known)])
+            if known is not None and known != _left(network, known):
+                await self._mirror.commit(put=[_left(network, known)])
 
     async def replug(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
         """The attached endpoint's driver makes its interface anew, for the sandbox with the key, which is recorded.
@@ -251,11 +252,11 @@ class Endpoints:
             _, endpoint = self._records.known(network_id, endpoint_id)
             await self._records.save(endpoint, replace(endpoint, interface=interface))
 
-    async def prioritise(self, network_id: str, endpoint_id: str, priority: int) -> None:
-        """The priority counts from now on. Raises NotFound."""
+    async def confirm(self, network_id: str, endpoint_id: str, priority: int) -> None:
+        """The join is done, and the priority counts from now on. Raises NotFound."""
         async with self._records.alone(network_id, endpoint_id):
             _, endpoint = self._records.known(network_id, endpoint_id)
-            await self._records.save(endpoint, replace(endpoint, priority=priority))
+            await self._records.save(endpoint, replace(endpoint, priority=priority, pending=None))
 
     async def returns(self, network_id: str) -> bool:
         """Whether interfaces of the network go back to the host before their endpoint leaves. Raises NotFound."""
@@ -272,7 +273,7 @@ class Endpoints:
             if network is None or endpoint is None:
                 return
             driver = await self._records.driver(network, force)
-            left = _left(endpoint)
+            left = _left(network, endpoint)
             if driver.remembers:
                 if left == endpoint:
                     return
@@ -341,10 +342,13 @@ class Endpoints:
             await self._records.release_owned(network, endpoint)
 
 
-def _left(endpoint: Endpoint) -> Endpoint:
-    """The endpoint in no sandbox."""
+def _left(network: Network, endpoint: Endpoint) -> Endpoint:
+    """The endpoint in no sandbox. Its ports are what an engine made it with, or else the sandbox's."""
     state = advance(endpoint.state, Event.DETACH, f"endpoint {endpoint.id[:12]}")
-    return replace(endpoint, state=state, sandbox="", interface="", attachment=None, priority=0, pending=None)
+    ports = endpoint.ports if network.origin is Origin.ENGINE else ()
+    return replace(
+        endpoint, state=state, sandbox="", ports=ports, interface="", attachment=None, priority=0, pending=None
+    )
 
 
 def _completed(network: Network, endpoint: Endpoint, grant: EndpointGrant) -> Endpoint:

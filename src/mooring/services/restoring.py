@@ -67,8 +67,19 @@ class Restoring:
         await self._sandboxes_that_are_gone(lines)
         report = await self._repair.once(alone=True)
         lines += [*report.repaired, *report.findings]
+        await self._undo_joins(lines)
         await self._settle_sandboxes(lines)
         return lines
+
+    async def _undo_joins(self, lines: list[str]) -> None:
+        """Joins that were recorded and not yet known to be good: interfaces that go back have to be inside for it."""
+        sandboxes = {sandbox.key: sandbox for sandbox in self._mirror.every(Sandbox)}
+        for endpoint in self._mirror.every(Endpoint):
+            sandbox = sandboxes.get(endpoint.sandbox)
+            if endpoint.pending is Event.ATTACH and sandbox is not None:
+                leaving = self._sandboxes.leave(endpoint.network, endpoint.id, sandbox.id)
+                what = f"attach of endpoint {endpoint.name or endpoint.id[:12]}"
+                await _try(lines, leaving, what, "ended: it is in no sandbox")
 
     async def _settle_sandboxes(self, lines: list[str]) -> None:
         """Several at once: of a thousand, each waits for a few threads."""
@@ -91,7 +102,7 @@ class Restoring:
             done = "undone" if endpoint.pending is Event.CREATE else "finished"
             what = f"{endpoint.pending.value} of {subject}"
             await _try(lines, self._endpoints.delete(endpoint.network, endpoint.id), what, done)
-        elif endpoint.pending is not None:
+        elif endpoint.pending is not None and not (endpoint.pending is Event.ATTACH and endpoint.sandbox):
             what = f"{endpoint.pending.value} of {subject}"
             await _try(lines, self._endpoints.detach(endpoint.network, endpoint.id), what, "ended: it is in no sandbox")
 

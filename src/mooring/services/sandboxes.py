@@ -127,7 +127,7 @@ class Sandboxes:
             network, endpoint = self._known(network_id, endpoint_id)
             must_fit(sandbox, network)
             if endpoint.sandbox == sandbox.key and endpoint.pending is None:
-                await self._endpoints.prioritise(network_id, endpoint_id, priority)
+                await self._endpoints.confirm(network_id, endpoint_id, priority)
                 await self._settle(sandbox)
                 return
             if endpoint.sandbox not in ("", sandbox.key):
@@ -144,9 +144,13 @@ class Sandboxes:
                     raise not_in_host(network)
                 return name(attachment)
 
-            await self._endpoints.attach(network_id, endpoint_id, join_request(sandbox), priority, name_inside)
+            # Whether the ports are to be had is known last.
+            request, late = join_request(sandbox), bool(sandbox.ports)
+            await self._endpoints.attach(network_id, endpoint_id, request, priority, name_inside, provisional=late)
             try:
                 await self._settle(sandbox, None if had_link(interior, endpoint) else interior)
+                if late:
+                    await self._endpoints.confirm(network_id, endpoint_id, priority)
             except BaseException:
                 with suppress(Fault):
                     await self._take_out(sandbox, network_id, endpoint_id)
