@@ -27,8 +27,6 @@ class Forwarding:
         self._drivers = drivers
         self._records = records
         self._publishing = publishing
-        # Endpoints whose ports this process has opened, or was reminded of.
-        self._told: set[str] = set()
 
     async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
         """The ports are reachable at the host. Called again with the same ports it changes nothing.
@@ -54,7 +52,6 @@ class Forwarding:
             try:
                 await self._records.save(endpoint, after)
                 await driver.publish(network, after)
-                self._told.add(endpoint.id)
             except BaseException:
                 await self._publishing.let_go(published)
                 if self._mirror.endpoint(network_id, endpoint_id) == after:
@@ -64,13 +61,11 @@ class Forwarding:
                 self._publishing.settle(published)
 
     async def _remind(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
-        """What is recorded as published is held, and its driver told, once in the life of this process. The rules of
-        bridges are for repair."""
-        if endpoint.id not in self._told:
-            await self._publishing.hold(endpoint.published)
-            if not isinstance(driver, BridgeDriver):
-                await driver.publish(network, endpoint)
-            self._told.add(endpoint.id)
+        """What is recorded as published is held by this process, too, and its driver told again. The rules of bridges
+        are for repair."""
+        await self._publishing.hold(endpoint.published)
+        if not isinstance(driver, BridgeDriver):
+            await driver.publish(network, endpoint)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
@@ -80,7 +75,6 @@ class Forwarding:
             if network is None or endpoint is None:
                 return
             driver = await self._drivers.network_driver(network.driver)
-            self._told.discard(endpoint_id)
             if endpoint.published:
                 await self._records.withdraw(network, endpoint, endpoint)
             elif endpoint.ports and not driver.forwards:
