@@ -1,0 +1,154 @@
+"""Containers as an engine tells of them, and the label and keys by which an address is theirs.
+
+Rules: a container is its full id, never its name or the beginning of its id; what its configuration asks for and what
+it has at the moment are two things; a label means what it meant to Minions and Barrel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+
+import msgspec
+
+from mooring.core.networks import Address
+
+FIXED_LABEL = "fixed-ip"
+KEY_LABEL = "mooring.key"
+_COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number")
+
+
+class Sticky(Enum):
+    """What a network's addresses belong to when a container says nothing of it.
+
+    OFF: to nobody, they are drawn anew at each start. CONTAINER: to the container, until it is removed. NAME: to the
+    container's name, or to project, service and number where compose made it; they outlive the container.
+    """
+
+    OFF = "off"
+    CONTAINER = "container"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Plug:
+    """A container's place in one network.
+
+    network: full id, "" for a network that the engine does not have. name: of the network. wanted4, wanted6,
+    wanted_mac: what the configuration asks for, None and "" for nothing (an engine's list does not tell the MAC).
+    ipv4, ipv6, mac, endpoint: what it has while it runs.
+    """
+
+    network: str
+    name: str
+    wanted4: IPv4Address | None = None
+    wanted6: IPv6Address | None = None
+    wanted_mac: str = ""
+    ipv4: IPv4Address | None = None
+    ipv6: IPv6Address | None = None
+    mac: str = ""
+    endpoint: str = ""
+
+    @property
+    def wanted(self) -> tuple[Address, ...]:
+        """The addresses that the configuration names, IPv4 first."""
+        return tuple(address for address in (self.wanted4, self.wanted6) if address is not None)
+
+    @property
+    def held(self) -> tuple[Address, ...]:
+        """The addresses that it has now, IPv4 first."""
+        return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of an engine. id: full. name: without the slash. created: seconds since the epoch."""
+
+    id: str
+    name: str
+    running: bool
+    created: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    plugs: tuple[Plug, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNetwork:
+    """A network as its engine knows it. ipv6: whether containers get IPv6 addresses in it."""
+
+    id: str
+    name: str
+    driver: str
+    ipv6: bool = False
+
+
+class Happening(Enum):
+    """What an engine tells of a container."""
+
+    CREATED = "create"
+    STARTED = "start"
+    DIED = "die"
+    DESTROYED = "destroy"
+    RENAMED = "rename"
+    CONNECTED = "connect"
+    DISCONNECTED = "disconnect"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """One event. container: full id. network: full id for CONNECTED and DISCONNECTED, else "". at: nanoseconds since
+    the epoch by the engine's clock."""
+
+    what: Happening
+    container: str
+    at: int
+    network: str = ""
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that holds fixed addresses. engine: id of the engine that has it. since: seconds since the epoch."""
+
+    id: str
+    engine: str
+    name: str
+    since: float
+
+
+def is_on(value: str | None) -> bool:
+    """Whether a `fixed-ip` label with this value means yes; None: there is no such label.
+
+    Everything is on but `0` and `false`, in any case of letters; the empty text is on (Minions driver/helper.go,
+    Barrel proxy/docker/helper.go).
+    """
+    return value is not None and value != "0" and value.lower() != "false"
+
+
+def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str) -> str:
+    """What an address of the container belongs to in a network with this stickiness; "" for nothing.
+
+    name: the container's, "" when it is not known yet. container: its full id, or what stands for it until it has one.
+    The keys are `key:<text of the label mooring.key>`, `compose:<project>/<service>/<number>`, `name:<name>` and
+    `container:<id>`. `fixed-ip=0` says no, whatever the network says.
+    """
+    fixed = labels.get(FIXED_LABEL)
+    if fixed is not None and not is_on(fixed):
+        return ""
+    if text := labels.get(KEY_LABEL, ""):
+        return f"key:{text}"
+    if sticky is Sticky.NAME:
+        compose = [labels.get(each, "") for each in _COMPOSE]
+        # What `docker compose run` makes is nobody's successor.
+        if all(compose) and not is_on(labels.get("com.docker.compose.oneoff", "false")):
+            return "compose:" + "/".join(compose)
+        if name:
+            return f"name:{name.lstrip('/')}"
+    if is_on(fixed) or sticky is not Sticky.OFF:
+        return f"container:{container}"
+    return ""
+
+
+def outlives(key: str) -> bool:
+    """Whether the key means something after its container is gone."""
+    return bool(key) and not key.startswith("container:")

@@ -1,0 +1,29 @@
+"""What we need of the world: a few methods each, in core's words.
+
+Rules: a port says what is true afterwards and which faults it raises; the real adapter and the double in
+mooring.testing pass the same contract tests (tests/contracts).
+"""
+
+from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
+from mooring.ports.hosts import Clock, Engine, Kernel, PortGuard
+from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
+from mooring.ports.stores import Change, Entry, Store, Transaction
+
+__all__ = [
+    "Change",
+    "Clock",
+    "Counters",
+    "Driver",
+    "Engine",
+    "Entry",
+    "Files",
+    "IpamDriver",
+    "Kernel",
+    "Lookup",
+    "Namespaces",
+    "PluginFinder",
+    "PortGuard",
+    "Resolver",
+    "Store",
+    "Transaction",
+]

@@ -1,0 +1,128 @@
+"""What we need of the host and of its engine: the network stack, ports, time, containers. Rules: see mooring.ports."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Protocol
+
+from mooring.core.containers import Container, EngineEvent, EngineNetwork
+from mooring.core.engines import EngineView
+from mooring.core.plumbing import Fact, Op
+from mooring.core.publications import Protocol as IpProtocol
+
+
+class Kernel(Protocol):
+    """The host's network stack: links, addresses, routes, settings, and our own nftables table.
+
+    Only things that bear our mark are shown, changed or removed, but for what a Fact says otherwise.
+    """
+
+    async def observe(self) -> frozenset[Fact]:
+        """Every fact of ours that holds now. Raises Unavailable."""
+        ...
+
+    async def apply(self, ops: Sequence[Op]) -> None:
+        """Carry out the ops in order, all or nothing: on a fault what was done is undone, and the fault is raised.
+
+        An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
+        differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in
+        which they were made. Not cancelled in the middle of an op.
+        """
+        ...
+
+    async def discard(self, links: Sequence[str]) -> None:
+        """Delete links of ours soon, in groups, without waiting for it (an RCU grace period each time). A link that is
+        wanted again under the same name is waited for by apply. Unknown names are fine."""
+        ...
+
+    async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
+        """Every destination that the host has a route to (default routes and link-locals left out) and the host's
+        nameservers, our own bridges included."""
+        ...
+
+    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
+        """Tell neighbours on the link that the address is at the MAC now: gratuitous ARP or unsolicited NA, and the
+        host's own stale neighbour entry is dropped. Soon, after the calls before it; best effort, never raises."""
+        ...
+
+    async def forget(self, address: IPv4Address | IPv6Address) -> None:
+        """Drop connection-tracking entries to or from the address. Soon, after the calls before it; best effort, never
+        raises."""
+        ...
+
+    async def close(self) -> None:
+        """Finish pending deletions and let go of sockets."""
+        ...
+
+
+class PortGuard(Protocol):
+    """Holds host ports so that no other process of the host takes what is published."""
+
+    async def hold(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
+        """The port is ours until let go or the process ends. Holding twice is fine. Raises Conflict when it is taken,
+        at once and without a holder: ask `holder`; BadRequest when the host does not have the address. A protocol that
+        the kernel has no sockets for needs no holding: nobody can take the port."""
+        ...
+
+    async def holder(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> str:
+        """Who has a port that hold refused, as a fault names its holder; never empty, also when it cannot be found
+        out. It takes long (every process of the host is looked at): only for a refusal that somebody reads."""
+        ...
+
+    async def let_go(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
+        """The port is free again. Not held is fine."""
+        ...
+
+    async def ephemeral(self) -> tuple[int, int]:
+        """First and last port of the kernel's ephemeral range, inclusive."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and chance, so that neither is in core or services."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def token(self) -> str:
+        """Twelve random hexadecimal digits, never the same twice."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Come back after that long."""
+        ...
+
+
+class Engine(Protocol):
+    """The container engine of this host, as one asks it. Never called from within a plugin call: it would wait for us
+    while we wait for it. Every method raises Unavailable when it does not answer within seconds."""
+
+    async def view(self) -> EngineView:
+        """Its networks, now."""
+        ...
+
+    async def containers(self) -> tuple[str, tuple[Container, ...]]:
+        """The engine's own id, and all its containers, those that do not run too."""
+        ...
+
+    async def container(self, reference: str) -> Container | None:
+        """The container with the full id, the name, or the beginning of an id, as the engine finds it (a full id before
+        a name, a name before a beginning); None when it says that there is none. Raises Conflict for the beginning of
+        several ids."""
+        ...
+
+    async def network(self, reference: str) -> EngineNetwork | None:
+        """The network with the id, the name, or the beginning of an id; as `container`."""
+        ...
+
+    async def identity(self) -> str:
+        """The engine's own id."""
+        ...
+
+    def events(self, since: int) -> AsyncIterator[EngineEvent]:
+        """What happens to containers from now on, after what the engine still remembers of the time after `since`
+        (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at
+        once; None is never among them. Ends with Unavailable when the connection does."""
+        ...

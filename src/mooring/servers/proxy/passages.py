@@ -1,0 +1,48 @@
+"""What the proxy's relay asks before a request that may change who holds an address, and what it is told.
+
+Rules: a passage is asked for before the first byte of the request goes to the engine, and settled before the last byte
+of its reply goes to the client, whatever happens in between; the relay knows nothing of addresses, and whoever gives
+passages knows nothing of bytes on a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mooring.wire.docker_api import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the engine answered: the body complete, and without the transfer's chunks."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How a request may pass.
+
+    body: what it is to say instead, None to leave every byte as it is. settle: awaited exactly once, with the reply, or
+    with None when there was none (the client or the engine hung up: the outcome is not known). None: nobody wants to
+    hear of the reply, and it is relayed as it comes.
+    """
+
+    body: bytes | None = None
+    settle: Callable[[Reply | None], Awaitable[None]] | None = None
+
+
+class Gate(Protocol):
+    """Gives passages."""
+
+    def wants(self, call: Call) -> bool:
+        """Whether the request's body has to be held until `passage` has answered. Costs no I/O."""
+        ...
+
+    async def passage(self, call: Call, body: bytes) -> Passage:
+        """How the request may pass. body: complete, without the transfer's chunks. Raises a Fault, whose text and kind
+        become the answer, and nothing reaches the engine then."""
+        ...
