@@ -111,7 +111,7 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"mode": "handoff"}, "mode=handoff: not built yet"),
         ({"mode": "brigde"}, "must be one of bridge, null"),
         ({"parent": "eth0"}, "option parent is for the modes macvlan and ipvlan, not built yet"),
-        ({"mooring.sticky": "name"}, "not built yet"),
+        ({"mooring.sticky": "yes"}, "must be one of off, container, name"),
         ({"bridge": "a-name-of-16-byt"}, "1 to 15 letters"),
         ({"bridge": ""}, "1 to 15 letters"),
         ({"bridge": "br/0"}, "1 to 15 letters"),

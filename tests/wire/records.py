@@ -6,12 +6,24 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 from hypothesis import strategies as st
 
+from mooring.core.containers import Holder
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
+from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, StaticRoute
+from mooring.core.networks import (
+    GatewayMode,
+    Mode,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Segment,
+    StaticRoute,
+    Sticky,
+)
 from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol, Publication
 from mooring.core.sandboxes import Kind, Sandbox
@@ -92,6 +104,7 @@ OPTIONS = st.builds(
     peers=TEXT,
     gateway=st.booleans(),
     tenant=TEXT,
+    sticky=st.sampled_from(Sticky),
 )
 NETWORKS = st.builds(
     Network,
@@ -159,4 +172,15 @@ ENDPOINTS = st.builds(
     pending=st.none() | st.sampled_from(Event),
 )
 ENGINES = st.builds(KnownEngine, IDENT, TIME, st.frozensets(TEXT, max_size=3))
-RECORDS = POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES
+HOLDERS = st.builds(Holder, id=IDENT, engine=TEXT, name=TEXT, since=TIME)
+INTENTS = st.builds(
+    Intent,
+    id=IDENT,
+    purpose=st.sampled_from(Purpose),
+    engine=TEXT,
+    created=TIME,
+    container=TEXT,
+    name=TEXT,
+    network=TEXT,
+)
+RECORDS = POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS

@@ -8,11 +8,23 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 import msgspec
 import pytest
 
+from mooring.core.containers import Holder
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
+from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, StaticRoute
+from mooring.core.networks import (
+    GatewayMode,
+    Mode,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Segment,
+    StaticRoute,
+    Sticky,
+)
 from mooring.core.pools import Pool
 from mooring.core.publications import PortRequest, Protocol, Publication
 from mooring.core.sandboxes import Kind, Sandbox
@@ -190,6 +202,32 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             deleting=True,
         ),
     ),
+    (
+        "network/n3",
+        b'{"v":3,"options":{"mode":"null","sticky":"name"},"internal":true,"ipv4":[],"ipv6":[],"created":1.5,'
+        b'"driver":"null"}',
+        Network(
+            id="n3",
+            options=NetworkOptions(mode=Mode.NULL, sticky=Sticky.NAME),
+            internal=True,
+            ipv4=(),
+            ipv6=(),
+            created=1.5,
+            driver="null",
+        ),
+    ),
+    (
+        "holder/c1",
+        b'{"v":1,"engine":"ABCD:EFGH","name":"web","since":5.5}',
+        Holder(id="c1", engine="ABCD:EFGH", name="web", since=5.5),
+    ),
+    (
+        "intent/i1",
+        b'{"v":1,"purpose":"connect","engine":"ABCD:EFGH","created":5.5,"container":"c1","name":"web","network":"n1"}',
+        Intent(
+            id="i1", purpose=Purpose.CONNECT, engine="ABCD:EFGH", created=5.5, container="c1", name="web", network="n1"
+        ),
+    ),
 ]
 
 
@@ -215,8 +253,10 @@ def names(kind: type) -> set[str]:
         (KnownEngine, forms.EngineV1, {"id"}),
         (Lease, forms.LeaseV1, {"space", "address"}),
         (Active, forms.ActiveV1, set()),
-        (Network, forms.NetworkV2, {"id"}),
-        (NetworkOptions, forms.OptionsV1, set()),
+        (Network, forms.NetworkV3, {"id"}),
+        (NetworkOptions, forms.OptionsV2, set()),
+        (Holder, forms.HolderV1, {"id"}),
+        (Intent, forms.IntentV1, {"id"}),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
         (Endpoint, forms.EndpointV2, {"id", "network"}),
@@ -239,4 +279,5 @@ def test_a_network_of_the_first_form_is_an_engines_and_its_mode_is_its_driver(mo
     network = stored.decode("network/n", value)
     assert isinstance(network, Network)
     assert (network.driver, network.origin, network.pending) == (driver, Origin.ENGINE, None)
-    assert b'"v":2' in stored.encode(network)
+    assert network.options.sticky is Sticky.OFF
+    assert b'"v":3' in stored.encode(network)

@@ -65,11 +65,15 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
-    assert stored.PREFIXES == ("engine/", "pool/", "network/", "sandbox/", "endpoint/", "lease/")
+    assert stored.PREFIXES == (
+        "engine/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/",
+    )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
     assert stored.network_key("n/1") == "network/n%2F1"
     assert stored.sandbox_key("s/1") == "sandbox/s%2F1"
+    assert stored.holder_key("c1") == "holder/c1"
+    assert stored.intent_key("i1") == "intent/i1"
     assert stored.endpoint_key("n", "e") == "endpoint/n/e"
     assert stored.lease_key("a b/ü", IPv4Address("10.0.0.1")) == "lease/a%20b%2F%C3%BC/4/0a000001"
     assert stored.lease_key("s", IPv6Address("fd00::1")) == "lease/s/6/fd000000000000000000000000000001"
@@ -92,7 +96,15 @@ def test_what_is_not_text_is_refused(call: object) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "latest"),
-    [("pool/a", 1), ("network/a", 2), ("sandbox/a", 1), ("endpoint/a/b", 2), ("lease/a/4/0a000001", 1)],
+    [
+        ("pool/a", 1),
+        ("network/a", 3),
+        ("holder/a", 1),
+        ("intent/a", 1),
+        ("sandbox/a", 1),
+        ("endpoint/a/b", 2),
+        ("lease/a/4/0a000001", 1),
+    ],
 )
 def test_a_newer_record_is_refused(kind: str, latest: int) -> None:
     """The fault names the record, both versions, and what to do."""

@@ -13,23 +13,13 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-from mooring.core.networks import Address
+from mooring.core.networks import Address, Sticky
 
 FIXED_LABEL = "fixed-ip"
 KEY_LABEL = "mooring.key"
+# How the key of an address begins that belongs to a container and ends with it.
+CONTAINER_KEY = "container:"
 _COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number")
-
-
-class Sticky(Enum):
-    """What a network's addresses belong to when a container says nothing of it.
-
-    OFF: to nobody, they are drawn anew at each start. CONTAINER: to the container, until it is removed. NAME: to the
-    container's name, or to project, service and number where compose made it; they outlive the container.
-    """
-
-    OFF = "off"
-    CONTAINER = "container"
-    NAME = "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +129,17 @@ def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str)
         return f"key:{text}"
     if sticky is Sticky.NAME:
         compose = [labels.get(each, "") for each in _COMPOSE]
-        # What `docker compose run` makes is nobody's successor.
-        if all(compose) and not is_on(labels.get("com.docker.compose.oneoff", "false")):
+        # What `docker compose run` makes is nobody's successor, and its name is a random one.
+        once = is_on(labels.get("com.docker.compose.oneoff", "false"))
+        if all(compose) and not once:
             return "compose:" + "/".join(compose)
-        if name:
+        if name and not once:
             return f"name:{name.lstrip('/')}"
     if is_on(fixed) or sticky is not Sticky.OFF:
-        return f"container:{container}"
+        return CONTAINER_KEY + container
     return ""
 
 
 def outlives(key: str) -> bool:
     """Whether the key means something after its container is gone."""
-    return bool(key) and not key.startswith("container:")
+    return bool(key) and not key.startswith(CONTAINER_KEY)

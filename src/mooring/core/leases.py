@@ -44,7 +44,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state. owner: who asked for it, as far as the call said: `gateway:<pool>`, `aux:<pool>`, `mac:<mac>` or
     `name:<container>`. mac: the one that belongs to it, "" if none. key, holders, active, hold: fixed leases only
     (design: the key owns the address; holders are full container ids; hold: seconds the key keeps it without holders).
-    until: when a reservation or a cooldown ends, None for never. whom, note: reservations. seen: MAC of a foreign host.
+    until: when a reservation, a cooldown, or the hold time of a key without holders ends, None for never. whom, note:
+    reservations. seen: MAC of a foreign host.
     """
 
     space: str
@@ -137,6 +138,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.IDLE, Event.RELEASE): Phase.IDLE,
     (Phase.IDLE, Event.GIVE_BACK): Phase.RESERVED,
     (Phase.IDLE, Event.ABANDON): Phase.COOLING,
+    (Phase.IDLE, Event.EXPIRE): Phase.FREE,
     (Phase.ACTIVE, Event.REQUEST): Phase.ACTIVE,
     (Phase.ACTIVE, Event.CLAIM): Phase.ACTIVE,
     (Phase.ACTIVE, Event.START): Phase.ACTIVE,
@@ -264,10 +266,23 @@ def _may_take_fixed(lease: Lease, claimant: Claimant, policy: ClaimPolicy, now: 
         return Verdict(True, "it is fixed for who asks")
     if policy is ClaimPolicy.EXPLICIT:
         return Verdict(True, "who names an idle fixed address gets it (claim policy explicit)")
-    if not lease.holders and now >= lease.since + lease.hold:
+    if is_over(lease, now) or (lease.until is None and not lease.holders and now >= lease.since + lease.hold):
         return Verdict(True, "its last holder is gone and its hold time is over")
+    if claimant.mac and not lease.mac:
+        return Verdict(True, "its MAC could not be put into the container, so who asks cannot prove who it is")
     hint = "remove that container, or choose another address"
     return Verdict(False, "it is fixed (claim policy holders)", holder=holder(lease), hint=hint)
+
+
+def may_hold(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: float) -> Verdict:
+    """Whether a container that is being made may become a holder of the address that it names.
+
+    As `may_take`, but that another holder uses the address at the moment is no hindrance for who may have it: a
+    successor is made while its predecessor still runs, and starts after it has stopped.
+    """
+    if lease is None or phase(lease) is not Phase.ACTIVE:
+        return may_take(lease, claimant, policy, now)
+    return may_take(msgspec.structs.replace(lease, active=None), claimant, policy, now)
 
 
 def _may_take_reserved(lease: Lease, claimant: Claimant, now: float) -> Verdict:
@@ -334,9 +349,11 @@ def released(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The lease after Docker let go of the address; None when it is free then.
 
     Dynamic: cools for `cooldown` seconds (0: free at once), or goes back to the reservation that it came from. Fixed:
-    idle. Gateway and auxiliary: free. Everything else: as it was.
+    idle, or cooling when its time was over already. Gateway and auxiliary: free. Everything else: as it was.
     """
     event = Event.GIVE_BACK if lease.state is State.DYNAMIC and lease.whom else Event.RELEASE
+    if lease.state is State.FIXED and is_over(msgspec.structs.replace(lease, active=None), now):
+        event = Event.ABANDON
     match advance(phase(lease), event, str(lease.address)):
         case Phase.FREE:
             return None
@@ -361,7 +378,10 @@ def cooled(lease: Lease, now: float, cooldown: float) -> Lease | None:
 
 
 def is_over(lease: Lease, now: float) -> bool:
-    """Whether the lease ends by itself and its time has come: cooling, reserved or foreign, with an end."""
-    return (
-        lease.until is not None and now >= lease.until and lease.state in (State.COOLING, State.RESERVED, State.FOREIGN)
-    )
+    """Whether the lease ends by itself and its time has come: cooling, reserved or foreign, with an end, or fixed for a
+    key whose holders are gone."""
+    if lease.until is None or now < lease.until:
+        return False
+    if lease.state is State.FIXED:
+        return not lease.holders and lease.active is None
+    return lease.state in (State.COOLING, State.RESERVED, State.FOREIGN)

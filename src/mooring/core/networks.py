@@ -38,6 +38,18 @@ class GatewayMode(Enum):
     ISOLATED = "isolated"
 
 
+class Sticky(Enum):
+    """What a network's addresses belong to when a container says nothing of it.
+
+    OFF: to nobody, they are drawn anew at each start. CONTAINER: to the container, until it is removed. NAME: to the
+    container's name, or to project, service and number where compose made it; they outlive the container.
+    """
+
+    OFF = "off"
+    CONTAINER = "container"
+    NAME = "name"
+
+
 class Origin(Enum):
     """Who made a network, and alone says when it and its endpoints end: a container engine, or the library's user."""
 
@@ -75,7 +87,7 @@ class NetworkOptions:
     network reach one another. masquerade: outgoing IPv4 and IPv6 traffic takes the host's address (only in NAT modes).
     source4, source6: the host address that it takes, None to let the kernel choose. binding: host address for published
     ports that name none. peers: a word; networks with the same word reach one another. gateway: False for networks
-    that have no gateway in either family.
+    that have no gateway in either family. sticky: what its addresses belong to.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -93,6 +105,7 @@ class NetworkOptions:
     peers: str = ""
     gateway: bool = True
     tenant: str = ""
+    sticky: Sticky = Sticky.OFF
 
 
 @dataclass(frozen=True, slots=True)

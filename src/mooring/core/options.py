@@ -13,7 +13,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from mooring.core.faults import BadRequest
-from mooring.core.networks import Address, GatewayMode, Mode, NetworkOptions, StaticRoute, Subnet
+from mooring.core.leases import ClaimPolicy
+from mooring.core.networks import Address, GatewayMode, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
 
 OWN_PREFIX = "mooring."
 MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, 3.2; RFC 8200, 5
@@ -72,14 +73,13 @@ NOT_BUILT: dict[str, str] = {
     "ipvlan_flag": "the mode ipvlan",
     "encrypted": "the mode vxlan",
     "com.docker.network.driver.overlay.vxlanid_list": "the mode vxlan",
-    "sticky": "sticky addresses",
     "dns": "the DNS server",
 }
 MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan", "handoff"})
 
-IPAM_WORDS = frozenset({"tenant", "gateway"})
+IPAM_WORDS = frozenset({"tenant", "gateway", "claim"})
 # What a network without plumbing can still mean.
-NULL_WORDS = frozenset({"mode", "gateway", "tenant"})
+NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky"})
 
 ENDPOINT_PREFIX = "com.docker.network.endpoint."
 ENDPOINT_SYSCTLS = ENDPOINT_PREFIX + "sysctls"
@@ -121,7 +121,8 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
 
 
 def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
-    """The options of `--ipam-opt` under their own words: `tenant` (a name), `gateway` ("none" or "auto").
+    """The options of `--ipam-opt` under their own words: `tenant` (a name), `gateway` ("none" or "auto"), `claim`
+    ("explicit" or "holders").
 
     Raises BadRequest for an unknown option or a bad value.
     """
@@ -130,7 +131,7 @@ def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
         word = name.removeprefix(OWN_PREFIX)
         if word not in IPAM_WORDS:
             raise unknown("IPAM option", name, IPAM_WORDS)
-        _value(word, name, text)
+        (_claim if word == "claim" else PARSERS[word])(f"option {name}", text)
         if words.setdefault(word, text) != text:
             raise BadRequest(f"IPAM options {word}={shown(words[word])} and {name}={shown(text)} contradict each other")
     return words
@@ -301,6 +302,20 @@ def _gateway_mode(what: str, text: str) -> GatewayMode:
         raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
 
 
+def _sticky(what: str, text: str) -> Sticky:
+    try:
+        return Sticky(text)
+    except ValueError:
+        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(each.value for each in Sticky)}") from None
+
+
+def _claim(what: str, text: str) -> ClaimPolicy:
+    try:
+        return ClaimPolicy(text)
+    except ValueError:
+        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(e.value for e in ClaimPolicy)}") from None
+
+
 def _name(what: str, text: str, most: int) -> str:
     if not text or len(text) > most or not set(text) <= WORD_CHARACTERS:
         raise BadRequest(f"{what}={shown(text)}: must be 1 to {most} letters, digits, dots, hyphens or underscores")
@@ -374,4 +389,5 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "peers": lambda what, text: _name(what, text, 63),
     "gateway": _gateway,
     "tenant": lambda what, text: _name(what, text, 63),
+    "sticky": _sticky,
 }

@@ -121,6 +121,10 @@ class Engine(Protocol):
         """The engine's own id."""
         ...
 
+    async def api_version(self) -> tuple[int, int]:
+        """The newest version of its API that it speaks, which is what a path without a version means."""
+        ...
+
     def events(self, since: int) -> AsyncIterator[EngineEvent]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at

@@ -5,24 +5,30 @@ Rule: networks, endpoints and their states are the same objects for all of them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
+from mooring.services.adoption import Adoption
 from mooring.services.bare_drivers import BareDriver
 from mooring.services.bridging import BridgeDriver
 from mooring.services.checked_drivers import CheckedDriver
+from mooring.services.custody import CustodyDesk
 from mooring.services.drivers import Drivers
 from mooring.services.endpoints import Endpoints
+from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
+from mooring.services.reconciling import Reconciling
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
+from mooring.services.watching import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,17 @@ class Others:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """The use cases of fixed addresses on a host with an engine."""
+
+    desk: CustodyDesk
+    reconciling: Reconciling
+    watching: Watching
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """The use cases of one host."""
+    """The use cases of one host. keeping: None where there is no engine."""
 
     mirror: Mirror
     roster: Roster
@@ -58,6 +73,9 @@ class Services:
     repair: Repair
     drivers: Drivers
     locks: KeyedLocks
+    holders: Holders
+    reclaiming: Reclaiming
+    keeping: Keeping | None
 
 
 def assemble(
@@ -81,4 +99,17 @@ def assemble(
     endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
     reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
     repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period)
-    return Services(mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks)
+    holders = Holders(mirror, ipam, clock, policy)
+    keeping = None
+    if world.engine is not None:
+        nudged = asyncio.Event()
+        desk = CustodyDesk(mirror, holders, world.engine, nudged.set)
+        adoption = Adoption(mirror, ipam, holders, clock, policy)
+        reconciling = Reconciling(
+            mirror, holders, desk, adoption, world.engine, clock, repair_period, minimum_age, nudged
+        )  # fmt: skip
+        watching = Watching(mirror, holders, desk, adoption, reconciling, world.engine, clock)
+        keeping = Keeping(desk, reconciling, watching)
+    return Services(
+        mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, keeping
+    )

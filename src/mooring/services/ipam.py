@@ -15,11 +15,12 @@ from typing import TypeVar
 import msgspec
 
 from mooring.core.addresses import address_of, interface
+from mooring.core.claims import started
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision
 from mooring.core.leases import (
+    Active,
     Claimant,
-    ClaimPolicy,
     Event,
     Lease,
     State,
@@ -36,7 +37,9 @@ from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror, Record
 from mooring.services.occupancies import Occupancies
+from mooring.services.promises import Promises
 from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
+from mooring.services.tenures import Tenures
 
 __all__ = ["ATTEMPTS", "Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
 
@@ -71,7 +74,9 @@ class Ipam:
         self._mirror = mirror
         self._clock = clock
         self._policy = policy
-        self._index = Occupancies(mirror)
+        self._index = self.index = Occupancies(mirror)
+        self.tenures = Tenures(mirror)
+        self.promises = Promises(self.tenures, clock)
         self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
 
     @property
@@ -131,6 +136,7 @@ class Ipam:
             if pool is None:
                 continue
             lease = self._mirror.lease(pool.space, address)
+            self.promises.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
             if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
@@ -141,7 +147,9 @@ class Ipam:
                 leases.append(mine)
             elif lease is not None and lease.state is State.DYNAMIC and not stranger:
                 leases.append(lease)
-            elif lease is not None and lease.state is not State.FIXED:
+            elif lease is not None and lease.state is State.FIXED:
+                leases.append(started(lease, Active(endpoint.id, self._policy.host, self._policy.boot)))
+            elif lease is not None:
                 raise Conflict(
                     f"address {address} was given to somebody else meanwhile",
                     holder=holder(lease),
@@ -220,6 +228,9 @@ class Ipam:
 
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
+        if (mine := self.promises.awaited(pool, request)) is not None:
+            self.promises.make(mine, request)
+            return self._answer(mine)
         if request.mac or request.name:
             again = self._index.given_before(pool, request.mac, request.name)
             if again is not None:
@@ -251,8 +262,10 @@ class Ipam:
                 owner=f"aux:{pool.id}",
             )  # fmt: skip
         else:
-            self._check_free(pool, address, lease, Claimant(request.name, request.mac))
+            self._check_free(pool, address, lease, self.promises.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
+                if lease.state is State.FIXED:
+                    self.promises.make(lease, request)
                 return answer
             after = self._dynamic(pool, address, request)
             if lease is not None and lease.state is State.RESERVED:
@@ -290,6 +303,7 @@ class Ipam:
             return
         if self._index.endpoint(pool, address):
             return
+        self.promises.end(pool.space, address)
         after = released(lease, self._clock.now(), self._policy.cooldown)
         if after is lease:
             return
@@ -335,7 +349,7 @@ class Ipam:
 
     def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
         """Raises Conflict unless whoever names the address may have it."""
-        verdict = may_take(lease, claimant, ClaimPolicy.EXPLICIT, self._clock.now())
+        verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
         endpoint = self._index.endpoint(pool, address)
         if endpoint:
             raise Conflict(

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
+from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import StaleRevision, Unavailable
+from mooring.core.intents import Intent
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
@@ -21,9 +23,9 @@ from mooring.core.sandboxes import Sandbox
 from mooring.ports import Store, Transaction
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
 
 
 class Mirror:
@@ -34,7 +36,7 @@ class Mirror:
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
-            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
+            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
         }
         self._listeners: list[Listener] = []
         self.revision = 0
@@ -81,6 +83,14 @@ class Mirror:
     def endpoint(self, network_id: str, endpoint_id: str) -> Endpoint | None:
         """The endpoint of the network with the full id."""
         return self._kinds[Endpoint].get(stored.endpoint_key(network_id, endpoint_id))  # type: ignore[return-value]
+
+    def holder(self, container_id: str) -> Holder | None:
+        """The holder with the container's full id."""
+        return self._kinds[Holder].get(stored.holder_key(container_id))  # type: ignore[return-value]
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """The intent with the id."""
+        return self._kinds[Intent].get(stored.intent_key(intent_id))  # type: ignore[return-value]
 
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 from mooring.core.addresses import Occupancy
 from mooring.core.endpoints import Endpoint
-from mooring.core.leases import Claimant, Lease, State, same_owner
+from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import Address, Subnet
 from mooring.core.pools import Holdings, Pool, candidates
 from mooring.services.mirror import Mirror, Record
@@ -115,7 +115,7 @@ class Occupancies:
         due: list[Lease] = []
         while self._ending and self._ending[0][0] <= now and len(due) < most:
             lease = heappop(self._ending)[2]
-            if self._mirror.lease(lease.space, lease.address) is lease:
+            if self._mirror.lease(lease.space, lease.address) is lease and is_over(lease, now):
                 due.append(lease)
         return due
 

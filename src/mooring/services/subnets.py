@@ -13,7 +13,7 @@ from enum import Enum
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
-from mooring.core.leases import Event, Lease, State, advance, phase
+from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.requests import PoolGrant, PoolRequest
@@ -42,6 +42,8 @@ class IpamPolicy:
     """The configuration's part in decisions.
 
     deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
+    hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none. host, boot:
+    ids of this host and of its present boot, for leases in use.
     """
 
     subnet_pools4: tuple[SubnetPool, ...] = ()
@@ -49,6 +51,15 @@ class IpamPolicy:
     deny: tuple[Subnet, ...] = ()
     cooldown: float = 60.0
     on_host_overlap: HostOverlap = HostOverlap.WARN
+    hold: float = 86400.0
+    claim: ClaimPolicy = ClaimPolicy.EXPLICIT
+    host: str = "host"
+    boot: str = "boot"
+
+    def claim_policy(self, pool: Pool) -> ClaimPolicy:
+        """The pool's own (`--ipam-opt claim=`), or the host's."""
+        own = pool.options.get("claim") or pool.options.get("mooring.claim")
+        return ClaimPolicy(own) if own else self.claim
 
     def subnet_pools(self, version: int, space: str) -> tuple[SubnetPool, ...]:
         """Those of the family that belong to the space; where it has none of its own, all of the family."""

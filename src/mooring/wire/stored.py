@@ -15,21 +15,23 @@ from urllib.parse import quote
 
 import msgspec
 
+from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import BadRequest, Unavailable
+from mooring.core.intents import Intent
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
-PREFIXES = ("engine/", "pool/", "network/", "sandbox/", "endpoint/", "lease/")
+PREFIXES = ("engine/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/")
 
 
 def _quoted(text: str) -> str:
@@ -58,6 +60,16 @@ def network_key(network_id: str) -> str:
 def engine_key(engine_id: str) -> str:
     """Where the engine is kept."""
     return f"engine/{_quoted(engine_id)}"
+
+
+def holder_key(container_id: str) -> str:
+    """Where the holder with the container's full id is kept."""
+    return f"holder/{_quoted(container_id)}"
+
+
+def intent_key(intent_id: str) -> str:
+    """Where the intent is kept."""
+    return f"intent/{_quoted(intent_id)}"
 
 
 def sandbox_key(sandbox_id: str) -> str:
@@ -92,6 +104,10 @@ def key_of(record: Record) -> str:
             return pool_key(record.id)
         case KnownEngine():
             return engine_key(record.id)
+        case Holder():
+            return holder_key(record.id)
+        case Intent():
+            return intent_key(record.id)
 
 
 class Form(Protocol[R_co]):
@@ -140,9 +156,11 @@ _READERS: dict[str, Reader[Any]] = {
     "lease": Reader[Lease]([forms.LeaseV1]),
     "endpoint": Reader[Endpoint]([forms.EndpointV1, forms.EndpointV2]),
     "sandbox": Reader[Sandbox]([forms.SandboxV1]),
-    "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2]),
+    "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2, forms.NetworkV3]),
     "pool": Reader[Pool]([forms.PoolV1]),
     "engine": Reader[KnownEngine]([forms.EngineV1]),
+    "holder": Reader[Holder]([forms.HolderV1]),
+    "intent": Reader[Intent]([forms.IntentV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Lease: forms.lease_form,
@@ -151,6 +169,8 @@ _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Network: forms.network_form,
     Pool: forms.pool_form,
     KnownEngine: forms.engine_form,
+    Holder: forms.holder_form,
+    Intent: forms.intent_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

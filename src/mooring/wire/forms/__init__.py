@@ -13,8 +13,9 @@ from mooring.wire.forms.endpoints import (
     ServiceV1,
     endpoint_form,
 )
+from mooring.wire.forms.holders import HolderV1, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
-from mooring.wire.forms.networks import NetworkV1, NetworkV2, OptionsV1, SegmentV1, network_form
+from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
 from mooring.wire.forms.pools import EngineV1, PoolV1, engine_form, pool_form
 from mooring.wire.forms.sandboxes import SandboxV1, sandbox_form
 
@@ -24,10 +25,14 @@ __all__ = [
     "EndpointV1",
     "EndpointV2",
     "EngineV1",
+    "HolderV1",
+    "IntentV1",
     "LeaseV1",
     "NetworkV1",
     "NetworkV2",
+    "NetworkV3",
     "OptionsV1",
+    "OptionsV2",
     "PoolV1",
     "PortRequestV1",
     "PublicationV1",
@@ -38,6 +43,8 @@ __all__ = [
     "Stored",
     "endpoint_form",
     "engine_form",
+    "holder_form",
+    "intent_form",
     "lease_form",
     "network_form",
     "pool_form",

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 
 from msgspec import field
 
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment
+from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, Sticky
 from mooring.wire.forms.elements import (
     RouteV1,
     Stored,
@@ -62,6 +62,16 @@ class OptionsV1(Stored):
             gateway=self.gateway,
             tenant=self.tenant,
         )
+
+
+class OptionsV2(OptionsV1):
+    """With what the network's addresses belong to."""
+
+    sticky: Sticky = Sticky.OFF
+
+    def value(self) -> NetworkOptions:
+        """The options as core knows them."""
+        return replace(OptionsV1.value(self), sticky=self.sticky)
 
 
 class SegmentV1(Stored):
@@ -127,8 +137,14 @@ class NetworkV2(NetworkV1, kw_only=True, tag=2):
         )
 
 
-def _options_form(options: NetworkOptions) -> OptionsV1:
-    return OptionsV1(
+class NetworkV3(NetworkV2, kw_only=True, tag=3):
+    """A network whose addresses may be sticky."""
+
+    options: OptionsV2
+
+
+def _options_form(options: NetworkOptions) -> OptionsV2:
+    return OptionsV2(
         mode=options.mode,
         bridge=options.bridge,
         mtu=options.mtu,
@@ -144,6 +160,7 @@ def _options_form(options: NetworkOptions) -> OptionsV1:
         peers=options.peers,
         gateway=options.gateway,
         tenant=options.tenant,
+        sticky=options.sticky,
     )
 
 
@@ -157,9 +174,9 @@ def _segment_form(segment: Segment) -> SegmentV1:
     )
 
 
-def network_form(network: Network) -> NetworkV2:
+def network_form(network: Network) -> NetworkV3:
     """The newest form of a network."""
-    return NetworkV2(
+    return NetworkV3(
         options=_options_form(network.options),
         internal=network.internal,
         ipv4=tuple(map(_segment_form, network.ipv4)),

@@ -1,0 +1,108 @@
+"""What becomes of a lease when a container takes it as its own, and when the container is gone.
+
+Rules: an address stays with its key for as long as any holder is there; a successor that becomes a holder before its
+predecessor goes inherits the address; what nobody has used yet is free again at once when it is given back, and what
+somebody had cools, or waits for its key.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mooring.core.containers import CONTAINER_KEY, outlives
+from mooring.core.intents import is_placeholder
+from mooring.core.leases import Active, Event, Lease, State, advance, cooled, phase
+from mooring.core.networks import Address
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Who takes an address as its own.
+
+    key: what the address belongs to from now on, unless others hold it for another key. holder: full container id, or
+    a placeholder. mac: for a lease that has none yet. name: of the container, for people.
+    """
+
+    key: str
+    holder: str
+    mac: str = ""
+    name: str = ""
+
+
+def claimed(lease: Lease | None, space: str, address: Address, pool: str, claim: Claim, now: float) -> Lease:
+    """The lease after the claim: fixed, with the holder among its holders. Whether it may be is not asked here
+    (leases.may_hold). Raises Conflict when the table forbids it."""
+    after = advance(phase(lease), Event.CLAIM, str(address))
+    if lease is not None and lease.state is State.FIXED:
+        return msgspec.structs.replace(
+            lease,
+            key=_key_with(lease, claim),
+            holders=lease.holders | {claim.holder},
+            mac=lease.mac or claim.mac,
+            name=claim.name or lease.name,
+            until=lease.until if lease.whom else None,
+        )
+    fresh = Lease(
+        space=space, address=address, pool=pool, state=State.FIXED, since=now, owner=claim.holder, mac=claim.mac,
+        name=claim.name, key=claim.key, holders=frozenset({claim.holder}),
+    )  # fmt: skip
+    assert phase(fresh) is after
+    if lease is None or lease.state is State.COOLING:
+        return fresh
+    # A reservation, or a dynamic lease that was one, comes back when the last holder is gone.
+    mac = lease.mac if lease.state is State.DYNAMIC and lease.mac else claim.mac
+    return msgspec.structs.replace(fresh, owner="", mac=mac, whom=lease.whom, note=lease.note, until=lease.until)
+
+
+def _key_with(lease: Lease, claim: Claim) -> str:
+    """The key of a fixed lease with one holder more."""
+    others = lease.holders - {claim.holder}
+    stronger = outlives(claim.key) and not outlives(lease.key)
+    return claim.key if claim.key and (stronger or not others) else lease.key
+
+
+def renamed(lease: Lease, before: str, after: str) -> Lease:
+    """The lease with another holder in the place of one: a placeholder's container, once its id is known."""
+    holders = (lease.holders - {before}) | {after}
+    key = CONTAINER_KEY + after if lease.key == CONTAINER_KEY + before else lease.key
+    return msgspec.structs.replace(lease, holders=holders, key=key, owner="" if lease.owner == before else lease.owner)
+
+
+def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) -> Lease | None:
+    """The lease without the holder, None when the address is free then.
+
+    hold: seconds that a key which outlives its containers keeps it. cooldown: seconds that it rests otherwise. An
+    address that an endpoint still has stays fixed until that has gone.
+    """
+    if holder not in lease.holders:
+        return lease
+    rest = lease.holders - {holder}
+    if rest:
+        heir = min(rest, key=lambda each: (is_placeholder(each), each))
+        key = CONTAINER_KEY + heir if lease.key == CONTAINER_KEY + holder else lease.key
+        return msgspec.structs.replace(lease, holders=rest, key=key)
+    if lease.owner == holder:
+        return None  # fixed by who now gives it back, and never used
+    if hold > 0 and outlives(lease.key) and not lease.whom:
+        return msgspec.structs.replace(lease, holders=rest, hold=hold, until=now + hold)
+    return abandoned(lease, now, cooldown)
+
+
+def abandoned(lease: Lease, now: float, cooldown: float) -> Lease | None:
+    """The fixed lease after its key has given it up for good: cooling, reserved again, or still in use to its end."""
+    if lease.active is not None:
+        return msgspec.structs.replace(lease, holders=frozenset(), until=now)
+    if lease.whom:
+        advance(phase(lease), Event.GIVE_BACK, str(lease.address))
+        return Lease(
+            space=lease.space, address=lease.address, pool=lease.pool, state=State.RESERVED, since=now,
+            until=lease.until, whom=lease.whom, note=lease.note,
+        )  # fmt: skip
+    advance(phase(lease), Event.ABANDON, str(lease.address))
+    return cooled(lease, now, cooldown)
+
+
+def started(lease: Lease, active: Active) -> Lease:
+    """The fixed lease in use. Raises Conflict when the table forbids it."""
+    advance(phase(lease), Event.START, str(lease.address))
+    # Whoever made it has used it now: given back, it cools.
+    return msgspec.structs.replace(lease, active=active, owner="")

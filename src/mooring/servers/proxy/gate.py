@@ -1,0 +1,188 @@
+"""The proxy's gate: Docker's bodies decoded, one call of the custody desk, and its answer put into the body.
+
+Rules: a body that cannot be read passes as it is, since the engine says better what is wrong with it; what the engine
+did is taken from its reply only where a full id proves it, and asked of it otherwise; a settlement that fails holds up
+no reply, and is left to the reconciler. START and RENAME are recognised and pass: what follows from them comes by the
+plugin's calls and by the engine's events.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from mooring.core.faults import Fault
+from mooring.core.intents import Intent
+from mooring.servers.proxy.passages import Passage, Reply
+from mooring.services.custody import Custody
+from mooring.services.holders import Grant
+from mooring.wire import docker_bodies
+from mooring.wire.docker_api import Call, Verb
+from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
+
+log = logging.getLogger(__name__)
+
+PASS = Passage()
+
+
+class Desk(Protocol):
+    """What the gate needs of services.custody."""
+
+    @property
+    def guards(self) -> bool:
+        """Whether anybody holds a fixed address."""
+        ...
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is any network in which somebody could."""
+        ...
+
+    async def create(self, name: str, wish: ContainerWish, version: tuple[int, int] | None) -> Custody | None:
+        """Addresses for a container that is about to be made."""
+        ...
+
+    async def connect(
+        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
+    ) -> Custody | None:
+        """Addresses for a container that is about to be plugged in."""
+        ...
+
+    async def settle(self, intent: Intent, container: str) -> None:
+        """It was."""
+        ...
+
+    async def give_back(self, intent: Intent) -> None:
+        """It was not."""
+        ...
+
+    def abandon(self, intent: Intent) -> None:
+        """Nobody knows."""
+        ...
+
+    async def removal(self, reference: str) -> Intent | None:
+        """A container is about to be removed."""
+        ...
+
+    async def disconnection(self, reference: str, container: str) -> Intent | None:
+        """A container is about to be unplugged."""
+        ...
+
+    async def departed(self, intent: Intent) -> bool:
+        """The engine has answered that."""
+        ...
+
+    async def pruned(self, containers: Sequence[str]) -> None:
+        """The engine has removed these."""
+        ...
+
+
+class AddressGate:
+    """A Gate. ready: returns when the store is read; a create waits for it."""
+
+    def __init__(self, desk: Desk, ready: Callable[[], Awaitable[None]]) -> None:
+        self._desk = desk
+        self._ready = ready
+
+    def wants(self, call: Call) -> bool:
+        """See Gate."""
+        match call.verb:
+            case Verb.CREATE:
+                return True  # whether it has labels is in its body
+            case Verb.CONNECT:
+                return self._desk.serves
+            case Verb.REMOVE | Verb.PRUNE | Verb.DISCONNECT:
+                return self._desk.guards
+            case _:
+                return False
+
+    async def passage(self, call: Call, body: bytes) -> Passage:
+        """See Gate."""
+        match call.verb:
+            case Verb.CREATE:
+                return await self._create(call, body)
+            case Verb.CONNECT:
+                return await self._connect(call, body)
+            case Verb.REMOVE:
+                return self._departure(await self._desk.removal(call.subject))
+            case Verb.DISCONNECT:
+                wish = docker_bodies.disconnect_wish(body)
+                if wish is None:
+                    return PASS
+                return self._departure(await self._desk.disconnection(call.subject, wish.container))
+            case Verb.PRUNE:
+                return Passage(settle=self._pruned)
+            case _:
+                return PASS
+
+    async def _create(self, call: Call, body: bytes) -> Passage:
+        wish = docker_bodies.container_wish(body)
+        if wish is None or not wish.plugs:
+            return PASS
+        await self._ready()
+        custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
+        if custody is None:
+            return PASS
+        grants = {reference: _text(grant) for reference, grant in custody.grants.items()}
+        patched = docker_bodies.with_grants(body, grants, custody.version)
+        return Passage(patched, partial(self._created, custody.intent))
+
+    async def _connect(self, call: Call, body: bytes) -> Passage:
+        wish = docker_bodies.connect_wish(body)
+        if wish is None:
+            return PASS
+        await self._ready()
+        custody = await self._desk.connect(call.subject, wish.container, wish.plug, call.version)
+        if custody is None:
+            return PASS
+        grant = next(iter(custody.grants.values()))
+        patched = docker_bodies.connect_with_grant(body, _text(grant), custody.version)
+        return Passage(patched, partial(self._connected, custody.intent))
+
+    async def _created(self, intent: Intent, reply: Reply | None) -> None:
+        made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
+        if made:
+            await self._finish(intent, self._desk.settle(intent, made))
+        elif reply is None or reply.status < 400:
+            self._desk.abandon(intent)
+        else:
+            await self._finish(intent, self._desk.give_back(intent))
+
+    async def _connected(self, intent: Intent, reply: Reply | None) -> None:
+        if reply is None:
+            self._desk.abandon(intent)
+        elif reply.status < 400:
+            await self._finish(intent, self._desk.settle(intent, intent.container))
+        else:
+            await self._finish(intent, self._desk.give_back(intent))
+
+    def _departure(self, intent: Intent | None) -> Passage:
+        return PASS if intent is None else Passage(settle=partial(self._departed, intent))
+
+    async def _departed(self, intent: Intent, _reply: Reply | None) -> None:
+        await self._finish(intent, self._desk.departed(intent))
+
+    async def _pruned(self, reply: Reply | None) -> None:
+        # Without a reply nothing is known: the engine's events name each container that went.
+        if reply is not None and reply.status == 200:
+            try:
+                await self._desk.pruned(docker_bodies.pruned_ids(reply.body))
+            except Fault as fault:
+                log.warning("addresses of pruned containers are given up later: %s", fault)
+
+    async def _finish(self, intent: Intent, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except Fault as fault:
+            log.warning("%s is settled later: %s", intent.purpose.value, fault)
+            self._desk.abandon(intent)
+
+
+def _text(grant: Grant) -> PlugGrant:
+    return PlugGrant(
+        str(grant.ipv4) if grant.ipv4 is not None else "",
+        str(grant.ipv6) if grant.ipv6 is not None else "",
+        grant.mac,
+    )

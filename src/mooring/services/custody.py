@@ -1,0 +1,294 @@
+"""What is asked before a container is made, plugged, unplugged or removed, and done after: the proxy's use cases.
+
+Rules: an intent is durable before the engine hears of the request; what became of it is asked of the engine by full
+id, whatever its reply was; a container that is to have no fixed address, and one that holds none, costs the store
+nothing; what cannot be found out here is left to the reconciler, and never holds up a removal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from mooring.core.containers import FIXED_LABEL, KEY_LABEL, Container, is_on, key_of
+from mooring.core.faults import Fault, NotFound, Unavailable
+from mooring.core.intents import Intent, Purpose, placeholder
+from mooring.core.leases import Claimant
+from mooring.core.networks import Address, Network, Origin, Sticky
+from mooring.ports import Engine
+from mooring.services.holders import Grant, Holders, Seat
+from mooring.services.mirror import Mirror
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
+
+# Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
+DEADLINE = 4.0
+# The first API version whose endpoints have a MAC each (moby api/types/network, 1.44).
+ENDPOINT_MACS = (1, 44)
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """What a container gets, by the name that the request has for each network, until it is settled.
+
+    version: of the API that the request is written in.
+    """
+
+    intent: Intent
+    grants: Mapping[str, Grant]
+    version: tuple[int, int]
+
+
+class CustodyDesk:
+    """One method for each thing that may change who holds an address."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        engine: Engine,
+        left_undone: Callable[[], None] = lambda: None,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """left_undone: told when something is left to the reconciler."""
+        self._mirror = mirror
+        self._holders = holders
+        self._engine = engine
+        self._left_undone = left_undone
+        self._deadline = deadline
+        self._identity = ""
+        self._open: set[str] = set()
+
+    @property
+    def guards(self) -> bool:
+        """Whether anybody holds a fixed address, so that removals are of interest."""
+        return self._holders.any
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is any network in which somebody could hold one."""
+        return self._mirror.count(Network) > 0
+
+    def is_open(self, intent: Intent) -> bool:
+        """Whether somebody still waits for the engine's reply to it."""
+        return intent.id in self._open
+
+    def abandon(self, intent: Intent) -> None:
+        """Nobody waits any more, and nobody knows the outcome: the reconciler asks the engine."""
+        self._open.discard(intent.id)
+        self._left_undone()
+
+    def meet(self, engine_id: str) -> None:
+        """The engine has said who it is."""
+        self._identity = engine_id
+
+    async def create(
+        self, name: str, wish: ContainerWish, version: tuple[int, int] | None
+    ) -> Custody | None:  # fmt: skip
+        """Addresses and MACs for the container that is about to be made, None when it is to have no fixed ones.
+
+        name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
+        an address that it names is somebody else's, Exhausted, BadRequest, Unavailable within the deadline.
+        """
+        if not self._may_stick(wish.labels):
+            return None
+        async with self._in_time():
+            intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
+            return await self._claim(intent, wish, name, "", placeholder(intent.id), version)
+
+    async def connect(
+        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
+    ) -> Custody | None:
+        """As `create`, for a container (as the request names it) that is about to be plugged into one more network."""
+        if not self.serves:
+            return None
+        async with self._in_time():
+            network = await self._network(reference)
+            known = await self._engine.container(container) if network is not None else None
+            if network is None or known is None or any(each.network == network.id for each in known.plugs):
+                return None
+            if not self._may_stick(known.labels):
+                return None
+            intent = self._holders.begin(
+                Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
+            )  # fmt: skip
+            wish = ContainerWish(dict(known.labels), "", (plug,), "")
+            return await self._claim(intent, wish, known.name, known.id, known.id, version)
+
+    async def settle(self, intent: Intent, container: str) -> None:
+        """The container (full id) was made, or plugged: it holds what the intent did. Raises Unavailable."""
+        try:
+            await self._holders.settle(intent, container, intent.name)
+        finally:
+            self._open.discard(intent.id)
+
+    async def give_back(self, intent: Intent) -> None:
+        """The engine refused: nobody holds anything because of the intent. Raises Unavailable."""
+        try:
+            await self._holders.give_back(intent)
+        finally:
+            self._open.discard(intent.id)
+
+    async def removal(self, reference: str) -> Intent | None:
+        """The container that is named is about to be removed: a durable intent, None when it holds nothing.
+
+        Never raises a Fault: a removal is not held up.
+        """
+        return await self._departure(Purpose.REMOVE, reference, "")
+
+    async def disconnection(self, reference: str, container: str) -> Intent | None:
+        """The container is about to be unplugged from the network, as `removal`."""
+        if not self.guards:
+            return None
+        with suppress(Fault):
+            async with self._in_time():
+                network = await self._network(reference)
+                return await self._departure(Purpose.DISCONNECT, container, network.id) if network else None
+        return None
+
+    async def departed(self, intent: Intent) -> bool:
+        """The engine has answered a removal or a disconnection: whoever is gone by its own word holds nothing, who is
+        still there keeps everything. Returns whether he is gone. Raises Unavailable: the intent stays, and the
+        reconciler goes on."""
+        self._open.discard(intent.id)
+        known = await self._engine.container(intent.container)
+        if known is None:
+            await self._holders.forget(intent.container, intent)
+            return True
+        if intent.purpose is Purpose.DISCONNECT and all(plug.network != intent.network for plug in known.plugs):
+            await self._holders.leave(intent.container, intent.network, intent)
+            return True
+        await self._holders.end(intent)
+        return False
+
+    async def pruned(self, containers: Sequence[str]) -> None:
+        """The engine says that it has removed these (full ids). Raises Unavailable."""
+        for container in containers:
+            if self._holders.holds(container):
+                await self._holders.forget(container)
+
+    async def replay(self, intent: Intent, containers: Sequence[Container]) -> None:
+        """Settle an intent whose reply nobody heard. containers: all of the engine's, listed after it was written.
+
+        Raises Unavailable.
+        """
+        mine = self._holders.held_by(placeholder(intent.id))
+        if intent.purpose in (Purpose.REMOVE, Purpose.DISCONNECT):
+            await self.departed(intent)
+            return
+        for container in containers:
+            if intent.container and container.id != intent.container:
+                continue
+            names = {(plug.network, address) for plug in container.plugs for address in plug.wanted}
+            if mine and all((network, lease.address) in names for network, lease in mine):
+                known = {holder for _, lease in mine for holder in lease.holders}
+                # A predecessor's configuration names the same addresses: it is a holder already.
+                if intent.container or container.id not in known:
+                    await self._holders.settle(intent, container.id, container.name)
+                    return
+        await self._holders.give_back(intent)
+
+    async def _departure(self, purpose: Purpose, reference: str, network: str) -> Intent | None:
+        if not self.guards:
+            return None
+        with suppress(Fault):
+            async with self._in_time():
+                container = reference
+                if not self._holders.holds(reference):
+                    known = await self._engine.container(reference)
+                    container = known.id if known is not None else ""
+                if not container or not self._holders.holds(container):
+                    return None
+                intent = self._holders.begin(purpose, await self.engine_id(), container, network=network)
+                self._open.add(intent.id)
+                with suppress(Fault):  # without it the events and the reconciler see to it, a little later
+                    await self._holders.note(intent)
+                return intent
+        return None
+
+    async def _claim(
+        self,
+        intent: Intent,
+        wish: ContainerWish,
+        name: str,
+        container: str,
+        self_id: str,
+        version: tuple[int, int] | None,
+    ) -> Custody | None:
+        if version is None:
+            version = await self._engine.api_version()
+        seats: dict[str, Seat] = {}
+        references: dict[str, str] = {}
+        for plug in wish.plugs:
+            network = await self._network(plug.network)
+            wanted = _addresses(plug)
+            if network is None or wanted is None:
+                continue
+            key = key_of(wish.labels, name, network.options.sticky, self_id)
+            if not key:
+                continue
+            settable = version >= ENDPOINT_MACS or (plug.network == wish.mode and bool(wish.mode))
+            mac = (plug.mac or (wish.mac if plug.network == wish.mode else "")).lower()
+            before = seats.get(network.id)
+            if before is not None:
+                wanted = (*before.wanted, *wanted)
+                mac, settable = mac or before.mac, settable or before.settable
+            seats[network.id] = Seat(network, key, wanted, mac, settable)
+            references[network.id] = plug.network
+        if not seats:
+            return None
+        claimant = Claimant(name=name, labels=wish.labels, container=container)
+        self._open.add(intent.id)
+        try:
+            grants = await self._holders.claim(intent, list(seats.values()), claimant)
+        except BaseException:
+            self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
+            raise
+        return Custody(intent, {references[grant.network]: grant for grant in grants}, version)
+
+    async def _network(self, reference: str) -> Network | None:
+        """Our network that the engine has under the name or id, None when it is not ours or there is none."""
+        known = self._mirror.network(reference)
+        if known is None:
+            found = await self._engine.network(reference)
+            known = self._mirror.network(found.id) if found is not None else None
+        return known if known is not None and known.origin is Origin.ENGINE else None
+
+    def _may_stick(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels, or any network of ours, ask for fixed addresses."""
+        if FIXED_LABEL in labels and not is_on(labels[FIXED_LABEL]):
+            return False
+        if FIXED_LABEL in labels or labels.get(KEY_LABEL):
+            return self.serves
+        return any(network.options.sticky is not Sticky.OFF for network in self._mirror.every(Network))
+
+    async def engine_id(self) -> str:
+        """Who the engine is, as it said last. Raises Unavailable."""
+        if not self._identity:
+            self._identity = await self._engine.identity()
+        return self._identity
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise Unavailable(
+                f"the addresses of the container were not to be had within {self._deadline:g} s",
+                hint="see `mooring status`, then do it again",
+            ) from None
+        except NotFound as fault:  # the container or network went meanwhile: the engine says so better
+            raise Unavailable(str(fault), hint="do it again") from fault
+
+
+def _addresses(plug: PlugWish) -> tuple[Address, ...] | None:
+    """The addresses that the plug names; None for what is no address, which the engine refuses by itself."""
+    try:
+        return tuple(ip_address(text) for text in (plug.ipv4, plug.ipv6) if text)
+    except ValueError:
+        return None

@@ -1,0 +1,192 @@
+"""Comparing who holds addresses with the containers that the engine has, again and again.
+
+Rules: an intent that nobody waits for is settled by what the engine says; a holder is gone when two lists without it
+and the engine's own word for its full id say so, after a minimum age; the word of an engine counts for its own
+containers only; whoever is there is never taken anything from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+
+from mooring.core.containers import Container, Holder
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.intents import Intent
+from mooring.core.networks import Network
+from mooring.ports import Clock, Engine
+from mooring.services.adoption import Adoption
+from mooring.services.custody import CustodyDesk
+from mooring.services.holders import Holders
+from mooring.services.mirror import Mirror
+
+log = logging.getLogger(__name__)
+
+# Seconds that an intent must be old before a list of the engine settles it: the request may still be on its way.
+INTENT_AGE = 2.0
+
+
+class _Notes:
+    """What one pass finds. first: when the pass before saw each subject first."""
+
+    def __init__(self, first: Mapping[str, float], now: float) -> None:
+        self._first = first
+        self._now = now
+        self.sightings: dict[str, float] = {}
+        self.found: list[Finding] = []
+
+    def before(self, subject: str) -> float | None:
+        """When it was seen first, if the pass before saw it."""
+        return self._first.get(subject)
+
+    def add(self, subject: str, text: str, proof: str, remedy: str = "", fixable: bool = False) -> float:
+        """It is so; since when."""
+        since = self.sightings[subject] = self._first.get(subject, self._now)
+        self.found.append(Finding(subject, text, proof, since, remedy, fixable))
+        return since
+
+    def withdraw(self) -> None:
+        """The last one was put right."""
+        self.found.pop()
+
+
+class Reconciling:
+    """Passes over the engine's list. nudged: when a pass is wanted soon. findings: of the last pass."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        desk: CustodyDesk,
+        adoption: Adoption,
+        engine: Engine,
+        clock: Clock,
+        period: float,
+        minimum_age: float,
+        nudged: asyncio.Event,
+    ) -> None:
+        self._mirror = mirror
+        self._holders = holders
+        self._desk = desk
+        self._adoption = adoption
+        self._engine = engine
+        self._clock = clock
+        self._period = period
+        self._minimum_age = minimum_age
+        self._nudged = nudged
+        self._first: dict[str, float] = {}
+        self.findings: tuple[Finding, ...] = ()
+
+    async def run(self) -> None:
+        """Pass after pass, for ever."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                # One container that nobody thought of must not end the daemon.
+                log.exception("a pass over the engine's containers failed by a mistake of our own")
+            pause = self._period
+            if self._mirror.count(Intent):
+                pause = min(pause, INTENT_AGE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
+            self._nudged.clear()
+
+    def nudge(self) -> None:
+        """The engine is another one than before, or something was left undone: a pass soon."""
+        self._nudged.set()
+
+    async def once(self, eager: bool = False) -> tuple[Finding, ...]:
+        """One pass; what it found and could not or would not put right.
+
+        eager: a person asks for it: what is missing now and was missing before need not be old. Raises no Fault.
+        """
+        if not self._concerned():
+            self.findings = ()
+            return self.findings
+        began = self._clock.now()
+        try:
+            engine, containers = await self._engine.containers()
+        except Fault:
+            return self.findings  # an engine that is down is Docker's matter
+        self._desk.meet(engine)
+        notes = _Notes(self._first, self._clock.now())
+        try:
+            await self._replay(engine, containers, began)
+            await self._adopt(engine, containers, notes)
+            await self._missing(engine, containers, notes, eager)
+        except Fault as fault:
+            notes.add("reconcile", f"the containers could not be compared: {fault}", "the fault itself")
+        self._first = notes.sightings
+        self.findings = tuple(notes.found)
+        return self.findings
+
+    def _concerned(self) -> bool:
+        return bool(self._mirror.count(Network) or self._mirror.count(Holder) or self._mirror.count(Intent))
+
+    async def _replay(self, engine: str, containers: Sequence[Container], began: float) -> None:
+        for intent in self._mirror.every(Intent):
+            if intent.engine == engine and began - intent.created >= INTENT_AGE and not self._desk.is_open(intent):
+                await self._desk.replay(intent, containers)
+
+    async def _adopt(
+        self, engine: str, containers: Sequence[Container], notes: _Notes
+    ) -> None:  # fmt: skip
+        for container in containers:
+            if not any(plug.network and self._mirror.network(plug.network) for plug in container.plugs):
+                continue
+            for text in await self._adoption.adopt(engine, container):
+                notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
+
+    async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
+        there = {container.id: container for container in containers}
+        for holder in self._mirror.every(Holder):
+            if holder.engine != engine:
+                notes.add(
+                    f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
+                    f"the engine at the socket is {engine}",
+                    "if that engine is gone for good, `mooring lease release ADDRESS` frees them",
+                )  # fmt: skip
+                continue
+            container = there.get(holder.id)
+            if container is None:
+                await self._gone(holder, notes, eager)
+            else:
+                await self._unplugged(holder, container, notes, eager)
+
+    async def _gone(self, holder: Holder, notes: _Notes, eager: bool) -> None:
+        subject = f"holder {holder.id}"
+        before = notes.before(subject)
+        since = notes.add(
+            subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
+            f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", True,
+        )  # fmt: skip
+        if not self._holders.holds(holder.id):
+            await self._holders.forget(holder.id)  # its networks went first
+        elif before is not None and (eager or self._clock.now() - since >= self._minimum_age):
+            if await self._engine.container(holder.id) is not None:
+                return
+            await self._holders.forget(holder.id)
+            log.info("addresses of container %s given up: the engine does not have it", holder.name or holder.id[:12])
+        else:
+            return
+        notes.withdraw()
+
+    async def _unplugged(self, holder: Holder, container: Container, notes: _Notes, eager: bool) -> None:
+        plugged = {plug.network for plug in container.plugs}
+        unknown = any(not plug.network for plug in container.plugs)  # a name that the engine cannot tell: wait
+        for network in {network for network, _ in self._holders.held_by(holder.id)} - plugged:
+            subject = f"holder {holder.id} in {network}"
+            before = notes.before(subject)
+            since = notes.add(
+                subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
+                f"the engine lists {holder.id[:12]} without that network",
+                "they are given up in time by itself", True,
+            )  # fmt: skip
+            if before is not None and not unknown and (eager or self._clock.now() - since >= self._minimum_age):
+                await self._holders.leave(holder.id, network)
+                notes.withdraw()

@@ -1,0 +1,96 @@
+"""Following what the engine tells of containers, whoever caused it.
+
+Rules: an event is a reason to look, and only a removal is proof by itself, since ids are never used again; what was
+missed while nobody listened comes from the engine's memory or from the reconciler's list; no order of events, and no
+event that comes twice, does harm.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from mooring.core.containers import EngineEvent, Happening
+from mooring.core.faults import Fault
+from mooring.core.networks import Network
+from mooring.ports import Clock, Engine
+from mooring.services.adoption import Adoption
+from mooring.services.custody import CustodyDesk
+from mooring.services.holders import Holders
+from mooring.services.mirror import Mirror
+from mooring.services.reconciling import Reconciling
+
+log = logging.getLogger(__name__)
+
+# Seconds between two attempts to listen: quick after a restart of the engine, patient while there is none.
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_LOOK = frozenset({Happening.CREATED, Happening.STARTED, Happening.CONNECTED, Happening.RENAMED})
+
+
+class Watching:
+    """`run` for as long as the daemon lives."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        desk: CustodyDesk,
+        adoption: Adoption,
+        reconciling: Reconciling,
+        engine: Engine,
+        clock: Clock,
+    ) -> None:
+        self._mirror = mirror
+        self._holders = holders
+        self._desk = desk
+        self._adoption = adoption
+        self._reconciling = reconciling
+        self._engine = engine
+        self._clock = clock
+        self._last = 0
+
+    async def run(self) -> None:
+        """Listen for ever; again after each end of the connection, from where it ended."""
+        failures = 0
+        while True:
+            try:
+                self._desk.meet(await self._engine.identity())
+                self._reconciling.nudge()
+                async for event in self._engine.events(self._last):
+                    failures = 0
+                    self._last = max(self._last, event.at)
+                    await self._heed(event)
+            except Fault as fault:
+                log.debug("not listening to the engine: %s", fault)
+            await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+            failures += 1
+
+    async def _heed(self, event: EngineEvent) -> None:
+        try:
+            await self.heed(event)
+        except Fault as fault:
+            log.warning("%s of container %s: %s", event.what.value, event.container[:12], fault)
+            self._reconciling.nudge()
+
+    async def heed(self, event: EngineEvent) -> None:
+        """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
+        if event.what is Happening.DESTROYED:
+            if self._holders.holds(event.container):
+                await self._holders.forget(event.container)
+        elif event.what is Happening.DISCONNECTED:
+            await self._look_after_departure(event)
+        elif event.what in _LOOK and self._mirror.count(Network):
+            container = await self._engine.container(event.container)
+            if container is not None:
+                for finding in await self._adoption.adopt(await self._desk.engine_id(), container):
+                    log.warning("finding: %s", finding)
+
+    async def _look_after_departure(self, event: EngineEvent) -> None:
+        """A stop looks like this too: it counts only when the configuration has lost the network."""
+        if not any(network == event.network for network, _ in self._holders.held_by(event.container)):
+            return
+        container = await self._engine.container(event.container)
+        if container is None:
+            await self._holders.forget(event.container)
+        elif all(plug.network != event.network for plug in container.plugs):
+            await self._holders.leave(event.container, event.network)
