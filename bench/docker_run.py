@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from tests.e2e.lab.engines import docker_command
+from tests.e2e.lab.clients import docker_command
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.labs import Lab

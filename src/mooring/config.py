@@ -80,6 +80,11 @@ class Config:
         return self.run_dir / "api.sock"
 
     @property
+    def proxy_socket(self) -> Path:
+        """Where the proxy in front of the engine's socket listens."""
+        return self.run_dir / "docker.sock"
+
+    @property
     def store(self) -> Path:
         """The SQLite file."""
         return self.state_dir / "mooring.db"

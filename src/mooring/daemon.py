@@ -36,10 +36,14 @@ from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import Handler, HttpServer
 from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
+from mooring.servers.proxy.gate import AddressGate
+from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.services.assembly import Services, World, assemble
-from mooring.services.inspection import Inspection, Surroundings
+from mooring.services.inspection import Surroundings
+from mooring.services.operations import operations
 from mooring.services.repair import Report
 from mooring.services.subnets import IpamPolicy
+from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +55,13 @@ OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 class Daemon:
     """Everything that is served, made and not yet started.
 
-    plugin, api: handlers of the doors. load: reads the store; calls before it is done wait.
+    plugin, api: handlers of the doors. gate: what the proxy asks. load: reads the store; calls before it is done wait.
     """
 
     services: Services
     plugin: Handler
     api: Handler
+    gate: AddressGate | None
     load: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -66,13 +71,14 @@ class Doors:
 
     plugin: tuple[socket.socket, ...]
     api: tuple[socket.socket, ...]
+    proxy: tuple[socket.socket, ...]
     made: tuple[tuple[Path, tuple[int, int] | None], ...]
 
     def close(self) -> None:
         """Nothing listens, and the files that we made are gone."""
         for path, identity in self.made:
             listeners.remove(path, identity)
-        for listener in (*self.plugin, *self.api):
+        for listener in (*self.plugin, *self.api, *self.proxy):
             listener.close()
 
 
@@ -119,9 +125,9 @@ def build(config: Config, world: World, since: float) -> Daemon:
     services = assemble(world, policy, config.repair_period, config.reclaim_after)
     surroundings = Surroundings(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
-        config.subnet_pools, config.deny,
+        config.subnet_pools, config.deny, policy,
     )  # fmt: skip
-    inspection = Inspection(services.mirror, services.roster, world.clock, surroundings, lambda: services.repair.report)
+    operated = operations(services, world, surroundings)
     loaded = asyncio.Event()
 
     async def wait_until_loaded() -> None:
@@ -140,10 +146,19 @@ def build(config: Config, world: World, since: float) -> Daemon:
         services.networks,
         services.endpoints,
         before_call=wait_until_loaded,
-        on_activate=services.repair.nudge,
+        on_activate=partial(_engine_started, services),
     )
-    api = ApiDoor(inspection, world.store.backup, wait_until_loaded)
-    return Daemon(services, plugin, api, load)
+    api = ApiDoor(operated, world.store.backup, wait_until_loaded)
+    gate = AddressGate(services.keeping.desk, wait_until_loaded) if services.keeping is not None else None
+    return Daemon(services, plugin, api, gate, load)
+
+
+def _engine_started(services: Services) -> None:
+    """dockerd talks to us for the first time since it started: what was under way with the one before is over."""
+    services.ipam.promises.end_all()
+    services.repair.nudge()
+    if services.keeping is not None:
+        services.keeping.reconciling.nudge()
 
 
 async def serve(config: Config, open_world: OpenWorld) -> None:
@@ -163,7 +178,7 @@ async def serve(config: Config, open_world: OpenWorld) -> None:
         with _signals(stop):
             world = await open_world(config, cleanup)
             daemon = build(config, world, world.clock.now())
-            await _run_tasks(daemon, doors, notifier, watchdog, stop)
+            await _run_tasks(config, daemon, doors, notifier, watchdog, stop)
     log.info("stopped")
 
 
@@ -183,12 +198,13 @@ def open_doors(config: Config) -> Doors:
     plugin = open_door("plugin", config.plugin_socket, 0o600, "")
     try:
         api = open_door("api", config.api_socket, config.api_socket_mode, config.api_socket_group)
+        proxy = open_door("proxy", config.proxy_socket, config.api_socket_mode, config.api_socket_group)
     except Fault:
-        Doors(plugin, (), tuple(made)).close()
+        Doors(plugin, (), (), tuple(made)).close()
         raise
     for name in handed:
         log.warning("a socket from the service manager is not used", extra={"socket": name})
-    return Doors(plugin, api, tuple(made))
+    return Doors(plugin, api, proxy, tuple(made))
 
 
 async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
@@ -202,10 +218,16 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
 
 
 async def _run_tasks(
-    daemon: Daemon, doors: Doors, notifier: systemd.Notifier, watchdog: float | None, stop: asyncio.Event
+    config: Config,
+    daemon: Daemon,
+    doors: Doors,
+    notifier: systemd.Notifier,
+    watchdog: float | None,
+    stop: asyncio.Event,
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
     plugin_server, api_server = HttpServer(refuse_plugin), HttpServer(refuse_api)
+    proxy_server = ProxyServer(str(config.docker_socket), recognise, gate=daemon.gate)
     async with asyncio.TaskGroup() as tasks:
 
         def start(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
@@ -215,8 +237,12 @@ async def _run_tasks(
             start("plugin door", partial(plugin_server.serve, door, daemon.plugin))
         for door in doors.api:
             start("API door", partial(api_server.serve, door, daemon.api))
+        listening = [Listener(door, blind=True) for door in doors.proxy]
+        start("proxy", partial(proxy_server.serve, listening))
         await daemon.load()
         endless = [start("repair", partial(daemon.services.repair.run, _log_report))]
+        if (keeping := daemon.services.keeping) is not None:
+            endless += [start("reconciler", keeping.reconciling.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:
             endless.append(start("watchdog", partial(_keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
@@ -229,6 +255,7 @@ async def _run_tasks(
         # They accept nothing more, and end when the requests under way have their answers or the drain time is over.
         plugin_server.stop()
         api_server.stop()
+        proxy_server.stop()
 
 
 def _log_report(report: Report) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, LabError, eventually
-from tests.e2e.lab.engines import docker_command
+from tests.e2e.lab.clients import docker_command
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.namespaces import clean_environment

@@ -1,28 +1,180 @@
-"""An engine in memory that lists what a test says."""
+"""An engine in memory: networks, containers and events, as a test makes them.
+
+Rules: what is not there is None, as the engine's 404 is; events are remembered as dockerd does it, the last 256;
+an engine that is down answers nobody and ends every stream.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+
+from mooring.core.containers import Container, EngineEvent, EngineNetwork, Happening, Plug
 from mooring.core.engines import EngineView
-from mooring.core.faults import Unavailable
-from mooring.core.networks import Subnet
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.networks import Address, Subnet
 from mooring.ports import Engine
+
+# moby daemon/events/events.go
+REMEMBERED = 256
 
 
 class MemoryEngine(Engine):
-    """id, networks, subnets, bridges, alone: what it tells. up: whether it answers."""
+    """id, networks, subnets, bridges, alone, version: what it tells. up: whether it answers.
+
+    names: network id -> name; a network without one is called by its id. calls: how often it was asked anything.
+    """
 
     def __init__(self, ident: str = "engine-1") -> None:
         self.id = ident
         self.networks: set[str] = set()
+        self.names: dict[str, str] = {}
         self.subnets: set[Subnet] = set()
         self.bridges: set[str] = set()
         self.alone = False
         self.up = True
+        self.version = (1, 41)
+        self.calls = 0
+        self._containers: dict[str, Container] = {}
+        self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
+        self._told = asyncio.Event()
+        self._now = 0
+
+    # -- the port --------------------------------------------------------------------------------------------------
 
     async def view(self) -> EngineView:
         """See Engine."""
-        if not self.up:
-            raise Unavailable("the engine does not answer")
+        self._answer()
         return EngineView(
             self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges), self.alone
         )
+
+    async def containers(self) -> tuple[str, tuple[Container, ...]]:
+        """See Engine."""
+        self._answer()
+        return self.id, tuple(self._containers.values())
+
+    async def container(self, reference: str) -> Container | None:
+        """See Engine."""
+        self._answer()
+        if reference in self._containers:
+            return self._containers[reference]
+        for container in self._containers.values():
+            if container.name == reference.lstrip("/"):
+                return container
+        found = [each for ident, each in self._containers.items() if reference and ident.startswith(reference)]
+        if len(found) > 1:
+            raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
+        return found[0] if found else None
+
+    async def network(self, reference: str) -> EngineNetwork | None:
+        """See Engine."""
+        self._answer()
+        for ident in sorted(self.networks):
+            if reference and (reference == self.names.get(ident, ident) or ident.startswith(reference)):
+                return EngineNetwork(ident, self.names.get(ident, ident), "mooring")
+        return None
+
+    async def identity(self) -> str:
+        """See Engine."""
+        self._answer()
+        return self.id
+
+    async def api_version(self) -> tuple[int, int]:
+        """See Engine."""
+        self._answer()
+        return self.version
+
+    async def events(self, since: int) -> AsyncIterator[EngineEvent]:
+        """See Engine."""
+        self._answer()
+        last = since
+        while True:
+            for event in [each for each in self._events if each.at > last]:
+                last = event.at
+                yield event
+            if not self.up:
+                raise Unavailable("the engine has ended")
+            self._told.clear()
+            await self._told.wait()
+
+    def _answer(self) -> None:
+        self.calls += 1
+        if not self.up:
+            raise Unavailable("the engine does not answer")
+
+    # -- what a test does ------------------------------------------------------------------------------------------
+
+    def create(self, ident: str, name: str, *plugs: Plug, labels: Mapping[str, str] | None = None) -> Container:
+        """`docker create`."""
+        container = Container(ident, name, False, float(len(self._containers)), labels or {}, plugs)
+        self._containers[ident] = container
+        self._tell(Happening.CREATED, ident)
+        return container
+
+    def start(self, ident: str, network: str = "", endpoint: str = "", *addresses: str) -> None:
+        """`docker start`: it has the endpoint and the addresses in the network now."""
+        self._change(ident, network, endpoint, *map(ip_address, addresses))
+        self._containers[ident] = replace(self._containers[ident], running=True)
+        self._tell(Happening.CONNECTED, ident, network)
+        self._tell(Happening.STARTED, ident)
+
+    def stop(self, ident: str) -> None:
+        """`docker stop`: no endpoints any more; the engine tells that it was disconnected, too."""
+        container = self._containers[ident]
+        for plug in container.plugs:
+            self._change(ident, plug.network, "")
+            self._tell(Happening.DISCONNECTED, ident, plug.network)
+        self._containers[ident] = replace(self._containers[ident], running=False)
+        self._tell(Happening.DIED, ident)
+
+    def remove(self, ident: str) -> None:
+        """`docker rm`."""
+        del self._containers[ident]
+        self._tell(Happening.DESTROYED, ident)
+
+    def rename(self, ident: str, name: str) -> None:
+        """`docker rename`."""
+        self._containers[ident] = replace(self._containers[ident], name=name)
+        self._tell(Happening.RENAMED, ident)
+
+    def connect(self, ident: str, plug: Plug) -> None:
+        """`docker network connect`."""
+        container = self._containers[ident]
+        self._containers[ident] = replace(container, plugs=(*container.plugs, plug))
+        self._tell(Happening.CONNECTED, ident, plug.network)
+
+    def disconnect(self, ident: str, network: str) -> None:
+        """`docker network disconnect`."""
+        container = self._containers[ident]
+        rest = tuple(plug for plug in container.plugs if plug.network != network)
+        self._containers[ident] = replace(container, plugs=rest)
+        self._tell(Happening.DISCONNECTED, ident, network)
+
+    def go_down(self) -> None:
+        """It ends; containers stay for the next start."""
+        self.up = False
+        self._told.set()
+
+    def come_up(self) -> None:
+        """It starts, and remembers no events from before."""
+        self.up = True
+        self._events.clear()
+
+    def _change(self, ident: str, network: str, endpoint: str, *addresses: Address) -> None:
+        container = self._containers[ident]
+        v4 = next((each for each in addresses if each.version == 4), None)
+        v6 = next((each for each in addresses if each.version == 6), None)
+        plugs = tuple(
+            replace(plug, endpoint=endpoint, ipv4=v4, ipv6=v6) if plug.network == network else plug
+            for plug in container.plugs
+        )
+        self._containers[ident] = replace(container, plugs=plugs)
+
+    def _tell(self, what: Happening, ident: str, network: str = "") -> None:
+        self._now += 1
+        self._events.append(EngineEvent(what, ident, self._now, network))
+        self._told.set()

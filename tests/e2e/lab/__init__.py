@@ -5,13 +5,15 @@ nothing stays behind; nothing is made in the machine's own network; every addres
 fd00:198:18::/64 (RFC 2544's benchmark range) on the underlay.
 """
 
-from tests.e2e.lab.engines import DockerError, Engine
+from tests.e2e.lab.clients import DockerClient, DockerError
+from tests.e2e.lab.engines import Engine
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.labs import Lab
 from tests.e2e.lab.namespaces import LabError, Namespace, Result, eventually
 from tests.e2e.lab.underlays import Machine, Underlay
 
 __all__ = [
+    "DockerClient",
     "DockerError",
     "Engine",
     "Host",

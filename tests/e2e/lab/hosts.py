@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.e2e.lab.clients import DockerClient
 from tests.e2e.lab.daemons import Daemon
 from tests.e2e.lab.engines import Engine
 from tests.e2e.lab.images import IMAGE
@@ -54,6 +55,7 @@ class Host:
         self.namespace: Namespace
         self.engine: Engine
         self.daemon: Daemon
+        self.proxy: DockerClient
         self._on = False
 
     def boot(self, start: bool = True) -> None:
@@ -65,6 +67,7 @@ class Host:
         self._underlay.plug(self.namespace, self.number)
         self.engine = Engine(self.namespace, self.folder, self.cgroup, self._options)
         self.daemon = Daemon(self.namespace, self.folder, self._settings)
+        self.proxy = DockerClient(self.folder / "run/mooring/docker.sock", self.folder / "docker-config")
         if not start:
             return
         if self.with_mooring:

@@ -1,0 +1,312 @@
+"""Where messages of HTTP/1.x begin and end in a stream of bytes, in both directions, without copying bodies.
+
+Rules: nothing here does I/O; a request is read so strictly that Go's net/http, which dockerd is, cannot read it another
+way: what Go would refuse, or what two readers could take for two things (both lengths, a length twice, folded lines,
+bare line feeds, odd chunk sizes), is Malformed; a reply is the engine's and is only measured.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Go's http.DefaultMaxHeaderBytes.
+HEAD_LIMIT = 1 << 20
+# Go reads chunk sizes and trailers through a buffer of this size and gives up beyond it.
+LINE_LIMIT = 4096
+TRAILER_LIMIT = 4096
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+_HEAD = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*+) HTTP/1\.([01])\r\n(?:%b:%b\r\n)*+\r\n" % (_TOKEN, _TOKEN, _VALUE))
+_TRAILER = re.compile(rb"%b:%b" % (_TOKEN, _VALUE))
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b)?" % _VALUE)
+_BARE_FEED = re.compile(rb"(?<!\r)\n")
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
+
+# How a client that speaks HTTP/2 from the start begins (RFC 9113, 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+
+
+class Malformed(Exception):
+    """The bytes are not a message that everybody would read in the same way. status: what the sender is told."""
+
+    status = 400
+
+
+class HeadTooLarge(Malformed):
+    """The head does not end within the limit."""
+
+    status = 431
+
+
+class HeadReader:
+    """Collects a message's head, from its first byte to the blank line's end."""
+
+    __slots__ = ("_partial", "_strict")
+
+    def __init__(self, strict: bool) -> None:
+        self._partial: bytearray | None = None
+        self._strict = strict
+
+    @property
+    def partial(self) -> bytes:
+        """What there is of a head that is not complete."""
+        return bytes(self._partial or b"")
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of a head is there."""
+        return self._partial is not None
+
+    def feed(self, data: bytes, pos: int) -> tuple[bytes, int] | None:
+        """The head's bytes and where in `data` it ends; None when more is needed, and all of `data` is kept then."""
+        partial = self._partial
+        if partial is None:
+            end = data.find(b"\r\n\r\n", pos)
+            if end >= 0:
+                end += 4
+                self._check(end - pos)
+                return data[pos:end], end
+            partial = self._partial = bytearray(memoryview(data)[pos:])
+            old = 0
+        else:
+            old = len(partial)
+            partial += memoryview(data)[pos:]
+            end = partial.find(b"\r\n\r\n", max(0, old - 3))
+            if end >= 0:
+                end += 4
+                self._partial = None
+                self._check(end)
+                return bytes(memoryview(partial)[:end]), pos + end - old
+        # A sender of bare line feeds takes its head for complete and waits: it must be told.
+        if self._strict and _BARE_FEED.search(partial, max(0, old - 1)):
+            raise Malformed("a line ends without a carriage return")
+        self._check(len(partial))
+        return None
+
+    def _check(self, size: int) -> None:
+        if size > HEAD_LIMIT:
+            self._partial = None
+            raise HeadTooLarge(f"the head is larger than {HEAD_LIMIT} bytes")
+
+
+class Counted:
+    """A body of known length."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, length: int) -> None:
+        self.left = length
+        self.done = length == 0
+
+    def advance(self, data: bytes, pos: int, sink: list[bytes] | None = None) -> int:
+        """Where in `data` the body goes on to, at most its end. sink: gets the body's bytes."""
+        end = min(len(data), pos + self.left)
+        self.left -= end - pos
+        self.done = self.left == 0
+        if sink is not None and end > pos:
+            sink.append(data[pos:end])
+        return end
+
+
+class UntilClose:
+    """A body that ends with the connection."""
+
+    __slots__ = ()
+    done = False
+
+    def advance(self, data: bytes, pos: int, sink: list[bytes] | None = None) -> int:
+        """The end of `data`."""
+        if sink is not None and pos < len(data):
+            sink.append(data[pos:])
+        return len(data)
+
+
+class Chunked:
+    """A body in chunks: sizes, extensions and trailers are read as strictly as the strictest Go reads them."""
+
+    __slots__ = ("_in_trailer", "_left", "_line", "_trailer_size", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._left = 0  # of the chunk's bytes, and two more for the line end behind them
+        self._line = b""
+        self._in_trailer = False
+        self._trailer_size = 0
+
+    def advance(self, data: bytes, pos: int, sink: list[bytes] | None = None) -> int:
+        """Where in `data` the body goes on to, at most its end. sink: gets the bytes without the chunks' frames."""
+        size = len(data)
+        while pos < size and not self.done:
+            if self._left:
+                pos = self._chunk(data, pos, sink)
+                continue
+            end = data.find(b"\n", pos)
+            if len(self._line) + (end + 1 if end >= 0 else size) - pos > LINE_LIMIT:
+                raise Malformed("a line between chunks is too long")
+            if end < 0:
+                self._line += data[pos:]
+                return size
+            line = self._line + data[pos : end + 1] if self._line else data[pos : end + 1]
+            self._line = b""
+            pos = end + 1
+            if line[-2:] != b"\r\n":
+                raise Malformed("a line ends without a carriage return")
+            if self._in_trailer:
+                self._trailer(line[:-2])
+            else:
+                self._size(line[:-2])
+        return pos
+
+    def _chunk(self, data: bytes, pos: int, sink: list[bytes] | None) -> int:
+        payload = self._left - 2
+        if payload > 0:
+            end = min(len(data), pos + payload)
+            if sink is not None:
+                sink.append(data[pos:end])
+            self._left -= end - pos
+            pos = end
+        while self._left <= 2 and self._left and pos < len(data):
+            if data[pos] != (13 if self._left == 2 else 10):
+                raise Malformed("a chunk is longer than its size says")
+            self._left -= 1
+            pos += 1
+        return pos
+
+    def _size(self, line: bytes) -> None:
+        match = _CHUNK.fullmatch(line)
+        if match is None:
+            raise Malformed("a chunk's size is not a number")
+        length = int(match[1], 16)
+        if length:
+            self._left = length + 2
+        else:
+            self._in_trailer = True
+
+    def _trailer(self, line: bytes) -> None:
+        if not line:
+            self.done = True
+            return
+        self._trailer_size += len(line)
+        if self._trailer_size > TRAILER_LIMIT or not _TRAILER.fullmatch(line):
+            raise Malformed("a trailer is too long" if self._trailer_size > TRAILER_LIMIT else "a trailer is malformed")
+
+
+Body = Counted | Chunked | UntilClose
+
+CHUNKED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What a request's head says that a relay has to know.
+
+    target: as sent, as UTF-8 (other bytes as surrogates). length: of the body, or CHUNKED. upgrade: the protocols asked
+    for, lower case, "" for none. expects: the client waits for `100 Continue`.
+    """
+
+    method: str
+    target: str
+    length: int
+    upgrade: str
+    expects: bool
+
+    def body(self) -> Body | None:
+        """What measures the body; None when there is none."""
+        if not self.length:
+            return None
+        return Chunked() if self.length == CHUNKED else Counted(self.length)
+
+
+def values(lower: bytes, name: bytes) -> list[bytes]:
+    """The values of every line of that name; both in lower case."""
+    needle = b"\r\n" + name + b":"
+    found = []
+    pos = lower.find(needle)
+    while pos >= 0:
+        end = lower.find(b"\r\n", pos + 2)
+        found.append(lower[pos + len(needle) : end].strip(b" \t"))
+        pos = lower.find(needle, end)
+    return found
+
+
+def parse_request(raw: bytes) -> RequestHead:
+    """Read a complete head, blank line included."""
+    match = _HEAD.fullmatch(raw)
+    if match is None:
+        raise Malformed("the request's head is malformed")
+    lower = raw.lower()
+    upgrades = values(lower, b"upgrade")
+    # A client that offers HTTP/2 in this way names it twice; either name is enough to be careful.
+    if values(lower, b"http2-settings"):
+        upgrades.append(b"h2c")
+    return RequestHead(
+        match[1].decode("ascii"),
+        match[2].decode("utf-8", "surrogateescape"),
+        _request_length(lower, match[3] == b"0"),
+        ", ".join(value.decode("latin-1") for value in upgrades if value),
+        any(b"100-continue" in value for value in values(lower, b"expect")),
+    )
+
+
+def _request_length(lower: bytes, old: bool) -> int:
+    lengths, codings = values(lower, b"content-length"), values(lower, b"transfer-encoding")
+    if codings:
+        # Go takes the coding and forgets the length; of HTTP/1.0 it forgets the coding.
+        if lengths or old or codings != [b"chunked"]:
+            raise Malformed("the request's length is ambiguous")
+        return CHUNKED
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0]):
+        raise Malformed("Content-Length is not one number")
+    return int(lengths[0])
+
+
+def with_length(raw: bytes, length: int) -> bytes:
+    """The request's head for another body: only the line that tells its length differs."""
+    lower = raw.lower()
+    start = lower.find(b"\r\ncontent-length:")
+    if start >= 0:
+        start += len(b"\r\ncontent-length:")
+        end = lower.find(b"\r\n", start)
+        blanks = len(raw[start:end]) - len(raw[start:end].lstrip(b" \t"))
+        return raw[: start + blanks] + str(length).encode() + raw[end:]
+    line = b"Content-Length: %d" % length
+    start = lower.find(b"\r\ntransfer-encoding:")
+    if start >= 0:
+        return raw[: start + 2] + line + raw[lower.find(b"\r\n", start + 2) :]
+    return raw[:-2] + line + b"\r\n\r\n"
+
+
+def parse_reply(raw: bytes, to_head: bool) -> tuple[int, Body | None]:
+    """The status, and what measures the body: None when there is none, UntilClose when nothing says its length.
+
+    to_head: the request was HEAD, whose reply tells the length of a body that does not come.
+    """
+    match = _STATUS.match(raw)
+    if match is None:
+        raise Malformed("the engine did not answer in HTTP/1")
+    status = int(match[1])
+    if to_head or status < 200 or status == 204 or status == 304:
+        return status, None
+    lower = raw.lower()
+    pos = lower.find(b"\r\ntransfer-encoding:")
+    if pos >= 0:
+        codings = values(lower, b"transfer-encoding")
+        return status, Chunked() if codings[-1].endswith(b"chunked") else UntilClose()
+    pos = lower.find(b"\r\ncontent-length:")
+    if pos < 0:
+        return status, UntilClose()
+    length = lower[pos + 17 : lower.find(b"\r\n", pos + 17)].strip()
+    if not _DIGITS.fullmatch(length):
+        raise Malformed("the engine's Content-Length is not a number")
+    return status, Counted(int(length)) if length.strip(b"0") else None
+
+
+def is_stream(raw: bytes) -> bool:
+    """Whether a reply's head announces a stream of a container's output, which hijacks when nothing says its length."""
+    kinds = values(raw.lower(), b"content-type")
+    return any(kind.startswith(b"application/vnd.docker.") and b"-stream" in kind for kind in kinds)

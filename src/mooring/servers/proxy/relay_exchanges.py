@@ -1,0 +1,173 @@
+"""A request with its reply, as the relay keeps it while it is under way, and what all connections of a door share.
+
+Rules: an exchange is heard of by the audit once; whoever gave a passage hears of its outcome once, in time or late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mooring.core.faults import Fault
+from mooring.servers.proxy.passages import Gate, Reply
+from mooring.servers.proxy.refusals import Refusals
+from mooring.servers.proxy.upstreams import Spawn, Upstreams
+from mooring.wire.docker_api import HIJACKING, HOOKED, Call
+
+log = logging.getLogger(__name__)
+
+# What is held of one request or one reply. A create's body is some kilobytes.
+HOLD_LIMIT = 16 << 20
+# Requests of one connection that wait for their replies before no more are read.
+QUEUE_LIMIT = 32
+# Bytes behind a request that has to be waited for, before the client is read no further.
+BACKLOG_LIMIT = 1 << 18
+# How long a client is listened to after our last word: a close with unread bytes would cost it what it was told.
+LINGER = 2.0
+# Bytes of a refused request's body that are read and forgotten; the connection ends rather than read more.
+REFUSED_BODY = 1 << 18
+# Heads that are known by sight: as many, and only short ones.
+KNOWN = 256
+KNOWN_SIZE = 512
+
+Recognise = Callable[[str, str, bool], Call]
+Admit = Callable[[Call], Fault | None]
+Audit = Callable[[Call, int], None]
+
+
+@dataclass(slots=True)
+class Terms:
+    """What the connections of a server have in common. deadline: seconds that a reply waits for its settling."""
+
+    recognise: Recognise
+    upstreams: Upstreams
+    refusals: Refusals
+    spawn: Spawn
+    gate: Gate | None = None
+    admit: Admit | None = None
+    audit: Audit | None = None
+    deadline: float = 4.0
+    known: dict[bytes, tuple[Call, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cached, plain = lru_cache(maxsize=KNOWN)(self.recognise), self.recognise
+        # Long targets are seldom asked for twice, and a client must not fill our memory with them.
+        self.recognise = lambda method, target, upgrade: (
+            cached(method, target, upgrade) if len(target) <= KNOWN_SIZE else plain(method, target, upgrade)
+        )
+
+    def remember(self, raw: bytes, call: Call, method: str) -> None:
+        """Know the head of a request without a body and without any say of ours, when it comes again.
+
+        Not heads that may carry credentials (Authorization, X-Registry-Auth): they would stay in memory.
+        """
+        if len(raw) > KNOWN_SIZE or call.verb in HOOKED or call.verb in HIJACKING or b"auth" in raw.lower():
+            return
+        if len(self.known) >= KNOWN:
+            self.known.clear()
+        self.known[raw] = (call, method)
+
+
+class Exchange:
+    """One request and its reply.
+
+    answer, status: what we say ourselves, and the engine is not asked. closes: nothing follows our answer. forwarded:
+    the engine has some of it. hijack: what follows the request waits for the reply. call: None when the bytes were not
+    understood.
+    """
+
+    __slots__ = ("answer", "call", "closes", "continued", "forwarded", "held", "hijack", "method", "replied", "status")
+
+    def __init__(self, call: Call | None, method: str) -> None:
+        self.call = call
+        self.method = method
+        self.answer: bytes | None = None
+        self.status = 0
+        self.closes = False
+        self.forwarded = False
+        self.hijack = False
+        self.continued = False  # we sent `100 Continue`, so the engine's is one too many
+        self.replied = False  # some of the reply has come
+        self.held: Held | None = None
+
+    @property
+    def to_head(self) -> bool:
+        """The reply has no body, whatever its length says."""
+        return self.method == "HEAD"
+
+    def told(self, terms: Terms, status: int) -> None:
+        """The audit hears of the reply, once."""
+        call, self.call = self.call, None
+        if call is not None and terms.audit is not None:
+            try:
+                terms.audit(call, status)
+            except Exception:  # the last guard: a mistake there must not cut a client's connection
+                log.exception("no audit of %s", call.verb.name)
+
+    def refuse(self, answer: bytes, status: int, closes: bool) -> None:
+        """Say this instead of asking the engine."""
+        self.answer, self.status, self.closes = answer, status, closes
+
+
+class Held:
+    """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it."""
+
+    __slots__ = ("asked", "body", "call", "complete", "expects", "gone", "raw", "reply", "reply_raw", "settle", "size")
+
+    def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
+        self.call = call
+        self.raw = [raw]
+        self.body: list[bytes] = []
+        self.size = 0  # of raw, and later of reply_raw
+        self.expects = expects
+        self.complete = False
+        self.asked = False
+        self.gone = False  # nobody waits for the reply any more
+        self.settle: Callable[[Reply | None], Awaitable[None]] | None = None
+        self.reply: list[bytes] = []
+        self.reply_raw: list[bytes] = []
+
+    def collect(self, raw: bytes) -> bool:
+        """Keep more of the reply; False when it is too much."""
+        self.reply_raw.append(raw)
+        self.size += len(raw)
+        return self.size <= HOLD_LIMIT
+
+
+def settle(held: Held, reply: Reply | None, terms: Terms, then: Callable[[], None] | None) -> None:
+    """Tell whoever wants to know, and go on with `then` when that is done, or past the deadline."""
+    tell, held.settle = held.settle, None
+    if tell is None:
+        if then is not None:
+            then()
+        return
+    task = terms.spawn(_guarded(tell, reply, held.call))
+    if then is None:
+        return
+    go_on = then
+    waiting = True
+
+    def once(_: object = None) -> None:
+        nonlocal waiting
+        if waiting:
+            waiting = False
+            timer.cancel()
+            go_on()
+
+    timer = asyncio.get_running_loop().call_later(terms.deadline, _late, once, held.call)
+    task.add_done_callback(once)
+
+
+def _late(once: Callable[[], None], call: Call) -> None:
+    log.warning("the reply to %s goes out before it is settled: that takes too long", call.verb.name)
+    once()
+
+
+async def _guarded(tell: Callable[[Reply | None], Awaitable[None]], reply: Reply | None, call: Call) -> None:
+    try:
+        await tell(reply)
+    except Exception:  # the last guard: the client gets the engine's reply all the same
+        log.exception("not settled: %s", call.verb.name)

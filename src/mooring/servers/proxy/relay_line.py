@@ -1,0 +1,131 @@
+"""The relay's end towards the engine: dialled when there is something to say, and once more when that is harmless.
+
+Rules: a connection dialled in advance may have died unseen, which must not cost its first client an error; but nothing
+is said twice that the engine may have heard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mooring.servers.proxy.upstreams import Engine
+
+if TYPE_CHECKING:
+    from mooring.servers.proxy.relay import Relay
+
+# What was sent over a connection dialled in advance is kept until the engine answers, so that it can be sent again. The
+# engine reads as much at once: if the connection was reset before that, nobody has seen the request.
+KEEP_LIMIT = 4096
+# To say these twice does nothing twice.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Line:
+    """engine: the connection, None before it is needed and after it is lost. unsent: bytes that wait for it."""
+
+    __slots__ = ("_closed", "_dialling", "_ended", "_kept", "_relay", "_unsent", "engine", "unsent")
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._unsent: list[bytes] = []
+        self._kept: list[bytes] | None = None
+        self._dialling = False
+        self._ended = False
+        self._closed = False
+        self.engine: Engine | None = None
+        self.unsent = 0
+
+    def send(self, data: bytes) -> None:
+        """Send it, when the engine is there."""
+        engine = self.engine
+        if engine is not None:
+            if self._kept is not None:
+                self._keep(data)
+            engine.write(data)
+            return
+        self._unsent.append(data)
+        self.unsent += len(data)
+        if not self._dialling:
+            self._dial()
+        else:
+            self._relay.read_client()
+
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        self._ended = True
+        if self.engine is not None:
+            self.engine.write_eof()
+
+    def close(self) -> None:
+        """Hang up, after what was to be sent."""
+        self._closed = True
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            engine.close()
+
+    def answered(self) -> None:
+        """The engine has said something: from now on its end is an end."""
+        self._kept = None
+
+    def repeat(self, exc: Exception | None) -> bool:
+        """The engine is gone. Whether that does not matter, since what was sent is being sent again.
+
+        Only the first words over a connection that was dialled in advance, and only when to repeat them is safe or the
+        kernel says that they were not read.
+        """
+        engine, self.engine = self.engine, None
+        kept, self._kept = self._kept, None
+        if engine is not None:
+            engine.close()
+        unread = isinstance(exc, ConnectionResetError | BrokenPipeError)
+        if not kept or not (unread or all(exchange.method in SAFE for exchange in self._relay.queue)):
+            return False
+        self._unsent = kept
+        self._dialling = True
+        self._relay.terms.spawn(self._connect())
+        return True
+
+    def _keep(self, data: bytes) -> None:
+        assert self._kept is not None
+        self._kept.append(data)
+        if sum(map(len, self._kept)) > KEEP_LIMIT:
+            self._kept = None
+
+    def _dial(self) -> None:
+        engine = self._relay.terms.upstreams.take()
+        if engine is not None:
+            self._kept = []
+            self._attach(engine)
+        else:
+            self._dialling = True
+            self._relay.terms.spawn(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            engine = await self._relay.terms.upstreams.dial()
+        except OSError:
+            self._dialling = False
+            self._unsent, self.unsent = [], 0
+            self._relay.no_engine()
+        else:
+            self._dialling = False
+            self._attach(engine)
+
+    def _attach(self, engine: Engine) -> None:
+        engine.downstream = self._relay
+        unsent, self._unsent, self.unsent = self._unsent, [], 0
+        for piece in unsent:
+            if self._kept is not None:
+                self._keep(piece)
+            engine.write(piece)
+        if self._closed:  # what a client sent before it hung up is the engine's to judge
+            engine.close()
+            return
+        self.engine = engine
+        if self._ended:
+            engine.write_eof()
+        if engine.ended:
+            self._relay.engine_ended(True)
+            return
+        self._relay.hold_engine()
+        self._relay.read_client()

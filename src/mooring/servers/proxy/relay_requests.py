@@ -1,0 +1,381 @@
+"""The way there: a client's requests, each understood, admitted and sent on, held for its passage, or refused.
+
+Rules: a byte is sent on only as part of a request whose head was understood and admitted; behind a hooked request and
+one that may turn the connection into a stream everything waits; behind bytes that are no request nothing is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from mooring.core.faults import Fault
+from mooring.servers.proxy.framing import (
+    CHUNKED,
+    PREFACE,
+    Body,
+    HeadReader,
+    Malformed,
+    RequestHead,
+    parse_request,
+    with_length,
+)
+from mooring.servers.proxy.refusals import CONTINUE, status_of
+from mooring.servers.proxy.relay_exchanges import (
+    BACKLOG_LIMIT,
+    HOLD_LIMIT,
+    KNOWN_SIZE,
+    QUEUE_LIMIT,
+    REFUSED_BODY,
+    Exchange,
+    Held,
+    settle,
+)
+from mooring.wire.docker_api import HIJACKING, HOOKED, Call
+
+if TYPE_CHECKING:
+    from mooring.servers.proxy.relay import Relay
+
+log = logging.getLogger(__name__)
+
+
+class Fate(Enum):
+    """What becomes of the request that is being read."""
+
+    PASS = "sent on as it comes"
+    HOLD = "kept until its passage is given"
+    DROP = "refused already"
+
+
+class Wait:
+    """Why no further request is taken; what comes meanwhile is put by.
+
+    Plain bits, for an enum's would take longer than the rest of a request.
+    """
+
+    HOOK = 1  # a hooked request is under way
+    REPLY = 2  # the reply decides whether what follows are requests at all
+    QUEUE = 4  # too many are under way
+    SLOW = 8  # the client does not read its replies
+    STOP = 16  # the server stops
+
+
+class Requests:
+    """Follows the requests of one connection. deaf: what comes is read and forgotten."""
+
+    __slots__ = (
+        "_backlog",
+        "_body",
+        "_current",
+        "_fate",
+        "_fresh",
+        "_last",
+        "_reader",
+        "_relay",
+        "_taking",
+        "deaf",
+        "waits",
+    )
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._reader = HeadReader(strict=True)
+        self._current: Exchange | None = None  # its body is not complete
+        self._body: Body | None = None
+        self._fate = Fate.PASS
+        self._backlog: bytearray | None = None
+        self._taking = False
+        self._fresh = True  # no request has come yet
+        self.deaf = False
+        self._last = False
+        self.waits = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """A request has begun and is not complete."""
+        return self._current is not None or self._reader.partial != b""
+
+    @property
+    def put_by(self) -> int:
+        """How many bytes wait."""
+        return len(self._backlog) if self._backlog is not None else 0
+
+    def take_backlog(self) -> bytes:
+        """What was put by."""
+        backlog, self._backlog = self._backlog, None
+        return bytes(backlog or b"")
+
+    def received(self, data: bytes) -> None:
+        """More of the client's bytes."""
+        if self.deaf:
+            return
+        if self._current is None:
+            if self.waits:
+                self._put_by(data)
+                return
+            if len(data) <= KNOWN_SIZE and self._sent_known(data):
+                return
+        self._take(data)
+
+    def _sent_known(self, data: bytes) -> bool:
+        """The common case, at little cost: one complete head, seen before, that nobody has a say in."""
+        relay = self._relay
+        terms = relay.terms
+        known = terms.known.get(data)
+        if known is None or self._reader.begun:
+            return False
+        exchange = Exchange(known[0], known[1])
+        queue = relay.queue
+        queue.append(exchange)
+        if len(queue) >= QUEUE_LIMIT:
+            self.waits |= Wait.QUEUE
+        if terms.admit is not None and (fault := self._admit(known[0])) is not None:
+            self._refuse(exchange, 403, str(fault), False)
+            return True
+        exchange.forwarded = True
+        relay.line.send(data)
+        return True
+
+    def _admit(self, call: Call) -> Fault | None:
+        admit = self._relay.terms.admit
+        try:
+            return admit(call) if admit is not None else None
+        except Exception:  # the last guard: what cannot be judged does not pass
+            log.exception("not judged: %s", call.verb.name)
+            return Fault("mooring: internal error of the proxy; its log has more")
+
+    def _put_by(self, data: bytes) -> None:
+        if self._backlog is None:
+            self._backlog = bytearray()
+        self._backlog += data
+        if len(self._backlog) > BACKLOG_LIMIT:
+            self._relay.read_client()
+
+    def go_on(self) -> None:
+        """Something that was waited for has happened."""
+        if self._taking or self.waits or self._backlog is None:
+            return
+        self._take(self.take_backlog())
+        self._relay.read_client()
+
+    def _take(self, data: bytes) -> None:
+        self._taking = True
+        try:
+            while data:
+                self._follow(data)
+                # A refusal or a known head may have made room for what was put by meanwhile.
+                data = self.take_backlog() if not self.waits and not self.deaf else b""
+        except Malformed as error:
+            self._malformed(error)
+        finally:
+            self._taking = False
+        if self._current is not None and self._fate is Fate.HOLD:
+            self._relay.proceed()  # the client may wait for our word before it sends the body
+
+    def last(self) -> None:
+        """No request is read after the one that is being read."""
+        self._last = True
+        self.deaf = self._current is None
+
+    def _follow(self, data: bytes) -> None:
+        pos = start = 0
+        size = len(data)
+        while pos < size and not self.deaf:
+            exchange = self._current
+            if exchange is None:
+                if self.waits:
+                    self._put_by(data[pos:])
+                    return
+                if self._fresh and self._preface(data):
+                    return
+                found = self._reader.feed(data, pos)
+                if found is None:
+                    return
+                self._fresh = False
+                raw, end = found
+                exchange = self._begin(raw)
+                start = pos
+                if self._fate is Fate.PASS and end - pos != len(raw):  # it began in bytes that came earlier
+                    self._send(exchange, raw)
+                    start = end
+                pos = end
+                if self._body is None:
+                    if self._fate is Fate.PASS:
+                        self._send(exchange, data[start:pos])
+                    self._finish(exchange)
+                    continue
+            pos = self._follow_body(exchange, data, start, pos)
+            start = pos
+
+    def _follow_body(self, exchange: Exchange, data: bytes, start: int, pos: int) -> int:
+        """start: where the bytes begin that may be sent on with these."""
+        body = self._body
+        assert body is not None
+        held = exchange.held if self._fate is Fate.HOLD else None
+        end = body.advance(data, pos, held.body if held is not None else None)
+        if self._fate is Fate.PASS:
+            self._send(exchange, data[start:end])
+        elif held is not None and end > pos:
+            held.raw.append(data[pos:end])
+            held.size += end - pos
+            if held.size > HOLD_LIMIT:
+                self._refuse(exchange, 413, f"mooring: the request's body is larger than {HOLD_LIMIT} bytes", True)
+        if body.done and not self.deaf:
+            self._finish(exchange)
+        return end
+
+    def _send(self, exchange: Exchange, data: bytes) -> None:
+        if data:
+            exchange.forwarded = True
+            self._relay.line.send(data)
+
+    def _begin(self, raw: bytes) -> Exchange:
+        """A request's head is there: decide what becomes of it."""
+        relay, terms = self._relay, self._relay.terms
+        head = parse_request(raw)
+        try:
+            call = terms.recognise(head.method, head.target, bool(head.upgrade))
+        except Exception as error:  # the last guard: what is not understood does not pass
+            if not isinstance(error, Fault):
+                log.exception("not recognised: a request of %s", head.method)
+            raise Malformed(str(error)) from None
+        fault = self._admit(call)
+        if fault is None and self._hides(head, call):
+            fault = Fault("mooring: HTTP/2 is not relayed where access is limited")
+        exchange = Exchange(call, head.method)
+        self._current, self._body, self._fate = exchange, head.body(), Fate.PASS
+        relay.queue.append(exchange)
+        if len(relay.queue) >= QUEUE_LIMIT:
+            self.waits |= Wait.QUEUE
+        hijack = call.verb in HIJACKING or bool(head.upgrade)
+        if fault is not None:
+            large = head.length == CHUNKED or head.length > REFUSED_BODY
+            self._refuse(exchange, 403, str(fault), large or hijack or (head.expects and head.length != 0))
+        elif call.verb in HOOKED and terms.gate is not None and terms.gate.wants(call):
+            self._fate = Fate.HOLD
+            exchange.held = Held(call, raw, head.expects and self._body is not None)
+        else:
+            exchange.hijack = hijack
+            if self._body is None and not hijack:
+                terms.remember(raw, call, head.method)
+        return exchange
+
+    def _hides(self, head: RequestHead, call: Call) -> bool:
+        """Whether the upgrade would carry requests that nobody sees; BuildKit's two upgrades carry its own calls."""
+        return "h2c" in head.upgrade and not self._relay.blind and call.section not in {"session", "grpc"}
+
+    def _finish(self, exchange: Exchange) -> None:
+        """A request is complete."""
+        self._current = self._body = None
+        self.deaf = self.deaf or self._last
+        if exchange.held is not None:
+            exchange.held.complete = True
+            self.waits |= Wait.HOOK
+        elif exchange.hijack and not exchange.replied:
+            self.waits |= Wait.REPLY
+        self._relay.proceed()
+
+    def _preface(self, data: bytes) -> bool:
+        """Whether the client speaks HTTP/2 from the start, or may: its first bytes are always those."""
+        if data[:1] != PREFACE[:1] and not self._reader.begun:
+            return False
+        begun = self._reader.partial + data[: len(PREFACE)]
+        if not PREFACE.startswith(begun[: len(PREFACE)]):
+            return False
+        if len(begun) < len(PREFACE):
+            self._reader.feed(data, 0)
+            return True
+        self._fresh = False
+        if self._relay.blind:
+            self._relay.tunnel()
+            self._relay.line.send(begun + data[len(PREFACE) :])
+        else:
+            self._refuse_all(403, "mooring: HTTP/2 is not relayed where access is limited")
+        return True
+
+    # Refusing.
+
+    def _refuse(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
+        """This request is answered by us. closes: and nothing more is read."""
+        exchange.refuse(
+            self._relay.terms.refusals.reply(status, text, closes=closes, to_head=exchange.to_head), status, closes
+        )
+        exchange.held = None
+        exchange.hijack = False
+        self._fate = Fate.DROP
+        self.deaf = closes
+        self._relay.proceed()
+
+    def _refuse_all(self, status: int, text: str) -> None:
+        """These bytes are answered by us, and nothing more is read."""
+        exchange = Exchange(None, "")
+        self._relay.queue.append(exchange)
+        self._refuse(exchange, status, text, True)
+
+    def _malformed(self, error: Malformed) -> None:
+        current = self._current
+        self._current = self._body = None
+        if current is None or current.answer is not None:
+            self._refuse_all(error.status, f"mooring: {error}")
+        elif current.replied:
+            # The engine is answering already, and cannot be sent what belongs to the request.
+            self._relay.hang_up()
+        else:
+            self._refuse(current, error.status, f"mooring: {error}", True)
+
+    def truncated(self) -> None:
+        """The client will send no more, in the middle of a request that was not sent on."""
+        self._malformed(Malformed("the request ended before it was complete"))
+
+    @property
+    def passing(self) -> bool:
+        """The request that is being read is being sent on."""
+        return self._current is not None and self._fate is Fate.PASS
+
+    def unsent(self, exchange: Exchange) -> bool:
+        """There is no engine to send it to; whether its body is still coming, and is dropped from now on."""
+        if exchange is not self._current:
+            return False
+        self._fate = Fate.DROP
+        return True
+
+    # Hooks.
+
+    def ask(self, exchange: Exchange, held: Held) -> None:
+        """It is this request's turn: ask for its passage, or for its body."""
+        if held.complete:
+            if not held.asked:
+                held.asked = True
+                self._relay.terms.spawn(self._passage(exchange, held))
+        elif held.expects and not exchange.continued and len(held.raw) == 1:
+            exchange.continued = True
+            self._relay.write(CONTINUE)
+
+    async def _passage(self, exchange: Exchange, held: Held) -> None:
+        relay, terms = self._relay, self._relay.terms
+        assert terms.gate is not None
+        try:
+            passage = await terms.gate.passage(held.call, b"".join(held.body))
+        except Fault as fault:
+            answer = terms.refusals.of_fault(fault, to_head=exchange.to_head)
+            exchange.refuse(answer, status_of(fault), False)
+            relay.proceed()
+            return
+        except Exception:  # the last guard: a mistake there must not end the server
+            log.exception("no passage: %s", held.call.verb.name)
+            text = "mooring: internal error; the log has more"
+            exchange.refuse(terms.refusals.reply(500, text, to_head=exchange.to_head), 500, False)
+            relay.proceed()
+            return
+        held.settle = passage.settle
+        if held.gone:
+            settle(held, None, terms, None)
+            return
+        if passage.body is None:
+            raw = b"".join(held.raw)
+        else:
+            raw = with_length(held.raw[0], len(passage.body)) + passage.body
+        held.raw = held.body = []
+        held.size = 0
+        self._send(exchange, raw)

@@ -1,0 +1,142 @@
+"""The proxy's door: serves Docker's API on any number of sockets, by relaying it to the engine.
+
+Rules: what is in the middle of a hooked request when the server stops is carried to its end, within a bound; streams
+have no end of their own, and are cut then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mooring.servers.proxy.passages import Gate
+from mooring.servers.proxy.refusals import Refusals
+from mooring.servers.proxy.relay import Relay
+from mooring.servers.proxy.relay_exchanges import Admit, Audit, Recognise, Terms
+from mooring.servers.proxy.upstreams import SPARE, Upstreams
+
+BACKLOG = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound stream socket. tls: speak TLS on it. blind: whoever connects may do everything, so that HTTP/2, in which
+    the proxy sees nothing, may pass."""
+
+    sock: socket.socket
+    tls: ssl.SSLContext | None = None
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLimits:
+    """settle: seconds that a reply waits for its settling. drain: seconds that hooked requests have at the end; plain:
+    seconds for the others. spare: connections dialled in advance."""
+
+    settle: float = 4.0
+    drain: float = 10.0
+    plain: float = 1.0
+    spare: int = SPARE
+
+
+class ProxyServer:
+    """Relays what comes in on its listeners to the engine's socket, until stopped."""
+
+    def __init__(
+        self,
+        engine: str,
+        recognise: Recognise,
+        *,
+        gate: Gate | None = None,
+        admit: Admit | None = None,
+        audit: Audit | None = None,
+        limits: ProxyLimits = ProxyLimits(),
+    ) -> None:
+        self._upstreams = Upstreams(engine, spare=limits.spare)
+        self._recognise = recognise
+        self._gate, self._admit, self._audit = gate, admit, audit
+        self._limits = limits
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self.relays: set[Relay] = set()
+
+    async def serve(self, listeners: Sequence[Listener], started: Callable[[], None] = lambda: None) -> None:
+        """Relay until `stop` or cancellation; `started` is called when every socket listens.
+
+        Then nothing more is accepted, idle connections are closed, hooked requests have `limits.drain` seconds, and
+        what is left is cut. The sockets are closed; a socket's file stays.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            spawn = self._spawner(tasks)
+            self._upstreams.open(spawn)
+            terms = Terms(
+                self._recognise,
+                self._upstreams,
+                Refusals(),
+                spawn,
+                self._gate,
+                self._admit,
+                self._audit,
+                self._limits.settle,
+            )
+            servers: list[asyncio.Server] = []
+            try:
+                servers += [await _listen(listener, self._factory(terms, listener.blind)) for listener in listeners]
+                started()
+                await self._stopping.wait()
+            finally:
+                for server in servers:
+                    server.close()
+                self._upstreams.close()
+                await self._drain()
+
+    def stop(self) -> None:
+        """Ask `serve` to end."""
+        self._stopping.set()
+
+    def _factory(self, terms: Terms, blind: bool) -> Callable[[], Relay]:
+        return lambda: Relay(terms, self.relays, blind)
+
+    def _spawner(self, tasks: asyncio.TaskGroup) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
+        def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            task = tasks.create_task(work)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return task
+
+        return spawn
+
+    async def _drain(self) -> None:
+        """Every connection has ended, and everything that was started, in its own time or cancelled."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for relay in list(self.relays):
+            relay.finish()
+        while loop.time() < begun + self._limits.drain:
+            plain = loop.time() < begun + self._limits.plain
+            if not any(relay.busy or (plain and relay.queue) for relay in self.relays):
+                break
+            await asyncio.sleep(0.02)
+        for relay in list(self.relays):
+            relay.close()
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=self._limits.settle)
+        for task in list(self._running):
+            task.cancel()
+        if self._running:
+            await asyncio.wait(list(self._running))
+
+
+async def _listen(listener: Listener, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    sock, tls = listener.sock, listener.tls
+    if sock.family != socket.AF_UNIX:
+        return await loop.create_server(factory, sock=sock, ssl=tls, backlog=BACKLOG)
+    # From 3.13 on the loop would remove the socket's file, which may be systemd's.
+    keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+    return await loop.create_unix_server(factory, sock=sock, ssl=tls, backlog=BACKLOG, **keep)

@@ -1,0 +1,53 @@
+"""Which fixed address waits for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.faults import Conflict
+from mooring.core.requests import AddressRequest, Role
+from mooring.services.promises import PROMISE
+from tests.services.holder_hosts import HolderHost
+
+
+async def test_a_promise_ends_by_itself_and_when_the_engine_starts_anew() -> None:
+    """An engine that died between two calls does not keep the next one from its address."""
+    host = HolderHost()
+    await host.start()
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db", settable=False))
+    ipam = host.services.ipam
+    pool = host.known(network).ipv4[0].pool
+    first, second = (AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac=f"02:0{n}") for n in (1, 2))
+    await ipam.request_address(first)
+    with pytest.raises(Conflict):
+        await ipam.request_address(second)
+    host.clock.advance(PROMISE)
+    await ipam.request_address(second)
+    with pytest.raises(Conflict):
+        await ipam.request_address(first)
+    ipam.promises.end_all()
+    await ipam.request_address(first)
+
+
+async def test_an_address_in_use_waits_for_nobody() -> None:
+    """Another container with the same MAC, copied from it, gets another address when it names none."""
+    host = HolderHost()
+    await host.start()
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    await host.plug("db", network, grant)
+    pool = host.known(network).ipv4[0].pool
+    got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac=grant.mac))
+    assert got.ip != grant.ipv4
+
+
+async def test_the_key_of_a_name_waits_for_the_name() -> None:
+    """On engines that tell names, a container that no proxy saw finds the address that its name has."""
+    host = HolderHost()
+    await host.start()
+    network = await host.network("web")
+    (grant,) = await host.made("old", host.seat(network, "name:db"))
+    pool = host.known(network).ipv4[0].pool
+    got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:09", name="db"))
+    assert got.ip == grant.ipv4
