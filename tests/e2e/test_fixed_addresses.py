@@ -126,14 +126,14 @@ def test_a_failed_start_keeps_the_address(host: Host) -> None:
 def test_the_address_goes_to_the_successor(host: Host) -> None:
     """Stop A, create B with A's address, start B, remove A: B has it; remove B: it is free."""
     host.create_network("one", "--subnet", V4)
-    run(host, "a", *FIXED)
-    address = host.addresses("a", "one")[0]
-    host.proxy.docker("stop", "a")
-    run(host, "b", *FIXED, "--ip", address)
-    host.proxy.docker("rm", "a")
+    run(host, "old", *FIXED)
+    address = host.addresses("old", "one")[0]
+    host.proxy.docker("stop", "old")
+    run(host, "new", *FIXED, "--ip", address)
+    host.proxy.docker("rm", "old")
     assert fixed(host) == {address: "in use"}
     assert pings(host.network, address)
-    host.proxy.docker("rm", "-f", "b")
+    host.proxy.docker("rm", "-f", "new")
     assert is_free(host, address)
 
 
@@ -237,14 +237,14 @@ def test_create_that_the_engine_refuses_gives_everything_back(host: Host) -> Non
     before = fixed(host)
     bad: list[dict[str, object]] = [
         {"Image": "no-such-image"},
-        {"Image": IMAGE, "WorkingDir": "not/absolute"},
+        {"Image": IMAGE, "Cmd": ["true"], "WorkingDir": "not/absolute"},
     ]
     for body in bad:
         body |= {"Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "one"}}
         with pytest.raises(DockerError):
             host.proxy.api("POST", "/containers/create?name=bad", body)
         assert fixed(host) == before
-    taken = {"Image": IMAGE, "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "one"}}
+    taken = {"Image": IMAGE, "Cmd": ["true"], "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "one"}}
     with pytest.raises(DockerError, match="Conflict"):
         host.proxy.api("POST", "/containers/create?name=db", taken)
     assert fixed(host) == before
@@ -253,15 +253,15 @@ def test_create_that_the_engine_refuses_gives_everything_back(host: Host) -> Non
 def test_prune_frees_the_addresses_of_what_it_removed_and_no_others(host: Host) -> None:
     """With a filter, without one, and as part of `system prune`."""
     host.create_network("one", "--subnet", V4)
-    for name in ("a", "b", "c", "d"):
+    for name in ("c1", "c2", "c3", "c4"):
         run(host, name, *FIXED, "--label", f"which={name}")
-    kept = host.addresses("d", "one")[0]
-    host.engine.docker("stop", "a", "b", "c")
-    host.proxy.docker("container", "prune", "-f", "--filter", "label=which=a")
+    kept = host.addresses("c4", "one")[0]
+    host.engine.docker("stop", "c1", "c2", "c3")
+    host.proxy.docker("container", "prune", "-f", "--filter", "label=which=c1")
     assert len(fixed(host)) == 3
     host.proxy.docker("container", "prune", "-f")
     assert fixed(host) == {kept: "in use"}
-    host.proxy.docker("stop", "d")
+    host.proxy.docker("stop", "c4")
     host.proxy.docker("system", "prune", "-f")
     assert fixed(host) == {}
     assert host.engine.networks() == []
@@ -347,7 +347,7 @@ def test_a_key_keeps_the_address_over_rm_and_run(host: Host) -> None:
     before, ether = host.addresses("db", "one"), mac(host, "db")
     host.proxy.docker("rm", "-f", "db")
     assert fixed(host) == dict.fromkeys(before, "idle")
-    for name in ("x", "y", "z"):
+    for name in ("x1", "x2", "x3"):
         run(host, name)
     run(host, "db2", "--label", "mooring.key=database")
     assert (host.addresses("db2", "one"), mac(host, "db2")) == (before, ether)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address, ip_interface
 
 import msgspec
 
-from mooring.core.intents import Intent, Purpose
-from mooring.core.leases import Claimant, Lease
+from mooring.core.containers import Plug
+from mooring.core.intents import Intent, Purpose, is_placeholder
+from mooring.core.leases import Claimant, Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
+from mooring.services.assembly import Keeping
+from mooring.services.custody import Custody
 from mooring.services.holders import Grant, Seat
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services.hosts import MemoryHost
 
 ENGINE = "engine-1"
@@ -79,3 +84,65 @@ class HolderHost(MemoryHost):
         await self.services.endpoints.detach(network, endpoint)
         await self.services.endpoints.delete(network, endpoint)
         await self.services.endpoints.release(self.known(network).ipv4[0].pool, grant.ipv4)
+
+    # -- through the desk, as the proxy drives it ---------------------------------------------------------------------
+
+    @property
+    def keeping(self) -> Keeping:
+        """The use cases of fixed addresses."""
+        assert self.services.keeping is not None
+        return self.services.keeping
+
+    async def serve(self, *networks: str, v6: bool = False, **raw: str) -> None:
+        """Start, with networks of these names that the engine knows."""
+        await self.start()
+        for name in networks:
+            self.engine.networks.add(await self.network(name, v6=v6, internal=False, **raw))
+
+    def wish(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerWish:
+        """The body of a create; the address is for the first network."""
+        plugs = [PlugWish(name, ipv4 if number == 0 else "") for number, name in enumerate(networks)]
+        return ContainerWish({"fixed-ip": ""} if labels is None else labels, networks[0], tuple(plugs))
+
+    async def docker_create(self, name: str, *networks: str, labels: dict[str, str] | None = None) -> str:
+        """`docker create --label fixed-ip` through the proxy; the container's id."""
+        wish = self.wish(*networks, labels=labels)
+        custody = await self.keeping.desk.create(name, wish, (1, 44))
+        self.engine_creates(name, wish, custody)
+        if custody is not None:
+            await self.keeping.desk.settle(custody.intent, ident(name))
+        return ident(name)
+
+    def engine_creates(self, name: str, wish: ContainerWish, custody: Custody | None) -> None:
+        """The engine carries out a create with what is in custody."""
+        plugs = []
+        for each in wish.plugs:
+            grant = custody.grants.get(each.network) if custody is not None else None
+            plug = Plug(self.full(each.network), each.network)
+            if grant is not None:
+                plug = replace(plug, wanted4=grant.ipv4, wanted6=grant.ipv6, wanted_mac=grant.mac)
+            plugs.append(plug)
+        self.engine.create(ident(name), name, *plugs, labels=wish.labels)
+
+    async def docker_remove(self, name: str) -> None:
+        """`docker rm` through the proxy."""
+        intent = await self.keeping.desk.removal(name)
+        self.engine.remove(ident(name))
+        if intent is not None:
+            await self.keeping.desk.departed(intent)
+
+    def full(self, network: str) -> str:
+        """The id of the network."""
+        return network.ljust(64, "0")
+
+    def fixed(self) -> dict[str, frozenset[str]]:
+        """Address -> names of the holders, of every fixed lease."""
+        leases = [lease for lease in self.services.mirror.every(Lease) if lease.state is State.FIXED]
+        return {str(lease.address): frozenset(map(unident, lease.holders)) for lease in leases}
+
+
+def unident(holder: str) -> str:
+    """The name that the id was made of; a placeholder as it is."""
+    if is_placeholder(holder):
+        return holder
+    return bytes.fromhex(holder).rstrip(b"\0").decode()

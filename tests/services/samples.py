@@ -11,10 +11,15 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.publications import Protocol, Publication
+from mooring.services.assembly import Services, World, assemble
 from mooring.services.inspection import Inspection, PassReport, Surroundings
+from mooring.services.ipam import IpamPolicy
 from mooring.services.mirror import Mirror
+from mooring.services.operations import Operations, operations
 from mooring.services.roster import Roster
 from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_engine import MemoryEngine
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
 START = 1_750_000_000.0
@@ -43,6 +48,9 @@ class Sample:
     roster: Roster
     clock: ManualClock
     inspection: Inspection
+    engine: MemoryEngine
+    services: Services
+    operations: Operations
     report: PassReport | None = None
 
 
@@ -91,12 +99,15 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     """The host, loaded, five minutes after START."""
     store = MemoryStore()
     await Mirror(store).commit(put=[*records(), *more])
-    mirror = Mirror(store)
-    roster = Roster(mirror)
     clock = ManualClock(START + 300)
+    engine = MemoryEngine()
     host: Sample
-    surroundings = Surroundings("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY)
-    inspection = Inspection(mirror, roster, clock, surroundings, lambda: host.report)
-    host = Sample(store, mirror, roster, clock, inspection)
+    policy = IpamPolicy(SUBNET_POOLS, deny=DENY)
+    world = World(store, MemoryKernel(), MemoryPortGuard(), engine, clock)
+    services = assemble(world, policy)
+    surroundings = Surroundings("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
+    operated = operations(services, world, surroundings, lambda: host.report)
+    mirror, roster = services.mirror, services.roster
+    host = Sample(store, mirror, roster, clock, operated.inspection, engine, services, operated)
     await mirror.load()
     return host

@@ -123,7 +123,7 @@ async def test_an_address_stays_over_stop_and_start() -> None:
     for wanted in (grant.ipv4, None):
         request = AddressRequest(pool, Role.ENDPOINT, wanted, mac=grant.mac)
         assert (await host.services.ipam.request_address(request)).ip == grant.ipv4
-        await host.services.ipam.release_address(pool, grant.ipv4)  # type: ignore[arg-type]
+        await host.services.ipam.release_address(pool, grant.ipv4)
         assert state(host, grant.ipv4) is State.FIXED
 
 

@@ -6,8 +6,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from mooring.core.faults import Conflict, NotFound
-from mooring.core.leases import State
+from mooring.core.containers import Holder
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.leases import Active, State
 from mooring.core.networks import Network, NetworkOptions
 from mooring.services.inspection import size_of
 from mooring.wire import api
@@ -104,7 +105,10 @@ async def test_leases_are_ordered_by_space_family_and_address() -> None:
         ({"pool": "p6", "state": State.GATEWAY}, ["fd00:32::1"]),
         ({"network": "1f6b", "state": State.GATEWAY}, ["10.32.0.1", "fd00:32::1"]),
         ({"network": "aaaa"}, []),
-        ({"text": "DB"}, ["10.32.0.2", "10.32.0.2@tenant"]),
+        ({"text": "DB"}, ["10.32.0.2", "10.32.0.5", "10.32.0.2@tenant"]),
+        ({"fixed": True}, ["10.32.0.5"]),
+        ({"fixed": True, "text": "fd00"}, []),
+        ({"text": "cccccccccccc"}, ["10.32.0.5"]),
         ({"text": MAC}, ["10.32.0.2", "fd00:32::2"]),
         ({"text": "ann"}, ["10.32.0.6"]),
     ],
@@ -119,6 +123,66 @@ async def test_a_lease_knows_its_endpoint_and_holder() -> None:
     ours, theirs = (await sample()).inspection.lease(ip_address("10.32.0.2"))
     assert (ours.space, ours.endpoint, ours.holder, ours.subnet) == ("default", DB, "container db", "10.32.0.0/24")
     assert (theirs.space, theirs.endpoint, theirs.network) == ("tenant", "", "")
+
+
+async def test_a_fixed_lease_says_what_it_belongs_to() -> None:
+    """Key, the containers that name it by name or id, whether it is in use, and the text of who has it."""
+    known = Holder(id="c" * 64, engine="engine-1", name="db", since=START)
+    host = await sample()
+    await host.mirror.commit(
+        put=[known, leased("10.32.0.8", State.FIXED, key="k", holders=frozenset({"c" * 64, "d" * 64}),
+                           active=Active("e9" * 32, "host", "boot"))]
+    )  # fmt: skip
+    (row,) = host.inspection.lease(ip_address("10.32.0.8"))
+    assert (row.key, row.holders, row.active) == ("k", ["db", "dddddddddddd"], True)
+    assert row.holder == "container db, container dddddddddddd"
+    (idle,) = host.inspection.lease(ip_address("10.32.0.5"))
+    assert (idle.holders, idle.active) == (["db"], False)
+    (kept,) = host.inspection.lease(ip_address("10.32.0.6"))
+    assert (kept.whom, kept.note, kept.until) == ("printer", "ask Ann", START + 9000)
+
+
+async def test_pools_are_listed_with_their_usage() -> None:
+    """By space, family and subnet, with counts that follow every change."""
+    host = await sample()
+    first, second, third = host.inspection.pools()
+    assert [(row.id, row.space) for row in (first, second, third)] == [
+        ("p4", "default"), ("p6", "default"), ("t4", "tenant"),
+    ]  # fmt: skip
+    assert (first.subnet, first.range, first.network, first.source) == (
+        "10.32.0.0/24", "10.32.0.0/25", WEB, "default-v4",
+    )  # fmt: skip
+    assert (first.size, first.used, first.cooling, second.size) == (254, 7, 1, api.LARGEST)
+    await host.mirror.commit(delete=[leased("10.32.0.4", State.COOLING)])
+    assert host.inspection.pools()[0].cooling == 0
+
+
+async def test_a_pool_is_found_by_id_and_by_subnet() -> None:
+    """A subnet means the pools of all spaces; the beginning of an id must mean one."""
+    inspection = (await sample()).inspection
+    (by_id,) = inspection.pool("p4")
+    assert by_id.leases == {
+        "gateway": 1, "auxiliary": 1, "dynamic": 2, "fixed": 1, "reserved": 1, "cooling": 1, "foreign": 1,
+    }  # fmt: skip
+    assert by_id.claim == "explicit"
+    assert [detail.pool.space for detail in inspection.pool("10.32.0.0/24")] == ["default", "tenant"]
+    assert [detail.pool.id for detail in inspection.pool("fd00:32::/64")] == ["p6"]
+
+
+@pytest.mark.parametrize(
+    ("which", "fault", "words"),
+    [
+        ("p", Conflict, "2 pools have ids that begin with 'p': p4, p6; give more of it"),
+        ("x", NotFound, "there is no pool 'x'; `mooring pool ls` lists them"),
+        ("10.99.0.0/24", NotFound, "there is no pool '10.99.0.0/24'"),
+        ("10.32.0.1/24", BadRequest, "is not a subnet"),
+    ],
+)
+async def test_a_pool_that_is_not_there_or_not_one_is_refused(which: str, fault: type[Fault], words: str) -> None:
+    """The text says what to do instead."""
+    with pytest.raises(fault) as caught:
+        (await sample()).inspection.pool(which)
+    assert words in str(caught.value)
 
 
 async def test_an_address_without_a_lease_is_not_found() -> None:

@@ -53,11 +53,13 @@ class Others:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """The use cases of fixed addresses on a host with an engine."""
+    """The use cases of fixed addresses on a host with an engine. nudged: when the reconciler is to look soon."""
 
     desk: CustodyDesk
+    adoption: Adoption
     reconciling: Reconciling
     watching: Watching
+    nudged: asyncio.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def assemble(
             mirror, holders, desk, adoption, world.engine, clock, repair_period, minimum_age, nudged
         )  # fmt: skip
         watching = Watching(mirror, holders, desk, adoption, reconciling, world.engine, clock)
-        keeping = Keeping(desk, reconciling, watching)
+        keeping = Keeping(desk, adoption, reconciling, watching, nudged)
     return Services(
         mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, keeping
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, Container, is_on, key_of
@@ -114,7 +114,7 @@ class CustodyDesk:
             intent = self._holders.begin(
                 Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
             )  # fmt: skip
-            wish = ContainerWish(dict(known.labels), "", (plug,), "")
+            wish = ContainerWish(dict(known.labels), "", (replace(plug, network=network.id),), "")
             return await self._claim(intent, wish, known.name, known.id, known.id, version)
 
     async def settle(self, intent: Intent, container: str) -> None:

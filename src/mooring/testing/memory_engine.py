@@ -93,12 +93,12 @@ class MemoryEngine(Engine):
         self._answer()
         last = since
         while True:
+            self._told.clear()
             for event in [each for each in self._events if each.at > last]:
                 last = event.at
                 yield event
             if not self.up:
                 raise Unavailable("the engine has ended")
-            self._told.clear()
             await self._told.wait()
 
     def _answer(self) -> None:

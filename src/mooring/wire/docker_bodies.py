@@ -1,6 +1,6 @@
 """The bodies of Docker's API that a proxy reads and patches: create, connect, disconnect, and their replies.
 
-Rules: a body is read as Go's encoding/json reads it: keys in any case of letters, the last of two wins, null is nothing;
+Rules: a body is read as Go's encoding/json reads it: keys in any case of letters, of two the last, null is nothing;
 a patch changes the fields that it is about and leaves the text of every other value as it is, numbers and unknown
 fields included; what has another shape is nothing that we read, and the engine says what is wrong with it.
 """

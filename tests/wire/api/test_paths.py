@@ -1,16 +1,15 @@
-"""The API's paths, parameters and errors, both ways."""
+"""The API's paths, parameters and bodies, both ways."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 from urllib.parse import unquote
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.faults import BadRequest, Conflict, Fault, Kind, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Fault, NotFound
 from mooring.core.leases import State
 from mooring.wire import api
 
@@ -22,7 +21,22 @@ CALLS: list[api.Call] = [
     api.ListLeases(),
     api.ListLeases("p", "n", "tenant", State.COOLING, "a b&c=d/ä"),
     api.GetLease(ip_address("10.32.0.2")),
-    api.Explain(ip_address("fd00::2")),
+    api.ListLeases(fixed=True),
+    api.ListPools(),
+    api.GetPool("3f9a"),
+    api.GetPool("fd00:32::/64"),
+    api.Reserve(ip_address("10.32.0.2"), ip_address("10.32.0.9")),
+    api.Reserve(ip_address("fd00::2"), ip_address("fd00::2"), "tenant", "a=b,c!=d", "why / ä", 1e9, True),
+    api.Release(ip_address("10.32.0.2")),
+    api.Release(ip_address("10.32.0.2"), "tenant", True, True),
+    api.Hold(ip_address("10.32.0.2")),
+    api.Hold(ip_address("10.32.0.2"), "tenant", "db", 60.0, True),
+    api.Explain("fd00::2"),
+    api.Explain("compose:shop/db/1"),
+    api.Explain("02:42:0a:20:00:02"),
+    api.Examine(),
+    api.Fix(),
+    api.Fix(True),
     api.Backup("/root/x y.db"),
 ]
 
@@ -49,13 +63,23 @@ def test_what_is_written_is_what_is_read(call: api.Call) -> None:
         ("GET", "/v1/backup", b"", BadRequest, "use POST"),
         ("GET", "/v1/status", b"{}", BadRequest, "a GET request has no body"),
         ("GET", "/v1/status?verbose=1", b"", BadRequest, "parameter 'verbose' is not known; this path takes none"),
-        ("GET", "/v1/leases?stat=cooling", b"", BadRequest, "known are pool, network, space, state, text"),
+        ("GET", "/v1/leases?stat=cooling", b"", BadRequest, "known are pool, network, space, state, text, fixed"),
         ("GET", "/v1/leases?state=x", b"", BadRequest, "'x' is not a state of a lease; known are gateway,"),
         ("GET", "/v1/leases?pool=a&pool=b", b"", BadRequest, "parameter pool is given twice"),
         ("GET", "/v1/leases?pool", b"", BadRequest, "the query is not of the form"),
         ("GET", "/v1/leases/db", b"", BadRequest, "'db' is not an IP address; write it as"),
-        ("GET", "/v1/explain/10.0.0.0/8", b"", NotFound, "there is nothing at"),
-        ("GET", "/v1/explain/fe80::1%eth0", b"", BadRequest, "is not an IP address"),
+        ("GET", "/v1/explain/", b"", NotFound, "there is nothing at"),
+        ("GET", "/v1/pools/", b"", NotFound, "there is nothing at"),
+        ("GET", "/v1/pools/a/b/c", b"", NotFound, "there is nothing at"),
+        ("GET", "/v1/leases?fixed=2", b"", BadRequest, "parameter fixed is '2'; use 1 or 0"),
+        ("GET", "/v1/leases/reserve", b"", BadRequest, "GET is not possible on /v1/leases/reserve; use POST"),
+        ("PUT", "/v1/doctor", b"", BadRequest, "use POST or GET"),
+        ("POST", "/v1/doctor", b'{"fix": true}', BadRequest, "doctor: "),
+        ("POST", "/v1/leases/reserve", b"{}", BadRequest, "reserve: "),
+        ("POST", "/v1/leases/reserve", b'{"first": "db"}', BadRequest, "'db' is not an IP address"),
+        ("POST", "/v1/leases/reserve", b'{"first": "10.0.0.1", "until": "x"}', BadRequest, "reserve: "),
+        ("POST", "/v1/leases/release", b'{"address": "10.0.0.1", "now": true}', BadRequest, "unknown field `now`"),
+        ("POST", "/v1/leases/hold", b'{"address": "10.0.0.1", "hold": 0}', BadRequest, "more than 0 seconds"),
         ("POST", "/v1/backup", b"", BadRequest, "backup: "),
         ("POST", "/v1/backup", b"[]", BadRequest, "backup: "),
         ("POST", "/v1/backup", b'{"path": 5}', BadRequest, "backup: "),
@@ -84,20 +108,6 @@ def test_no_request_is_a_surprise(method: str, path: str, query: str, body: byte
         api.parse(method, f"/v1/{path}", query, body)
     except Fault as fault:
         assert "\n" not in str(fault)  # noqa: PT017  any call is as good as any fault
-
-
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_fault_survives_the_wire(kind: Kind) -> None:
-    """The client raises a fault of the kind and with the text that the daemon had."""
-    fault = api.fault_of(msgspec.json.encode(api.ErrorReply("what", kind.value)))
-    assert (fault.kind, str(fault)) == (kind, "what")
-    assert api.error_of(Conflict("x", holder="y")).message == "x (held by y)"
-
-
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"message": 1}'])
-def test_an_error_that_cannot_be_read_is_still_a_fault(body: bytes) -> None:
-    """Another program at the socket does not give a traceback."""
-    assert isinstance(api.fault_of(body), Unavailable)
 
 
 def test_the_list_of_routes_is_the_readme_of_the_door() -> None:

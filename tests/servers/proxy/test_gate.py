@@ -1,0 +1,213 @@
+"""The proxy's gate: bodies in, one call of the desk, bodies out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+import pytest
+
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.intents import Intent, Purpose
+from mooring.servers.proxy.gate import AddressGate
+from mooring.servers.proxy.passages import Passage, Reply
+from mooring.services.custody import Custody
+from mooring.services.holders import Grant
+from mooring.wire.docker_api import Verb, recognise
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
+
+INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
+GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09")
+BODY = json.dumps({"Image": "x", "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "web"}}).encode()
+
+
+class ScriptedDesk:
+    """Answers what the test says, and notes what it was asked. fault: raised by what settles."""
+
+    def __init__(self, grants: bool = True) -> None:
+        self.guards = self.serves = True
+        self.custody = Custody(INTENT, {"web": GRANT}, (1, 41)) if grants else None
+        self.fault: Exception | None = None
+        self.done: list[tuple[object, ...]] = []
+
+    def _settle(self, *what: object) -> None:
+        self.done.append(what)
+        if self.fault is not None:
+            raise self.fault
+
+    async def create(self, name: str, wish: ContainerWish, version: tuple[int, int] | None) -> Custody | None:
+        self.done.append(("create", name, wish.mode, version))
+        return self.custody
+
+    async def connect(
+        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
+    ) -> Custody | None:
+        self.done.append(("connect", reference, container, version))
+        return self.custody
+
+    async def settle(self, intent: Intent, container: str) -> None:
+        self._settle("settle", container)
+
+    async def give_back(self, intent: Intent) -> None:
+        self._settle("give back")
+
+    def abandon(self, intent: Intent) -> None:
+        self.done.append(("abandon",))
+
+    async def removal(self, reference: str) -> Intent | None:
+        self.done.append(("removal", reference))
+        return INTENT if self.custody is not None else None
+
+    async def disconnection(self, reference: str, container: str) -> Intent | None:
+        self.done.append(("disconnection", reference, container))
+        return INTENT if self.custody is not None else None
+
+    async def departed(self, intent: Intent) -> bool:
+        self._settle("departed")
+        return True
+
+    async def pruned(self, containers: Sequence[str]) -> None:
+        self._settle("pruned", *containers)
+
+
+async def ready() -> None:
+    """The store is read."""
+
+
+async def passage(desk: ScriptedDesk, method: str, target: str, body: bytes = b"") -> Passage:
+    """What the gate says to the request."""
+    gate = AddressGate(desk, ready)
+    call = recognise(method, target, False)
+    assert gate.wants(call)
+    return await gate.passage(call, body)
+
+
+async def settle(found: Passage, status: int = 0, body: bytes = b"") -> None:
+    """The engine answers, or does not when the status is 0."""
+    assert found.settle is not None
+    await found.settle(Reply(status, body) if status else None)
+
+
+@pytest.mark.parametrize(
+    ("verb", "guards", "serves", "wanted"),
+    [
+        (Verb.CREATE, False, False, True),
+        (Verb.CONNECT, True, False, False),
+        (Verb.CONNECT, False, True, True),
+        (Verb.REMOVE, False, True, False),
+        (Verb.REMOVE, True, True, True),
+        (Verb.PRUNE, False, True, False),
+        (Verb.PRUNE, True, True, True),
+        (Verb.DISCONNECT, False, True, False),
+        (Verb.DISCONNECT, True, True, True),
+        (Verb.START, True, True, False),
+        (Verb.RENAME, True, True, False),
+        (Verb.OTHER, True, True, False),
+        (Verb.ATTACH, True, True, False),
+    ],
+)
+def test_only_what_may_concern_an_address_is_held(verb: Verb, guards: bool, serves: bool, wanted: bool) -> None:
+    """A removal is of no interest while nobody holds anything, a connect while there is no network of ours."""
+    desk = ScriptedDesk()
+    desk.guards, desk.serves = guards, serves
+    call = recognise("GET", "/", False)
+    assert AddressGate(desk, ready).wants(type(call)(verb, "POST", "containers")) is wanted
+
+
+async def test_a_create_gets_its_address_and_is_settled_by_the_full_id() -> None:
+    """The body has address and MAC, everything else as it was."""
+    desk = ScriptedDesk()
+    found = await passage(desk, "POST", "/v1.41/containers/create?name=db", BODY)
+    assert found.body is not None
+    patched = json.loads(found.body)
+    assert patched["NetworkingConfig"]["EndpointsConfig"]["web"]["IPAMConfig"] == {"IPv4Address": "10.0.0.9"}
+    assert patched["MacAddress"] == GRANT.mac
+    assert {key: patched[key] for key in ("Image", "Labels", "HostConfig")} == json.loads(BODY)
+    await settle(found, 201, b'{"Id":"abc","Warnings":null}')
+    assert desk.done == [("create", "db", "web", (1, 41)), ("settle", "abc")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "done"),
+    [(409, b"{}", "give back"), (500, b"", "give back"), (0, b"", "abandon"), (201, b"garbled", "abandon")],
+)
+async def test_what_was_not_made_is_given_back_and_what_nobody_knows_is_left_to_the_reconciler(
+    status: int, body: bytes, done: str
+) -> None:
+    """An error is an answer; no reply, and one that cannot be read, are none."""
+    desk = ScriptedDesk()
+    await settle(await passage(desk, "POST", "/containers/create", BODY), status, body)
+    assert desk.done[-1] == (done,)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"HostConfig":{"NetworkMode":"host"}}'])
+async def test_a_body_that_says_nothing_to_us_passes_as_it_is(body: bytes) -> None:
+    """The desk is not even asked."""
+    desk = ScriptedDesk()
+    assert await passage(desk, "POST", "/containers/create", body) == Passage()
+    assert desk.done == []
+
+
+async def test_a_container_that_gets_nothing_passes_as_it_is() -> None:
+    """Its reply is nobody's business either."""
+    assert await passage(ScriptedDesk(grants=False), "POST", "/containers/create", BODY) == Passage()
+    assert await passage(ScriptedDesk(grants=False), "DELETE", "/containers/x") == Passage()
+
+
+async def test_connect_and_disconnect() -> None:
+    """The network is in the path, the container in the body."""
+    desk = ScriptedDesk()
+    found = await passage(desk, "POST", "/v1.44/networks/web/connect", b'{"Container":"db"}')
+    assert found.body is not None
+    assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
+    await settle(found, 200)
+    assert desk.done == [("connect", "web", "db", (1, 44)), ("settle", "c" * 64)]
+    await settle(await passage(desk, "POST", "/networks/web/disconnect", b'{"Container":"db","Force":true}'), 200)
+    assert desk.done[2:] == [("disconnection", "web", "db"), ("departed",)]
+    await settle(await passage(desk, "POST", "/v1.41/networks/web/connect", b'{"Container":"db"}'), 403, b"{}")
+    assert desk.done[-1] == ("give back",)
+    await settle(await passage(desk, "POST", "/v1.41/networks/web/connect", b'{"Container":"db"}'))
+    assert desk.done[-1] == ("abandon",)
+
+
+@pytest.mark.parametrize("status", [204, 404, 409, 500, 0])
+async def test_after_a_removal_the_engine_is_asked_whatever_it_answered(status: int) -> None:
+    """404 and 409 are answers, not removals."""
+    desk = ScriptedDesk()
+    await settle(await passage(desk, "DELETE", "/containers/db?force=1"), status)
+    assert desk.done == [("removal", "db"), ("departed",)]
+
+
+async def test_what_was_pruned_is_named_by_the_engine() -> None:
+    """And nothing follows from a refusal or from no reply."""
+    desk = ScriptedDesk()
+    body = json.dumps({"ContainersDeleted": ["a" * 64, "b" * 64], "SpaceReclaimed": 0}).encode()
+    await settle(await passage(desk, "POST", "/containers/prune"), 200, body)
+    assert desk.done == [("pruned", "a" * 64, "b" * 64)]
+    for status, text in ((200, b'{"ContainersDeleted":null}'), (500, b""), (0, b"")):
+        await settle(await passage(desk, "POST", "/containers/prune"), status, text)
+    assert desk.done[1:] == [("pruned",)]
+
+
+@pytest.mark.parametrize("target", ["/containers/db", "/containers/prune", "/containers/create"])
+async def test_a_settlement_that_fails_holds_up_no_reply(target: str) -> None:
+    """It is left to the reconciler."""
+    desk = ScriptedDesk()
+    desk.fault = Unavailable("the store is down")
+    method = "DELETE" if target.endswith("db") else "POST"
+    found = await passage(desk, method, target, BODY)
+    await settle(found, 201 if target.endswith("create") else 200, b'{"Id":"abc","ContainersDeleted":["x"]}')
+    assert desk.done[-1] == (("abandon",) if not target.endswith("prune") else ("pruned", "x"))
+
+
+async def test_a_refusal_of_the_desk_is_the_answer() -> None:
+    """Nothing reaches the engine then."""
+    desk = ScriptedDesk()
+
+    async def refuse(*_: object) -> None:
+        raise Conflict("address 10.0.0.9 is not free", holder="container db")
+
+    desk.create = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(Conflict):
+        await passage(desk, "POST", "/containers/create", BODY)

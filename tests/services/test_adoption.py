@@ -1,0 +1,123 @@
+"""What an engine tells of containers, taken into the records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from mooring.core.containers import Plug
+from mooring.core.leases import State
+from tests.services.holder_hosts import ENGINE, HolderHost, ident
+
+LABEL = {"fixed-ip": ""}
+
+
+async def host_with(*networks: str, v6: bool = False, **raw: str) -> HolderHost:
+    """A host that serves these networks."""
+    host = HolderHost()
+    await host.serve(*networks, v6=v6, **raw)
+    return host
+
+
+async def adopt(host: HolderHost, name: str) -> list[str]:
+    """The watcher or the reconciler looks at the container."""
+    container = await host.engine.container(ident(name))
+    assert container is not None
+    return await host.keeping.adoption.adopt(ENGINE, container)
+
+
+async def test_a_running_labelled_container_keeps_the_address_that_it_has() -> None:
+    """It was dynamic and is fixed and in use, also after the container stopped."""
+    host = await host_with("web")
+    await host.endpoint(host.full("web"), "db")
+    address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
+    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=LABEL)
+    host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
+    assert await adopt(host, "db") == []
+    lease = host.lease(address)
+    assert lease is not None
+    assert (lease.state, lease.holders) == (State.FIXED, frozenset({ident("db")}))
+    assert lease.active is not None
+    await host.services.endpoints.delete(host.full("web"), "db".ljust(64, "0"))
+    assert host.fixed() == {address: frozenset({"db"})}
+    assert await adopt(host, "db") == []
+
+
+async def test_an_address_that_a_label_and_a_configuration_name_is_fixed_before_the_first_start() -> None:
+    """Made at the raw socket with --ip."""
+    host = await host_with("web")
+    plug = Plug(host.full("web"), "web", wanted4=ip_address("10.32.0.9"))  # type: ignore[arg-type]
+    host.engine.create(ident("db"), "db", plug, labels=LABEL)
+    assert await adopt(host, "db") == []
+    assert host.fixed() == {"10.32.0.9": frozenset({"db"})}
+
+
+async def test_an_unlabelled_container_that_names_a_fixed_address_is_one_of_its_holders() -> None:
+    """And one that names another address is not."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    (address,) = host.fixed()
+    for name, wanted in (("heir", address), ("other", "10.32.0.200")):
+        plug = Plug(host.full("web"), "web", wanted4=ip_address(wanted))  # type: ignore[arg-type]
+        host.engine.create(ident(name), name, plug)
+        await adopt(host, name)
+    assert host.fixed() == {address: frozenset({"db", "heir"})}
+
+
+async def test_an_address_of_somebody_else_is_not_taken_and_told() -> None:
+    """The finding names container, address and holder, and says what to do."""
+    host = await host_with("web")
+    await host.endpoint(host.full("web"), "old")
+    address = host.services.roster.of_network(host.full("web"))[0].addresses[0]
+    plug = Plug(host.full("web"), "web", wanted4=address)  # type: ignore[arg-type]
+    host.engine.create(ident("db"), "db", plug, labels=LABEL)
+    (finding,) = await adopt(host, "db")
+    assert "db" in finding
+    assert str(address) in finding
+    assert host.fixed() == {}
+
+
+async def test_a_second_address_is_not_fixed_beside_the_one_that_is() -> None:
+    """An engine that does not say who asks gave it another one: that is told."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    (fixed,) = host.fixed()
+    await host.endpoint(host.full("web"), "ep")
+    address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
+    assert address != fixed
+    container = await host.engine.container(ident("db"))
+    assert container is not None
+    (plug,) = container.plugs
+    there = replace(plug, wanted4=None, ipv4=ip_address(address), endpoint="ep".ljust(64, "0"))  # type: ignore[arg-type]
+    (finding,) = await host.keeping.adoption.adopt(ENGINE, replace(container, running=True, plugs=(there,)))
+    assert fixed in finding
+    assert host.fixed() == {fixed: frozenset({"db"})}
+
+
+async def test_a_renamed_container_is_seen_under_its_new_name() -> None:
+    """Its key stays: the name belongs to the address."""
+    host = await host_with("web", sticky="name")
+    await host.docker_create("db", "web", labels={})
+    host.engine.rename(ident("db"), "old-db")
+    await adopt(host, "db")
+    holder = host.services.mirror.holder(ident("db"))
+    assert holder is not None
+    assert holder.name == "old-db"
+    (address,) = host.fixed()
+    lease = host.lease(address)
+    assert lease is not None
+    assert lease.key == "name:db"
+
+
+@pytest.mark.parametrize("labels", [{}, {"fixed-ip": "0"}])
+async def test_who_asks_for_nothing_gets_nothing_fixed(labels: dict[str, str]) -> None:
+    """Its address stays dynamic."""
+    host = await host_with("web")
+    await host.endpoint(host.full("web"), "db")
+    address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
+    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=labels)
+    host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
+    assert await adopt(host, "db") == []
+    assert host.fixed() == {}

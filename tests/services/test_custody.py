@@ -1,0 +1,236 @@
+"""What is asked before a container is made or goes, and done after."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from mooring.core.containers import Plug
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.intents import Intent
+from mooring.core.leases import State
+from mooring.services.custody import CustodyDesk
+from mooring.testing.memory_store import When
+from mooring.wire.docker_bodies import PlugWish
+from tests.services.holder_hosts import HolderHost, ident
+
+PLAIN: dict[str, str] = {}
+
+
+async def host_with(*networks: str, v6: bool = False, **raw: str) -> HolderHost:
+    """A host that serves these networks."""
+    host = HolderHost()
+    await host.serve(*networks, v6=v6, **raw)
+    return host
+
+
+async def test_a_labelled_container_holds_its_addresses_once_it_is_made() -> None:
+    """In every network and family, by its full id."""
+    host = await host_with("web", "back", v6=True)
+    await host.docker_create("db", "web", "back")
+    assert len(host.fixed()) == 4
+    assert set(host.fixed().values()) == {frozenset({"db"})}
+    assert host.services.mirror.count(Intent) == 0
+
+
+async def test_an_unlabelled_container_costs_store_and_engine_nothing() -> None:
+    """Neither does one that says no, nor one that asks for no network of ours."""
+    host = await host_with("web")
+    revision, calls = host.services.mirror.revision, host.engine.calls
+    for labels in (PLAIN, {"fixed-ip": "0"}, {"fixed-ip": "false", "mooring.key": "k"}):
+        assert await host.keeping.desk.create("x", host.wish("web", labels=labels), (1, 41)) is None
+    assert (host.services.mirror.revision, host.engine.calls) == (revision, calls)
+    assert await host.keeping.desk.create("x", host.wish("bridge"), (1, 41)) is None
+    assert host.services.mirror.revision == revision
+
+
+async def test_removals_of_containers_that_hold_nothing_are_not_of_interest() -> None:
+    """Nothing is asked while nobody holds anything, and no intent is written for who holds nothing."""
+    host = await host_with("web")
+    host.engine.create(ident("plain"), "plain")
+    calls = host.engine.calls
+    assert await host.keeping.desk.removal("plain") is None
+    assert host.engine.calls == calls
+    await host.docker_create("db", "web")
+    assert await host.keeping.desk.removal("plain") is None
+    assert host.services.mirror.count(Intent) == 0
+
+
+async def test_a_refused_create_leaves_nothing() -> None:
+    """The engine said no: the addresses are free at once."""
+    host = await host_with("web", v6=True)
+    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 41))
+    assert custody is not None
+    assert host.services.mirror.count(Intent) == 1
+    await host.keeping.desk.give_back(custody.intent)
+    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
+
+
+async def test_the_mac_is_granted_where_the_api_has_room_for_it() -> None:
+    """Before 1.44 for the mode's network only; the lease of another one has none, so that nobody is asked for it."""
+    host = await host_with("web", "back")
+    custody = await host.keeping.desk.create("db", host.wish("web", "back"), (1, 43))
+    assert custody is not None
+    assert len(custody.grants["web"].mac) == 17
+    assert custody.grants["back"].mac == ""
+
+
+async def test_without_a_version_the_engines_own_counts() -> None:
+    """It is asked for it."""
+    host = await host_with("web", "back")
+    host.engine.version = (1, 50)
+    custody = await host.keeping.desk.create("db", host.wish("web", "back"), None)
+    assert custody is not None
+    assert custody.version == (1, 50)
+    assert custody.grants["back"].mac != ""
+
+
+async def test_an_address_that_is_no_address_is_left_to_the_engine() -> None:
+    """It says better what is wrong."""
+    host = await host_with("web")
+    assert await host.keeping.desk.create("db", host.wish("web", ipv4="nonsense"), (1, 41)) is None
+
+
+async def test_who_is_removed_holds_nothing_and_who_stays_keeps_everything() -> None:
+    """By the engine's word for the full id, whatever was answered."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    assert await host.keeping.desk.departed(intent) is False
+    assert len(host.fixed()) == 1
+    await host.docker_remove("db")
+    assert host.fixed() == {}
+
+
+async def test_a_name_that_was_given_to_another_container_frees_the_one_that_is_gone() -> None:
+    """The id was found out before; the name may mean somebody else afterwards."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    host.engine.remove(ident("db"))
+    host.engine.create(ident("other"), "db")
+    assert await host.keeping.desk.departed(intent) is True
+    assert host.fixed() == {}
+
+
+async def test_connect_and_disconnect_of_a_labelled_container() -> None:
+    """One more network is held, and given up again; the first one stays."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web")
+    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 41))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    host.engine.connect(ident("db"), Plug(host.full("back"), "back", wanted4=grant.ipv4))
+    await host.keeping.desk.settle(custody.intent, custody.intent.container)
+    assert len(host.fixed()) == 2
+    intent = await host.keeping.desk.disconnection("back", "db")
+    assert intent is not None
+    assert await host.keeping.desk.departed(intent) is False
+    intent = await host.keeping.desk.disconnection("back", "db")
+    assert intent is not None
+    host.engine.disconnect(ident("db"), host.full("back"))
+    assert await host.keeping.desk.departed(intent) is True
+    assert len(host.fixed()) == 1
+
+
+@pytest.mark.parametrize("reference", ["nobody", "plain", "db"])
+async def test_connecting_who_is_not_there_not_labelled_or_there_already_is_the_engines_matter(reference: str) -> None:
+    """Nothing is claimed."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web")
+    host.engine.create(ident("plain"), "plain")
+    target = "web" if reference == "db" else "back"
+    assert await host.keeping.desk.connect(target, reference, PlugWish(""), (1, 41)) is None
+    assert len(host.fixed()) == 1
+
+
+async def test_pruned_containers_hold_nothing() -> None:
+    """Those that the engine names, and no others."""
+    host = await host_with("web")
+    for name in ("a1", "b1", "c1"):
+        await host.docker_create(name, "web")
+    await host.keeping.desk.pruned([ident("a1"), ident("c1"), ident("unheard")])
+    assert set(host.fixed().values()) == {frozenset({"b1"})}
+
+
+async def test_a_labelled_create_is_refused_while_the_store_is_down_and_removals_go_through() -> None:
+    """What could not be written is settled later: the reconciler sees that the container is gone."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    host.store.fail_next()
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.create("new", host.wish("web"), (1, 41))
+    host.store.fail_next(times=2)
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    host.engine.remove(ident("db"))
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.departed(intent)
+    host.keeping.desk.abandon(intent)
+    assert len(host.fixed()) == 1
+    for _ in range(2):
+        await host.keeping.reconciling.once()
+        host.clock.advance(200)
+    await host.keeping.reconciling.once()
+    assert host.fixed() == {}
+
+
+class _Slow(HolderHost):
+    """An engine that never answers."""
+
+    async def stall(self) -> None:
+        async def container(_: str) -> None:
+            await asyncio.Event().wait()
+
+        self.engine.container = container  # type: ignore[method-assign, assignment]
+
+
+async def test_an_engine_that_does_not_answer_holds_up_nobody_for_long() -> None:
+    """A removal goes on without an intent, a connect is refused."""
+    host = _Slow()
+    await host.serve("web", "back")
+    await host.docker_create("db", "web")
+    await host.stall()
+    desk = CustodyDesk(host.services.mirror, host.services.holders, host.engine, deadline=0.01)
+    assert await desk.removal("db") is None
+    with pytest.raises(Unavailable, match=r"0\.01 s"):
+        await desk.connect("back", "db", PlugWish(""), (1, 41))
+
+
+async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reconciler() -> None:
+    """The client heard of a failure, the engine of nothing: no address is lost."""
+    host = await host_with("web")
+    host.store.fail_next(When.AFTER)
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.create("db", host.wish("web"), (1, 41))
+    assert host.services.mirror.count(Intent) == 1
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
+
+
+async def test_two_names_for_one_network_are_one_seat() -> None:
+    """NetworkMode has the name and EndpointsConfig the id, with the address."""
+    host = await host_with("web")
+    wish = host.wish("web")
+    wish = replace(wish, plugs=(*wish.plugs, PlugWish(host.full("web"), "10.32.0.77")))
+    custody = await host.keeping.desk.create("db", wish, (1, 41))
+    assert custody is not None
+    assert [str(grant.ipv4) for grant in custody.grants.values()] == ["10.32.0.77"]
+
+
+async def test_a_clash_names_the_holder() -> None:
+    """Under the policy holders, by the container's name."""
+    host = await host_with("web")
+    await host.set_policy(host.full("web"), "holders")
+    await host.docker_create("db", "web")
+    (address,) = host.fixed()
+    with pytest.raises(Conflict, match="container db"):
+        await host.keeping.desk.create("thief", host.wish("web", ipv4=address), (1, 41))
+    lease = host.lease(address)
+    assert lease is not None
+    assert lease.state is State.FIXED

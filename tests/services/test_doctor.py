@@ -1,0 +1,166 @@
+"""The doctor: what is found, with proof and age, and what is put right."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from mooring.core.datapath import host_end
+from mooring.core.findings import Finding
+from mooring.core.leases import State
+from mooring.core.plumbing import Veth
+from mooring.core.requests import AddressRequest, Role
+from mooring.services.doctor import Doctor
+from tests.services.hosts import MemoryHost
+from tests.services.operators import DB, fix, lease_of, operate
+
+A = "a".ljust(64, "0")
+E1 = "e1".ljust(64, "0")
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host where all is well: a network that the engine lists, with a container's endpoint in it."""
+    host = await MemoryHost().start()
+    await host.endpoint(await host.network("a"), "e1")
+    host.engine.networks.add(A)
+    host.engine.subnets.add(host.services.mirror.network(A).ipv4[0].subnet)  # type: ignore[union-attr]
+    await host.services.repair.once()
+    return host
+
+
+@pytest.fixture
+def doctor(host: MemoryHost) -> Doctor:
+    """Its doctor."""
+    return operate(host).doctor
+
+
+async def only(doctor: Doctor) -> Finding:
+    """The one finding."""
+    (finding,) = (await doctor.examine()).findings
+    return finding
+
+
+async def test_a_host_where_all_is_well_has_no_finding(host: MemoryHost, doctor: Doctor) -> None:
+    """Looking changes nothing, neither records nor kernel."""
+    before = host.services.mirror.revision, host.ops
+    assert (await doctor.examine()).findings == ()
+    assert (await doctor.fix(dry=True)).done == ()
+    assert (host.services.mirror.revision, host.ops) == before
+
+
+async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, doctor: Doctor) -> None:
+    """Its age grows; told to fix, it need not be old; what was done is said, and nothing is left."""
+    await fix(host, "10.32.0.9", DB)
+    began = host.clock.now()
+    finding = await only(doctor)
+    assert (finding.text, finding.fixable) == ("container name-d holds addresses and is not there", True)
+    host.clock.advance(5)
+    assert (await only(doctor)).since == began
+    dry = await doctor.fix(dry=True)
+    assert dry.done == ("container name-d holds addresses and is not there: would be put right",)
+    assert lease_of(host, "10.32.0.9").holders == {DB}  # type: ignore[union-attr]
+    fixed = await doctor.fix(dry=False)
+    assert fixed.done == ("container name-d holds addresses and is not there: put right",)
+    assert fixed.findings == ()
+    assert lease_of(host, "10.32.0.9").holders == frozenset()  # type: ignore[union-attr]
+
+
+async def test_a_container_that_is_there_is_never_touched(host: MemoryHost, doctor: Doctor) -> None:
+    """Its fixed address stays its own, and the live endpoint keeps its lease, whatever is fixed."""
+    network = A
+    from mooring.core.containers import Plug
+
+    host.engine.create(DB, "db", Plug(network, "web"))
+    before = await fix(host, "10.32.0.9", DB)
+    live = lease_of(host, "10.32.0.2")
+    host.clock.advance(1000)
+    await doctor.fix(dry=False)
+    after = lease_of(host, "10.32.0.9")
+    assert after is not None
+    assert (after.holders, after.key) == (before.holders, before.key)
+    assert lease_of(host, "10.32.0.2") == live
+
+
+async def test_a_kernel_that_differs_is_found_and_put_right(host: MemoryHost, doctor: Doctor) -> None:
+    """`nft flush ruleset`: found without a change, and back after the fix."""
+    before = host.facts
+    host.kernel.flush_ruleset()
+    flushed = host.facts
+    findings = (await doctor.examine()).findings
+    assert {finding.subject for finding in findings} == {"kernel host", f"kernel network {A[:12]}"}
+    assert all(finding.fixable and "missing or different" in finding.text for finding in findings)
+    assert host.facts == flushed
+    fixed = await doctor.fix(dry=False)
+    assert any(line.startswith("network a00000000000: ") for line in fixed.done)
+    assert fixed.findings == ()
+    assert host.facts == before
+
+
+async def test_leftovers_in_the_kernel_are_found(host: MemoryHost, doctor: Doctor) -> None:
+    """The daemon died after the record and before the interface."""
+    host.kernel.facts[("veth", host_end("f" * 64))] = Veth(host_end("f" * 64), "mr-x", "02::1", 1500, "x")  # type: ignore[call-arg]
+    assert "leftover" in (await only(doctor)).text
+
+
+async def test_what_docker_forgot_is_found_with_its_age(host: MemoryHost, doctor: Doctor) -> None:
+    """Missing since the first pass that saw it; taken when it is old enough, and not before."""
+    pool = lease_of(host, "10.32.0.2").pool  # type: ignore[union-attr]
+    await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02::7"))
+    await host.services.repair.once()
+    began = host.clock.now()
+    host.clock.advance(60)
+    finding = await only(doctor)
+    assert (finding.text, finding.since) == ("lease 10.32.0.3 was given, and no endpoint has it", began)
+    assert (await doctor.fix(dry=False)).findings
+    assert lease_of(host, "10.32.0.3").state is State.DYNAMIC  # type: ignore[union-attr]
+    host.clock.advance(100)
+    fixed = await doctor.fix(dry=False)
+    assert fixed.findings == ()
+    assert "lease 10.32.0.3 given back: no endpoint has it" in fixed.done
+
+
+async def test_an_endpoint_of_no_container_is_found_with_the_command(host: MemoryHost, doctor: Doctor) -> None:
+    """What makes `docker network rm` say "has active endpoints"; one that was only just made is no finding."""
+    from mooring.core.containers import EngineEndpoint
+
+    host.engine.names[A] = "web"
+    host.engine.endpoints[A] = (EngineEndpoint(E1, "", "db", ip_address("10.32.0.2")),)  # type: ignore[arg-type]
+    assert (await doctor.examine()).findings == ()
+    host.clock.advance(61)
+    finding = await only(doctor)
+    assert finding.text == "network web has an endpoint of no container: db, 10.32.0.2"
+    assert finding.remedy == "`docker network disconnect -f web db`"
+    assert not finding.fixable
+    assert (await doctor.fix(dry=False)).findings == (finding,)
+
+
+async def test_an_engine_that_does_not_answer_is_a_finding(host: MemoryHost, doctor: Doctor) -> None:
+    """What was not looked at is said; the kernel was."""
+    host.engine.up = False
+    finding = await only(doctor)
+    assert (finding.subject, finding.proof) == ("engine", "the engine does not answer")
+
+
+async def test_what_repair_could_not_do_is_found(host: MemoryHost, doctor: Doctor) -> None:
+    """The last pass's findings are passed on, with the time of that look."""
+    from mooring.core.faults import Unavailable
+
+    host.kernel.flush_ruleset()
+    host.refusals = [Unavailable("no nftables")] * 9
+    await host.services.repair.once()
+    host.refusals = []
+    findings = (await doctor.examine()).findings
+    assert any("could not be repaired: no nftables" in finding.text for finding in findings)
+
+
+async def test_what_a_person_must_see_to_comes_first(host: MemoryHost, doctor: Doctor) -> None:
+    """Then what puts itself right, oldest first; each subject once."""
+    host.clock.advance(100)
+    await fix(host, "10.32.0.9", DB)
+    await host.services.mirror.commit(delete=[lease_of(host, "10.32.0.2")])  # type: ignore[list-item]
+    findings = (await doctor.examine()).findings
+    assert [finding.fixable for finding in findings] == [False, True]
+    assert "there is no lease for it" in findings[0].text
+    assert len({finding.subject for finding in findings}) == len(findings)

@@ -1,0 +1,126 @@
+"""What somebody holds: by name, id, key and MAC."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.containers import Plug
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.leases import Active
+from mooring.services.operations import Operations
+from mooring.wire.api import Explanation
+from tests.services.hosts import MemoryHost
+from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
+
+A = "a".ljust(64, "0")
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """10.32.0.2 is dynamic and in use by endpoint e1; 10.32.0.9 is fixed for the key db and held by name-d."""
+    host = await MemoryHost().start()
+    await host.endpoint(await host.network("a", v6=True), "e1")
+    await fix(host, "10.32.0.9", DB, mac="02:11:11:11:11:11")
+    return host
+
+
+@pytest.fixture
+def operated(host: MemoryHost) -> Operations:
+    """The operator's use cases on it."""
+    return operate(host)
+
+
+def addresses(found: Explanation) -> list[str]:
+    """Which addresses it is about."""
+    return [reason.address for reason in found.reasons]
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["db", "key:db", "name-d", "/name-d", DB, DB[:12], "02:11:11:11:11:11", "02-11-11-11-11-11", " db "],
+)
+async def test_a_fixed_address_is_found_by_all_that_it_belongs_to(operated: Operations, what: str) -> None:
+    """Key with and without its kind, the holder's name and id, and the MAC."""
+    found = await operated.inquiries.explain(what)
+    assert addresses(found) == ["10.32.0.9"]
+    assert found.address == ""
+    text = " ".join(found.reasons[0].text)
+    assert "fixed for the key db (label mooring.key)" in text
+    assert "removed: name-d." in text
+
+
+async def test_an_address_is_explained_as_ever(operated: Operations) -> None:
+    """The first question that there was has the same answer."""
+    found = await operated.inquiries.explain("10.32.0.9")
+    assert (found.address, addresses(found)) == ("10.32.0.9", ["10.32.0.9"])
+
+
+async def test_a_container_that_docker_does_not_name_is_found_through_the_engine(
+    host: MemoryHost, operated: Operations
+) -> None:
+    """The records have its endpoint only; both families are explained."""
+    lease = lease_of(host, "10.32.0.2")
+    assert lease is not None
+    run_container(host, WEB, "web", "e1", "10.32.0.2", "fd00:32::2")
+    for what in ("web", WEB[:12]):
+        found = await operated.inquiries.explain(what)
+        assert (found.subject, addresses(found)) == ("container web", ["10.32.0.2", "fd00:32::2"])
+    assert addresses(await operated.inquiries.explain(lease.mac)) == ["10.32.0.2", "fd00:32::2"]
+
+
+async def test_an_endpoint_is_found_by_the_beginning_of_its_id(operated: Operations) -> None:
+    """As dockerd's log has it."""
+    assert addresses(await operated.inquiries.explain("e1" + "0" * 10)) == ["10.32.0.2", "fd00:32::2"]
+
+
+async def test_an_engine_that_is_down_leaves_the_records(host: MemoryHost, operated: Operations) -> None:
+    """What is on record is said all the same."""
+    host.engine.up = False
+    assert addresses(await operated.inquiries.explain("db")) == ["10.32.0.9"]
+
+
+async def test_a_container_that_holds_nothing_is_told_why(host: MemoryHost, operated: Operations) -> None:
+    """It is in no network of ours, does not run, or runs without an address of ours."""
+    host.engine.create(WEB, "web")
+    (reason,) = (await operated.inquiries.explain("web")).reasons
+    assert (reason.verdict, reason.text) == (
+        "none", ["Container web is in no network of Mooring's, so it holds no address here."],
+    )  # fmt: skip
+    host.engine.connect(WEB, Plug(A, "web"))
+    (reason,) = (await operated.inquiries.explain("web")).reasons
+    assert "does not run and has no fixed address" in reason.text[0]
+    host.engine.start(WEB)
+    (reason,) = (await operated.inquiries.explain("web")).reasons
+    assert "given it no address that it has now" in reason.text[0]
+
+
+async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
+    """That is an answer, not a refusal."""
+    (reason,) = (await operated.inquiries.explain("02:99:99:99:99:99")).reasons
+    assert reason.text == ["No lease and no endpoint has the MAC 02:99:99:99:99:99."]
+
+
+@pytest.mark.parametrize(
+    ("what", "fault", "words"),
+    [
+        ("nobody", NotFound, "nobody who is called 'nobody' holds an address; `mooring lease ls`"),
+        ("10.32.0.0/24", BadRequest, "leave out the prefix length"),
+        ("fd00::/64", BadRequest, "leave out the prefix length"),
+        ("fe80::1%eth0", BadRequest, "is not an IP address"),
+        ("", BadRequest, "is not an IP address"),
+    ],
+)
+async def test_what_means_nothing_is_refused(
+    operated: Operations, what: str, fault: type[Fault], words: str
+) -> None:  # fmt: skip
+    """The text says what to do instead."""
+    with pytest.raises(fault) as caught:
+        await operated.inquiries.explain(what)
+    assert words.partition(";")[0].split(" holds")[0] in str(caught.value)
+
+
+async def test_the_beginning_of_several_ids_is_a_conflict(host: MemoryHost, operated: Operations) -> None:
+    """They are named."""
+    await fix(host, "10.32.0.10", "d" * 63 + "e", active=Active("e" * 64, "host", "boot"))
+    with pytest.raises(Conflict, match=r"2 containers have ids that begin with 'dddd'"):
+        await operated.inquiries.explain("dddd")

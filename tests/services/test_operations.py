@@ -1,0 +1,24 @@
+"""The operator's use cases, put together."""
+
+from __future__ import annotations
+
+from mooring.services.assembly import World, assemble
+from mooring.services.inspection import Surroundings
+from mooring.services.operations import operations
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
+from mooring.testing.memory_store import MemoryStore
+from tests.services.hosts import POLICY
+
+
+async def test_a_host_without_an_engine_has_them_all() -> None:
+    """Nothing is found on an empty host, and what needs no engine works."""
+    world = World(MemoryStore(), MemoryKernel(), MemoryPortGuard(), None, ManualClock())
+    services = assemble(world, POLICY)
+    operated = operations(services, world, Surroundings("0", 0.0, "", "", "", policy=POLICY))
+    await services.mirror.load()
+    assert (await operated.doctor.examine()).findings == ()
+    assert (await operated.inquiries.explain("10.40.0.1")).reasons
+    assert operated.inspection.pools() == []
+    await services.repair.once()
+    assert operated.inspection.status().repair is not None

@@ -1,0 +1,159 @@
+"""Comparing holders with the engine's containers."""
+
+from __future__ import annotations
+
+from mooring.core.intents import Intent
+from mooring.core.leases import State
+from tests.services.holder_hosts import HolderHost, ident
+
+
+async def host_with(*networks: str) -> HolderHost:
+    """A host that serves these networks."""
+    host = HolderHost()
+    await host.serve(*networks)
+    return host
+
+
+async def test_who_is_gone_is_given_up_after_two_sightings_and_a_minimum_age() -> None:
+    """Not at the first, not too early; the finding tells it meanwhile, with proof and age."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    del host.engine._containers[ident("db")]  # no event was heard
+    (finding,) = await host.keeping.reconciling.once()
+    assert (finding.since, finding.fixable) == (host.clock.now(), True)
+    assert "db" in finding.text
+    host.clock.advance(60)
+    await host.keeping.reconciling.once()
+    assert len(host.fixed()) == 1
+    host.clock.advance(60)
+    assert await host.keeping.reconciling.once() == ()
+    assert host.fixed() == {}
+
+
+async def test_a_person_who_asks_need_not_wait_for_the_age() -> None:
+    """But two sightings it takes."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    del host.engine._containers[ident("db")]
+    await host.keeping.reconciling.once(eager=True)
+    assert len(host.fixed()) == 1
+    await host.keeping.reconciling.once(eager=True)
+    assert host.fixed() == {}
+
+
+async def test_a_list_that_was_short_once_takes_nothing() -> None:
+    """The container is back in the next one: its absence has not lasted."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    for _ in range(5):
+        kept = host.engine._containers.pop(ident("db"))
+        await host.keeping.reconciling.once()
+        host.engine._containers[ident("db")] = kept
+        host.clock.advance(200)
+        assert await host.keeping.reconciling.once() == ()
+    assert len(host.fixed()) == 1
+
+
+async def test_another_engine_at_the_socket_says_nothing_about_the_containers_of_the_first() -> None:
+    """It does not have them, and they stay; it is told."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    host.engine.id = "engine-2"
+    host.engine._containers.clear()
+    for _ in range(5):
+        findings = await host.keeping.reconciling.once()
+        host.clock.advance(1000)
+    assert len(host.fixed()) == 1
+    assert ["engine-1" in finding.text for finding in findings] == [True]
+
+
+async def test_an_engine_that_is_down_takes_nothing_from_anybody() -> None:
+    """However long."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    host.engine.go_down()
+    for _ in range(5):
+        await host.keeping.reconciling.once()
+        host.clock.advance(1000)
+    assert len(host.fixed()) == 1
+
+
+async def test_a_network_that_a_container_has_left_unheard_is_given_up() -> None:
+    """The other one stays."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web", "back")
+    host.engine.disconnect(ident("db"), host.full("back"))
+    for _ in range(3):
+        await host.keeping.reconciling.once()
+        host.clock.advance(100)
+    assert len(host.fixed()) == 1
+
+
+async def test_an_intent_whose_container_was_made_is_settled_and_one_without_is_given_back() -> None:
+    """After a crash between the engine's reply and the settlement, and between the intent and the request."""
+    host = await host_with("web")
+    made, never = host.wish("web"), host.wish("web")
+    one = await host.keeping.desk.create("db", made, (1, 44))
+    two = await host.keeping.desk.create("other", never, (1, 44))
+    assert one is not None
+    assert two is not None
+    host.engine_creates("db", made, one)
+    await host.restart()
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert set(host.fixed().values()) == {frozenset({"db"})}
+    assert host.services.mirror.count(Intent) == 0
+
+
+async def test_an_intent_that_somebody_waits_for_is_left_alone() -> None:
+    """A create that takes the engine long is not given back meanwhile."""
+    host = await host_with("web")
+    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
+    assert custody is not None
+    host.clock.advance(1000)
+    await host.keeping.reconciling.once()
+    assert len(host.fixed()) == 1
+    host.keeping.desk.abandon(custody.intent)
+    await host.keeping.reconciling.once()
+    assert host.fixed() == {}
+
+
+async def test_the_intent_of_a_successor_is_not_settled_to_its_predecessor() -> None:
+    """Both configurations name the address; the successor was never made."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    (address,) = host.fixed()
+    custody = await host.keeping.desk.create("new", host.wish("web", ipv4=address), (1, 44))
+    assert custody is not None
+    await host.restart()
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert host.fixed() == {address: frozenset({"db"})}
+
+
+async def test_a_removal_that_nobody_finished_is_finished() -> None:
+    """A crash after the engine removed the container, and one before."""
+    host = await host_with("web")
+    for name in ("gone", "there"):
+        await host.docker_create(name, "web")
+        assert await host.keeping.desk.removal(name) is not None
+    host.engine.remove(ident("gone"))
+    await host.restart()
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert set(host.fixed().values()) == {frozenset({"there"})}
+    assert host.services.mirror.count(Intent) == 0
+
+
+async def test_a_holder_whose_networks_went_is_forgotten() -> None:
+    """It holds nothing, and is no finding."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    pool = host.known(host.full("web")).ipv4[0].pool
+    await host.services.networks.delete(host.full("web"))
+    await host.services.ipam.release_pool(pool)
+    await host.keeping.reconciling.once()
+    host.engine.remove(ident("db"))
+    await host.keeping.reconciling.once()
+    assert host.services.mirror.holder(ident("db")) is None
+    assert [lease for lease in (host.lease("10.32.0.2"),) if lease and lease.state is State.FIXED] == []

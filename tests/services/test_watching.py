@@ -1,0 +1,114 @@
+"""Following the engine's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from mooring.core.containers import Plug
+from tests.services.holder_hosts import HolderHost, ident
+
+LABEL = {"fixed-ip": ""}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """The condition holds soon, or the test fails."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - any turn of the loop may make it true
+            await asyncio.sleep(0)
+
+
+async def watched(*networks: str) -> tuple[HolderHost, asyncio.Task[None]]:
+    """A host whose watcher runs; the test cancels it."""
+    host = HolderHost()
+    await host.serve(*networks)
+    loop = asyncio.get_running_loop()
+    return host, loop.create_task(host.keeping.watching.run())
+
+
+async def stopped(task: asyncio.Task[None]) -> None:
+    """The watcher has ended, because it was told to."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_removal_by_any_road_frees_the_address() -> None:
+    """The engine says that the container was destroyed."""
+    host, task = await watched("web")
+    await host.docker_create("db", "web")
+    host.engine.remove(ident("db"))
+    await until(lambda: host.fixed() == {})
+    await stopped(task)
+
+
+async def test_a_stop_frees_nothing_and_an_unplugging_does() -> None:
+    """Both tell of a disconnection; only one has changed the configuration."""
+    host, task = await watched("web", "back")
+    await host.docker_create("db", "web", "back")
+    host.engine.stop(ident("db"))
+    host.engine.create(ident("mark"), "mark", Plug(host.full("web"), "web", wanted4=None))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(host.fixed()) == 2
+    host.engine.disconnect(ident("db"), host.full("back"))
+    await until(lambda: len(host.fixed()) == 1)
+    await stopped(task)
+
+
+async def test_a_labelled_container_is_adopted_when_it_starts() -> None:
+    """Made at another socket, without an address."""
+    host, task = await watched("web")
+    await host.endpoint(host.full("web"), "db")
+    address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
+    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=LABEL)
+    host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
+    await until(lambda: host.fixed() == {address: frozenset({"db"})})
+    await stopped(task)
+
+
+async def test_what_happened_while_nobody_listened_is_heard_from_the_engines_memory() -> None:
+    """A container that was destroyed before the watcher started."""
+    host = HolderHost()
+    await host.serve("web")
+    await host.docker_create("db", "web")
+    host.engine.remove(ident("db"))
+    assert len(host.fixed()) == 1
+    task = asyncio.get_running_loop().create_task(host.keeping.watching.run())
+    await until(lambda: host.fixed() == {})
+    await stopped(task)
+
+
+async def test_it_listens_again_after_the_engine_was_down() -> None:
+    """And hears of what happens then."""
+    host, task = await watched("web")
+    await host.docker_create("db", "web")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    host.engine.go_down()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    host.engine.come_up()
+    for _ in range(20):
+        host.clock.advance(5)
+        await asyncio.sleep(0)
+    host.engine.remove(ident("db"))
+    await until(lambda: host.fixed() == {})
+    await stopped(task)
+
+
+async def test_an_event_that_the_store_could_not_take_does_not_end_the_watcher() -> None:
+    """The next one is heeded, and the reconciler was told."""
+    host, task = await watched("web")
+    await host.docker_create("one", "web")
+    await host.docker_create("two", "web")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    host.store.fail_next()
+    host.engine.remove(ident("one"))
+    await until(host.keeping.nudged.is_set)
+    host.engine.remove(ident("two"))
+    await until(lambda: set(host.fixed().values()) == {frozenset({"one"})})
+    await stopped(task)

@@ -1,0 +1,39 @@
+"""The API's replies keep what they once had."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from mooring.wire import api
+
+# What v1 was published with: a client that knows only these fields must find them for ever.
+PUBLISHED = {
+    api.LeaseRow: [
+        "address", "space", "subnet", "pool", "network", "state", "holder", "mac", "name", "endpoint", "since", "until",
+    ],
+    api.Reason: ["verdict", "space", "subnet", "network", "state", "text"],
+    api.Explanation: ["address", "reasons"],
+    api.NetworkRow: ["id", "mode", "bridge", "internal", "subnets", "endpoints", "created"],
+    api.ErrorReply: ["message", "kind"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "fields"), list(PUBLISHED.items()), ids=lambda each: getattr(each, "__name__", ""))
+def test_a_reply_never_loses_a_field(kind: type[msgspec.Struct], fields: list[str]) -> None:
+    """The fields are there, in their old places; what came since is behind them and has a default."""
+    assert list(kind.__struct_fields__[: len(fields)]) == fields
+    assert len(kind.__struct_defaults__) >= len(kind.__struct_fields__) - len(fields)
+
+
+def test_a_reply_of_an_older_daemon_can_be_read() -> None:
+    """A lease without the newer fields reads as one that has none of that."""
+    old = dict.fromkeys(PUBLISHED[api.LeaseRow], "") | {"since": 1.0, "until": None}
+    row = msgspec.json.decode(msgspec.json.encode(old), type=api.LeaseRow)
+    assert (row.key, row.holders, row.active, row.whom) == ("", [], False, "")
+
+
+def test_a_reply_of_a_newer_daemon_can_be_read() -> None:
+    """A field that this version does not know is passed over."""
+    row = msgspec.json.decode(b'{"version": "9", "api": ["v1"], "mood": "good"}', type=api.VersionReply)
+    assert row == api.VersionReply("9", ["v1"])

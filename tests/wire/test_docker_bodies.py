@@ -1,0 +1,167 @@
+"""Docker's bodies: read as Go reads them, patched without loss."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.wire.docker_bodies import (
+    ConnectWish,
+    ContainerWish,
+    DisconnectWish,
+    PlugGrant,
+    PlugWish,
+    connect_wish,
+    connect_with_grant,
+    container_wish,
+    created_id,
+    disconnect_wish,
+    pruned_ids,
+    with_grants,
+)
+
+GRANT = PlugGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
+
+
+@pytest.mark.parametrize(
+    ("body", "wish"),
+    [
+        (b"{}", ContainerWish({}, "", ())),
+        (b'{"HostConfig":{"NetworkMode":"web"}}', ContainerWish({}, "web", (PlugWish("web"),))),
+        (b'{"hostconfig":{"NETWORKMODE":"web"}}', ContainerWish({}, "web", (PlugWish("web"),))),
+        (b'{"HostConfig":null,"Labels":null,"NetworkingConfig":null}', ContainerWish({}, "", ())),
+        (b'{"Labels":{"a":"b","c":null}}', ContainerWish({"a": "b", "c": ""}, "", ())),
+        (b'{"HostConfig":{"NetworkMode":"bridge"}}', ContainerWish({}, "bridge", ())),
+        (b'{"HostConfig":{"NetworkMode":"container:x"}}', ContainerWish({}, "container:x", ())),
+        (
+            b'{"MacAddress":"02:AA","HostConfig":{"NetworkMode":"web"},"NetworkingConfig":{"EndpointsConfig":{"back":null,'
+            b'"web":{"IPAMConfig":{"IPv4Address":"10.0.0.1","ipv6address":"fd00::1"},"MacAddress":"02:BB"}}}}',
+            ContainerWish(
+                {}, "web", (PlugWish("web", "10.0.0.1", "fd00::1", "02:BB"), PlugWish("back")), "02:AA"
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_create_is_read_as_the_engine_reads_it(body: bytes, wish: ContainerWish) -> None:
+    """Keys in any case, null for anything, the mode's network first."""
+    assert container_wish(body) == wish
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null x", b"[]", b'"x"', b"{", b'{"Labels":{"a":1}}', b'{"Labels":[]}', b'{"HostConfig":"x"}',
+        b'{"HostConfig":{"NetworkMode":3}}', b'{"NetworkingConfig":{"EndpointsConfig":{"a":"b"}}}', b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_what_has_another_shape_is_nothing_that_we_read(body: bytes) -> None:
+    """The engine says what is wrong with it."""
+    assert container_wish(body) is None
+    assert created_id(body) == ""
+    assert pruned_ids(body) == ()
+
+
+def test_numbers_and_unknown_fields_keep_their_text() -> None:
+    """Large integers, long floats, escapes, the order of keys."""
+    body = (
+        b'{"Z":123456789012345678901234567890,"A":[1.0,1e400,0.10,-0],"HostConfig":{"NetworkMode":"web","Memory":9007199254740993,'
+        b'"New":{"x":null}},"Text":"\\u003c\\ud83d\\ude00"}'
+    )
+    patched = with_grants(body, {"web": GRANT}, (1, 44))
+    assert patched.startswith(body[:-1])
+    assert json.loads(patched[len(body[:-1]) :].lstrip(b",").join([b"{", b""]))["NetworkingConfig"] == {
+        "EndpointsConfig": {
+            "web": {
+                "IPAMConfig": {"IPv4Address": "10.0.0.9", "IPv6Address": "fd00::9"},
+                "MacAddress": "02:00:00:00:00:09",
+            }
+        }
+    }
+
+
+def test_the_mac_goes_where_the_version_has_room_for_it() -> None:
+    """From 1.44 on to the endpoint; before to the top, for the mode's network only."""
+    body = b'{"HostConfig":{"NetworkMode":"web"}}'
+    old = json.loads(with_grants(body, {"web": GRANT, "back": GRANT}, (1, 43)))
+    assert old["MacAddress"] == GRANT.mac
+    assert all("MacAddress" not in each for each in old["NetworkingConfig"]["EndpointsConfig"].values())
+    new = json.loads(with_grants(body, {"web": GRANT, "back": GRANT}, (1, 44)))
+    assert "MacAddress" not in new
+    assert all(each["MacAddress"] == GRANT.mac for each in new["NetworkingConfig"]["EndpointsConfig"].values())
+    only_back = json.loads(with_grants(body, {"back": GRANT}, (1, 41)))
+    assert "MacAddress" not in only_back
+
+
+def test_what_is_not_granted_stays() -> None:
+    """An empty text in a grant leaves the field alone, also one in another case of letters."""
+    body = b'{"EndpointConfig":{"IPAMCONFIG":{"ipv4address":"10.0.0.1"},"Aliases":["a"]},"Container":"db"}'
+    patched = json.loads(connect_with_grant(body, PlugGrant(ipv6="fd00::1"), (1, 41)))
+    assert patched["EndpointConfig"] == {
+        "IPAMCONFIG": {"ipv4address": "10.0.0.1", "IPv6Address": "fd00::1"},
+        "Aliases": ["a"],
+    }
+
+
+def test_connects_and_disconnects_are_read() -> None:
+    """The container, and what it asks for."""
+    assert connect_wish(b'{"Container":"db"}') == ConnectWish("db", PlugWish(""))
+    body = b'{"container":"db","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}}'
+    assert connect_wish(body) == ConnectWish("db", PlugWish("", "10.0.0.1"))
+    assert disconnect_wish(b'{"Container":"db","Force":true}') == DisconnectWish("db", True)
+    assert disconnect_wish(b'{"Container":"db"}') == DisconnectWish("db", False)
+
+
+def test_replies_are_read() -> None:
+    """The id of what was made, and the ids of what was pruned."""
+    assert created_id(b'{"Id":"abc","Warnings":[]}\n') == "abc"
+    assert pruned_ids(b'{"ContainersDeleted":["a","b"],"SpaceReclaimed":12}') == ("a", "b")
+    assert pruned_ids(b'{"ContainersDeleted":null,"SpaceReclaimed":0}') == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+OURS = frozenset({"networkingconfig", "hostconfig", "macaddress", "labels"})
+MEMBERS = st.dictionaries(
+    st.text(max_size=8).filter(lambda key: key.casefold() not in OURS),
+    JSON,
+    max_size=5,
+)  # fmt: skip
+
+
+@given(MEMBERS, MEMBERS, st.sampled_from([(1, 24), (1, 41), (1, 44)]))
+def test_a_patch_changes_nothing_but_what_it_is_about(
+    top: dict[str, Any], host: dict[str, Any], version: tuple[int, int]
+) -> None:
+    """Whatever else the body has comes back as it was."""
+    host = {key: value for key, value in host.items() if key.casefold() != "networkmode"}
+    document = {**top, "HostConfig": {**host, "NetworkMode": "web"}}
+    patched = json.loads(with_grants(json.dumps(document).encode(), {"web": GRANT}, version))
+    assert patched.pop("NetworkingConfig")["EndpointsConfig"]["web"]["IPAMConfig"]["IPv4Address"] == "10.0.0.9"
+    patched.pop("MacAddress", None)
+    assert patched == document
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"NetworkingConfig":[]}', b'{"HostConfig":[]}'])
+def test_what_cannot_be_patched_comes_back_as_it_is(body: bytes) -> None:
+    """Byte for byte."""
+    assert with_grants(body, {"web": GRANT}, (1, 44)) == body
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_a_reader_fail(body: bytes) -> None:
+    """Each of them answers, or has nothing to say."""
+    container_wish(body)
+    connect_wish(body)
+    disconnect_wish(body)
+    created_id(body)
+    pruned_ids(body)
+    with_grants(body, {"web": GRANT}, (1, 44))
+    connect_with_grant(body, GRANT, (1, 44))
