@@ -87,7 +87,7 @@ async def test_an_engine_that_says_nothing_is_given_up(tmp_path: Path) -> None:
 
 async def test_a_socket_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     """Docker is not installed, or not running."""
-    with pytest.raises(Unavailable, match="cannot be asked"):
+    with pytest.raises(Unavailable, match="Cannot connect to the Docker daemon"):
         await DockerEngine(str(tmp_path / "none.sock"), running=lambda: 1).view()
 
 

@@ -172,7 +172,8 @@ def test_an_address_is_held_by_exactly_those_who_claimed_it_and_have_not_left(
             held = released(held, NOW, 60.0)
         if holders:
             assert held is not None
-            assert (held.state, held.holders) == (State.FIXED, holders)
+            assert held.state is State.FIXED
+            assert held.holders == frozenset(holders)
             assert not is_over(held, NOW + 1e9)
             assert not held.key.startswith("container:") or held.key.removeprefix("container:") in holders
 

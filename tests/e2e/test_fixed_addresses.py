@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -195,7 +196,7 @@ def test_by_default_whoever_names_an_idle_fixed_address_gets_it_and_becomes_a_ho
     eventually(lambda: len(host.daemon.leases("fixed")[0].get("holders", [])) == 1, "one holds it")
     assert fixed(host) == {address: "in use"}
     host.engine.docker("rm", "-f", "other")
-    eventually(lambda held=address: is_free(host, held), "the address is free")
+    eventually(partial(is_free, host, address), "the address is free")
 
 
 def test_connect_and_disconnect_fix_and_free_an_address_of_a_second_network(host: Host) -> None:
@@ -285,7 +286,7 @@ def test_two_removals_at_once_free_the_address_once(host: Host) -> None:
             statuses = sorted(pool.map(remove, range(3)))
         assert statuses[0] == 204
         assert set(statuses[1:]) <= {204, 404, 409}
-        eventually(lambda held=address: is_free(host, held), "the address is free")
+        eventually(partial(is_free, host, address), "the address is free")
 
 
 def test_removing_a_link_frees_nothing(host: Host) -> None:

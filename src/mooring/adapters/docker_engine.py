@@ -155,6 +155,10 @@ class DockerEngine(Engine):
             if not scope.expired():
                 raise
             raise Unavailable(f"the engine at {self._path} does not answer") from error
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            # The words by which everybody knows it (moby client/errors.go).
+            text = f"Cannot connect to the Docker daemon at unix://{self._path}"
+            raise Unavailable(text, hint="is the docker daemon running?") from error
         except OSError as error:
             raise Unavailable(f"the engine at {self._path} cannot be asked: {error.strerror or error}") from error
         except (msgspec.MsgspecError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
@@ -165,6 +169,8 @@ class DockerEngine(Engine):
 
     async def _find(self, target: str, reference: str) -> bytes | None:
         """The document, None for a 404. Raises Conflict when the engine finds several."""
+        if not reference:
+            return None  # the path would mean the list
         status, body = await self._exchange(target)
         if status == 200:
             return body

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
-from mooring.core.containers import Container, EngineEvent, EngineNetwork, Happening, Plug
+from mooring.core.containers import Container, EngineEndpoint, EngineEvent, EngineNetwork, Happening, Plug
 from mooring.core.networks import Subnet
 
 
@@ -28,8 +28,26 @@ class _Ipam(_Form):
     config: list[_IpamSubnet] | None = None
 
 
+# How the key of an endpoint begins that belongs to no container (moby daemon/network.go, buildContainerAttachments).
+_NOBODY = "ep-"
+
+
+class _Attached(_Form):
+    name: str | None = ""
+    endpoint_id: str | None = msgspec.field(name="EndpointID", default="")
+    ipv4_address: str | None = msgspec.field(name="IPv4Address", default="")
+    ipv6_address: str | None = msgspec.field(name="IPv6Address", default="")
+
+    def value(self, key: str) -> EngineEndpoint:
+        """As core knows it. key: what it is listed under."""
+        v4, v6 = ((text or "").partition("/")[0] for text in (self.ipv4_address, self.ipv6_address))
+        container = "" if key.startswith(_NOBODY) else key
+        ident = self.endpoint_id or key.removeprefix(_NOBODY)
+        return EngineEndpoint(ident, container, (self.name or "").lstrip("/"), _v4(v4), _v6(v6))
+
+
 class NetworkAnswer(_Form):
-    """GET /networks, one of them, and GET /networks/{id}."""
+    """GET /networks, one of them, and GET /networks/{id}; only the latter has containers."""
 
     id: str
     name: str | None = ""
@@ -37,10 +55,12 @@ class NetworkAnswer(_Form):
     enable_ipv6: bool | None = msgspec.field(name="EnableIPv6", default=False)
     options: dict[str, str] | None = None
     ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
+    containers: dict[str, _Attached | None] | None = None
 
     def value(self) -> EngineNetwork:
         """As core knows it."""
-        return EngineNetwork(self.id, self.name or "", self.driver or "", bool(self.enable_ipv6))
+        endpoints = tuple((each or _Attached()).value(key) for key, each in (self.containers or {}).items())
+        return EngineNetwork(self.id, self.name or "", self.driver or "", bool(self.enable_ipv6), endpoints)
 
 
 class InfoAnswer(msgspec.Struct):

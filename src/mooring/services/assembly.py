@@ -108,7 +108,7 @@ def assemble(
         desk = CustodyDesk(mirror, holders, world.engine, nudged.set)
         adoption = Adoption(mirror, ipam, holders, clock, policy)
         reconciling = Reconciling(
-            mirror, holders, desk, adoption, world.engine, clock, repair_period, minimum_age, nudged
+            mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged
         )  # fmt: skip
         watching = Watching(mirror, holders, desk, adoption, reconciling, world.engine, clock)
         keeping = Keeping(desk, adoption, reconciling, watching, nudged)

@@ -2,7 +2,7 @@
 
 Rules: an intent that nobody waits for is settled by what the engine says; a holder is gone when two lists without it
 and the engine's own word for its full id say so, after a minimum age; the word of an engine counts for its own
-containers only; whoever is there is never taken anything from.
+containers only; whoever is there is never taken anything from, and an endpoint goes when its container has.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from mooring.core.containers import Container, Holder
+from mooring.core.endpoints import Endpoint, State
+from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.intents import Intent
@@ -20,6 +22,7 @@ from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
 from mooring.services.adoption import Adoption
 from mooring.services.custody import CustodyDesk
+from mooring.services.endpoints import Endpoints
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 
@@ -62,6 +65,7 @@ class Reconciling:
         holders: Holders,
         desk: CustodyDesk,
         adoption: Adoption,
+        endpoints: Endpoints,
         engine: Engine,
         clock: Clock,
         period: float,
@@ -72,6 +76,7 @@ class Reconciling:
         self._holders = holders
         self._desk = desk
         self._adoption = adoption
+        self._endpoints = endpoints
         self._engine = engine
         self._clock = clock
         self._period = period
@@ -119,6 +124,7 @@ class Reconciling:
             await self._replay(engine, containers, began)
             await self._adopt(engine, containers, notes)
             await self._missing(engine, containers, notes, eager)
+            await self._endpoints_of_nobody(engine, containers, notes, eager)
         except Fault as fault:
             notes.add("reconcile", f"the containers could not be compared: {fault}", "the fault itself")
         self._first = notes.sightings
@@ -189,4 +195,32 @@ class Reconciling:
             )  # fmt: skip
             if before is not None and not unknown and (eager or self._clock.now() - since >= self._minimum_age):
                 await self._holders.leave(holder.id, network)
+                notes.withdraw()
+
+    async def _endpoints_of_nobody(
+        self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool
+    ) -> None:
+        """An engine that removed a container while nobody listened moved its interface back to the host, so that it
+        looks attached: but no container of the engine has the endpoint."""
+        known = next((each for each in self._mirror.every(KnownEngine) if each.id == engine), None)
+        if known is None:
+            return
+        has = {plug.endpoint for container in containers for plug in container.plugs}
+        for endpoint in self._mirror.every(Endpoint):
+            if endpoint.state is not State.ATTACHED or endpoint.network not in known.networks or endpoint.id in has:
+                continue
+            subject = f"endpoint {endpoint.id}"
+            before = notes.before(subject)
+            since = notes.add(
+                subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
+                "no container of the engine has it", "it is removed in time by itself", True,
+            )  # fmt: skip
+            if before is not None and (eager or self._clock.now() - since >= self._minimum_age):
+                network = self._mirror.network(endpoint.network)
+                for address in endpoint.addresses:
+                    segment = network.segment_of(address) if network is not None else None
+                    if segment is not None:
+                        await self._endpoints.release(segment.pool, address)
+                await self._endpoints.delete(endpoint.network, endpoint.id)
+                log.info("endpoint %s removed: no container of the engine has it", endpoint.id[:12])
                 notes.withdraw()
