@@ -60,6 +60,26 @@ def test_a_labelled_container_keeps_address_and_mac_over_stop_and_start(host: Ho
     assert all(pings(host.network, address) for address in before)
 
 
+def test_a_network_whose_subnet_was_chosen_keeps_addresses_by_the_mac(host: Host) -> None:
+    """Docker lets nobody name an address there: the MAC alone tells who asks, over stop, restart, recreation."""
+    host.create_network("one", "--ipv6")
+    run(host, "db", *FIXED)
+    before, ether = host.addresses("db", "one"), mac(host, "db")
+    assert set(fixed(host)) == set(before)
+    host.proxy.docker("stop", "db")
+    for number in range(5):
+        host.engine.docker("run", "-d", "--name", f"other{number}", "--network", "one", IMAGE, "stay")
+    host.engine.docker("start", "db")
+    assert (host.addresses("db", "one"), mac(host, "db")) == (before, ether)
+    host.proxy.docker("stop", "db")
+    run(host, "heir", *FIXED, "--mac-address", ether)
+    host.proxy.docker("rm", "db")
+    assert host.addresses("heir", "one") == before
+    assert set(fixed(host)) == set(before)
+    host.proxy.docker("rm", "-f", "heir")
+    assert fixed(host) == {}
+
+
 @pytest.mark.parametrize("label", ["fixed-ip=", "fixed-ip=1", "fixed-ip=no", "mooring.key=k"])
 def test_labels_that_mean_yes(host: Host, label: str) -> None:
     """The empty one and every text but 0 and false, and a key."""

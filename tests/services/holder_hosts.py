@@ -14,7 +14,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.services.assembly import Keeping
 from mooring.services.custody import Custody
-from mooring.services.holders import Grant, Seat
+from mooring.services.seats import Grant, Seat
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services.hosts import MemoryHost
 
@@ -27,7 +27,18 @@ def ident(name: str) -> str:
 
 
 class HolderHost(MemoryHost):
-    """Claims and settles as the proxy does."""
+    """Claims and settles as the proxy does. typed: networks get subnets as if they were given by hand."""
+
+    typed = True
+
+    async def network(self, name: str, *, v6: bool = False, internal: bool = False, **raw: str) -> str:
+        """See MemoryHost."""
+        network = await super().network(name, v6=v6, internal=internal, **raw)
+        if self.typed:
+            pools = [self.services.mirror.pool(segment.pool) for segment in self.known(network).segments]
+            changed = [msgspec.structs.replace(pool, source="") for pool in pools if pool is not None]
+            await self.services.mirror.commit(put=changed)
+        return network
 
     def known(self, network: str) -> Network:
         """The network's record."""
@@ -120,7 +131,12 @@ class HolderHost(MemoryHost):
             grant = custody.grants.get(each.network) if custody is not None else None
             plug = Plug(self.full(each.network), each.network)
             if grant is not None:
-                plug = replace(plug, wanted4=grant.ipv4, wanted6=grant.ipv6, wanted_mac=grant.mac)
+                plug = replace(
+                    plug,
+                    wanted4=grant.ipv4 if grant.ipv4 in grant.nameable else None,
+                    wanted6=grant.ipv6 if grant.ipv6 in grant.nameable else None,
+                    wanted_mac=grant.mac,
+                )
             plugs.append(plug)
         self.engine.create(ident(name), name, *plugs, labels=wish.labels)
 

@@ -207,14 +207,52 @@ async def test_an_address_that_cannot_be_in_the_network_is_refused(address: str)
         await host.begin("db", host.seat(network, "key:db", address))
 
 
-async def test_a_mac_of_another_fixed_address_is_refused() -> None:
-    """It is the proof of who that one is; the own one may be named."""
+async def test_a_mac_of_another_fixed_address_is_refused_beside_an_address_of_ones_own() -> None:
+    """It is the proof of who that one is; a copy that names the MAC alone is a successor."""
     host = await started()
     network = await host.network("web")
     (grant,) = await host.made("db", host.seat(network, "key:db"))
+    await host.made("other", host.seat(network, "key:other"))
     with pytest.raises(Conflict, match=grant.mac):
-        await host.begin("other", host.seat(network, "key:other", mac=grant.mac))
-    await host.made("db2", host.seat(network, "key:db", mac=grant.mac))
+        await host.begin("other2", host.seat(network, "key:other", mac=grant.mac))
+    (again,) = await host.made("db2", host.seat(network, "key:copy", mac=grant.mac))
+    assert again.ipv4 == grant.ipv4
+
+
+async def test_where_the_subnet_was_carved_the_mac_finds_the_address_again() -> None:
+    """Docker lets nobody name an address there: the grant says so, and a request by the MAC gets it."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web", v6=True)
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    assert grant.nameable == frozenset()
+    for segment, address in zip(host.known(network).segments, (grant.ipv4, grant.ipv6), strict=True):
+        got = await host.services.ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, mac=grant.mac))
+        assert got.ip == address
+
+
+async def test_where_neither_address_nor_mac_can_be_said_nothing_is_claimed() -> None:
+    """A further network with a carved subnet, on an engine from before 1.44: nobody could find the address again."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web")
+    revision = host.services.mirror.revision
+    _, (grant,) = await host.begin("db", host.seat(network, "key:db", settable=False))
+    assert (grant.ipv4, grant.mac) == (None, "")
+    assert host.services.mirror.revision == revision
+
+
+async def test_another_mac_for_the_same_key_is_the_one_that_counts() -> None:
+    """The container was made anew with a MAC of its own."""
+    host = await started()
+    network = await host.network("web")
+    (first,) = await host.made("db", host.seat(network, "key:db"))
+    await host.services.holders.forget(ident("db"))
+    (second,) = await host.made("db2", host.seat(network, "key:db", mac="02:00:00:00:00:77"))
+    assert (second.ipv4, second.mac) == (first.ipv4, "02:00:00:00:00:77")
+    lease = host.lease(first.ipv4)
+    assert lease is not None
+    assert lease.mac == "02:00:00:00:00:77"
 
 
 async def test_a_full_network_refuses_and_keeps_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.core.containers import Plug
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
@@ -103,6 +104,21 @@ async def test_an_intent_whose_container_was_made_is_settled_and_one_without_is_
     await host.keeping.reconciling.once()
     assert set(host.fixed().values()) == {frozenset({"db"})}
     assert host.services.mirror.count(Intent) == 0
+
+
+async def test_where_addresses_cannot_be_named_the_mac_tells_whose_intent_it_was() -> None:
+    """The list does not show it: the container is asked for."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web")
+    host.engine.create(ident("other"), "other", Plug(host.full("web"), "web"))
+    wish = host.wish("web")
+    custody = await host.keeping.desk.create("db", wish, (1, 44))
+    host.engine_creates("db", wish, custody)
+    await host.restart()
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert set(host.fixed().values()) == {frozenset({"db"})}
 
 
 async def test_an_intent_that_somebody_waits_for_is_left_alone() -> None:

@@ -71,7 +71,7 @@ class Adoption:
             put: list[Record] = [taken]
             gone: list[Record] = []
             mine = self._tenures.of_key(network.id, taken.key)
-            for lease, rest in self._holders.left_behind(mine, taken):
+            for lease, rest in self._holders.seating.left_behind(mine, taken):
                 (gone if rest is None else put).append(rest or lease)
             if self._mirror.holder(container.id) is None:
                 put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))

@@ -16,11 +16,12 @@ from ipaddress import ip_address
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, Container, is_on, key_of
 from mooring.core.faults import Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
-from mooring.core.leases import Claimant
+from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address, Network, Origin, Sticky
 from mooring.ports import Engine
-from mooring.services.holders import Grant, Holders, Seat
+from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
+from mooring.services.seats import Grant, Seat
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 
 # Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
@@ -178,17 +179,27 @@ class CustodyDesk:
         if intent.purpose in (Purpose.REMOVE, Purpose.DISCONNECT):
             await self.departed(intent)
             return
-        for container in containers:
+        holding = {holder for _, lease in mine for holder in lease.holders}
+        for container in containers if mine else ():
             if intent.container and container.id != intent.container:
                 continue
-            names = {(plug.network, address) for plug in container.plugs for address in plug.wanted}
-            if mine and all((network, lease.address) in names for network, lease in mine):
-                known = {holder for _, lease in mine for holder in lease.holders}
-                # A predecessor's configuration names the same addresses: it is a holder already.
-                if intent.container or container.id not in known:
-                    await self._holders.settle(intent, container.id, container.name)
-                    return
+            # A predecessor's configuration names the same addresses: it is a holder already.
+            if not intent.container and container.id in holding:
+                continue
+            if await self._is_meant(container, mine):
+                await self._holders.settle(intent, container.id, container.name)
+                return
         await self._holders.give_back(intent)
+
+    async def _is_meant(self, container: Container, leases: Sequence[tuple[str, Lease]]) -> bool:
+        """Whether the container's configuration names all these addresses, or bears their MACs."""
+        plugged = {plug.network for plug in container.plugs}
+        if not all(network in plugged for network, _ in leases):
+            return False
+        if all(_names(container, network, lease) for network, lease in leases):
+            return True
+        known = await self._engine.container(container.id)  # a list does not tell the MAC that was asked for
+        return known is not None and all(_names(known, network, lease) for network, lease in leases)
 
     async def _departure(self, purpose: Purpose, reference: str, network: str) -> Intent | None:
         if not self.guards:
@@ -246,7 +257,11 @@ class CustodyDesk:
         except BaseException:
             self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
             raise
-        return Custody(intent, {references[grant.network]: grant for grant in grants}, version)
+        got = {references[grant.network]: grant for grant in grants if grant.ipv4 or grant.ipv6}
+        if not got:
+            self._open.discard(intent.id)
+            return None
+        return Custody(intent, got, version)
 
     async def _network(self, reference: str) -> Network | None:
         """Our network that the engine has under the name or id, None when it is not ours or there is none."""
@@ -292,3 +307,12 @@ def _addresses(plug: PlugWish) -> tuple[Address, ...] | None:
         return tuple(ip_address(text) for text in (plug.ipv4, plug.ipv6) if text)
     except ValueError:
         return None
+
+
+def _names(container: Container, network: str, lease: Lease) -> bool:
+    """Whether the container asks for the address, or for its MAC, in the network."""
+    return any(
+        plug.network == network
+        and (lease.address in plug.wanted or (bool(lease.mac) and lease.mac in (plug.wanted_mac, plug.mac)))
+        for plug in container.plugs
+    )

@@ -8,48 +8,20 @@ held is given up with success.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-from mooring.core.addresses import address_of
-from mooring.core.claims import Claim, abandoned, claimed, left, renamed
+from mooring.core.claims import left, renamed
 from mooring.core.containers import Holder
-from mooring.core.faults import BadRequest, Conflict, Exhausted, StaleRevision
+from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent, Purpose, placeholder
-from mooring.core.leases import Claimant, Lease, State, is_over, may_hold
-from mooring.core.networks import Address, Network, stable_mac
-from mooring.core.pools import Pool, check_address
+from mooring.core.leases import Claimant, Lease
+from mooring.core.networks import Address
 from mooring.ports import Clock
 from mooring.services.ipam import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
+from mooring.services.seats import Draft, Grant, Seat, Seating
 from mooring.services.subnets import contended
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """A place in a network that a container is to have fixed addresses in.
-
-    key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
-    settable: whether a MAC can be put into its configuration; without one nobody can prove at a start who he is.
-    """
-
-    network: Network
-    key: str
-    wanted: tuple[Address, ...] = ()
-    mac: str = ""
-    settable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What the container gets in one network: an address for each family of it, and a MAC or ""."""
-
-    network: str
-    ipv4: IPv4Address | None
-    ipv6: IPv6Address | None
-    mac: str
 
 
 class Holders:
@@ -58,6 +30,7 @@ class Holders:
     def __init__(self, mirror: Mirror, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
         self._mirror = mirror
         self._index = ipam.index
+        self.seating = Seating(mirror, ipam, clock, policy, self.describe)
         self._tenures = ipam.tenures
         self._clock = clock
         self._policy = policy
@@ -99,8 +72,9 @@ class Holders:
             try:
                 puts: dict[tuple[str, Address], Lease] = {}
                 gone: list[Lease] = []
-                grants = [self._seat(seat, intent, claimant, puts, gone, held) for seat in seats]
-                await self._mirror.commit(put=[intent, *puts.values()], delete=gone)
+                grants = [self.seating.choose(seat, intent, claimant, Draft(puts, gone, held)) for seat in seats]
+                if puts:
+                    await self._mirror.commit(put=[intent, *puts.values()], delete=gone)
                 return grants
             except StaleRevision:
                 continue
@@ -109,131 +83,6 @@ class Holders:
                 for pool_id, number in held:
                     self._index.let_go(pool_id, number)
         raise contended("the addresses of a container")
-
-    def _seat(
-        self,
-        seat: Seat,
-        intent: Intent,
-        claimant: Claimant,
-        puts: dict[tuple[str, Address], Lease],
-        gone: list[Lease],
-        held: list[tuple[str, int]],
-    ) -> Grant:
-        """Choose the seat's leases: into puts and gone. held: what was taken out of the choice of others meanwhile."""
-        network = seat.network
-        mine = self._tenures.of_key(network.id, seat.key)
-        named = [self._mirror.lease(s.space, a) for a in seat.wanted if (s := network.segment_of(a)) is not None]
-        kept = [lease for lease in (*named, *mine) if lease is not None and lease.state is State.FIXED]
-        mac = seat.mac or next((lease.mac for lease in kept if lease.mac), "")
-        if not mac and seat.settable:
-            mac = stable_mac(f"key:{network.id}:{seat.key}")
-        self._check_mac(network, mac, seat, claimant, kept)
-        # Only a MAC that the container names proves something: the one chosen above may be the holder's own.
-        who = replace(claimant, mac=seat.mac, key=seat.key)
-        found: dict[int, Address] = {}
-        for version, segments in ((4, network.ipv4), (6, network.ipv6)):
-            ours = [pool for segment in segments if (pool := self._index.pool(segment.pool)) is not None]
-            if not ours:
-                continue
-            wanted = next((address for address in seat.wanted if address.version == version), None)
-            claim = Claim(key=seat.key, holder=placeholder(intent.id), mac=mac, name=claimant.name)
-            before = [lease for lease in mine if lease.address.version == version]
-            lease = self._lease(ours, wanted, before, claim, who, held)
-            puts[lease.space, lease.address] = lease
-            found[version] = lease.address
-            for old, rest in self.left_behind(before, lease):
-                if rest is None:
-                    gone.append(old)
-                else:
-                    puts[old.space, old.address] = rest
-        v4, v6 = found.get(4), found.get(6)
-        assert v4 is None or isinstance(v4, IPv4Address)
-        assert v6 is None or isinstance(v6, IPv6Address)
-        return Grant(network.id, v4, v6, mac)
-
-    def _lease(
-        self,
-        pools: Sequence[Pool],
-        wanted: Address | None,
-        before: Sequence[Lease],
-        claim: Claim,
-        claimant: Claimant,
-        held: list[tuple[str, int]],
-    ) -> Lease:
-        now = self._clock.now()
-        if wanted is not None:
-            pool = next((pool for pool in pools if wanted in pool.subnet), None)
-            if pool is None:
-                subnets = ", ".join(str(pool.subnet) for pool in pools)
-                raise BadRequest(f"address {wanted} is not in the network, which has {subnets}")
-            check_address(pool.subnet, wanted)
-            lease = self._known(pool, wanted)
-            self._check(pool, wanted, lease, claimant)
-            return claimed(lease, pool.space, wanted, pool.id, claim, now)
-        usable = [lease for lease in before if self._index.pool(lease.pool) is not None]
-        if usable:
-            # The one that is held by somebody, or else the newest.
-            lease = max(usable, key=lambda each: (bool(each.holders), each.since))
-            return claimed(lease, lease.space, lease.address, lease.pool, claim, now)
-        chosen = self._index.choose(pools[0])
-        if chosen is None:
-            raise Exhausted(
-                f"no address of {', '.join(str(pool.subnet) for pool in pools)} is free",
-                hint=f"see `mooring lease ls --pool {pools[0].id}`",
-            )
-        pool, number = chosen
-        held.append((pool.id, number))
-        address = address_of(pool.subnet.version, number)
-        return claimed(self._known(pool, address), pool.space, address, pool.id, claim, now)
-
-    def _known(self, pool: Pool, address: Address) -> Lease | None:
-        lease = self._mirror.lease(pool.space, address)
-        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
-            return None
-        return lease
-
-    def _check(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
-        """Raises Conflict unless the container that is being made may become a holder of the address."""
-        verdict = may_hold(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
-        if not verdict.allowed:
-            holder = self.describe(lease) if lease is not None and lease.holders else verdict.holder
-            hint = f"{verdict.hint}; `mooring explain {address}` says more"
-            raise Conflict(f"address {address} is not free: {verdict.rule}", holder=holder, hint=hint)
-        endpoint = self._index.endpoint(pool, address)
-        if endpoint and (lease is None or lease.state is not State.FIXED):
-            raise Conflict(
-                f"address {address} is in use",
-                holder=f"endpoint {endpoint[:12]} of network {pool.network[:12]}",
-                hint=f"stop that container, or choose another address; see `mooring explain {address}`",
-            )
-
-    def _check_mac(
-        self, network: Network, mac: str, seat: Seat, claimant: Claimant, kept: Sequence[Lease]
-    ) -> None:  # fmt: skip
-        """Raises Conflict for a MAC that was named and is another fixed address's, which is its proof of identity."""
-        if not seat.mac:
-            return
-        mine = {(lease.space, lease.address) for lease in kept}
-        for lease in self._tenures.with_mac(network.id, mac):
-            theirs = lease.key != seat.key and claimant.container not in (lease.holders or {""})
-            if theirs and (lease.space, lease.address) not in mine:
-                raise Conflict(
-                    f"MAC {mac} belongs to the fixed address {lease.address}",
-                    holder=self.describe(lease),
-                    hint="choose another one, or name that address too",
-                )
-
-    def left_behind(self, mine: Sequence[Lease], now_has: Lease) -> list[tuple[Lease, Lease | None]]:
-        """The leases of one key that it does not keep, now that it has another address, each with what becomes of it:
-        those of the family that nobody holds any more."""
-        return [
-            (lease, abandoned(lease, self._clock.now(), self._policy.cooldown))
-            for lease in mine
-            if lease.address != now_has.address
-            and lease.address.version == now_has.address.version
-            and not lease.holders
-            and lease.active is None
-        ]
 
     async def settle(self, intent: Intent, container: str, name: str = "") -> None:
         """The container (full id) holds what the intent held, and the intent is gone. Raises Unavailable."""

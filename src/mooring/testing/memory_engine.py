@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from mooring.core.containers import Container, EngineEvent, EngineNetwork, Happening, Plug
+from mooring.core.containers import Container, EngineEndpoint, EngineEvent, EngineNetwork, Happening, Plug
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Address, Subnet
@@ -25,13 +25,15 @@ REMEMBERED = 256
 class MemoryEngine(Engine):
     """id, networks, subnets, bridges, alone, version: what it tells. up: whether it answers.
 
-    names: network id -> name; a network without one is called by its id. calls: how often it was asked anything.
+    names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
+    belong to no container; those of running ones it knows. calls: how often it was asked anything.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
         self.id = ident
         self.networks: set[str] = set()
         self.names: dict[str, str] = {}
+        self.strays: dict[str, tuple[EngineEndpoint, ...]] = {}
         self.subnets: set[Subnet] = set()
         self.bridges: set[str] = set()
         self.alone = False
@@ -55,7 +57,7 @@ class MemoryEngine(Engine):
     async def containers(self) -> tuple[str, tuple[Container, ...]]:
         """See Engine."""
         self._answer()
-        return self.id, tuple(self._containers.values())
+        return self.id, tuple(_listed(container) for container in self._containers.values())
 
     async def container(self, reference: str) -> Container | None:
         """See Engine."""
@@ -75,7 +77,7 @@ class MemoryEngine(Engine):
         self._answer()
         for ident in sorted(self.networks):
             if reference and (reference == self.names.get(ident, ident) or ident.startswith(reference)):
-                return EngineNetwork(ident, self.names.get(ident, ident), "mooring")
+                return EngineNetwork(ident, self.names.get(ident, ident), "mooring", endpoints=self._endpoints(ident))
         return None
 
     async def identity(self) -> str:
@@ -100,6 +102,15 @@ class MemoryEngine(Engine):
             if not self.up:
                 raise Unavailable("the engine has ended")
             await self._told.wait()
+
+    def _endpoints(self, network: str) -> tuple[EngineEndpoint, ...]:
+        attached = [
+            EngineEndpoint(plug.endpoint, container.id, container.name, plug.ipv4, plug.ipv6)
+            for container in self._containers.values()
+            for plug in container.plugs
+            if plug.network == network and plug.endpoint
+        ]
+        return (*attached, *self.strays.get(network, ()))
 
     def _answer(self) -> None:
         self.calls += 1
@@ -178,3 +189,8 @@ class MemoryEngine(Engine):
         self._now += 1
         self._events.append(EngineEvent(what, ident, self._now, network))
         self._told.set()
+
+
+def _listed(container: Container) -> Container:
+    """The container as a list has it: the MAC that its configuration asks for is not told."""
+    return replace(container, plugs=tuple(replace(plug, wanted_mac="") for plug in container.plugs))

@@ -13,12 +13,12 @@ from mooring.core.intents import Intent, Purpose
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
-from mooring.services.holders import Grant
+from mooring.services.seats import Grant
 from mooring.wire.docker_api import Verb, recognise
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 
 INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
-GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09")
+GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09", frozenset({IPv4Address("10.0.0.9")}))
 BODY = json.dumps({"Image": "x", "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "web"}}).encode()
 
 

@@ -17,7 +17,7 @@ from mooring.core.faults import Fault
 from mooring.core.intents import Intent
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
-from mooring.services.holders import Grant
+from mooring.services.seats import Grant
 from mooring.wire import docker_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
@@ -182,7 +182,7 @@ class AddressGate:
 
 def _text(grant: Grant) -> PlugGrant:
     return PlugGrant(
-        str(grant.ipv4) if grant.ipv4 is not None else "",
-        str(grant.ipv6) if grant.ipv6 is not None else "",
+        str(grant.ipv4) if grant.ipv4 in grant.nameable else "",
+        str(grant.ipv6) if grant.ipv6 in grant.nameable else "",
         grant.mac,
     )
