@@ -38,7 +38,7 @@ async def served(directory: Path) -> AsyncIterator[ServedHost]:
     server = HttpServer(refuse)
     listener = listeners.listen(directory / "api.sock", 0o600)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(listener, ApiDoor(host.inspection, host.store.backup, ready)))
+        tasks.create_task(server.serve(listener, ApiDoor(host.operations, host.store.backup, ready)))
         try:
             yield ServedHost(host, directory)
         finally:

@@ -26,6 +26,6 @@ async def test_an_address_that_nobody_has_is_no_error(daemon: ServedHost, capsys
 
 
 async def test_what_is_no_address_is_a_usage_error(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """A name is refused with a line that says what to write."""
-    assert await daemon.run("explain", "db") == 2
+    """A subnet is refused with a line that says what to write."""
+    assert await daemon.run("explain", "10.32.0.0/24") == 2
     assert "is not an IP address" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from mooring.cli.doctors import FINDINGS
 from mooring.cli.root import cli, run
 from mooring.core.faults import EXIT_CODE, Kind
 
@@ -42,10 +43,28 @@ def test_every_question_can_be_answered_in_json(words: str) -> None:
     assert [p.opts for p in dict(commands())[words].params if "--format" in p.opts]
 
 
+CHANGES = [
+    "mooring lease reserve",
+    "mooring lease release",
+    "mooring lease hold",
+    "mooring doctor",
+    "mooring context install",
+    "mooring context rm",
+]
+
+
+@pytest.mark.parametrize("words", CHANGES)
+def test_every_change_can_be_tried_without_being_made(words: str) -> None:
+    """--dry-run is on every command that changes something."""
+    assert [p.opts for p in dict(commands())[words].params if "--dry-run" in p.opts]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["nothing"],
+        ["lease", "reserve"],
+        ["explain", " "],
         ["lease", "ls", "--state", "x"],
         ["--nothing"],
         ["network", "inspect"],
@@ -82,6 +101,7 @@ def test_the_documented_exit_codes_are_those_of_the_faults() -> None:
     text = " ".join(cli.epilog.split())
     assert {kind: f"{EXIT_CODE[kind]} {said.split(' ', 1)[1]}" for kind, said in words.items()} == words
     assert all(said in text for said in words.values())
+    assert f"{FINDINGS} the doctor found something" in text
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.core.datapath import host_end
+from mooring.core.containers import EngineEndpoint, Plug
+from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
-from mooring.core.plumbing import Veth
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.doctor import Doctor
 from tests.services.hosts import MemoryHost
-from tests.services.operators import DB, fix, lease_of, operate
+from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 
 A = "a".ljust(64, "0")
 E1 = "e1".ljust(64, "0")
@@ -21,10 +21,10 @@ E1 = "e1".ljust(64, "0")
 
 @pytest.fixture
 async def host() -> MemoryHost:
-    """A host where all is well: a network that the engine lists, with a container's endpoint in it."""
+    """A host where all is well: a network that the engine lists, with a running container in it."""
     host = await MemoryHost().start()
     await host.endpoint(await host.network("a"), "e1")
-    host.engine.networks.add(A)
+    run_container(host, WEB, "web", "e1", "10.32.0.2")
     host.engine.subnets.add(host.services.mirror.network(A).ipv4[0].subnet)  # type: ignore[union-attr]
     await host.services.repair.once()
     return host
@@ -69,10 +69,7 @@ async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, do
 
 async def test_a_container_that_is_there_is_never_touched(host: MemoryHost, doctor: Doctor) -> None:
     """Its fixed address stays its own, and the live endpoint keeps its lease, whatever is fixed."""
-    network = A
-    from mooring.core.containers import Plug
-
-    host.engine.create(DB, "db", Plug(network, "web"))
+    host.engine.create(DB, "db", Plug(A, "web"))
     before = await fix(host, "10.32.0.9", DB)
     live = lease_of(host, "10.32.0.2")
     host.clock.advance(1000)
@@ -100,8 +97,15 @@ async def test_a_kernel_that_differs_is_found_and_put_right(host: MemoryHost, do
 
 async def test_leftovers_in_the_kernel_are_found(host: MemoryHost, doctor: Doctor) -> None:
     """The daemon died after the record and before the interface."""
-    host.kernel.facts[("veth", host_end("f" * 64))] = Veth(host_end("f" * 64), "mr-x", "02::1", 1500, "x")  # type: ignore[call-arg]
-    assert "leftover" in (await only(doctor)).text
+    endpoint = host.services.mirror.endpoint(A, E1)
+    lease = lease_of(host, "10.32.0.2")
+    assert endpoint is not None
+    assert lease is not None
+    await host.services.mirror.commit(delete=[endpoint, lease])
+    before = host.facts
+    finding = await only(doctor)
+    assert (finding.subject, finding.text) == ("kernel leftovers", "1 leftover without a record")
+    assert host.facts == before
 
 
 async def test_what_docker_forgot_is_found_with_its_age(host: MemoryHost, doctor: Doctor) -> None:
@@ -122,18 +126,25 @@ async def test_what_docker_forgot_is_found_with_its_age(host: MemoryHost, doctor
 
 
 async def test_an_endpoint_of_no_container_is_found_with_the_command(host: MemoryHost, doctor: Doctor) -> None:
-    """What makes `docker network rm` say "has active endpoints"; one that was only just made is no finding."""
-    from mooring.core.containers import EngineEndpoint
-
-    host.engine.names[A] = "web"
-    host.engine.endpoints[A] = (EngineEndpoint(E1, "", "db", ip_address("10.32.0.2")),)  # type: ignore[arg-type]
-    assert (await doctor.examine()).findings == ()
-    host.clock.advance(61)
+    """What makes `docker network rm` say "has active endpoints": nobody but a person removes it."""
+    host.engine.strays[A] = (EngineEndpoint("f" * 64, "", "db", IPv4Address("10.32.0.7")),)
     finding = await only(doctor)
-    assert finding.text == "network web has an endpoint of no container: db, 10.32.0.2"
+    assert finding.text == "network web has an endpoint of no container: db, 10.32.0.7"
     assert finding.remedy == "`docker network disconnect -f web db`"
     assert not finding.fixable
     assert (await doctor.fix(dry=False)).findings == (finding,)
+
+
+async def test_the_endpoint_of_a_container_that_is_starting_is_never_taken(host: MemoryHost, doctor: Doctor) -> None:
+    """dockerd lists it at the end of the start: told to fix twice in a second, the endpoint and its address stay."""
+    await host.endpoint(A, "f2")
+    for _ in range(3):
+        assert (await doctor.fix(dry=False)).findings == ()
+    assert host.services.roster.knows("f2".ljust(64, "0"))
+    host.clock.advance(61)
+    fixed = await doctor.fix(dry=False)
+    assert fixed.findings == ()
+    assert not host.services.roster.knows("f2".ljust(64, "0"))
 
 
 async def test_an_engine_that_does_not_answer_is_a_finding(host: MemoryHost, doctor: Doctor) -> None:
@@ -145,8 +156,6 @@ async def test_an_engine_that_does_not_answer_is_a_finding(host: MemoryHost, doc
 
 async def test_what_repair_could_not_do_is_found(host: MemoryHost, doctor: Doctor) -> None:
     """The last pass's findings are passed on, with the time of that look."""
-    from mooring.core.faults import Unavailable
-
     host.kernel.flush_ruleset()
     host.refusals = [Unavailable("no nftables")] * 9
     await host.services.repair.once()

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mooring.core.containers import Holder
+from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, State
 from mooring.core.pools import Pool
-from mooring.services.explanations import holder_of
+from mooring.services.explanations import holder_of, in_words
 from mooring.wire.api import Reason
-from tests.services.samples import START, leased, sample
+from tests.services.samples import DB, MAC, START, leased, sample
 
 
 async def reasons(address: str) -> list[Reason]:
@@ -111,6 +113,97 @@ async def test_a_fixed_address_in_use_names_endpoint_and_host() -> None:
     await host.mirror.commit(put=[leased("10.32.0.5", State.FIXED, key="k", active=Active("e9" * 32, "alpha", "b"))])
     (reason, _) = host.inspection.explain(ip_address("10.32.0.5")).reasons
     assert "in use by endpoint e9e9e9e9e9e9 on host alpha" in " ".join(reason.text)
+
+
+KNOWN = Holder(id="c" * 64, engine="engine-1", name="db", since=START)
+MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=START + 297, name="web")
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "words"),
+    [
+        (
+            {"key": "key:db", "holders": frozenset({"c" * 64, "d" * 64})},
+            "held",
+            ["for the key db (label mooring.key)", "It is idle: its container", "is removed: db, dddddddddddd."],
+        ),
+        (
+            {"key": "name:db", "until": START + 4000},
+            "kept",
+            [
+                "for whichever container is named db",
+                "keeps it until 2025-06-15 16:13:20 UTC (in 1 hour); then it is free",
+                "`mooring lease release 10.32.0.8` gives it up now",
+            ],
+        ),
+        (
+            {"key": "compose:shop/db/1"},
+            "kept",
+            ["the compose service shop/db, number 1", "No container names it any more"],
+        ),
+        (
+            {"key": f"container:{'c' * 64}", "holders": frozenset({"c" * 64}), "whom": "db"},
+            "held",
+            ["It is fixed for container db", "After that it is reserved for db again."],
+        ),
+        (
+            {"key": "container:intent:i1", "holders": frozenset({"intent:i1"})},
+            "held",
+            [
+                "for the container that is being made",
+                "It is promised to a container that is being made (web), begun 3 seconds ago.",
+            ],
+        ),
+        (
+            {"key": "key:db", "holders": frozenset({"intent:i9", "c" * 64})},
+            "held",
+            ["It is promised to a container that is being made.", "is removed: db."],
+        ),
+    ],
+)
+async def test_a_fixed_address_is_explained(fields: dict[str, object], verdict: str, words: list[str]) -> None:
+    """What it belongs to, who names it, what is promised, and what would free it."""
+    host = await sample()
+    await host.mirror.commit(put=[KNOWN, MAKING, leased("10.32.0.8", State.FIXED, "p4", **fields)])
+    reason = host.inspection.explain(ip_address("10.32.0.8")).reasons[0]
+    text = " ".join(reason.text)
+    assert [word for word in words if word not in text] == []
+    assert reason.verdict == verdict
+
+
+async def test_a_fixed_address_in_use_says_since_when() -> None:
+    """The endpoint with its host, its MAC, and when it was made."""
+    host = await sample()
+    await host.mirror.commit(
+        put=[leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "alpha", "b"), mac=MAC)]
+    )  # fmt: skip
+    text = " ".join(host.inspection.explain(ip_address("10.32.0.2")).reasons[0].text)
+    assert f"in use by endpoint {DB[:12]} (attached) on host alpha, MAC {MAC}, since 2025-06-15 15:07:40 UTC" in text
+
+
+@pytest.mark.parametrize(
+    ("whom", "words"),
+    [
+        ("", ["Nobody gets it."]),
+        ("web-*", ["when its name is web-*", "Engines before 29 tell no names"]),
+        ("team=a", ["when its labels are team=a", "has to be made through the proxy"]),
+    ],
+)
+async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: list[str]) -> None:
+    """And one whose time is over counts no more."""
+    host = await sample()
+    await host.mirror.commit(put=[leased("10.32.0.8", State.RESERVED, whom=whom, until=START + 100)])
+    text = " ".join(host.inspection.explain(ip_address("10.32.0.8")).reasons[0].text)
+    missing = [word for word in (*words, "which is past", "`mooring lease release 10.32.0.8`") if word not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize("state", list(State))
+async def test_every_state_is_told_in_a_few_words(state: State) -> None:
+    """What a change is shown with; free is a word, too."""
+    mirror = (await sample()).mirror
+    assert in_words(leased("10.0.0.1", state), mirror)
+    assert in_words(None, mirror) == "free"
 
 
 @pytest.mark.parametrize("state", list(State))

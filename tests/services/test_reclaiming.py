@@ -9,10 +9,11 @@ import pytest
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
+from mooring.core.findings import Finding
 from mooring.core.networks import Network
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, PoolRequest, Role
-from mooring.services.reclaiming import MINIMUM_AGE
+from mooring.services.reclaiming import MINIMUM_AGE, TOLD_AGE
 from tests.services.hosts import MemoryHost
 
 A = "a".ljust(64, "0")
@@ -178,3 +179,45 @@ async def test_the_only_engine_of_the_host_counts_for_what_it_never_listed_too(h
     host.engine.alone = True
     await passes(host, 2)
     assert [network.id for network in host.services.mirror.every(Network)] == [A]
+
+
+def missing(host: MemoryHost) -> dict[str, Finding]:
+    """What is told to be missing, by its subject."""
+    return {finding.subject: finding for finding in host.services.reclaiming.missing}
+
+
+async def test_what_is_missing_is_told_with_its_age(host: MemoryHost) -> None:
+    """Since the first pass that missed it, not before a start could be over, and no more once it is taken."""
+    await passes(host, 1)
+    await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
+    host.engine.networks = set()
+    await host.services.repair.once()
+    began = host.clock.now()
+    host.clock.advance(TOLD_AGE - 1)
+    assert missing(host) == {}
+    host.clock.advance(1)
+    finding = missing(host)[f"engine's network {A}"]
+    assert finding.text == "network a00000000000 is on record, and the engine does not have it"
+    assert (finding.since, finding.fixable) == (began, True)
+    await passes(host, 1)
+    assert missing(host) == {}
+
+
+async def test_each_kind_of_thing_that_is_missing_has_its_words(host: MemoryHost) -> None:
+    """Endpoint, lease and subnet; what an endpoint has by now is not missed any more."""
+    await passes(host, 1)
+    network = host.services.mirror.network(A)
+    assert network is not None
+    got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::7"))
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.99.0.0/24")))
+    host.kernel.lose(host_end("e1".ljust(64, "0")))
+    await host.services.repair.once()
+    host.clock.advance(TOLD_AGE)
+    texts = {finding.text for finding in host.services.reclaiming.missing}
+    assert texts == {
+        "endpoint e10000000000 is on record, and nothing is attached to it",
+        f"lease {got.ip} was given, and no endpoint has it",
+        f"pool {grant.pool} has no network",
+    }
+    await host.services.ipam.release_address(network.ipv4[0].pool, got.ip)
+    assert len(host.services.reclaiming.missing) == 2

@@ -135,6 +135,7 @@ async def test_a_reservation_ends_by_itself(host: MemoryHost, operated: Operatio
         ({"first": "10.32.0.9", "whom": "a=b,c"}, BadRequest, "is not a label selector"),
         ({"first": "10.32.0.9", "note": "a\nb"}, BadRequest, "a note is one line"),
         ({"first": "10.32.0.9", "until": 1.0}, BadRequest, "would be over already"),
+        ({"first": "10.32.0.9", "until": 1e15}, BadRequest, "or never be"),
     ],
 )
 async def test_what_cannot_be_reserved_is_refused(

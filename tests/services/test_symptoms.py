@@ -11,9 +11,9 @@ from mooring.core.engines import EngineView
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import PoolRequest
-from mooring.services.symptoms import MAKING, idle_pools, old_intents, overdue, stale_endpoints, unlike
+from mooring.services.symptoms import MAKING, astray, idle_pools, old_intents, overdue, stale_endpoints, unlike
 from tests.services.hosts import MemoryHost
-from tests.services.operators import DB, fix, lease_of
+from tests.services.operators import DB, WEB, fix, lease_of, run_container
 
 A = "a".ljust(64, "0")
 E1 = "e1".ljust(64, "0")
@@ -89,7 +89,28 @@ async def test_an_endpoint_is_stale_without_a_container(host: MemoryHost) -> Non
     assert network is not None
     first, second = EngineEndpoint("f" * 64, "", "", None, None), EngineEndpoint("b" * 64, DB, "db", None, None)
     seen = EngineNetwork(A, "web", "mooring", endpoints=(first, second, EngineEndpoint(E1, "", "e1")))
-    found = list(stale_endpoints(network, seen, host.services.roster, {DB}, now))
+    host.engine.create(DB, "db")
+    _, containers = await host.engine.containers()
+    found = list(stale_endpoints(network, seen, host.services.roster, containers, now))
     assert [finding.remedy for finding in found] == [f"`docker network disconnect -f web {'f' * 64}`"]
-    found = list(stale_endpoints(network, seen, host.services.roster, set(), now + MAKING))
+    found = list(stale_endpoints(network, seen, host.services.roster, (), now + MAKING))
     assert [finding.remedy.split()[-1] for finding in found] == ["f" * 64 + "`", "db`", "e1`"]
+    run_container(host, WEB, "web", "e1", "10.32.0.2")
+    _, containers = await host.engine.containers()
+    found = list(stale_endpoints(network, seen, host.services.roster, containers, now + MAKING))
+    assert [finding.subject for finding in found] == ["stale " + "f" * 64]
+
+
+async def test_a_container_with_another_address_than_its_own_is_found(host: MemoryHost) -> None:
+    """While it runs; what it has not at all, or as it should, is no finding."""
+    tenures, now = host.services.ipam.tenures, host.clock.now()
+    await fix(host, "10.32.0.9", DB)
+    run_container(host, DB, "db", "e1", "10.32.0.2")
+    _, containers = await host.engine.containers()
+    (finding,) = astray(tenures, containers, now)
+    assert finding.text == "container db has 10.32.0.2, although 10.32.0.9 is fixed for it"
+    assert "`--ip 10.32.0.9`" in finding.remedy
+    host.engine.stop(DB)
+    assert list(astray(tenures, (await host.engine.containers())[1], now)) == []
+    host.engine.start(DB, A, E1, "10.32.0.9")
+    assert list(astray(tenures, (await host.engine.containers())[1], now)) == []

@@ -8,23 +8,27 @@ from mooring.cli.options import Connection, format_option, pass_connection
 
 
 @click.command()
-@click.argument("address")
+@click.argument("what")
 @format_option
 @pass_connection
-def explain(connection: Connection, address: str, form: str) -> None:
-    """Say who holds ADDRESS, since when, why, and what would free it; or why nobody does.
+def explain(connection: Connection, what: str, form: str) -> None:
+    """Say who holds an address, since when, why, and what would free it; or why nobody does.
 
-    Any address may be asked for, also one that is not of Mooring's networks.
+    WHAT is an address, any address, also one that is not of Mooring's networks. Or it is a container's name or the
+    beginning of its id, a key, an endpoint's id or a MAC: then everything that it holds is explained.
 
     \b
     Example:
       mooring explain 10.32.0.2
       mooring explain fd00::2
+      mooring explain db
     """
     from mooring.cli.tables import clean, print_json
-    from mooring.wire.api import Explain, Explanation, parse_address
+    from mooring.wire.api import Explain, Explanation
 
-    reply = connection.ask(Explain(parse_address(address)), Explanation)
+    if not what.strip():
+        raise click.BadParameter("must not be empty", param_hint="WHAT")
+    reply = connection.ask(Explain(what.strip()), Explanation)
     if form == "json":
         print_json(reply)
         return

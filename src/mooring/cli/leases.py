@@ -1,17 +1,23 @@
-"""`mooring lease ls|inspect`."""
+"""`mooring lease ls|inspect`; what changes leases is in `reservations`."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from mooring.cli.options import Connection, format_option, pass_connection
+
+if TYPE_CHECKING:
+    from mooring.wire.api import LeaseRow
 
 STATES = ("gateway", "auxiliary", "dynamic", "fixed", "reserved", "cooling", "foreign")
 
 
 @click.group()
 def lease() -> None:
-    """Look at leases: the addresses that are not free.
+    """Leases: the addresses that are not free.
 
     \b
     Example:
@@ -24,29 +30,67 @@ def lease() -> None:
 @click.option("--network", default="", metavar="ID", help="Only of the network whose id begins so.")
 @click.option("--space", default="", metavar="NAME", help="Only of the address space.")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only {', '.join(STATES)}.")
+@click.option("--fixed", is_flag=True, help="Only fixed ones, with what they belong to.")
 @click.argument("text", default="")
 @format_option
 @pass_connection
 def list_leases(
-    connection: Connection, pool: str, network: str, space: str, state: str | None, text: str, form: str
+    connection: Connection,
+    pool: str,
+    network: str,
+    space: str,
+    state: str | None,
+    fixed: bool,
+    text: str,
+    form: str,
 ) -> None:
-    """List the leases that match everything given; TEXT: in the address, MAC, name, owner or note.
+    """List the leases that match everything given; TEXT: in the address, MAC, name, owner, key or note.
 
     \b
     Example:
+      mooring lease ls --fixed
       mooring lease ls --state cooling
       mooring lease ls 10.32.0.
       mooring lease ls --network 1f6b2c --format json
     """
-    from mooring.cli.tables import print_json, print_table, since
+    from mooring.cli.tables import print_json
     from mooring.core.leases import State
     from mooring.wire.api import LeaseRow, ListLeases
 
-    wanted = ListLeases(pool, network, space, State(state) if state else None, text)
+    wanted = ListLeases(pool, network, space, State(state) if state else None, text, fixed)
     rows = connection.ask(wanted, list[LeaseRow])
     if form == "json":
         print_json(rows)
-        return
+    elif fixed:
+        _print_fixed(rows)
+    else:
+        _print_any(rows)
+
+
+def _print_fixed(rows: Sequence[LeaseRow]) -> None:
+    from mooring.cli.tables import print_table, since
+    from mooring.core.moments import moment
+
+    print_table(
+        ("ADDRESS", "KEY", "HOLDERS", "IN USE", "KEPT UNTIL", "NETWORK", "SINCE"),
+        [
+            (
+                row.address,
+                row.key or "-",
+                ", ".join(row.holders) or "-",
+                "yes" if row.active else "no",
+                moment(row.until) if row.until is not None and not row.holders else "-",
+                row.network[:12] or "-",
+                since(row.since),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _print_any(rows: Sequence[LeaseRow]) -> None:
+    from mooring.cli.tables import print_table, since
+
     print_table(
         ("ADDRESS", "STATE", "HOLDER", "MAC", "NETWORK", "SPACE", "SINCE"),
         [
@@ -90,6 +134,10 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
             ("Address", row.address),
             ("State", row.state),
             ("Holder", row.holder),
+            ("Key", row.key),
+            ("In use", ("yes" if row.active else "no") if row.state == "fixed" else ""),
+            ("For", row.whom),
+            ("Note", row.note),
             ("MAC", row.mac),
             ("Endpoint", row.endpoint),
             ("Network", row.network),

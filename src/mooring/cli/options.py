@@ -41,4 +41,15 @@ def format_option(command: F) -> F:
     return option(command)
 
 
+def dry_run_option(command: F) -> F:
+    """`--dry-run`, as the argument `dry_run`."""
+    return click.option("--dry-run", is_flag=True, help="Only say what would be done.")(command)
+
+
+def space_option(command: F) -> F:
+    """`--space NAME`, as the argument `space`."""
+    option = click.option("--space", default="", metavar="NAME", help="The address space, where several have it.")
+    return option(command)
+
+
 pass_connection = click.make_pass_decorator(Connection)

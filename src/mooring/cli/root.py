@@ -14,17 +14,22 @@ import click
 from mooring import __version__
 from mooring.cli.backups import backup
 from mooring.cli.completions import completion
+from mooring.cli.contexts import context
+from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.leases import lease
 from mooring.cli.networks import network
 from mooring.cli.options import Connection
+from mooring.cli.pools import pool
+from mooring.cli.reservations import hold, release, reserve
 from mooring.cli.serving import serve
 from mooring.cli.states import status, version
 from mooring.core.faults import EXIT_CODE, Fault
 
 EPILOG = """\b
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 exhausted,
-6 the daemon, or something that it needs, cannot be reached.
+6 the daemon, or something that it needs, cannot be reached,
+10 the doctor found something.
 
 \b
 Example:
@@ -50,13 +55,17 @@ Example:
     help="Where the daemon has its API socket.",
 )
 @click.pass_context
-def cli(context: click.Context, socket: str | None, run_dir: str) -> None:
+def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
     """Addresses that stay put, for Docker: the daemon, and questions to it."""
-    context.obj = Connection(socket or os.path.join(run_dir, "api.sock"))
+    invocation.obj = Connection(socket or os.path.join(run_dir, "api.sock"))
 
 
-for command in (serve, status, network, lease, explain, backup, version, completion):
+for command in (
+    serve, status, network, pool, lease, explain, doctor, context, backup, version, completion,
+):  # fmt: skip
     cli.add_command(command)
+for command in (reserve, release, hold):
+    lease.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

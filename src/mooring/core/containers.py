@@ -65,13 +65,26 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineEndpoint:
+    """An endpoint as its engine knows it. container: full id, "" when the engine has none for it. name: the endpoint's,
+    which is that of the container it was made for."""
+
+    id: str
+    container: str
+    name: str
+    ipv4: IPv4Address | None = None
+    ipv6: IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineNetwork:
-    """A network as its engine knows it. ipv6: whether containers get IPv6 addresses in it."""
+    """A network as its engine knows it. ipv6: whether containers get IPv6 addresses in it. endpoints: those in use."""
 
     id: str
     name: str
     driver: str
     ipv6: bool = False
+    endpoints: tuple[EngineEndpoint, ...] = ()
 
 
 class Happening(Enum):

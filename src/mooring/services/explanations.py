@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
+from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.moments import ago, moment, span
@@ -33,7 +34,7 @@ def explain_address(
 ) -> Explanation:
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
     reasons = [
-        _in_pool(address, pool, mirror, roster, now)
+        explain_in_pool(address, pool, mirror, roster, now)
         for pool in sorted(mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
         if address in pool.subnet
     ]
@@ -45,8 +46,73 @@ def explain_address(
     return Explanation(str(address), reasons or [_by_rule(address, subnet_pools, deny)])
 
 
+def holder_names(lease: Lease, mirror: Mirror) -> list[str]:
+    """The containers that hold the fixed lease, for people: by name where one is known. One that is being made has no
+    name yet and comes last."""
+    names = []
+    for each in sorted(lease.holders, key=lambda holder: (is_placeholder(holder), holder)):
+        if is_placeholder(each):
+            intent = mirror.intent(each.removeprefix(PLACEHOLDER))
+            name = f" {intent.name}" if intent is not None and intent.name else ""
+            names.append(f"container{name} that is being made")
+        else:
+            names.append(f"container {_name_of(each, lease, mirror)}")
+    return names
+
+
+def _name_of(container: str, lease: Lease, mirror: Mirror) -> str:
+    """The container's name, the beginning of its id when nobody has said it."""
+    known = mirror.holder(container)
+    if known is not None and known.name:
+        return known.name
+    return lease.name if lease.name and lease.holders == {container} else container[:12]
+
+
+def in_words(lease: Lease | None, mirror: Mirror) -> str:
+    """What an address is, in a few words: the state with its essentials."""
+    if lease is None:
+        return "free"
+    until = f" until {moment(lease.until)}" if lease.until is not None else ""
+    match lease.state:
+        case LeaseState.RESERVED:
+            note = f" ({lease.note})" if lease.note else ""
+            return f"reserved for {lease.whom or 'nobody'}{note}{until}"
+        case LeaseState.COOLING:
+            return f"cooling{until}"
+        case LeaseState.FIXED:
+            who = ", ".join(holder_names(lease, mirror))
+            kept = f", kept {span(lease.hold)} without one" if lease.hold else ""
+            use = ", in use" if lease.active is not None else ", idle"
+            return f"fixed for {_key_in_words(lease, mirror)}" + (f", held by {who}" if who else until) + use + kept
+        case LeaseState.DYNAMIC:
+            return f"dynamic, {holder_of(lease, None)}"
+        case LeaseState.FOREIGN:
+            return f"foreign, {holder_of(lease, None)}"
+        case state:
+            return str(state.value)
+
+
+def _key_in_words(lease: Lease, mirror: Mirror) -> str:
+    """What a fixed address belongs to."""
+    key = lease.key
+    kind, _, text = key.partition(":")
+    match kind if text else "":
+        case "container" if is_placeholder(text):
+            return "the container that is being made"
+        case "container":
+            return f"container {_name_of(text, lease, mirror)}"
+        case "key":
+            return f"the key {text} (label mooring.key)"
+        case "name":
+            return f"whichever container is named {text}"
+        case "compose":
+            return f"the compose service {text.rpartition('/')[0]}, number {text.rpartition('/')[2]}"
+        case _:
+            return f"the key {key}" if key else "its container"
+
+
 def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
-    """Who has the lease, in words."""
+    """Who has the lease, in words; of a fixed one without its containers' names (see holder_names)."""
     match lease.state:
         case LeaseState.GATEWAY:
             return "gateway"
@@ -77,19 +143,22 @@ def special_role(address: Address, subnet: Subnet) -> str:
     return "the broadcast address"
 
 
-def _in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: float) -> Reason:
+def explain_in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: float) -> Reason:
+    """What is true of the address in the pool."""
     lease = mirror.lease(pool.space, address)
     network = mirror.network(pool.network) if pool.network else None
     endpoint = roster.at(pool.network, address) if pool.network else None
     place = f"subnet {pool.subnet}" + (f" of network {network.id[:12]} (bridge {network.bridge})" if network else "")
     if lease is not None:
-        verdict = "cooling" if lease.state is LeaseState.COOLING else "held"
-        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, now)]
+        waits = lease.state is LeaseState.FIXED and not lease.holders and lease.active is None and endpoint is None
+        verdict = "cooling" if lease.state is LeaseState.COOLING else "kept" if waits else "held"
+        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, now, mirror)]
     else:
         verdict, text = _without_lease(address, pool, network, endpoint, place)
     if pool.space != "default":
         text.append(f"This is the address space {pool.space}; another one may have the same address.")
-    return Reason(verdict, pool.space, str(pool.subnet), pool.network, lease.state.value if lease else "", text)
+    state = lease.state.value if lease else ""
+    return Reason(verdict, pool.space, str(pool.subnet), pool.network, state, text, str(address))
 
 
 def _without_lease(
@@ -117,7 +186,9 @@ def _without_lease(
     return "free", lines
 
 
-def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, now: float) -> list[str]:
+def _of_lease(
+    lease: Lease, network: Network | None, endpoint: Endpoint | None, now: float, mirror: Mirror
+) -> list[str]:
     since = f"since {moment(lease.since)} ({ago(now - lease.since)})"
     remove = f"`docker network rm` of network {network.id[:12]}" if network else "`docker network rm` of its network"
     match lease.state:
@@ -130,13 +201,13 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
         case LeaseState.COOLING:
             return _cooling(lease, since, now)
         case LeaseState.RESERVED:
-            return _reserved(lease, since)
+            return _reserved(lease, since, now)
         case LeaseState.FOREIGN:
             seen = f" with the MAC {lease.seen}" if lease.seen else ""
             return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
                     "Find that host and give it another address."]  # fmt: skip
         case LeaseState.FIXED:
-            return _fixed(lease, endpoint, since)
+            return _fixed(lease, endpoint, since, now, mirror)
         case LeaseState.DYNAMIC:
             return _dynamic(lease, network, endpoint, since)
 
@@ -151,39 +222,80 @@ def _cooling(lease: Lease, since: str, now: float) -> list[str]:
     return lines
 
 
-def _reserved(lease: Lease, since: str) -> list[str]:
+def _reserved(lease: Lease, since: str, now: float) -> list[str]:
     whom = f" for {lease.whom}" if lease.whom else ""
     note = f" Note: {lease.note}." if lease.note else ""
-    until = f" It ends at {moment(lease.until)}." if lease.until is not None else " It has no end."
-    return [f"An operator reserved it{whom}, {since}.{note}{until}"]
-
-
-def _fixed(lease: Lease, endpoint: Endpoint | None, since: str) -> list[str]:
-    lines = [
-        f"It is fixed{f' for the key {lease.key}' if lease.key else ''}, {since}: a stop or a crash does not free it."
-    ]
-    if lease.active is not None:
-        lines.append(f"It is in use by endpoint {lease.active.endpoint[:12]} on host {lease.active.host}.")
-    elif endpoint is not None:
-        lines.append(f"It is in use by endpoint {endpoint.id[:12]}, MAC {endpoint.mac}.")
+    until = " It has no end."
+    if lease.until is not None:
+        rest = f" (in {span(lease.until - now)})" if lease.until > now else ", which is past: it counts no more"
+        until = f" It ends at {moment(lease.until)}{rest}."
+    lines = [f"An operator reserved it{whom}, {since}.{note}{until}"]
+    if "=" in lease.whom:
+        lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; nobody else does.")
+        lines.append("Docker tells a driver no labels: it has to be made through the proxy, with the label fixed-ip.")
+    elif lease.whom:
+        lines.append(f"A container that asks for it gets it when its name is {lease.whom}; nobody else does.")
+        lines.append("Engines before 29 tell no names: there, through the proxy and with the label fixed-ip.")
     else:
-        lines.append("It is idle: its container does not run.")
-    if lease.holders:
-        some = ", ".join(sorted(holder[:12] for holder in lease.holders))
-        lines.append(f"It becomes free when the last container that names it is removed: {some}.")
+        lines.append("Nobody gets it.")
+    lines.append(f"`mooring lease release {lease.address}` ends the reservation.")
     return lines
+
+
+def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, now: float, mirror: Mirror) -> list[str]:
+    lines = [f"It is fixed for {_key_in_words(lease, mirror)}, {since}: a stop or a crash does not free it."]
+    lines.append(_use(lease, endpoint, now))
+    made = [each for each in lease.holders if is_placeholder(each)]
+    names = [name.removeprefix("container ") for name in holder_names(lease, mirror)]
+    if made:
+        lines.append(f"It is promised to a container that is being made{_begun(made, now, mirror)}.")
+    if there := names[: len(names) - len(made)]:
+        lines.append(f"It becomes free when the last container that names it is removed: {', '.join(there)}.")
+    elif not made and lease.until is not None and not lease.whom and lease.active is None:
+        left = f" (in {span(lease.until - now)})" if lease.until > now else ""
+        lines.append(f"Its containers are gone. The key keeps it until {moment(lease.until)}{left}; then it is free.")
+        lines.append(f"`mooring lease release {lease.address}` gives it up now.")
+    elif not made and lease.active is None:
+        lines.append(f"No container names it any more; `mooring lease release {lease.address}` gives it up.")
+    if lease.whom:
+        lines.append(f"After that it is reserved for {lease.whom} again.")
+    return lines
+
+
+def _use(lease: Lease, endpoint: Endpoint | None, now: float) -> str:
+    """Which endpoint has the fixed address now."""
+    if endpoint is not None:
+        host = f" on host {lease.active.host}" if lease.active is not None else ""
+        began = f"since {moment(endpoint.created)} ({ago(now - endpoint.created)})"
+        return (
+            f"It is in use by endpoint {endpoint.id[:12]} ({endpoint.state.value}){host}, MAC {endpoint.mac}, {began}."
+        )
+    if lease.active is not None:
+        return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {lease.active.host}."
+    return "It is idle: its container does not run." if lease.holders else "It is idle."
+
+
+def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:
+    """Since when a container is being made."""
+    intents = [mirror.intent(each.removeprefix(PLACEHOLDER)) for each in sorted(placeholders)]
+    known = next((intent for intent in intents if intent is not None), None)
+    if known is None:
+        return ""
+    return (f" ({known.name})" if known.name else "") + f", begun {ago(now - known.created)}"
 
 
 def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str) -> list[str]:
     container = lease.name or "CONTAINER"
+    back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
     if endpoint is not None:
         who = f"container {lease.name}, " if lease.name else ""
         option = "--ip" if lease.address.version == 4 else "--ip6"
         return [
             f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
             "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
-            f"unless it was created with `{option} {lease.address}`.",
+            f"unless it was created with `{option} {lease.address}`. `mooring lease hold {lease.address}` fixes it.",
             f"`docker stop {container}` or `docker network disconnect` frees it; it cools down first.",
+            *back,
         ]
     asked = holder_of(lease, None)
     if network is None:

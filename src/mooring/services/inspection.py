@@ -10,21 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Protocol
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
-from mooring.core.faults import Conflict, NotFound
+from mooring.core.faults import BadRequest, Conflict, NotFound
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
-from mooring.services.explanations import explain_address, holder_of
+from mooring.services.explanations import explain_address, holder_names, holder_of
 from mooring.services.mirror import Mirror, Record
 from mooring.services.roster import Roster
+from mooring.services.subnets import IpamPolicy
 from mooring.wire import api
 
 # How many rows are made before others may run: about a millisecond's worth.
@@ -61,6 +63,7 @@ class Surroundings:
     api_socket: str
     subnet_pools: tuple[SubnetPool, ...] = ()
     deny: tuple[Subnet, ...] = ()
+    policy: IpamPolicy = field(default_factory=IpamPolicy)
 
 
 class Inspection:
@@ -138,6 +141,40 @@ class Inspection:
             endpoints=[self._endpoint(network, endpoint) for endpoint in endpoints],
         )
 
+    def pools(self) -> list[api.PoolRow]:
+        """Every pool, by address space, family and subnet."""
+        return [self._pool(pool) for pool in sorted(self._mirror.every(Pool), key=_pool_place)]
+
+    def pool(self, which: str) -> list[api.PoolDetail]:
+        """The pool whose id begins so, or those of the subnet, one for each address space.
+
+        Raises NotFound for none, Conflict for several ids, BadRequest for what is neither.
+        """
+        pools = sorted(self._mirror.every(Pool), key=_pool_place)
+        if "/" in which or ":" in which or "." in which:
+            try:
+                found = [pool for pool in pools if pool.subnet == ip_network(which)]
+            except ValueError as error:
+                raise BadRequest(f"{which[:60]!r} is not a subnet: {error}", hint="write it as 10.32.0.0/24") from None
+        else:
+            found = [pool for pool in pools if pool.id.startswith(which)]
+            exact = [pool for pool in found if pool.id == which]
+            if len(found) > 1 and not exact:
+                some = ", ".join(pool.id for pool in found[:5])
+                raise Conflict(f"{len(found)} pools have ids that begin with {which!r}: {some}", hint="give more of it")
+            found = exact or found
+        if not found:
+            raise NotFound(f"there is no pool {which[:60]!r}", hint="`mooring pool ls` lists them")
+        return [
+            api.PoolDetail(
+                pool=self._pool(pool),
+                leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
+                options=dict(pool.options),
+                claim=self._surroundings.policy.claim_policy(pool).value,
+            )
+            for pool in found
+        ]
+
     async def leases(self, wanted: api.ListLeases) -> list[api.LeaseRow]:
         """The leases that match, by address space, family and address. Others run while many are gone through."""
         found = []
@@ -181,9 +218,28 @@ class Inspection:
             raise Conflict(f"{len(found)} networks have ids that begin with {prefix!r}: {some}", hint="give more of it")
         return found[0]
 
+    def _tally(self, pool_id: str) -> Counter[LeaseState]:
+        return self._by_pool.get(pool_id, Counter())
+
+    def _pool(self, pool: Pool) -> api.PoolRow:
+        tally = self._tally(pool.id)
+        return api.PoolRow(
+            id=pool.id,
+            space=pool.space,
+            subnet=str(pool.subnet),
+            range=_text(pool.range),
+            gateway=str(pool.gateway) if pool.gateway is not None else None,
+            network=pool.network,
+            source=pool.source,
+            size=size_of(pool.subnet),
+            used=tally.total() - tally[LeaseState.COOLING],
+            cooling=tally[LeaseState.COOLING],
+            created=pool.created,
+        )
+
     def _segment(self, segment: Segment) -> api.SegmentView:
         pool = self._mirror.pool(segment.pool) if segment.pool else None
-        tally = self._by_pool.get(segment.pool, Counter()) if pool else Counter[LeaseState]()
+        tally = self._tally(segment.pool) if pool else Counter[LeaseState]()
         return api.SegmentView(
             subnet=str(segment.subnet),
             gateway=_text(segment.gateway),
@@ -218,6 +274,7 @@ class Inspection:
     def _lease(self, lease: Lease) -> api.LeaseRow:
         pool = self._mirror.pool(lease.pool)
         endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        names = [name.removeprefix("container ") for name in holder_names(lease, self._mirror)]
         return api.LeaseRow(
             address=str(lease.address),
             space=lease.space,
@@ -225,16 +282,23 @@ class Inspection:
             pool=lease.pool,
             network=pool.network if pool else "",
             state=lease.state.value,
-            holder=holder_of(lease, endpoint),
+            holder=", ".join(f"container {name}" for name in names) or holder_of(lease, endpoint),
             mac=lease.mac or (endpoint.mac if endpoint else ""),
             name=lease.name,
             endpoint=endpoint.id if endpoint else "",
             since=lease.since,
             until=lease.until,
+            key=lease.key,
+            holders=names,
+            active=endpoint is not None or lease.active is not None,
+            whom=lease.whom,
+            note=lease.note,
         )
 
     def _matches(self, lease: Lease, wanted: api.ListLeases) -> bool:
         if wanted.state is not None and lease.state is not wanted.state:
+            return False
+        if wanted.fixed and lease.state is not LeaseState.FIXED:
             return False
         if (wanted.space and lease.space != wanted.space) or not lease.pool.startswith(wanted.pool):
             return False
@@ -243,8 +307,12 @@ class Inspection:
             if pool is None or not pool.network or not pool.network.startswith(wanted.network):
                 return False
         text = wanted.text.lower()
-        fields = (str(lease.address), lease.mac, lease.name, lease.owner, lease.note) if text else ()
+        fields = self._texts(lease) if text else ()
         return not text or any(text in field.lower() for field in fields)
+
+    def _texts(self, lease: Lease) -> tuple[str, ...]:
+        names = holder_names(lease, self._mirror)
+        return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *names
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         for record, step in ((before, -1), (after, 1)):
@@ -266,6 +334,10 @@ def size_of(subnet: Subnet) -> int:
 
 def _text(value: Subnet | Interface | None) -> str | None:
     return None if value is None else str(value)
+
+
+def _pool_place(pool: Pool) -> tuple[str, int, int]:
+    return pool.space, pool.subnet.version, int(pool.subnet.network_address)
 
 
 def _place(lease: Lease) -> tuple[str, int, int]:

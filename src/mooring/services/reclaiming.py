@@ -15,6 +15,7 @@ from mooring.core.datapath import host_end
 from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
+from mooring.core.findings import Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Engine
@@ -26,7 +27,8 @@ from mooring.services.roster import Roster
 
 # Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
 MINIMUM_AGE = 120.0
-
+# Seconds that a thing must have been missing before a person is told: every start of a container looks like this.
+TOLD_AGE = 30.0
 
 # How the sightings begin that only an engine can confirm or refute.
 ENGINE = "engine's "
@@ -57,6 +59,28 @@ class Reclaiming:
         self._missing: dict[str, float] = {}
         self._seen: dict[str, float] = {}
         self.bridges: frozenset[str] = frozenset()
+
+    @property
+    def missing(self) -> tuple[Finding, ...]:
+        """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
+        return tuple(
+            Finding(subject, *_told(subject), since, "it is taken back in time by itself", fixable=True)
+            for subject, since in sorted(self._missing.items())
+            if self._is_there(subject) and self._clock.now() - since >= TOLD_AGE
+        )
+
+    def _is_there(self, subject: str) -> bool:
+        """Whether what was missed is still on record: what a pass has taken is not missed any more."""
+        kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
+        match kind:
+            case "network":
+                return self._mirror.network(rest) is not None
+            case "pool":
+                return self._mirror.pool(rest) is not None
+            case "endpoint":
+                return self._roster.knows(rest)
+            case _:
+                return any(f"{lease.space} {lease.address}" == rest for lease in self._roster.unattached())
 
     async def once(self, interfaces: frozenset[str]) -> tuple[list[str], list[str]]:
         """What was taken back and what could not be, a line each. interfaces: host ends that exist."""
@@ -161,6 +185,22 @@ class Reclaiming:
             if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
                 await self._ipam.release_address(lease.pool, lease.address)
                 taken.append(f"lease {lease.address} given back: no endpoint has it")
+
+
+def _told(subject: str) -> tuple[str, str]:
+    """What is missed, and what proves it."""
+    kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
+    match kind, subject.startswith(ENGINE):
+        case "network", True:
+            return f"network {rest[:12]} is on record, and the engine does not have it", "the engine's list of networks"
+        case "network", False:
+            return f"network {rest[:12]} has lost its subnets", "Docker released them, and never deleted the network"
+        case "pool", _:
+            return f"pool {rest} has no network", "no network of the engine has its subnet, and nobody uses it"
+        case "endpoint", _:
+            return f"endpoint {rest[:12]} is on record, and nothing is attached to it", "its interface is not there"
+        case _:
+            return f"lease {rest.rpartition(' ')[2]} was given, and no endpoint has it", "the records of endpoints"
 
 
 def _lacks(view: EngineView, known: KnownEngine, network: Network) -> bool:

@@ -50,7 +50,10 @@ class Report:
 
 @dataclass(slots=True)
 class _Pass:
+    """alone: see Repair.once. dry: nothing is changed, and `repaired` is what would be."""
+
     alone: bool = False
+    dry: bool = False
     repaired: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
@@ -80,6 +83,7 @@ class Repair:
         self._held: dict[str, tuple[Publication, ...]] = {}
         self._bridges: frozenset[str] = frozenset()
         self._closed: set[DockerAccept] = set()
+        self._turn = asyncio.Lock()
         self.report: Report | None = None
 
     async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
@@ -106,13 +110,15 @@ class Repair:
         self._nudged.set()
 
     async def once(self, alone: bool = False) -> Report:
-        """One pass. Never raises a Fault: what does not work is a finding, and the next pass tries again.
+        """One pass, when the one before is done. Never raises a Fault: what fails is a finding, and the next pass tries
+        again.
 
         alone: nobody works meanwhile, so nobody is just about to record what an interface in the library is for.
         """
         work = _Pass(alone)
         try:
-            await self._look(work)
+            async with self._turn:
+                await self._look(work)
         except Fault as fault:
             work.findings.append(f"cannot read the kernel: {fault}")
         except Exception as error:
@@ -121,6 +127,15 @@ class Repair:
             work.findings.append(f"a pass ended early, see the log: {type(error).__name__}: {error}")
         self.report = Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
         return self.report
+
+    async def preview(self) -> Report:
+        """What a pass would put right in the kernel now; nothing is changed, and `report` stays. Raises Unavailable."""
+        work = _Pass(dry=True)
+        settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
+        observed = await self._kernel.observe()
+        await self._mend(observed, work)
+        await self._sweep(observed, settled, work)
+        return Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
 
     async def _look(self, work: _Pass) -> None:
         # Endpoints that come while the kernel is read may show in one part of the picture and not in another.
@@ -158,8 +173,10 @@ class Repair:
         """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
         closed = {fact for fact in DOCKER if fact.key not in have}
         stubborn = closed & self._closed
-        self._closed = closed
-        await self._apply(closed, have, "Docker's FORWARD chain", work if closed - stubborn else _Pass())
+        if not work.dry:
+            self._closed = closed
+        told = work if closed - stubborn else _Pass(dry=work.dry)
+        await self._apply(closed, have, "Docker's FORWARD chain", told)
         work.findings += [
             f"IPv{fact.version} traffic that Mooring forwards is dropped: the policy of FORWARD is DROP, and its chain "
             "DOCKER-USER is missing or not asked; `systemctl restart docker` makes it again"
@@ -191,11 +208,13 @@ class Repair:
         if not ops:
             return
         try:
-            await self._kernel.apply(ops)
+            if not work.dry:
+                await self._kernel.apply(ops)
         except Fault as fault:
             work.findings.append(f"{subject} could not be repaired: {fault}")
         else:
-            work.repaired.append(f"{subject}: {_count(len(ops), 'thing')} put right")
+            done = "missing or different" if work.dry else "put right"
+            work.repaired.append(f"{subject}: {_count(len(ops), 'thing')} {done}")
 
     async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""
@@ -207,6 +226,8 @@ class Repair:
         stray = [op.fact for op in plan((), observed) if isinstance(op, Remove) and op.fact.key not in wanted]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
         rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
+        if work.dry:
+            links, rest = [], []
         try:
             if links:
                 await self._kernel.discard(links)
@@ -216,7 +237,8 @@ class Repair:
             work.findings.append(f"leftovers could not be removed: {fault}")
         else:
             if stray:
-                work.repaired.append(f"{_count(len(stray), 'leftover')} without a record removed")
+                done = "" if work.dry else " removed"
+                work.repaired.append(f"{_count(len(stray), 'leftover')} without a record{done}")
 
     async def _hold_ports(self, observed: frozenset[Fact], work: _Pass) -> None:
         """After a restart, hold again the host ports that live endpoints publish."""

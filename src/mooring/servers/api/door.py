@@ -6,11 +6,13 @@ store is loaded waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from mooring.core.faults import HTTP_STATUS, Fault, Kind
 from mooring.servers.http import Request, Response
-from mooring.services.inspection import Inspection
+from mooring.services.doctor import Diagnosis
+from mooring.services.operations import Operations
+from mooring.services.reservations import Change
 from mooring.wire import api
 
 _KIND_OF_STATUS = {status: kind for kind, status in HTTP_STATUS.items()}
@@ -21,12 +23,15 @@ class ApiDoor:
 
     def __init__(
         self,
-        inspection: Inspection,
+        operations: Operations,
         backup: Callable[[str], Awaitable[None]],
         before_call: Callable[[], Awaitable[None]],
     ) -> None:
         """backup: writes a copy of the store to a new file. before_call: returns when questions may be answered."""
-        self._inspection = inspection
+        self._inspection = operations.inspection
+        self._inquiries = operations.inquiries
+        self._reservations = operations.reservations
+        self._doctor = operations.doctor
         self._backup = backup
         self._before_call = before_call
 
@@ -49,15 +54,51 @@ class ApiDoor:
                 return self._inspection.networks()
             case api.GetNetwork(prefix):
                 return self._inspection.network(prefix)
+            case api.ListPools():
+                return self._inspection.pools()
+            case api.GetPool(which):
+                return self._inspection.pool(which)
             case api.ListLeases():
                 return await self._inspection.leases(call)
             case api.GetLease(address):
                 return self._inspection.lease(address)
-            case api.Explain(address):
-                return self._inspection.explain(address)
+            case api.Explain(what):
+                return await self._inquiries.explain(what)
+            case api.Examine():
+                return _diagnosis(await self._doctor.examine(), dry_run=False)
+            case api.Fix(dry_run):
+                return _diagnosis(await self._doctor.fix(dry_run), dry_run)
             case api.Backup(path):
                 await self._backup(path)
                 return api.BackupReply(path)
+            case _:
+                return await self._change(call)
+
+    async def _change(self, call: api.Reserve | api.Release | api.Hold) -> api.ChangesReply:
+        service, space, dry = self._reservations, call.space or None, call.dry_run
+        match call:
+            case api.Reserve(first, last):
+                changes = await service.reserve(space, first, last, call.whom, call.note, call.until, dry)
+            case api.Release(address):
+                changes = await service.release(space, address, call.force, dry)
+            case api.Hold(address):
+                changes = await service.hold(space, address, call.key, call.hold, dry)
+        return api.ChangesReply(_views(changes), dry)
+
+
+def _views(changes: Sequence[Change]) -> list[api.ChangeView]:
+    return [
+        api.ChangeView(change.space, str(change.address), change.before, change.after, change.note)
+        for change in changes
+    ]
+
+
+def _diagnosis(found: Diagnosis, dry_run: bool) -> api.DoctorReply:
+    findings = [
+        api.FindingView(each.subject, each.text, each.proof, each.since, each.remedy, each.fixable)
+        for each in found.findings
+    ]
+    return api.DoctorReply(found.at, findings, list(found.done), dry_run)
 
 
 def refuse(status: int, text: str) -> Response:

@@ -1,0 +1,65 @@
+"""`mooring doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mooring.cli.options import Connection, dry_run_option, format_option
+
+if TYPE_CHECKING:
+    from mooring.wire.api import DoctorReply
+
+FINDINGS = 10
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Put right what can be put right now.")
+@dry_run_option
+@format_option
+@click.pass_context
+def doctor(context: click.Context, fix: bool, dry_run: bool, form: str) -> None:
+    """Compare records, engine and kernel, and say what is not as it should be: proof, age and what to do.
+
+    An address that a container has is never touched, whatever is found. Exit code 10 when something is left that is
+    not as it should be, 0 when nothing is.
+
+    \b
+    Example:
+      mooring doctor
+      mooring doctor --fix --dry-run
+      mooring doctor --fix
+    """
+    from mooring.cli.tables import print_json
+    from mooring.wire.api import DoctorReply, Examine, Fix
+
+    connection = context.find_object(Connection)
+    assert connection is not None  # the root command made it
+    reply = connection.ask(Fix(dry_run) if fix or dry_run else Examine(), DoctorReply)
+    if form == "json":
+        print_json(reply)
+    else:
+        _print(reply)
+    context.exit(FINDINGS if reply.findings else 0)
+
+
+def _print(reply: DoctorReply) -> None:
+    from mooring.cli.tables import clean, print_table, since
+
+    for line in reply.done:
+        click.echo(clean(line))
+    if reply.done and reply.findings:
+        click.echo()
+    if reply.findings:
+        print_table(
+            ("WHAT", "PROOF", "SINCE", "WHAT TO DO"),
+            [(each.text, each.proof, since(each.since), _remedy(each.remedy, each.fixable)) for each in reply.findings],
+        )
+    elif not reply.done:
+        click.echo("nothing is wrong")
+
+
+def _remedy(remedy: str, fixable: bool) -> str:
+    fix = "`mooring doctor --fix`" if fixable else ""
+    return "; ".join(each for each in (remedy, fix) if each) or "-"

@@ -1,0 +1,147 @@
+"""`mooring lease reserve|release|hold`: what an operator does with addresses by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection, space_option
+
+if TYPE_CHECKING:
+    from mooring.core.networks import Address
+    from mooring.wire.api import Call, ChangesReply
+
+
+@click.command()
+@click.argument("addresses", metavar="ADDRESS[-LAST]|SUBNET")
+@click.option(
+    "--for", "whom", default="", metavar="WHOM", help="A container's name, a pattern as web-*, or labels as a=b,c!=d."
+)
+@click.option("--note", default="", metavar="TEXT", help="Why, for who sees it later.")
+@click.option("--until", default="", metavar="TIME", help="When it ends: 7d from now, or a date and time (UTC).")
+@space_option
+@dry_run_option
+@format_option
+@pass_connection
+def reserve(
+    connection: Connection,
+    addresses: str,
+    whom: str,
+    note: str,
+    until: str,
+    space: str,
+    dry_run: bool,
+    form: str,
+) -> None:
+    """Keep addresses for somebody, or with no --for from everybody. All of them, or none when one is held.
+
+    \b
+    Example:
+      mooring lease reserve 10.32.0.9 --for db --note "the licence is bound to it"
+      mooring lease reserve 10.32.0.64-10.32.0.95 --for 'web-*' --until 7d
+      mooring lease reserve 10.32.0.240/28 --for team=billing
+    """
+    import time
+
+    from mooring.core.moments import point_of
+    from mooring.wire.api import Reserve
+
+    first, last = _range(addresses)
+    end = point_of(until, time.time()) if until else None
+    _carry_out(connection, Reserve(first, last, space, whom, note, end, dry_run), form)
+
+
+@click.command()
+@click.argument("address")
+@click.option("--force", is_flag=True, help="Also one whose containers are there, but none of them uses it.")
+@space_option
+@dry_run_option
+@format_option
+@pass_connection
+def release(connection: Connection, address: str, force: bool, space: str, dry_run: bool, form: str) -> None:
+    """Free ADDRESS: end a reservation or a cooldown, or give up a fixed one that nobody uses.
+
+    An address that a container has at the moment is never taken from it.
+
+    \b
+    Example:
+      mooring lease release 10.32.0.9
+      mooring lease release 10.32.0.5 --force --dry-run
+    """
+    from mooring.wire.api import Release, parse_address
+
+    _carry_out(connection, Release(parse_address(address), space, force, dry_run), form)
+
+
+@click.command()
+@click.argument("address")
+@click.option(
+    "--key", default="", metavar="KEY", help="What it belongs to (as the label mooring.key), not the container."
+)
+@click.option("--hold", "kept", default="", metavar="DURATION", help="How long the key keeps it without a container.")
+@space_option
+@dry_run_option
+@format_option
+@pass_connection
+def hold(connection: Connection, address: str, key: str, kept: str, space: str, dry_run: bool, form: str) -> None:
+    """Fix ADDRESS, which a running container has by chance: it stays that container's, or the key's.
+
+    One that is fixed already gets the key and the hold time that are given.
+
+    \b
+    Example:
+      mooring lease hold 10.32.0.2
+      mooring lease hold 10.32.0.2 --key db --hold 7d
+    """
+    from mooring.core.moments import seconds_of
+    from mooring.wire.api import Hold, parse_address
+
+    wanted = Hold(parse_address(address), space, key, seconds_of(kept) if kept else None, dry_run)
+    _carry_out(connection, wanted, form)
+
+
+def _range(text: str) -> tuple[Address, Address]:
+    """First and last. Raises BadRequest."""
+    from ipaddress import ip_network
+
+    from mooring.core.faults import BadRequest
+    from mooring.wire.api import parse_address
+
+    if "/" in text:
+        try:
+            subnet = ip_network(text)
+        except ValueError as error:
+            raise BadRequest(f"{text[:60]!r} is not a subnet: {error}") from None
+        return subnet.network_address, subnet.broadcast_address
+    first, dash, last = text.partition("-")
+    return parse_address(first), parse_address(last if dash else first)
+
+
+def _carry_out(connection: Connection, call: Call, form: str) -> None:
+    from mooring.cli.tables import print_json
+    from mooring.wire.api import ChangesReply
+
+    reply = connection.ask(call, ChangesReply)
+    if form == "json":
+        print_json(reply)
+    else:
+        _print(reply)
+
+
+def _print(reply: ChangesReply) -> None:
+    from mooring.cli.tables import clean, print_table
+
+    if not reply.changes:
+        click.echo("it is so already: nothing to change")
+        return
+    spaces = any(change.space != "default" for change in reply.changes)
+    rows = [
+        (change.address, *([change.space] if spaces else []), change.before, change.after) for change in reply.changes
+    ]
+    print_table(("ADDRESS", *(["SPACE"] if spaces else []), "BEFORE", "AFTER"), rows)
+    for change in reply.changes:
+        if change.note:
+            click.echo(f"{change.address}: {clean(change.note)}")
+    if reply.dry_run:
+        click.echo("nothing was changed (--dry-run)")

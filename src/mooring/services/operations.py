@@ -1,0 +1,43 @@
+"""What an operator asks and does, put together over the services of a host: what the API's door is given.
+
+Rule: build it before the mirror is loaded, since it counts what is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mooring.services.assembly import Services, World
+from mooring.services.doctor import Doctor
+from mooring.services.inquiries import Inquiries
+from mooring.services.inspection import Inspection, PassReport, Surroundings
+from mooring.services.reservations import Reservations
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Looking, asking, doing by hand, and examining."""
+
+    inspection: Inspection
+    inquiries: Inquiries
+    reservations: Reservations
+    doctor: Doctor
+
+
+def operations(
+    services: Services, world: World, surroundings: Surroundings, report: Callable[[], PassReport | None] | None = None
+) -> Operations:
+    """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
+    mirror, roster, clock, engine = services.mirror, services.roster, world.clock, world.engine
+    policy = surroundings.policy
+    inspection = Inspection(mirror, roster, clock, surroundings, report or (lambda: services.repair.report))
+    reconciling = services.keeping.reconciling if services.keeping is not None else None
+    return Operations(
+        inspection,
+        Inquiries(inspection, mirror, roster, services.ipam.tenures, engine, clock),
+        Reservations(mirror, services.ipam, services.holders, engine, clock, policy),
+        Doctor(
+            mirror, roster, services.ipam, services.repair, services.reclaiming, reconciling, engine, clock, policy.host
+        ),
+    )

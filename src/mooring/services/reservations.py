@@ -1,0 +1,396 @@
+"""What an operator does with addresses by hand: reserve, release, hold.
+
+Rules: all or nothing, in one commit as far as one goes; who holds what is wanted is named, with the way out; an address
+that an endpoint has is never taken from it; with `dry` everything is looked at and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mooring.core.addresses import address_of, usable
+from mooring.core.claims import Claim, claimed, started
+from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.faults import BadRequest, Conflict, Fault, Kind, NotFound, StaleRevision, Unavailable
+from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.leases import Active, Lease, State, is_over
+from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool, check_address
+from mooring.core.reservations import belonging, ending, given_up, key_named, line, reserved, whom_named
+from mooring.ports import Clock, Engine
+from mooring.services.explanations import holder_names, holder_of, in_words
+from mooring.services.holders import Holders
+from mooring.services.ipam import Ipam, IpamPolicy
+from mooring.services.mirror import Mirror, Record
+from mooring.services.subnets import ATTEMPTS, BATCH, contended
+from mooring.services.symptoms import MAKING
+
+# Addresses that one reservation may have.
+MOST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one address, or would. before, after: in words. note: what else to know."""
+
+    space: str
+    address: Address
+    before: str
+    after: str
+    note: str = ""
+
+
+class Reservations:
+    """One method for each thing that an operator does. engine: None where there is none."""
+
+    def __init__(
+        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, clock: Clock, policy: IpamPolicy
+    ) -> None:
+        self._mirror = mirror
+        self._index = ipam.index
+        self._tenures = ipam.tenures
+        self._holders = holders
+        self._engine = engine
+        self._clock = clock
+        self._policy = policy
+
+    async def reserve(
+        self,
+        space: str | None,
+        first: Address,
+        last: Address,
+        whom: str,
+        note: str,
+        until: float | None,
+        dry: bool,
+    ) -> list[Change]:
+        """The addresses from first to last are for whom it says, until then; those that were so already do not count.
+
+        whom: a container's name, a pattern, or a label selector; "" is nobody. until: seconds since the epoch, None for
+        ever. More than 500 addresses are several commits, and a refusal after the first one says how many were done.
+        Raises NotFound when no pool has them, Conflict when one is somebody's, BadRequest, Unavailable.
+        """
+        whom, note = whom_named(whom), line(note, "a note")
+        if until is not None:
+            ending(until, self._clock.now())
+        pool = self._pool(space, first)
+        left = _run(pool, first, last)
+        total, changes, attempts = len(left), list[Change](), ATTEMPTS
+        while left:
+            try:
+                plan = self._planned(pool, left, whom, note, until)
+                if dry:
+                    return [change for change, _ in plan]
+                batch = plan[:BATCH]
+                await self._mirror.commit(put=[lease for _, lease in batch])
+            except StaleRevision:
+                attempts -= 1
+                if not attempts:
+                    raise _partly(contended("the reservation"), len(changes), total) from None
+                continue
+            except Fault as fault:
+                raise _partly(fault, len(changes), total) from fault
+            changes += [change for change, _ in batch]
+            done = {change.address for change, _ in batch}
+            left = [address for address in left if address not in done] if len(batch) < len(plan) else []
+        return changes
+
+    def _planned(
+        self, pool: Pool, addresses: Sequence[Address], whom: str, note: str, until: float | None
+    ) -> list[tuple[Change, Lease]]:
+        """What has to be written. Raises Conflict, naming the first address that is somebody's."""
+        plan: list[tuple[Change, Lease]] = []
+        taken: list[str] = []
+        for address in addresses:
+            before = self._lease(pool, address)
+            if who := self._has(pool, address, before):
+                taken.append(f"{address} by {who}")
+                continue
+            if taken:
+                continue
+            after = reserved(before, pool, address, whom, note, until, self._clock.now())
+            if after != before:
+                words = in_words(before, self._mirror), in_words(after, self._mirror)
+                plan.append((Change(pool.space, address, *words), after))
+        if taken:
+            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+            first, _, who = taken[0].partition(" by ")
+            raise Conflict(
+                f"address {first}{more} cannot be reserved",
+                holder=who,
+                hint=f"nothing was changed; see `mooring explain {first}`",
+            )
+        return plan
+
+    def _has(self, pool: Pool, address: Address, lease: Lease | None) -> str:
+        """Who has the address, "" when it may be reserved."""
+        endpoint = self._index.endpoint(pool, address)
+        if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
+            if lease.state is State.FIXED and lease.holders:
+                return ", ".join(holder_names(lease, self._mirror))
+            return holder_of(lease, self._mirror.endpoint(pool.network, endpoint) if endpoint else None)
+        return f"endpoint {endpoint[:12]}" if endpoint else ""
+
+    async def release(self, space: str | None, address: Address, force: bool, dry: bool) -> list[Change]:
+        """Nobody has the address by a reservation, a cooldown, a sighting, or a key whose containers are gone.
+
+        force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
+        change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
+        """
+        pool = self._pool(space, address)
+        for _ in range(ATTEMPTS):
+            lease = self._mirror.lease(pool.space, address)
+            if lease is None:
+                return []
+            self._check_idle(pool, lease, force)
+            note = await self._check_unwanted(lease, force)
+            if self._mirror.lease(pool.space, address) is not lease or self._index.endpoint(pool, address):
+                continue  # something happened while the engine was asked
+            after = given_up(lease, self._clock.now(), self._policy.cooldown)
+            words = in_words(lease, self._mirror), in_words(after, self._mirror)
+            change = Change(pool.space, address, *words, note)
+            if dry:
+                return [change]
+            try:
+                gone: list[Record] = [*self._idle_holders(lease), *([] if after is not None else [lease])]
+                await self._mirror.commit(put=[after] if after is not None else [], delete=gone)
+            except StaleRevision:
+                continue
+            return [change]
+        raise contended(f"address {address}")
+
+    def _check_idle(self, pool: Pool, lease: Lease, force: bool) -> None:
+        """Raises Conflict for what ends with its network or its container only."""
+        address, network = lease.address, pool.network[:12]
+        endpoint = self._index.endpoint(pool, address)
+        if lease.state in (State.GATEWAY, State.AUXILIARY):
+            what = "the gateway" if lease.state is State.GATEWAY else "an auxiliary address"
+            raise Conflict(
+                f"address {address} is {what} of its subnet and goes with it",
+                holder=f"network {network}" if network else f"pool {pool.id}",
+                hint="`docker network rm` frees it",
+            )
+        who = ", ".join(holder_names(lease, self._mirror)) or (f"container {lease.name}" if lease.name else "")
+        if endpoint:
+            raise Conflict(
+                f"address {address} is in use",
+                holder=who or f"endpoint {endpoint[:12]} of network {network}",
+                hint=f"stop that container first; see `mooring explain {address}`",
+            )
+        if lease.state is State.DYNAMIC:
+            hint = "Mooring takes it back in some minutes if Docker forgot it" if network else "stop that container"
+            raise Conflict(
+                f"address {address} was given to a container that is starting, or that only Docker knows",
+                holder=holder_of(lease, None),
+                hint=hint,
+            )
+        if lease.active is not None and lease.active.host != self._policy.host:
+            raise Conflict(
+                f"address {address} is in use on another host",
+                holder=f"endpoint {lease.active.endpoint[:12]} on host {lease.active.host}",
+                hint="stop that container there first",
+            )
+        if lease.active is not None and not force:
+            raise Conflict(
+                f"address {address} is noted as in use by an endpoint that Mooring does not have",
+                holder=f"endpoint {lease.active.endpoint[:12]}",
+                hint="if no container has it, give it up with --force",
+            )
+
+    async def _check_unwanted(self, lease: Lease, force: bool) -> str:
+        """Raises Conflict when a container wants the address; with force, what it means that one does."""
+        if not force or not self._is_forgotten(lease):
+            self._check_promised(lease)
+        if force:
+            names = ", ".join(holder_names(lease, self._mirror))
+            return f"if {names} is there and its configuration names it, it asks for it again" if names else ""
+        living, strange = await self._living(lease)
+        if strange:
+            raise Conflict(
+                f"address {lease.address} is fixed for containers of another engine than the one at the socket",
+                holder=", ".join(strange),
+                hint="if that engine is gone for good, give it up with --force",
+            )
+        if living:
+            raise Conflict(
+                f"address {lease.address} is fixed",
+                holder=", ".join(living),
+                hint="remove that container (`docker rm`), or give it up all the same with --force",
+            )
+        return ""
+
+    def _check_promised(self, lease: Lease) -> None:
+        if any(is_placeholder(holder) for holder in lease.holders):
+            what = f"address {lease.address} is promised to a container that is being made"
+            raise Conflict(what, hint="wait some seconds")
+
+    def _is_forgotten(self, lease: Lease) -> bool:
+        """Whether whatever promised the lease was begun so long ago that nobody waits for it."""
+        intents = [
+            self._mirror.intent(each.removeprefix(PLACEHOLDER)) for each in lease.holders if is_placeholder(each)
+        ]
+        return all(intent is None or self._clock.now() - intent.created > MAKING for intent in intents)
+
+    async def _living(self, lease: Lease) -> tuple[list[str], list[str]]:
+        """Names of the holders that are there, and of those that the engine cannot know. Raises Unavailable."""
+        living: list[str] = []
+        strange: list[str] = []
+        if not lease.holders:
+            return living, strange
+        if self._engine is None:
+            return living, holder_names(lease, self._mirror)
+        identity = await self._engine.identity()
+        for holder in sorted(lease.holders):
+            known = self._mirror.holder(holder)
+            name = f"container {known.name}" if known is not None and known.name else f"container {holder[:12]}"
+            if known is not None and known.engine != identity:
+                strange.append(f"{name} of engine {known.engine[:12]}")
+            elif await self._engine.container(holder) is not None:
+                living.append(name)
+        return living, strange
+
+    def _idle_holders(self, lease: Lease) -> list[Holder]:
+        """The holders that hold nothing without the lease."""
+        known = [self._mirror.holder(each) for each in sorted(lease.holders)]
+        return [each for each in known if each is not None and self._tenures.of_holder(each.id) == [lease]]
+
+    async def hold(self, space: str | None, address: Address, key: str, hold: float | None, dry: bool) -> list[Change]:
+        """The address is fixed: a dynamic one for the container that uses it, or for the key; a fixed one gets the key.
+
+        key: "" for the container's own, or as it was. hold: seconds that the key keeps it without a container, None as
+        it was. Raises Conflict when nobody uses it, or the key has another; NotFound, BadRequest, Unavailable.
+        """
+        pool, key = self._pool(space, address), key_named(key)
+        for _ in range(ATTEMPTS):
+            lease = self._lease(pool, address)
+            note, gone = "", list[Record]()
+            if lease is not None and lease.state is State.FIXED:
+                self._check_key(pool, lease, key or lease.key)
+                after = belonging(lease, key, hold, self._clock.now())
+                put: list[Record] = [after]
+            else:
+                after, put, gone, note = await self._settled(pool, address, lease, key)
+                if hold is not None:
+                    after = put[0] = belonging(after, "", hold, self._clock.now())
+            if hold is not None and not outlives(after.key):
+                raise BadRequest("its key ends with its container, and keeps nothing then", hint="give one with --key")
+            if after == lease:
+                return []
+            if self._mirror.lease(pool.space, address) is not lease:
+                continue
+            changes = [Change(pool.space, address, in_words(lease, self._mirror), in_words(after, self._mirror), note)]
+            if dry:
+                return changes
+            try:
+                await self._mirror.commit(put=put, delete=gone)
+            except StaleRevision:
+                continue
+            return changes
+        raise contended(f"address {address}")
+
+    def _check_key(self, pool: Pool, lease: Lease, key: str) -> None:
+        """Raises Conflict when somebody has another address of the network and family under the key."""
+        for other in self._tenures.of_key(pool.network, key):
+            same = other.address.version == lease.address.version and other.address != lease.address
+            if same and key != lease.key and (other.holders or other.active is not None):
+                raise Conflict(
+                    f"the key {key} has {other.address} in that network",
+                    holder=", ".join(holder_names(other, self._mirror)),
+                    hint="choose another key",
+                )
+
+    async def _settled(
+        self, pool: Pool, address: Address, lease: Lease | None, key: str
+    ) -> tuple[Lease, list[Record], list[Record], str]:
+        """The lease of the container that uses the address now, all that has to be written and deleted, and a note."""
+        network = self._mirror.network(pool.network) if pool.network else None
+        endpoint = self._index.endpoint(pool, address)
+        if network is None or lease is None or lease.state is not State.DYNAMIC or not endpoint:
+            raise Conflict(
+                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._mirror)}",
+                hint=f"start the container, or keep the address with `mooring lease reserve {address} --for NAME`",
+            )
+        engine, container, plug = await self._user(network, address, endpoint)
+        claim = Claim(
+            key=key or key_of(container.labels, container.name, network.options.sticky, container.id)
+            or CONTAINER_KEY + container.id,
+            holder=container.id, mac=plug.mac, name=container.name,
+        )  # fmt: skip
+        now = self._clock.now()
+        fixed = claimed(lease, pool.space, address, pool.id, claim, now)
+        after = started(fixed, Active(endpoint, self._policy.host, self._policy.boot))
+        self._check_key(pool, lease, after.key)
+        for other in self._tenures.of_holder(container.id):
+            if self._tenures.network_of(other) == network.id and other.address.version == address.version:
+                raise Conflict(
+                    f"container {container.name} has another fixed address in that network: {other.address}",
+                    hint="make it anew without that one",
+                )
+        put: list[Record] = [after]
+        gone: list[Record] = []
+        for old, rest in self._holders.seating.left_behind(self._tenures.of_key(network.id, after.key), after):
+            (gone if rest is None else put).append(rest or old)
+        if self._mirror.holder(container.id) is None:
+            put.append(Holder(id=container.id, engine=engine, name=container.name, since=now))
+        asks = address in plug.wanted or bool(plug.wanted_mac)
+        note = "" if asks else "its configuration does not name it: engines before 29 do not say who asks at a restart"
+        return after, put, gone, note
+
+    async def _user(self, network: Network, address: Address, endpoint: str) -> tuple[str, Container, Plug]:
+        """The engine's id, and the container whose endpoint it is. Raises Unavailable and Conflict."""
+        if self._engine is None:
+            raise Conflict(f"no engine can tell which container has {address}")
+        engine, containers = await self._engine.containers()
+        for container in containers:
+            for plug in container.plugs:
+                if plug.endpoint == endpoint and plug.network == network.id and address in plug.held:
+                    return engine, container, plug
+        raise Conflict(
+            f"the engine lists no container that has {address}",
+            holder=f"endpoint {endpoint[:12]}",
+            hint="wait until the container has started, and do it again",
+        )
+
+    def _pool(self, space: str | None, address: Address) -> Pool:
+        """The one pool around the address. Raises NotFound for none, Conflict for several spaces."""
+        found = [
+            pool for pool in self._mirror.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)
+        ]
+        if not found:
+            where = f" in address space {space}" if space else ""
+            raise NotFound(f"no pool{where} has {address}", hint="`mooring pool ls` lists them")
+        if len(found) > 1:
+            spaces = ", ".join(sorted(pool.space for pool in found))
+            raise Conflict(f"{address} is in several address spaces: {spaces}", hint="say which one with --space")
+        return found[0]
+
+    def _lease(self, pool: Pool, address: Address) -> Lease | None:
+        """The lease of the address; one whose pool is gone, or whose time is over, counts for nothing."""
+        lease = self._mirror.lease(pool.space, address)
+        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+            return None
+        return lease
+
+
+def _run(pool: Pool, first: Address, last: Address) -> list[Address]:
+    """The addresses from first to last that can be given. Raises BadRequest when they are not all of the pool."""
+    if first.version != last.version or int(last) < int(first):
+        raise BadRequest(f"{first}-{last} is no range", hint="write the lower address first")
+    if last not in pool.subnet:
+        raise BadRequest(f"{first}-{last} is not within one pool: {first} is in {pool.subnet}")
+    if int(last) - int(first) >= MOST:
+        raise BadRequest(f"{first}-{last} has more than {MOST} addresses", hint="reserve a part of it")
+    if first == last:
+        check_address(pool.subnet, first)
+    start, end = usable(pool.subnet)
+    numbers = range(max(int(first), start), min(int(last) + 1, end))
+    return [address_of(first.version, number) for number in numbers]
+
+
+def _partly(fault: Fault, done: int, total: int) -> Fault:
+    """The fault, and what was done before it."""
+    if not done:
+        return fault
+    text = f"{done} of {total} addresses are reserved, the others are not: {fault}"
+    return Conflict(text) if fault.kind is Kind.CONFLICT else Unavailable(text)
