@@ -181,3 +181,14 @@ def test_an_address_is_held_by_exactly_those_who_claimed_it_and_have_not_left(
 def test_what_is_abandoned_cools_unless_it_is_in_use() -> None:
     """A cooldown of nothing makes it free."""
     assert abandoned(lease(State.FIXED, key="key:k"), NOW, 0.0) is None
+
+
+def test_a_reservation_is_back_when_the_endpoint_of_a_gone_container_lets_go() -> None:
+    """For the same, until the same time, although the last holder went while the address was in use."""
+    reserved = lease(State.RESERVED, whom="web-*", note="soon", until=NOW + 50)
+    used = go(started(take(reserved), ACTIVE), NEW)
+    assert used is not None
+    assert used.active == ACTIVE
+    after = released(used, NOW + 1, 60.0)
+    assert after is not None
+    assert (after.state, after.whom, after.until) == (State.RESERVED, "web-*", NOW + 50)

@@ -53,7 +53,7 @@ ALLOWED = {
     Phase.AUXILIARY: {"s": "A", "ud": "--"},
     Phase.DYNAMIC: {"rtp": "DDD", "c": "I", "uxgn": "CCRF", "d": "-"},
     Phase.IDLE: {"rcpu": "IIII", "t": "X", "xged": "CR--"},
-    Phase.ACTIVE: {"rct": "XXX", "pu": "II", "xd": "C-"},
+    Phase.ACTIVE: {"rct": "XXX", "pu": "II", "xgd": "CR-"},
     Phase.RESERVED: {"rc": "DI", "ugxv": "RRRR", "ewd": "---"},
     Phase.COOLING: {"asqrcvn": "GADDIRF", "pux": "CCC", "ed": "--"},
     Phase.FOREIGN: {"puxn": "FFFF", "efd": "---"},
@@ -244,8 +244,10 @@ def test_a_release_follows_the_table(held: Lease, cooldown: float) -> None:
     """The record after it is in the phase that the table says (free instead of cooling without a cooldown), and
     releasing again changes nothing more."""
     after = released(held, NOW, cooldown)
-    event = Event.GIVE_BACK if held.state is State.DYNAMIC and held.whom else Event.RELEASE
-    if held.state is State.FIXED and not held.holders and held.until is not None and held.until <= NOW:
+    event = Event.RELEASE
+    if held.whom and (held.state is State.DYNAMIC or (held.state is State.FIXED and not held.holders)):
+        event = Event.GIVE_BACK  # a reservation is back when nobody holds the address any more
+    elif held.state is State.FIXED and not held.holders and held.until is not None and held.until <= NOW:
         event = Event.ABANDON  # the hold time of its key ran out while an endpoint still had it
     expected = advance(phase(held), event)
     if expected is Phase.COOLING and cooldown == 0.0 and held.state in (State.DYNAMIC, State.FIXED):

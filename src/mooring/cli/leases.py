@@ -76,7 +76,7 @@ def _print_fixed(rows: Sequence[LeaseRow]) -> None:
         [
             (
                 row.address,
-                row.key or "-",
+                _short(row.key) or "-",
                 ", ".join(row.holders) or "-",
                 "yes" if row.active else "no",
                 moment(row.until) if row.until is not None and not row.holders else "-",
@@ -147,3 +147,9 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
             ("Since", moment(row.since)),
             ("Until", moment(row.until) if row.until is not None else ""),
         ])  # fmt: skip
+
+
+def _short(key: str) -> str:
+    """The key for a table: of a container's id its beginning, as Docker shows it."""
+    kind, colon, rest = key.partition(":")
+    return f"{kind}{colon}{rest[:12]}" if kind == "container" else key

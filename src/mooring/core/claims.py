@@ -11,7 +11,7 @@ import msgspec
 
 from mooring.core.containers import CONTAINER_KEY, outlives
 from mooring.core.intents import is_placeholder
-from mooring.core.leases import Active, Event, Lease, State, advance, cooled, phase
+from mooring.core.leases import Active, Event, Lease, State, advance, cooled, phase, reserved_again
 from mooring.core.networks import Address
 
 
@@ -90,13 +90,11 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
 def abandoned(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The fixed lease after its key has given it up for good: cooling, reserved again, or still in use to its end."""
     if lease.active is not None:
-        return msgspec.structs.replace(lease, holders=frozenset(), until=now)
+        # What becomes of it is settled when the endpoint lets go (leases.released).
+        return msgspec.structs.replace(lease, holders=frozenset(), until=lease.until if lease.whom else now)
     if lease.whom:
         advance(phase(lease), Event.GIVE_BACK, str(lease.address))
-        return Lease(
-            space=lease.space, address=lease.address, pool=lease.pool, state=State.RESERVED, since=now,
-            until=lease.until, whom=lease.whom, note=lease.note,
-        )  # fmt: skip
+        return reserved_again(lease, now)
     advance(phase(lease), Event.ABANDON, str(lease.address))
     return cooled(lease, now, cooldown)
 

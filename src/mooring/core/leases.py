@@ -144,6 +144,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.ACTIVE, Event.START): Phase.ACTIVE,
     (Phase.ACTIVE, Event.STOP): Phase.IDLE,
     (Phase.ACTIVE, Event.RELEASE): Phase.IDLE,
+    (Phase.ACTIVE, Event.GIVE_BACK): Phase.RESERVED,
     (Phase.ACTIVE, Event.ABANDON): Phase.COOLING,
     (Phase.RESERVED, Event.REQUEST): Phase.DYNAMIC,
     (Phase.RESERVED, Event.CLAIM): Phase.IDLE,
@@ -351,8 +352,10 @@ def released(lease: Lease, now: float, cooldown: float) -> Lease | None:
     Dynamic: cools for `cooldown` seconds (0: free at once), or goes back to the reservation that it came from. Fixed:
     idle, or cooling when its time was over already. Gateway and auxiliary: free. Everything else: as it was.
     """
-    event = Event.GIVE_BACK if lease.state is State.DYNAMIC and lease.whom else Event.RELEASE
-    if lease.state is State.FIXED and is_over(msgspec.structs.replace(lease, active=None), now):
+    event = Event.RELEASE
+    if lease.whom and (lease.state is State.DYNAMIC or (lease.state is State.FIXED and not lease.holders)):
+        event = Event.GIVE_BACK
+    elif lease.state is State.FIXED and is_over(msgspec.structs.replace(lease, active=None), now):
         event = Event.ABANDON
     match advance(phase(lease), event, str(lease.address)):
         case Phase.FREE:
@@ -362,9 +365,17 @@ def released(lease: Lease, now: float, cooldown: float) -> Lease | None:
         case after if after is phase(lease):
             return lease
         case Phase.RESERVED:
-            return msgspec.structs.replace(lease, state=State.RESERVED, since=now, owner="", mac="", name="")
+            return reserved_again(lease, now)
         case _:
             return cooled(lease, now, cooldown)
+
+
+def reserved_again(lease: Lease, now: float) -> Lease:
+    """The lease as the reservation that it came from: for the same, until the same time."""
+    return Lease(
+        space=lease.space, address=lease.address, pool=lease.pool, state=State.RESERVED, since=now,
+        until=lease.until, whom=lease.whom, note=lease.note,
+    )  # fmt: skip
 
 
 def cooled(lease: Lease, now: float, cooldown: float) -> Lease | None:

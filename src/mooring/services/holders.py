@@ -18,6 +18,7 @@ from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
 from mooring.ports import Clock
+from mooring.services.explanations import holder_names
 from mooring.services.ipam import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.seats import Draft, Grant, Seat, Seating
@@ -160,7 +161,7 @@ class Holders:
             for other in self._tenures.of_key(network, lease.key)
             if other.address != lease.address and other.address.version == lease.address.version
         ]
-        return 0.0 if any(other.holders for other in others) else self._policy.hold
+        return 0.0 if any(other.holders for other in others) else lease.hold or self._policy.hold
 
     def _recorded(self, intent: Intent | None) -> list[Record]:
         known = self._mirror.intent(intent.id) if intent is not None else None
@@ -184,10 +185,4 @@ class Holders:
 
     def describe(self, lease: Lease) -> str:
         """The lease's holders for people, by name where one is known."""
-        names = []
-        for each in sorted(lease.holders):
-            known = self._mirror.holder(each)
-            names.append(f"container {known.name or each[:12]}" if known is not None else f"container {each[:12]}")
-        if not names:
-            return f"key {lease.key}" if lease.key else "nobody"
-        return ", ".join(names)
+        return ", ".join(holder_names(lease, self._mirror)) or (f"key {lease.key}" if lease.key else "nobody")

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Seconds that an intent must be old before a list of the engine settles it: the request may still be on its way.
 INTENT_AGE = 2.0
+# Seconds that an endpoint must be old before its container is looked for: dockerd lists it at the end of a start only.
+ENDPOINT_AGE = 60.0
 
 
 class _Notes:
@@ -82,6 +84,7 @@ class Reconciling:
         self._period = period
         self._minimum_age = minimum_age
         self._nudged = nudged
+        self._alone = asyncio.Lock()
         self._first: dict[str, float] = {}
         self.findings: tuple[Finding, ...] = ()
 
@@ -110,6 +113,10 @@ class Reconciling:
 
         eager: a person asks for it: what is missing now and was missing before need not be old. Raises no Fault.
         """
+        async with self._alone:
+            return await self._once(eager)
+
+    async def _once(self, eager: bool) -> tuple[Finding, ...]:
         if not self._concerned():
             self.findings = ()
             return self.findings
@@ -155,7 +162,7 @@ class Reconciling:
                 notes.add(
                     f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
                     f"the engine at the socket is {engine}",
-                    "if that engine is gone for good, `mooring lease release ADDRESS` frees them",
+                    "if that engine is gone for good, `mooring lease release ADDRESS --force` frees them",
                 )  # fmt: skip
                 continue
             container = there.get(holder.id)
@@ -208,6 +215,8 @@ class Reconciling:
         has = {plug.endpoint for container in containers for plug in container.plugs}
         for endpoint in self._mirror.every(Endpoint):
             if endpoint.state is not State.ATTACHED or endpoint.network not in known.networks or endpoint.id in has:
+                continue
+            if self._clock.now() - endpoint.created < min(ENDPOINT_AGE, self._minimum_age):
                 continue
             subject = f"endpoint {endpoint.id}"
             before = notes.before(subject)

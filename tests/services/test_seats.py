@@ -1,0 +1,155 @@
+"""Which addresses a container gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.faults import BadRequest, Conflict, Exhausted
+from mooring.core.intents import Intent, placeholder
+from mooring.core.leases import State
+from mooring.core.requests import AddressRequest, Role
+from tests.services.holder_hosts import HolderHost, ident
+
+
+async def started() -> HolderHost:
+    """A host that serves."""
+    host = HolderHost()
+    await host.start()
+    return host
+
+
+def state(host: HolderHost, address: object) -> State | None:
+    """The state of the address."""
+    lease = host.lease(address)
+    return lease.state if lease is not None else None
+
+
+async def test_both_families_and_the_mac_are_one_commit() -> None:
+    """A dual-stack seat gets an address of each family with one MAC, and the store saw one write."""
+    host = await started()
+    network = await host.network("web", v6=True)
+    before = host.services.mirror.revision
+    intent, (grant,) = await host.begin("db", host.seat(network, "key:db"))
+    assert grant.ipv4 is not None
+    assert grant.ipv6 is not None
+    assert host.services.mirror.revision == before + 1
+    for address in (grant.ipv4, grant.ipv6):
+        lease = host.lease(address)
+        assert lease is not None
+        assert (lease.state, lease.mac, lease.key) == (State.FIXED, grant.mac, "key:db")
+        assert lease.holders == frozenset({placeholder(intent.id)})
+
+
+async def test_an_address_in_use_by_somebody_else_is_refused_at_once_with_its_holder() -> None:
+    """And the other seats of the same container get nothing either."""
+    host = await started()
+    network, other = await host.network("web"), await host.network("other")
+    taken = await host.endpoint(network, "old")
+    assert taken.ipv4 is None  # it was given before, and the driver chose nothing
+    address = next(iter(host.services.roster.of_network(network))).addresses[0]
+    with pytest.raises(Conflict, match=f"{address}.*held by"):
+        await host.begin("new", host.seat(other, "key:n"), host.seat(network, "key:n", str(address)))
+    assert host.services.mirror.count(Intent) == 0
+    assert not host.services.holders.any
+
+
+async def test_under_the_policy_holders_a_stranger_is_refused_with_the_holders_name() -> None:
+    """Also when the address is idle; who has the key is let in."""
+    host = await started()
+    network = await host.network("web")
+    await host.set_policy(network, "holders")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    with pytest.raises(Conflict, match="container db"):
+        await host.begin("thief", host.seat(network, "key:thief", str(grant.ipv4)))
+    (again,) = await host.made("db2", host.seat(network, "key:db", str(grant.ipv4)))
+    assert again.ipv4 == grant.ipv4
+    pool = host.known(network).ipv4[0].pool
+    with pytest.raises(Conflict, match="claim policy holders"):
+        await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac="02:66"))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "10.32.0.0", "10.32.0.255"])
+async def test_an_address_that_cannot_be_in_the_network_is_refused(address: str) -> None:
+    """Another subnet's, the network's own, the broadcast address."""
+    host = await started()
+    network = await host.network("web")
+    with pytest.raises(BadRequest, match=address):
+        await host.begin("db", host.seat(network, "key:db", address))
+
+
+async def test_a_mac_of_another_fixed_address_is_refused_beside_an_address_of_ones_own() -> None:
+    """It is the proof of who that one is; a copy that names the MAC alone is a successor."""
+    host = await started()
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    await host.made("other", host.seat(network, "key:other"))
+    with pytest.raises(Conflict, match=grant.mac):
+        await host.begin("other2", host.seat(network, "key:other", mac=grant.mac))
+    (again,) = await host.made("db2", host.seat(network, "key:copy", mac=grant.mac))
+    assert again.ipv4 == grant.ipv4
+
+
+async def test_where_the_subnet_was_carved_the_mac_finds_the_address_again() -> None:
+    """Docker lets nobody name an address there: the grant says so, and a request by the MAC gets it."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web", v6=True)
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    assert grant.nameable == frozenset()
+    for segment, address in zip(host.known(network).segments, (grant.ipv4, grant.ipv6), strict=True):
+        got = await host.services.ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, mac=grant.mac))
+        assert got.ip == address
+
+
+async def test_where_neither_address_nor_mac_can_be_said_nothing_is_claimed() -> None:
+    """A further network with a carved subnet, on an engine from before 1.44: nobody could find the address again."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web")
+    revision = host.services.mirror.revision
+    _, (grant,) = await host.begin("db", host.seat(network, "key:db", settable=False))
+    assert (grant.ipv4, grant.mac) == (None, "")
+    assert host.services.mirror.revision == revision
+
+
+async def test_another_mac_for_the_same_key_is_the_one_that_counts() -> None:
+    """The container was made anew with a MAC of its own."""
+    host = await started()
+    network = await host.network("web")
+    (first,) = await host.made("db", host.seat(network, "key:db"))
+    await host.services.holders.forget(ident("db"))
+    (second,) = await host.made("db2", host.seat(network, "key:db", mac="02:00:00:00:00:77"))
+    assert (second.ipv4, second.mac) == (first.ipv4, "02:00:00:00:00:77")
+    lease = host.lease(first.ipv4)
+    assert lease is not None
+    assert lease.mac == "02:00:00:00:00:77"
+
+
+async def test_a_full_network_refuses_and_keeps_nothing() -> None:
+    """An Exhausted that names the pool, and no lease or intent is left of the attempt."""
+    host = await started()
+    network = await host.network("web", v6=True)
+    pool = host.known(network).ipv4[0].pool
+    for _ in range(253):
+        await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT))
+    with pytest.raises(Exhausted, match=pool):
+        await host.begin("db", host.seat(network, "key:db"))
+    assert host.services.mirror.count(Intent) == 0
+    assert not host.services.holders.any
+
+
+async def test_a_key_that_moves_to_another_address_lets_the_old_one_go() -> None:
+    """When nobody holds the old one any more; while somebody does, it stays until he goes, and is not kept then."""
+    host = await started()
+    network = await host.network("web")
+    (first,) = await host.made("a", host.seat(network, "key:x"))
+    assert first.ipv4 is not None
+    other = str(first.ipv4 + 9)
+    await host.made("b", host.seat(network, "key:x", other))
+    assert state(host, first.ipv4) is State.FIXED
+    await host.services.holders.forget(ident("a"))
+    assert state(host, first.ipv4) is State.COOLING
+    await host.services.holders.forget(ident("b"))
+    assert state(host, other) is State.FIXED
+    await host.made("c", host.seat(network, "key:x", str(first.ipv4)))
+    assert state(host, other) is State.COOLING
