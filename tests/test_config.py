@@ -178,12 +178,12 @@ def test_the_default_ula_belongs_to_the_host() -> None:
 def test_odd_things_are_warned_of(tmp_path: Path) -> None:
     """A misspelt variable and a subnet pool that is denied are told, and do not stop the start."""
     got = from_file(
-        tmp_path, 'deny = ["10.0.0.0/8"]', env={"MOORING_COLDOWN": "5", "MOORING_LOOP": "asyncio", "MOORING_X": ""}
+        tmp_path, 'deny = ["10.0.0.0/8"]', env={"MOORING_COLDOWN": "5", "MOORING_LOOP": "asyncio", "MOORING_LOPO": ""}
     )
     assert got.deny == (ip_network("10.0.0.0/8"),)
     assert got.warnings == (
         "MOORING_COLDOWN in the environment means nothing; did you mean MOORING_COOLDOWN?",
-        "MOORING_X in the environment means nothing; did you mean MOORING_LOOP?",
+        "MOORING_LOPO in the environment means nothing; did you mean MOORING_LOOP?",
         "subnet pool default-v4: the deny list covers 10.32.0.0/12, nothing is carved from it",
     )
 
@@ -191,11 +191,12 @@ def test_odd_things_are_warned_of(tmp_path: Path) -> None:
 def test_every_setting_is_in_the_documentation() -> None:
     """docs/configuration.md names every key, and its example is a good configuration."""
     page = (Path(__file__).resolve().parents[1] / "docs/configuration.md").read_text()
-    assert [key for key in (*config.KEYS, *config.POOL_KEYS) if f"`{key}`" not in page] == []
+    assert [key for key in (*config.KEYS, *config.POOL_KEYS, *config.PROXY_KEYS) if f"`{key}`" not in page] == []
 
 
 def test_the_documented_example_is_a_good_configuration(tmp_path: Path) -> None:
-    """What a reader copies works."""
+    """What a reader copies works: the listeners, and the whole."""
     page = (Path(__file__).resolve().parents[1] / "docs/configuration.md").read_text()
-    example = page.split("```toml\n")[1].split("```")[0]
+    proxies, example = (part.split("```")[0] for part in page.split("```toml\n")[1:])
+    assert [one.rules.everything for one in from_file(tmp_path, proxies).proxies] == [True, False, False]
     assert [pool.name for pool in from_file(tmp_path, example).subnet_pools][:2] == ["apps", "apps-v6"]

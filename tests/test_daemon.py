@@ -16,10 +16,13 @@ from typing import NoReturn
 import pytest
 
 from mooring import daemon
-from mooring.adapters import listeners, systemd
-from mooring.config import Config, load
+from mooring.adapters import listeners, machine_ids, systemd
+from mooring.config import Config, ProxyListener, load
+from mooring.config.proxies import TlsFiles
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.leases import ClaimPolicy
 from mooring.ports import Entry
+from mooring.servers.proxy.access import AccessRules
 from mooring.services.assembly import World
 from mooring.services.repair import Repair
 from mooring.testing.clocks import ManualClock
@@ -101,9 +104,11 @@ async def ask(path: Path, request: str, body: str = "") -> tuple[int, str]:
     reader, writer = await asyncio.open_unix_connection(str(path))
     head = f"{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write((head + body).encode())
-    answer = (await reader.read()).decode()
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = int(answer.lower().partition("content-length:")[2].split()[0])
+    text = (await reader.readexactly(length)).decode()
     writer.close()
-    return int(answer.split()[1]), answer.partition("\r\n\r\n")[2]
+    return int(answer.split()[1]), text
 
 
 async def test_it_serves_both_doors_when_it_says_that_it_is_ready(host: Host) -> None:
@@ -180,21 +185,134 @@ async def test_stale_sockets_of_a_killed_instance_are_replaced(host: Host) -> No
         assert (await ask(host.config.api_socket, "GET /v1/version"))[0] == 200
 
 
+def hand_over(monkeypatch: pytest.MonkeyPatch, listener: socket.socket, name: str) -> None:
+    """As systemd hands over a socket with that FileDescriptorName."""
+    os.dup2(listener.fileno(), 220)
+    monkeypatch.setattr(systemd, "FIRST_DESCRIPTOR", 220)
+    for key, value in {"PID": str(os.getpid()), "FDS": "1", "FDNAMES": name}.items():
+        monkeypatch.setenv(f"LISTEN_{key}", value)
+
+
 async def test_sockets_of_the_service_manager_are_served_and_stay(
     host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What systemd listens at is served by name, and the file is not removed at the end."""
     path = tmp_path / "handed.sock"
     with listeners.listen(path, 0o660) as listener:
-        os.dup2(listener.fileno(), 220)
-        monkeypatch.setattr(systemd, "FIRST_DESCRIPTOR", 220)
-        for name, value in {"PID": str(os.getpid()), "FDS": "1", "FDNAMES": "plugin"}.items():
-            monkeypatch.setenv(f"LISTEN_{name}", value)
+        hand_over(monkeypatch, listener, "plugin")
         async with served(host):
             assert (await ask(path, "POST /Plugin.Activate"))[0] == 200
             assert not host.config.plugin_socket.exists()
             assert (await ask(host.config.api_socket, "GET /v1/version"))[0] == 200
     assert path.exists()
+
+
+def with_proxies(host: Host, *proxies: ProxyListener) -> None:
+    """The host's proxy listens there, in front of an engine that is not there."""
+    host.config = replace(host.config, proxies=proxies, docker_socket=host.config.run_dir / "engine.sock")
+
+
+async def test_every_proxy_listener_has_rules_mode_and_audit_of_its_own(host: Host, tmp_path: Path) -> None:
+    """What one refuses passes at the other, where the engine is missed; the audit has both, and no listener else."""
+    strict = ProxyListener(
+        "strict", tmp_path / "s.sock", mode=0o600, rules=AccessRules(True), audit=tmp_path / "audit.jsonl"
+    )
+    with_proxies(host, ProxyListener("open", tmp_path / "o.sock"), strict)
+    async with served(host):
+        assert (await ask(tmp_path / "o.sock", "POST /containers/db/kill"))[0] == 503
+        status, said = await ask(tmp_path / "s.sock", "POST /v1.41/containers/db/kill?signal=9")
+        assert (status, "read-only" in said) == (403, True)
+        assert (await ask(tmp_path / "s.sock", "GET /containers/json"))[0] == 503
+        modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("o.sock", "s.sock")]
+        assert modes == [0o660, 0o600]
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(line["path"], line["status"], line["refused"]) for line in lines] == [
+        ("/containers/db/kill", 403, True),
+        ("/containers/json", 503, False),
+    ]
+    assert not (tmp_path / "s.sock").exists()
+
+
+async def test_http2_passes_where_everything_does_only(host: Host, tmp_path: Path) -> None:
+    """In it the proxy sees nothing, so it could refuse nothing."""
+    with_proxies(
+        host,
+        ProxyListener("open", tmp_path / "o.sock"),
+        ProxyListener("s", tmp_path / "s.sock", rules=AccessRules(True)),
+    )
+    async with served(host):
+        for name, expected in (("o.sock", b""), ("s.sock", b"403")):
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / name))
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            assert (await reader.read())[9:12] == expected
+            writer.close()
+
+
+async def test_the_proxy_may_be_off(host: Host) -> None:
+    """Then nothing listens."""
+    path = host.config.proxies[0].path
+    host.config = replace(host.config, proxies=())
+    async with served(host):
+        assert path is not None
+        assert not path.exists()
+        assert (await ask(host.config.api_socket, "GET /v1/version"))[0] == 200
+
+
+async def test_a_handed_proxy_socket_is_the_first_unix_listeners(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its rules hold at the socket that systemd made; a listener on a port is passed over, the next one is made."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with_proxies(
+        host,
+        ProxyListener("tcp", host="127.0.0.1", port=port),
+        ProxyListener("first", tmp_path / "f.sock", rules=AccessRules(True)),
+        ProxyListener("second", tmp_path / "s.sock"),
+    )
+    with listeners.listen(tmp_path / "handed.sock", 0o660) as listener:
+        hand_over(monkeypatch, listener, "proxy")
+        async with served(host):
+            assert (await ask(tmp_path / "handed.sock", "POST /build"))[0] == 403
+            assert not (tmp_path / "f.sock").exists()
+            assert (await ask(tmp_path / "s.sock", "POST /build"))[0] == 503
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b"503" in await reader.readline()
+            writer.close()
+    assert (tmp_path / "handed.sock").exists()
+
+
+async def test_the_engines_own_socket_is_never_listened_at(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A socket that is handed over may be it, also by another name; nothing is left behind."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with listeners.listen(tmp_path / "handed.sock", 0o660) as listener:
+        hand_over(monkeypatch, listener, "proxy")
+        host.config = replace(host.config, docker_socket=tmp_path / "link/handed.sock")
+        with pytest.raises(Conflict, match=r"which is docker_socket"):
+            await daemon.serve(host.config, host.open)
+    assert not host.config.api_socket.exists()
+
+
+async def test_a_listener_that_cannot_be_made_ends_the_start(host: Host, tmp_path: Path) -> None:
+    """A certificate that is none is told, and every socket that was made is gone."""
+    (tmp_path / "x.pem").write_text("")
+    tls = TlsFiles(*([tmp_path / "x.pem"] * 3))
+    with_proxies(host, ProxyListener("o", tmp_path / "o.sock"), ProxyListener("t", host="127.0.0.1", port=1, tls=tls))
+    with pytest.raises(Unavailable, match="cannot use the certificate"):
+        await daemon.serve(host.config, host.open)
+    assert not host.config.api_socket.exists()
+    assert not (tmp_path / "o.sock").exists()
+
+
+def test_the_policy_is_the_configurations_and_this_boots(host: Host) -> None:
+    """Hold time, claims, and where leases in use are."""
+    host.config = replace(host.config, hold_time=5.0, claim_policy=ClaimPolicy.HOLDERS)
+    policy = daemon.policy_of(host.config)
+    assert (policy.hold, policy.claim) == (5.0, ClaimPolicy.HOLDERS)
+    assert (policy.host, policy.boot) == (machine_ids.machine_id(), machine_ids.boot_id())
 
 
 async def test_the_watchdog_is_fed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

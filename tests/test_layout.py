@@ -15,7 +15,6 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 UNTESTED: dict[str, str] = {
     "ports/stores.py": "a Protocol: tests/contracts holds every implementation to it",
-    "core/engines.py": "values without behaviour; services/reclaiming.py decides with them",
     "core/findings.py": "a value without behaviour; services/reconciling.py and the doctor make it",
     "servers/proxy/passages.py": "values and a Protocol; the relay and the gate are tested with them",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,15 +27,18 @@ from mooring.adapters.clocks import SystemClock
 from mooring.adapters.docker_engine import DockerEngine
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.logs import start_logging
+from mooring.adapters.machine_ids import boot_id, machine_id
 from mooring.adapters.port_guard import SocketPortGuard
 from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.config import Config
-from mooring.core.faults import EXIT_CODE, Fault, Unavailable
+from mooring.adapters.tls import mutual_tls
+from mooring.config import Config, ProxyListener
+from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import Handler, HttpServer
 from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
+from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.services.assembly import Services, World, assemble
@@ -66,19 +69,27 @@ class Daemon:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyDoor:
+    """One listener of the proxy, and what listens for it."""
+
+    listener: ProxyListener
+    sockets: tuple[Listener, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Doors:
     """The listening sockets. made: the files that are ours to remove, with their identity."""
 
     plugin: tuple[socket.socket, ...]
     api: tuple[socket.socket, ...]
-    proxy: tuple[socket.socket, ...]
+    proxies: tuple[ProxyDoor, ...]
     made: tuple[tuple[Path, tuple[int, int] | None], ...]
 
     def close(self) -> None:
         """Nothing listens, and the files that we made are gone."""
         for path, identity in self.made:
             listeners.remove(path, identity)
-        for listener in (*self.plugin, *self.api, *self.proxy):
+        for listener in (*self.plugin, *self.api, *(one.sock for door in self.proxies for one in door.sockets)):
             listener.close()
 
 
@@ -113,15 +124,24 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
     return found
 
 
-def build(config: Config, world: World, since: float) -> Daemon:
-    """Put the services and doors together. Nothing is read or started here."""
-    policy = IpamPolicy(
+def policy_of(config: Config) -> IpamPolicy:
+    """The configuration's part in decisions, and where they are taken."""
+    return IpamPolicy(
         subnet_pools4=tuple(pool for pool in config.subnet_pools if pool.version == 4),
         subnet_pools6=tuple(pool for pool in config.subnet_pools if pool.version == 6),
         deny=config.deny,
         cooldown=config.cooldown,
         on_host_overlap=config.host_overlap,
+        hold=config.hold_time,
+        claim=config.claim_policy,
+        host=machine_id(),
+        boot=boot_id(),
     )
+
+
+def build(config: Config, world: World, since: float) -> Daemon:
+    """Put the services and doors together. Nothing is read or started here."""
+    policy = policy_of(config)
     services = assemble(world, policy, config.repair_period, config.reclaim_after)
     surroundings = Surroundings(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
@@ -156,6 +176,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
 def _engine_started(services: Services) -> None:
     """dockerd talks to us for the first time since it started: what was under way with the one before is over."""
     services.ipam.promises.end_all()
+    services.endpoints.successions.engine_started()
     services.repair.nudge()
     if services.keeping is not None:
         services.keeping.reconciling.nudge()
@@ -186,25 +207,48 @@ def open_doors(config: Config) -> Doors:
     """The sockets that systemd handed over, and those it did not, made by us. All of them listen."""
     handed = systemd.handed_over(os.environ, os.getpid())
     made: list[tuple[Path, tuple[int, int] | None]] = []
+    proxies: list[ProxyDoor] = []
 
-    def open_door(name: str, path: Path, mode: int, group: str) -> tuple[socket.socket, ...]:
+    def open_door(name: str, path: Path, mode: int, group: str, owner: str = "") -> tuple[socket.socket, ...]:
         if given := handed.pop(name, None):
             return tuple(given)
-        listener = listeners.listen(path, mode, group)
+        listener = listeners.listen(path, mode, group, owner)
         made.append((path, listeners.identity(path)))
         return (listener,)
 
     # dockerd runs as root and is the only client of the plugin socket.
     plugin = open_door("plugin", config.plugin_socket, 0o600, "")
+    api: tuple[socket.socket, ...] = ()
     try:
         api = open_door("api", config.api_socket, config.api_socket_mode, config.api_socket_group)
-        proxy = open_door("proxy", config.proxy_socket, config.api_socket_mode, config.api_socket_group)
+        for proxy in config.proxies:
+            blind = proxy.rules.everything
+            if proxy.path is None:
+                tls = mutual_tls(proxy.tls.cert, proxy.tls.key, proxy.tls.ca) if proxy.tls is not None else None
+                sockets = [Listener(listeners.listen_tcp(proxy.host, proxy.port), tls, blind)]
+            else:
+                # The service manager has one unit for the proxy, and it is the first one's.
+                opened = open_door("proxy", proxy.path, proxy.mode, proxy.group, proxy.owner)
+                sockets = [Listener(sock, blind=blind) for sock in opened]
+            proxies.append(ProxyDoor(proxy, tuple(sockets)))
+        _refuse_the_engines_own(config, proxies)
     except Fault:
-        Doors(plugin, (), (), tuple(made)).close()
+        Doors(plugin, api, tuple(proxies), tuple(made)).close()
         raise
     for name in handed:
         log.warning("a socket from the service manager is not used", extra={"socket": name})
-    return Doors(plugin, api, proxy, tuple(made))
+    return Doors(plugin, api, tuple(proxies), tuple(made))
+
+
+def _refuse_the_engines_own(config: Config, doors: Sequence[ProxyDoor]) -> None:
+    """A proxy that listens where it connects to would talk to itself. The configuration was checked for that; what the
+    service manager hands over, and where links lead by now, was not."""
+    engine = os.path.realpath(config.docker_socket)
+    for door in doors:
+        for listener in door.sockets:
+            name = listener.sock.getsockname()
+            if isinstance(name, str) and os.path.realpath(name) == engine:
+                raise Conflict(f"the proxy listens at {name}, which is docker_socket", hint="give it another path")
 
 
 async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
@@ -227,8 +271,8 @@ async def _run_tasks(
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
     plugin_server, api_server = HttpServer(refuse_plugin), HttpServer(refuse_api)
-    proxy_server = ProxyServer(str(config.docker_socket), recognise, gate=daemon.gate)
-    async with asyncio.TaskGroup() as tasks:
+    proxy_servers: list[ProxyServer] = []
+    async with AsyncExitStack() as audits, asyncio.TaskGroup() as tasks:
 
         def start(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
             return tasks.create_task(_until_stopped(name, work, stop), name=name)
@@ -237,8 +281,10 @@ async def _run_tasks(
             start("plugin door", partial(plugin_server.serve, door, daemon.plugin))
         for door in doors.api:
             start("API door", partial(api_server.serve, door, daemon.api))
-        listening = [Listener(door, blind=True) for door in doors.proxy]
-        start("proxy", partial(proxy_server.serve, listening))
+        for proxy in doors.proxies:
+            server = _proxy_server(config, daemon, proxy.listener, audits)
+            proxy_servers.append(server)
+            start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
         endless = [start("repair", partial(daemon.services.repair.run, _log_report))]
         if (keeping := daemon.services.keeping) is not None:
@@ -255,7 +301,23 @@ async def _run_tasks(
         # They accept nothing more, and end when the requests under way have their answers or the drain time is over.
         plugin_server.stop()
         api_server.stop()
-        proxy_server.stop()
+        for server in proxy_servers:
+            server.stop()
+
+
+def _proxy_server(config: Config, daemon: Daemon, listener: ProxyListener, cleanup: AsyncExitStack) -> ProxyServer:
+    """What serves the listener. Its audit log ends with the cleanup."""
+    audit = None
+    if listener.audit is not None:
+        audit = AuditLog(listener.audit, listener.name, listener.rules)
+        cleanup.callback(audit.close)
+    return ProxyServer(
+        str(config.docker_socket),
+        recognise,
+        gate=daemon.gate,
+        admit=None if listener.rules.everything else listener.rules.admit,
+        audit=audit.record if audit is not None else None,
+    )
 
 
 def _log_report(report: Report) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import select
 import socket
 import stat
 from pathlib import Path
@@ -21,6 +23,12 @@ def connects(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+    """The next connection."""
+    assert select.select([listener], [], [], 10)[0]
+    return listener.accept()
 
 
 def test_a_socket_listens_with_its_mode_in_a_directory_made_for_it(tmp_path: Path) -> None:
@@ -65,6 +73,53 @@ def test_an_unknown_group_is_refused_and_nothing_is_left(tmp_path: Path) -> None
     with pytest.raises(Unavailable, match="no-such-group"):
         listeners.listen(path, 0o600, "no-such-group")
     assert not path.exists()
+
+
+def test_an_unknown_owner_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    """As an unknown group is."""
+    path = tmp_path / "mooring.sock"
+    with pytest.raises(Unavailable, match="the user no-such-user: there is no such user"):
+        listeners.listen(path, 0o600, owner="no-such-user")
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_owner_and_group_are_names_or_numbers(tmp_path: Path) -> None:
+    """A number need not be anybody's; what is not named stays ours."""
+    for group, owner, expected in (
+        ("", "", (0, os.getegid())),
+        ("root", "nobody", (pwd.getpwnam("nobody").pw_uid, 0)),
+        ("54321", "12345", (12345, 54321)),
+        ("54321", "", (0, 54321)),
+        ("", "12345", (12345, os.getegid())),
+    ):
+        path = tmp_path / f"{group}-{owner}.sock"
+        with listeners.listen(path, 0o660, group, owner):
+            found = path.stat()
+            assert (found.st_uid, found.st_gid) == expected
+            assert stat.S_IMODE(found.st_mode) == 0o660
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_listens_and_is_not_taken_twice(host: str) -> None:
+    """The second is refused and names the place; a restart does not wait."""
+    with listeners.listen_tcp(host, 0) as listener:
+        port = listener.getsockname()[1]
+        assert not listener.get_inheritable()
+        assert not listener.getblocking()
+        with socket.create_connection((host, port)) as client:
+            accepted, _ = accept(listener)
+            accepted.close()
+            client.recv(1)
+        with pytest.raises(Conflict, match=rf"{port} is served already"):
+            listeners.listen_tcp(host, port)
+    listeners.listen_tcp(host, port).close()
+
+
+def test_an_address_that_is_not_ours_is_a_refusal() -> None:
+    """One line with the address."""
+    with pytest.raises(Unavailable, match=r"cannot listen on 192\.0\.2\.1:2375"):
+        listeners.listen_tcp("192.0.2.1", 2375)
 
 
 def test_a_directory_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:

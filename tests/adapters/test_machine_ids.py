@@ -25,3 +25,10 @@ def test_the_first_file_that_can_be_read_counts(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "good").write_text("abc\n")
     monkeypatch.setattr(machine_ids, "FILES", (*bad, str(tmp_path / "good")))
     assert machine_ids.machine_id() == "abc" != name
+
+
+def test_a_boot_has_its_own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's; without one there is some text all the same."""
+    assert machine_ids.boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    monkeypatch.setattr(machine_ids, "BOOT", tmp_path / "absent")
+    assert machine_ids.boot_id()

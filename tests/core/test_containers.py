@@ -84,9 +84,7 @@ def test_what_an_address_belongs_to(labels: dict[str, str], sticky: Sticky, key:
     assert key_of(labels, "db", sticky, ID) == key
 
 
-@pytest.mark.parametrize(
-    ("name", "key"), [("db", "name:db"), ("/db", "name:db"), ("", OWN), ("a/b", "name:a/b")]
-)
+@pytest.mark.parametrize(("name", "key"), [("db", "name:db"), ("/db", "name:db"), ("", OWN), ("a/b", "name:a/b")])
 def test_a_name_counts_without_the_slash_and_only_when_it_is_known(name: str, key: str) -> None:
     """The engine's names begin with a slash, a request's need not; without one the container stands for itself."""
     assert key_of({}, name, Sticky.NAME, ID) == key

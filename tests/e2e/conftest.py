@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.leaks import leaks
+from tests.e2e.lab.quiet import QuietStreams
 
 FAILED = pytest.StashKey[bool]()
 HOSTS = pytest.StashKey[list[Host]]()
@@ -99,6 +100,17 @@ def make_host(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[...
 def fresh(make_host: MakeHost) -> Host:
     """A host of the test's own."""
     return make_host()
+
+
+@pytest.fixture(scope="session")
+def quiet(lab: Lab) -> Iterator[QuietStreams]:
+    """Streams through the proxy of a host of their own, silent since the first test that asked for them."""
+    streams = QuietStreams(lab.host())
+    try:
+        yield streams
+    finally:
+        streams.close()
+        lab.discard(streams.host)
 
 
 @pytest.hookimpl(wrapper=True)

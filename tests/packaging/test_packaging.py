@@ -67,12 +67,21 @@ def test_the_manual_has_no_markup_mistakes() -> None:
 def test_the_units_listen_where_the_defaults_are() -> None:
     """Paths, names and modes are those that the daemon expects."""
     config = load({"config": None}, {}, "machine") if not Path("/etc/mooring/mooring.toml").exists() else None
-    plugin, api = unit("mooring.socket")["Socket"], unit("mooring-api.socket")["Socket"]
-    assert (plugin["FileDescriptorName"], api["FileDescriptorName"]) == ("plugin", "api")
-    assert (plugin["SocketMode"], api["SocketMode"]) == ("0600", "0660")
+    units = [unit(f"mooring{name}.socket")["Socket"] for name in ("", "-api", "-proxy")]
+    plugin, api, proxy = units
+    assert [one["FileDescriptorName"] for one in units] == ["plugin", "api", "proxy"]
+    assert [one["SocketMode"] for one in units] == ["0600", "0660", "0660"]
     if config is not None:
         assert plugin["ListenStream"] == str(config.plugin_socket)
         assert api["ListenStream"] == str(config.api_socket)
+        assert proxy["ListenStream"] == str(config.proxies[0].path)
+        assert int(proxy["SocketMode"], 8) == config.proxies[0].mode
+
+
+def test_every_unit_is_installed_by_the_instructions() -> None:
+    """packaging/README.md names each of them."""
+    page = (PACKAGING / "README.md").read_text()
+    assert [path.name for path in UNITS if f"packaging/systemd/{path.name}" not in page] == []
 
 
 def test_dockerd_starts_after_socket_and_service() -> None:

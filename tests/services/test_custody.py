@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mooring.core.containers import Plug
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from mooring.services.custody import CustodyDesk
@@ -220,7 +220,10 @@ async def test_two_names_for_one_network_are_one_seat() -> None:
     wish = replace(wish, plugs=(*wish.plugs, PlugWish(host.full("web"), "10.32.0.77")))
     custody = await host.keeping.desk.create("db", wish, (1, 41))
     assert custody is not None
-    assert [str(grant.ipv4) for grant in custody.grants.values()] == ["10.32.0.77"]
+    by_name, by_id = custody.grants["web"], custody.grants[host.full("web")]
+    assert {str(by_name.ipv4), str(by_id.ipv4)} == {"10.32.0.77"}
+    assert (by_name.nameable, by_id.nameable) == (frozenset(), frozenset({by_id.ipv4}))
+    assert by_name.mac == by_id.mac != ""
 
 
 async def test_a_clash_names_the_holder() -> None:
@@ -234,3 +237,44 @@ async def test_a_clash_names_the_holder() -> None:
     lease = host.lease(address)
     assert lease is not None
     assert lease.state is State.FIXED
+
+
+@pytest.mark.parametrize("text", ["02:42:AC:11:00:02", "02-42-ac-11-00-02", "0242.ac11.0002"])
+async def test_a_mac_is_read_as_the_engine_tells_it(text: str) -> None:
+    """In every form that Go takes; the plugin hears colons."""
+    host = await host_with("web")
+    wish = replace(host.wish("web"), mac=text)
+    custody = await host.keeping.desk.create("db", wish, (1, 41))
+    assert custody is not None
+    assert custody.grants["web"].mac == "02:42:ac:11:00:02"
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "taken"), [("::ffff:10.32.0.77", "10.32.0.77"), ("fd00::1", None), ("10.32.0.077", None)]
+)
+async def test_an_address_is_read_as_the_engine_reads_it_or_left_to_it(ipv4: str, taken: str | None) -> None:
+    """A mapped address is an IPv4 one to Go; one of the other family is the engine's to refuse."""
+    host = await host_with("web")
+    custody = await host.keeping.desk.create("db", host.wish("web", ipv4=ipv4), (1, 41))
+    assert (str(custody.grants["web"].ipv4) if custody is not None else None) == taken
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "a\x1b[2Jb", "a\nb"])
+async def test_a_key_is_a_line_of_text(text: str) -> None:
+    """Anything else is refused at create."""
+    host = await host_with("web")
+    with pytest.raises(BadRequest, match=r"mooring\.key"):
+        await host.keeping.desk.create("db", host.wish("web", labels={"mooring.key": text}), (1, 41))
+
+
+async def test_a_container_that_was_destroyed_before_it_was_settled_holds_nothing() -> None:
+    """Somebody else removed it between the engine's reply and the settlement."""
+    host = await host_with("web")
+    wish = host.wish("web")
+    custody = await host.keeping.desk.create("db", wish, (1, 44))
+    assert custody is not None
+    host.engine_creates("db", wish, custody)
+    host.engine.remove(ident("db"))
+    host.keeping.desk.note_gone(ident("db"))
+    await host.keeping.desk.settle(custody.intent, ident("db"))
+    assert host.fixed() == {}

@@ -112,13 +112,16 @@ async def test_an_address_stays_over_stop_and_start() -> None:
 
 
 async def test_an_engine_that_tells_names_finds_the_address_by_the_name() -> None:
-    """From 29 on RequestAddress bears the container's name."""
+    """From 29 on RequestAddress bears the name, which counts where there is no MAC: a name changes hands."""
     host = await started()
     network = await host.network("web")
-    (grant,) = await host.made("db", host.seat(network, f"container:{ident('db')}"))
+    (grant,) = await host.made("db", host.seat(network, f"container:{ident('db')}", settable=False))
+    (other,) = await host.made("other", host.seat(network, f"container:{ident('other')}"))
     pool = host.known(network).ipv4[0].pool
     got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:99", name="db"))
     assert got.ip == grant.ipv4
+    got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:98", name="other"))
+    assert got.ip != other.ipv4
 
 
 async def test_two_holders_that_start_at_once_do_not_get_one_address() -> None:
@@ -189,7 +192,9 @@ async def test_a_restart_keeps_what_was_claimed_and_what_was_begun() -> None:
     intent, (begun,) = await host.begin("web", host.seat(network, "key:web"))
     await host.restart()
     assert host.held("db") == [str(grant.ipv4)]
-    assert host.services.mirror.intent(intent.id) == intent
+    kept = host.services.mirror.intent(intent.id)
+    assert kept is not None
+    assert (kept.name, kept.keys) == ("web", {network: "key:web"})
     await host.services.holders.settle(intent, ident("web"))
     assert host.held("web") == [str(begun.ipv4)]
 

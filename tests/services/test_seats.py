@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted
@@ -153,3 +155,51 @@ async def test_a_key_that_moves_to_another_address_lets_the_old_one_go() -> None
     assert state(host, other) is State.FIXED
     await host.made("c", host.seat(network, "key:x", str(first.ipv4)))
     assert state(host, other) is State.COOLING
+
+
+async def test_a_second_address_of_a_key_has_a_mac_of_its_own() -> None:
+    """Two living containers never have one MAC in a network."""
+    host = await started()
+    network = await host.network("web")
+    (first,) = await host.made("a", host.seat(network, "key:k"))
+    assert first.ipv4 is not None
+    (second,) = await host.made("b", host.seat(network, "key:k", str(first.ipv4 + 9)))
+    assert second.ipv4 != first.ipv4
+    assert second.mac != first.mac
+
+
+async def test_two_creates_of_one_key_at_once_get_one_address() -> None:
+    """Claims are taken one after another."""
+    host = await started()
+    network = await host.network("web")
+    begun = await asyncio.gather(*(host.begin(f"c{n}", host.seat(network, "key:k")) for n in range(5)))
+    assert len({grants[0].ipv4 for _, grants in begun}) == 1
+
+
+async def test_all_families_of_a_seat_have_the_mac_that_the_container_gets() -> None:
+    """An address that is held by others with another MAC is refused where the MAC is the only proof."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web", v6=True)
+    (a,) = await host.made("a", host.seat(network, "key:a"))
+    await host.made("b", host.seat(network, "key:b"))
+    with pytest.raises(Conflict, match="held with MAC"):
+        await host.begin("b2", host.seat(network, "key:b", str(a.ipv4)))
+
+
+async def test_a_refused_create_leaves_a_waiting_key_as_it_was() -> None:
+    """Key, address and the end of its time; and a stranger who was refused has not taken it over."""
+    host = await started()
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    await host.services.holders.forget(ident("db"))
+    before = host.lease(grant.ipv4)
+    host.clock.advance(100)
+    for key, wanted in (("key:db", str(grant.ipv4 + 5)), ("key:other", str(grant.ipv4)), ("key:db", "")):  # type: ignore[operator]
+        seat = host.seat(network, key, wanted) if wanted else host.seat(network, key)
+        intent, _ = await host.begin("x", seat)
+        await host.services.holders.give_back(intent)
+        after = host.lease(grant.ipv4)
+        assert before is not None
+        assert after is not None
+        assert (after.key, after.until, after.holders) == (before.key, before.until, frozenset())

@@ -182,5 +182,6 @@ INTENTS = st.builds(
     container=TEXT,
     name=TEXT,
     network=TEXT,
+    keys=WORDS,
 )
 RECORDS = POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS

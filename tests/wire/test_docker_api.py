@@ -44,6 +44,24 @@ from mooring.wire.docker_api import Verb, is_truthy, recognise
         ("GET", "/containers/db/json", Verb.OTHER, ""),
         ("GET", "/containers/create", Verb.OTHER, ""),
         ("POST", "/containers//start", Verb.OTHER, ""),
+        ("POST", "/containers/start", Verb.OTHER, ""),
+        ("POST", "/containers/web/db/start", Verb.START, "web/db"),
+        ("POST", "/containers/web/db/attach", Verb.ATTACH, "web/db"),
+        ("POST", "/containers/db%2Fstart", Verb.START, "db"),
+        ("POST", "/containers/db/start/", Verb.OTHER, ""),
+        ("POST", "/containers/create/", Verb.OTHER, ""),
+        ("POST", "/CONTAINERS/create", Verb.OTHER, ""),
+        ("post", "/containers/create", Verb.OTHER, ""),
+        ("DELETE", "/containers/web/db", Verb.OTHER, ""),
+        ("DELETE", "/containers/", Verb.OTHER, ""),
+        ("DELETE", "/containers/x#y", Verb.REMOVE, "x#y"),
+        ("DELETE", "/containers/db?link=+no+", Verb.REMOVE, "db"),
+        ("DELETE", "/containers/db?%6Cink=1", Verb.OTHER, ""),
+        ("DELETE", "/containers/db?link=%1C0", Verb.OTHER, ""),
+        ("POST", "/exec/a/b/start", Verb.EXEC, "a/b"),
+        ("POST", "/networks/connect/connect", Verb.CONNECT, "connect"),
+        ("GET", "/containers/a/b/attach/ws", Verb.UPGRADE, "a/b"),
+        ("GET", "/containers/attach/ws", Verb.OTHER, ""),
         ("POST", "/build?t=containers/create", Verb.OTHER, ""),
     ],
 )
@@ -78,10 +96,67 @@ def test_an_upgrade_is_an_upgrade_wherever_it_is_asked_for() -> None:
     assert recognise("GET", "/containers/json", True).writes
 
 
-def test_an_absolute_target_is_its_path() -> None:
-    """As a client of a proxy writes it."""
-    assert recognise("POST", "http://docker/v1.41/containers/create?name=x", False).query == {"name": "x"}
-    assert recognise("DELETE", "tcp://h/containers/x", False).verb is Verb.REMOVE
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("http://docker/v1.41/info", "/info"),
+        ("http://docker:80/v1.41/info?x=http://y/z", "/info"),
+        ("http:///info", "/info"),
+        ("x:/v1.41/info", "/info"),
+        ("http://docker", "//docker"),
+        ("x:info", "/"),
+        ("info", "/"),
+        ("1x:/info", "/"),
+        ("*", "/"),
+        ("", "/"),
+        ("//docker/info", "//docker/info"),
+        ("/v1%2E41/info", "/info"),
+        ("/v1.41%2Finfo", "/info"),
+        ("/v1.41", "/v1.41"),
+        ("/v1.41/v1.41/info", "/v1.41/info"),
+        ("/volumes/x", "/volumes/x"),
+        ("/%zz", "/%zz"),
+    ],
+)
+def test_the_path_is_the_one_that_the_engine_routes_by(target: str, path: str) -> None:
+    """In the absolute form, with any scheme, too; what it redirects or refuses is no path of a call."""
+    call = recognise("GET", target, False)
+    assert (call.path, call.section) == (path, path.split("/")[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("1.44.", (1, 44)),
+        ("01.044.0", (1, 44)),
+        ("0" * 5000 + "1.41", (1, 41)),
+        ("1..41", (1, 0)),
+        (".1.41", (0, 1)),
+        (".", (0, 0)),
+        ("9" * 5000, (10**9, 0)),
+    ],
+)
+def test_a_version_is_any_run_of_digits_and_dots(text: str, version: tuple[int, int]) -> None:
+    """The engine carries out `POST /v1.44./containers/x/start`, so it is recognised."""
+    call = recognise("POST", f"/v{text}/containers/x/start", False)
+    assert (call.verb, call.version) == (Verb.START, version)
+
+
+def test_what_is_no_text_is_no_name() -> None:
+    """Bytes that are no UTF-8 come out as the sign for that, raw or encoded, so that the name can be encoded again."""
+    for target in ("/containers/caf\udce9", "/containers/caf%E9"):
+        assert recognise("DELETE", target, False).subject == "caf\ufffd"
+    for target in ("/containers/caf\u00e9", "/containers/caf%C3%A9"):
+        assert recognise("DELETE", target, False).subject == "caf\u00e9"
+
+
+def test_only_a_hooked_calls_query_is_read() -> None:
+    """Of a name that comes twice the first value counts."""
+    assert recognise("POST", "http://docker/v1.41/containers/create?name=x&name=y&a", False).query == {
+        "name": "x",
+        "a": "",
+    }
+    assert recognise("GET", "/containers/json?all=1", False).query == {}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +178,24 @@ def test_any_name_is_found_again(name: str, version: str, what: str) -> None:
     assert recognise("DELETE", f"{version}/containers/{quote(name, safe='')}", False).subject == name
 
 
-@given(st.sampled_from(["GET", "POST", "DELETE", "PUT", "BREW"]), st.text(max_size=60), st.booleans())
+PIECES = ["/", "v1.41", "containers", "create", "start", "%2F", "%2e", "..", "?", "link=1", "x:", "é"]
+SENT = st.one_of(
+    st.binary(max_size=60).map(lambda sent: sent.decode("utf-8", "surrogateescape")),
+    st.lists(st.sampled_from(PIECES)).map("".join),
+)
+
+
+@given(st.sampled_from(["GET", "POST", "DELETE", "PUT", "BREW"]), SENT, st.booleans())
 def test_nothing_that_is_sent_makes_it_fail(method: str, target: str, upgrade: bool) -> None:
-    """Every request has a verdict."""
-    assert recognise(method, target, upgrade).verb in Verb
+    """Every request has a verdict, and what it says of it is text that can be encoded."""
+    call = recognise(method, target, upgrade)
+    assert call.path.startswith("/")
+    assert call.section == call.path.split("/")[1]
+    assert f"{call.path}{call.subject}{call.query}".encode()
+
+
+@given(SENT, st.sampled_from(["v1.41", "v1.41.", "v1"]))
+def test_a_version_in_front_changes_nothing_else(rest: str, version: str) -> None:
+    """Every path means with a version what it means without one."""
+    plain, versioned = recognise("POST", f"/x{rest}", False), recognise("POST", f"/{version}/x{rest}", False)
+    assert (plain.verb, plain.path, plain.subject) == (versioned.verb, versioned.path, versioned.subject)

@@ -97,6 +97,79 @@ def test_the_mac_goes_where_the_version_has_room_for_it() -> None:
     assert "MacAddress" not in only_back
 
 
+def test_a_mac_for_the_whole_container_is_never_another_than_the_endpoints() -> None:
+    """From 1.44 on dockerd compares the two texts and refuses what differs, be it in case."""
+    body = b'{"MacAddress":"02:AA:00:00:00:01","HostConfig":{"NetworkMode":"web"}}'
+    grant = PlugGrant("10.0.0.9", mac="02:aa:00:00:00:01")
+    patched = json.loads(with_grants(body, {"web": grant}, (1, 44)))
+    assert patched["MacAddress"] == patched["NetworkingConfig"]["EndpointsConfig"]["web"]["MacAddress"] == grant.mac
+
+
+# What each body made of a container was seen on dockerd 20.10.
+FIRST = '"NetworkingConfig":{"EndpointsConfig":{"web":{"Aliases":["x"],"IPAMConfig":{"IPv4Address":"10.0.0.1"}}}}'
+BACK = '{"EndpointsConfig":{"back":{}}}'
+WEB = '{"EndpointsConfig":{"web":{"IPAMConfig":{"IPv6Address":"fd00::1"}}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "plugs"),
+    [
+        (f'{{{FIRST},"NetworkingConfig":{{}}}}', [PlugWish("web", "10.0.0.1")]),
+        (f'{{{FIRST},"networkingconfig":{BACK}}}', [PlugWish("web", "10.0.0.1"), PlugWish("back")]),
+        (f'{{{FIRST},"NetworkingConfig":{WEB}}}', [PlugWish("web", "", "fd00::1")]),
+        (f'{{{FIRST},"NetworkingConfig":null}}', []),
+        (f'{{{FIRST},"NetworkingConfig":{{"EndpointsConfig":null}}}}', []),
+        (f'{{{FIRST},"NetworkingConfig":null,"NetworkingConfig":{WEB}}}', [PlugWish("web", "", "fd00::1")]),
+        ('{"HostConfig":{"NetworkMode":"a"},"HostConfig":{"Memory":1}}', [PlugWish("a")]),
+        ('{"HostConfig":{"NetworkMode":"a","networkmode":null}}', [PlugWish("a")]),
+        ('{"HostConfig":{"NetworkMode":"a"},"HostConfig":null}', []),
+        ('{"Ho\\u017ftConfig":{"Networ\\u212aMode":"we\\u0062"}}', [PlugWish("web")]),
+        ('{"Ho\u00dftConfig":{"NetworkMode":"web"}}', []),
+        ('{"HostConfig":{"NetworkMode":"nat"}}', [PlugWish("nat")]),
+    ],
+)  # fmt: skip
+def test_a_field_that_comes_twice_is_read_twice(body: str, plugs: list[PlugWish]) -> None:
+    """Objects are merged, a network that comes twice is the last one, null empties."""
+    wish = container_wish(body.encode())
+    assert wish is not None
+    assert list(wish.plugs) == plugs
+
+
+def test_labels_are_read_as_a_map() -> None:
+    """Of two the last, null is the empty text, half a surrogate pair and bytes that are no text are a sign for that."""
+    body = b'{"Labels":{"a":"x","a":null,"A":"y"},"labels":{"b":"\\ud800","c":"\\ud83d\\ude00","d":"\xff","e\\n":""}}'
+    wish = container_wish(body)
+    assert wish is not None
+    assert wish.labels == {"a": "", "A": "y", "b": "\ufffd", "c": "\U0001f600", "d": "\ufffd", "e\n": ""}
+
+
+@pytest.mark.parametrize("name", ["web", 'a"b', "\u00e9", "a/b c", "\\"])
+def test_only_what_is_granted_differs(name: str) -> None:
+    """Spaces, escapes, the order of keys and keys that come twice stay; what is put in is put beside them."""
+    quoted = json.dumps(name)
+    numbers = '[1.0, 1e400, 0.10, -0, "\\u003c\\ud800\\"}{" ], "A":12345678901234567890123'
+    head = f'{{ "A" : {numbers} ,"NetworkingConfig":{{"X":1, "X":2,'
+    body = f'{head}"EndpointsConfig":{{ {quoted}: {{"Aliases":["x"] }} , "b":null}} }} }} '.encode()
+    put = '"IPAMConfig":{"IPv4Address":"10.0.0.9","IPv6Address":"fd00::9"},"MacAddress":"02:00:00:00:00:09"'
+    wanted = f'{head}"EndpointsConfig":{{ {quoted}: {{"Aliases":["x"] ,{put}}} , "b":null}} }} }} '.encode()
+    assert with_grants(body, {name: GRANT}, (1, 44)) == wanted
+    assert with_grants(body, {name: PlugGrant(), "absent": PlugGrant()}, (1, 44)) == body
+    assert with_grants(body, {"b": PlugGrant("10.0.0.9")}, (1, 44)) == body.replace(
+        b'"b":null', b'"b":{"IPAMConfig":{"IPv4Address":"10.0.0.9"}}'
+    )
+
+
+def test_a_large_body_is_no_trouble() -> None:
+    """A thousand networks, deep nesting in what is not ours, and nearly a megabyte of text."""
+    deep = b"[" * 900 + b"]" * 900
+    networks = b",".join(b'"n%d":{}' % number for number in range(1000))
+    body = b'{"X":%b,"Y":"%b","NetworkingConfig":{"EndpointsConfig":{%b}}}' % (deep, b'\\"' * 400_000, networks)
+    wish = container_wish(body)
+    assert wish is not None
+    assert len(wish.plugs) == 1000
+    assert container_wish(with_grants(body, {"n7": GRANT}, (1, 41))) != wish
+
+
 def test_what_is_not_granted_stays() -> None:
     """An empty text in a grant leaves the field alone, also one in another case of letters."""
     body = b'{"EndpointConfig":{"IPAMCONFIG":{"ipv4address":"10.0.0.1"},"Aliases":["a"]},"Container":"db"}'
@@ -114,6 +187,9 @@ def test_connects_and_disconnects_are_read() -> None:
     assert connect_wish(body) == ConnectWish("db", PlugWish("", "10.0.0.1"))
     assert disconnect_wish(b'{"Container":"db","Force":true}') == DisconnectWish("db", True)
     assert disconnect_wish(b'{"Container":"db"}') == DisconnectWish("db", False)
+    assert disconnect_wish(b'{"Container":"db","force":true,"Force":null}') == DisconnectWish("db", True)
+    assert disconnect_wish(b'{"Container":"db","Force":1}') is None
+    assert connect_wish(b'{"Container":"db","EndpointConfig":[]}') is None
 
 
 def test_replies_are_read() -> None:
@@ -121,6 +197,8 @@ def test_replies_are_read() -> None:
     assert created_id(b'{"Id":"abc","Warnings":[]}\n') == "abc"
     assert pruned_ids(b'{"ContainersDeleted":["a","b"],"SpaceReclaimed":12}') == ("a", "b")
     assert pruned_ids(b'{"ContainersDeleted":null,"SpaceReclaimed":0}') == ()
+    assert pruned_ids(b'{"ContainersDeleted":["a",3]}') == ()
+    assert created_id(b'{"Id":7}') == ""
 
 
 JSON = st.recursive(

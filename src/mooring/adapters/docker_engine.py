@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,8 +25,10 @@ from mooring.adapters.engine_answers import (
     InfoAnswer,
     MessageAnswer,
     NetworkAnswer,
+    SettingsAnswer,
     VersionAnswer,
     bridges_of,
+    ids_of,
     subnets_of,
 )
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
@@ -35,6 +39,7 @@ from mooring.ports import Engine
 DEADLINE = 5.0
 # A thousand networks with a few hundred containers each; the rest of the description is not decoded.
 ANSWER_BYTES = 64 * 1024 * 1024
+_VERSION = re.compile(rb"^Api-Version: (\d{1,3})\.(\d{1,3})\r$", re.MULTILINE | re.IGNORECASE)
 _EVENTS = msgspec.json.encode(
     {
         "type": ["container", "network"],
@@ -52,60 +57,71 @@ def engines_running(processes: Path = Path("/proc")) -> int:
     return found
 
 
-class DockerEngine(Engine):
-    """path: of the engine's socket, as `/var/run/docker.sock`. running: how many engines this host has; may block."""
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What was answered. version: of the API, which the engine says in the head; 1.0 when it does not."""
 
-    def __init__(self, path: str, deadline: float = DEADLINE, running: Callable[[], int] = engines_running) -> None:
+    status: int
+    version: tuple[int, int]
+    body: bytes = b""
+
+
+class DockerEngine(Engine):
+    """path: of the engine's socket, as `/var/run/docker.sock`. running: how many engines this host has; may block.
+    most: bytes of an answer, or of one event."""
+
+    def __init__(
+        self,
+        path: str,
+        deadline: float = DEADLINE,
+        running: Callable[[], int] = engines_running,
+        most: int = ANSWER_BYTES,
+    ) -> None:
         self._path = path
         self._deadline = deadline
         self._running = running
+        self._most = most
 
     async def view(self) -> EngineView:
         """See Engine. GET /info and GET /networks."""
         running = await self._awake()
         async with self._asking():
-            info = msgspec.json.decode(await self._get("/info"), type=InfoAnswer)
+            ident = await self._identity()
             networks = await self._networks()
             subnets = subnets_of(networks)
-        if not info.id:
-            raise Unavailable(f"the engine at {self._path} does not say who it is")
         listed = frozenset(network.id for network in networks)
-        return EngineView(info.id, listed, subnets, bridges_of(networks), alone=running == 1)
+        return EngineView(ident, listed, subnets, bridges_of(networks), alone=running == 1)
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:
-        """See Engine. GET /containers/json, GET /networks and GET /info."""
+        """See Engine. GET /info, GET /containers/json, and GET /networks for those that never ran."""
         await self._awake()
         async with self._asking():
-            info = msgspec.json.decode(await self._get("/info"), type=InfoAnswer)
+            ident = await self._identity()
             rows = msgspec.json.decode(await self._get("/containers/json?all=1"), type=list[ContainerRow])
-            # What never ran may have the names of its networks only.
-            ids = {network.name or "": network.id for network in await self._networks()}
-        return info.id, tuple(row.value(ids) for row in rows)
+            ids = await self._ids(row.network_settings for row in rows)
+        return ident, tuple(row.value(ids) for row in rows)
 
     async def container(self, reference: str) -> Container | None:
-        """See Engine. GET /containers/{id}/json."""
+        """See Engine. GET /containers/{id}/json. A name may have the slash that the engine gives it."""
+        reference = reference.removeprefix("/")
         async with self._asking():
             found = await self._find(f"/containers/{quote(reference, safe='')}/json", reference)
             if found is None:
                 return None
-            answer = msgspec.json.decode(found, type=ContainerAnswer)
-            networks = (answer.network_settings.networks if answer.network_settings else None) or {}
-            ids: dict[str, str] = {}
-            if any(endpoint is None or not endpoint.network_id for endpoint in networks.values()):
-                ids = {network.name or "": network.id for network in await self._networks()}
-            return answer.value(ids)
+            answer = msgspec.json.decode(found.body, type=ContainerAnswer)
+            return answer.value(await self._ids([answer.network_settings]), found.version)
 
     async def network(self, reference: str) -> EngineNetwork | None:
         """See Engine. GET /networks/{id}."""
         async with self._asking():
             found = await self._find(f"/networks/{quote(reference, safe='')}", reference)
-            return msgspec.json.decode(found, type=NetworkAnswer).value() if found is not None else None
+            return msgspec.json.decode(found.body, type=NetworkAnswer).value() if found is not None else None
 
     async def identity(self) -> str:
         """See Engine. GET /info."""
         await self._awake()
         async with self._asking():
-            return msgspec.json.decode(await self._get("/info"), type=InfoAnswer).id
+            return await self._identity()
 
     async def api_version(self) -> tuple[int, int]:
         """See Engine. GET /version."""
@@ -115,7 +131,7 @@ class DockerEngine(Engine):
     async def events(self, since: int) -> AsyncIterator[EngineEvent]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
         await self._awake()
-        # A zero is "from now on" to the engine: one nanosecond after its epoch is everything.
+        # The engine's `since` takes in the moment itself. No `until`: the stream would end there.
         after = since + 1
         target = f"/events?since={after // 10**9}.{after % 10**9:09d}&filters={quote(_EVENTS)}"
         async with self._asking():
@@ -140,7 +156,10 @@ class DockerEngine(Engine):
 
     async def _awake(self) -> int:
         """How many engines run here. Raises Unavailable for none: it would be started by the question."""
-        running = await asyncio.to_thread(self._running)
+        try:
+            running = await asyncio.to_thread(self._running)
+        except OSError as error:  # out of descriptors
+            raise Unavailable(f"the processes of this host cannot be read: {error.strerror or error}") from error
         if not running:
             raise Unavailable("dockerd does not run", hint="see `systemctl status docker`")
         return running
@@ -164,56 +183,79 @@ class DockerEngine(Engine):
         except (msgspec.MsgspecError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise Unavailable(f"the engine at {self._path} says what is not understood: {error}") from error
 
+    async def _identity(self) -> str:
+        """Asked each time: another engine may be behind the socket by now."""
+        ident = msgspec.json.decode(await self._get("/info"), type=InfoAnswer).id
+        if not ident:
+            raise Unavailable(f"the engine at {self._path} does not say who it is")
+        return ident
+
     async def _networks(self) -> list[NetworkAnswer]:
         return msgspec.json.decode(await self._get("/networks"), type=list[NetworkAnswer])
 
-    async def _find(self, target: str, reference: str) -> bytes | None:
-        """The document, None for a 404. Raises Conflict when the engine finds several."""
+    async def _ids(self, settings: Iterable[SettingsAnswer | None]) -> dict[str, str]:
+        """Network name -> id, asked for when one of these has a network without its id: what never ran (20.10)."""
+        endpoints = [each for some in settings if some and some.networks for each in some.networks.values()]
+        if all(each is not None and each.network_id for each in endpoints):
+            return {}
+        return ids_of(await self._networks())
+
+    async def _find(self, target: str, reference: str) -> _Reply | None:
+        """The answer, None for a 404. Raises Conflict when the engine finds several."""
         if not reference:
             return None  # the path would mean the list
-        status, body = await self._exchange(target)
-        if status == 200:
-            return body
-        if status == 404:
+        reply = await self._exchange(target)
+        if reply.status == 200:
+            return reply
+        # 301: dots and slashes that the engine's router would clean away, so that another thing would be meant.
+        if reply.status in (301, 404):
             return None
         try:
-            message = msgspec.json.decode(body, type=MessageAnswer).message
+            message = msgspec.json.decode(reply.body, type=MessageAnswer).message
         except msgspec.MsgspecError:
-            message = f"{target} answered {status}"
-        if "multiple IDs" in message or "ambiguous" in message:
+            message = f"{target} answered {reply.status}"
+        # moby pkg/truncindex (and container/view.go, from 25 on), and daemon/network.go
+        if "based on name" in message:
+            raise Conflict(f"{reference} is the name of several", hint="give the id")
+        if "multiple ids" in message.lower() or "ambiguous" in message:
             raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
         raise ValueError(message)
 
     async def _get(self, target: str) -> bytes:
-        status, body = await self._exchange(target)
-        if status != 200:
-            raise ValueError(f"{target.partition('?')[0]} answered {status}")
-        return body
+        reply = await self._exchange(target)
+        if reply.status != 200:
+            raise ValueError(f"{target.partition('?')[0]} answered {reply.status}")
+        return reply.body
 
-    async def _exchange(self, target: str) -> tuple[int, bytes]:
-        reader, writer, status = await self._send(target)
+    async def _exchange(self, target: str) -> _Reply:
+        reader, writer, reply = await self._send(target)
         try:
-            return status, await reader.read()
+            await reader.readexactly(self._most + 1)
+        except asyncio.IncompleteReadError as whole:
+            return replace(reply, body=whole.partial)
         finally:
             await _close(writer)
+        raise ValueError(f"{target.partition('?')[0]} answered more than {self._most} bytes")
 
     async def _ask(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A stream whose head has come. Raises ValueError for a refusal."""
-        reader, writer, status = await self._send(target)
-        if status != 200:
+        reader, writer, reply = await self._send(target)
+        if reply.status != 200:
             await _close(writer)
-            raise ValueError(f"{target.partition('?')[0]} answered {status}")
+            raise ValueError(f"{target.partition('?')[0]} answered {reply.status}")
         return reader, writer
 
-    async def _send(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, int]:
-        reader, writer = await asyncio.open_unix_connection(self._path, limit=ANSWER_BYTES)
+    async def _send(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, _Reply]:
+        """A connection whose head has come, and the reply without its body."""
+        reader, writer = await asyncio.open_unix_connection(self._path, limit=self._most)
         try:
             writer.write(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             words = head.split(b" ", 2)
             if len(words) < 3 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
                 raise ValueError(f"{target.partition('?')[0]} was not answered in HTTP")
-            return reader, writer, int(words[1])
+            version = _VERSION.search(head)
+            return reader, writer, _Reply(int(words[1]), (int(version[1]), int(version[2])) if version else (1, 0))
         except BaseException:
             await _close(writer)
             raise

@@ -1,13 +1,15 @@
 """What Docker's API answers, as core's values.
 
-Rules: null, a missing field and a text that is no address are nothing, never an error; a name has no slash; a MAC is in
-lower case; what of an answer is not needed is not decoded.
+Rules: null, a missing field and a text that is no address are nothing, never an error; a name has no slash; a MAC is
+written aa:bb:cc:dd:ee:ff; a container has one place in a network; what of an answer is not needed is not decoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
@@ -28,6 +30,9 @@ class _Ipam(_Form):
     config: list[_IpamSubnet] | None = None
 
 
+# The API of Docker 25: a MAC for every endpoint.
+_ENDPOINT_MACS = (1, 44)
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}")
 # How the key of an endpoint begins that belongs to no container (moby daemon/network.go, buildContainerAttachments).
 _NOBODY = "ep-"
 
@@ -93,24 +98,33 @@ class _Endpoint(_Form):
     global_ipv6_address: str | None = msgspec.field(name="GlobalIPv6Address", default="")
     mac_address: str | None = ""
 
-    def plug(self, name: str, ids: Mapping[str, str], wanted_mac: str = "") -> Plug:
-        """The place in the network of the name. ids: network name -> id, for what never ran and has only the name."""
+    def plug(self, key: str, ids: Mapping[str, str]) -> Plug:
+        """The place in the network. key: what it is listed under. ids: network name -> id."""
         wanted = self.ipam_config or _Wanted()
+        network, name = self.network_id or "", key
+        if not network:
+            network, name = _meant(key, ids)
         return Plug(
-            network=self.network_id or ids.get(name, ""),
+            network=network,
             name=name,
             wanted4=_v4(wanted.ipv4_address),
             wanted6=_v6(wanted.ipv6_address),
-            wanted_mac=wanted_mac,
             ipv4=_v4(self.ip_address),
             ipv6=_v6(self.global_ipv6_address),
-            mac=(self.mac_address or "").lower(),
+            # Without an endpoint it is what was asked for, not what it has.
+            mac=_mac(self.mac_address) if self.endpoint_id else "",
             endpoint=self.endpoint_id or "",
         )
 
 
-class _Settings(_Form):
+class SettingsAnswer(_Form):
+    """Where a container is, of both answers."""
+
     networks: dict[str, _Endpoint | None] | None = None
+
+    def plugs(self, ids: Mapping[str, str]) -> dict[str, Plug]:
+        """Key -> plug."""
+        return {key: (each or _Endpoint()).plug(key, ids) for key, each in (self.networks or {}).items()}
 
 
 class ContainerRow(_Form):
@@ -121,19 +135,18 @@ class ContainerRow(_Form):
     created: float | None = 0.0
     state: str | None = ""
     labels: dict[str, str] | None = None
-    network_settings: _Settings | None = None
+    network_settings: SettingsAnswer | None = None
 
     def value(self, ids: Mapping[str, str]) -> Container:
         """As core knows it. ids: network name -> id."""
         own = [name for name in self.names or () if "/" not in name[1:]]  # the others are links to it
-        endpoints = (self.network_settings.networks if self.network_settings else None) or {}
         return Container(
             id=self.id,
             name=own[0].lstrip("/") if own else "",
             running=self.state in ("running", "paused", "restarting"),
             created=self.created or 0.0,
             labels=self.labels or {},
-            plugs=tuple((endpoint or _Endpoint()).plug(name, ids) for name, endpoint in endpoints.items()),
+            plugs=_once((self.network_settings or SettingsAnswer()).plugs(ids).values()),
         )
 
 
@@ -159,25 +172,29 @@ class ContainerAnswer(_Form):
     state: _State | None = None
     config: _Config | None = None
     host_config: _HostConfig | None = None
-    network_settings: _Settings | None = None
+    network_settings: SettingsAnswer | None = None
 
-    def value(self, ids: Mapping[str, str]) -> Container:
-        """As core knows it. ids: network name -> id."""
+    def value(self, ids: Mapping[str, str], version: tuple[int, int] = (1, 0)) -> Container:
+        """As core knows it. ids: network name -> id. version: of the API that the engine answered in."""
         config = self.config or _Config()
-        mode = (self.host_config.network_mode if self.host_config else "") or ""
-        endpoints = (self.network_settings.networks if self.network_settings else None) or {}
-        plugs = []
-        for name, endpoint in endpoints.items():
-            main = mode in (name, (endpoint or _Endpoint()).network_id)
-            mac = (config.mac_address or "").lower() if main else ""
-            plugs.append((endpoint or _Endpoint()).plug(name, ids, mac))
+        settings = self.network_settings or SettingsAnswer()
+        plugs = settings.plugs(ids)
+        main = _main((self.host_config.network_mode if self.host_config else "") or "", plugs)
+        for key, plug in plugs.items():
+            # The configuration has the main network's MAC on every engine (moby daemon/inspect.go fills it in again).
+            # From 25 on each endpoint may have its own, which is told until the container runs for the first time;
+            # older ones tell it too, and do not use it.
+            mac = _mac(config.mac_address) if key == main else ""
+            if not mac and not plug.endpoint and version >= _ENDPOINT_MACS:
+                mac = _mac(((settings.networks or {})[key] or _Endpoint()).mac_address)
+            plugs[key] = replace(plug, wanted_mac=mac)
         return Container(
             id=self.id,
             name=(self.name or "").lstrip("/"),
             running=bool(self.state and self.state.running),
             created=_seconds(self.created or ""),
             labels=config.labels or {},
-            plugs=tuple(plugs),
+            plugs=_once(plugs.values()),
         )
 
 
@@ -192,11 +209,11 @@ class EventAnswer(_Form):
     type: str | None = ""
     action: str | None = ""
     actor: _Actor | None = None
-    time_nano: int = msgspec.field(name="timeNano", default=0)
+    time_nano: int | None = msgspec.field(name="timeNano", default=0)
 
     def value(self) -> EngineEvent | None:
         """As core knows it, None for what it does not."""
-        actor = self.actor or _Actor()
+        actor, at = self.actor or _Actor(), self.time_nano or 0
         try:
             what = Happening(self.action)
         except ValueError:
@@ -204,9 +221,9 @@ class EventAnswer(_Form):
         of_network = what in (Happening.CONNECTED, Happening.DISCONNECTED)
         if self.type == "network" and of_network:
             container = (actor.attributes or {}).get("container", "")
-            return EngineEvent(what, container, self.time_nano, actor.id or "") if container else None
+            return EngineEvent(what, container, at, actor.id or "") if container else None
         if self.type == "container" and not of_network and actor.id:
-            return EngineEvent(what, actor.id, self.time_nano)
+            return EngineEvent(what, actor.id, at)
         return None
 
 
@@ -226,6 +243,15 @@ def subnets_of(networks: list[NetworkAnswer]) -> frozenset[Subnet]:
     return frozenset(found)
 
 
+def ids_of(networks: Iterable[NetworkAnswer]) -> dict[str, str]:
+    """Name -> id; not of names that several have: the engine does not know which is meant, either."""
+    found: dict[str, str] = {}
+    for network in networks:
+        name = network.name or ""
+        found[name] = "" if name in found else network.id
+    return {name: ident for name, ident in found.items() if name and ident}
+
+
 def bridges_of(networks: list[NetworkAnswer]) -> frozenset[str]:
     """Interface names of the networks of Docker's bridge driver (libnetwork/drivers/bridge/bridge_linux.go)."""
     return frozenset(
@@ -233,6 +259,49 @@ def bridges_of(networks: list[NetworkAnswer]) -> frozenset[str]:
         for network in networks
         if network.driver == "bridge"
     )
+
+
+def _meant(reference: str, ids: Mapping[str, str]) -> tuple[str, str]:
+    """Id and name of the network that has the name or whose id begins so; no id for none and for several.
+
+    What never ran has no more than what its user wrote (20.10 replaces a full id by the name, and no beginning).
+    """
+    if reference in ids or not reference:
+        return ids.get(reference, ""), reference
+    found = [(ident, name) for name, ident in ids.items() if ident.startswith(reference)]
+    return found[0] if len(found) == 1 else ("", reference)
+
+
+def _main(mode: str, plugs: Mapping[str, Plug]) -> str:
+    """The key of the network that a container's mode names, by name, id or its beginning; "" for none of them."""
+    mode = "bridge" if mode == "default" else mode
+    if mode in plugs or not mode:
+        return mode
+    named = (key for key, plug in plugs.items() if plug.name == mode)
+    begun = (key for key, plug in plugs.items() if plug.network.startswith(mode))
+    return next(named, "") or next(begun, "")
+
+
+def _once(plugs: Iterable[Plug]) -> tuple[Plug, ...]:
+    """One plug a network, under the network's name. What was made with the beginning of an id is listed twice from its
+    first start on, under that and under the name, with the same endpoint (20.10 does so)."""
+    found: dict[str, Plug] = {}
+    for plug in plugs:
+        key = plug.network or f"name {plug.name}"
+        known = found.get(key)
+        if known is None:
+            found[key] = plug
+            continue
+        name = plug.name if plug.network.startswith(known.name) else known.name
+        found[key] = replace(known, name=name, wanted_mac=known.wanted_mac or plug.wanted_mac)
+    return tuple(found.values())
+
+
+def _mac(text: str | None) -> str:
+    """aa:bb:cc:dd:ee:ff of what Go's net.ParseMAC reads as six octets; "" for what is none."""
+    if not text or not _MAC.fullmatch(text):
+        return ""
+    return bytes.fromhex(re.sub("[:.-]", "", text)).hex(":")
 
 
 def _v4(text: str | None) -> IPv4Address | None:
@@ -255,7 +324,7 @@ def _address(text: str | None) -> IPv4Address | IPv6Address | None:
 def _seconds(text: str) -> float:
     """RFC 3339 with nanoseconds, as seconds since the epoch; 0 for what is not."""
     try:
-        whole, _, rest = text.partition(".")
-        return datetime.fromisoformat(f"{whole}Z" if rest else text).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         return 0.0

@@ -1,4 +1,4 @@
-"""Unix sockets that we listen on, and the lock of the one instance that may.
+"""Sockets that we listen on, and the lock of the one instance that may.
 
 Rules: a socket is never open to more people than its mode says, not for a moment; the socket of a living process is
 never taken; at the end only a file that is still ours is removed.
@@ -6,9 +6,11 @@ never taken; at the end only a file that is still ours is removed.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import grp
 import os
+import pwd
 import socket
 import stat
 from contextlib import suppress
@@ -56,8 +58,8 @@ def make_directory(path: Path, mode: int) -> None:
         raise Unavailable(f"cannot make the directory {path}: {error.strerror}") from error
 
 
-def listen(path: Path, mode: int, group: str = "") -> socket.socket:
-    """A listening stream socket at the path with the mode and the group ("" leaves it), not blocking.
+def listen(path: Path, mode: int, group: str = "", owner: str = "") -> socket.socket:
+    """Listen on a unix stream socket, not blocking. owner, group: names or numbers, "" for this process's own.
 
     A stale socket file is replaced. Raises Conflict when a living process listens there or the file is no socket,
     Unavailable for everything else.
@@ -67,21 +69,56 @@ def listen(path: Path, mode: int, group: str = "") -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     umask = os.umask(0o177)  # nobody else may connect before the mode is the right one
     try:
-        gid = grp.getgrnam(group).gr_gid if group else -1
+        uid, gid = _number(path, "user", owner), _number(path, "group", group)
         path.unlink(missing_ok=True)
         listener.bind(str(path))
-        if group:
-            os.chown(path, -1, gid)
+        if uid >= 0 or gid >= 0:
+            os.chown(path, uid, gid)
         path.chmod(mode)
         listener.listen(BACKLOG)
-    except KeyError as error:
+    except Unavailable:
         listener.close()
-        raise Unavailable(f"cannot give {path} to the group {group}: there is no such group") from error
+        raise
     except OSError as error:
         listener.close()
         raise Unavailable(f"cannot listen on {path}: {error.strerror}") from error
     finally:
         os.umask(umask)
+    return listener
+
+
+def _number(path: Path, what: str, name: str) -> int:
+    """The id of the user or group, -1 for "". A number need not be known to this host."""
+    if not name or (name.isascii() and name.isdecimal()):
+        return int(name or -1)
+    try:
+        return grp.getgrnam(name).gr_gid if what == "group" else pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        raise Unavailable(f"cannot give {path} to the {what} {name}: there is no such {what}") from error
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Listen on a TCP port, not blocking. host: an address. Raises Conflict when the port is taken, Unavailable for
+    everything else."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        # A restart must not wait for the connections of the process before it to be forgotten.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"{where} is served already",
+                holder="a running process",
+                hint=f"`ss -tlnp sport = {port}` shows which; stop it first",
+            ) from error
+        raise Unavailable(f"cannot listen on {where}: {error.strerror}") from error
     return listener
 
 

@@ -1,6 +1,6 @@
-"""What tells this host from others.
+"""What tells this host from others, and its present boot from those before.
 
-Rule: the text is the same for ever, so that what follows from it is, too.
+Rule: the host's text is the same for ever, so that what follows from it is, too.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
@@ -21,3 +22,11 @@ def machine_id() -> str:
         if text:
             return text
     return socket.gethostname()
+
+
+def boot_id() -> str:
+    """Text that belongs to this boot only (random(4))."""
+    try:
+        return BOOT.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return "boot"

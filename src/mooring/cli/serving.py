@@ -22,6 +22,11 @@ import click
 @click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
 @click.option("--repair-period", metavar="SECONDS", help="Between two looks at the kernel.  [10]")
 @click.option("--reclaim-after", metavar="SECONDS", help="Before what Docker forgot to release is taken back.  [120]")
+@click.option("--proxy", metavar="WORD", help="Serve the proxy in front of the engine's socket: on or off.  [on]")
+@click.option("--hold-time", metavar="SECONDS", help="That a key keeps an address after its last container.  [86400]")
+@click.option(
+    "--claim-policy", metavar="WORD", help="Who names an idle fixed address gets it: explicit or holders.  [explicit]"
+)
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
 @click.option("--check", is_flag=True, help="Only check the configuration and libnftables, and say every problem.")

@@ -18,7 +18,8 @@ from mooring.core.networks import Address
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """Who takes an address as its own.
 
-    key: what the address belongs to from now on, unless others hold it for another key. holder: full container id, or
+    key: what the address belongs to from now on, unless others hold it for another key; "" to leave that, and the time
+    that a waiting key has, for later: the claim may still come to nothing. holder: full container id, or
     a placeholder. mac: for a lease that has none yet. name: of the container, for people.
     """
 
@@ -39,7 +40,7 @@ def claimed(lease: Lease | None, space: str, address: Address, pool: str, claim:
             holders=lease.holders | {claim.holder},
             mac=lease.mac or claim.mac,
             name=claim.name or lease.name,
-            until=lease.until if lease.whom else None,
+            until=lease.until if lease.whom or not claim.key else None,
         )
     fresh = Lease(
         space=space, address=address, pool=pool, state=State.FIXED, since=now, owner=claim.holder, mac=claim.mac,
@@ -82,6 +83,8 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
         return msgspec.structs.replace(lease, holders=rest, key=key)
     if lease.owner == holder:
         return None  # fixed by who now gives it back, and never used
+    if is_placeholder(holder) and lease.until is not None and not lease.whom:
+        return msgspec.structs.replace(lease, holders=rest)  # it waited for its key before, and goes on waiting
     if hold > 0 and outlives(lease.key) and not lease.whom:
         return msgspec.structs.replace(lease, holders=rest, hold=hold, until=now + hold)
     return abandoned(lease, now, cooldown)

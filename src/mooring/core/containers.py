@@ -19,6 +19,7 @@ FIXED_LABEL = "fixed-ip"
 KEY_LABEL = "mooring.key"
 # How the key of an address begins that belongs to a container and ends with it.
 CONTAINER_KEY = "container:"
+LONGEST_KEY = 200
 _COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number")
 
 
@@ -128,6 +129,11 @@ def is_on(value: str | None) -> bool:
     return value is not None and value != "0" and value.lower() != "false"
 
 
+def is_sound(key: str) -> bool:
+    """Whether the text can be a key: printable, and not longer than a line."""
+    return key.isprintable() and len(key) <= LONGEST_KEY
+
+
 def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str) -> str:
     """What an address of the container belongs to in a network with this stickiness; "" for nothing.
 
@@ -138,13 +144,13 @@ def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str)
     fixed = labels.get(FIXED_LABEL)
     if fixed is not None and not is_on(fixed):
         return ""
-    if text := labels.get(KEY_LABEL, ""):
+    if (text := labels.get(KEY_LABEL, "")) and is_sound(text):
         return f"key:{text}"
     if sticky is Sticky.NAME:
-        compose = [labels.get(each, "") for each in _COMPOSE]
+        compose = [labels.get(each, "").replace("%", "%25").replace("/", "%2F") for each in _COMPOSE]
         # What `docker compose run` makes is nobody's successor, and its name is a random one.
         once = is_on(labels.get("com.docker.compose.oneoff", "false"))
-        if all(compose) and not once:
+        if all(compose) and all(map(is_sound, compose)) and not once:
             return "compose:" + "/".join(compose)
         if name and not once:
             return f"name:{name.lstrip('/')}"

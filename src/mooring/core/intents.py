@@ -26,7 +26,8 @@ class Purpose(Enum):
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing begun. container: full id, "" while it is being created. name: the one asked for, "" for none.
 
-    network: full id, for CONNECT and DISCONNECT. engine: its id. created: seconds since the epoch.
+    network: full id, for CONNECT and DISCONNECT. engine: its id. created: seconds since the epoch. keys: network id ->
+    what the addresses there are to belong to once it is settled.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     container: str = ""
     name: str = ""
     network: str = ""
+    keys: dict[str, str] = {}
 
 
 def placeholder(intent_id: str) -> str:

@@ -6,9 +6,10 @@ that is to have fixed addresses keeps the one that it has; nothing that somebody
 
 from __future__ import annotations
 
+import msgspec
+
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of
-from mooring.core.faults import Fault
 from mooring.core.leases import Active, Claimant, Lease, State, may_hold
 from mooring.core.networks import Address, Network, Origin
 from mooring.core.pools import Pool
@@ -114,7 +115,10 @@ class Adoption:
         claim = Claim(key=key or CONTAINER_KEY + container.id, holder=container.id, name=container.name)
         if uses and lease is not None and lease.state in (State.FIXED, State.DYNAMIC):
             active = Active(plug.endpoint, self._policy.host, self._policy.boot)
-            return started(claimed(lease, pool.space, address, pool.id, claim, now), active)
+            after = claimed(lease, pool.space, address, pool.id, claim, now)
+            if not fixed:  # a MAC that the engine drew is another one at the next start, and proves nothing
+                after = msgspec.structs.replace(after, mac=plug.wanted_mac)
+            return started(after, active)
         if not wanted:
             return None  # what it had when it was asked, and has no more
         claimant = Claimant(container.name, plug.wanted_mac, container.labels, container.id, claim.key)
@@ -127,5 +131,5 @@ class Adoption:
         return claimed(lease, pool.space, address, pool.id, claim, now)
 
 
-class _Refused(Fault):
+class _Refused(Exception):
     """What the container should hold is somebody else's. Its text is a finding."""

@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
-from mooring.core.containers import FIXED_LABEL, KEY_LABEL, Container, is_on, key_of
-from mooring.core.faults import Fault, NotFound, Unavailable
+from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
+from mooring.core.faults import BadRequest, Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address, Network, Origin, Sticky
@@ -28,6 +28,8 @@ from mooring.wire.docker_bodies import ContainerWish, PlugWish
 DEADLINE = 4.0
 # The first API version whose endpoints have a MAC each (moby api/types/network, 1.44).
 ENDPOINT_MACS = (1, 44)
+# How many destroyed containers are remembered: as many as the engine remembers events.
+REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class CustodyDesk:
         self._deadline = deadline
         self._identity = ""
         self._open: set[str] = set()
+        self._gone: dict[str, None] = {}
 
     @property
     def guards(self) -> bool:
@@ -81,6 +84,12 @@ class CustodyDesk:
         self._open.discard(intent.id)
         self._left_undone()
 
+    def note_gone(self, container: str) -> None:
+        """The engine says that the container (full id) was destroyed."""
+        self._gone[container] = None
+        while len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+
     def meet(self, engine_id: str) -> None:
         """The engine has said who it is."""
         self._identity = engine_id
@@ -95,6 +104,8 @@ class CustodyDesk:
         """
         if not self._may_stick(wish.labels):
             return None
+        if not is_sound(wish.labels.get(KEY_LABEL, "")):
+            raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
         async with self._in_time():
             intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
             return await self._claim(intent, wish, name, "", placeholder(intent.id), version)
@@ -124,6 +135,8 @@ class CustodyDesk:
             await self._holders.settle(intent, container, intent.name)
         finally:
             self._open.discard(intent.id)
+        if container in self._gone:  # somebody else was quicker with its removal
+            await self._holders.forget(container)
 
     async def give_back(self, intent: Intent) -> None:
         """The engine refused: nobody holds anything because of the intent. Raises Unavailable."""
@@ -214,8 +227,12 @@ class CustodyDesk:
                     return None
                 intent = self._holders.begin(purpose, await self.engine_id(), container, network=network)
                 self._open.add(intent.id)
-                with suppress(Fault):  # without it the events and the reconciler see to it, a little later
-                    await self._holders.note(intent)
+                try:
+                    with suppress(Fault):  # without it the events and the reconciler see to it, a little later
+                        await self._holders.note(intent)
+                except BaseException:
+                    self._open.discard(intent.id)
+                    raise
                 return intent
         return None
 
@@ -231,23 +248,31 @@ class CustodyDesk:
         if version is None:
             version = await self._engine.api_version()
         seats: dict[str, Seat] = {}
-        references: dict[str, str] = {}
+        references: dict[str, list[str]] = {}
         for plug in wish.plugs:
             network = await self._network(plug.network)
-            wanted = _addresses(plug)
-            if network is None or wanted is None:
+            wanted, named = _addresses(plug), _mac(plug.mac)
+            main = bool(wish.mode) and plug.network == wish.mode
+            if main and not named:
+                named = _mac(wish.mac)
+            if network is None or wanted is None or named is None:
                 continue
             key = key_of(wish.labels, name, network.options.sticky, self_id)
             if not key:
                 continue
-            settable = version >= ENDPOINT_MACS or (plug.network == wish.mode and bool(wish.mode))
-            mac = (plug.mac or (wish.mac if plug.network == wish.mode else "")).lower()
+            # Before 1.44 a create has room for one endpoint, and for the MAC of the mode's network.
+            seat = Seat(
+                network, key, wanted, named, settable=version >= ENDPOINT_MACS or main,
+                nameable=version >= ENDPOINT_MACS or len(wish.plugs) == 1 or not main,
+            )  # fmt: skip
             before = seats.get(network.id)
             if before is not None:
-                wanted = (*before.wanted, *wanted)
-                mac, settable = mac or before.mac, settable or before.settable
-            seats[network.id] = Seat(network, key, wanted, mac, settable)
-            references[network.id] = plug.network
+                seat = replace(
+                    seat, wanted=(*before.wanted, *wanted), mac=named or before.mac,
+                    settable=seat.settable or before.settable, nameable=True,
+                )  # fmt: skip
+            seats[network.id] = seat
+            references.setdefault(network.id, []).append(plug.network)
         if not seats:
             return None
         claimant = Claimant(name=name, labels=wish.labels, container=container)
@@ -257,7 +282,12 @@ class CustodyDesk:
         except BaseException:
             self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
             raise
-        got = {references[grant.network]: grant for grant in grants if grant.ipv4 or grant.ipv6}
+        got: dict[str, Grant] = {}
+        for grant in grants:
+            *others, last = references[grant.network]
+            if grant.ipv4 or grant.ipv6:
+                # Where the mode and an endpoint are two names of one network, each has its own part of the body.
+                got |= {other: replace(grant, nameable=frozenset()) for other in others} | {last: grant}
         if not got:
             self._open.discard(intent.id)
             return None
@@ -303,10 +333,33 @@ class CustodyDesk:
 
 def _addresses(plug: PlugWish) -> tuple[Address, ...] | None:
     """The addresses that the plug names; None for what is no address, which the engine refuses by itself."""
+    found: list[Address] = []
     try:
-        return tuple(ip_address(text) for text in (plug.ipv4, plug.ipv6) if text)
+        for version, text in ((4, plug.ipv4), (6, plug.ipv6)):
+            if not text:
+                continue
+            address: Address = ip_address(text)
+            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+                address = address.ipv4_mapped  # to Go they are one (net.IP)
+            if address.version != version:
+                return None
+            found.append(address)
     except ValueError:
         return None
+    return tuple(found)
+
+
+def _mac(text: str) -> str | None:
+    """The MAC as the engine tells it to a plugin, "" for none; None for what is none, which the engine refuses.
+
+    Go's net.ParseMAC takes colons, hyphens, and dots after each four digits.
+    """
+    digits = "".join(character for character in text if character not in ":-.").lower()
+    if not text:
+        return ""
+    if len(digits) != 12 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 def _names(container: Container, network: str, lease: Lease) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.leases import State
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
 from mooring.ports import Driver
 from mooring.services.bare_drivers import BareDriver
@@ -110,9 +111,13 @@ class EndpointRecords:
                 raise
 
     async def erase(self, network: Network, endpoint: Endpoint) -> None:
-        """The record is gone, and in a network of the library its leases with it."""
+        """The record is gone, and in a network of the library its leases with it; fixed ones are not in use any more,
+        whether an engine's release comes or not."""
         for _ in range(ATTEMPTS):
-            put, gone = self._ipam.relinquish(network, endpoint) if network.origin is Origin.LIBRARY else ([], [])
+            put, gone = self._ipam.relinquish(network, endpoint)
+            if network.origin is not Origin.LIBRARY:
+                put = [lease for lease in put if lease.state is State.FIXED]
+                gone = []
             with contextlib.suppress(StaleRevision):
                 await self._mirror.commit(put=put, delete=[endpoint, *gone])
                 return

@@ -29,6 +29,7 @@ from mooring.services.mirror import Mirror
 from mooring.services.networks import OWNED
 from mooring.services.publishing import Publishing
 from mooring.services.roster import Roster
+from mooring.services.successions import Successions
 
 NameInside = Callable[[Attachment], str]
 
@@ -52,6 +53,7 @@ class Endpoints:
         self._ipam = ipam
         self._clock = clock
         self._locks = locks
+        self.successions = Successions(ipam, clock)
         self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
         forwarding = Forwarding(mirror, drivers, self._records, publishing)
         self.publish = forwarding.publish
@@ -77,15 +79,10 @@ class Endpoints:
                 ipv4,
                 ipv6,
                 request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
-                self._clock.now(),
-                ports=request.ports,
-                options=dict(request.options),
-                name=request.name,
-                aliases=request.aliases,
-                links=dict(request.links),
-                services=request.services,
+                self._clock.now(), ports=request.ports, options=dict(request.options), name=request.name,
+                aliases=request.aliases, links=dict(request.links), services=request.services,
                 pending=Event.CREATE if driver.remembers else None,
-            )
+            )  # fmt: skip
             try:
                 await self._record(network, endpoint)
                 grant = await driver.create_endpoint(network, endpoint)
@@ -109,10 +106,13 @@ class Endpoints:
                 if dead and network.origin is Origin.LIBRARY:
                     holder = ", ".join(f"endpoint {old.name or old.id[:12]}" for old in dead.values())
                     raise Conflict(f"an address is in use in network {network.name}", holder=holder)
+                for old in dead.values():
+                    self.successions.check_dead(old)
                 inherited = frozenset(address for old in dead.values() for address in old.addresses)
                 leases = self._ipam.confirm(network, endpoint, inherited)
+                kept, gone = self.successions.left_by(network, dead.values(), endpoint)
                 with contextlib.suppress(StaleRevision):
-                    await self._mirror.commit(put=[endpoint, *leases], delete=list(dead.values()))
+                    await self._mirror.commit(put=[endpoint, *leases, *kept], delete=[*dead.values(), *gone])
                     for old in dead.values():
                         await self._records.end(network, old)
                     return

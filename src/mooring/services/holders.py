@@ -7,12 +7,13 @@ held is given up with success.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mooring.core.claims import left, renamed
-from mooring.core.containers import Holder
+from mooring.core.claims import Claim, claimed, left, renamed
+from mooring.core.containers import CONTAINER_KEY, Holder
 from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
@@ -34,6 +35,7 @@ class Holders:
         self.seating = Seating(mirror, ipam, clock, policy, self.describe)
         self._tenures = ipam.tenures
         self._clock = clock
+        self._claiming = asyncio.Lock()
         self._policy = policy
 
     @property
@@ -68,6 +70,12 @@ class Holders:
         claimant: who the container will be; its key is taken from each seat. Raises Conflict when somebody else has an
         address that is named, BadRequest for one that cannot be, Exhausted when there is none left, Unavailable.
         """
+        # One after another: no revision guards "the key has no address yet".
+        async with self._claiming:
+            return await self._claim(intent, seats, claimant)
+
+    async def _claim(self, intent: Intent, seats: Sequence[Seat], claimant: Claimant) -> list[Grant]:
+        intent = msgspec.structs.replace(intent, keys={seat.network.id: seat.key for seat in seats})
         for _ in range(ATTEMPTS):
             held: list[tuple[str, int]] = []
             try:
@@ -89,14 +97,22 @@ class Holders:
         """The container (full id) holds what the intent held, and the intent is gone. Raises Unavailable."""
 
         def change() -> tuple[list[Record], list[Record]]:
-            leases = [
-                renamed(lease, placeholder(intent.id), container)
-                for lease in self._tenures.of_holder(placeholder(intent.id))
-            ]
-            put: list[Record] = [*leases]
-            if leases and self._mirror.holder(container) is None:
+            put: list[Record] = []
+            delete = self._recorded(intent)
+            begun = self._mirror.intent(intent.id)
+            for network, lease in self.held_by(placeholder(intent.id)):
+                key = begun.keys.get(network, "") if begun is not None else ""
+                if key == CONTAINER_KEY + placeholder(intent.id):
+                    key = CONTAINER_KEY + container
+                after = renamed(lease, placeholder(intent.id), container)
+                claim = Claim(key=key, holder=container)
+                after = claimed(after, after.space, after.address, after.pool, claim, self._clock.now())
+                put.append(after)
+                for old, rest in self.seating.left_behind(self._tenures.of_key(network, key), after):
+                    (delete if rest is None else put).append(rest or old)
+            if put and self._mirror.holder(container) is None:
                 put.append(self._holder(intent.engine, container, name or intent.name))
-            return put, self._recorded(intent)
+            return put, delete
 
         await self.commit(change, f"intent {intent.id}")
 

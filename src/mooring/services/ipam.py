@@ -188,12 +188,12 @@ class Ipam:
                 return ended
             try:
                 await self._mirror.commit(delete=due)
-            except StaleRevision:
-                continue
-            except BaseException:
+            except BaseException as error:
                 for lease in due:
                     self._index.note_end(lease)
-                raise
+                if not isinstance(error, StaleRevision):
+                    raise
+                continue
             ended += len(due)
 
     def is_in_use(self, pool_id: str) -> bool:
@@ -341,7 +341,12 @@ class Ipam:
         lease = self._mirror.lease(pool.space, address)
         if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
-        return lease
+        # Nothing is in use any more that was before this host's last boot.
+        return msgspec.structs.replace(lease, active=None) if self._is_of_the_past(lease) else lease
+
+    def _is_of_the_past(self, lease: Lease) -> bool:
+        active = lease.active
+        return active is not None and active.host == self._policy.host and active.boot != self._policy.boot
 
     def _answer(self, lease: Lease) -> Interface:
         pool = self._pool(lease.pool)
@@ -351,7 +356,8 @@ class Ipam:
         """Raises Conflict unless whoever names the address may have it."""
         verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
         endpoint = self._index.endpoint(pool, address)
-        if endpoint:
+        known = self._mirror.lease(pool.space, address)
+        if endpoint and not (known is not None and self._is_of_the_past(known)):
             raise Conflict(
                 f"address {address} of pool {pool.id} is in use",
                 holder=f"endpoint {endpoint[:12]} of network {pool.network[:12]}",

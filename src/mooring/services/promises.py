@@ -32,8 +32,9 @@ class Promises:
             return None
         found = self._tenures.with_mac(pool.network, request.mac) if request.mac else []
         if request.name:
+            # A name may be another container's by now: where there is a MAC, that is the proof.
             for known in self._tenures.holders_named(request.name):
-                found += self._tenures.of_holder(known.id)
+                found += [lease for lease in self._tenures.of_holder(known.id) if not lease.mac]
             found += self._tenures.of_key(pool.network, f"name:{request.name}")
         for lease in found:
             here = lease.space == pool.space and self._tenures.network_of(lease) == pool.network
@@ -43,7 +44,7 @@ class Promises:
 
     def claimant(self, lease: Lease | None, request: AddressRequest) -> Claimant:
         """Who asks for the address, as far as the call proves it."""
-        if lease is None or lease.state is not State.FIXED or not request.name:
+        if lease is None or lease.state is not State.FIXED or not request.name or lease.mac:
             return Claimant(request.name, request.mac)
         mine = [known.id for known in self._tenures.holders_named(request.name) if known.id in lease.holders]
         return Claimant(

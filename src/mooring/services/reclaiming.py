@@ -63,13 +63,14 @@ class Reclaiming:
     @property
     def missing(self) -> tuple[Finding, ...]:
         """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
+        leases = {f"{lease.space} {lease.address}" for lease in self._roster.unattached()}
         return tuple(
             Finding(subject, *_told(subject), since, "it is taken back in time by itself", fixable=True)
             for subject, since in sorted(self._missing.items())
-            if self._is_there(subject) and self._clock.now() - since >= TOLD_AGE
+            if self._is_there(subject, leases) and self._clock.now() - since >= TOLD_AGE
         )
 
-    def _is_there(self, subject: str) -> bool:
+    def _is_there(self, subject: str, leases: set[str]) -> bool:
         """Whether what was missed is still on record: what a pass has taken is not missed any more."""
         kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
         match kind:
@@ -80,7 +81,7 @@ class Reclaiming:
             case "endpoint":
                 return self._roster.knows(rest)
             case _:
-                return any(f"{lease.space} {lease.address}" == rest for lease in self._roster.unattached())
+                return rest in leases
 
     async def once(self, interfaces: frozenset[str]) -> tuple[list[str], list[str]]:
         """What was taken back and what could not be, a line each. interfaces: host ends that exist."""

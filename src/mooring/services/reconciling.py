@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint, State
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 INTENT_AGE = 2.0
 # Seconds that an endpoint must be old before its container is looked for: dockerd lists it at the end of a start only.
 ENDPOINT_AGE = 60.0
+# Seconds between two passes, at least.
+FLOOR = 0.2
 
 
 class _Notes:
@@ -52,6 +54,14 @@ class _Notes:
         since = self.sightings[subject] = self._first.get(subject, self._now)
         self.found.append(Finding(subject, text, proof, since, remedy, fixable))
         return since
+
+    @contextlib.contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """What cannot be done for one thing keeps nobody else's from being done: it is a finding."""
+        try:
+            yield
+        except Fault as fault:
+            self.add(f"trying {what}", f"{what} could not be compared: {fault}", "the fault itself")
 
     def withdraw(self) -> None:
         """The last one was put right."""
@@ -97,12 +107,13 @@ class Reconciling:
                 # One container that nobody thought of must not end the daemon.
                 log.exception("a pass over the engine's containers failed by a mistake of our own")
             pause = self._period
-            if self._mirror.count(Intent):
+            if any(not self._desk.is_open(intent) for intent in self._mirror.every(Intent)):
                 pause = min(pause, INTENT_AGE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._nudged.wait()
             self._nudged.clear()
+            await self._clock.sleep(FLOOR)  # several nudges are one pass
 
     def nudge(self) -> None:
         """The engine is another one than before, or something was left undone: a pass soon."""
@@ -128,7 +139,7 @@ class Reconciling:
         self._desk.meet(engine)
         notes = _Notes(self._first, self._clock.now())
         try:
-            await self._replay(engine, containers, began)
+            await self._replay(engine, containers, began, notes)
             await self._adopt(engine, containers, notes)
             await self._missing(engine, containers, notes, eager)
             await self._endpoints_of_nobody(engine, containers, notes, eager)
@@ -141,10 +152,11 @@ class Reconciling:
     def _concerned(self) -> bool:
         return bool(self._mirror.count(Network) or self._mirror.count(Holder) or self._mirror.count(Intent))
 
-    async def _replay(self, engine: str, containers: Sequence[Container], began: float) -> None:
+    async def _replay(self, engine: str, containers: Sequence[Container], began: float, notes: _Notes) -> None:
         for intent in self._mirror.every(Intent):
             if intent.engine == engine and began - intent.created >= INTENT_AGE and not self._desk.is_open(intent):
-                await self._desk.replay(intent, containers)
+                with notes.trying(f"intent {intent.id}"):
+                    await self._desk.replay(intent, containers)
 
     async def _adopt(
         self, engine: str, containers: Sequence[Container], notes: _Notes
@@ -152,7 +164,10 @@ class Reconciling:
         for container in containers:
             if not any(plug.network and self._mirror.network(plug.network) for plug in container.plugs):
                 continue
-            for text in await self._adoption.adopt(engine, container):
+            texts: list[str] = []
+            with notes.trying(f"container {container.name}"):
+                texts = await self._adoption.adopt(engine, container)
+            for text in texts:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
 
     async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
@@ -166,10 +181,11 @@ class Reconciling:
                 )  # fmt: skip
                 continue
             container = there.get(holder.id)
-            if container is None:
-                await self._gone(holder, notes, eager)
-            else:
-                await self._unplugged(holder, container, notes, eager)
+            with notes.trying(f"container {holder.name}"):
+                if container is None:
+                    await self._gone(holder, notes, eager)
+                else:
+                    await self._unplugged(holder, container, notes, eager)
 
     async def _gone(self, holder: Holder, notes: _Notes, eager: bool) -> None:
         subject = f"holder {holder.id}"
@@ -201,6 +217,9 @@ class Reconciling:
                 "they are given up in time by itself", True,
             )  # fmt: skip
             if before is not None and not unknown and (eager or self._clock.now() - since >= self._minimum_age):
+                asked = await self._engine.container(holder.id)
+                if asked is None or any(plug.network in (network, "") for plug in asked.plugs):
+                    continue
                 await self._holders.leave(holder.id, network)
                 notes.withdraw()
 
@@ -225,6 +244,9 @@ class Reconciling:
                 "no container of the engine has it", "it is removed in time by itself", True,
             )  # fmt: skip
             if before is not None and (eager or self._clock.now() - since >= self._minimum_age):
+                asked = await self._engine.network(endpoint.network)
+                if asked is None or any(each.id == endpoint.id for each in asked.endpoints):
+                    continue  # a start that takes long
                 network = self._mirror.network(endpoint.network)
                 for address in endpoint.addresses:
                     segment = network.segment_of(address) if network is not None else None

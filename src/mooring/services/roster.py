@@ -59,7 +59,7 @@ class Roster:
         return endpoint_id in self._ids
 
     def unattached(self) -> list[Lease]:
-        """Dynamic leases in networks of ours that no endpoint has: on their way to one, or forgotten by Docker."""
+        """Leases in use, in networks of ours, that no endpoint has: on their way to one, or forgotten by Docker."""
         return list(self._unattached.values())
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
@@ -87,7 +87,8 @@ class Roster:
 
     def _consider(self, lease: Lease) -> None:
         """Note the lease when it belongs to a network of ours and no endpoint has it."""
-        pool = self._mirror.pool(lease.pool) if lease.state is LeaseState.DYNAMIC else None
+        used = lease.state is LeaseState.DYNAMIC or lease.active is not None
+        pool = self._mirror.pool(lease.pool) if used else None
         if pool is not None and pool.network and self.at(pool.network, lease.address) is None:
             self._unattached[lease.space, lease.address] = lease
 

@@ -17,7 +17,7 @@ from mooring.core.addresses import address_of
 from mooring.core.claims import Claim, abandoned, claimed
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
-from mooring.core.leases import Claimant, Lease, State, is_over, may_hold
+from mooring.core.leases import Claimant, ClaimPolicy, Lease, State, is_over, may_hold
 from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
@@ -31,6 +31,7 @@ class Seat:
 
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
     settable: whether a MAC can be put into its configuration; without one nobody can prove at a start who he is.
+    nameable: whether an address can be.
     """
 
     network: Network
@@ -38,6 +39,7 @@ class Seat:
     wanted: tuple[Address, ...] = ()
     mac: str = ""
     settable: bool = True
+    nameable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +86,60 @@ class Seating:
         network = seat.network
         before = self._before(seat)
         named = [self._mirror.lease(s.space, a) for a in seat.wanted if (s := network.segment_of(a)) is not None]
-        kept = [lease for lease in (*named, *before) if lease is not None and lease.state is State.FIXED]
-        mac = seat.mac or next((lease.mac for lease in kept if lease.mac), "")
-        if not seat.settable:
-            mac = seat.mac
-        elif not mac:
-            mac = stable_mac(f"key:{network.id}:{seat.key}")
-        self._check_mac(seat, kept)
-        # Only a MAC that the container names proves something: the one chosen above may be the holder's own.
+        self._check_mac(seat, [lease for lease in (*named, *before) if lease is not None])
+        # Only a MAC that the container names proves something: one of the lease's own may be the holder's.
         who = replace(claimant, mac=seat.mac, key=seat.key)
-        claim = Claim(key=seat.key, holder=placeholder(intent.id), mac=mac, name=claimant.name)
-        found: dict[int, Address] = {}
+        holder = placeholder(intent.id)
+        taken: list[Lease] = []
         nameable: set[Address] = set()
         for version, segments in ((4, network.ipv4), (6, network.ipv6)):
             pools = [pool for segment in segments if (pool := self._index.pool(segment.pool)) is not None]
             wanted = next((address for address in seat.wanted if address.version == version), None)
-            typed = bool(pools) and all(not pool.source for pool in pools)
-            if not pools or not (typed or mac or wanted):
+            typed = bool(pools) and seat.nameable and all(not pool.source for pool in pools)
+            if not pools or not (typed or seat.mac or seat.settable or wanted):
                 continue
             mine = [lease for lease in before if lease.address.version == version]
-            lease = self._with_mac(self._lease(pools, wanted, mine, claim, who, draft), seat, claim)
-            draft.puts[lease.space, lease.address] = lease
-            found[version] = lease.address
+            lease = self._lease(pools, wanted, mine, Claim(key=seat.key, holder=holder, name=claimant.name), who, draft)
+            taken.append(lease)
             if typed:
                 nameable.add(lease.address)
-            for old, rest in self.left_behind(mine, lease):
-                if rest is None:
-                    draft.gone.append(old)
-                else:
-                    draft.puts[old.space, old.address] = rest
-        v4, v6 = found.get(4), found.get(6)
-        assert v4 is None or isinstance(v4, IPv4Address)
-        assert v6 is None or isinstance(v6, IPv6Address)
+        mac = self._mac(seat, taken)
+        for lease in taken:
+            draft.puts[lease.space, lease.address] = self._with_mac(lease, mac, holder, lease.address in nameable)
+        v4 = next((lease.address for lease in taken if isinstance(lease.address, IPv4Address)), None)
+        v6 = next((lease.address for lease in taken if isinstance(lease.address, IPv6Address)), None)
         return Grant(network.id, v4, v6, mac, frozenset(nameable))
+
+    def _mac(self, seat: Seat, taken: Sequence[Lease]) -> str:
+        """The MAC that the container gets: what it names, what the addresses have, or one that nobody in the network
+        has; "" where none can be said."""
+        if seat.mac or not seat.settable or not taken:
+            return seat.mac
+        for lease in taken:
+            if lease.mac:
+                return lease.mac
+        mine = {(lease.space, lease.address) for lease in taken}
+        mac = stable_mac(f"key:{seat.network.id}:{seat.key}")
+        if any((lease.space, lease.address) not in mine for lease in self._tenures.with_mac(seat.network.id, mac)):
+            mac = stable_mac(f"key:{seat.network.id}:{seat.key}:{taken[0].address}")
+        return mac
+
+    def _with_mac(self, lease: Lease, mac: str, holder: str, nameable: bool) -> Lease:
+        """The lease with that MAC. Raises Conflict when others hold it with another one, and it is the proof."""
+        pool = self._index.pool(lease.pool)
+        if lease.mac == mac:
+            return lease
+        strict = pool is not None and self._policy.claim_policy(pool) is ClaimPolicy.HOLDERS
+        if lease.mac and mac and lease.holders != {holder} and (strict or not nameable):
+            raise Conflict(
+                f"address {lease.address} is held with MAC {lease.mac}",
+                holder=self._describe(lease),
+                hint="name that MAC, or remove the other container first",
+            )
+        if lease.mac and mac and lease.holders != {holder}:
+            return lease
+        # Where no MAC can be said, nobody can be asked for one.
+        return msgspec.structs.replace(lease, mac=mac)
 
     def _before(self, seat: Seat) -> list[Lease]:
         """What the key has already, or else the MAC that the container names: a copy of another one's configuration."""
@@ -141,12 +164,13 @@ class Seating:
             check_address(pool.subnet, wanted)
             lease = self._known(pool, wanted)
             self._check(pool, wanted, lease, claimant)
-            return claimed(lease, pool.space, wanted, pool.id, claim, now)
+            fixed = lease is not None and lease.state is State.FIXED
+            return claimed(lease, pool.space, wanted, pool.id, _later(claim) if fixed else claim, now)
         usable = [lease for lease in before if self._index.pool(lease.pool) is not None]
         if usable:
             # The one that is held by somebody, or else the newest.
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
-            return claimed(lease, lease.space, lease.address, lease.pool, claim, now)
+            return claimed(lease, lease.space, lease.address, lease.pool, _later(claim), now)
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(
@@ -157,13 +181,6 @@ class Seating:
         draft.held.append((pool.id, number))
         address = address_of(pool.subnet.version, number)
         return claimed(self._known(pool, address), pool.space, address, pool.id, claim, now)
-
-    @staticmethod
-    def _with_mac(lease: Lease, seat: Seat, claim: Claim) -> Lease:
-        """The lease with the MAC that the container names, unless others hold it with theirs."""
-        if not seat.mac or lease.mac == seat.mac or lease.holders != {claim.holder}:
-            return lease
-        return msgspec.structs.replace(lease, mac=seat.mac)
 
     def _known(self, pool: Pool, address: Address) -> Lease | None:
         lease = self._mirror.lease(pool.space, address)
@@ -208,3 +225,8 @@ class Seating:
             and not lease.holders
             and lease.active is None
         ]
+
+
+def _later(claim: Claim) -> Claim:
+    """The claim of a fixed address whose key changes when the container is there, and not before."""
+    return msgspec.structs.replace(claim, key="")

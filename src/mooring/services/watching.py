@@ -71,10 +71,15 @@ class Watching:
         except Fault as fault:
             log.warning("%s of container %s: %s", event.what.value, event.container[:12], fault)
             self._reconciling.nudge()
+        except Exception:
+            # One container that nobody thought of must not end the daemon.
+            log.exception("%s of container %s", event.what.value, event.container[:12])
+            self._reconciling.nudge()
 
     async def heed(self, event: EngineEvent) -> None:
         """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
         if event.what is Happening.DESTROYED:
+            self._desk.note_gone(event.container)
             if self._holders.holds(event.container):
                 await self._holders.forget(event.container)
         elif event.what is Happening.DISCONNECTED:

@@ -37,13 +37,26 @@ class MemoryEngine(Engine):
         self.subnets: set[Subnet] = set()
         self.bridges: set[str] = set()
         self.alone = False
-        self.up = True
         self.version = (1, 41)
         self.calls = 0
         self._containers: dict[str, Container] = {}
         self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
-        self._told = asyncio.Event()
+        self._news = asyncio.Event()
         self._now = 0
+        self._up = True
+        self._ends = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it answers. When it becomes false every stream of events ends, however soon it is true again."""
+        return self._up
+
+    @up.setter
+    def up(self, value: bool) -> None:
+        self._up = value
+        if not value:
+            self._ends += 1
+            self._wake()
 
     # -- the port --------------------------------------------------------------------------------------------------
 
@@ -62,23 +75,16 @@ class MemoryEngine(Engine):
     async def container(self, reference: str) -> Container | None:
         """See Engine."""
         self._answer()
-        if reference in self._containers:
-            return self._containers[reference]
-        for container in self._containers.values():
-            if container.name == reference.lstrip("/"):
-                return container
-        found = [each for ident, each in self._containers.items() if reference and ident.startswith(reference)]
-        if len(found) > 1:
-            raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
-        return found[0] if found else None
+        names = {ident: container.name for ident, container in self._containers.items()}
+        found = _find(names, reference.removeprefix("/"))
+        return self._containers[found] if found else None
 
     async def network(self, reference: str) -> EngineNetwork | None:
         """See Engine."""
         self._answer()
-        for ident in sorted(self.networks):
-            if reference and (reference == self.names.get(ident, ident) or ident.startswith(reference)):
-                return EngineNetwork(ident, self.names.get(ident, ident), "mooring", endpoints=self._endpoints(ident))
-        return None
+        names = {ident: self.names.get(ident, ident) for ident in self.networks}
+        found = _find(names, reference)
+        return EngineNetwork(found, names[found], "mooring", endpoints=self._endpoints(found)) if found else None
 
     async def identity(self) -> str:
         """See Engine."""
@@ -93,15 +99,16 @@ class MemoryEngine(Engine):
     async def events(self, since: int) -> AsyncIterator[EngineEvent]:
         """See Engine."""
         self._answer()
-        last = since
-        while True:
-            self._told.clear()
+        last, ends = since, self._ends
+        while self._ends == ends:
+            news = self._news
             for event in [each for each in self._events if each.at > last]:
                 last = event.at
                 yield event
-            if not self.up:
-                raise Unavailable("the engine has ended")
-            await self._told.wait()
+            if self._ends != ends:
+                break
+            await news.wait()
+        raise Unavailable("the engine has ended")
 
     def _endpoints(self, network: str) -> tuple[EngineEndpoint, ...]:
         attached = [
@@ -130,17 +137,18 @@ class MemoryEngine(Engine):
         """`docker start`: it has the endpoint and the addresses in the network now."""
         self._change(ident, network, endpoint, *map(ip_address, addresses))
         self._containers[ident] = replace(self._containers[ident], running=True)
-        self._tell(Happening.CONNECTED, ident, network)
+        if network:
+            self._tell(Happening.CONNECTED, ident, network)
         self._tell(Happening.STARTED, ident)
 
     def stop(self, ident: str) -> None:
         """`docker stop`: no endpoints any more; the engine tells that it was disconnected, too."""
         container = self._containers[ident]
+        self._tell(Happening.DIED, ident)
         for plug in container.plugs:
             self._change(ident, plug.network, "")
             self._tell(Happening.DISCONNECTED, ident, plug.network)
         self._containers[ident] = replace(self._containers[ident], running=False)
-        self._tell(Happening.DIED, ident)
 
     def remove(self, ident: str) -> None:
         """`docker rm`."""
@@ -153,10 +161,11 @@ class MemoryEngine(Engine):
         self._tell(Happening.RENAMED, ident)
 
     def connect(self, ident: str, plug: Plug) -> None:
-        """`docker network connect`."""
+        """`docker network connect`, which is told of a running container only (container_operations.go)."""
         container = self._containers[ident]
         self._containers[ident] = replace(container, plugs=(*container.plugs, plug))
-        self._tell(Happening.CONNECTED, ident, plug.network)
+        if container.running:
+            self._tell(Happening.CONNECTED, ident, plug.network)
 
     def disconnect(self, ident: str, network: str) -> None:
         """`docker network disconnect`."""
@@ -168,7 +177,6 @@ class MemoryEngine(Engine):
     def go_down(self) -> None:
         """It ends; containers stay for the next start."""
         self.up = False
-        self._told.set()
 
     def come_up(self) -> None:
         """It starts, and remembers no events from before."""
@@ -188,7 +196,26 @@ class MemoryEngine(Engine):
     def _tell(self, what: Happening, ident: str, network: str = "") -> None:
         self._now += 1
         self._events.append(EngineEvent(what, ident, self._now, network))
-        self._told.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Who listens looks again, each of them once."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+def _find(names: Mapping[str, str], reference: str) -> str:
+    """The full id that is meant: itself before a name, a name before its beginning; "" for none. names: by full id.
+    Raises Conflict."""
+    if reference in names or not reference:
+        return reference
+    found = [ident for ident, name in names.items() if name == reference]
+    found = found or [ident for ident in names if ident.startswith(reference)]
+    if len(found) > 1:
+        if reference in names.values():
+            raise Conflict(f"{reference} is the name of several", hint="give the id")
+        raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
+    return found[0] if found else ""
 
 
 def _listed(container: Container) -> Container:

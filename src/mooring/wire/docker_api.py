@@ -1,8 +1,9 @@
 """Docker's own HTTP API as far as a proxy must understand it: which call a request is.
 
 Rules: a path is decoded once and matched whole, from its first slash to its end, and the version in front may be
-missing; every request gets an explicit verdict, and what is not known is OTHER, never guessed; a query is read as the
-engine reads it.
+missing; every request gets an explicit verdict, and what is not known is OTHER, never guessed; target, version and
+query are read as the engine reads them (Go's net/url, gorilla/mux, moby daemon/server), so that nothing which it would
+carry out is missed. Each odd form in the tests was tried on dockerd 20.10.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 
@@ -46,10 +46,10 @@ class Call:
     """One request, recognised.
 
     subject: the container (START, REMOVE, RENAME) or the network (CONNECT, DISCONNECT) as the path names it, decoded:
-    an id, a name, or the beginning of an id. version: (1, 41) for `/v1.41/...`, None where the path has none. query:
-    the first value of each name, decoded. section: the first step of the path (`containers`, `images`, ...), "" for
-    none; it is what access rules are about. writes: whether something may be different afterwards, or bytes go in.
-    path: decoded, without the version.
+    an id, a name, or the beginning of an id. version: (1, 41) for `/v1.41/...`, None where the path has none. query: of
+    a hooked call, the first value of each name, decoded; nobody asks for the others'. section: the first step of the
+    path (`containers`, `images`, ...), "" for none; it is what access rules are about. writes: whether something may be
+    different afterwards, or bytes go in. path: decoded, without the version.
     """
 
     verb: Verb
@@ -62,52 +62,72 @@ class Call:
     path: str = ""
 
 
-_VERSION = re.compile(r"/v(\d+(?:\.\d+)*)(?=/)")
+# moby's router takes any run of digits and dots for a version, and `1.44.` is 1.44 to it (daemon/server/server.go,
+# api/types/versions).
+_VERSION = re.compile(r"/v([0-9.]+)(?=/)")
+# The absolute form (RFC 9112, 3.2.2) as Go reads it: with `x:/info`, too, the path is /info.
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/]*)?(?=/)")
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's strings.TrimSpace takes off, of the first 256
+_HUGE = 10**9
 
 
 def is_truthy(value: str) -> bool:
     """Whether the engine takes the query's value for a yes (moby daemon/server/httputils/form.go, BoolValue)."""
-    return value.strip().lower() not in _FALSE
+    return value.strip(_SPACE).lower() not in _FALSE
 
 
-@lru_cache(maxsize=4096)
 def recognise(method: str, target: str, upgrade: bool) -> Call:
-    """The call that a request is. target: as on the wire. upgrade: whether the head has an Upgrade field."""
-    path, query = _split(target)
-    version: tuple[int, int] | None = None
-    found = _VERSION.match(path)
-    if found is not None:
-        numbers = [int(number) for number in found[1].split(".")[:2]]
-        version = (numbers[0], numbers[1] if len(numbers) > 1 else 0)
+    """The call that a request is.
+
+    target: as on the wire, bytes that are no UTF-8 as surrogates. upgrade: whether the head has an Upgrade field.
+    """
+    if not target.isascii():  # no name has such bytes, and whoever looks one up cannot encode them
+        target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    path, _, text = target.partition("?")
+    if path[:1] != "/":
+        found = _ABSOLUTE.match(path)
+        path = path[found.end() :] if found is not None else "/"
+    # A path that the router would clean stays as it is: the answer to it is a redirection, and nothing is carried out.
+    if "%" in path:
+        path = unquote(path)
+    version = None
+    if path[1:2] == "v" and (found := _VERSION.match(path)) is not None:
+        version = _version(found[1])
         path = path[found.end() :]
     section = path[1:].partition("/")[0]
-    verb, subject = _verb(method, path, query)
-    if upgrade and verb not in HIJACKING and verb not in HOOKED:
+    verb, subject = (Verb.OTHER, "") if method == "GET" and path[-3:] != "/ws" else _verb(method, path)
+    query: dict[str, str] = {}
+    if verb in HOOKED:
+        # Of a name that comes twice the engine reads the first value (net/url, Values.Get).
+        query = dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else query
+        if verb is Verb.REMOVE and is_truthy(query.get("link", "")):
+            verb, subject, query = Verb.OTHER, "", {}  # `docker rm --link`: the container stays
+    if upgrade and verb is Verb.OTHER:
         verb = Verb.UPGRADE
     writes = method not in _READING or verb in HIJACKING
     return Call(verb, method, section, subject, version, query, writes, path)
 
 
-def _split(target: str) -> tuple[str, dict[str, str]]:
-    """The decoded path, and the query. A path that the engine's router would clean and redirect stays as it is: what
-    is asked for with it is answered by a redirection, and nothing is carried out."""
-    path, _, text = target.partition("?")
-    if not path.startswith("/"):
-        rest = path.partition("://")[2]  # absolute form (RFC 9112, 3.2.2)
-        path = "/" + rest.partition("/")[2]
-    # Of a name that comes twice the engine reads the first value (net/url, Values.Get).
-    query = dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else {}
-    return unquote(path) if "%" in path else path, query
+def _version(text: str) -> tuple[int, int]:
+    """The first two numbers. What is none is 0 to the engine, and what is longer than any that it knows too new."""
+    major, _, rest = text.partition(".")
+    return _number(major), _number(rest.partition(".")[0])
 
 
-def _verb(method: str, path: str, query: Mapping[str, str]) -> tuple[Verb, str]:
+def _number(digits: str) -> int:
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) < 10 else _HUGE
+
+
+def _verb(method: str, path: str) -> tuple[Verb, str]:
     if method == "POST":
         return _posted(path)
     if path.startswith("/containers/"):
         name = path[len("/containers/") :]
-        if method == "DELETE" and name and "/" not in name and not is_truthy(query.get("link", "")):
+        # A name with a slash is an alias that `--link` made; the engine's events tell what comes of it.
+        if method == "DELETE" and name and "/" not in name:
             return Verb.REMOVE, name
         if method == "GET" and name.endswith("/attach/ws"):
             return Verb.UPGRADE, name[: -len("/attach/ws")]
@@ -119,16 +139,17 @@ _NETWORK_VERBS = {"connect": Verb.CONNECT, "disconnect": Verb.DISCONNECT}
 
 
 def _posted(path: str) -> tuple[Verb, str]:
+    """The names in the engine's routes are `.*`, slashes included."""
     match path.split("/")[1:]:
         case ["containers", "create"]:
             return Verb.CREATE, ""
         case ["containers", "prune"]:
             return Verb.PRUNE, ""
-        case ["containers", name, what] if name and what in _CONTAINER_VERBS:
-            return _CONTAINER_VERBS[what], name
+        case ["containers", *name, what] if what in _CONTAINER_VERBS and any(name):
+            return _CONTAINER_VERBS[what], "/".join(name)
         case ["networks", *name, what] if what in _NETWORK_VERBS and any(name):
             return _NETWORK_VERBS[what], "/".join(name)
-        case ["exec", name, "start"] if name:
-            return Verb.EXEC, name
+        case ["exec", *name, "start"] if any(name):
+            return Verb.EXEC, "/".join(name)
         case _:
             return Verb.OTHER, ""

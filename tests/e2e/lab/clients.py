@@ -11,12 +11,13 @@ import functools
 import json
 import os
 import shutil
+import subprocess
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.lab.connections import SocketConnection
-from tests.e2e.lab.namespaces import LabError, Result, run
+from tests.e2e.lab.namespaces import LabError, Result, clean_environment, run
 
 
 class DockerError(Exception):
@@ -68,8 +69,26 @@ class DockerClient:
 
     def docker(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
         """The docker command, as a user gives it. Raises LabError when it fails, unless check is False."""
-        environment = {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.config)}
-        return run([docker_command(), *argv], check=check, timeout=timeout, environment=environment)
+        return run([docker_command(), *argv], check=check, timeout=timeout, environment=self.environment)
+
+    def command(
+        self, *argv: str, stdin: int = subprocess.DEVNULL, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """The docker command, running; its two streams of output are one pipe, unless stdin is a terminal."""
+        out = stdin if stdin >= 0 else subprocess.PIPE
+        return subprocess.Popen(
+            [docker_command(), *argv],
+            stdin=stdin,
+            stdout=out,
+            stderr=out if stdin >= 0 else subprocess.STDOUT,
+            env=clean_environment() | self.environment | (environment or {}),
+            start_new_session=True,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes docker's tools speak to this socket."""
+        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.config)}
 
     def inspect(self, container: str) -> dict[str, Any]:
         """`docker inspect` of the container."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
@@ -141,11 +141,21 @@ async def test_what_was_not_made_is_given_back_and_what_nobody_knows_is_left_to_
     assert desk.done[-1] == (done,)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"HostConfig":{"NetworkMode":"host"}}'])
+@pytest.mark.parametrize("body", [b"", b"[1]", b'{"Labels":{"a":1}}', b'{"HostConfig":{"NetworkMode":"host"}}'])
 async def test_a_body_that_says_nothing_to_us_passes_as_it_is(body: bytes) -> None:
     """The desk is not even asked."""
     desk = ScriptedDesk()
     assert await passage(desk, "POST", "/containers/create", body) == Passage()
+    assert desk.done == []
+
+
+@pytest.mark.parametrize("target", ["/containers/create", "/networks/web/connect"])
+@pytest.mark.parametrize("body", [b"{", BODY + b"{}", b'{"a":' * 9000 + b"1" + b"}" * 9000])
+async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused(target: str, body: bytes) -> None:
+    """Bytes after the document, a depth that nobody sends, half a document."""
+    desk = ScriptedDesk()
+    with pytest.raises(BadRequest):
+        await passage(desk, "POST", target, body)
     assert desk.done == []
 
 

@@ -306,6 +306,20 @@ def parse_reply(raw: bytes, to_head: bool) -> tuple[int, Body | None]:
     return status, Counted(int(length)) if length.strip(b"0") else None
 
 
+def whole_reply(data: bytes, end: int, to_head: bool) -> int:
+    """The status, if these bytes are one complete reply in the form that dockerd gives to most; else 0.
+
+    end: where its head's last line ends. Only a short cut: 0 means that `parse_reply` has to look.
+    """
+    pos = data.find(b"\r\nContent-Length: ", 12, end)
+    if pos < 0 or data[:7] != b"HTTP/1.":
+        return 0
+    length, status = data[pos + 18 : data.find(b"\r\n", pos + 18)], data[9:12]
+    if not length.isdigit() or not status.isdigit() or status < b"200" or status in (b"204", b"304"):
+        return 0
+    return int(status) if end + 4 + (0 if to_head else int(length)) == len(data) else 0
+
+
 def is_stream(raw: bytes) -> bool:
     """Whether a reply's head announces a stream of a container's output, which hijacks when nothing says its length."""
     kinds = values(raw.lower(), b"content-type")

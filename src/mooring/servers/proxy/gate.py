@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from mooring.core.faults import Fault
+import msgspec
+
+from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
@@ -25,6 +27,8 @@ from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
 log = logging.getLogger(__name__)
 
 PASS = Passage()
+# Bytes of a create's body that are read, as in mooring.wire.docker_bodies.
+LARGEST = 1 << 20
 
 
 class Desk(Protocol):
@@ -119,7 +123,9 @@ class AddressGate:
 
     async def _create(self, call: Call, body: bytes) -> Passage:
         wish = docker_bodies.container_wish(body)
-        if wish is None or not wish.plugs:
+        if wish is None:
+            return _unread(body)
+        if not wish.plugs:
             return PASS
         await self._ready()
         custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
@@ -132,7 +138,7 @@ class AddressGate:
     async def _connect(self, call: Call, body: bytes) -> Passage:
         wish = docker_bodies.connect_wish(body)
         if wish is None:
-            return PASS
+            return _unread(body)
         await self._ready()
         custody = await self._desk.connect(call.subject, wish.container, wish.plug, call.version)
         if custody is None:
@@ -178,6 +184,19 @@ class AddressGate:
         except Fault as fault:
             log.warning("%s is settled later: %s", intent.purpose.value, fault)
             self._desk.abandon(intent)
+
+
+def _unread(body: bytes) -> Passage:
+    """What the engine will refuse passes, so that it says why. Raises BadRequest for what it might carry out although
+    it cannot be read here: bytes after the object, a depth or a size that no client sends."""
+    if body.strip():
+        try:
+            msgspec.json.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise BadRequest("the body is not one JSON document that can be read") from None
+        if len(body) > LARGEST:
+            raise BadRequest(f"the body is larger than {LARGEST} bytes")
+    return PASS
 
 
 def _text(grant: Grant) -> PlugGrant:

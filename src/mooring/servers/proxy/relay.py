@@ -84,7 +84,7 @@ class Relay(asyncio.Protocol):
             return True  # what was sent is worked off first
         if requests.passing:
             self.line.end()
-        elif requests.unfinished:
+        elif requests.unfinished and not requests.deaf:
             requests.truncated()
         elif not self.queue:
             self._let_go()
@@ -145,7 +145,7 @@ class Relay(asyncio.Protocol):
 
     def engine_said(self, data: bytes) -> None:
         """The engine's bytes."""
-        self.line.answered()
+        self.line.kept = None
         self.replies.received(data)
 
     def engine_answered(self, raw: bytes) -> None:
@@ -208,10 +208,14 @@ class Relay(asyncio.Protocol):
     def completed(self, exchange: Exchange) -> None:
         """The engine's reply to the first request has gone out."""
         if self.queue and self.queue[0] is exchange:
-            self._pop()
+            waited = self.requests.waits
+            if waited:
+                self._pop()
+            else:
+                del self.queue[0]
             if self._engine_over:
                 self.hang_up()
-            else:
+            elif waited or self.queue or self._client_ended:
                 self.proceed()
 
     def _pop(self) -> Exchange:
@@ -243,7 +247,7 @@ class Relay(asyncio.Protocol):
         if self._closed:
             return
         self.requests.go_on()
-        if self.over:
+        if self.over or self.requests.taking:
             return
         if not self.queue and self.requests.waits & Wait.STOP:
             self.hang_up()

@@ -21,14 +21,17 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Line:
-    """engine: the connection, None before it is needed and after it is lost. unsent: bytes that wait for it."""
+    """engine: the connection, None before it is needed and after it is lost. unsent: how many bytes wait for it.
 
-    __slots__ = ("_closed", "_dialling", "_ended", "_kept", "_relay", "_unsent", "engine", "unsent")
+    kept: what can be sent again, until the engine says something; None when its end is an end.
+    """
+
+    __slots__ = ("_closed", "_dialling", "_ended", "_relay", "_unsent", "engine", "kept", "unsent")
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._unsent: list[bytes] = []
-        self._kept: list[bytes] | None = None
+        self.kept: list[bytes] | None = None
         self._dialling = False
         self._ended = False
         self._closed = False
@@ -39,7 +42,7 @@ class Line:
         """Send it, when the engine is there."""
         engine = self.engine
         if engine is not None:
-            if self._kept is not None:
+            if self.kept is not None:
                 self._keep(data)
             engine.write(data)
             return
@@ -63,10 +66,6 @@ class Line:
         if engine is not None:
             engine.close()
 
-    def answered(self) -> None:
-        """The engine has said something: from now on its end is an end."""
-        self._kept = None
-
     def repeat(self, exc: Exception | None) -> bool:
         """The engine is gone. Whether that does not matter, since what was sent is being sent again.
 
@@ -74,7 +73,7 @@ class Line:
         kernel says that they were not read.
         """
         engine, self.engine = self.engine, None
-        kept, self._kept = self._kept, None
+        kept, self.kept = self.kept, None
         if engine is not None:
             engine.close()
         unread = isinstance(exc, ConnectionResetError | BrokenPipeError)
@@ -86,15 +85,15 @@ class Line:
         return True
 
     def _keep(self, data: bytes) -> None:
-        assert self._kept is not None
-        self._kept.append(data)
-        if sum(map(len, self._kept)) > KEEP_LIMIT:
-            self._kept = None
+        assert self.kept is not None
+        self.kept.append(data)
+        if sum(map(len, self.kept)) > KEEP_LIMIT:
+            self.kept = None
 
     def _dial(self) -> None:
         engine = self._relay.terms.upstreams.take()
         if engine is not None:
-            self._kept = []
+            self.kept = []
             self._attach(engine)
         else:
             self._dialling = True
@@ -115,7 +114,7 @@ class Line:
         engine.downstream = self._relay
         unsent, self._unsent, self.unsent = self._unsent, [], 0
         for piece in unsent:
-            if self._kept is not None:
+            if self.kept is not None:
                 self._keep(piece)
             engine.write(piece)
         if self._closed:  # what a client sent before it hung up is the engine's to judge

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply
+from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply, whole_reply
 from mooring.servers.proxy.passages import Reply
 from mooring.servers.proxy.relay_exchanges import Exchange, settle
 
@@ -45,8 +45,30 @@ class Replies:
             self._relay.write(data)
         elif self.frozen:
             self._late += data
-        else:
+        elif self._body is not None or not self._is_whole(data):
             self._follow(data)
+
+    def _is_whole(self, data: bytes) -> bool:
+        """The common case, at little cost: one complete reply that nobody waits for; it has gone out then."""
+        relay = self._relay
+        queue = relay.queue
+        if not queue or self._reader.begun:
+            return False
+        exchange = queue[0]
+        if exchange.held is not None or exchange.hijack or not exchange.forwarded:
+            return False
+        end = data.find(b"\r\n\r\n")
+        status = whole_reply(data, end, exchange.method == "HEAD") if end > 0 else 0
+        if not status:
+            return False
+        if relay.terms.audit is not None:
+            exchange.told(relay.terms, status)
+        engine = relay.line.engine
+        if engine is not None and not engine.answered:
+            relay.engine_answered(data[: end + 4])
+        relay.write(data)
+        relay.completed(exchange)
+        return True
 
     def _follow(self, data: bytes) -> None:
         queue = self._relay.queue

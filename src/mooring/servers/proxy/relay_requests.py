@@ -62,7 +62,10 @@ class Wait:
 
 
 class Requests:
-    """Follows the requests of one connection. deaf: what comes is read and forgotten."""
+    """Follows the requests of one connection.
+
+    deaf: what comes is read and forgotten. taking: bytes that have come are being worked off right now.
+    """
 
     __slots__ = (
         "_backlog",
@@ -73,8 +76,8 @@ class Requests:
         "_last",
         "_reader",
         "_relay",
-        "_taking",
         "deaf",
+        "taking",
         "waits",
     )
 
@@ -85,7 +88,7 @@ class Requests:
         self._body: Body | None = None
         self._fate = Fate.PASS
         self._backlog: bytearray | None = None
-        self._taking = False
+        self.taking = False
         self._fresh = True  # no request has come yet
         self.deaf = False
         self._last = False
@@ -114,28 +117,25 @@ class Requests:
             if self.waits:
                 self._put_by(data)
                 return
-            if len(data) <= KNOWN_SIZE and self._sent_known(data):
+            known = self._relay.terms.known.get(data) if len(data) <= KNOWN_SIZE else None
+            if known is not None and not self._reader.begun:
+                self._send_known(data, *known)
                 return
         self._take(data)
 
-    def _sent_known(self, data: bytes) -> bool:
-        """The common case, at little cost: one complete head, seen before, that nobody has a say in."""
+    def _send_known(self, data: bytes, call: Call, method: str) -> None:
+        """The common case, at little cost: one complete head, seen before, that nobody has a hook on."""
         relay = self._relay
-        terms = relay.terms
-        known = terms.known.get(data)
-        if known is None or self._reader.begun:
-            return False
-        exchange = Exchange(known[0], known[1])
+        exchange = Exchange(call, method)
         queue = relay.queue
         queue.append(exchange)
         if len(queue) >= QUEUE_LIMIT:
             self.waits |= Wait.QUEUE
-        if terms.admit is not None and (fault := self._admit(known[0])) is not None:
+        if relay.terms.admit is not None and (fault := self._admit(call)) is not None:
             self._refuse(exchange, 403, str(fault), False)
-            return True
+            return
         exchange.forwarded = True
         relay.line.send(data)
-        return True
 
     def _admit(self, call: Call) -> Fault | None:
         admit = self._relay.terms.admit
@@ -154,13 +154,13 @@ class Requests:
 
     def go_on(self) -> None:
         """Something that was waited for has happened."""
-        if self._taking or self.waits or self._backlog is None:
+        if self.taking or self.waits or self._backlog is None:
             return
         self._take(self.take_backlog())
         self._relay.read_client()
 
     def _take(self, data: bytes) -> None:
-        self._taking = True
+        self.taking = True
         try:
             while data:
                 self._follow(data)
@@ -169,7 +169,7 @@ class Requests:
         except Malformed as error:
             self._malformed(error)
         finally:
-            self._taking = False
+            self.taking = False
         if self._current is not None and self._fate is Fate.HOLD:
             self._relay.proceed()  # the client may wait for our word before it sends the body
 

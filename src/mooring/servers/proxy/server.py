@@ -18,9 +18,11 @@ from mooring.servers.proxy.passages import Gate
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.relay import Relay
 from mooring.servers.proxy.relay_exchanges import Admit, Audit, Recognise, Terms
+from mooring.servers.proxy.tls_streams import over_tls
 from mooring.servers.proxy.upstreams import SPARE, Upstreams
 
-BACKLOG = 512
+# As dockerd's: Go takes what the kernel allows. Beyond it a client of a unix socket is refused, not kept waiting.
+BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,11 @@ class ProxyServer:
 
 async def _listen(listener: Listener, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    sock, tls = listener.sock, listener.tls
+    sock = listener.sock
+    if listener.tls is not None:
+        factory = over_tls(listener.tls, factory)
     if sock.family != socket.AF_UNIX:
-        return await loop.create_server(factory, sock=sock, ssl=tls, backlog=BACKLOG)
+        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
     # From 3.13 on the loop would remove the socket's file, which may be systemd's.
     keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-    return await loop.create_unix_server(factory, sock=sock, ssl=tls, backlog=BACKLOG, **keep)
+    return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep)

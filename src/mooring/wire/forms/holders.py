@@ -5,6 +5,8 @@ Rules: see mooring.wire.forms.
 
 from __future__ import annotations
 
+from msgspec import field
+
 from mooring.core.containers import Holder
 from mooring.core.intents import Intent, Purpose
 from mooring.wire.forms.elements import Stored, id_of
@@ -36,6 +38,7 @@ class IntentV1(Stored, tag=1):
     container: str = ""
     name: str = ""
     network: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
 
     def record(self, key: str) -> Intent:
         """The intent that is kept under the key."""
@@ -47,6 +50,7 @@ class IntentV1(Stored, tag=1):
             container=self.container,
             name=self.name,
             network=self.network,
+            keys=self.keys,
         )
 
 
@@ -59,4 +63,5 @@ def intent_form(intent: Intent) -> IntentV1:
         container=intent.container,
         name=intent.name,
         network=intent.network,
+        keys=intent.keys,
     )

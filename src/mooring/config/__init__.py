@@ -1,0 +1,257 @@
+"""The configuration: flags over environment over file over default, checked once, whole afterwards.
+
+Rules: every problem is found in one go and told in one line with the key's name and where it was set; nothing is
+needed, so no file at all is a good configuration; after `load` nobody reads the environment or a dictionary again.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+
+from mooring.config.pools import POOL_KEYS, covered, default_pools, subnet_pools
+from mooring.config.proxies import PROXY_KEYS, ProxyListener, Tables
+from mooring.config.readers import (
+    absolute_path,
+    collect,
+    group_name,
+    run_directory,
+    seconds,
+    socket_mode,
+    socket_path,
+    subnets,
+    unknown,
+    word,
+)
+from mooring.core.faults import BadRequest
+from mooring.core.leases import ClaimPolicy
+from mooring.core.networks import Subnet
+from mooring.core.pools import SubnetPool
+from mooring.services.subnets import HostOverlap
+
+__all__ = (
+    "DEFAULT_PATH", "KEYS", "POOL_KEYS", "PROXY_KEYS", "SETTINGS", "Config", "ConfigurationInvalid", "LogFormat",
+    "ProxyListener", "Setting", "default_pools", "load",
+)  # fmt: skip
+
+DEFAULT_PATH = Path("/etc/mooring/mooring.toml")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+# Environment variables that are read elsewhere: by the daemon's start and by the command line.
+OTHER_VARIABLES = frozenset({"MOORING_CONFIG", "MOORING_LOOP", "MOORING_SOCKET", "MOORING_FORMAT"})
+
+
+class LogFormat(Enum):
+    """How log lines look. AUTO: human on a terminal, JSON otherwise."""
+
+    AUTO = "auto"
+    HUMAN = "human"
+    JSON = "json"
+
+
+class ConfigurationInvalid(BadRequest):
+    """The configuration cannot be used. problems: one line each, all of them."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, checked. Times in seconds; paths absolute.
+
+    file: the configuration file that was read, None when there is none. overrides: the variables and flags that set
+    something. warnings: odd, but not wrong. proxies: where the proxy listens, empty when it is off.
+    """
+
+    state_dir: Path
+    run_dir: Path
+    plugin_socket: Path
+    docker_socket: Path
+    log_level: str
+    log_format: LogFormat
+    cooldown: float
+    host_overlap: HostOverlap
+    deny: tuple[Subnet, ...]
+    repair_period: float
+    reclaim_after: float
+    api_socket_mode: int
+    api_socket_group: str
+    subnet_pools: tuple[SubnetPool, ...]
+    proxies: tuple[ProxyListener, ...]
+    hold_time: float
+    claim_policy: ClaimPolicy
+    file: Path | None = None
+    overrides: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def api_socket(self) -> Path:
+        """Where the API listens."""
+        return self.run_dir / "api.sock"
+
+    @property
+    def store(self) -> Path:
+        """The SQLite file."""
+        return self.state_dir / "mooring.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one instance that serves this run directory."""
+        return self.run_dir / "mooring.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the file, with its variable MOORING_<KEY> and its flag --<key>. default: as it would be written."""
+
+    key: str
+    default: object
+    read: Callable[[object], object]
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"MOORING_{self.key.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """The flag of `mooring serve`."""
+        return "--" + self.key.replace("_", "-")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("state_dir", "/var/lib/mooring", absolute_path, "where the store is kept"),
+    Setting("run_dir", "/run/mooring", run_directory, "where the API socket is made"),
+    Setting("plugin_socket", "/run/docker/plugins/mooring.sock", socket_path, "where dockerd finds the driver"),
+    Setting("docker_socket", "/var/run/docker.sock", socket_path, "the engine's own socket"),
+    Setting("log_level", "info", word(*LOG_LEVELS), "how much is logged"),
+    Setting("log_format", "auto", word("auto", "human", "json"), "human, json, or auto: human on a terminal"),
+    Setting("cooldown", 60, seconds(0, 30 * 86400), "seconds before a released address is chosen again"),
+    Setting(
+        "host_overlap", "warn", word("warn", "refuse"), "a subnet typed by hand that overlaps a route of this host"
+    ),
+    Setting("deny", [], subnets, "subnets that no network may overlap"),
+    Setting("repair_period", 10, seconds(1, 86400), "seconds between two looks at the kernel"),
+    Setting("reclaim_after", 120, seconds(1, 86400), "seconds before what Docker forgot to release is taken back"),
+    Setting("proxy", "on", word("on", "off"), "whether the proxy in front of the engine's socket is served"),
+    Setting(
+        "hold_time", 86400, seconds(0, 366 * 86400), "seconds that a key keeps an address after its last container"
+    ),
+    Setting("claim_policy", "explicit", word("explicit", "holders"), "who gets an idle fixed address that is named"),
+    Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
+    Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
+)
+KEYS = (*(setting.key for setting in SETTINGS), "subnet_pools")
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machine_id: str) -> Config:
+    """Read the configuration file, if any, and put flags and environment over it.
+
+    flags: by key of SETTINGS, and `config` for the file; None means not given. machine_id: any text that belongs to
+    this host for ever. Raises ConfigurationInvalid with every problem at once.
+    """
+    problems: list[str] = []
+    named = flags.get("config") or environment.get("MOORING_CONFIG") or None
+    path = Path(named) if named else DEFAULT_PATH
+    read = _document(path, problems, required=named is not None)
+    document = dict(read or {})
+    # `proxy` is a word, or the tables that say where it listens: in TOML one key cannot be both.
+    tables = document.get("proxy")
+    if isinstance(tables, list) and tables:
+        del document["proxy"]
+    values, overrides = _settings(str(path), document, flags, environment, problems)
+    unknown(problems, str(path), document, KEYS)
+    pools = subnet_pools(str(path), document.get("subnet_pools", []), problems)
+    listeners = Tables(str(path), _sockets(values), problems)
+    if isinstance(tables, list):
+        listeners.read(tables)
+    elif values["proxy"] == "on" and isinstance(run_dir := values["run_dir"], Path):
+        listeners.serve_default(run_dir / "docker.sock", str(values["api_socket_group"]))
+    if problems:
+        raise ConfigurationInvalid(problems)
+    pools = (*pools, *(pool for pool in default_pools(machine_id) if not covered(pool, pools)))
+    served = values.pop("proxy") == "on"
+    kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy}
+    return Config(
+        **values | {key: kind(values[key]) for key, kind in kinds.items()},  # type: ignore[arg-type]
+        subnet_pools=pools,
+        proxies=listeners.found if served else (),
+        file=path if read is not None else None,
+        overrides=tuple(overrides),
+        warnings=(*_warnings(environment, pools, values["deny"]), *listeners.warnings),  # type: ignore[arg-type]
+    )
+
+
+def _settings(
+    path: str,
+    document: Mapping[str, object],
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    problems: list[str],
+) -> tuple[dict[str, object], list[str]]:
+    """The value of each setting, None for one that cannot be, and the variables and flags that set something."""
+    values: dict[str, object] = {}
+    overrides: list[str] = []
+    for setting in SETTINGS:
+        sources: list[tuple[str, object]] = [(setting.key, setting.default)]
+        if setting.key in document:
+            sources.append((f"{path}: {setting.key}", document[setting.key]))
+        if (text := environment.get(setting.variable)) is not None:
+            sources.append((setting.variable, text))
+        if (text := flags.get(setting.key)) is not None:
+            sources.append((setting.flag, text))
+        overrides += [where for where, _ in sources if where in (setting.variable, setting.flag)]
+        for where, raw in sources:  # all of them are checked, the last one holds
+            values[setting.key] = collect(problems, where, raw, setting.read)
+    return values, overrides
+
+
+def _sockets(values: Mapping[str, object]) -> dict[str, Path]:
+    """The sockets that the proxy must leave alone, by what they are; those that cannot be are left out."""
+    known = {"docker_socket": values["docker_socket"], "plugin_socket": values["plugin_socket"]}
+    if isinstance(run_dir := values["run_dir"], Path):
+        known["the API socket"] = run_dir / "api.sock"
+    return {what: path for what, path in known.items() if isinstance(path, Path)}
+
+
+def _document(path: Path, problems: list[str], *, required: bool) -> dict[str, object] | None:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        if required:
+            problems.append(f"{path}: there is no such file")
+    except OSError as error:
+        problems.append(f"{path}: cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: is not TOML: {error}")
+    return None
+
+
+def _warnings(environment: Mapping[str, str], pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> list[str]:
+    known = OTHER_VARIABLES.union(setting.variable for setting in SETTINGS)
+    odd = [name for name in sorted(environment) if name.startswith("MOORING_") and name not in known]
+    near = [(name, get_close_matches(name, known, n=1, cutoff=0)[0]) for name in odd]
+    walled = [
+        (pool, prefix) for pool in pools for prefix in pool.prefixes if any(_within(prefix, wall) for wall in deny)
+    ]
+    return [
+        *(f"{name} in the environment means nothing; did you mean {match}?" for name, match in near),
+        *(
+            f"subnet pool {pool.name}: the deny list covers {prefix}, nothing is carved from it"
+            for pool, prefix in walled
+        ),
+    ]
+
+
+def _within(inner: Subnet, outer: Subnet) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

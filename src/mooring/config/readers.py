@@ -1,0 +1,167 @@
+"""Readers of one value each: what TOML gives, or the text of a variable or a flag, becomes what the daemon works with.
+
+Rule: a reader raises ValueError with what it wants, and whoever called it says where that was.
+"""
+
+from __future__ import annotations
+
+import grp
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from mooring.core.networks import Subnet
+
+# sun_path holds 108 bytes with the closing NUL (unix(7)).
+LONGEST_SOCKET_PATH = 107
+
+T = TypeVar("T")
+
+
+def absolute_path(value: object) -> Path:
+    """An absolute path."""
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise ValueError("must be an absolute path")
+    return Path(value)
+
+
+def socket_path(value: object) -> Path:
+    """The path of a unix socket."""
+    path = absolute_path(value)
+    if len(bytes(path)) > LONGEST_SOCKET_PATH:
+        raise ValueError(f"must be at most {LONGEST_SOCKET_PATH} bytes long, as every path of a unix socket")
+    return path
+
+
+def run_directory(value: object) -> Path:
+    """A folder whose sockets' paths are short enough."""
+    path = absolute_path(value)
+    if len(bytes(path / "docker.sock")) > LONGEST_SOCKET_PATH:
+        raise ValueError("is too long for the sockets in it")
+    return path
+
+
+def seconds(low: int, high: int) -> Callable[[object], float]:
+    """Makes a reader of seconds within bounds, both included."""
+
+    def read(value: object) -> float:
+        try:
+            if isinstance(value, bool) or not isinstance(value, int | float | str):
+                raise ValueError
+            number = float(value)
+        except (ValueError, OverflowError):
+            raise ValueError("must be a number of seconds") from None
+        if not low <= number <= high:
+            raise ValueError(f"must be between {low} and {high} seconds")
+        return number
+
+    return read
+
+
+def word(*words: str) -> Callable[[object], str]:
+    """Makes a reader of one word of those."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value.lower() not in words:
+            raise ValueError("must be " + " or ".join((", ".join(words[:-1]), words[-1])))
+        return value.lower()
+
+    return read
+
+
+def subnet(value: object) -> Subnet:
+    """One subnet."""
+    if not isinstance(value, str):
+        raise ValueError("must be a subnet such as 10.0.0.0/8, in quotes")
+    try:
+        return ip_network(value.strip())
+    except ValueError:
+        pass
+    try:
+        loose = ip_network(value.strip(), strict=False)
+    except ValueError:
+        raise ValueError("must be a subnet such as 10.0.0.0/8") from None
+    raise ValueError(f"has host bits set; did you mean {loose}?")
+
+
+def subnets(value: object) -> tuple[Subnet, ...]:
+    """A list of subnets, or text with commas between them."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ValueError("must be a list of subnets")
+    found = []
+    for item in value:
+        try:
+            found.append(subnet(item))
+        except ValueError as error:
+            raise ValueError(f"{item!r} {error}") from None
+    return tuple(found)
+
+
+def socket_mode(value: object) -> int:
+    """A mode that lets the owner in and keeps the world out."""
+    wanted = ValueError('must be a mode in octal and in quotes, such as "0660"')
+    if not isinstance(value, str):
+        raise wanted
+    try:
+        mode = int(value.removeprefix("0o"), 8)
+    except ValueError:
+        raise wanted from None
+    if not 0o600 <= mode <= 0o777 or mode & 0o002:
+        raise ValueError("must let the owner in and keep the world out, such as 0660: who may write to it is root")
+    return mode
+
+
+def group_name(value: object) -> str:
+    """A group that this host has, or nothing."""
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a group")
+    try:
+        return grp.getgrnam(value).gr_name if value else ""
+    except KeyError:
+        raise ValueError("must be the name of a group that this host has") from None
+
+
+def known_group(value: object) -> str:
+    """A group that this host has, by name or number, or nothing; nothing, too, for a group docker that is not there."""
+    if value == "docker":
+        try:
+            return grp.getgrnam("docker").gr_name
+        except KeyError:
+            return ""
+    return numeric_or(value, lambda name: grp.getgrnam(name).gr_name, "group")
+
+
+def numeric_or(value: object, find: Callable[[str], str], what: str) -> str:
+    """A number, or a name that can be found, or nothing. find: raises KeyError. what: is looked for."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"must be the name or the number of a {what}")
+    if not value or (value.isascii() and value.isdecimal() and int(value) < 2**32 - 1):
+        return value
+    try:
+        return find(value)
+    except (KeyError, ValueError):
+        raise ValueError(f"must be a number, or the name of a {what} that this host has") from None
+
+
+def collect(problems: list[str], where: str, raw: object, read: Callable[[object], T]) -> T | None:
+    """The value, or None and one problem more."""
+    try:
+        return read(raw)
+    except ValueError as error:
+        problems.append(f"{where}: {error}, got {raw!r}")
+        return None
+
+
+def unknown(problems: list[str], where: str, table: Mapping[str, object], known: Iterable[str]) -> None:
+    """One problem more for each key that is not known."""
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key.replace("-", "_"), known, n=1, cutoff=0.5)
+            advice = f"did you mean {near[0]}?" if near else "known are " + ", ".join(known)
+            problems.append(f"{where}: {key}: is not a setting; {advice}")

@@ -1,0 +1,44 @@
+"""Certificates made by the openssl command: an authority, and what it signed."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key."""
+
+    cert: Path
+    key: Path
+
+
+def _openssl(*argv: str) -> None:
+    subprocess.run(["openssl", *argv], check=True, capture_output=True)
+
+
+def authority(folder: Path, name: str = "ca") -> Pair:
+    """One that signs itself."""
+    pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(pair.key))
+    _openssl("req", "-x509", *key, "-out", str(pair.cert), "-days", "2", "-subj", f"/CN={name}")
+    return pair
+
+
+def signed(folder: Path, by: Pair, name: str, days: int = 2) -> Pair:
+    """One that the authority signed, good for 127.0.0.1 as a server and for clients. days: negative for an old one."""
+    pair, request, extra = (
+        Pair(folder / f"{name}.pem", folder / f"{name}.key"),
+        folder / f"{name}.csr",
+        folder / "extra",
+    )
+    extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(pair.key))
+    _openssl("req", *key, "-out", str(request), "-subj", f"/CN={name}")
+    _openssl(
+        "x509", "-req", "-in", str(request), "-CA", str(by.cert), "-CAkey", str(by.key), "-CAcreateserial",
+        "-days", str(days), "-extfile", str(extra), "-out", str(pair.cert),
+    )  # fmt: skip
+    return pair

@@ -1,0 +1,233 @@
+"""A host whose containers come, run and go as dockerd has it, with a store that may fail at any commit.
+
+Rules: the engine's containers are the truth; an id is never used again; what dockerd does not do again after a fault is
+not done again here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from mooring.core.containers import Container, Plug, key_of
+from mooring.core.datapath import host_end
+from mooring.core.faults import Fault, Unavailable
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address, Network
+from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
+from mooring.ports import Transaction
+from mooring.services.custody import Custody
+from mooring.testing.memory_store import MemoryStore, When
+from mooring.wire.docker_bodies import ContainerWish
+from tests.services.holder_hosts import HolderHost
+
+
+class ShakyStore(MemoryStore):
+    """Fails at one commit, before or after it took effect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left: tuple[int, When] | None = None
+
+    def fail_at(self, commits: int, when: When) -> None:
+        """After so many commits that go well."""
+        self._left = commits, when
+
+    def calm(self) -> None:
+        """Nothing fails any more."""
+        self._left = None
+
+    async def commit(self, transaction: Transaction) -> int:
+        """As a store does, unless it is time to fail."""
+        if self._left is None:
+            return await super().commit(transaction)
+        left, when = self._left
+        self._left = (left - 1, when) if left else None
+        if not left and when is When.BEFORE:
+            raise Unavailable("the store failed, as the test wanted")
+        revision = await super().commit(transaction)
+        if not left:
+            raise Unavailable("the store failed, as the test wanted")
+        return revision
+
+
+class HolderHouse(HolderHost):
+    """tells_names: whether the engine says for which container it asks (from 29 on)."""
+
+    def __init__(self, typed: bool, tells_names: bool) -> None:
+        super().__init__()
+        self.typed, self.tells_names = typed, tells_names
+        self.store: ShakyStore = ShakyStore()
+        self.services = self._assemble()
+        self._made = 0
+        self._heard = 0
+
+    # -- networks ---------------------------------------------------------------------------------------------------
+
+    async def add_network(self, name: str, policy: str, sticky: str = "off") -> None:
+        """`docker network create` in both families; the id is new each time."""
+        self._made += 1
+        network = await self.network(f"n{self._made}x", v6=True, sticky=sticky)
+        await self.set_policy(network, policy)
+        self.engine.networks.add(network)
+        self.engine.names[network] = name
+        self.engine.subnets |= {segment.subnet for segment in self.known(network).segments}
+
+    async def remove_network(self, name: str) -> None:
+        """`docker network rm`: refused while somebody runs in it. The pools go with it, each by itself."""
+        network = self.full(name)
+        if any(plug.network == network and plug.endpoint for one in self.containers for plug in one.plugs):
+            return
+        known = self.known(network)
+        with suppress(Fault):
+            await self.services.networks.delete(network)
+        for segment in known.segments:
+            with suppress(Fault):
+                await self.services.ipam.release_pool(segment.pool)
+        self.engine.networks.discard(network)
+        self.engine.names.pop(network)
+
+    def full(self, network: str) -> str:
+        """The id that the name has now; "" for none."""
+        return next((ident for ident, name in self.engine.names.items() if name == network), "")
+
+    def network_of(self, plug: Plug) -> Network | None:
+        """Our record of the plug's network, None when it is gone."""
+        return self.services.mirror.network(plug.network) if plug.network in self.engine.names else None
+
+    # -- containers -------------------------------------------------------------------------------------------------
+
+    @property
+    def containers(self) -> list[Container]:
+        """All, as they are."""
+        return [*self.engine._containers.values()]
+
+    def named(self, name: str) -> Container | None:
+        """The container with the name."""
+        return next((one for one in self.containers if one.name == name), None)
+
+    def make(self, name: str, wish: ContainerWish, custody: Custody | None) -> Container:
+        """The engine makes it, with what is in custody put into its configuration."""
+        self._made += 1
+        plugs = []
+        for each in wish.plugs:
+            grant = custody.grants.get(each.network) if custody is not None else None
+            plug = Plug(self.full(each.network), each.network, wanted_mac=each.mac)
+            four, six = (ip_interface(text) if text else None for text in (each.ipv4, each.ipv6))
+            if isinstance(four, IPv4Interface):
+                plug = replace(plug, wanted4=four.ip)
+            if isinstance(six, IPv6Interface):
+                plug = replace(plug, wanted6=six.ip)
+            plugs.append(granted(plug, grant.ipv4, grant.ipv6, grant.mac, grant.nameable) if grant else plug)
+        ident = f"{self._made:x}-{name}".encode().hex().ljust(64, "0")
+        return self.engine.create(ident, name, *plugs, labels=wish.labels)
+
+    async def start_container(self, container: Container) -> bool:
+        """Every network of it; it does not run when one of them refuses."""
+        done: list[Plug] = []
+        try:
+            for plug in container.plugs:
+                done.append(await self.plug_in(container, plug))  # noqa: PERF401 - what is done counts on a fault
+        except Fault:
+            for plug in done:
+                await self.pull(plug)
+            return False
+        self.engine.start(container.id)
+        for plug in done:
+            self.engine.start(container.id, plug.network, plug.endpoint, *map(str, plug.held))
+        return True
+
+    async def stop_container(self, container: Container) -> None:
+        """It ends; what we do not take back now, dockerd does not ask for again."""
+        for plug in container.plugs:
+            if plug.endpoint:
+                await self.pull(plug)
+        self.engine.stop(container.id)
+
+    async def plug_in(self, container: Container, plug: Plug) -> Plug:
+        """RequestAddress for each family, CreateEndpoint, Join. Raises Fault; then dockerd releases what it got."""
+        network = self.network_of(plug)
+        if network is None:
+            raise Unavailable("the network is gone")
+        token = self.clock.token()
+        mac = plug.wanted_mac or "02:42:" + ":".join(token[at : at + 2] for at in (4, 6, 8, 10))
+        endpoint = f"{token}".ljust(64, "0")
+        got: list[tuple[str, IPv4Interface | IPv6Interface]] = []
+        name = container.name if self.tells_names else ""
+        try:
+            for segment, wanted in zip(network.segments, (plug.wanted4, plug.wanted6), strict=True):
+                before = self.leases()
+                request = AddressRequest(segment.pool, Role.ENDPOINT, wanted, mac=mac, name=name)
+                answer = ip_interface(str(await self.services.ipam.request_address(request)))
+                got.append((segment.pool, answer))
+                if wanted is None:
+                    self.check_choice(container, network, mac, before.get(answer.ip))
+            (_, v4), (_, v6) = got
+            assert isinstance(v4, IPv4Interface)
+            assert isinstance(v6, IPv6Interface)
+            await self.services.endpoints.create(EndpointRequest(network.id, endpoint, v4, v6, mac))
+            try:
+                await self.services.endpoints.attach(network.id, endpoint, JoinRequest(f"/run/docker/netns/{token}"))
+            except Fault:
+                await self.services.endpoints.delete(network.id, endpoint)
+                raise
+        except Fault:
+            for pool, address in got:
+                with suppress(Fault):
+                    await self.services.endpoints.release(pool, address.ip)
+            raise
+        return replace(plug, endpoint=endpoint, ipv4=v4.ip, ipv6=v6.ip, mac=mac)
+
+    async def pull(self, plug: Plug) -> None:
+        """Leave, DeleteEndpoint, and ReleaseAddress for each family."""
+        with suppress(Fault):
+            await self.services.endpoints.detach(plug.network, plug.endpoint)
+        with suppress(Fault):
+            await self.services.endpoints.delete(plug.network, plug.endpoint)
+        network = self.services.mirror.network(plug.network)
+        for address in plug.held if network is not None else ():
+            segment = network.segment_of(address) if network is not None else None
+            with suppress(Fault):
+                await self.services.endpoints.release(segment.pool if segment is not None else "", address)
+
+    def check_choice(self, container: Container, network: Network, mac: str, before: Lease | None) -> None:
+        """What was chosen for a container was nobody else's fixed address."""
+        if before is None or before.state is not State.FIXED:
+            assert before is None or before.state in (State.COOLING, State.DYNAMIC), before
+            return
+        key = key_of(container.labels, container.name, network.options.sticky, container.id)
+        named = self.tells_names and before.key in (key, f"name:{container.name}")
+        assert mac == before.mac or container.id in before.holders or named, (container, before)
+
+    def leases(self) -> dict[Address, Lease]:
+        """Every lease by its address."""
+        return {lease.address: lease for lease in self.services.mirror.every(Lease)}
+
+    # -- what we hear and do by ourselves ---------------------------------------------------------------------------
+
+    async def hear(self, lost: bool = False, again: bool = False) -> None:
+        """The events since the last time, unless they were lost; again: all that the engine remembers."""
+        for event in [*self.engine._events]:
+            if again or (event.at > self._heard and not lost):
+                with suppress(Fault):
+                    await self.keeping.watching.heed(event)
+            self._heard = max(self._heard, event.at)
+
+    async def settle(self) -> None:
+        """As many passes as it takes, far enough apart, without a fault."""
+        self.store.calm()
+        for _ in range(5):
+            self.clock.advance(200)
+            await self.keeping.reconciling.once()
+            running = {plug.endpoint for one in self.containers for plug in one.plugs if plug.endpoint}
+            await self.services.reclaiming.once(frozenset(map(host_end, running)))
+
+
+def granted(
+    plug: Plug, ipv4: Address | None, ipv6: Address | None, mac: str, nameable: frozenset[Address]
+) -> Plug:  # fmt: skip
+    """The plug's configuration with what was granted."""
+    fields = {"wanted4": ipv4, "wanted6": ipv6}
+    named = {field: address for field, address in fields.items() if address is not None and address in nameable}
+    return replace(plug, wanted_mac=mac, **named)  # type: ignore[arg-type]

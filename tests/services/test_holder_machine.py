@@ -1,0 +1,396 @@
+"""Fixed addresses over any life of containers: made, refused, run, moved, removed, unheard, with a store that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mooring.core.containers import Container, Holder, Plug
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Fault
+from mooring.core.intents import Intent
+from mooring.core.leases import Lease, State
+from mooring.testing.memory_store import When
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from tests.services import holder_invariants as invariants
+from tests.services.holder_houses import HolderHouse, granted
+
+T = TypeVar("T")
+
+NETWORKS = {"web": {}, "back": {}, "own": {"sticky": "container"}, "names": {"sticky": "name"}}
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+LABELS = st.sampled_from(
+    [
+        {},
+        {"fixed-ip": ""},
+        {"fixed-ip": ""},
+        {"mooring.key": "k"},
+        {"mooring.key": "k", "fixed-ip": "1"},
+        {"fixed-ip": "0"},
+    ]
+)
+PLACES = st.lists(st.sampled_from([*NETWORKS]), min_size=1, max_size=2, unique=True)
+# An offset in the subnet, or none.
+WISHED = st.sampled_from([0, 0, 0, 0, 2, 3, 4, 5])
+# At which commit of the step the store fails, and how.
+FAILING = st.sampled_from([None] * 8 + [(at, when) for at in range(4) for when in When])
+VERSIONS = st.sampled_from([(1, 41), (1, 44), (1, 44)])
+HEARD = st.booleans()
+# What becomes of a create or connect: it is done, refused, or nobody learns of it.
+ENDS = st.sampled_from(["done", "done", "done", "refused", "lost", "lost and not done"])
+
+
+class HolderMachine(RuleBasedStateMachine):
+    """Drives a house; what must hold follows from the engine's containers alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.house = HolderHouse(True, False)
+        self.sound = False
+
+    def teardown(self) -> None:
+        """Whatever happened: when all containers are gone, nothing is left."""
+        try:
+            if self.sound:
+                self.run(self.empty())
+        finally:
+            self.runner.close()
+
+    def run(self, work: Awaitable[T]) -> T:
+        """Do it on the machine's loop."""
+
+        async def waited() -> T:
+            return await work
+
+        return self.runner.run(waited())
+
+    @initialize(typed=st.booleans(), tells_names=st.booleans(), policy=st.sampled_from(["explicit", "holders"]))
+    def begin(self, typed: bool, tells_names: bool, policy: str) -> None:
+        """Networks of each kind."""
+        self.house, self.policy = HolderHouse(typed, tells_names), policy
+        self.run(self.house.start())
+        for name, raw in NETWORKS.items():
+            self.run(self.house.add_network(name, policy, **raw))
+
+    def step(self, work: Awaitable[None], failing: tuple[int, When] | None, heard: bool) -> None:
+        """Do it, with a commit that fails; then the events come, or do not."""
+        if failing is not None:
+            self.house.store.fail_at(*failing)
+        self.run(work)
+        self.house.store.calm()
+        self.run(self.house.hear(lost=not heard))
+
+    # -- containers -------------------------------------------------------------------------------------------------
+
+    @rule(
+        name=NAMES,
+        labels=LABELS,
+        places=PLACES,
+        wished=WISHED,
+        end=ENDS,
+        version=VERSIONS,
+        failing=FAILING,
+        heard=HEARD,
+    )
+    def create(self, name, labels, places, wished, end, version, failing, heard) -> None:  # type: ignore[no-untyped-def]
+        """`docker create`, through the proxy."""
+        wishes = [PlugWish(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)]
+        wish = ContainerWish(labels, places[0], tuple(wishes))
+        self.step(self.created(name, wish, end, version), failing, heard)
+
+    @rule(old=NAMES, name=NAMES, end=ENDS, failing=FAILING, heard=HEARD)
+    def recreate(self, old: str, name: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
+        """A container with the configuration of another one, as tools make it."""
+        model = self.house.named(old)
+        if model is not None and all(self.house.network_of(plug) for plug in model.plugs):
+            plugs = [
+                PlugWish(plug.name, str(plug.wanted4 or ""), str(plug.wanted6 or ""), plug.wanted_mac)
+                for plug in model.plugs
+            ]
+            wish = ContainerWish(dict(model.labels), plugs[0].network if plugs else "", tuple(plugs))
+            self.step(self.created(name, wish, end, (1, 44)), failing, heard)
+
+    @rule(name=NAMES, labels=LABELS, places=PLACES, wished=WISHED, heard=HEARD)
+    def create_unseen(self, name: str, labels: dict[str, str], places: list[str], wished: int, heard: bool) -> None:
+        """`docker create`, at the engine's own socket."""
+        if self.house.named(name) is None and all(map(self.house.full, places)):
+            wishes = [PlugWish(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)]
+            self.house.make(name, ContainerWish(labels, places[0], tuple(wishes)), None)
+            self.run(self.house.hear(lost=not heard))
+
+    def wished(self, network: str, offset: int) -> tuple[str, ...]:
+        """The IPv4 address with the offset; docker takes it where the subnet was typed only."""
+        full = self.house.full(network)
+        if not offset or not full or not self.house.typed:
+            return ()
+        return (str(self.house.known(full).ipv4[0].subnet[offset]),)
+
+    async def created(self, name: str, wish: ContainerWish, end: str, version: tuple[int, int]) -> None:
+        """The proxy's part, and the engine's."""
+        house, desk = self.house, self.house.keeping.desk
+        before = house.leases()
+        try:
+            custody = await desk.create(name, wish, version)
+        except Fault:
+            return
+        invariants.check_grants(self.house, name, wish, custody, before)
+        refused = end in ("refused", "lost and not done") or house.named(name) is not None
+        made = (
+            None
+            if refused or not all(house.full(plug.network) for plug in wish.plugs)
+            else house.make(name, wish, custody)
+        )
+        if custody is not None:
+            await self.finish(custody.intent, made, lost=end.startswith("lost"))
+
+    async def finish(self, intent: Intent, made: Container | None, lost: bool) -> None:
+        """As the gate does it (servers/proxy/gate.py)."""
+        desk = self.house.keeping.desk
+        try:
+            if lost:
+                desk.abandon(intent)
+            elif made is not None:
+                await desk.settle(intent, made.id)
+            else:
+                await desk.give_back(intent)
+        except Fault:
+            desk.abandon(intent)
+
+    @rule(name=NAMES, failing=FAILING, heard=HEARD)
+    def start(self, name: str, failing: tuple[int, When] | None, heard: bool) -> None:
+        """It gets what it holds, if it can prove who it is and nothing fails."""
+        container = self.house.named(name)
+        if container is None or container.running:
+            return
+        held = {lease.address: lease for _, lease in self.house.services.holders.held_by(container.id)}
+
+        async def started() -> None:
+            if await self.house.start_container(container):
+                invariants.check_start(self.house, container, held)
+
+        self.step(started(), failing, heard)
+
+    @rule(name=NAMES, failing=FAILING, heard=HEARD)
+    def stop(self, name: str, failing: tuple[int, When] | None, heard: bool) -> None:
+        """It ends, and keeps what it holds."""
+        container = self.house.named(name)
+        if container is not None and container.running:
+            self.step(self.house.stop_container(container), failing, heard)
+
+    @rule(name=NAMES, end=st.sampled_from(["done", "done", "lost", "refused", "unseen"]), failing=FAILING, heard=HEARD)
+    def remove(self, name: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
+        """`docker rm -f`, through the proxy or at the engine's own socket."""
+        container = self.house.named(name)
+        if container is not None:
+            self.step(self.removed(container, end), failing, heard)
+
+    async def removed(self, container: Container, end: str) -> None:
+        """The proxy's part, and the engine's."""
+        desk = self.house.keeping.desk
+        intent = await desk.removal(container.name) if end != "unseen" else None
+        if end != "refused":
+            if container.running:
+                await self.house.stop_container(container)
+            self.house.engine.remove(container.id)
+        await self.departed(intent, end == "lost")
+
+    async def departed(self, intent: Intent | None, lost: bool) -> None:
+        """As the gate does it."""
+        if intent is None:
+            return
+        try:
+            if lost:
+                self.house.keeping.desk.abandon(intent)
+            else:
+                await self.house.keeping.desk.departed(intent)
+        except Fault:
+            self.house.keeping.desk.abandon(intent)
+
+    @rule(lost=st.booleans(), failing=FAILING, heard=HEARD)
+    def prune(self, lost: bool, failing: tuple[int, When] | None, heard: bool) -> None:
+        """All that do not run."""
+
+        async def pruned() -> None:
+            gone = [container.id for container in self.house.containers if not container.running]
+            for ident in gone:
+                self.house.engine.remove(ident)
+            with suppress(Fault):
+                await self.house.keeping.desk.pruned([] if lost else gone)
+
+        self.step(pruned(), failing, heard)
+
+    @rule(name=NAMES, new=NAMES, heard=HEARD)
+    def rename(self, name: str, new: str, heard: bool) -> None:
+        """The id and the addresses stay."""
+        container = self.house.named(name)
+        if container is not None and self.house.named(new) is None:
+            self.house.engine.rename(container.id, new)
+            self.run(self.house.hear(lost=not heard))
+
+    # -- networks ---------------------------------------------------------------------------------------------------
+
+    @rule(
+        name=NAMES,
+        network=st.sampled_from([*NETWORKS]),
+        wished=WISHED,
+        end=ENDS,
+        seen=st.booleans(),
+        failing=FAILING,
+        heard=HEARD,
+    )
+    def connect(self, name, network, wished, end, seen, failing, heard) -> None:  # type: ignore[no-untyped-def]
+        """One network more, for a container that runs or does not."""
+        container = self.house.named(name)
+        if container is not None and self.house.full(network) not in {plug.network for plug in container.plugs}:
+            wish = PlugWish(network, *self.wished(network, wished))
+            self.step(self.connected(container, wish, end, seen), failing, heard)
+
+    async def connected(self, container: Container, wish: PlugWish, end: str, seen: bool) -> None:
+        """The proxy's part, and the engine's."""
+        house, custody = self.house, None
+        if seen:
+            try:
+                custody = await house.keeping.desk.connect(wish.network, container.name, wish, (1, 44))
+            except Fault:
+                return
+        plug = Plug(house.full(wish.network), wish.network)
+        if wish.ipv4:
+            plug = granted(
+                plug,
+                *((address := house.known(plug.network).ipv4[0].subnet[int(wish.ipv4.rpartition(".")[2])]), None),
+                "",
+                frozenset({address}),
+            )
+        if custody is not None:
+            (grant,) = custody.grants.values()
+            plug = granted(plug, grant.ipv4, grant.ipv6, grant.mac, grant.nameable)
+        made: Container | None = None
+        if end not in ("refused", "lost and not done"):
+            with suppress(Fault):
+                house.engine.connect(container.id, await house.plug_in(container, plug) if container.running else plug)
+                made = container
+        if custody is not None:
+            await self.finish(custody.intent, made, lost=end.startswith("lost"))
+
+    @rule(
+        name=NAMES,
+        network=st.sampled_from([*NETWORKS]),
+        end=st.sampled_from(["done", "lost", "refused", "unseen"]),
+        failing=FAILING,
+        heard=HEARD,
+    )
+    def disconnect(self, name: str, network: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
+        """One network less."""
+        container = self.house.named(name)
+        plug = next((plug for plug in container.plugs if plug.name == network), None) if container is not None else None
+        if container is not None and plug is not None:
+            self.step(self.disconnected(container, plug, end), failing, heard)
+
+    async def disconnected(self, container: Container, plug: Plug, end: str) -> None:
+        """The proxy's part, and the engine's."""
+        intent = await self.house.keeping.desk.disconnection(plug.name, container.id[:20]) if end != "unseen" else None
+        if end != "refused":
+            if plug.endpoint:
+                await self.house.pull(plug)
+            self.house.engine.disconnect(container.id, plug.network)
+        await self.departed(intent, end == "lost")
+
+    @rule(name=st.sampled_from([*NETWORKS]), failing=FAILING)
+    def remake_network(self, name: str, failing: tuple[int, When] | None) -> None:
+        """`docker network rm`, and another one with the name."""
+
+        async def remade() -> None:
+            await self.house.remove_network(name)
+            self.house.store.calm()
+            if not self.house.full(name):
+                await self.house.add_network(name, self.policy, **NETWORKS[name])
+
+        self.step(remade(), failing, True)
+
+    # -- and ourselves ----------------------------------------------------------------------------------------------
+
+    @rule()
+    def restart(self) -> None:
+        """The daemon died, and hears what the engine remembers."""
+        self.run(self.house.restart())
+        self.run(self.house.hear(again=True))
+
+    @rule(failing=FAILING, seconds=st.sampled_from([0, 3, 130, 100_000]), eager=st.booleans())
+    def reconcile(self, failing: tuple[int, When] | None, seconds: int, eager: bool) -> None:
+        """A pass, some time later."""
+        self.house.clock.advance(seconds)
+
+        async def passed() -> None:
+            await self.house.keeping.reconciling.once(eager)
+            with suppress(Fault):
+                await self.house.services.ipam.sweep()
+
+        self.step(passed(), failing, True)
+
+    # -- what is true -----------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nobody_loses_what_it_uses(self) -> None:
+        """Whoever runs has its addresses alone, by our records too."""
+        self.sound = False
+        invariants.check_users(self.house)
+        self.sound = True
+
+    @rule()
+    @precondition(lambda self: self.house.containers)
+    def settle(self) -> None:
+        """After some passes holders are who names the address, or has it and is to keep it."""
+        self.run(self.house.settle())
+        invariants.check_holders(self.house)
+        invariants.check_wishes(self.house)
+
+    async def empty(self) -> None:
+        """Nobody is left, and all time is over: no record but those of networks."""
+        for container in self.house.containers:
+            await self.removed(container, "unseen")
+        await self.house.settle()
+        self.house.clock.advance(1_000_000)
+        await self.house.services.ipam.sweep()
+        mirror = self.house.services.mirror
+        assert [lease for lease in mirror.every(Lease) if lease.state is not State.GATEWAY] == []
+        assert (mirror.count(Holder), mirror.count(Intent), mirror.count(Endpoint)) == (0, 0, 0)
+        assert not self.house.services.holders.any
+
+
+@pytest.mark.parametrize("at", range(5))
+async def test_a_stop_that_the_store_refused_in_part_keeps_nobody_from_starting(at: int) -> None:
+    """Whichever commit of it failed: what no endpoint has is given back in time, and the container has it again."""
+    house = HolderHouse(True, False)
+    await house.start()
+    await house.add_network("web", "explicit")
+    wish = ContainerWish({"fixed-ip": ""}, "web", (PlugWish("web"),))
+    custody = await house.keeping.desk.create("db", wish, (1, 44))
+    made = house.make("db", wish, custody)
+    assert custody is not None
+    await house.keeping.desk.settle(custody.intent, made.id)
+    assert await house.start_container(made)
+    house.store.fail_at(at, When.BEFORE)
+    await house.stop_container(house.containers[0])
+    await house.settle()
+    assert await house.start_container(house.containers[0])
+    invariants.check_users(house)
+    invariants.check_holders(house)
+
+
+class LongMachine(HolderMachine):
+    """The same, for the slow tier."""
+
+
+LIMITS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+TestSome = HolderMachine.TestCase
+TestSome.settings = settings(LIMITS, max_examples=15, stateful_step_count=20)
+TestMany = pytest.mark.slow(LongMachine.TestCase)
+TestMany.settings = settings(LIMITS, max_examples=300, stateful_step_count=40)
