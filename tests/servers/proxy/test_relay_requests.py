@@ -327,3 +327,24 @@ async def test_a_passage_that_nobody_uses_is_settled(tmp_path: Path) -> None:
         await until(lambda: hooks.told == [None])
         assert rig.engine.connections == 0
     assert rig.audits == [(Verb.CREATE, "POST", 0)]
+
+
+@pytest.mark.parametrize("line", [b"GET /info HTTP/1.0\r\n", b"GET /info HTTP/1.1\r\nHost: h\r\nconnection: Close\r\n"])
+async def test_a_client_that_wants_the_end_after_a_refusal_gets_it(tmp_path: Path, line: bytes) -> None:
+    """It reads until there is no more."""
+    async with relayed(tmp_path, parrot, admit=no_info) as rig:
+        client = await rig.client()
+        await client.send(line + b"\r\n")
+        assert b"403" in await client.rest()
+
+
+async def test_a_refused_attach_has_no_header_that_its_client_would_take_for_the_stream(tmp_path: Path) -> None:
+    """And the connection ends."""
+    async with relayed(tmp_path, parrot, admit=lambda _: Forbidden("no")) as rig:
+        client = await rig.client()
+        await client.send(
+            b"POST /containers/x/attach HTTP/1.1\r\nHost: h\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\r\n"
+        )
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 403")
+        assert b"connection:" not in answer.lower()

@@ -65,7 +65,7 @@ class Relay(asyncio.Protocol):
         transport = self._transport
         if self._closed or transport is None:
             return False
-        gone = not transport.can_write_eof() or hung_up(transport)  # TLS knows no half-close
+        gone = not transport.can_write_eof() or hung_up(transport)
         if self._tunnel:
             if gone or self._engine_over:
                 self._let_go()
@@ -137,7 +137,8 @@ class Relay(asyncio.Protocol):
             if exchange.forwarded and exchange.answer is None:
                 exchange.forwarded = False
                 closes = exchange.hijack or self.requests.unsent(exchange)
-                answer = self.terms.refusals.reply(503, text, closes=closes, to_head=exchange.to_head)
+                told = closes and not exchange.hijack  # see Requests._refuse
+                answer = self.terms.refusals.reply(503, text, closes=told, to_head=exchange.to_head)
                 exchange.refuse(answer, 503, closes)
         self.proceed()
 

@@ -76,10 +76,12 @@ class Exchange:
 
     answer, status: what we say ourselves, and the engine is not asked. closes: nothing follows our answer. forwarded:
     the engine has some of it. hijack: what follows the request waits for the reply. call: None when the bytes were not
-    understood.
+    understood. last: the client asked for the end of the connection after the reply.
     """
 
-    __slots__ = ("answer", "call", "closes", "continued", "forwarded", "held", "hijack", "method", "replied", "status")
+    __slots__ = (
+        "answer", "call", "closes", "continued", "forwarded", "held", "hijack", "last", "method", "replied", "status",
+    )  # fmt: skip
 
     def __init__(self, call: Call | None, method: str) -> None:
         self.call = call
@@ -90,6 +92,7 @@ class Exchange:
         self.forwarded = False
         self.hijack = False
         self.continued = False  # we sent `100 Continue`, so the engine's is one too many
+        self.last = False
         self.replied = False  # some of the reply has come
         self.held: Held | None = None
 
@@ -109,7 +112,7 @@ class Exchange:
 
     def refuse(self, answer: bytes, status: int, closes: bool) -> None:
         """Say this instead of asking the engine."""
-        self.answer, self.status, self.closes = answer, status, closes
+        self.answer, self.status, self.closes = answer, status, closes or self.last
 
 
 class Held:

@@ -7,6 +7,7 @@ one that may turn the connection into a stream everything waits; behind bytes th
 from __future__ import annotations
 
 import logging
+import re
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
 
 log = logging.getLogger(__name__)
+
+# A head whose sender wants the connection to end with the reply (RFC 9112, 9.6), or that is of HTTP/1.0.
+_LAST = re.compile(rb"\A[^\r\n]* HTTP/1\.0\r|\nconnection:[^\r\n]*close", re.IGNORECASE)
 
 
 class Fate(Enum):
@@ -244,6 +248,7 @@ class Requests:
         if fault is None and self._hides(head, call):
             fault = Fault("mooring: HTTP/2 is not relayed where access is limited")
         exchange = Exchange(call, head.method)
+        exchange.last = _LAST.search(raw) is not None
         self._current, self._body, self._fate = exchange, head.body(), Fate.PASS
         relay.queue.append(exchange)
         if len(relay.queue) >= QUEUE_LIMIT:
@@ -257,7 +262,7 @@ class Requests:
             exchange.held = Held(call, raw, head.expects and self._body is not None)
         else:
             exchange.hijack = hijack
-            if self._body is None and not hijack:
+            if self._body is None and not hijack and not exchange.last:
                 terms.remember(raw, call, head.method)
         return exchange
 
@@ -298,8 +303,10 @@ class Requests:
 
     def _refuse(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
         """This request is answered by us. closes: and nothing more is read."""
+        # Docker's client reads such a header of a refused attach or exec as a part of the stream.
+        told = closes and not (exchange.call is not None and exchange.call.verb in HIJACKING)
         exchange.refuse(
-            self._relay.terms.refusals.reply(status, text, closes=closes, to_head=exchange.to_head), status, closes
+            self._relay.terms.refusals.reply(status, text, closes=told, to_head=exchange.to_head), status, closes
         )
         exchange.held = None
         exchange.hijack = False
