@@ -272,6 +272,15 @@ async def test_a_reference_is_one_part_of_the_path(tmp_path: Path, reference: st
     assert script.asked == [*answers]
 
 
+async def test_a_path_that_the_engine_would_clean_is_followed_nowhere(tmp_path: Path) -> None:
+    """Its router redirects `..` and double slashes: to something that was not asked for."""
+    moved = b"HTTP/1.0 301 Moved Permanently\r\nLocation: /json\r\nContent-Length: 0\r\n\r\n"
+    script = Script()
+    async with engine(tmp_path, {"/containers/../json": moved, "/networks/..": moved}, script=script) as asked:
+        assert (await asked.container(".."), await asked.network("..")) == (None, None)
+    assert script.asked == ["/containers/../json", "/networks/.."]
+
+
 async def test_nobody_is_asked_for_nothing(tmp_path: Path) -> None:
     """The path would be another question."""
     script = Script()

@@ -64,7 +64,7 @@ async def test_a_stream_ends_when_the_engine_does_although_it_is_back_at_once() 
 
 
 async def test_a_stream_that_waits_ends_when_the_engine_does() -> None:
-    """It does not wait for another event."""
+    """It does not wait for another event, and hears none of the engine's next life."""
     engine = engine_with("c1")
     stream = engine.events(0)
     await anext(stream)
@@ -72,6 +72,8 @@ async def test_a_stream_that_waits_ends_when_the_engine_does() -> None:
         waiting = tasks.create_task(_ended(stream))
         await asyncio.sleep(0)
         engine.up = False
+        engine.up = True
+        engine.rename("c1", "new")
     assert waiting.result()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
-from mooring.core.faults import BadRequest, Fault, NotFound, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address, Network, Origin, Sticky
@@ -297,7 +297,10 @@ class CustodyDesk:
         """Our network that the engine has under the name or id, None when it is not ours or there is none."""
         known = self._mirror.network(reference)
         if known is None:
-            found = await self._engine.network(reference)
+            try:
+                found = await self._engine.network(reference)
+            except Conflict:  # a name of several: the engine says so at the start
+                return None
             known = self._mirror.network(found.id) if found is not None else None
         return known if known is not None and known.origin is Origin.ENGINE else None
 

@@ -8,6 +8,7 @@ event that comes twice, does harm.
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 
 from mooring.core.containers import EngineEvent, Happening
 from mooring.core.faults import Fault
@@ -56,10 +57,11 @@ class Watching:
             try:
                 self._desk.meet(await self._engine.identity())
                 self._reconciling.nudge()
-                async for event in self._engine.events(self._last):
-                    failures = 0
-                    self._last = max(self._last, event.at)
-                    await self._heed(event)
+                async with aclosing(self._engine.events(self._last)) as events:
+                    async for event in events:
+                        failures = 0
+                        self._last = max(self._last, event.at)
+                        await self._heed(event)
             except Fault as fault:
                 log.debug("not listening to the engine: %s", fault)
             await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
