@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,7 +128,7 @@ class DockerEngine(Engine):
         async with self._asking():
             return msgspec.json.decode(await self._get("/version"), type=VersionAnswer).value()
 
-    async def events(self, since: int) -> AsyncIterator[EngineEvent]:
+    async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
         await self._awake()
         # The engine's `since` takes in the moment itself. No `until`: the stream would end there.

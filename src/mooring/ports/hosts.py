@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
@@ -125,7 +125,7 @@ class Engine(Protocol):
         """The newest version of its API that it speaks, which is what a path without a version means."""
         ...
 
-    def events(self, since: int) -> AsyncIterator[EngineEvent]:
+    def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at
         once; None is never among them. Ends with Unavailable when the connection does."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -96,7 +96,7 @@ class MemoryEngine(Engine):
         self._answer()
         return self.version
 
-    async def events(self, since: int) -> AsyncIterator[EngineEvent]:
+    async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""
         self._answer()
         last, ends = since, self._ends
