@@ -45,7 +45,6 @@ READS = (
 WRITES: tuple[tuple[str, str, object], ...] = (
     ("POST", "/containers/create", None),
     ("POST", "/containers/create", b""),
-    ("POST", "/containers/create", b"{"),
     ("POST", "/containers/create", b"null"),
     ("POST", "/containers/create", b"[]"),
     ("POST", "/containers/create", {}),
@@ -97,7 +96,6 @@ WRITES: tuple[tuple[str, str, object], ...] = (
     ("POST", "/networks/one/connect", {"Container": "none"}),
     ("POST", "/networks/one/connect", {"Container": "web"}),
     ("POST", "/networks/nosuch/connect", {"Container": "db"}),
-    ("POST", "/networks/one/connect", b"nonsense"),
     ("POST", "/networks/one/connect", {"Container": 7}),
     ("POST", "/networks/one/disconnect", {"Container": "none"}),
     ("POST", "/networks/nosuch/disconnect", {"Container": "web"}),
@@ -212,6 +210,8 @@ MALFORMED: dict[str, bytes] = {
     "a coding that is none": post(b"/containers/create", b"Transfer-Encoding: gzip\r\n", b"{}"),
     "a chunk that is none": post(b"/containers/create", b"Transfer-Encoding: chunked\r\n", b"xyz\r\n{}\r\n0\r\n\r\n"),
     "nonsense": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "a create's body": post(b"/containers/create", b"Content-Length: 1\r\n", b"{"),
+    "a connection's body": post(b"/networks/one/connect", b"Content-Length: 8\r\n", b"nonsense"),
     "a head too large": b"GET /_ping HTTP/1.1\r\nHost: x\r\nA: " + b"x" * (1 << 21) + b"\r\n\r\n",
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+
+import pytest
 
 from tests.e2e.lab import Host, eventually
 from tests.e2e.lab.fixed import FIXED, V4, run
@@ -11,6 +14,18 @@ from tests.e2e.lab.wires import Wire, request
 
 HUNG = 30.0  # seconds after which something hangs
 CREATE = {"Image": IMAGE, "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "one"}}
+
+
+@pytest.fixture
+def host(host: Host) -> Iterator[Host]:
+    """The shared host; whatever a test did to it, its engine and its daemon run afterwards."""
+    yield host
+    try:
+        host.engine.api("GET", "/_ping")
+    except OSError:
+        host.engine.start()
+    if not host.daemon.running:
+        host.daemon.start()
 
 
 def _ended(command: subprocess.Popen[bytes]) -> tuple[int, str]:

@@ -178,7 +178,7 @@ def test_the_python_library_works(host: Host) -> None:
     assert seen.pop("address") == seen.pop("later")
     assert seen == {
         "run": "said\n", "event": "create", "exec": [3, "out\n", "err\n"], "streamed": "20000", "put": True,
-        "get": True, "built": "built\n", "attach": "through\n", "log": "through\n", "logs end": [], "stats": "/web", "wait": 0,
-        "gone": "No such container: web",
+        "get": True, "built": "built\n", "attach": "through\n", "log": "through\n", "logs end": [], "stats": "/web",
+        "wait": 0, "gone": "No such container: web",
     }  # fmt: skip
     assert fixed(host) == {}

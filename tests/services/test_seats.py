@@ -203,3 +203,20 @@ async def test_a_refused_create_leaves_a_waiting_key_as_it_was() -> None:
         assert before is not None
         assert after is not None
         assert (after.key, after.until, after.holders) == (before.key, before.until, frozenset())
+
+
+async def test_a_container_made_anew_after_its_removal_gets_the_address_of_its_mac() -> None:
+    """Where no configuration names an address, the MAC is what a copy of it has; while the address cools."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web", v6=True)
+    (before,) = await host.made("db", host.seat(network, f"container:{ident('db')}"))
+    await host.unplug(await host.plug("db", network, before), network, before)
+    await host.services.ipam.release_address(host.known(network).ipv6[0].pool, before.ipv6)  # type: ignore[arg-type]
+    await host.services.holders.forget(ident("db"))
+    assert host.lease(before.ipv4).state is State.COOLING  # type: ignore[union-attr]
+    (after,) = await host.made("new", host.seat(network, f"container:{ident('new')}", mac=before.mac))
+    assert after.ipv4 == before.ipv4
+    lease = host.lease(after.ipv4)
+    assert lease is not None
+    assert (lease.key, lease.holders) == (f"container:{ident('new')}", frozenset({ident("new")}))

@@ -142,9 +142,13 @@ class Seating:
         return msgspec.structs.replace(lease, mac=mac)
 
     def _before(self, seat: Seat) -> list[Lease]:
-        """What the key has already, or else the MAC that the container names: a copy of another one's configuration."""
-        mine = self._tenures.of_key(seat.network.id, seat.key)
-        return mine or (self._tenures.with_mac(seat.network.id, seat.mac) if seat.mac else [])
+        """What the key has already, or else the MAC that the container names, a copy of another one's configuration:
+        also one that was removed a moment ago, as tools do that make a container anew."""
+        network = seat.network.id
+        mine = self._tenures.of_key(network, seat.key)
+        if mine or not seat.mac:
+            return mine
+        return self._tenures.with_mac(network, seat.mac) or self._tenures.resting(network, seat.mac)
 
     def _lease(
         self,
@@ -170,7 +174,8 @@ class Seating:
         if usable:
             # The one that is held by somebody, or else the newest.
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
-            return claimed(lease, lease.space, lease.address, lease.pool, _later(claim), now)
+            fixed = lease.state is State.FIXED
+            return claimed(lease, lease.space, lease.address, lease.pool, _later(claim) if fixed else claim, now)
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(

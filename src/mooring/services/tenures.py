@@ -1,4 +1,4 @@
-"""Fixed leases found by holder, by key and by MAC: an index of the mirror.
+"""Fixed leases found by holder, by key and by MAC, and cooling ones by MAC: an index of the mirror.
 
 Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
 """
@@ -27,6 +27,8 @@ class Tenures:
         self._by_key: dict[tuple[str, str], set[Place]] = {}
         self._by_mac: dict[tuple[str, str], set[Place]] = {}
         self._by_name: dict[str, set[str]] = {}
+        self._resting: dict[tuple[str, str], set[Place]] = {}
+        self._rest_networks: dict[Place, str] = {}
         mirror.listen(self._follow)
 
     def __len__(self) -> int:
@@ -48,6 +50,10 @@ class Tenures:
         """The network's fixed leases with the MAC, in order of address."""
         return self._leases(self._by_mac.get((network_id, mac), ()))
 
+    def resting(self, network_id: str, mac: str) -> list[Lease]:
+        """The network's cooling leases of addresses that were used with the MAC, in order of address."""
+        return self._leases(self._resting.get((network_id, mac), ()))
+
     def holders_named(self, name: str) -> list[Holder]:
         """The holders with the container name."""
         found = (self._mirror.holder(ident) for ident in sorted(self._by_name.get(name, ())))
@@ -63,10 +69,22 @@ class Tenures:
             self._forget(before)
         if isinstance(after, Lease) and after.state is State.FIXED:
             self._note(after)
+        for lease, note in ((before, False), (after, True)):
+            if isinstance(lease, Lease) and lease.state is State.COOLING and lease.mac:
+                self._rest(lease, note)
         if isinstance(before, Holder):
             _remove(self._by_name, before.name, before.id)
         if isinstance(after, Holder):
             self._by_name.setdefault(after.name, set()).add(after.id)
+
+    def _rest(self, lease: Lease, note: bool) -> None:
+        place = lease.space, lease.address
+        if not note:
+            _remove(self._resting, (self._rest_networks.pop(place, ""), lease.mac), place)
+            return
+        pool = self._mirror.pool(lease.pool)
+        network = self._rest_networks[place] = pool.network if pool is not None else ""
+        self._resting.setdefault((network, lease.mac), set()).add(place)
 
     def _note(self, lease: Lease) -> None:
         place = lease.space, lease.address
