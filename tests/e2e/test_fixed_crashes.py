@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
+import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
@@ -186,6 +189,19 @@ def test_what_ran_and_was_removed_while_the_daemon_was_away_is_given_back(make_h
     host.engine.api("DELETE", "/containers/db?force=1", timeout=150)  # dockerd tries each plugin call for 15 s
     host.daemon.start()
     eventually(lambda: held(host) == set(), "they are given back", 20)
+
+
+def test_a_client_that_hangs_up_during_a_create_loses_no_address(host: Host) -> None:
+    """Whether the engine made the container or not, its addresses are fixed exactly when it is there."""
+    host.create_network("one", *DUAL)
+    for number in range(12):
+        body = json.dumps(create(f"gone{number}", "one")).encode()
+        head = f"POST /containers/create?name=gone{number} HTTP/1.1\r\nHost: docker\r\nContent-Length: {len(body)}\r\n"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(host.proxy.socket))
+            client.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+            time.sleep(number * 0.002)  # at another step of the engine's each time
+    eventually(lambda: is_settled(host), "what is fixed is what is named", 40)
 
 
 def test_the_engine_is_down(make_host: MakeHost) -> None:

@@ -30,6 +30,8 @@ DEADLINE = 4.0
 ENDPOINT_MACS = (1, 44)
 # How many destroyed containers are remembered: as many as the engine remembers events.
 REMEMBERED = 256
+# Seconds that the engine may still be at a create whose client has gone.
+AT_IT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class CustodyDesk:
         self._identity = ""
         self._open: set[str] = set()
         self._gone: dict[str, None] = {}
+        self._at_it: dict[str, float] = {}
 
     @property
     def guards(self) -> bool:
@@ -76,12 +79,17 @@ class CustodyDesk:
         return self._mirror.count(Network) > 0
 
     def is_open(self, intent: Intent) -> bool:
-        """Whether somebody still waits for the engine's reply to it."""
-        return intent.id in self._open
+        """Whether somebody still waits for the engine's reply to it, or the engine may still be at it."""
+        return intent.id in self._open or self._holders.now() < self._at_it.get(intent.id, 0.0)
 
     def abandon(self, intent: Intent) -> None:
         """Nobody waits any more, and nobody knows the outcome: the reconciler asks the engine."""
         self._open.discard(intent.id)
+        if intent.purpose in (Purpose.CREATE, Purpose.CONNECT):
+            # Who hung up does not end a create that the engine has begun.
+            now = self._holders.now()
+            self._at_it = {ident: until for ident, until in self._at_it.items() if until > now}
+            self._at_it[intent.id] = now + AT_IT
         self._left_undone()
 
     def note_gone(self, container: str) -> None:

@@ -47,6 +47,10 @@ class Holders:
         """Whether the container (full id) holds anything."""
         return bool(self._tenures.of_holder(container))
 
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now()
+
     def held_by(self, holder: str) -> list[tuple[str, Lease]]:
         """What the container (full id) or placeholder holds: id of the network, and the lease."""
         return [(self._tenures.network_of(lease), lease) for lease in self._tenures.of_holder(holder)]
