@@ -157,6 +157,19 @@ class HolderHost(MemoryHost):
         return {str(lease.address): frozenset(map(unident, lease.holders)) for lease in leases}
 
 
+async def started() -> HolderHost:
+    """A host that serves."""
+    host = HolderHost()
+    await host.start()
+    return host
+
+
+def state(host: HolderHost, address: object) -> State | None:
+    """The state of the address."""
+    lease = host.lease(address)
+    return lease.state if lease is not None else None
+
+
 def unident(holder: str) -> str:
     """The name that the id was made of; a placeholder as it is."""
     if is_placeholder(holder):

@@ -10,20 +10,7 @@ from mooring.core.faults import Conflict, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from mooring.core.requests import AddressRequest, Role
-from tests.services.holder_hosts import HolderHost, ident
-
-
-async def started() -> HolderHost:
-    """A host that serves."""
-    host = HolderHost()
-    await host.start()
-    return host
-
-
-def state(host: HolderHost, address: object) -> State | None:
-    """The state of the address."""
-    lease = host.lease(address)
-    return lease.state if lease is not None else None
+from tests.services.holder_hosts import ident, started, state
 
 
 async def test_what_is_settled_is_held_by_the_container_and_the_intent_is_gone() -> None:

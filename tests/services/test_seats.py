@@ -10,20 +10,7 @@ from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import State
 from mooring.core.requests import AddressRequest, Role
-from tests.services.holder_hosts import HolderHost, ident
-
-
-async def started() -> HolderHost:
-    """A host that serves."""
-    host = HolderHost()
-    await host.start()
-    return host
-
-
-def state(host: HolderHost, address: object) -> State | None:
-    """The state of the address."""
-    lease = host.lease(address)
-    return lease.state if lease is not None else None
+from tests.services.holder_hosts import ident, started, state
 
 
 async def test_both_families_and_the_mac_are_one_commit() -> None:
