@@ -53,13 +53,14 @@ class Inquiries:
     async def explain(self, what: str) -> Explanation:
         """All that is known of the address, or of what the container, the key, the endpoint or the MAC holds.
 
-        Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for a subnet.
+        Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for a subnet and
+        for what looks like an address.
         """
         what = what.strip()
         try:
             return self._inspection.explain(parse_address(what))
         except BadRequest:
-            if not what or "%" in what or re.fullmatch(r"[0-9a-fA-F.:]+/[0-9]+", what):
+            if not what or "%" in what or re.fullmatch(r"[0-9a-fA-F.:]+/[0-9]+|[0-9]+(\.[0-9]*)+", what):
                 raise
         if _MAC.fullmatch(what.lower()):
             mac = what.lower().replace("-", ":")
