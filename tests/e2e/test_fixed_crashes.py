@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -189,6 +191,25 @@ def test_what_ran_and_was_removed_while_the_daemon_was_away_is_given_back(make_h
     host.engine.api("DELETE", "/containers/db?force=1", timeout=150)  # dockerd tries each plugin call for 15 s
     host.daemon.start()
     eventually(lambda: held(host) == set(), "they are given back", 20)
+
+
+def test_the_store_is_down(make_host: MakeHost) -> None:
+    """Somebody else has it locked: a labelled create is refused with 503 within five seconds, what needs no address
+    works, a removal goes through, and its addresses are given back when the store is there again."""
+    host = make_host(settings=EAGER)
+    start_fixed(host)
+    host.engine.docker("stop", "db")
+    with contextlib.closing(sqlite3.connect(host.folder / "state/mooring.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(DockerError) as refused:
+            host.proxy.api("POST", "/containers/create?name=new", create("new", "one"))
+        assert refused.value.status == 503
+        assert time.monotonic() - began < 8  # five seconds are promised; the rest is for a busy machine
+        host.proxy.docker("run", "--rm", "--network", "none", IMAGE, "true")
+        host.proxy.docker("rm", "db")
+        other.rollback()
+    eventually(lambda: held(host) == set(), "what was removed is given back", 30)
 
 
 def test_a_client_that_hangs_up_during_a_create_loses_no_address(host: Host) -> None:
