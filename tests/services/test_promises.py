@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mooring.core.faults import Conflict
 from mooring.core.requests import AddressRequest, Role
+from mooring.services.assembly import World, assemble
 from mooring.services.promises import PROMISE
 from tests.services.holder_hosts import HolderHost
+from tests.services.hosts import POLICY
 
 
 async def test_a_promise_ends_by_itself_and_when_the_engine_starts_anew() -> None:
@@ -51,3 +55,22 @@ async def test_the_key_of_a_name_waits_for_the_name() -> None:
     pool = host.known(network).ipv4[0].pool
     got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:09", name="db"))
     assert got.ip == grant.ipv4
+
+
+async def test_nothing_is_in_use_any_more_that_was_before_the_last_boot() -> None:
+    """The engine's releases were lost with the host: the container that starts again is not refused by its own past."""
+    host = HolderHost()
+    await host.start()
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    await host.plug("db", network, grant)
+    pool = host.known(network).ipv4[0].pool
+    request = AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac=grant.mac)
+    await host.restart()
+    with pytest.raises(Conflict):
+        await host.services.ipam.request_address(request)
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
+    host.services = assemble(world, replace(POLICY, boot="the next boot"))
+    await host.services.mirror.load()
+    for asked in (request, replace(request, address=None)):
+        assert (await host.services.ipam.request_address(asked)).ip == grant.ipv4

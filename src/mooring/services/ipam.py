@@ -76,7 +76,7 @@ class Ipam:
         self._policy = policy
         self._index = self.index = Occupancies(mirror)
         self.tenures = Tenures(mirror)
-        self.promises = Promises(self.tenures, clock)
+        self.promises = Promises(self.tenures, clock, self._is_of_the_past)
         self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
 
     @property

@@ -6,6 +6,8 @@ RequestAddress and CreateEndpoint nobody else is promised the same address, sinc
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mooring.core.faults import Conflict
 from mooring.core.leases import Claimant, Lease, State, holder
 from mooring.core.networks import Address
@@ -19,11 +21,12 @@ PROMISE = 10.0
 
 
 class Promises:
-    """Over the index of fixed leases."""
+    """Over the index of fixed leases. is_past: whether a lease is in use only by what an earlier boot had."""
 
-    def __init__(self, tenures: Tenures, clock: Clock) -> None:
+    def __init__(self, tenures: Tenures, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
         self._tenures = tenures
         self._clock = clock
+        self._is_past = is_past
         self._given: dict[tuple[str, Address], tuple[str, float]] = {}
 
     def awaited(self, pool: Pool, request: AddressRequest) -> Lease | None:
@@ -38,7 +41,7 @@ class Promises:
             found += self._tenures.of_key(pool.network, f"name:{request.name}")
         for lease in found:
             here = lease.space == pool.space and self._tenures.network_of(lease) == pool.network
-            if here and lease.address.version == pool.subnet.version and lease.active is None:
+            if here and lease.address.version == pool.subnet.version and (lease.active is None or self._is_past(lease)):
                 return lease
         return None
 
