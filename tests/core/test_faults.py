@@ -27,3 +27,8 @@ def test_a_stale_revision_is_a_conflict_that_knows_its_key() -> None:
     assert isinstance(fault, Fault)
     assert fault.kind is Kind.CONFLICT
     assert fault.key == "pool/p1"
+
+
+def test_a_fault_is_one_printable_line_whatever_others_said() -> None:
+    """No line break and no control character of a plugin or a label reaches a terminal."""
+    assert str(Conflict("a\n\x1b[2Jb", holder="c\x00d", hint="e\tf")) == "a ?[2Jb (held by c?d); e f"

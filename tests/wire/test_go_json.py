@@ -110,7 +110,8 @@ def test_fields_are_what_go_has_in_them(text: Text, spaces: str) -> None:
         for network, inner in endpoints.items():
             if isinstance(inner, dict) and not isinstance(inner.get("ipamconfig"), str):
                 config = inner.get("ipamconfig")
-                assert bool(found.entry(network).members("IPAMConfig").found) == bool(config)
+                # What is null is there in the text, and nothing to Go.
+                assert found.entry(network).members("IPAMConfig").found or not config
 
 
 PATHS = st.sampled_from(

@@ -62,7 +62,9 @@ class Fault(Exception):
             text += f" (held by {self.holder})"
         if self.hint:
             text += f"; {self.hint}"
-        return " ".join(text.split())
+        line = " ".join(text.split())
+        # What others said may be in it, a plugin or a label: no terminal is to obey it.
+        return line if line.isprintable() else "".join(each if each.isprintable() else "?" for each in line)
 
 
 class BadRequest(Fault):
