@@ -207,3 +207,16 @@ async def test_a_container_made_anew_after_its_removal_gets_the_address_of_its_m
     lease = host.lease(after.ipv4)
     assert lease is not None
     assert (lease.key, lease.holders) == (f"container:{ident('new')}", frozenset({ident("new")}))
+
+
+async def test_who_can_say_no_mac_takes_nobody_elses_away() -> None:
+    """Where the MAC alone is the proof, a connect that the engine then refuses leaves the holder's as it was."""
+    host = await started()
+    host.typed = False
+    network = await host.network("web")
+    (grant,) = await host.made("db", host.seat(network, "key:db"))
+    intent, _ = await host.begin("x", host.seat(network, "key:x", str(grant.ipv4), settable=False))
+    await host.services.holders.give_back(intent)
+    lease = host.lease(grant.ipv4)
+    assert lease is not None
+    assert (lease.mac, lease.holders, lease.key) == (grant.mac, frozenset({ident("db")}), "key:db")

@@ -84,10 +84,9 @@ class Holders:
             held: list[tuple[str, int]] = []
             try:
                 puts: dict[tuple[str, Address], Lease] = {}
-                gone: list[Lease] = []
-                grants = [self.seating.choose(seat, intent, claimant, Draft(puts, gone, held)) for seat in seats]
+                grants = [self.seating.choose(seat, intent, claimant, Draft(puts, held)) for seat in seats]
                 if puts:
-                    await self._mirror.commit(put=[intent, *puts.values()], delete=gone)
+                    await self._mirror.commit(put=[intent, *puts.values()])
                 return grants
             except StaleRevision:
                 continue

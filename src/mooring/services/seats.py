@@ -61,7 +61,6 @@ class Draft:
     """What one commit will write. held: pool ids and numbers that were taken out of the choice of others meanwhile."""
 
     puts: dict[tuple[str, Address], Lease]
-    gone: list[Lease]
     held: list[tuple[str, int]]
 
 
@@ -127,8 +126,8 @@ class Seating:
     def _with_mac(self, lease: Lease, mac: str, holder: str, nameable: bool) -> Lease:
         """The lease with that MAC. Raises Conflict when others hold it with another one, and it is the proof."""
         pool = self._index.pool(lease.pool)
-        if lease.mac == mac:
-            return lease
+        if lease.mac == mac or (not mac and not nameable and lease.holders != {holder}):
+            return lease  # whoever else holds it needs the MAC that it has
         strict = pool is not None and self._policy.claim_policy(pool) is ClaimPolicy.HOLDERS
         if lease.mac and mac and lease.holders != {holder} and (strict or not nameable):
             raise Conflict(
