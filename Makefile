@@ -1,6 +1,8 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
 .PHONY: help install demo check test bench clean
 .DEFAULT_GOAL := help
+# ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
+export ENGINE
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +18,7 @@ check: install ## style, types, layers, and the fast tests (no root needed)
 	@scripts/lint
 	@scripts/test fast
 
-test: ## check, and the tests on real kernels and engines (root)
+test: ## check, and the tests on real kernels and engines (root); ENGINE=28 for another engine
 	@scripts/setup --lab
 	@scripts/lint
 	@scripts/test full

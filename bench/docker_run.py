@@ -12,11 +12,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from tests.e2e.lab.clients import docker_command
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.labs import Lab
 from tests.e2e.lab.namespaces import clean_environment
+from tests.e2e.lab.releases import selected
 
 NETWORKS = {"mooring": "bench-mooring", "bridge": "bench-bridge", "default bridge": "bridge", "none": "none"}
 
@@ -24,7 +24,7 @@ NETWORKS = {"mooring": "bench-mooring", "bridge": "bench-bridge", "default bridg
 def run_many(host: Host, network: str, at_once: int) -> float:
     """Seconds until so many containers, started together, have run and are removed."""
     engine = ["-H", f"unix://{host.engine.socket}"]
-    argv = [docker_command(), *engine, "run", "--rm", "--network", network, IMAGE, "true"]
+    argv = [selected().program("docker"), *engine, "run", "--rm", "--network", network, IMAGE, "true"]
     environment = clean_environment()
     start = time.perf_counter()
     children = [

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.quiet import QuietStreams
+from tests.e2e.lab.releases import selected
 
 FAILED = pytest.StashKey[bool]()
 HOSTS = pytest.StashKey[list[Host]]()
@@ -27,6 +28,11 @@ class MakeHost(Protocol):
     def __call__(
         self, *, mooring: bool = True, settings: dict[str, str] | None = None, options: tuple[str, ...] = ()
     ) -> Host: ...
+
+
+def pytest_report_header() -> str:
+    """What the tests run on."""
+    return f"engine: {selected()}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, LabError, eventually
-from tests.e2e.lab.clients import docker_command
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.namespaces import clean_environment
@@ -235,7 +234,7 @@ def test_a_network_removed_while_the_daemon_is_away_is_gone_when_it_is_back(make
     host.daemon.kill9()
     environment = clean_environment() | {"DOCKER_HOST": f"unix://{host.engine.socket}"}
     with subprocess.Popen(
-        [docker_command(), "network", "rm", "one"],
+        [host.release.program("docker"), "network", "rm", "one"],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

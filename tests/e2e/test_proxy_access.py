@@ -15,7 +15,7 @@ import pytest
 from tests.adapters.certificates import authority, signed
 from tests.e2e.conftest import FAILED, HOSTS
 from tests.e2e.lab import DockerError, Host, Lab
-from tests.e2e.lab.clients import DockerClient, docker_command
+from tests.e2e.lab.clients import DockerClient
 from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
@@ -84,7 +84,7 @@ def guarded(guarded_host: Host, request: pytest.FixtureRequest) -> Iterator[Host
 
 def client(host: Host, name: str) -> DockerClient:
     """Docker at the listener."""
-    return DockerClient(host.folder / f"run/mooring/{name}.sock", host.folder / "docker-config")
+    return DockerClient(host.folder / f"run/mooring/{name}.sock", host.folder / "docker-config", host.release)
 
 
 def refused(host: Host, name: str, *argv: str) -> bool:
@@ -276,7 +276,7 @@ def tls_docker(host: Host, name: str, *argv: str) -> Result:
     pair = [f"--tlscert={host.folder}/{name}.pem", f"--tlskey={host.folder}/{name}.key"] if name else []
     flags = ["-H", "tcp://127.0.0.1:2376", "--tlsverify", f"--tlscacert={host.folder}/ca.pem", *pair]
     home = ["env", f"DOCKER_CONFIG={host.folder}/no-config", f"HOME={host.folder}"]
-    return host.namespace.run(*home, docker_command(), *flags, *argv, check=False)
+    return host.namespace.run(*home, host.release.program("docker"), *flags, *argv, check=False)
 
 
 def test_tls_lets_in_who_has_a_certificate(guarded: Host) -> None:

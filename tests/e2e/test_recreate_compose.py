@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.e2e.lab.fixed import fixed, mac
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import run
 
-COMPOSE = "/usr/bin/docker-compose"
 PYTHON = "/usr/bin/python3"  # Debian's, to which python3-docker belongs
 PROJECT = f"""
 version: "3.7"
@@ -104,16 +102,22 @@ print(json.dumps(seen))
 @pytest.fixture
 def project(host: Host, tmp_path: Path) -> Path:
     """A folder with a compose file, and the network outside of it that it names."""
-    if not os.access(COMPOSE, os.X_OK):
-        pytest.skip("docker-compose is not installed (packaging/debian-packages.txt)")
+    if not host.release.compose:
+        pytest.skip(f"there is no compose for the engine of {host.release.suite}")
     (tmp_path / "docker-compose.yml").write_text(PROJECT)
     host.create_network("shop", "--subnet", "10.81.0.0/24", "-o", "sticky=name")
     return tmp_path
 
 
 def _compose(host: Host, folder: Path, *argv: str) -> Result:
-    command = [COMPOSE, "-p", "demo", "-f", str(folder / "docker-compose.yml"), *argv]
+    command = [*host.release.compose, "-p", "demo", "-f", str(folder / "docker-compose.yml"), *argv]
     return run(command, timeout=120, environment=host.proxy.environment)
+
+
+def _called(host: Host, service: str, number: int = 1) -> str:
+    """What compose calls the container: version 2 writes a hyphen."""
+    mark = "-" if len(host.release.compose) > 1 else "_"
+    return mark.join(("demo", service, str(number)))
 
 
 def _addresses(host: Host) -> dict[str, str]:
@@ -129,14 +133,14 @@ def _addresses(host: Host) -> dict[str, str]:
 def test_compose_keeps_addresses(host: Host, project: Path) -> None:
     """Over recreation and restart; those of the network outside also over down and up; what down removes is free."""
     _compose(host, project, "up", "-d", "--scale", "many=2")
-    before, ether = _addresses(host), mac(host, "demo_shop_1", "shop")
+    before, ether = _addresses(host), mac(host, _called(host, "shop"), "shop")
     assert len(before) == len(set(before.values())) == 6
     assert all(before.values())
     _compose(host, project, "restart", "-t", "3")
     assert _addresses(host) == before
     _compose(host, project, "up", "-d", "--force-recreate", "--scale", "many=2")
     after = _addresses(host)
-    plain = "/demo_plain_1 demo_own"  # its address is the container's, and that is another one now
+    plain = f"/{_called(host, 'plain')} demo_own"  # its address is the container's, and that is another one now
     assert {name: after[name] for name in before.keys() - {plain}} == {
         name: before[name] for name in before.keys() - {plain}
     }
@@ -150,7 +154,7 @@ def test_compose_keeps_addresses(host: Host, project: Path) -> None:
     _compose(host, project, "up", "-d")
     again = _addresses(host)
     assert {name: again[name] for name in shop} == shop
-    assert mac(host, "demo_shop_1", "shop") == ether
+    assert mac(host, _called(host, "shop"), "shop") == ether
     _compose(host, project, "down")
 
 
@@ -161,9 +165,9 @@ def test_compose_shows_logs_runs_and_executes(host: Host, project: Path) -> None
     held = set(fixed(host))
     assert "oneoff" in _compose(host, project, "run", "-T", "--rm", "shop", "echo", "oneoff").output
     assert set(fixed(host)) == held
-    host.engine.docker("exec", "demo_shop_1", "sh", "-c", "echo said > /proc/1/fd/1")
+    host.engine.docker("exec", _called(host, "shop"), "sh", "-c", "echo said > /proc/1/fd/1")
     assert "said" in _compose(host, project, "logs", "--no-color", "shop").output
-    assert "demo_shop_1" in _compose(host, project, "ps").output
+    assert _called(host, "shop") in _compose(host, project, "ps").output
     _compose(host, project, "down")
 
 

@@ -7,17 +7,15 @@ second; what a user would see is checked through the docker command.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import os
-import shutil
 import subprocess
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.lab.connections import SocketConnection
-from tests.e2e.lab.namespaces import LabError, Result, clean_environment, run
+from tests.e2e.lab.namespaces import Result, clean_environment, run
+from tests.e2e.lab.releases import Release
 
 
 class DockerError(Exception):
@@ -28,21 +26,16 @@ class DockerError(Exception):
         self.status, self.message = status, message
 
 
-@functools.cache
-def docker_command() -> str:
-    """The docker client: Debian's before any other."""
-    found = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
-    if found is None:
-        raise LabError("docker is not installed (packaging/debian-packages.txt)")
-    return found
-
-
 class DockerClient:
-    """Docker at a socket. config: a folder for the docker command's own files."""
+    """Docker at a socket. config: a folder for the docker command's own files. release: whose docker command it is."""
 
-    def __init__(self, socket: Path, config: Path) -> None:
+    def __init__(self, socket: Path, config: Path, release: Release) -> None:
         self.socket = socket
         self.config = config
+        self.release = release
+        config.mkdir(parents=True, exist_ok=True)
+        if not (settings := config / "config.json").exists():
+            settings.write_text(json.dumps({"cliPluginsExtraDirs": [str(release.cli_plugins)]}))
 
     def api(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> Any:
         """One call; the reply's JSON document, or its text. Raises DockerError for a status of 400 and up."""
@@ -69,7 +62,7 @@ class DockerClient:
 
     def docker(self, *argv: str, check: bool = True, timeout: float = 60.0) -> Result:
         """The docker command, as a user gives it. Raises LabError when it fails, unless check is False."""
-        return run([docker_command(), *argv], check=check, timeout=timeout, environment=self.environment)
+        return run([self.release.program("docker"), *argv], check=check, timeout=timeout, environment=self.environment)
 
     def command(
         self, *argv: str, stdin: int = subprocess.DEVNULL, environment: dict[str, str] | None = None
@@ -77,7 +70,7 @@ class DockerClient:
         """The docker command, running; its two streams of output are one pipe, unless stdin is a terminal."""
         out = stdin if stdin >= 0 else subprocess.PIPE
         return subprocess.Popen(
-            [docker_command(), *argv],
+            [self.release.program("docker"), *argv],
             stdin=stdin,
             stdout=out,
             stderr=out if stdin >= 0 else subprocess.STDOUT,
@@ -88,7 +81,7 @@ class DockerClient:
     @property
     def environment(self) -> dict[str, str]:
         """What makes docker's tools speak to this socket."""
-        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.config)}
+        return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.config), "PATH": self.release.path}
 
     def inspect(self, container: str) -> dict[str, Any]:
         """`docker inspect` of the container."""

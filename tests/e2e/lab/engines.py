@@ -1,6 +1,6 @@
 """A Docker engine of the lab: its process.
 
-Rule: the engine runs in its host's namespaces.
+Rule: the engine runs in its host's namespaces, and finds containerd, runc and its other programs in its own suite.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import os
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 from tests.e2e.lab import images
 from tests.e2e.lab.clients import DockerClient, DockerError
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, eventually, run, tail
+from tests.e2e.lab.releases import Release
 
 
 @functools.cache
@@ -34,8 +33,10 @@ def storage_driver() -> str:
 class Engine(DockerClient):
     """One dockerd. folder: its files on the machine; options: further flags, as `--live-restore`."""
 
-    def __init__(self, namespace: Namespace, folder: Path, cgroup: str, options: Sequence[str] = ()) -> None:
-        super().__init__(folder / "run/docker.sock", folder / "docker-config")
+    def __init__(
+        self, namespace: Namespace, folder: Path, cgroup: str, release: Release, options: Sequence[str] = ()
+    ) -> None:
+        super().__init__(folder / "run/docker.sock", folder / "docker-config", release)
         self.namespace = namespace
         self.folder = folder
         self.log = folder / "dockerd.log"
@@ -52,14 +53,12 @@ class Engine(DockerClient):
 
     def launch(self) -> None:
         """Start dockerd; it need not be ready when this returns."""
-        dockerd = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if dockerd is None:
-            raise LabError("dockerd is not installed (packaging/debian-packages.txt)")
-        argv = [dockerd, "--data-root", str(self.folder / "data"), "--cgroup-parent", self._cgroup]
+        argv = [self.release.program("dockerd"), "--data-root", str(self.folder / "data")]
+        argv += ["--cgroup-parent", self._cgroup]
         argv += ["--exec-opt", "native.cgroupdriver=cgroupfs", "--storage-driver", storage_driver()]
         argv += ["-H", "unix:///run/docker.sock", *self._options]
         with self.log.open("ab") as log:
-            self._process = self.namespace.start(argv, log)
+            self._process = self.namespace.start(argv, log, {"PATH": self.release.path})
 
     def wait_ready(self, timeout: float = 60.0) -> None:
         """It answers. Raises LabError with the log's end when it ends instead."""

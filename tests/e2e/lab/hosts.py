@@ -16,6 +16,7 @@ from tests.e2e.lab.daemons import Daemon
 from tests.e2e.lab.engines import Engine
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import LabError, Namespace, Result, eventually, run, tail
+from tests.e2e.lab.releases import Release, selected
 from tests.e2e.lab.underlays import OUTSIDE, Underlay, address4, address6
 
 SETUP = """
@@ -25,13 +26,21 @@ mount --bind {folder}/etc-docker /etc/docker
 mount --bind {folder}/resolv.conf /etc/resolv.conf
 mkdir -p /run/docker/plugins /run/lock /run/mooring
 hostname {name} 2>/dev/null || true
+# A sysfs that shows this network namespace: engines read a bridge's ports there. It hides the control groups.
+mkdir /run/cgroup
+mount --rbind /sys/fs/cgroup /run/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind /run/cgroup /sys/fs/cgroup
+umount -l /run/cgroup
+rmdir /run/cgroup
 """
 
 
 class Host:
     """A machine with an engine at the underlay. It is off until `boot`.
 
-    settings: MOORING_* variables for the daemon. options: flags for dockerd.
+    settings: MOORING_* variables for the daemon. options: flags for dockerd. release: the engine, the one that ENGINE
+    names unless another is given; `change_engine` puts another on the same disks.
     """
 
     def __init__(
@@ -43,6 +52,7 @@ class Host:
         mooring: bool = True,
         settings: dict[str, str] | None = None,
         options: Sequence[str] = (),
+        release: Release | None = None,
     ) -> None:
         self.outside = underlay.outside
         self.folder, self.number, self.with_mooring = folder, number, mooring
@@ -56,6 +66,7 @@ class Host:
         self.engine: Engine
         self.daemon: Daemon
         self.proxy: DockerClient
+        self.release = release or selected()
         self._on = False
 
     def boot(self, start: bool = True) -> None:
@@ -65,9 +76,9 @@ class Host:
         self.namespace = Namespace(f"host{self.number}", SETUP.format(folder=self.folder, name=f"host{self.number}"))
         self._on = True
         self._underlay.plug(self.namespace, self.number)
-        self.engine = Engine(self.namespace, self.folder, self.cgroup, self._options)
+        self.engine = Engine(self.namespace, self.folder, self.cgroup, self.release, self._options)
         self.daemon = Daemon(self.namespace, self.folder, self._settings)
-        self.proxy = DockerClient(self.folder / "run/mooring/docker.sock", self.folder / "docker-config")
+        self.proxy = DockerClient(self.folder / "run/mooring/docker.sock", self.folder / "docker-config", self.release)
         if not start:
             return
         if self.with_mooring:
@@ -89,6 +100,14 @@ class Host:
         """Power off and on again: nothing in memory or in the kernel survives, the disks do."""
         self.power_off()
         self.boot()
+
+    def change_engine(self, release: Release) -> None:
+        """End the engine and start another release on the same disks, as an upgrade of the package does."""
+        self.engine.stop()
+        self.release = self.engine.release = self.proxy.release = release
+        (self.folder / "docker-config/config.json").unlink()
+        self.engine = Engine(self.namespace, self.folder, self.cgroup, release, self._options)
+        self.engine.start()
 
     def close(self) -> None:
         """Power off, and throw the disks away."""

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.lab.hosts import Host, remove_cgroups
+from tests.e2e.lab.releases import Release
 from tests.e2e.lab.underlays import Underlay
 
 PREFIX = "mooring-lab-"
@@ -42,12 +43,19 @@ class Lab:
         mooring: bool = True,
         settings: dict[str, str] | None = None,
         options: Sequence[str] = (),
+        release: Release | None = None,
         boot: bool = True,
     ) -> Host:
         """A new host, booted. See Host for the parameters."""
         number = next(n for n in range(1, 200) if all(host.number != n for host in self._hosts))
         host = Host(
-            self.folder / f"h{number}", self.underlay, number, mooring=mooring, settings=settings, options=options
+            self.folder / f"h{number}",
+            self.underlay,
+            number,
+            mooring=mooring,
+            settings=settings,
+            options=options,
+            release=release,
         )
         self._hosts.append(host)
         if boot:
