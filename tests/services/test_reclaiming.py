@@ -98,6 +98,17 @@ async def test_an_engine_that_never_had_a_network_of_ours_proves_nothing(host: M
     assert host.services.mirror.count(Network) == 1
 
 
+async def test_a_network_that_went_during_an_upgrade_goes_here_too(host: MemoryHost) -> None:
+    """The engine has another id then; that it is the same is told by the network that it still has."""
+    b = await host.network("b")
+    host.engine.networks = {A, b}
+    await host.services.repair.once()
+    host.engine.id, host.engine.networks = "engine-2", {A}
+    await passes(host)
+    assert {network.id for network in host.services.mirror.every(Network)} == {A}
+    assert [known.id for known in host.services.mirror.every(KnownEngine)] == ["engine-2"]
+
+
 async def test_an_engine_that_is_down_proves_nothing_and_interrupts_nothing(host: MemoryHost) -> None:
     """Missing, then no answer, then missing: that is two sightings, and not one before."""
     await passes(host, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.core.containers import Plug
+from mooring.core.containers import Holder, Plug
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
@@ -176,3 +176,76 @@ async def test_a_holder_whose_networks_went_is_forgotten() -> None:
     await host.keeping.reconciling.once()
     assert host.services.mirror.holder(ident("db")) is None
     assert [lease for lease in (host.lease("10.32.0.2"),) if lease and lease.state is State.FIXED] == []
+
+
+async def upgraded(host: HolderHost) -> None:
+    """The engine has got another id, with the same disks."""
+    host.engine.id = "engine-2"
+    await host.restart()
+
+
+async def test_an_upgraded_engine_is_the_one_that_it_was() -> None:
+    """It has another id and the same containers: no alarm, and who is removed is given up as ever."""
+    host = await host_with("web")
+    for name in ("db", "gone"):
+        await host.docker_create(name, "web")
+    await upgraded(host)
+    assert await host.keeping.reconciling.once() == ()
+    del host.engine._containers[ident("gone")]
+    for _ in range(2):
+        await host.keeping.reconciling.once()
+        host.clock.advance(200)
+    assert await host.keeping.reconciling.once() == ()
+    assert set(host.fixed().values()) == {frozenset({"db"})}
+
+
+async def test_what_was_removed_during_the_upgrade_is_given_up() -> None:
+    """The only container went while Mooring was away: the network tells that it is the same engine."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    await host.services.repair.once()  # the engine's networks are noted
+    host.engine._containers.clear()
+    await upgraded(host)
+    assert len(await host.keeping.reconciling.once()) == 1  # it is missing
+    host.clock.advance(200)
+    assert await host.keeping.reconciling.once() == ()
+    assert host.fixed() == {}
+
+
+async def test_an_engine_with_wiped_disks_gives_up_nothing() -> None:
+    """Another id, no container and no network that is known: whatever it lists not is no proof."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    await host.services.repair.once()
+    host.engine._containers.clear()
+    host.engine.networks = {"bridge"}
+    await upgraded(host)
+    for _ in range(5):
+        (finding,) = await host.keeping.reconciling.once()
+        host.clock.advance(1000)
+        await host.services.repair.once()
+    assert "engine-1" in finding.text
+    assert "none of the containers and networks" in finding.proof
+    assert len(host.fixed()) == 1
+
+
+async def test_an_intent_from_before_the_upgrade_is_settled() -> None:
+    """The container was made, and the reply was lost with the old engine."""
+    host = await host_with("web")
+    wish = host.wish("web")
+    custody = await host.keeping.desk.create("db", wish, (1, 44))
+    host.engine_creates("db", wish, custody)
+    await host.services.repair.once()
+    await upgraded(host)
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert set(host.fixed().values()) == {frozenset({"db"})}
+    assert host.services.mirror.count(Intent) == 0
+
+
+async def test_a_container_of_another_engine_that_holds_nothing_any_more_is_forgotten() -> None:
+    """Its network went, and with it what it held: it is no alarm."""
+    host = await host_with("web")
+    await host.services.mirror.commit(put=[Holder(id=ident("far"), engine="engine-9", name="far", since=0.0)])
+    assert await host.keeping.reconciling.once() == ()
+    assert host.services.mirror.holder(ident("far")) is None

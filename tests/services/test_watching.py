@@ -112,3 +112,15 @@ async def test_an_event_that_the_store_could_not_take_does_not_end_the_watcher()
     host.engine.remove(ident("two"))
     await until(lambda: set(host.fixed().values()) == {frozenset({"one"})})
     await stopped(task)
+
+
+async def test_an_engine_that_ended_is_asked_anew_who_it_is() -> None:
+    """The next one may be another version, with another id, and what is begun with it bears that."""
+    host, task = await watched("web")
+    await until(lambda: host.keeping.desk._identity == "engine-1")
+    host.engine.go_down()
+    await until(lambda: host.keeping.desk._identity == "")
+    host.engine.id = "engine-2"
+    host.engine.come_up()
+    assert await host.keeping.desk.engine_id() == "engine-2"
+    await stopped(task)

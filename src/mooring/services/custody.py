@@ -99,7 +99,7 @@ class CustodyDesk:
             del self._gone[next(iter(self._gone))]
 
     def meet(self, engine_id: str) -> None:
-        """The engine has said who it is."""
+        """The engine has said who it is; "": it has ended, and is asked when it matters."""
         self._identity = engine_id
 
     async def create(

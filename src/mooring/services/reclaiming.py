@@ -23,6 +23,7 @@ from mooring.services.endpoints import Endpoints
 from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks
+from mooring.services.recognising import recognise
 from mooring.services.roster import Roster
 
 # Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
@@ -113,6 +114,7 @@ class Reclaiming:
             )
             return None
         self.bridges = view.bridges
+        await recognise(self._mirror, view.id, (), view.networks)
         ours = {network.id for network in self._mirror.every(Network)}
         known = self._known(view)
         listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)

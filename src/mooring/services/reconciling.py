@@ -25,6 +25,7 @@ from mooring.services.custody import CustodyDesk
 from mooring.services.endpoints import Endpoints
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
+from mooring.services.recognising import recognise
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,7 @@ class Reconciling:
         self._desk.meet(engine)
         notes = _Notes(self._first, self._clock.now())
         try:
+            await self._recognise(engine, containers)
             await self._replay(engine, containers, began, notes)
             await self._adopt(engine, containers, notes)
             await self._missing(engine, containers, notes, eager)
@@ -151,6 +153,14 @@ class Reconciling:
 
     def _concerned(self) -> bool:
         return bool(self._mirror.count(Network) or self._mirror.count(Holder) or self._mirror.count(Intent))
+
+    async def _recognise(self, engine: str, containers: Sequence[Container]) -> None:
+        """The engine is known again under whatever id, by its containers, or else by its networks."""
+        there = {container.id for container in containers}
+        plugged = {plug.network for container in containers for plug in container.plugs}
+        if await recognise(self._mirror, engine, there, plugged):
+            view = await self._engine.view()
+            await recognise(self._mirror, view.id, (), view.networks)
 
     async def _replay(self, engine: str, containers: Sequence[Container], began: float, notes: _Notes) -> None:
         for intent in self._mirror.every(Intent):
@@ -174,9 +184,12 @@ class Reconciling:
         there = {container.id: container for container in containers}
         for holder in self._mirror.every(Holder):
             if holder.engine != engine:
+                if not self._holders.holds(holder.id):
+                    await self._holders.forget(holder.id)  # its networks went first
+                    continue
                 notes.add(
                     f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
-                    f"the engine at the socket is {engine}",
+                    f"the engine at the socket is {engine}, and has none of the containers and networks of that one",
                     "if that engine is gone for good, `mooring lease release ADDRESS --force` frees them",
                 )  # fmt: skip
                 continue

@@ -244,10 +244,10 @@ class Reservations:
         for holder in sorted(lease.holders):
             known = self._mirror.holder(holder)
             name = f"container {known.name}" if known is not None and known.name else f"container {holder[:12]}"
-            if known is not None and known.engine != identity:
-                strange.append(f"{name} of engine {known.engine[:12]}")
-            elif await self._engine.container(holder) is not None:
+            if await self._engine.container(holder) is not None:  # also when the engine has got another id
                 living.append(name)
+            elif known is not None and known.engine != identity:
+                strange.append(f"{name} of engine {known.engine[:12]}")
         return living, strange
 
     def _idle_holders(self, lease: Lease) -> list[Holder]:

@@ -64,6 +64,7 @@ class Watching:
                         await self._heed(event)
             except Fault as fault:
                 log.debug("not listening to the engine: %s", fault)
+            self._desk.meet("")  # the next one may be another, or the same under another id
             await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             failures += 1
 
