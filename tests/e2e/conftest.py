@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.quiet import QuietStreams
-from tests.e2e.lab.releases import selected
+from tests.e2e.lab.releases import Release, selected
 
 FAILED = pytest.StashKey[bool]()
 HOSTS = pytest.StashKey[list[Host]]()
@@ -26,7 +26,12 @@ class MakeHost(Protocol):
     """The fixture `make_host`."""
 
     def __call__(
-        self, *, mooring: bool = True, settings: dict[str, str] | None = None, options: tuple[str, ...] = ()
+        self,
+        *,
+        mooring: bool = True,
+        settings: dict[str, str] | None = None,
+        options: tuple[str, ...] = (),
+        release: Release | None = None,
     ) -> Host: ...
 
 
@@ -85,8 +90,14 @@ def make_host(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[...
     made: list[Host] = []
     request.node.stash[HOSTS] = made
 
-    def make(*, mooring: bool = True, settings: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> Host:
-        host = lab.host(mooring=mooring, settings=settings, options=options, boot=False)
+    def make(
+        *,
+        mooring: bool = True,
+        settings: dict[str, str] | None = None,
+        options: tuple[str, ...] = (),
+        release: Release | None = None,
+    ) -> Host:
+        host = lab.host(mooring=mooring, settings=settings, options=options, release=release, boot=False)
         made.append(host)
         host.boot()
         return host
