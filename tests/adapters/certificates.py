@@ -19,22 +19,23 @@ def _openssl(*argv: str) -> None:
     subprocess.run(["openssl", *argv], check=True, capture_output=True)
 
 
-def authority(folder: Path, name: str = "ca") -> Pair:
-    """One that signs itself."""
+def authority(folder: Path, name: str = "ca", usage: bool = True) -> Pair:
+    """One that signs itself. usage: it says what its key is for, which strict clients want (RFC 5280, 4.2.1.3)."""
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(pair.key))
-    _openssl("req", "-x509", *key, "-out", str(pair.cert), "-days", "2", "-subj", f"/CN={name}")
+    says = ("-addext", "keyUsage=critical,keyCertSign,cRLSign") if usage else ()
+    _openssl("req", "-x509", *key, "-out", str(pair.cert), "-days", "2", "-subj", f"/CN={name}", *says)
     return pair
 
 
 def signed(folder: Path, by: Pair, name: str, days: int = 2) -> Pair:
-    """One that the authority signed, good for 127.0.0.1 as a server and for clients. days: negative for an old one."""
+    """One that the authority signed, good for 127.0.0.1 as a server and for clients. days: 0 for an old one."""
     pair, request, extra = (
         Pair(folder / f"{name}.pem", folder / f"{name}.key"),
         folder / f"{name}.csr",
         folder / "extra",
     )
-    extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(pair.key))
     _openssl("req", *key, "-out", str(request), "-subj", f"/CN={name}")
     _openssl(

@@ -72,7 +72,7 @@ async def test_nameservers_are_occupied(kernel: LinuxKernel, tmp_path: Path, mon
     conf = tmp_path / "resolv.conf"
     conf.write_text(
         "# nameserver 192.0.2.9\nnameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%w0\n"
-        "nameserver 127.0.0.53\nnameserver nonsense\nnameserver\nsearch example.org\n"
+        "nameserver 127.0.0.53\nnameserver ::ffff:127.0.0.53\nnameserver nonsense\nnameserver\nsearch example.org\n"
     )
     monkeypatch.setattr(linux_kernel, "RESOLV_CONF", conf)
     assert await kernel.occupied() == [ip_network("192.0.2.1/32"), ip_network("2001:db8::1/128")]

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ca, other = authority(folder), authority(folder, "other")
     for name, by in (("server", ca), ("client", ca), ("stranger", other)):
         signed(folder, by, name)
-    signed(folder, ca, "expired", days=-1)
+    signed(folder, ca, "expired", days=0)
     return folder
 
 
@@ -75,6 +75,16 @@ def test_a_client_of_the_authority_is_let_in(folder: Path) -> None:
         theirs = client(folder, "client")
         theirs.maximum_version = version
         assert greeting(server(folder), theirs) == b"welcome"
+
+
+def test_an_authority_that_does_not_say_what_its_key_is_for_counts(tmp_path: Path) -> None:
+    """As it does for the engine: the one of Docker's own instructions is so."""
+    ca = authority(tmp_path, usage=False)
+    for name in ("server", "client"):
+        signed(tmp_path, ca, name)
+    theirs = client(tmp_path, "client")
+    theirs.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    assert greeting(server(tmp_path), theirs) == b"welcome"
 
 
 @pytest.mark.parametrize("name", ["", "stranger", "expired"])

@@ -101,7 +101,7 @@ def test_the_loopback_may_do_without_tls_when_it_is_asked_for(tmp_path: Path, li
         ('[[proxy]]\nlisten = "tcp://127.0.0.1:65536"', "a port from 1 to 65535"),
         ('[[proxy]]\nlisten = "tcp://10.0.0.1:2375"\ninsecure_loopback = true', "off the loopback needs tls_cert"),
         ('[[proxy]]\nlisten = "tcp://0.0.0.0:2375"\ninsecure_loopback = true', "off the loopback needs tls_cert"),
-        ('[[proxy]]\nlisten = "tcp://[::ffff:7f00:1]:2375"\ninsecure_loopback = true', "off the loopback"),
+        ('[[proxy]]\nlisten = "tcp://[::ffff:7f00:1]:2375"\ninsecure_loopback = true', "write 127.0.0.1"),
         (UNIX + "grup = 0", "proxy unix:///run/p.sock: grup: is not a setting; did you mean group?"),
         (UNIX + 'mode = "0666"', "keep the world out"),
         (UNIX + 'owner = "no such user"', "owner: must be a number, or the name of a user"),

@@ -115,6 +115,8 @@ def test_what_the_sandbox_says_counts() -> None:
         ("nameserver 127.0.0.53\nnameserver fd00::1\n", True, "nameserver fd00::1\n"),
         ("nameserver 127.0.0.53\nnameserver fd00::1\n", False, PUBLIC4),
         ("nameserver fe80::1%eth0\n", True, PUBLIC4 + PUBLIC6),
+        ("nameserver ::ffff:127.0.0.53\n", False, PUBLIC4),
+        ("nameserver ::ffff:10.0.0.1\n", False, "nameserver 10.0.0.1\n"),
         (None, False, PUBLIC4),
     ],
 )

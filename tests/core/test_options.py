@@ -133,6 +133,7 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"gateway": "10.0.0.1"}, "--gateway"),
         ({"binding": "224.0.0.1"}, "multicast"),
         ({"binding": "fe80::1%eth0"}, "has a zone"),
+        ({"binding": "::ffff:127.0.0.1"}, "IPv4-mapped; write 127.0.0.1"),
         ({"tenant": "a b"}, "1 to 63"),
         ({"peers": ""}, "1 to 63"),
         ({"mode": "null", "icc": "off"}, "option icc means nothing in mode null"),
@@ -220,6 +221,7 @@ def test_routes_are_read_in_order() -> None:
         ("10.0.0.0/8 via 0.0.0.0", "cannot be the next hop"),
         ("10.0.0.0/8 via 224.0.0.1", "multicast"),
         ("10.0.0.0/8 via nowhere", "is not an IP address"),
+        ("::ffff:0:0/96", "IPv4-mapped; write 0.0.0.0"),
         ("10.0.0.0/8, 10.0.0.0/8 via 10.32.0.9", "twice"),
     ],
 )

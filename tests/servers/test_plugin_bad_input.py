@@ -50,6 +50,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("IpamDriver.RequestAddress", ADDRESS | {"Address": "10.9.0.5/24"}, "is not an IP address"),
     ("IpamDriver.RequestAddress", ADDRESS | {"Address": "10.9.0"}, "is not an IP address"),
     ("IpamDriver.RequestAddress", ADDRESS | {"Address": "fe80::1%eth0"}, "has a zone"),
+    ("IpamDriver.RequestAddress", ADDRESS | {"Address": "::ffff:10.9.0.5"}, "IPv4-mapped; write 10.9.0.5"),
     ("IpamDriver.RequestAddress", ADDRESS | {"Address": 5}, "Expected `str`"),
     ("IpamDriver.RequestAddress", ADDRESS | {"PoolID": ""}, "PoolID is empty"),
     ("IpamDriver.RequestAddress", ADDRESS | {"PoolID": "a\nb"}, "PoolID a?b"),

@@ -108,6 +108,7 @@ async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
         ("fd00::/64", BadRequest, "leave out the prefix length"),
         ("fe80::1%eth0", BadRequest, "is not an IP address"),
         ("", BadRequest, "is not an IP address"),
+        ("::ffff:127.0.0.1", BadRequest, "is IPv4-mapped; write 127.0.0.1"),
     ],
 )
 async def test_what_means_nothing_is_refused(

@@ -23,6 +23,7 @@ from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
 from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.ownership import Owner
+from mooring.core.addresses import unmapped
 from mooring.core.faults import Unavailable
 from mooring.core.plumbing import Fact, Op
 from mooring.ports import Kernel
@@ -181,7 +182,7 @@ def _nameservers() -> list[IPv4Network | IPv6Network]:
         if len(words) < 2 or words[0] != "nameserver":
             continue
         try:
-            address = ip_address(words[1].partition("%")[0])
+            address = unmapped(ip_address(words[1].partition("%")[0]))
         except ValueError:
             continue
         if not address.is_loopback and not address.is_link_local:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mooring.config.readers import absolute_path, collect, known_group, numeric_or, socket_mode, socket_path, unknown
+from mooring.core.addresses import unmapped
 from mooring.servers.proxy.access import EVERYTHING, AccessRules, Rule
 
 PROXY_KEYS = (
@@ -217,12 +218,14 @@ def _place(value: object) -> Place:
     if found is None:
         raise ValueError(_LISTEN)
     try:
-        host = str(ip_address(found[1] or found[2]))
+        host = ip_address(found[1] or found[2])
     except ValueError:
         raise ValueError("must name an address, such as 127.0.0.1 or [::1], and no name") from None
+    if unmapped(host) is not host:
+        raise ValueError(f"names an IPv4-mapped address; write {unmapped(host)}")
     if not 1 <= int(found[3]) <= 65535:
         raise ValueError("must have a port from 1 to 65535")
-    return Place(None, host, int(found[3]))
+    return Place(None, str(host), int(found[3]))
 
 
 def _yes(value: object) -> bool:

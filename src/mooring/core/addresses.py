@@ -33,12 +33,19 @@ def parse_address(text: str) -> Address:
         address = IPv6Address(text) if ":" in text else IPv4Address(text)
     except (ValueError, TypeError) as error:
         raise BadRequest(f"{_shown(text)} is not an IP address") from error
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:
-            raise BadRequest(f"address {_shown(text)} has a zone", hint="leave out everything from the % on")
-        if address.ipv4_mapped is not None:
-            raise BadRequest(f"address {_shown(text)} is IPv4-mapped", hint=f"write {address.ipv4_mapped}")
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise BadRequest(f"address {_shown(text)} has a zone", hint="leave out everything from the % on")
+    if unmapped(address) is not address:
+        raise BadRequest(f"address {_shown(text)} is IPv4-mapped", hint=f"write {unmapped(address)}")
     return address
+
+
+def unmapped(address: Address) -> Address:
+    """The IPv4 address when it is written as IPv6 (`::ffff:127.0.0.1`), which the kernel takes for the same.
+
+    Ask it first whether an address is a loopback one: Python says so of the mapped form from 3.13 on only.
+    """
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def parse_subnet(text: str) -> Subnet:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from mooring.core.addresses import unmapped
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address
 from mooring.core.requests import SandboxWish
@@ -66,7 +67,7 @@ def parse(text: str) -> ResolvConf:
                 continue
             case ["nameserver", address, *_]:
                 try:
-                    nameservers.append(ip_address(address))
+                    nameservers.append(unmapped(ip_address(address)))
                 except ValueError:
                     continue
             case ["search" | "domain", *names]:

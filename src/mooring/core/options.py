@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from mooring.core.addresses import unmapped
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import Address, GatewayMode, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
@@ -181,7 +182,7 @@ def parse_subnet(what: str, text: str) -> Subnet:
         subnet = ip_network(text, strict=False)
     except ValueError:
         raise BadRequest(f"{what} {shown(text)} is not a subnet; write it as 10.0.0.0/24") from None
-    if subnet.network_address != ip_address(address):
+    if subnet.network_address != parse_address(what, address):
         raise BadRequest(f"{what} {shown(text)} has host bits set; the subnet is {subnet}")
     return subnet
 
@@ -194,6 +195,8 @@ def parse_address(what: str, text: str) -> Address:
         raise BadRequest(f"{what} {shown(text)} is not an IP address") from None
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
+    if unmapped(address) is not address:
+        raise BadRequest(f"{what} {shown(text)} is IPv4-mapped; write {unmapped(address)}")
     return address
 
 

@@ -60,7 +60,7 @@ class Inquiries:
         try:
             return self._inspection.explain(parse_address(what))
         except BadRequest:
-            if not what or "%" in what or re.fullmatch(r"[0-9a-fA-F.:]+/[0-9]+|[0-9]+(\.[0-9]*)+", what):
+            if not what or "%" in what or re.fullmatch(r"[0-9a-fA-F.:]+/[0-9]+|[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
                 raise
         if _MAC.fullmatch(what.lower()):
             mac = what.lower().replace("-", ":")

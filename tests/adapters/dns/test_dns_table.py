@@ -19,7 +19,7 @@ pytestmark = pytest.mark.netns
 
 def shown() -> list[str]:
     """The table's lines, as nft shows them."""
-    return [line.strip() for line in sh("nft list table ip mooring_resolver").splitlines()]
+    return [line.strip() for line in sh("nft --numeric-priority list table ip mooring_resolver").splitlines()]
 
 
 def test_the_table_is_what_nft_would_have_made(namespace: Namespace) -> None:

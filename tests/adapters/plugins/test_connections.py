@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mooring.adapters.plugins.connections import REPLY_BYTES, Connection, Garbled, Lost, Reply, dial, tls_context
 from mooring.adapters.plugins.discovery import Kind, PluginAddress, Tls
+from tests.adapters.certificates import authority, signed
 from tests.adapters.plugins.fakes import address, plugin, reply, tcp_plugin
 
 REQUEST = b"POST /M HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
@@ -223,6 +224,16 @@ async def test_tls_is_spoken_as_the_settings_say(certificate: Path) -> None:
             assert (await ask_tls(port, Tls(verify, authorities, authorities, key))).status == 200
         with pytest.raises((Lost, Garbled)):
             await ask_tls(port, Tls(True, authorities))
+
+
+async def test_an_authority_that_does_not_say_what_its_key_is_for_counts(tmp_path: Path) -> None:
+    """As it does for the engine; Python is stricter by itself from 3.13 on."""
+    ca = authority(tmp_path, usage=False)
+    plugin = signed(tmp_path, ca, "plugin")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(plugin.cert, plugin.key)
+    async with tcp_plugin(lambda _: reply(), context) as (_, port):
+        assert (await ask_tls(port, Tls(True, str(ca.cert)))).status == 200
 
 
 async def test_a_certificate_that_does_not_hold_is_told(certificate: Path) -> None:

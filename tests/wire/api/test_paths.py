@@ -68,6 +68,7 @@ def test_what_is_written_is_what_is_read(call: api.Call) -> None:
         ("GET", "/v1/leases?pool=a&pool=b", b"", BadRequest, "parameter pool is given twice"),
         ("GET", "/v1/leases?pool", b"", BadRequest, "the query is not of the form"),
         ("GET", "/v1/leases/db", b"", BadRequest, "'db' is not an IP address; write it as"),
+        ("GET", "/v1/leases/::ffff:127.0.0.1", b"", BadRequest, "is IPv4-mapped; write 127.0.0.1"),
         ("GET", "/v1/explain/", b"", NotFound, "there is nothing at"),
         ("GET", "/v1/pools/", b"", NotFound, "there is nothing at"),
         ("GET", "/v1/pools/a/b/c", b"", NotFound, "there is nothing at"),

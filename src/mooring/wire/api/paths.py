@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
+from mooring.core.addresses import unmapped
 from mooring.core.faults import BadRequest, NotFound
 from mooring.core.leases import State
 from mooring.core.networks import Address
@@ -166,10 +167,13 @@ def parse_address(text: str) -> Address:
     try:
         if "%" in text:
             raise ValueError  # a scope is this host's business and no part of a lease
-        return ip_address(text.strip())
+        address = ip_address(text.strip())
     except ValueError:
         hint = "leave out the prefix length" if "/" in text else "write it as 10.32.0.2 or fd00::2"
         raise BadRequest(f"{text[:60]!r} is not an IP address", hint=hint) from None
+    if unmapped(address) is not address:
+        raise BadRequest(f"{text[:60]!r} is IPv4-mapped", hint=f"write {unmapped(address)}")
+    return address
 
 
 def _query(text: str, known: tuple[str, ...]) -> dict[str, str]:
