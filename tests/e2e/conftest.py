@@ -14,6 +14,7 @@ from typing import Protocol
 import pytest
 
 from tests.e2e.lab import Host, Lab
+from tests.e2e.lab.features import missing
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.quiet import QuietStreams
 from tests.e2e.lab.releases import Release, selected
@@ -45,6 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/e2e" in item.nodeid:
             item.add_marker(pytest.mark.e2e)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that does not apply to the engine is passed over, and says why."""
+    names = [name for mark in item.iter_markers("needs") for name in mark.args]
+    if names and (why := missing(selected(), names)):
+        pytest.skip(why)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ def life(host: Host, number: int = 0) -> None:
 
 # Two looks a second apart are enough to take back what a lost reply left; the default waits two minutes.
 EAGER = {"MOORING_REPAIR_PERIOD": "1", "MOORING_RECLAIM_AFTER": "1"}
+HELP = ("See ", "Run 'docker ")  # how a refused command ends, the latter from 23 on, after an empty line
 GRACE = 10.0  # seconds in which it must have happened
 
 
@@ -87,7 +88,8 @@ def aftermath(host: Host, number: int, said: str) -> str:
     said: what the command said that was under way.
     """
     if "Traceback" in said or not all(
-        line.startswith(("docker: ", "Error", "See ", "/usr/bin/")) or len(line) == 64 for line in said.splitlines()
+        line.startswith(("docker: ", "Error", *HELP, host.release.program("docker"))) or len(line) in (0, 64)
+        for line in said.splitlines()
     ):
         return f"the command said: {said}"
     host.engine.clear()

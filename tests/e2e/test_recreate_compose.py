@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.lab import Host, Result
+from tests.e2e.lab.features import PYTHON
 from tests.e2e.lab.fixed import fixed, mac
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import run
 
-PYTHON = "/usr/bin/python3"  # Debian's, to which python3-docker belongs
 PROJECT = f"""
 version: "3.7"
 services:
@@ -102,8 +102,6 @@ print(json.dumps(seen))
 @pytest.fixture
 def project(host: Host, tmp_path: Path) -> Path:
     """A folder with a compose file, and the network outside of it that it names."""
-    if not host.release.compose:
-        pytest.skip(f"there is no compose for the engine of {host.release.suite}")
     (tmp_path / "docker-compose.yml").write_text(PROJECT)
     host.create_network("shop", "--subnet", "10.81.0.0/24", "-o", "sticky=name")
     return tmp_path
@@ -130,6 +128,7 @@ def _addresses(host: Host) -> dict[str, str]:
     return found
 
 
+@pytest.mark.needs("compose")
 def test_compose_keeps_addresses(host: Host, project: Path) -> None:
     """Over recreation and restart; those of the network outside also over down and up; what down removes is free."""
     _compose(host, project, "up", "-d", "--scale", "many=2")
@@ -158,6 +157,7 @@ def test_compose_keeps_addresses(host: Host, project: Path) -> None:
     _compose(host, project, "down")
 
 
+@pytest.mark.needs("compose")
 def test_compose_shows_logs_runs_and_executes(host: Host, project: Path) -> None:
     """What it does besides through the library beneath it: one-off containers, exec, logs, ps."""
     _compose(host, project, "up", "-d", "shop")
@@ -171,10 +171,9 @@ def test_compose_shows_logs_runs_and_executes(host: Host, project: Path) -> None
     _compose(host, project, "down")
 
 
+@pytest.mark.needs("python3-docker")
 def test_the_python_library_works(host: Host) -> None:
     """Run, exec, attach, logs, events, build, archives, statistics, wait; a labelled container keeps its address."""
-    if not run([PYTHON, "-c", "import docker"], check=False).ok:
-        pytest.skip("python3-docker is not installed (packaging/debian-packages.txt)")
     host.create_network("one", "--subnet", "10.77.0.0/24")
     program = f"IMAGE = {IMAGE!r}\n{PROGRAM}"
     said = run([PYTHON, "-c", program], timeout=120, environment=host.proxy.environment).output
