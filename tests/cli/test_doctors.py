@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mooring.core.containers import Holder, Plug
 from mooring.core.leases import State
 from tests.cli.daemons import ServedHost
 from tests.services.samples import START, leased
@@ -67,3 +68,24 @@ async def test_where_nothing_is_wrong_that_is_said(daemon: ServedHost, capsys: p
     await daemon.host.services.repair.once()
     assert await daemon.run("doctor") == 0
     assert capsys.readouterr().out == "nothing is wrong\n"
+
+
+async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a table of its own, and does not change the exit code."""
+    await well(daemon)
+    await daemon.run("doctor", "--fix")
+    code = await daemon.run("doctor")
+    before = capsys.readouterr().out
+    container, network = "d" * 64, "1f6b2c" + "0" * 58
+    lease = leased("10.32.0.31", State.FIXED, mac="02:00:00:00:00:31", holders=frozenset({container}))
+    await daemon.host.mirror.commit(
+        put=[lease, Holder(id=container, engine=daemon.host.engine.id, name="old", since=1)]
+    )
+    daemon.host.engine.create(container, "old", Plug(network, "front", wanted_mac="02:00:00:00:00:31"))
+    assert await daemon.run("doctor") == code
+    out = capsys.readouterr().out
+    assert "GOOD TO KNOW" in out
+    assert "GOOD TO KNOW" not in before
+    assert "with an engine of version 25 to 28, container old of network front would not find" in out
+    await daemon.run("doctor", "--format", "json")
+    assert len(json.loads(capsys.readouterr().out)["notes"]) == 1

@@ -44,11 +44,16 @@ def old(make_host: MakeHost) -> Host:
     return host
 
 
-def findings(host: Host) -> list[dict[str, Any]]:
-    """What the doctor says that is wrong."""
+def findings(host: Host, kind: str = "findings") -> list[dict[str, Any]]:
+    """What the doctor says that is wrong; kind notes: what is good to know."""
     reply = json.loads(host.mooring("doctor", "--format", "json", check=False).output)
-    found: list[dict[str, Any]] = reply["findings"]
-    return [each for each in found if not each.get("note")]
+    found: list[dict[str, Any]] = reply[kind]
+    return found
+
+
+def about(host: Host, container: str, kind: str = "findings") -> str:
+    """What the doctor says of the container, in one text."""
+    return "; ".join(each["text"] + each["remedy"] for each in findings(host, kind) if container in each["text"])
 
 
 def addresses(host: Host, *containers: str) -> dict[str, list[str]]:
@@ -139,3 +144,80 @@ def test_what_is_removed_around_an_upgrade_is_given_back(old: Host) -> None:
     kept = set(held_by(old, "store")) | set(held_by(old, "cache"))
     eventually(lambda: set(fixed(old)) == kept, "who is gone holds nothing", timeout=60)
     well(old)
+
+
+def test_what_a_chosen_subnet_loses_is_told_before_and_found_again_by_key_or_mac(make_host: MakeHost) -> None:
+    """20.10 keeps one MAC for the whole container, which 25 to 28 do not read, and no configuration names an address
+    there. It is told before the upgrade, before the start that loses it, and after; nobody else gets the address."""
+    host = make_host(release=release("20"))
+    host.create_network("chosen", "--ipv6")
+    run(host, "keyed", "--label", "mooring.key=k", network="chosen")
+    run(host, "loud", *FIXED, "--restart", "always", network="chosen")
+    before = addresses(host) | {"lone": []}
+    host.proxy.docker("create", "--name", "lone", "--network", "chosen", *FIXED, IMAGE, "stay")
+    before["lone"] = held_by(host, "lone")
+    macs = {row["holders"][0]: row["mac"] for row in host.daemon.leases("fixed")}
+    assert findings(host) == []
+    assert "keyed, lone, loud of network chosen would not find" in about(host, "lone", "notes")
+    host.change_engine(release("28"))
+    eventually(lambda: addresses(host, "loud")["loud"] != [], "it has started by itself")
+    assert f"gets another address than {before['lone'][0]}" in about(host, "lone")
+    assert f"although {before['loud'][0]} is fixed for it" in about(host, "loud")
+    lost = start_all(host)
+    assert all(set(lost[name]).isdisjoint(every) for name in lost for every in before.values())
+    assert {address for name in before for address in held_by(host, name)} == set(fixed(host))
+    for name in ("lone", "loud"):
+        assert f"--mac-address {macs[name]}" in about(host, name)
+        host.proxy.docker("rm", "-f", name)
+        run(host, name, *FIXED, "--mac-address", macs[name], network="chosen")
+    host.proxy.docker("rm", "-f", "keyed")
+    run(host, "keyed", "--label", "mooring.key=k", network="chosen")
+    assert start_all(host) == before
+    well(host)
+    assert findings(host, "notes") == []
+    for name in before:
+        host.proxy.docker("restart", name)
+    assert addresses(host) == before
+    empty(host)
+
+
+def test_a_strict_network_lets_its_holders_in_on_a_newer_engine(make_host: MakeHost) -> None:
+    """claim=holders asks for the MAC, which the newer engine does not read: refused until Mooring has seen the engine,
+    and told before."""
+    host = make_host(release=release("20"))
+    host.create_network("strict", "--subnet", "10.79.0.0/24", "--ipam-opt", "claim=holders")
+    run(host, "db", *FIXED, network="strict")
+    before = addresses(host)
+    assert "first start of container db of network strict would be refused" in about(host, "db", "notes")
+    host.change_engine(release("28"))
+    eventually(lambda: host.proxy.docker("start", "db", check=False).ok, "it is let in", timeout=60)
+    assert addresses(host) == before
+    run(host, "new", *FIXED, network="strict")
+    stranger = ("run", "-d", "--network", "strict", *FIXED, "--ip", before["db"][0], IMAGE, "stay")
+    assert not host.proxy.docker(*stranger, check=False).ok
+    well(host)
+    empty(host)
+
+
+def test_a_downgrade_ends_in_plain_words(make_host: MakeHost) -> None:
+    """28 to 20.10 on the same disks: what the older engine finds is as before, what it does not read is told."""
+    host = make_host(release=release("28"))
+    host.create_network("typed", "--subnet", "10.77.0.0/24", "--ipv6", "--subnet", "fd77:1::/64")
+    host.create_network("chosen")
+    run(host, "db", *FIXED, "--restart", "always", network="typed")
+    host.proxy.docker("create", "--name", "made", "--network", "chosen", *FIXED, IMAGE, "stay")
+    before = {name: held_by(host, name) for name in ("db", "made")}
+    host.change_engine(release("20"))
+    eventually(lambda: addresses(host, "db")["db"] != [], "it has started by itself")
+    assert addresses(host, "db")["db"] == before["db"]
+    assert {name: held_by(host, name) for name in before} == before
+    (finding,) = findings(host)
+    assert f"container made gets another address than {before['made'][0]} at its next start" in finding["text"]
+    mac = finding["remedy"].split("`")[-2].split()[-1]
+    host.proxy.docker("rm", "made")
+    run(host, "made", *FIXED, "--mac-address", mac, network="chosen")
+    assert addresses(host)["made"] == before["made"]
+    well(host)
+    host.change_engine(release("28"))
+    assert start_all(host)["db"] == before["db"]
+    empty(host)

@@ -10,7 +10,7 @@ from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent, Purpose
 from mooring.ports import Transaction
 from mooring.services.mirror import Mirror
-from mooring.services.recognising import recognise
+from mooring.services.recognising import LAST_KEY_IDS, note_version, recognise
 from mooring.testing.memory_store import MemoryStore
 
 OLD, NEW = "OLD:ID", "new-id"
@@ -113,3 +113,34 @@ async def test_another_writer_in_between_is_no_hindrance() -> None:
     store.late = 2
     assert await recognise(mirror, NEW, {"db"}, ()) == frozenset()
     assert engines(mirror) == {NEW}
+
+
+async def test_the_versions_of_the_engines_that_had_a_container_are_kept(mirror: Mirror) -> None:
+    """The oldest and the newest, of what is there; nothing is written when nothing is new."""
+
+    def versions() -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+        return {holder.id: (holder.oldest, holder.newest) for holder in mirror.every(Holder)}
+
+    await note_version(mirror, OLD, (1, 45), {"db", "other"})
+    assert versions() == {"db": ((1, 45), (1, 45)), "web": ((0, 0), (0, 0))}
+    before = mirror.revision
+    await note_version(mirror, OLD, (1, 45), {"db"})
+    await note_version(mirror, NEW, (1, 41), {"db", "web"})
+    assert mirror.revision == before
+    await note_version(mirror, OLD, (1, 51), {"db"})
+    await note_version(mirror, OLD, (1, 41), {"db"})
+    assert versions()["db"] == ((1, 41), (1, 51))
+
+
+async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(mirror: Mirror) -> None:
+    """Mooring came to know versions with the upgrade only: nobody but a 20.10 has its id beside the disks."""
+    await recognise(mirror, NEW, {"db"}, ())
+    assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
+    await recognise(mirror, "OTHER:ID", {"db"}, ())
+    assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
+
+
+async def test_an_id_of_another_form_tells_nothing(mirror: Mirror) -> None:
+    """A downgrade, say."""
+    await recognise(mirror, "OTHER:ID", {"db"}, ())
+    assert {holder.oldest for holder in mirror.every(Holder)} == {(0, 0)}

@@ -222,6 +222,16 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         Holder(id="c1", engine="ABCD:EFGH", name="web", since=5.5),
     ),
     (
+        "holder/c1",
+        b'{"v":2,"engine":"abc","name":"web","since":5.5,"oldest":[1,41],"newest":[1,51]}',
+        Holder(id="c1", engine="abc", name="web", since=5.5, oldest=(1, 41), newest=(1, 51)),
+    ),
+    (
+        "engine/abc",
+        b'{"v":2,"since":5.5,"networks":["n1"],"version":[1,51]}',
+        KnownEngine("abc", 5.5, frozenset({"n1"}), (1, 51)),
+    ),
+    (
         "intent/i1",
         b'{"v":1,"purpose":"connect","engine":"ABCD:EFGH","created":5.5,"container":"c1","name":"web","network":"n1"}',
         Intent(
@@ -250,12 +260,12 @@ def names(kind: type) -> set[str]:
     ("kind", "form", "in_key"),
     [
         (Pool, forms.PoolV1, {"id"}),
-        (KnownEngine, forms.EngineV1, {"id"}),
+        (KnownEngine, forms.EngineV2, {"id"}),
         (Lease, forms.LeaseV1, {"space", "address"}),
         (Active, forms.ActiveV1, set()),
         (Network, forms.NetworkV3, {"id"}),
         (NetworkOptions, forms.OptionsV2, set()),
-        (Holder, forms.HolderV1, {"id"}),
+        (Holder, forms.HolderV2, {"id"}),
         (Intent, forms.IntentV1, {"id"}),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),

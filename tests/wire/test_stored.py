@@ -99,7 +99,7 @@ def test_what_is_not_text_is_refused(call: object) -> None:
     [
         ("pool/a", 1),
         ("network/a", 3),
-        ("holder/a", 1),
+        ("holder/a", 2),
         ("intent/a", 1),
         ("sandbox/a", 1),
         ("endpoint/a/b", 2),

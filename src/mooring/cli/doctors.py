@@ -23,7 +23,8 @@ def doctor(context: click.Context, fix: bool, dry_run: bool, form: str) -> None:
     """Compare records, engine and kernel, and say what is not as it should be: proof, age and what to do.
 
     An address that a container has is never touched, whatever is found. Exit code 10 when something is left that is
-    not as it should be, 0 when nothing is.
+    not as it should be, 0 when nothing is. What another version of the engine would change is good to know, and no
+    finding.
 
     \b
     Example:
@@ -58,6 +59,11 @@ def _print(reply: DoctorReply) -> None:
         )
     elif not reply.done:
         click.echo("nothing is wrong")
+    if reply.notes:
+        click.echo()
+        print_table(
+            ("GOOD TO KNOW", "WHY", "WHAT TO DO"), [(each.text, each.proof, each.remedy) for each in reply.notes]
+        )
 
 
 def _remedy(remedy: str, fixable: bool) -> str:

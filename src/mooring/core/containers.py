@@ -112,12 +112,15 @@ class EngineEvent:
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """A container that holds fixed addresses. engine: id of the engine that has it. since: seconds since the epoch."""
+    """A container that holds fixed addresses. engine: id of the engine that has it. since: seconds since the epoch.
+    oldest, newest: of the versions of the API that engines spoke while they had it, (0, 0) when not known."""
 
     id: str
     engine: str
     name: str
     since: float
+    oldest: tuple[int, int] = (0, 0)
+    newest: tuple[int, int] = (0, 0)
 
 
 def is_on(value: str | None) -> bool:

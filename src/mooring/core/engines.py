@@ -8,17 +8,32 @@ import msgspec
 
 from mooring.core.networks import Subnet
 
+# The first version of the API whose engines read the MAC that a container asks for from its endpoints (moby 25,
+# daemon/network.go, DesiredMacAddress); older ones read one for the whole container, and no engine reads the other's.
+ENDPOINT_MACS = (1, 44)
+
 
 class KnownEngine(msgspec.Struct, frozen=True):
     """An engine that has had networks of ours, so that one which it no longer lists is gone.
 
     id: as the engine calls itself (`docker info`). since: seconds since the epoch of the first sighting. networks: ids
-    of those of our networks that it has listed.
+    of those of our networks that it has listed. version: of the API that it spoke last, (0, 0) when not known.
     """
 
     id: str
     since: float
     networks: frozenset[str] = frozenset()
+    version: tuple[int, int] = (0, 0)
+
+
+def is_mute(oldest: tuple[int, int], newest: tuple[int, int], version: tuple[int, int]) -> bool:
+    """Whether an engine of that version may not read the MAC in a container's configuration, which another one wrote.
+
+    oldest, newest: of the engines that have had the container. An older engine drops what it does not know, so that
+    after a downgrade and an upgrade the endpoints have none. (0, 0) for any is not known, and proves nothing.
+    """
+    upgraded = (0, 0) < oldest < ENDPOINT_MACS <= version
+    return upgraded or (0, 0) < version < ENDPOINT_MACS <= newest
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,11 @@ class Adoption:
         if not fixed and not key:
             return None
         if not wanted and mine:
+            mac = f", with `--mac-address {mine[0].mac}` or its `mooring.key`" if mine[0].mac else ""
             raise _Refused(
                 f"container {container.name} has {address}, although {mine[0].address} is fixed for it: its "
                 "configuration names no address, and this engine does not say who asks; make it anew through the proxy"
+                + mac
             )
         claim = Claim(key=key or CONTAINER_KEY + container.id, holder=container.id, name=container.name)
         if uses and lease is not None and lease.state in (State.FIXED, State.DYNAMIC):

@@ -17,6 +17,7 @@ from mooring.core.findings import Finding
 from mooring.core.moments import moment
 from mooring.core.networks import Network, Origin
 from mooring.ports import Clock, Engine
+from mooring.services.engine_changes import EngineChanges
 from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
 from mooring.services.reclaiming import Reclaiming
@@ -30,15 +31,17 @@ _KERNEL = "kernel "
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is not as it should be, and what was put right, or would be, one line each."""
+    """What is not as it should be, and what was put right, or would be, one line each. notes: what is as it should be,
+    and good to know."""
 
     at: float
     findings: tuple[Finding, ...]
     done: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
 
 class Doctor:
-    """`examine` and `fix`. engine, reconciling: None where there is no engine. host: our id in leases."""
+    """`examine` and `fix`. engine, reconciling, changes: None where there is no engine. host: our id in leases."""
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Doctor:
         engine: Engine | None,
         clock: Clock,
         host: str,
+        changes: EngineChanges | None = None,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -61,13 +65,15 @@ class Doctor:
         self._engine = engine
         self._clock = clock
         self._host = host
+        self._changes = changes
+        self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
         self._turn = asyncio.Lock()
 
     async def examine(self) -> Diagnosis:
         """What is not as it should be now. Raises no Fault."""
         async with self._turn:
-            return Diagnosis(self._clock.now(), await self._look())
+            return Diagnosis(self._clock.now(), await self._look(), notes=self._notes)
 
     async def fix(self, dry: bool) -> Diagnosis:
         """What can be put right is, and what is left is found; dry: what would be, and everything that is found.
@@ -78,7 +84,7 @@ class Doctor:
             before = await self._look()
             if dry:
                 done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
-                return Diagnosis(self._clock.now(), before, tuple(done))
+                return Diagnosis(self._clock.now(), before, tuple(done), self._notes)
             if self._reconciling is not None:
                 missed = {finding.subject for finding in await self._reconciling.once()}
                 await self._reconciling.once(eager=not missed & self._young())
@@ -86,7 +92,7 @@ class Doctor:
             after = await self._look()
             left = {finding.subject for finding in after}
             done = [f"{finding.text}: put right" for finding in before if _went(finding, left)]
-            return Diagnosis(self._clock.now(), after, (*done, *report.repaired))
+            return Diagnosis(self._clock.now(), after, (*done, *report.repaired), self._notes)
 
     def _young(self) -> set[str]:
         """What the reconciler calls the endpoints that were only just made. dockerd lists them at the end of a start:
@@ -142,7 +148,8 @@ class Doctor:
         return found
 
     async def _of_engine(self, found: list[Finding]) -> str:
-        """Add what the engine's networks tell; the engine's id, "" when it cannot be asked."""
+        """Add what the engine's networks and containers tell; the engine's id, "" when it cannot be asked."""
+        self._notes = ()
         if self._engine is None:
             return ""
         try:
@@ -157,6 +164,10 @@ class Doctor:
             refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
             running = [container for container in containers if container.id not in refused]
             found += astray(self._ipam.tenures, running, self._clock.now())
+            if self._changes is not None:
+                version = await self._engine.api_version()
+                found += await self._changes.next_starts(version, containers, self._clock.now())
+                self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
             for network in self._mirror.every(Network):
                 if network.origin is Origin.LIBRARY or network.id not in view.networks:
                     continue

@@ -262,7 +262,10 @@ class Ipam:
                 owner=f"aux:{pool.id}",
             )  # fmt: skip
         else:
-            self._check_free(pool, address, lease, self.promises.claimant(lease, request))
+            asked = lease
+            if lease is not None and lease.state is State.FIXED:
+                asked = msgspec.structs.replace(lease, mac=self.tenures.proof(lease))
+            self._check_free(pool, address, asked, self.promises.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
                     self.promises.make(lease, request)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mooring.services.assembly import Services, World
 from mooring.services.doctor import Doctor
+from mooring.services.engine_changes import EngineChanges
 from mooring.services.inquiries import Inquiries
 from mooring.services.inspection import Inspection, PassReport, Surroundings
 from mooring.services.reservations import Reservations
@@ -33,11 +34,21 @@ def operations(
     policy = surroundings.policy
     inspection = Inspection(mirror, roster, clock, surroundings, report or (lambda: services.repair.report))
     reconciling = services.keeping.reconciling if services.keeping is not None else None
+    changes = EngineChanges(mirror, services.ipam.tenures, engine, policy.claim_policy) if engine is not None else None
     return Operations(
         inspection,
         Inquiries(inspection, mirror, roster, services.ipam.tenures, engine, clock),
         Reservations(mirror, services.ipam, services.holders, engine, clock, policy),
         Doctor(
-            mirror, roster, services.ipam, services.repair, services.reclaiming, reconciling, engine, clock, policy.host
+            mirror,
+            roster,
+            services.ipam,
+            services.repair,
+            services.reclaiming,
+            reconciling,
+            engine,
+            clock,
+            policy.host,
+            changes,
         ),
     )

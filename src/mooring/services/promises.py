@@ -37,7 +37,7 @@ class Promises:
         if request.name:
             # A name may be another container's by now: where there is a MAC, that is the proof.
             for known in self._tenures.holders_named(request.name):
-                found += [lease for lease in self._tenures.of_holder(known.id) if not lease.mac]
+                found += [lease for lease in self._tenures.of_holder(known.id) if not self._tenures.proof(lease)]
             found += self._tenures.of_key(pool.network, f"name:{request.name}")
         for lease in found:
             here = lease.space == pool.space and self._tenures.network_of(lease) == pool.network
@@ -47,7 +47,7 @@ class Promises:
 
     def claimant(self, lease: Lease | None, request: AddressRequest) -> Claimant:
         """Who asks for the address, as far as the call proves it."""
-        if lease is None or lease.state is not State.FIXED or not request.name or lease.mac:
+        if lease is None or lease.state is not State.FIXED or not request.name or self._tenures.proof(lease):
             return Claimant(request.name, request.mac)
         mine = [known.id for known in self._tenures.holders_named(request.name) if known.id in lease.holders]
         return Claimant(

@@ -106,7 +106,7 @@ class Reclaiming:
         if self._engine is None:
             return None
         try:
-            view = await self._engine.view()
+            view, version = await self._engine.view(), await self._engine.api_version()
         except Fault:
             # An engine that is down is Docker's matter; what was missing stays missing until somebody can tell.
             self._seen.update(
@@ -118,8 +118,9 @@ class Reclaiming:
         ours = {network.id for network in self._mirror.every(Network)}
         known = self._known(view)
         listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)
-        if listed and (known is None or known.networks != listed):
-            await self._mirror.commit(put=[KnownEngine(view.id, known.since if known else self._clock.now(), listed)])
+        if listed and (known is None or known.networks != listed or known.version != version):
+            since = known.since if known else self._clock.now()
+            await self._mirror.commit(put=[KnownEngine(view.id, since, listed, version)])
         return view
 
     def _known(self, view: EngineView) -> KnownEngine | None:

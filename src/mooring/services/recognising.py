@@ -5,7 +5,7 @@ of the engine that had it; an engine that has none of them is another one, whate
 told by what is there, never by what is missing.
 
 An engine's id is no part of its disks: 20.10 keeps it in /etc/docker/key.json, later ones in the data root
-(moby daemon/id.go), and an upgrade makes a new one.
+(moby daemon/id.go), and an upgrade makes a new one (but to 23.0, which took the old one over).
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from mooring.services.mirror import Mirror, Record
 from mooring.services.subnets import ATTEMPTS, contended
 
 log = logging.getLogger(__name__)
+
+# The API of the last engine that had its id from /etc/docker/key.json.
+LAST_KEY_IDS = (1, 41)
 
 
 @dataclass(slots=True)
@@ -82,12 +85,45 @@ def _others(mirror: Mirror, engine: str) -> dict[str, _Traces]:
 def _moved(mirror: Mirror, engine: str, same: Collection[str]) -> tuple[list[Record], list[Record]]:
     """The records of those engines as this one's, and those that are gone."""
     put: list[Record] = []
-    put += [msgspec.structs.replace(each, engine=engine) for each in mirror.every(Holder) if each.engine in same]
+    put += [_moved_holder(each, engine) for each in mirror.every(Holder) if each.engine in same]
     put += [msgspec.structs.replace(each, engine=engine) for each in mirror.every(Intent) if each.engine in same]
     gone = [known for known in mirror.every(KnownEngine) if known.id in same]
     if gone:
         mine = [known for known in mirror.every(KnownEngine) if known.id == engine]
         every = [*gone, *mine]
         networks = frozenset[str]().union(*(known.networks for known in every))
-        put.append(KnownEngine(engine, min(known.since for known in every), networks))
+        version = mine[0].version if mine else (0, 0)
+        put.append(KnownEngine(engine, min(known.since for known in every), networks, version))
     return put, list[Record](gone)
+
+
+def _moved_holder(holder: Holder, engine: str) -> Holder:
+    """The holder as this engine's. An id in the form of key.json that is given up for one in another form was that of a
+    20.10, or older."""
+    oldest = LAST_KEY_IDS if ":" in holder.engine and ":" not in engine and holder.oldest == (0, 0) else holder.oldest
+    return msgspec.structs.replace(holder, engine=engine, oldest=oldest)
+
+
+async def note_version(mirror: Mirror, engine: str, version: tuple[int, int], containers: Collection[str]) -> None:
+    """The engine (its id) speaks this version of the API, and has these containers (full ids). Raises Unavailable."""
+
+    def news() -> list[Record]:
+        put: list[Record] = []
+        for holder in mirror.every(Holder):
+            oldest = min(holder.oldest, version) if holder.oldest > (0, 0) else version
+            newest = max(holder.newest, version)
+            here = holder.engine == engine and holder.id in containers
+            if here and (oldest, newest) != (holder.oldest, holder.newest):
+                put.append(msgspec.structs.replace(holder, oldest=oldest, newest=newest))
+        return put
+
+    for _ in range(ATTEMPTS):
+        put = news()
+        if not put:
+            return
+        try:
+            await mirror.commit(put=put)
+            return
+        except StaleRevision:
+            continue
+    raise contended(f"engine {engine}")

@@ -25,7 +25,7 @@ from mooring.services.custody import CustodyDesk
 from mooring.services.endpoints import Endpoints
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
-from mooring.services.recognising import recognise
+from mooring.services.recognising import note_version, recognise
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +161,7 @@ class Reconciling:
         if await recognise(self._mirror, engine, there, plugged):
             view = await self._engine.view()
             await recognise(self._mirror, view.id, (), view.networks)
+        await note_version(self._mirror, engine, await self._engine.api_version(), there)
 
     async def _replay(self, engine: str, containers: Sequence[Container], began: float, notes: _Notes) -> None:
         for intent in self._mirror.every(Intent):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from mooring.core.containers import Holder
+from mooring.core.engines import KnownEngine, is_mute
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.services.mirror import Mirror, Record
@@ -53,6 +54,19 @@ class Tenures:
     def resting(self, network_id: str, mac: str) -> list[Lease]:
         """The network's cooling leases of addresses that were used with the MAC, in order of address."""
         return self._leases(self._resting.get((network_id, mac), ()))
+
+    def proof(self, lease: Lease) -> str:
+        """The MAC that proves who asks for the fixed lease; "" where it has none, and where the engine of a holder does
+        not read it from the configuration that another version wrote: then nobody can be asked for it."""
+        if not lease.mac:
+            return ""
+        versions = {known.id: known.version for known in self._mirror.every(KnownEngine)}
+        holders = [self._mirror.holder(each) for each in lease.holders]
+        mute = any(
+            each is not None and is_mute(each.oldest, each.newest, versions.get(each.engine, (0, 0)))
+            for each in holders
+        )
+        return "" if mute else lease.mac
 
     def holders_named(self, name: str) -> list[Holder]:
         """The holders with the container name."""

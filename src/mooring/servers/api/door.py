@@ -94,11 +94,11 @@ def _views(changes: Sequence[Change]) -> list[api.ChangeView]:
 
 
 def _diagnosis(found: Diagnosis, dry_run: bool) -> api.DoctorReply:
-    findings = [
-        api.FindingView(each.subject, each.text, each.proof, each.since, each.remedy, each.fixable)
-        for each in found.findings
-    ]
-    return api.DoctorReply(found.at, findings, list(found.done), dry_run)
+    findings, notes = (
+        [api.FindingView(each.subject, each.text, each.proof, each.since, each.remedy, each.fixable) for each in every]
+        for every in (found.findings, found.notes)
+    )
+    return api.DoctorReply(found.at, findings, list(found.done), dry_run, notes)
 
 
 def refuse(status: int, text: str) -> Response:

@@ -223,12 +223,14 @@ class FindingView(msgspec.Struct, frozen=True):
 
 
 class DoctorReply(msgspec.Struct, frozen=True):
-    """What is not as it should be. done: what was put right, or with dry_run would be, one line each."""
+    """What is not as it should be. done: what was put right, or with dry_run would be, one line each. notes: what is as
+    it should be, and good to know: before an upgrade of the engine, say."""
 
     at: float
     findings: list[FindingView]
     done: list[str]
     dry_run: bool
+    notes: list[FindingView] = []
 
 
 class BackupReply(msgspec.Struct, frozen=True):

@@ -13,10 +13,10 @@ from mooring.wire.forms.endpoints import (
     ServiceV1,
     endpoint_form,
 )
-from mooring.wire.forms.holders import HolderV1, IntentV1, holder_form, intent_form
+from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
 from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
-from mooring.wire.forms.pools import EngineV1, PoolV1, engine_form, pool_form
+from mooring.wire.forms.pools import EngineV1, EngineV2, PoolV1, engine_form, pool_form
 from mooring.wire.forms.sandboxes import SandboxV1, sandbox_form
 
 __all__ = [
@@ -25,7 +25,9 @@ __all__ = [
     "EndpointV1",
     "EndpointV2",
     "EngineV1",
+    "EngineV2",
     "HolderV1",
+    "HolderV2",
     "IntentV1",
     "LeaseV1",
     "NetworkV1",

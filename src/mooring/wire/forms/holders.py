@@ -24,9 +24,27 @@ class HolderV1(Stored, tag=1):
         return Holder(id=id_of(key), engine=self.engine, name=self.name, since=self.since)
 
 
-def holder_form(holder: Holder) -> HolderV1:
+class HolderV2(Stored, tag=2):
+    """As version 1, with the versions of the engines that had it."""
+
+    engine: str
+    name: str
+    since: float
+    oldest: tuple[int, int] = (0, 0)
+    newest: tuple[int, int] = (0, 0)
+
+    def record(self, key: str) -> Holder:
+        """The holder that is kept under the key."""
+        return Holder(
+            id=id_of(key), engine=self.engine, name=self.name, since=self.since, oldest=self.oldest, newest=self.newest
+        )
+
+
+def holder_form(holder: Holder) -> HolderV2:
     """The newest form of a holder."""
-    return HolderV1(engine=holder.engine, name=holder.name, since=holder.since)
+    return HolderV2(
+        engine=holder.engine, name=holder.name, since=holder.since, oldest=holder.oldest, newest=holder.newest
+    )
 
 
 class IntentV1(Stored, tag=1):

@@ -66,6 +66,18 @@ class EngineV1(Stored, tag=1):
         return KnownEngine(id_of(key), self.since, frozenset(self.networks))
 
 
-def engine_form(engine: KnownEngine) -> EngineV1:
+class EngineV2(Stored, tag=2):
+    """As version 1, with the version of the API that it spoke last."""
+
+    since: float
+    networks: list[str] = field(default_factory=list)
+    version: tuple[int, int] = (0, 0)
+
+    def record(self, key: str) -> KnownEngine:
+        """See stored.Form."""
+        return KnownEngine(id_of(key), self.since, frozenset(self.networks), self.version)
+
+
+def engine_form(engine: KnownEngine) -> EngineV2:
     """The newest form of an engine."""
-    return EngineV1(since=engine.since, networks=sorted(engine.networks))
+    return EngineV2(since=engine.since, networks=sorted(engine.networks), version=engine.version)
