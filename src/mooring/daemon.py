@@ -159,6 +159,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
         await services.mirror.load()
         gc.freeze()
         gc.enable()
+        if services.recovering is not None:
+            await services.recovering.at_start()
         loaded.set()
 
     plugin = PluginDoor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from mooring.core.plumbing import (
     Alter,
     Bridge,
     Fact,
+    Inside,
     LinkAddress,
     Member,
     Op,
@@ -33,7 +35,7 @@ from mooring.core.plumbing import (
 from mooring.core.publications import Protocol
 from mooring.ports import Kernel, PortGuard
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
-from tests.netns.rigs import private_namespace, sh
+from tests.netns.rigs import Namespace, private_namespace, sh
 
 BRIDGE = Bridge("mr-one", "mooring:network:one", 1400, "02:00:00:00:00:01")
 VETH = Veth("mv-e", "mooring:endpoint:one/e", "mr-one", False, peer="mp-e", peer_mac="02:00:00:00:00:02", mtu=1400)
@@ -92,6 +94,22 @@ def plant(kernel: Kernel) -> Callable[[str], None]:
             sh(f"ip link add {name} type bridge")
 
     return make
+
+
+@contextmanager
+def other_end(kernel: Kernel, inside: Inside) -> Iterator[None]:
+    """The other end of VETH is in a namespace of its own meanwhile, with these addresses."""
+    if isinstance(kernel, MemoryKernel):
+        kernel.inside["mv-e"] = inside
+        yield
+        return
+    space = Namespace.new()
+    try:
+        sh(f"ip link set mp-e netns /proc/{os.getpid()}/fd/{space.fd}")
+        space.sh("ip link set mp-e name eth0", *(f"ip addr add {each} dev eth0 nodad" for each in inside.addresses))
+        yield
+    finally:
+        space.close()
 
 
 def adds(*facts: Fact) -> list[Op]:
@@ -319,3 +337,15 @@ async def test_the_ephemeral_range_is_told(guard: PortGuard) -> None:
     """First and last port, in order."""
     low, high = await guard.ephemeral()
     assert 0 < low < high < 65536
+
+
+async def test_what_lives_is_told_with_what_it_has(kernel: Kernel) -> None:
+    """A veth whose other end is in another namespace lives, and its addresses can be read from here; one whose other
+    end is beside it does not, and has nothing to tell."""
+    await kernel.apply(adds(*NETWORK))
+    assert not any(isinstance(fact, Veth) and fact.living for fact in await kernel.observe())
+    assert await kernel.insides(["mv-e", "mv-x"]) == {}
+    wanted = Inside("02:00:00:00:00:02", (ip_interface("10.1.0.2/24"), ip_interface("fd00:1::2/64")))
+    with other_end(kernel, wanted):
+        assert [fact.living for fact in await kernel.observe() if isinstance(fact, Veth)] == [True]
+        assert await kernel.insides(["mv-e"]) == {"mv-e": wanted}

@@ -7,7 +7,7 @@ the kernel says becomes a fault in here.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -27,6 +27,7 @@ from mooring.core.plumbing import (
     Bridge,
     DockerAccept,
     Fact,
+    Inside,
     LinkAddress,
     Member,
     Op,
@@ -105,6 +106,14 @@ class FactReader:
             facts.update(members)
         facts.update(DockerAccept(version) for version in (4, 6) if self._tools.docker.accepts(version))
         return frozenset(facts)
+
+    def insides(self, names: Collection[str]) -> dict[str, Inside]:
+        """What the other ends of these links have. Raises Unavailable."""
+        try:
+            links = [link for name in names if (link := self._tools.links.find(name)) is not None and link.ours]
+        except NetlinkError as error:
+            raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
+        return {link.name: inside for link in links if (inside := self._tools.links.inside(link)) is not None}
 
 
 class FactWriter:
@@ -295,7 +304,8 @@ def _bridge(link: Link) -> Bridge:
 
 def _veth(link: Link, names: dict[int, str]) -> Veth:
     bridge = names.get(link.master, "") if link.up else ""
-    return Veth(link.name, link.alias, bridge, link.isolated, peer="", peer_mac="", mtu=link.mtu)
+    living = link.beyond is not None
+    return Veth(link.name, link.alias, bridge, link.isolated, peer="", peer_mac="", mtu=link.mtu, living=living)
 
 
 def _settings(bridges: Iterable[str]) -> Iterator[Setting]:

@@ -31,7 +31,7 @@ from mooring.adapters.netlink import (
 )
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.core.networks import Interface
-from mooring.core.plumbing import Bridge, Veth
+from mooring.core.plumbing import Bridge, Inside, Veth
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
@@ -40,13 +40,14 @@ _GETROUTE, _DELNEIGH = 26, 29
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK = 18, 20, 27, 29
+_IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 37, 46
 _IFLA_AF_SPEC, _IFLA_NET_NS_FD, _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 28, 8, 1
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER = 1
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _FILTER_SKIP_STATS = 8
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
 _RTA_DST, _RTA_TABLE = 1, 15
 _RTN_UNICAST, _RTN_PROHIBIT = 1, 8
@@ -67,7 +68,8 @@ DOOMED_GROUP = 0x6D6F6F72
 class Link:
     """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0.
 
-    ours: it bears the owner's mark, and then the alias is as facts say it.
+    ours: it bears the owner's mark, and then the alias is as facts say it. other: the index of a veth's other end, in
+    the namespace that the kernel calls by the number `beyond`; None: in this one.
     """
 
     index: int
@@ -80,12 +82,23 @@ class Link:
     up: bool
     master: int
     isolated: bool
+    other: int = 0
+    beyond: int | None = None
 
 
 def _info(index: int = 0, up: bool | None = None) -> bytes:
     """struct ifinfomsg. up None: leave that flag alone."""
     flags = _IFF_UP if up else 0
     return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, flags, 0 if up is None else _IFF_UP)
+
+
+def _addressed(payload: bytes) -> tuple[int, Interface | None]:
+    """Index of the link, and its address unless it is link-local. struct ifaddrmsg."""
+    _, prefix, _, _, index = _IFADDR.unpack_from(payload)
+    found = attributes(payload[_IFADDR.size :])
+    packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    interface = ip_interface((packed, prefix)) if packed is not None else None
+    return index, None if interface is None or interface.ip.is_link_local else interface
 
 
 def _mac(value: str) -> bytes:
@@ -121,6 +134,25 @@ class Links:
         sign = self._owner.mark.encode()
         found = (self._link(payload) for _, payload in self._netlink.dump(request) if sign in payload)
         return [link for link in found if link.ours]
+
+    def inside(self, link: Link) -> Inside | None:
+        """What the other end has, None when it is in this namespace, or gone by now, or cannot be read."""
+        if link.beyond is None:
+            return None
+        asked = _info(link.other) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS) + u32(_IFLA_TARGET_NETNSID, link.beyond)
+        found: list[Interface] = []
+        try:
+            payload = self._netlink.ask(Message(_GETLINK, 0, asked))[1]
+            for family in (socket.AF_INET, socket.AF_INET6):
+                there = _IFADDR.pack(family, 0, 0, 0, link.other) + u32(_IFA_TARGET_NETNSID, link.beyond)
+                for _, each in self._netlink.dump(Message(_GETADDR, 0, there)):
+                    index, interface = _addressed(each)
+                    if index == link.other and interface is not None:
+                        found.append(interface)
+        except NetlinkError:
+            return None
+        mac = attributes(payload[_IFINFO.size :]).get(_IFLA_ADDRESS, b"").hex(":")
+        return Inside(mac, tuple(found))
 
     def add_bridge(self, bridge: Bridge) -> None:
         """The bridge is there and up: ports forward at once, and multicast goes everywhere.
@@ -270,13 +302,8 @@ class Links:
     def addresses(self) -> Iterator[tuple[int, Interface]]:
         """(link index, address) of both families; link-local ones are left out."""
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
-            _, prefix, _, _, index = _IFADDR.unpack_from(payload)
-            found = attributes(payload[_IFADDR.size :])
-            packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
-            if packed is None:
-                continue
-            interface = ip_interface((packed, prefix))
-            if not interface.ip.is_link_local:
+            index, interface = _addressed(payload)
+            if interface is not None:
                 yield index, interface
 
     def routes(self) -> Iterator[IPv4Network | IPv6Network]:
@@ -320,4 +347,6 @@ class Links:
             bool(flags & _IFF_UP),
             as_u32(found.get(_IFLA_MASTER)),
             port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+            as_u32(found.get(_IFLA_LINK)),
+            as_u32(found[_IFLA_LINK_NETNSID]) if _IFLA_LINK_NETNSID in found else None,
         )

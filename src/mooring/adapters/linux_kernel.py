@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -25,7 +25,7 @@ from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.ownership import Owner
 from mooring.core.addresses import unmapped
 from mooring.core.faults import Unavailable
-from mooring.core.plumbing import Fact, Op
+from mooring.core.plumbing import Fact, Inside, Op
 from mooring.ports import Kernel
 
 T = TypeVar("T")
@@ -69,6 +69,11 @@ class LinuxKernel(Kernel):
     async def observe(self) -> frozenset[Fact]:
         """See Kernel."""
         return await self._in(self._reader, self._reader_of_facts.observe)
+
+    async def insides(self, links: Collection[str]) -> Mapping[str, Inside]:
+        """See Kernel."""
+        names = tuple(links)
+        return await self._in(self._reader, lambda: self._reader_of_facts.insides(names)) if names else {}
 
     async def apply(self, ops: Sequence[Op]) -> None:
         """See Kernel. A caller that is cancelled leaves the ops to be finished, or not begun."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from ipaddress import ip_address
 
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Member, Ruleset
-from mooring.core.publications import Publication
+from mooring.core.publications import Protocol, Publication
 
 FAMILY = "inet"
 TABLE = "mooring"
@@ -238,6 +239,23 @@ def publication_members(network: Network, publication: Publication) -> Iterator[
         yield Member(f"wildcard{version}", f"{protocol} . {publication.host_port}", target)
     else:
         yield Member(f"published{version}", f"{protocol} . {publication.host} . {publication.host_port}", target)
+
+
+def publication_of(member: Member) -> Publication | None:
+    """What the element publishes, None when it is no element of a published port. The inverse of
+    `publication_members`."""
+    kind, version = member.container[:-1], member.container[-1:]
+    if kind not in ("routed", "wildcard", "published") or version not in ("4", "6"):
+        return None
+    words, target = member.element.split(" . "), member.value.split(" . ")
+    try:
+        protocol = Protocol(int(words[0]))
+        if kind == "routed":
+            return Publication(protocol, None, 0, ip_address(words[1]), int(words[2]))
+        host = ip_address(words[1]) if kind == "published" else None
+        return Publication(protocol, host, int(words[-1]), ip_address(target[0]), int(target[1]))
+    except (ValueError, IndexError):
+        return None
 
 
 def peer_group(word: str) -> str:

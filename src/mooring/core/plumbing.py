@@ -35,6 +35,7 @@ class Veth:
     alias: `mooring:endpoint:<network id>/<endpoint id>`. isolated: the port reaches no other isolated port (icc off).
     peer, peer_mac, mtu: how the other end is made; once a container has it, they cannot be seen from the host and do
     not count in comparisons. inside: path of the namespace in which the other end is made at once, "" for beside it.
+    living: as observed, the other end is in another namespace: somebody uses it.
     """
 
     name: str
@@ -45,11 +46,20 @@ class Veth:
     peer_mac: str = field(compare=False)
     mtu: int = field(compare=False)
     inside: str = field(default="", compare=False)
+    living: bool = field(default=False, compare=False)
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity."""
         return ("veth", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What the other end of a living veth has in its namespace, as the kernel shows it. mac: "" when it is not told."""
+
+    mac: str
+    addresses: tuple[Interface, ...]
 
 
 @dataclass(frozen=True, slots=True)

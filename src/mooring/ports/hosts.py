@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
-from mooring.core.plumbing import Fact, Op
+from mooring.core.plumbing import Fact, Inside, Op
 from mooring.core.publications import Protocol as IpProtocol
 
 
@@ -20,6 +20,11 @@ class Kernel(Protocol):
 
     async def observe(self) -> frozenset[Fact]:
         """Every fact of ours that holds now. Raises Unavailable."""
+        ...
+
+    async def insides(self, links: Collection[str]) -> Mapping[str, Inside]:
+        """What the other ends of these veths of ours have, of those whose other end is in another namespace and can be
+        read. Link-local addresses are left out. Raises Unavailable."""
         ...
 
     async def apply(self, ops: Sequence[Op]) -> None:

@@ -26,6 +26,7 @@ from mooring.services.networks import Networks
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
 from mooring.services.reconciling import Reconciling
+from mooring.services.recovering import Recovering
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
 from mooring.services.watching import Watching
@@ -64,7 +65,7 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The use cases of one host. keeping: None where there is no engine."""
+    """The use cases of one host. recovering, keeping: None where there is no engine."""
 
     mirror: Mirror
     roster: Roster
@@ -77,6 +78,7 @@ class Services:
     locks: KeyedLocks
     holders: Holders
     reclaiming: Reclaiming
+    recovering: Recovering | None
     keeping: Keeping | None
 
 
@@ -100,7 +102,10 @@ def assemble(
     networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks)
     endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
     reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
-    repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period)
+    recovering = None
+    if world.engine is not None:
+        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy)
+    repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period, recovering)
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None
     if world.engine is not None:
@@ -113,5 +118,17 @@ def assemble(
         watching = Watching(mirror, holders, desk, adoption, reconciling, world.engine, clock)
         keeping = Keeping(desk, adoption, reconciling, watching, nudged)
     return Services(
-        mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, keeping
+        mirror,
+        roster,
+        ipam,
+        publishing,
+        networks,
+        endpoints,
+        repair,
+        drivers,
+        locks,
+        holders,
+        reclaiming,
+        recovering,
+        keeping,
     )

@@ -120,6 +120,7 @@ class Ipam:
         What is not leased, or not from this pool or its siblings, is left as it is: success. So is an address that an
         endpoint still has: the release is late, and meant somebody before. Raises Unavailable.
         """
+        self._index.let_in(address)
         await self._decide(pool_id, partial(self._release, pool_id, address))
 
     def confirm(self, network: Network, endpoint: Endpoint, inherited: frozenset[Address]) -> list[Lease]:
@@ -358,6 +359,11 @@ class Ipam:
     def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
         """Raises Conflict unless whoever names the address may have it."""
         verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
+        if user := self._index.kept_out(address):
+            raise Conflict(
+                f"address {address} of pool {pool.id} is in use, without a record", holder=user,
+                hint="see `mooring doctor`, or choose another address",
+            )  # fmt: skip
         endpoint = self._index.endpoint(pool, address)
         known = self._mirror.lease(pool.space, address)
         if endpoint and not (known is not None and self._is_of_the_past(known)):

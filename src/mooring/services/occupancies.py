@@ -7,6 +7,7 @@ what requests in flight hold is its own, and that ends with the request.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from heapq import heappop, heappush
 
 from mooring.core.addresses import Occupancy
@@ -33,7 +34,34 @@ class Occupancies:
         self._endpoints: dict[tuple[str, Address], str] = {}
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
+        self._kept_out: dict[Address, str] = {}
         mirror.listen(self._follow)
+
+    def keep_out(self, used: Mapping[Address, str]) -> None:
+        """These addresses are in use without a record, and given to nobody, until the next call. used: by whom."""
+        before, self._kept_out = self._kept_out, dict(used)
+        for pool in self._known.values():
+            for address in before.keys() - used.keys():
+                if address in pool.subnet:
+                    self.of(pool.id).let_go(int(address))
+            self._hold_kept_out(pool)
+
+    def let_in(self, address: Address) -> None:
+        """Docker has released the address: nobody uses it without a record, until a look says otherwise."""
+        if address in self._kept_out:
+            self.keep_out({each: user for each, user in self._kept_out.items() if each != address})
+
+    def kept_out(self, address: Address) -> str:
+        """Who uses the address without a record, "" for nobody."""
+        return self._kept_out.get(address, "")
+
+    def kept_out_of(self, subnet: Subnet) -> tuple[Address, ...]:
+        """The addresses of the subnet that are in use without a record."""
+        return tuple(address for address in self._kept_out if address in subnet)
+
+    def _hold_kept_out(self, pool: Pool) -> None:
+        for address in self.kept_out_of(pool.subnet):
+            self.of(pool.id).hold(int(address))
 
     def pool(self, pool_id: str) -> Pool | None:
         """The pool with the PoolID."""
@@ -184,6 +212,7 @@ class Occupancies:
         self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
         self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
+        self._hold_kept_out(pool)
         if pool.network:
             self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
 

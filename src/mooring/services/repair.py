@@ -1,8 +1,8 @@
 """Making the kernel what the records say, at start and ever after.
 
 Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that
-a plugin call waits for its own network at the most; what the kernel has of ours without a record goes; an interface
-that went with its container is not invented anew.
+a plugin call waits for its own network at the most; what the kernel has of ours without a record goes, unless it lives
+(services/recovering.py); an interface that went with its container is not invented anew.
 
 No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
 order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
@@ -28,6 +28,7 @@ from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import Reclaiming
+from mooring.services.recovering import Recovering, Spared
 from mooring.services.roster import Roster
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ class _Pass:
 
 
 class Repair:
-    """Passes over kernel and store. report: the last pass, None before the first."""
+    """Passes over kernel and store. report: the last pass, None before the first. recovering: None where every
+    namespace that interfaces are in is known, so that what lives without a record is a leftover, too."""
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Repair:
         reclaiming: Reclaiming,
         clock: Clock,
         period: float = 10.0,
+        recovering: Recovering | None = None,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -78,6 +81,7 @@ class Repair:
         self._reclaiming = reclaiming
         self._clock = clock
         self._period = period
+        self._recovering = recovering
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[Publication, ...]] = {}
@@ -133,6 +137,7 @@ class Repair:
         work = _Pass(dry=True)
         settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
         observed = await self._kernel.observe()
+        await self._recover(observed, work)
         await self._mend(observed, work)
         await self._sweep(observed, settled, work)
         return Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
@@ -141,6 +146,7 @@ class Repair:
         # Endpoints that come while the kernel is read may show in one part of the picture and not in another.
         settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
         observed = await self._kernel.observe()
+        await self._recover(observed, work)
         await self._mend(observed, work)
         await self._sweep(observed, settled, work)
         await self._hold_ports(observed, work)
@@ -151,6 +157,12 @@ class Repair:
         if self._reclaiming.bridges != self._bridges:
             self._bridges = self._reclaiming.bridges
             self.nudge()
+
+    async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
+        if self._recovering is not None:
+            outcome = await self._recovering.once(observed, work.dry)
+            work.repaired += outcome.adopted
+            work.findings += outcome.findings
 
     async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
@@ -223,7 +235,12 @@ class Repair:
         for network in self._mirror.every(Network):
             wanted |= {fact.key for fact in network_facts(network)}
             wanted |= {fact.key for fact in self._living(network, have, work.alone, settled)}
-        stray = [op.fact for op in plan((), observed) if isinstance(op, Remove) and op.fact.key not in wanted]
+        spared = self._recovering.spared if self._recovering is not None else Spared()
+        stray = [
+            op.fact
+            for op in plan((), observed)
+            if isinstance(op, Remove) and op.fact.key not in wanted and not spared.covers(op.fact)
+        ]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
         rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
         if work.dry:

@@ -173,6 +173,12 @@ class Subnets:
                     f"subnet {subnet} overlaps {denied}, which the deny list of the configuration keeps free",
                     hint="choose another subnet",
                 )
+        if living := self._index.kept_out_of(subnet):
+            user = self._index.kept_out(living[0])
+            raise Conflict(
+                f"subnet {subnet} has addresses that are in use without a record", holder=user,
+                hint="see `mooring doctor`, or choose another subnet",
+            )  # fmt: skip
         for pool_id in self._index.overlapping(space, subnet):
             pool = self._index.pool(pool_id)
             if pool is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -20,6 +20,7 @@ from mooring.core.plumbing import (
     Bridge,
     DockerAccept,
     Fact,
+    Inside,
     LinkAddress,
     Member,
     Op,
@@ -40,6 +41,7 @@ class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
+    inside: name of a veth -> what its other end has, which is in another namespace then.
     announced, forgotten: what was asked for, in order. made: how often each fact was, so that a link which is there
     again can be told from the one that was there before.
     """
@@ -61,6 +63,7 @@ class MemoryKernel(Kernel):
         self.routes = list(routes)
         self.fail_on = list(fail_on)
         self.before = before
+        self.inside: dict[str, Inside] = {}
         self.announced: list[tuple[str, Address, str]] = []
         self.forgotten: list[Address] = []
         self._turn = asyncio.Lock()
@@ -69,7 +72,15 @@ class MemoryKernel(Kernel):
     async def observe(self) -> frozenset[Fact]:
         """See Kernel."""
         self._check_open()
-        return frozenset(self.facts.values())
+        return frozenset(
+            replace(fact, living=fact.name in self.inside) if isinstance(fact, Veth) else fact
+            for fact in self.facts.values()
+        )
+
+    async def insides(self, links: Collection[str]) -> Mapping[str, Inside]:
+        """See Kernel."""
+        self._check_open()
+        return {name: self.inside[name] for name in links if name in self.inside and ("veth", name) in self.facts}
 
     async def apply(self, ops: Sequence[Op]) -> None:
         """See Kernel."""
@@ -114,6 +125,7 @@ class MemoryKernel(Kernel):
     def reboot(self) -> None:
         """Everything of ours is gone, settings are the kernel's own again."""
         self.facts = {fact.key: fact for fact in (DockerAccept(4), DockerAccept(6))}
+        self.inside.clear()
 
     def flush_ruleset(self) -> None:
         """As `nft flush ruleset` does."""
@@ -212,6 +224,7 @@ class MemoryKernel(Kernel):
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)
+        self.inside.pop(name, None)
         if self.facts.pop(("bridge", name), None) is None:
             return
         for key, fact in list(self.facts.items()):
