@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, eventually
-from tests.e2e.lab.fixed import DUAL, FIXED, fixed
-from tests.e2e.lab.fixed import run as run_fixed
+from tests.e2e.lab.fixed import DUAL
 from tests.e2e.lab.traffic import Server, ask_tcp, pings
 
 QUICK = {"MOORING_REPAIR_PERIOD": "1", "MOORING_RECLAIM_AFTER": "5"}
@@ -26,7 +21,11 @@ def passes(host: Host, count: int = 3) -> None:
     """So many repair passes have ended since now."""
     for _ in range(count):
         seen = host.daemon.api("/v1/status")["repair"]
-        eventually(lambda seen=seen: host.daemon.api("/v1/status")["repair"] != seen, "a pass has ended")
+
+        def another(before: object = seen) -> bool:
+            return bool(host.daemon.api("/v1/status")["repair"] != before)
+
+        eventually(another, "a pass has ended")
 
 
 def put_in_place(host: Host, backup: Path | None) -> None:
