@@ -163,6 +163,7 @@ QUESTIONS: dict[str, Question] = {
     "container": lambda asked: asked.container("db"),
     "network": lambda asked: asked.network("web"),
     "version": lambda asked: asked.api_version(),
+    "release": lambda asked: asked.release(),
 }
 
 
@@ -202,12 +203,13 @@ async def test_every_answer_may_be_nonsense(tmp_path: Path, name: str, body: byt
 
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_who_starts_an_engine_by_asking_does_not_ask(tmp_path: Path, name: str) -> None:
-    """A single container or network is asked about because a client talks to the engine already."""
+    """A single container or network is asked about because a client talks to the engine already, and which release it
+    is when it has just answered."""
     script = Script()
     async with engine(tmp_path, {}, deadline=0.05, script=script, running=0) as asked:
         with pytest.raises(Unavailable):
             await QUESTIONS[name](asked)
-    assert bool(script.asked) is (name in ("container", "network", "version"))
+    assert bool(script.asked) is (name in ("container", "network", "version", "release"))
 
 
 @pytest.mark.parametrize("name", ["view", "containers", "identity"])

@@ -319,6 +319,15 @@ def test_a_version_is_two_numbers(text: str, expected: tuple[int, int]) -> None:
     assert VersionAnswer(text).value() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("20.10.24+dfsg1", (20, 10)), ("29.1.0", (29, 1)), ("v29.1", (29, 1)), ("library-import", (0, 0)), ("", (0, 0))],
+)
+def test_the_release_of_an_engine(text: str, expected: tuple[int, int]) -> None:
+    """Whatever a distribution appends."""
+    assert VersionAnswer("1.41", text).release() == expected
+
+
 @pytest.mark.parametrize("text", ["", "1", "1.", ".1", "one.two", "1.41.2"])
 def test_what_is_no_version_is_an_error(text: str) -> None:
     """Rather than a wrong number."""

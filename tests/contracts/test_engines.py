@@ -99,6 +99,7 @@ async def test_it_says_who_it_is(rig: Rig) -> None:
     assert (await rig.engine.view()).id == ident
     assert (await rig.engine.containers())[0] == ident
     assert await rig.engine.api_version() >= (1, 24)
+    assert await rig.engine.release() >= (1, 12)
 
 
 async def test_a_container_that_never_ran_is_listed_with_what_it_asks_for(rig: Rig) -> None:

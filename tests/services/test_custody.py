@@ -13,7 +13,7 @@ from mooring.core.intents import Intent
 from mooring.core.leases import State
 from mooring.services.custody import CustodyDesk
 from mooring.testing.memory_store import When
-from mooring.wire.docker_bodies import PlugWish
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services.holder_hosts import HolderHost, ident
 
 PLAIN: dict[str, str] = {}
@@ -137,6 +137,73 @@ async def test_connect_and_disconnect_of_a_labelled_container() -> None:
     assert len(host.fixed()) == 1
 
 
+@pytest.mark.parametrize("mac", ["", "02:42:00:00:00:77"])
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize("version", [(1, 41), (1, 44), (1, 53), (1, 54), None])
+async def test_a_connect_claims_what_the_engine_will_give_only(
+    version: tuple[int, int] | None, typed: bool, mac: str
+) -> None:
+    """An address where one may be named, else what a MAC proves; and that is ignored below 1.54."""
+    host = HolderHost()
+    host.typed = typed
+    await host.serve("web", "back")
+    host.engine.version, host.engine.edition = (1, 51), (28, 5)
+    await host.docker_create("db", "web")
+    before = host.fixed()
+    custody = await host.keeping.desk.connect("back", "db", PlugWish("", mac=mac), version)
+    if not typed and version != (1, 54):
+        assert custody is None
+        assert (host.fixed(), host.services.mirror.count(Intent)) == (before, 0)
+        return
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    lease = host.lease(grant.ipv4)
+    assert lease is not None
+    assert grant.mac == lease.mac
+    assert (grant.ipv4 in grant.nameable) is typed
+    assert bool(grant.mac) is (version == (1, 54))
+    assert grant.mac == mac or not (mac and grant.mac)
+
+
+@pytest.mark.parametrize(("edition", "named"), [((28, 5), False), ((29, 0), False), ((29, 1), True), ((30, 0), True)])
+async def test_an_address_is_the_proof_wherever_the_engine_takes_one(edition: tuple[int, int], named: bool) -> None:
+    """From 29.1 on also in a subnet that Mooring chose: in a create beside the MAC, in a connect of old API alone."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web", "back", v6=True)
+    host.engine.edition = edition
+    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    assert grant.nameable == (frozenset({grant.ipv4, grant.ipv6}) if named else frozenset())
+    assert grant.mac
+    host.engine_creates("db", host.wish("web"), custody)
+    await host.keeping.desk.settle(custody.intent, ident("db"))
+    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 51))
+    assert (custody is not None) is named
+    if custody is not None:
+        (grant,) = custody.grants.values()
+        assert grant.nameable == frozenset({grant.ipv4, grant.ipv6})
+        assert grant.mac == ""
+
+
+async def test_the_mac_of_the_container_counts_when_it_joins_its_main_network_again() -> None:
+    """Tools disconnect and connect it before its first start; engines before 25 keep the MAC with the container."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web", "back")
+    host.engine.names[host.full("web")] = "the-web"
+    mac = "02:42:00:00:00:77"
+    made = host.engine.create(ident("db"), "db", labels={"fixed-ip": ""})
+    host.engine._containers[made.id] = replace(made, mode="the-web", mac=mac)
+    assert await host.keeping.desk.connect("back", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41)) is None
+    custody = await host.keeping.desk.connect("the-web", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    assert grant.mac == mac
+    assert grant.ipv4 is not None
+
+
 @pytest.mark.parametrize("reference", ["nobody", "plain", "db"])
 async def test_connecting_who_is_not_there_not_labelled_or_there_already_is_the_engines_matter(reference: str) -> None:
     """Nothing is claimed."""
@@ -213,17 +280,51 @@ async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reco
     assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
 
 
-async def test_two_names_for_one_network_are_one_seat() -> None:
-    """NetworkMode has the name and EndpointsConfig the id, with the address."""
+@pytest.mark.parametrize("version", [(1, 41), (1, 44)])
+async def test_two_names_for_one_network_are_one_seat(version: tuple[int, int]) -> None:
+    """NetworkMode has the name and EndpointsConfig the id, with the address: only one of them is an endpoint, since
+    no engine starts a container that has two in one network."""
     host = await host_with("web")
     wish = host.wish("web")
     wish = replace(wish, plugs=(*wish.plugs, PlugWish(host.full("web"), "10.32.0.77")))
-    custody = await host.keeping.desk.create("db", wish, (1, 41))
+    custody = await host.keeping.desk.create("db", wish, version)
     assert custody is not None
-    by_name, by_id = custody.grants["web"], custody.grants[host.full("web")]
-    assert {str(by_name.ipv4), str(by_id.ipv4)} == {"10.32.0.77"}
-    assert (by_name.nameable, by_id.nameable) == (frozenset(), frozenset({by_id.ipv4}))
-    assert by_name.mac == by_id.mac != ""
+    assert [*custody.grants] == [custody.main] == [host.full("web")]
+    grant = custody.grants[host.full("web")]
+    assert str(grant.ipv4) == "10.32.0.77"
+    assert grant.nameable == frozenset({grant.ipv4})
+    assert grant.mac != ""
+
+
+FULL = "web".ljust(64, "0")
+SPELLINGS = [
+    # version, mode, endpoints, what is to be written otherwise, how the endpoint is written in the end
+    ((1, 44), "the-web", [], {}, "the-web"),
+    ((1, 44), FULL, [], {}, FULL),
+    ((1, 44), "web00", [], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", ["web00"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", ["the-web"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", [FULL], {"web00": "the-web"}, FULL),
+    ((1, 44), FULL, ["web00"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "the-web", ["web00"], {"web00": "the-web"}, "the-web"),
+    # The one MAC that there is room for is used for the network whose name is the mode (engines before 25).
+    ((1, 43), FULL, [], {FULL: "the-web"}, "the-web"),
+    ((1, 43), "web00", [], {"web00": "the-web"}, "the-web"),
+    ((1, 43), FULL, [FULL], {FULL: "the-web"}, "the-web"),
+]
+
+
+@pytest.mark.parametrize(("version", "mode", "endpoints", "changed", "written"), SPELLINGS)
+async def test_a_network_is_written_the_way_that_an_engine_starts_a_container_with(
+    version: tuple[int, int], mode: str, endpoints: list[str], changed: dict[str, str], written: str
+) -> None:
+    """Not by the beginning of its id: "endpoint with name ... already exists", on every engine."""
+    host = await host_with("web")
+    host.engine.names[FULL] = "the-web"
+    wish = ContainerWish({"fixed-ip": ""}, mode, tuple(map(PlugWish, dict.fromkeys([mode, *endpoints]))))
+    custody = await host.keeping.desk.create("db", wish, version)
+    assert custody is not None
+    assert (custody.spellings, [*custody.grants], custody.main) == (changed, [written], written)
 
 
 async def test_a_clash_names_the_holder() -> None:

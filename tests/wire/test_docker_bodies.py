@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,23 @@ def test_a_mac_for_the_whole_container_is_never_another_than_the_endpoints() -> 
     grant = PlugGrant("10.0.0.9", mac="02:aa:00:00:00:01")
     patched = json.loads(with_grants(body, {"web": grant}, (1, 44)))
     assert patched["MacAddress"] == patched["NetworkingConfig"]["EndpointsConfig"]["web"]["MacAddress"] == grant.mac
+
+
+def test_a_network_is_written_otherwise_where_it_must_be() -> None:
+    """As the mode and among the endpoints, each with what it had, and nothing else differs."""
+    host = '{"A":"abc","HostConfig":{"NetworkMode":"%s", "X":["abc"]},"NetworkingConfig":{"EndpointsConfig":'
+    body = (host % "abc" + '{"abc" : {"Aliases":["abc"]},"de":{}}}}').encode()
+    wanted = (host % "web" + '{"web" : {"Aliases":["abc"]},"back":{}}}}').encode()
+    names = {"abc": "web", "de": "back"}
+    assert with_grants(body, {"web": PlugGrant()}, (1, 44), names) == wanted
+    patched = json.loads(with_grants(body, {"web": replace(GRANT, main=True), "back": GRANT}, (1, 41), names))
+    assert patched["NetworkingConfig"]["EndpointsConfig"]["web"]["Aliases"] == ["abc"]
+    assert patched["MacAddress"] == GRANT.mac
+    alone = json.loads(with_grants(b'{"HostConfig":{"NetworkMode":"abc"}}', {"web": GRANT}, (1, 44), names))
+    assert alone["HostConfig"]["NetworkMode"] == "web"
+    assert [*alone["NetworkingConfig"]["EndpointsConfig"]] == ["web"]
+    both = (host % "abc" + '{"abc":{},"web":{}}}}').encode()
+    assert with_grants(both, {"web": PlugGrant()}, (1, 44), names) == (host % "web" + '{"abc":{},"web":{}}}}').encode()
 
 
 # What each body made of a container was seen on dockerd 20.10.

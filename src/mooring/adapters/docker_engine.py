@@ -126,7 +126,12 @@ class DockerEngine(Engine):
     async def api_version(self) -> tuple[int, int]:
         """See Engine. GET /version."""
         async with self._asking():
-            return msgspec.json.decode(await self._get("/version"), type=VersionAnswer).value()
+            return (await self._version()).value()
+
+    async def release(self) -> tuple[int, int]:
+        """See Engine. GET /version."""
+        async with self._asking():
+            return (await self._version()).release()
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
@@ -189,6 +194,9 @@ class DockerEngine(Engine):
         if not ident:
             raise Unavailable(f"the engine at {self._path} does not say who it is")
         return ident
+
+    async def _version(self) -> VersionAnswer:
+        return msgspec.json.decode(await self._get("/version"), type=VersionAnswer)
 
     async def _networks(self) -> list[NetworkAnswer]:
         return msgspec.json.decode(await self._get("/networks"), type=list[NetworkAnswer])

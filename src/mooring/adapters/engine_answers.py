@@ -32,6 +32,7 @@ class _Ipam(_Form):
 
 # The API of Docker 25: a MAC for every endpoint.
 _ENDPOINT_MACS = (1, 44)
+_RELEASE = re.compile(r"v?(\d{1,4})\.(\d{1,4})")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}")
 # How the key of an endpoint begins that belongs to no container (moby daemon/network.go, buildContainerAttachments).
 _NOBODY = "ep-"
@@ -78,11 +79,17 @@ class VersionAnswer(_Form):
     """GET /version."""
 
     api_version: str = msgspec.field(name="ApiVersion")
+    version: str = ""
 
     def value(self) -> tuple[int, int]:
         """(1, 41) for 1.41. Raises ValueError."""
         major, _, minor = self.api_version.partition(".")
         return int(major), int(minor)
+
+    def release(self) -> tuple[int, int]:
+        """(29, 1) for 29.1.3+dfsg1; (0, 0) for what has no number, as builds from a branch."""
+        match = _RELEASE.match(self.version)
+        return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 class _Wanted(_Form):
@@ -179,7 +186,8 @@ class ContainerAnswer(_Form):
         config = self.config or _Config()
         settings = self.network_settings or SettingsAnswer()
         plugs = settings.plugs(ids)
-        main = _main((self.host_config.network_mode if self.host_config else "") or "", plugs)
+        mode = (self.host_config.network_mode if self.host_config else "") or ""
+        main = _main(mode, plugs)
         for key, plug in plugs.items():
             # The configuration has the main network's MAC on every engine (moby daemon/inspect.go fills it in again).
             # From 25 on each endpoint may have its own, which is told until the container runs for the first time;
@@ -195,6 +203,8 @@ class ContainerAnswer(_Form):
             created=_seconds(self.created or ""),
             labels=config.labels or {},
             plugs=_once(plugs.values()),
+            mode=mode,
+            mac=_mac(config.mac_address) if version < _ENDPOINT_MACS else "",
         )
 
 

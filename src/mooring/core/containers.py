@@ -48,6 +48,12 @@ class Plug:
         return tuple(address for address in (self.wanted4, self.wanted6) if address is not None)
 
     @property
+    def proof(self) -> str:
+        """The MAC that its configuration makes it have at each start, "" for none: an engine may tell one that it does
+        not use (one named at a connect, before 29.3)."""
+        return self.wanted_mac if self.wanted_mac == self.mac else ""
+
+    @property
     def held(self) -> tuple[Address, ...]:
         """The addresses that it has now, IPv4 first."""
         return tuple(address for address in (self.ipv4, self.ipv6) if address is not None)
@@ -55,7 +61,11 @@ class Plug:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of an engine. id: full. name: without the slash. created: seconds since the epoch."""
+    """A container of an engine. id: full. name: without the slash. created: seconds since the epoch.
+
+    mode: its network mode, "" where a list does not tell it. mac: the container-wide one, on engines that use it
+    (before 25, for the network whose name is the mode), else "".
+    """
 
     id: str
     name: str
@@ -63,6 +73,8 @@ class Container:
     created: float
     labels: Mapping[str, str] = field(default_factory=dict)
     plugs: tuple[Plug, ...] = ()
+    mode: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,10 @@ class Engine(Protocol):
         """The newest version of its API that it speaks, which is what a path without a version means."""
         ...
 
+    async def release(self) -> tuple[int, int]:
+        """Its own version, as (29, 1)."""
+        ...
+
     def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at

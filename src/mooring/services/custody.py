@@ -10,24 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, ip_address
+from dataclasses import dataclass, field, replace
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
+from mooring.core.engines import ANY_ADDRESS
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
-from mooring.core.networks import Address, Network, Origin, Sticky
+from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.seats import Grant, Seat
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.services.wishes import Room, Spellings, addresses_of
+from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerWish, PlugWish
 
 # Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
 DEADLINE = 4.0
-# The first API version whose endpoints have a MAC each (moby api/types/network, 1.44).
-ENDPOINT_MACS = (1, 44)
 # How many destroyed containers are remembered: as many as the engine remembers events.
 REMEMBERED = 256
 # Seconds that the engine may still be at a create whose client has gone.
@@ -36,14 +35,17 @@ AT_IT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Custody:
-    """What a container gets, by the name that the request has for each network, until it is settled.
+    """What a container gets, by how each network is to be written in the request, until it is settled.
 
-    version: of the API that the request is written in.
+    version: of the API that the request is written in. spellings: networks that it writes otherwise, as no engine can
+    start a container with. main: the network of the container's mode, "" where that is none of these.
     """
 
     intent: Intent
     grants: Mapping[str, Grant]
     version: tuple[int, int]
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    main: str = ""
 
 
 class CustodyDesk:
@@ -116,7 +118,8 @@ class CustodyDesk:
             raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
         async with self._in_time():
             intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
-            return await self._claim(intent, wish, name, "", placeholder(intent.id), version)
+            room = Room(version or await self._engine.api_version(), mac=wish.mac)
+            return await self._claim(intent, wish, name, placeholder(intent.id), room)
 
     async def connect(
         self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
@@ -125,7 +128,7 @@ class CustodyDesk:
         if not self.serves:
             return None
         async with self._in_time():
-            network = await self._network(reference)
+            network, called = await self._look_up(reference, always=True)
             known = await self._engine.container(container) if network is not None else None
             if network is None or known is None or any(each.network == network.id for each in known.plugs):
                 return None
@@ -134,8 +137,10 @@ class CustodyDesk:
             intent = self._holders.begin(
                 Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
             )  # fmt: skip
-            wish = ContainerWish(dict(known.labels), "", (replace(plug, network=network.id),), "")
-            return await self._claim(intent, wish, known.name, known.id, known.id, version)
+            place = known.mode if called and called == known.mode else network.id
+            wish = ContainerWish(dict(known.labels), known.mode, (replace(plug, network=place),))
+            room = Room(version or await self._engine.api_version(), connecting=True, mac=known.mac)
+            return await self._claim(intent, wish, known.name, known.id, room)
 
     async def settle(self, intent: Intent, container: str) -> None:
         """The container (full id) was made, or plugged: it holds what the intent did. Raises Unavailable."""
@@ -245,72 +250,80 @@ class CustodyDesk:
         return None
 
     async def _claim(
-        self,
-        intent: Intent,
-        wish: ContainerWish,
-        name: str,
-        container: str,
-        self_id: str,
-        version: tuple[int, int] | None,
-    ) -> Custody | None:
-        if version is None:
-            version = await self._engine.api_version()
-        seats: dict[str, Seat] = {}
-        references: dict[str, list[str]] = {}
-        for plug in wish.plugs:
-            network = await self._network(plug.network)
-            wanted, named = _addresses(plug), _mac(plug.mac)
-            main = bool(wish.mode) and plug.network == wish.mode
-            if main and not named:
-                named = _mac(wish.mac)
-            if network is None or wanted is None or named is None:
-                continue
-            key = key_of(wish.labels, name, network.options.sticky, self_id)
-            if not key:
-                continue
-            # Before 1.44 a create has room for one endpoint, and for the MAC of the mode's network.
-            seat = Seat(
-                network, key, wanted, named, settable=version >= ENDPOINT_MACS or main,
-                nameable=version >= ENDPOINT_MACS or len(wish.plugs) == 1 or not main,
-            )  # fmt: skip
-            before = seats.get(network.id)
-            if before is not None:
-                seat = replace(
-                    seat, wanted=(*before.wanted, *wanted), mac=named or before.mac,
-                    settable=seat.settable or before.settable, nameable=True,
-                )  # fmt: skip
-            seats[network.id] = seat
-            references.setdefault(network.id, []).append(plug.network)
+        self, intent: Intent, wish: ContainerWish, name: str, self_id: str, room: Room
+    ) -> Custody | None:  # fmt: skip
+        spellings = Spellings()
+        seats = await self._seats(wish, name, self_id, room, spellings)
         if not seats:
             return None
-        claimant = Claimant(name=name, labels=wish.labels, container=container)
+        claimant = Claimant(name=name, labels=wish.labels, container=intent.container)
         self._open.add(intent.id)
         try:
             grants = await self._holders.claim(intent, list(seats.values()), claimant)
         except BaseException:
             self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
             raise
-        got: dict[str, Grant] = {}
-        for grant in grants:
-            *others, last = references[grant.network]
-            if grant.ipv4 or grant.ipv6:
-                # Where the mode and an endpoint are two names of one network, each has its own part of the body.
-                got |= {other: replace(grant, nameable=frozenset()) for other in others} | {last: grant}
+        got = {grant.network: grant for grant in grants if grant.ipv4 or grant.ipv6}
         if not got:
             self._open.discard(intent.id)
             return None
-        return Custody(intent, got, version)
+        written = {spellings.written[network]: grant for network, grant in got.items()}
+        return Custody(intent, written, room.version, spellings.needed(got), spellings.main)
+
+    async def _seats(
+        self, wish: ContainerWish, name: str, self_id: str, room: Room, spellings: Spellings
+    ) -> dict[str, Seat]:
+        """The container's place in each network of ours in which it is to have fixed addresses, by the network's id.
+
+        self_id: what stands for the container, whose id is not known before it is made. spellings: is filled in.
+        """
+        seats: dict[str, Seat] = {}
+        for plug in wish.plugs:
+            main = bool(wish.mode) and plug.network == wish.mode
+            # Before 1.44 a create has room for one MAC, that of the mode's network, which old engines want by its name.
+            network, called = await self._look_up(plug.network, always=main and room.version < ENDPOINT_MACS)
+            wanted, mac = addresses_of(plug), room.mac_of(plug, main)
+            if network is None or wanted is None or mac is None:
+                continue
+            key = key_of(wish.labels, name, network.options.sticky, self_id)
+            if not key:
+                continue
+            seat = Seat(
+                network, key, wanted, mac, settable=room.settable(main),
+                nameable=room.nameable(main, len(wish.plugs) == 1), anywhere=await self._takes_any_address(network),
+            )  # fmt: skip
+            before = seats.get(network.id)
+            if before is not None:
+                seat = replace(
+                    seat, wanted=(*before.wanted, *wanted), mac=mac or before.mac,
+                    settable=seat.settable or before.settable, nameable=True,
+                )  # fmt: skip
+            seats[network.id] = seat
+            spellings.note(network.id, plug.network, called, main)
+        return seats
+
+    async def _takes_any_address(self, network: Network) -> bool:
+        """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
+        pools = [self._mirror.pool(segment.pool) for segment in network.segments]
+        chosen = any(pool is not None and pool.source for pool in pools)
+        return chosen and await self._engine.release() >= ANY_ADDRESS
 
     async def _network(self, reference: str) -> Network | None:
         """Our network that the engine has under the name or id, None when it is not ours or there is none."""
-        known = self._mirror.network(reference)
-        if known is None:
+        return (await self._look_up(reference))[0]
+
+    async def _look_up(self, reference: str, *, always: bool = False) -> tuple[Network | None, str]:
+        """As `_network`, and the network's name, "" where that was not asked for. always: ask for it, although the
+        reference is a full id."""
+        known, name = self._mirror.network(reference), ""
+        if known is None or always:
             try:
                 found = await self._engine.network(reference)
             except Conflict:  # a name of several: the engine says so at the start
-                return None
+                return None, ""
             known = self._mirror.network(found.id) if found is not None else None
-        return known if known is not None and known.origin is Origin.ENGINE else None
+            name = found.name if found is not None and found.name != found.id else ""
+        return (known, name) if known is not None and known.origin is Origin.ENGINE else (None, "")
 
     def _may_stick(self, labels: Mapping[str, str]) -> bool:
         """Whether the labels, or any network of ours, ask for fixed addresses."""
@@ -340,37 +353,6 @@ class CustodyDesk:
             ) from None
         except NotFound as fault:  # the container or network went meanwhile: the engine says so better
             raise Unavailable(str(fault), hint="do it again") from fault
-
-
-def _addresses(plug: PlugWish) -> tuple[Address, ...] | None:
-    """The addresses that the plug names; None for what is no address, which the engine refuses by itself."""
-    found: list[Address] = []
-    try:
-        for version, text in ((4, plug.ipv4), (6, plug.ipv6)):
-            if not text:
-                continue
-            address: Address = ip_address(text)
-            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-                address = address.ipv4_mapped  # to Go they are one (net.IP)
-            if address.version != version:
-                return None
-            found.append(address)
-    except ValueError:
-        return None
-    return tuple(found)
-
-
-def _mac(text: str) -> str | None:
-    """The MAC as the engine tells it to a plugin, "" for none; None for what is none, which the engine refuses.
-
-    Go's net.ParseMAC takes colons, hyphens, and dots after each four digits.
-    """
-    digits = "".join(character for character in text if character not in ":-.").lower()
-    if not text:
-        return ""
-    if len(digits) != 12 or not set(digits) <= set("0123456789abcdef"):
-        return None
-    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 def _names(container: Container, network: str, lease: Lease) -> bool:

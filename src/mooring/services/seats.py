@@ -31,7 +31,7 @@ class Seat:
 
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
     settable: whether a MAC can be put into its configuration; without one nobody can prove at a start who he is.
-    nameable: whether an address can be.
+    nameable: whether an address can be. anywhere: also one of a subnet that Mooring chose.
     """
 
     network: Network
@@ -40,6 +40,7 @@ class Seat:
     mac: str = ""
     settable: bool = True
     nameable: bool = True
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,13 @@ class Seating:
         for version, segments in ((4, network.ipv4), (6, network.ipv6)):
             pools = [pool for segment in segments if (pool := self._index.pool(segment.pool)) is not None]
             wanted = next((address for address in seat.wanted if address.version == version), None)
-            typed = bool(pools) and seat.nameable and all(not pool.source for pool in pools)
-            if not pools or not (typed or seat.mac or seat.settable or wanted):
+            sayable = bool(pools) and seat.nameable and (seat.anywhere or all(not pool.source for pool in pools))
+            if not pools or not (sayable or seat.mac or seat.settable or wanted):
                 continue
             mine = [lease for lease in before if lease.address.version == version]
             lease = self._lease(pools, wanted, mine, Claim(key=seat.key, holder=holder, name=claimant.name), who, draft)
             taken.append(lease)
-            if typed:
+            if sayable:
                 nameable.add(lease.address)
         mac = self._mac(seat, taken)
         for lease in taken:

@@ -23,10 +23,10 @@ REMEMBERED = 256
 
 
 class MemoryEngine(Engine):
-    """id, networks, subnets, bridges, alone, version: what it tells. up: whether it answers.
+    """id, networks, subnets, bridges, alone, version (of the API), edition (its release): what it tells.
 
-    names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
-    belong to no container; those of running ones it knows. calls: how often it was asked anything.
+    up: whether it answers. names: network id -> name; a network without one is called by its id. strays: network id ->
+    endpoints in it that belong to no container; those of running ones it knows. calls: how often it was asked anything.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
@@ -38,6 +38,7 @@ class MemoryEngine(Engine):
         self.bridges: set[str] = set()
         self.alone = False
         self.version = (1, 41)
+        self.edition = (20, 10)
         self.calls = 0
         self._containers: dict[str, Container] = {}
         self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
@@ -95,6 +96,11 @@ class MemoryEngine(Engine):
         """See Engine."""
         self._answer()
         return self.version
+
+    async def release(self) -> tuple[int, int]:
+        """See Engine."""
+        self._answer()
+        return self.edition
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mooring.wire.go_json import Members, Unread, encoded, read, with_value
+from mooring.wire.go_json import Members, Unread, encoded, read, with_keys, with_value
 
 # The first version of the API in which an endpoint has a MAC of its own (moby api/types/network, 1.44).
 ENDPOINT_MACS = (1, 44)
@@ -43,11 +43,13 @@ class ContainerWish:
 
 @dataclass(frozen=True, slots=True)
 class PlugGrant:
-    """What goes into the body for one network; "" leaves a field as it is."""
+    """What goes into the body for one network; "" leaves a field as it is. main: it is the mode's network,
+    under whichever name."""
 
     ipv4: str = ""
     ipv6: str = ""
     mac: str = ""
+    main: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +101,39 @@ def disconnect_wish(body: bytes) -> DisconnectWish | None:
         return None
 
 
-def with_grants(body: bytes, grants: Mapping[str, PlugGrant], version: tuple[int, int]) -> bytes:
+def with_grants(
+    body: bytes, grants: Mapping[str, PlugGrant], version: tuple[int, int], spellings: Mapping[str, str] | None = None
+) -> bytes:
     """The create's body with the addresses and MACs in it. version: of the API that it is written in.
 
-    Before 1.44 there is room for the MAC of the mode's network only. A body that `container_wish` cannot read comes
-    back as it is.
+    spellings: how networks are to be written that the body writes otherwise; grants go by the new ones. Before 1.44
+    there is room for the MAC of the mode's network only. A body that `container_wish` cannot read comes back as it is.
     """
-    patched = body
     try:
-        top = read(body)
-        mode = top.members("HostConfig").text("NetworkMode")
+        patched = _spelled(body, spellings or {})
+        mode = read(patched).members("HostConfig").text("NetworkMode")
         # Where a body has both, they must be the same (moby daemon/server/router/container, handleMACAddressBC).
-        everywhere = version < ENDPOINT_MACS or bool(top.text("MacAddress"))
+        everywhere = version < ENDPOINT_MACS or bool(read(body).text("MacAddress"))
         for name, grant in grants.items():
             before = read(patched).members(*_ENDPOINTS).entry(name)
             after = _granted(before.source, grant, version)
             if after != before.source:
                 patched = with_value(patched, (*_ENDPOINTS, name), after)
-            if grant.mac and name == mode and everywhere:
+            if grant.mac and (grant.main or name == mode) and everywhere:
                 patched = with_value(patched, ("MacAddress",), encoded(grant.mac))
     except Unread:
         return body
     return patched
+
+
+def _spelled(body: bytes, spellings: Mapping[str, str]) -> bytes:
+    """The body with these networks written otherwise, as mode and among the endpoints."""
+    if not spellings:
+        return body
+    mode = read(body).members("HostConfig").text("NetworkMode")
+    if mode in spellings:
+        body = with_value(body, ("HostConfig", "NetworkMode"), encoded(spellings[mode]))
+    return with_keys(body, _ENDPOINTS, spellings)
 
 
 def connect_with_grant(body: bytes, grant: PlugGrant, version: tuple[int, int]) -> bytes:

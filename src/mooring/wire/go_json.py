@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,11 +40,14 @@ class Unread(Exception):
 
 
 class _Member(NamedTuple):
-    """name: decoded. start, end: of its value in the source."""
+    """name: decoded. start, end: of its value in the source. at: where the name's text begins, quotes and all; after:
+    where that ends."""
 
     name: str
     start: int
     end: int
+    at: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,20 @@ def with_value(source: bytes, path: Sequence[str], value: bytes) -> bytes:
     raise Unread
 
 
+def with_keys(source: bytes, path: Sequence[str], keys: Mapping[str, str]) -> bytes:
+    """The text with other keys in the map at the path, but for those that it has already. Raises Unread as `read`.
+
+    keys: before -> after.
+    """
+    here = _root(source).members(*path)
+    taken = set(here.names())
+    for member in reversed(here.found):
+        after = keys.get(member.name, member.name)
+        if after not in taken:
+            source = source[: member.at] + encoded(after) + source[member.after :]
+    return source
+
+
 def _root(source: bytes) -> Members:
     start = _after_space(source, 0)
     if source[start : start + 1] == b"{":
@@ -221,7 +238,8 @@ def _scan(source: bytes, start: int) -> tuple[list[_Member], int]:
             pos = _end(source, begin)
         name = match[1]
         plain = name.isascii() and b"\\" not in name
-        found.append(_Member(name.decode("ascii") if plain else _decoded(b'"' + name + b'"'), begin, pos))
+        text = name.decode("ascii") if plain else _decoded(b'"' + name + b'"')
+        found.append(_Member(text, begin, pos, match.start(1) - 1, match.end(1) + 1))
     return found, _after_space(source, pos)
 
 

@@ -131,8 +131,8 @@ class AddressGate:
         custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
         if custody is None:
             return PASS
-        grants = {reference: _text(grant) for reference, grant in custody.grants.items()}
-        patched = docker_bodies.with_grants(body, grants, custody.version)
+        grants = {written: _text(grant, written == custody.main) for written, grant in custody.grants.items()}
+        patched = docker_bodies.with_grants(body, grants, custody.version, custody.spellings)
         return Passage(patched, partial(self._created, custody.intent))
 
     async def _connect(self, call: Call, body: bytes) -> Passage:
@@ -199,9 +199,10 @@ def _unread(body: bytes) -> Passage:
     return PASS
 
 
-def _text(grant: Grant) -> PlugGrant:
+def _text(grant: Grant, main: bool = False) -> PlugGrant:
     return PlugGrant(
         str(grant.ipv4) if grant.ipv4 in grant.nameable else "",
         str(grant.ipv6) if grant.ipv6 in grant.nameable else "",
         grant.mac,
+        main,
     )
