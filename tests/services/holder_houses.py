@@ -96,6 +96,11 @@ class HolderHouse(HolderHost):
         """Our record of the plug's network, None when it is gone."""
         return self.services.mirror.network(plug.network) if plug.network in self.engine.names else None
 
+    def network_named(self, lease: Lease) -> str:
+        """The id of the network that the lease's pool belongs to, "" for none."""
+        pool = self.services.mirror.pool(lease.pool)
+        return pool.network if pool is not None else ""
+
     # -- containers -------------------------------------------------------------------------------------------------
 
     @property

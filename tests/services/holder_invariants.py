@@ -63,6 +63,16 @@ def check_users(house: HolderHouse) -> None:
                     assert lease.state is State.DYNAMIC, lease
 
 
+def check_one_each(house: HolderHouse) -> None:
+    """No container has two fixed addresses of one family in one network."""
+    network_of = house.services.ipam.tenures.network_of
+    seen: dict[tuple[str, str, int], Lease] = {}
+    for lease in house.leases().values():
+        for holder in lease.holders:
+            before = seen.setdefault((holder, network_of(lease), lease.address.version), lease)
+            assert before is lease, (before, lease)
+
+
 def check_holders(house: HolderHouse) -> None:
     """After some passes: no intent is left, holders of an address are the containers that name it or bear its MAC, and
     those that had it and are to keep it; and nothing counts as in use that nobody uses."""

@@ -7,8 +7,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.containers import Plug
-from mooring.core.leases import State
+from mooring.core.claims import Claim, claimed, started
+from mooring.core.containers import Container, Plug
+from mooring.core.leases import Active, State
 from tests.services.holder_hosts import ENGINE, HolderHost, ident
 
 LABEL = {"fixed-ip": ""}
@@ -94,6 +95,71 @@ async def test_a_second_address_is_not_fixed_beside_the_one_that_is() -> None:
     (finding,) = await host.keeping.adoption.adopt(ENGINE, replace(container, running=True, plugs=(there,)))
     assert fixed in finding
     assert host.fixed() == {fixed: frozenset({"db"})}
+
+
+async def given_another(host: HolderHost, mac: str) -> tuple[str, Container]:
+    """Container db, which holds an address, runs with another one and this MAC; that address, and the container."""
+    await host.endpoint(host.full("web"), "ep")
+    address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
+    container = await host.engine.container(ident("db"))
+    assert container is not None
+    (plug,) = container.plugs
+    there = replace(plug, wanted4=None, ipv4=ip_address(address), endpoint="ep".ljust(64, "0"), mac=mac)  # type: ignore[arg-type]
+    return address, replace(container, running=True, plugs=(there,))
+
+
+async def test_what_was_really_given_is_fixed_instead_of_what_nobody_can_prove() -> None:
+    """The MAC was ignored, as in a connect before 1.54: each start gives another address, and one is held at a time."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    address, running = await given_another(host, "02:42:99:99:99:99")
+    assert await host.keeping.adoption.adopt(ENGINE, running) == []
+    assert host.fixed() == {address: frozenset({"db"})}
+    assert await host.keeping.adoption.adopt(ENGINE, running) == []
+    (told,) = host.keeping.adoption.unproven(running)
+    assert "db" in told
+    assert address in told
+
+
+async def test_who_asked_with_the_mac_and_got_another_address_keeps_its_own() -> None:
+    """A predecessor used it at that moment."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    (fixed,) = host.fixed()
+    lease = host.lease(fixed)
+    assert lease is not None
+    address, running = await given_another(host, lease.mac)
+    (finding,) = await host.keeping.adoption.adopt(ENGINE, running)
+    assert address in finding
+    assert host.fixed() == {fixed: frozenset({"db"})}
+    assert host.keeping.adoption.unproven(running) == []
+
+
+async def test_two_fixed_addresses_from_an_earlier_version_become_the_one_that_is_used() -> None:
+    """Which claimed one at each connect, whatever became of it."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    address, running = await given_another(host, "02:42:99:99:99:99")
+    mirror = host.services.mirror
+    lease = host.lease(address)
+    assert lease is not None
+    claim = Claim(key=f"container:{ident('db')}", holder=ident("db"))
+    second = claimed(lease, lease.space, lease.address, lease.pool, claim, 1.0)
+    await mirror.commit(put=[started(second, Active("ep".ljust(64, "0"), "host", "boot"))])
+    assert len(host.fixed()) == 2
+    assert await host.keeping.adoption.adopt(ENGINE, running) == []
+    assert host.fixed() == {address: frozenset({"db"})}
+
+
+async def test_a_container_that_names_another_address_has_that_one_only() -> None:
+    """It was unplugged and plugged in with --ip while nobody looked."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    container = await host.engine.container(ident("db"))
+    assert container is not None
+    plug = replace(container.plugs[0], wanted4=ip_address("10.32.0.99"))  # type: ignore[arg-type]
+    assert await host.keeping.adoption.adopt(ENGINE, replace(container, plugs=(plug,))) == []
+    assert host.fixed() == {"10.32.0.99": frozenset({"db"})}
 
 
 async def test_a_renamed_container_is_seen_under_its_new_name() -> None:

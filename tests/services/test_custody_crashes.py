@@ -16,9 +16,11 @@ from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
 from mooring.ports import Transaction
 from mooring.testing.memory_engine import MemoryEngine
-from mooring.testing.memory_store import MemoryStore
-from mooring.wire.docker_bodies import PlugWish
+from mooring.testing.memory_store import MemoryStore, When
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from tests.services import holder_invariants as invariants
 from tests.services.holder_hosts import HolderHost, ident
+from tests.services.holder_houses import HolderHouse
 
 
 class Death(BaseException):
@@ -201,3 +203,23 @@ async def test_a_death_at_any_step_leaves_what_the_engine_has(
         assert all(lease.state is not State.DYNAMIC for lease in host.services.mirror.every(Lease))
         number += 1
     assert number > 2
+
+
+@pytest.mark.parametrize("at", range(5))
+async def test_a_stop_that_the_store_refused_in_part_keeps_nobody_from_starting(at: int) -> None:
+    """Whichever commit of it failed: what no endpoint has is given back in time, and the container has it again."""
+    house = HolderHouse(True, False)
+    await house.start()
+    await house.add_network("web", "explicit")
+    wish = ContainerWish({"fixed-ip": ""}, "web", (PlugWish("web"),))
+    custody = await house.keeping.desk.create("db", wish, (1, 44))
+    made = house.make("db", wish, custody)
+    assert custody is not None
+    await house.keeping.desk.settle(custody.intent, made.id)
+    assert await house.start_container(made)
+    house.store.fail_at(at, When.BEFORE)
+    await house.stop_container(house.containers[0])
+    await house.settle()
+    assert await house.start_container(house.containers[0])
+    invariants.check_users(house)
+    invariants.check_holders(house)

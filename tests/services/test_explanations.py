@@ -171,6 +171,18 @@ async def test_a_fixed_address_is_explained(fields: dict[str, object], verdict: 
     assert reason.verdict == verdict
 
 
+async def test_an_address_that_nothing_proves_says_so_before_it_is_lost() -> None:
+    """Without a MAC of its own, where Mooring chose the subnet and the name would have to be the proof."""
+    host = await sample()
+    for mac, address, pool, says in ((MAC, "10.32.0.8", "p4", False), ("", "10.32.0.8", "p4", True),
+                                     ("", "fd00:32::8", "p6", False)):  # fmt: skip
+        await host.mirror.commit(
+            put=[leased(address, State.FIXED, pool, key="container:c", holders=frozenset({"c"}), mac=mac)]
+        )
+        text = " ".join(host.inspection.explain(ip_address(address)).reasons[0].text)
+        assert ("an engine before 29 does not say who asks" in text) is says
+
+
 async def test_a_fixed_address_in_use_says_since_when() -> None:
     """The endpoint with its host, its MAC, and when it was made."""
     host = await sample()

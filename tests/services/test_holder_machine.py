@@ -14,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mooring.core.containers import Container, Holder, Plug
 from mooring.core.endpoints import Endpoint
+from mooring.core.engines import TELLS_NAMES
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
+from mooring.services.wishes import CONNECT_MACS
 from mooring.testing.memory_store import When
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services import holder_invariants as invariants
@@ -43,6 +45,9 @@ WISHED = st.sampled_from([0, 0, 0, 0, 2, 3, 4, 5])
 FAILING = st.sampled_from([None] * 8 + [(at, when) for at in range(4) for when in When])
 VERSIONS = st.sampled_from([(1, 41), (1, 44), (1, 44)])
 HEARD = st.booleans()
+# Of a connect: a MAC counts from 1.54 on, and tools copy one in any version.
+CONNECTS = st.sampled_from([(1, 41), (1, 44), (1, 54), (1, 54)])
+EDITIONS = st.sampled_from([(28, 5), (28, 5), (29, 0), (29, 1)])
 # What becomes of a create or connect: it is done, refused, or nobody learns of it.
 ENDS = st.sampled_from(["done", "done", "done", "refused", "lost", "lost and not done"])
 
@@ -72,10 +77,11 @@ class HolderMachine(RuleBasedStateMachine):
 
         return self.runner.run(waited())
 
-    @initialize(typed=st.booleans(), tells_names=st.booleans(), policy=st.sampled_from(["explicit", "holders"]))
-    def begin(self, typed: bool, tells_names: bool, policy: str) -> None:
+    @initialize(typed=st.booleans(), edition=EDITIONS, policy=st.sampled_from(["explicit", "holders"]))
+    def begin(self, typed: bool, edition: tuple[int, int], policy: str) -> None:
         """Networks of each kind."""
-        self.house, self.policy = HolderHouse(typed, tells_names), policy
+        self.house, self.policy = HolderHouse(typed, edition >= TELLS_NAMES), policy
+        self.house.engine.edition = edition
         self.run(self.house.start())
         for name, raw in NETWORKS.items():
             self.run(self.house.add_network(name, policy, **raw))
@@ -91,15 +97,9 @@ class HolderMachine(RuleBasedStateMachine):
     # -- containers -------------------------------------------------------------------------------------------------
 
     @rule(
-        name=NAMES,
-        labels=LABELS,
-        places=PLACES,
-        wished=WISHED,
-        end=ENDS,
-        version=VERSIONS,
-        failing=FAILING,
+        name=NAMES, labels=LABELS, places=PLACES, wished=WISHED, end=ENDS, version=VERSIONS, failing=FAILING,
         heard=HEARD,
-    )
+    )  # fmt: skip
     def create(self, name, labels, places, wished, end, version, failing, heard) -> None:  # type: ignore[no-untyped-def]
         """`docker create`, through the proxy."""
         wishes = [PlugWish(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)]
@@ -185,6 +185,13 @@ class HolderMachine(RuleBasedStateMachine):
         if container is not None and container.running:
             self.step(self.house.stop_container(container), failing, heard)
 
+    @rule(heard=HEARD)
+    def restart_all(self, heard: bool) -> None:
+        """Every container that runs stops and starts: what it cannot prove, it may lose, and holds no more."""
+        for name in [container.name for container in self.house.containers if container.running]:
+            self.stop(name, None, heard)
+            self.start(name, None, heard)
+
     @rule(name=NAMES, end=st.sampled_from(["done", "done", "lost", "refused", "unseen"]), failing=FAILING, heard=HEARD)
     def remove(self, name: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
         """`docker rm -f`, through the proxy or at the engine's own socket."""
@@ -242,35 +249,47 @@ class HolderMachine(RuleBasedStateMachine):
         network=st.sampled_from([*NETWORKS]),
         wished=WISHED,
         end=ENDS,
-        seen=st.booleans(),
+        version=st.none() | CONNECTS,
+        copied=st.booleans(),
         failing=FAILING,
         heard=HEARD,
     )
-    def connect(self, name, network, wished, end, seen, failing, heard) -> None:  # type: ignore[no-untyped-def]
-        """One network more, for a container that runs or does not."""
+    def connect(self, name, network, wished, end, version, copied, failing, heard) -> None:  # type: ignore[no-untyped-def]
+        """One network more, for a container that runs or does not; without a version at the engine's own socket."""
         container = self.house.named(name)
         if container is not None and self.house.full(network) not in {plug.network for plug in container.plugs}:
-            wish = PlugWish(network, *self.wished(network, wished))
-            self.step(self.connected(container, wish, end, seen), failing, heard)
+            address, *_ = (*self.wished(network, wished), "")
+            wish = PlugWish(network, address, mac=self.somebodys_mac(network) if copied else "")
+            self.step(self.connected(container, wish, end, version), failing, heard)
 
-    async def connected(self, container: Container, wish: PlugWish, end: str, seen: bool) -> None:
-        """The proxy's part, and the engine's."""
+    def somebodys_mac(self, network: str) -> str:
+        """The MAC that a tool copies from a container which has or had it in the network."""
+        here = self.house.full(network)
+        leases = [lease for lease in self.house.leases().values() if self.house.network_named(lease) == here]
+        return next((lease.mac for lease in leases if lease.mac), "")
+
+    async def connected(
+        self, container: Container, wish: PlugWish, end: str, version: tuple[int, int] | None
+    ) -> None:  # fmt: skip
+        """The proxy's part, and the engine's, which uses no MAC below 1.54."""
         house, custody = self.house, None
-        if seen:
+        if version is not None:
             try:
-                custody = await house.keeping.desk.connect(wish.network, container.name, wish, (1, 44))
+                custody = await house.keeping.desk.connect(wish.network, container.name, wish, version)
             except Fault:
                 return
-        plug = Plug(house.full(wish.network), wish.network)
+        uses_mac = version is not None and version >= CONNECT_MACS
+        plug = Plug(house.full(wish.network), wish.network, wanted_mac=wish.mac if uses_mac else "")
         if wish.ipv4:
             plug = granted(
                 plug,
                 *((address := house.known(plug.network).ipv4[0].subnet[int(wish.ipv4.rpartition(".")[2])]), None),
-                "",
+                plug.wanted_mac,
                 frozenset({address}),
             )
         if custody is not None:
             (grant,) = custody.grants.values()
+            assert not grant.mac or uses_mac, grant
             plug = granted(plug, grant.ipv4, grant.ipv6, grant.mac, grant.nameable)
         made: Container | None = None
         if end not in ("refused", "lost and not done"):
@@ -339,9 +358,10 @@ class HolderMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_loses_what_it_uses(self) -> None:
-        """Whoever runs has its addresses alone, by our records too."""
+        """Whoever runs has its addresses alone, by our records too, and holds one of a family in each network."""
         self.sound = False
         invariants.check_users(self.house)
+        invariants.check_one_each(self.house)
         self.sound = True
 
     @rule()
@@ -363,26 +383,6 @@ class HolderMachine(RuleBasedStateMachine):
         assert [lease for lease in mirror.every(Lease) if lease.state is not State.GATEWAY] == []
         assert (mirror.count(Holder), mirror.count(Intent), mirror.count(Endpoint)) == (0, 0, 0)
         assert not self.house.services.holders.any
-
-
-@pytest.mark.parametrize("at", range(5))
-async def test_a_stop_that_the_store_refused_in_part_keeps_nobody_from_starting(at: int) -> None:
-    """Whichever commit of it failed: what no endpoint has is given back in time, and the container has it again."""
-    house = HolderHouse(True, False)
-    await house.start()
-    await house.add_network("web", "explicit")
-    wish = ContainerWish({"fixed-ip": ""}, "web", (PlugWish("web"),))
-    custody = await house.keeping.desk.create("db", wish, (1, 44))
-    made = house.make("db", wish, custody)
-    assert custody is not None
-    await house.keeping.desk.settle(custody.intent, made.id)
-    assert await house.start_container(made)
-    house.store.fail_at(at, When.BEFORE)
-    await house.stop_container(house.containers[0])
-    await house.settle()
-    assert await house.start_container(house.containers[0])
-    invariants.check_users(house)
-    invariants.check_holders(house)
 
 
 class LongMachine(HolderMachine):

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.intents import Intent
-from mooring.core.leases import State
+from mooring.core.intents import Intent, Purpose
+from mooring.core.leases import Claimant, State
 from mooring.core.requests import AddressRequest, Role
-from tests.services.holder_hosts import ident, started, state
+from tests.services.holder_hosts import ENGINE, ident, started, state
 
 
 async def test_what_is_settled_is_held_by_the_container_and_the_intent_is_gone() -> None:
@@ -207,3 +207,20 @@ async def test_a_network_that_goes_takes_its_fixed_addresses_along() -> None:
     await host.services.ipam.release_pool(pool)
     assert host.held("db") == []
     assert not host.services.holders.any
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_who_was_given_another_address_meanwhile_holds_one(running: bool) -> None:
+    """What it uses is its own; what it does not use gives way to what was claimed for it."""
+    host = await started()
+    network = await host.network("web")
+    (old,) = await host.made("db", host.seat(network, f"container:{ident('db')}"))
+    if running:
+        await host.plug("db", network, old)
+    intent = host.services.holders.begin(Purpose.CONNECT, ENGINE, ident("db"), "db", network)
+    seat = host.seat(network, f"container:{ident('db')}", "10.32.0.99")
+    (new,) = await host.services.holders.claim(intent, [seat], Claimant(name="db"))
+    await host.services.holders.settle(intent, ident("db"))
+    assert host.held("db") == [str(old.ipv4 if running else new.ipv4)]
+    assert host.services.mirror.count(Intent) == 0
+    assert host.fixed() == {host.held("db")[0]: frozenset({"db"})}

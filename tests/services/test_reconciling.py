@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from mooring.core.containers import Holder, Plug
+from dataclasses import replace
+
+import pytest
+
+from mooring.core.containers import Plug
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
@@ -249,3 +254,24 @@ async def test_a_container_of_another_engine_that_holds_nothing_any_more_is_forg
     await host.services.mirror.commit(put=[Holder(id=ident("far"), engine="engine-9", name="far", since=0.0)])
     assert await host.keeping.reconciling.once() == ()
     assert host.services.mirror.holder(ident("far")) is None
+
+
+@pytest.mark.parametrize(("edition", "told"), [((20, 10), True), ((28, 5), True), ((29, 0), False)])
+async def test_an_address_without_a_proof_is_told_while_its_container_has_it(
+    edition: tuple[int, int], told: bool
+) -> None:
+    """Unless the engine says who asks; one that the configuration names, or whose MAC it has, is not spoken of."""
+    host = await host_with("web", "back")
+    host.engine.edition = edition
+    await host.docker_create("db", "web")
+    await host.endpoint(host.full("back"), "ep")
+    (endpoint,) = host.services.roster.of_network(host.full("back"))
+    plug = Plug(host.full("back"), "back", endpoint=endpoint.id, mac=endpoint.mac)
+    host.engine.connect(ident("db"), replace(plug, ipv4=endpoint.addresses[0]))  # type: ignore[arg-type]
+    findings = await host.keeping.reconciling.once()
+    assert len(host.fixed()) == 2
+    assert [finding.subject.split()[0] for finding in findings] == ["proof"] * told
+    for finding in findings:
+        assert str(endpoint.addresses[0]) in finding.text
+        assert "back" in finding.text
+        assert finding.remedy

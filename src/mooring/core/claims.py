@@ -49,9 +49,9 @@ def claimed(lease: Lease | None, space: str, address: Address, pool: str, claim:
     assert phase(fresh) is after
     if lease is None or lease.state is State.COOLING:
         return fresh
-    # A reservation, or a dynamic lease that was one, comes back when the last holder is gone.
-    mac = lease.mac if lease.state is State.DYNAMIC and lease.mac else claim.mac
-    return msgspec.structs.replace(fresh, owner="", mac=mac, whom=lease.whom, note=lease.note, until=lease.until)
+    # A reservation, or a dynamic lease that was one, comes back when the last holder is gone. The MAC of a dynamic one
+    # was drawn by the engine: it is another one at the next start, and would prove nothing.
+    return msgspec.structs.replace(fresh, owner="", whom=lease.whom, note=lease.note, until=lease.until)
 
 
 def _key_with(lease: Lease, claim: Claim) -> str:

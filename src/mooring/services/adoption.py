@@ -1,10 +1,13 @@
 """Taking what an engine tells of a container into the records: labels and addresses that no proxy saw.
 
 Rules: a container whose configuration names a fixed address is one of its holders, whatever its labels; a container
-that is to have fixed addresses keeps the one that it has; nothing that somebody else holds is taken, that is told.
+that is to have fixed addresses keeps the one that it has, and in each network one of a family; an address that it has
+no proof for goes when it was given another one; nothing that somebody else holds is taken, that is told.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -50,6 +53,34 @@ class Adoption:
             await self._holders.rename(container.id, container.name)
         return findings
 
+    def unproven(self, container: Container) -> list[str]:
+        """What the container holds and cannot ask for at its next start, a line for each network, unless the engine
+        tells its name: its configuration has neither the address nor a MAC of the address's own."""
+        found = []
+        for plug in container.plugs:
+            network = self._mirror.network(plug.network) if plug.network else None
+            held = [
+                str(lease.address)
+                for lease in self._tenures.of_holder(container.id)
+                if self._tenures.network_of(lease) == plug.network
+                and not lease.mac
+                and lease.address not in plug.wanted
+            ]
+            if network is not None and held:
+                found.append(
+                    f"container {container.name} has {' and '.join(held)} of network {plug.name} until it stops: its "
+                    "configuration names no address and no MAC there, and this engine does not say who asks"
+                )
+        return found
+
+    def _is_kept(self, lease: Lease, plug: Plug) -> bool:
+        """Whether a container that was given another address than this one of its own keeps it all the same: somebody
+        else has it too, or there is a MAC which it may have asked with, or which another version of the engine wrote
+        into its configuration. Without a proof each start gives it another one."""
+        if lease.active is not None or len(lease.holders) > 1:
+            return True
+        return bool(lease.mac) and (plug.mac in ("", lease.mac) or not self._tenures.proof(lease))
+
     async def _adopt(
         self,
         engine: str,
@@ -66,13 +97,17 @@ class Adoption:
             pool = self._index.pool(segment.pool) if segment is not None else None
             if pool is None:
                 return [], []
-            taken = self._taken(pool, network, container, plug, key, address, wanted)
+            others = self._holders.others(container.id, network.id, address)
+            taken = self._taken(pool, container, plug, key, address, wanted, others)
             if taken is None:
                 return [], []
             put: list[Record] = [taken]
             gone: list[Record] = []
             mine = self._tenures.of_key(network.id, taken.key)
-            for lease, rest in self._holders.seating.left_behind(mine, taken):
+            for lease, rest in (
+                *self._holders.seating.left_behind(mine, taken),
+                *self._holders.instead_of(others, container.id),
+            ):
                 (gone if rest is None else put).append(rest or lease)
             if self._mirror.holder(container.id) is None:
                 put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))
@@ -86,41 +121,34 @@ class Adoption:
     def _taken(
         self,
         pool: Pool,
-        network: Network,
         container: Container,
         plug: Plug,
         key: str,
         address: Address,
         wanted: bool,
+        others: Sequence[Lease],
     ) -> Lease | None:
-        """The lease with the container among its holders, None when there is nothing to do. Raises _Refused."""
+        """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
+        the family in the network. Raises _Refused."""
         lease = self._mirror.lease(pool.space, address)
-        if lease is not None and container.id in lease.holders:
-            return None
         uses = bool(plug.endpoint) and self._index.endpoint(pool, address) == plug.endpoint
-        mine = [
-            other
-            for other in self._tenures.of_holder(container.id)
-            if self._tenures.network_of(other) == network.id and other.address.version == address.version
-        ]
+        if lease is not None and container.id in lease.holders:
+            return lease if others and (uses or wanted) else None
         now = self._clock.now()
         fixed = lease is not None and lease.state is State.FIXED
         if not fixed and not key:
             return None
-        if not wanted and mine:
-            mac = f", with `--mac-address {mine[0].mac}` or its `mooring.key`" if mine[0].mac else ""
+        kept = next((other for other in others if self._is_kept(other, plug)), None)
+        if not wanted and kept is not None:
             raise _Refused(
-                f"container {container.name} has {address}, although {mine[0].address} is fixed for it: its "
-                "configuration names no address, and this engine does not say who asks; make it anew through the proxy"
-                + mac
+                f"container {container.name} has {address}, although {kept.address} is fixed for it: {_why(kept)}"
             )
         claim = Claim(key=key or CONTAINER_KEY + container.id, holder=container.id, name=container.name)
         if uses and lease is not None and lease.state in (State.FIXED, State.DYNAMIC):
             active = Active(plug.endpoint, self._policy.host, self._policy.boot)
-            after = claimed(lease, pool.space, address, pool.id, claim, now)
-            if not fixed:  # a MAC that the engine drew is another one at the next start, and proves nothing
-                after = msgspec.structs.replace(after, mac=plug.wanted_mac)
-            return started(after, active)
+            proof = "" if fixed else plug.proof
+            mine = msgspec.structs.replace(claim, mac=proof)
+            return started(claimed(lease, pool.space, address, pool.id, mine, now), active)
         if not wanted:
             return None  # what it had when it was asked, and has no more
         claimant = Claimant(container.name, plug.wanted_mac, container.labels, container.id, claim.key)
@@ -131,6 +159,17 @@ class Adoption:
                 f"container {container.name} names {address}{holder}: {verdict.rule}; {verdict.hint or 'see explain'}"
             )
         return claimed(lease, pool.space, address, pool.id, claim, now)
+
+
+def _why(kept: Lease) -> str:
+    """Why a container was given another address than its own, and what to do."""
+    if kept.active is not None or len(kept.holders) > 1:
+        return "that was in use when it started, or is others' too; start it again when nobody else uses it"
+    mac = f", with `--mac-address {kept.mac}` or its `mooring.key`" if kept.mac else ""
+    return (
+        "its configuration names no address, and this engine does not say who asks; make it anew through the proxy"
+        + mac
+    )
 
 
 class _Refused(Exception):

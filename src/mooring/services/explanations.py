@@ -207,7 +207,7 @@ def _of_lease(
             return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
                     "Find that host and give it another address."]  # fmt: skip
         case LeaseState.FIXED:
-            return _fixed(lease, endpoint, since, now, mirror)
+            return [*_fixed(lease, endpoint, since, now, mirror), *_unproven(lease, mirror)]
         case LeaseState.DYNAMIC:
             return _dynamic(lease, network, endpoint, since)
 
@@ -260,6 +260,18 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, now: float, mirr
     if lease.whom:
         lines.append(f"After that it is reserved for {lease.whom} again.")
     return lines
+
+
+def _unproven(lease: Lease, mirror: Mirror) -> list[str]:
+    """What is to be said of a fixed address that only its container's name can prove."""
+    pool = mirror.pool(lease.pool)
+    if lease.mac or not lease.holders or pool is None or not pool.source:
+        return []
+    return [
+        "No MAC of its own is in its container's configuration, as when the container was connected to the network",
+        "later (engines before 29.3, or API below 1.54): an engine before 29 does not say who asks, and gives the",
+        "container another address at its next start. Make it anew with this network in the create, or use --subnet.",
+    ]
 
 
 def _use(lease: Lease, endpoint: Endpoint | None, now: float) -> str:

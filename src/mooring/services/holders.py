@@ -107,11 +107,19 @@ class Holders:
                 key = begun.keys.get(network, "") if begun is not None else ""
                 if key == CONTAINER_KEY + placeholder(intent.id):
                     key = CONTAINER_KEY + container
+                others = self.others(container, network, lease.address)
+                if any(other.active is not None for other in others):
+                    # It has been given another address meanwhile: that is its own now.
+                    rest = left(lease, placeholder(intent.id), self._clock.now(), 0.0, self._policy.cooldown)
+                    (delete if rest is None else put).append(rest or lease)
+                    continue
                 after = renamed(lease, placeholder(intent.id), container)
                 claim = Claim(key=key, holder=container)
                 after = claimed(after, after.space, after.address, after.pool, claim, self._clock.now())
                 put.append(after)
                 for old, rest in self.seating.left_behind(self._tenures.of_key(network, key), after):
+                    (delete if rest is None else put).append(rest or old)
+                for old, rest in self.instead_of(others, container):
                     (delete if rest is None else put).append(rest or old)
             if put and self._mirror.holder(container) is None:
                 put.append(self._holder(intent.engine, container, name or intent.name))
@@ -171,6 +179,21 @@ class Holders:
 
         await self.commit(change, "a holder")
         return count
+
+    def instead_of(self, others: Sequence[Lease], container: str) -> list[tuple[Lease, Lease | None]]:
+        """The leases instead of which the container (full id) has another one, each with what becomes of it."""
+        now, cooldown = self._clock.now(), self._policy.cooldown
+        return [(other, left(other, container, now, 0.0, cooldown)) for other in others]
+
+    def others(self, container: str, network_id: str, address: Address) -> list[Lease]:
+        """What the container (full id) holds of the address's family in the network besides it."""
+        return [
+            other
+            for other in self._tenures.of_holder(container)
+            if other.address != address
+            and other.address.version == address.version
+            and self._tenures.network_of(other) == network_id
+        ]
 
     def _hold(self, lease: Lease) -> float:
         """Seconds that the lease's key keeps it: none when the key has another address of the family by now."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint, State
-from mooring.core.engines import KnownEngine
+from mooring.core.engines import TELLS_NAMES, KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.intents import Intent
@@ -35,6 +35,8 @@ INTENT_AGE = 2.0
 ENDPOINT_AGE = 60.0
 # Seconds between two passes, at least.
 FLOOR = 0.2
+# What to do about a container that cannot ask for its address again.
+PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
 
 
 class _Notes:
@@ -172,6 +174,7 @@ class Reconciling:
     async def _adopt(
         self, engine: str, containers: Sequence[Container], notes: _Notes
     ) -> None:  # fmt: skip
+        told: bool | None = None  # whether the engine says who asks for an address
         for container in containers:
             if not any(plug.network and self._mirror.network(plug.network) for plug in container.plugs):
                 continue
@@ -180,6 +183,13 @@ class Reconciling:
                 texts = await self._adoption.adopt(engine, container)
             for text in texts:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
+            for text in self._adoption.unproven(container):
+                if told is None:
+                    told = await self._engine.release() >= TELLS_NAMES
+                if not told:
+                    notes.add(
+                        f"proof {container.id} {text}", text, "its configuration, and the engine's version", PROOF
+                    )
 
     async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
         there = {container.id: container for container in containers}

@@ -315,7 +315,7 @@ class Reservations:
         claim = Claim(
             key=key or key_of(container.labels, container.name, network.options.sticky, container.id)
             or CONTAINER_KEY + container.id,
-            holder=container.id, mac=plug.mac, name=container.name,
+            holder=container.id, mac=plug.proof, name=container.name,
         )  # fmt: skip
         now = self._clock.now()
         fixed = claimed(lease, pool.space, address, pool.id, claim, now)
@@ -333,7 +333,7 @@ class Reservations:
             (gone if rest is None else put).append(rest or old)
         if self._mirror.holder(container.id) is None:
             put.append(Holder(id=container.id, engine=engine, name=container.name, since=now))
-        asks = address in plug.wanted or bool(plug.wanted_mac)
+        asks = address in plug.wanted or bool(plug.proof)
         note = "" if asks else "its configuration does not name it: engines before 29 do not say who asks at a restart"
         return after, put, gone, note
 
@@ -345,7 +345,9 @@ class Reservations:
         for container in containers:
             for plug in container.plugs:
                 if plug.endpoint == endpoint and plug.network == network.id and address in plug.held:
-                    return engine, container, plug
+                    known = await self._engine.container(container.id)  # a list does not tell the MAC that it asks for
+                    plugs = known.plugs if known is not None else ()
+                    return engine, container, next((each for each in plugs if each.endpoint == endpoint), plug)
         raise Conflict(
             f"the engine lists no container that has {address}",
             holder=f"endpoint {endpoint[:12]}",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing
 
-from mooring.core.containers import EngineEvent, Happening
+from mooring.core.containers import Container, EngineEvent, Happening
+from mooring.core.engines import TELLS_NAMES
 from mooring.core.faults import Fault
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
@@ -49,6 +50,7 @@ class Watching:
         self._engine = engine
         self._clock = clock
         self._last = 0
+        self._unproven: dict[str, list[str]] = {}
 
     async def run(self) -> None:
         """Listen for ever; again after each end of the connection, from where it ended."""
@@ -83,6 +85,7 @@ class Watching:
         """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
         if event.what is Happening.DESTROYED:
             self._desk.note_gone(event.container)
+            self._unproven.pop(event.container, None)
             if self._holders.holds(event.container):
                 await self._holders.forget(event.container)
         elif event.what is Happening.DISCONNECTED:
@@ -92,6 +95,15 @@ class Watching:
             if container is not None:
                 for finding in await self._adoption.adopt(await self._desk.engine_id(), container):
                     log.warning("finding: %s", finding)
+                await self._tell_unproven(container)
+
+    async def _tell_unproven(self, container: Container) -> None:
+        """Before its next start loses it; said once, whatever else happens to the container."""
+        found = self._adoption.unproven(container)
+        if found != self._unproven.get(container.id, []) and await self._engine.release() < TELLS_NAMES:
+            self._unproven[container.id] = found
+            for finding in found:
+                log.warning("finding: %s", finding)
 
     async def _look_after_departure(self, event: EngineEvent) -> None:
         """A stop looks like this too: it counts only when the configuration has lost the network."""
