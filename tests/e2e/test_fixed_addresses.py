@@ -178,8 +178,34 @@ def test_connect_and_disconnect_fix_and_free_an_address_of_a_second_network(host
     assert host.addresses("db", "two")[0] == "10.78.0.9"
     assert pings(host.network, "10.78.0.9")
     host.proxy.docker("stop", "db")
+    host.proxy.docker("network", "disconnect", "two", "db")
+    assert fixed(host, second) == {}
+    host.proxy.docker("network", "connect", "--ip", "10.78.0.9", "two", "db")
+    assert fixed(host, second) == {"10.78.0.9": "idle"}
     host.engine.docker("network", "disconnect", "two", "db")
+    if host.release.version >= (28,):  # it sends no event for a container that does not run
+        for _ in range(2):
+            host.mooring("doctor", "--fix", check=False)
     eventually(lambda: fixed(host, second) == {}, "the address of the second network is free")
+    assert len(fixed(host)) == 1
+
+
+@pytest.mark.parametrize("reference", ["name", "id", "short id"])
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_disconnect_through_the_proxy_frees_the_address_before_it_answers(
+    host: Host, reference: str, running: bool, force: bool
+) -> None:
+    """Whatever the engine tells of it (28 tells nothing of a container that does not run), and however it is called."""
+    host.create_network("one", "--subnet", V4)
+    second = host.create_network("two", "--subnet", "10.78.0.0/24")
+    run(host, "db", *FIXED)
+    host.proxy.docker("network", "connect", "two", "db")
+    if not running:
+        host.proxy.docker("stop", "-t", "1", "db")
+    network = {"name": "two", "id": second, "short id": second[:12]}[reference]
+    host.proxy.api("POST", f"/networks/{network}/disconnect", {"Container": "db", "Force": force})
+    assert fixed(host, second) == {}
     assert len(fixed(host)) == 1
 
 
