@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from mooring.core.containers import Holder, Plug
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import EngineEvent, Happening, Plug
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
+
+T = TypeVar("T")
 
 
 async def host_with(*networks: str) -> HolderHost:
@@ -275,3 +279,44 @@ async def test_an_address_without_a_proof_is_told_while_its_container_has_it(
         assert str(endpoint.addresses[0]) in finding.text
         assert "back" in finding.text
         assert finding.remedy
+
+
+@pytest.mark.parametrize("what", ["removed", "unplugged"])
+@pytest.mark.parametrize("by", ["list", "event"])
+async def test_who_goes_while_it_is_looked_at_is_not_taken_for_a_holder_again(what: str, by: str) -> None:
+    """The engine was asked before, and its answer is older than the departure that the proxy saw."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web", "back")
+    host.engine.edition = (28, 5)
+
+    async def depart() -> None:
+        if what == "removed":
+            await host.docker_remove("db")
+            return
+        intent = await host.keeping.desk.disconnection("back", "db")
+        assert intent is not None
+        host.engine.disconnect(ident("db"), host.full("back"))
+        assert await host.keeping.desk.departed(intent)
+
+    if by == "list":
+        host.engine.containers = later(host.engine.containers, depart)  # type: ignore[method-assign]
+        await host.keeping.reconciling.once()
+    else:
+        host.engine.container = later(host.engine.container, depart)  # type: ignore[method-assign]
+        await host.keeping.watching.heed(EngineEvent(Happening.CREATED, ident("db"), 1))
+    assert len(host.fixed()) == (0 if what == "removed" else 1)
+
+
+def later(
+    asked: Callable[..., Coroutine[Any, Any, T]], happens: Callable[[], Awaitable[None]]
+) -> Callable[..., Coroutine[Any, Any, T]]:
+    """The question, after whose first answer something happens before anybody has read it."""
+    pending = [happens]
+
+    async def answer(*args: str) -> T:
+        said = await asked(*args)
+        if pending:
+            await pending.pop()()
+        return said
+
+    return answer

@@ -33,8 +33,10 @@ class Adoption:
         self._clock = clock
         self._policy = policy
 
-    async def adopt(self, engine: str, container: Container) -> list[str]:
-        """The container holds what it should, as far as it can. engine: the engine's id.
+    async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
+        """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
+        were before the engine was asked; one that has left something since then is not as it was seen, and is left
+        alone.
 
         Returns findings, a line each: what it should hold and cannot. Raises Unavailable.
         """
@@ -47,7 +49,9 @@ class Adoption:
             for wanted, held in ((plug.wanted4, plug.ipv4), (plug.wanted6, plug.ipv6)):
                 address = wanted or held
                 if address is not None:
-                    await self._adopt(engine, container, network, plug, key, address, wanted is not None, findings)
+                    await self._adopt(
+                        engine, container, network, plug, key, address, wanted is not None, findings, departures
+                    )  # fmt: skip
         known = self._mirror.holder(container.id)
         if known is not None and known.name != container.name:
             await self._holders.rename(container.id, container.name)
@@ -91,8 +95,11 @@ class Adoption:
         address: Address,
         wanted: bool,
         findings: list[str],
+        departures: int | None,
     ) -> None:
         def change() -> tuple[list[Record], list[Record]]:
+            if departures is not None and self._holders.has_left_since(container.id, departures):
+                return [], []
             segment = network.segment_of(address)
             pool = self._index.pool(segment.pool) if segment is not None else None
             if pool is None:

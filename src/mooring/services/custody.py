@@ -182,6 +182,7 @@ class CustodyDesk:
         self._open.discard(intent.id)
         known = await self._engine.container(intent.container)
         if known is None:
+            self.note_gone(intent.container)
             await self._holders.forget(intent.container, intent)
             return True
         if intent.purpose is Purpose.DISCONNECT and all(plug.network != intent.network for plug in known.plugs):
@@ -214,6 +215,8 @@ class CustodyDesk:
                 continue
             if await self._is_meant(container, mine):
                 await self._holders.settle(intent, container.id, container.name)
+                if container.id in self._gone:  # since it was listed
+                    await self._holders.forget(container.id)
                 return
         await self._holders.give_back(intent)
 

@@ -25,6 +25,9 @@ from mooring.services.mirror import Mirror, Record
 from mooring.services.seats import Draft, Grant, Seat, Seating
 from mooring.services.subnets import contended
 
+# How many containers are remembered that have left something: those that somebody may be looking at right now.
+REMEMBERED = 1024
+
 
 class Holders:
     """Claims, settles and gives up. Build it before the mirror is loaded."""
@@ -37,6 +40,17 @@ class Holders:
         self._clock = clock
         self._claiming = asyncio.Lock()
         self._policy = policy
+        self._departures: dict[str, int] = {}
+        self._count = 0
+
+    @property
+    def departures(self) -> int:
+        """How many there were: what was seen of a container at this moment is not the last word after a later one."""
+        return self._count
+
+    def has_left_since(self, container: str, departures: int) -> bool:
+        """Whether the container (full id) was removed or unplugged after there were so many departures."""
+        return self._departures.get(container, 0) > departures
 
     @property
     def any(self) -> bool:
@@ -158,6 +172,11 @@ class Holders:
     async def _drop(self, holder: str, concerns: Callable[[Lease], bool], intent: Intent | None) -> int:
         """The holder holds none of the leases that it concerns, and the intent is gone; how many leases that were."""
         count = 0
+        self._count += 1
+        self._departures.pop(holder, None)
+        self._departures[holder] = self._count
+        while len(self._departures) > REMEMBERED:
+            del self._departures[next(iter(self._departures))]
 
         def change() -> tuple[list[Record], list[Record]]:
             nonlocal count

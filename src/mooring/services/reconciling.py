@@ -134,7 +134,7 @@ class Reconciling:
         if not self._concerned():
             self.findings = ()
             return self.findings
-        began = self._clock.now()
+        began, departures = self._clock.now(), self._holders.departures
         try:
             engine, containers = await self._engine.containers()
         except Fault:
@@ -144,7 +144,7 @@ class Reconciling:
         try:
             await self._recognise(engine, containers)
             await self._replay(engine, containers, began, notes)
-            await self._adopt(engine, containers, notes)
+            await self._adopt(engine, containers, notes, departures)
             await self._missing(engine, containers, notes, eager)
             await self._endpoints_of_nobody(engine, containers, notes, eager)
         except Fault as fault:
@@ -172,7 +172,7 @@ class Reconciling:
                     await self._desk.replay(intent, containers)
 
     async def _adopt(
-        self, engine: str, containers: Sequence[Container], notes: _Notes
+        self, engine: str, containers: Sequence[Container], notes: _Notes, departures: int
     ) -> None:  # fmt: skip
         told: bool | None = None  # whether the engine says who asks for an address
         for container in containers:
@@ -180,7 +180,7 @@ class Reconciling:
                 continue
             texts: list[str] = []
             with notes.trying(f"container {container.name}"):
-                texts = await self._adoption.adopt(engine, container)
+                texts = await self._adoption.adopt(engine, container, departures)
             for text in texts:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
             for text in self._adoption.unproven(container):

@@ -91,9 +91,11 @@ class Watching:
         elif event.what is Happening.DISCONNECTED:
             await self._look_after_departure(event)
         elif event.what in _LOOK and self._mirror.count(Network):
+            departures = self._holders.departures
             container = await self._engine.container(event.container)
             if container is not None:
-                for finding in await self._adoption.adopt(await self._desk.engine_id(), container):
+                engine = await self._desk.engine_id()
+                for finding in await self._adoption.adopt(engine, container, departures):
                     log.warning("finding: %s", finding)
                 await self._tell_unproven(container)
 
