@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from mooring.core.containers import Holder, Plug
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
-from mooring.core.containers import EngineEvent, Happening, Plug
+from mooring.core.containers import EngineEvent, Happening, Holder, Plug
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
