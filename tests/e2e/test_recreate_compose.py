@@ -186,3 +186,22 @@ def test_the_python_library_works(host: Host) -> None:
         "wait": 0, "gone": "No such container: web",
     }  # fmt: skip
     assert fixed(host) == {}
+
+
+@pytest.mark.needs("compose plugin")
+def test_compose_keeps_both_networks_of_a_service_whose_subnets_were_chosen(host: Host, tmp_path: Path) -> None:
+    """From API 1.44 on it creates with all networks, so that each has a MAC: over recreation, and over down and up."""
+    for name in ("left", "right"):
+        host.create_network(name, "--ipv6")
+    service = f"{{image: {IMAGE}, command: stay, labels: {{mooring.key: theirs}}, networks: [left, right]}}"
+    text = f"services:\n  two: {service}\nnetworks:\n  left: {{external: true}}\n  right: {{external: true}}\n"
+    (tmp_path / "docker-compose.yml").write_text(text)
+    seen = []
+    for step in ("up -d", "up -d --force-recreate", "restart -t 1", "down -t 1", "up -d"):
+        _compose(host, tmp_path, *step.split())
+        if not step.startswith("down"):
+            name = _called(host, "two")
+            seen.append([(host.addresses(name, network), mac(host, name, network)) for network in ("left", "right")])
+        assert set(fixed(host)) == {address for addresses, _ in seen[0] for address in addresses}
+    assert all(each == seen[0] for each in seen)
+    _compose(host, tmp_path, "down")
