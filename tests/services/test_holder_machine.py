@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mooring.core.containers import Container, Holder, Plug
 from mooring.core.endpoints import Endpoint
-from mooring.core.engines import TELLS_NAMES
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
+from mooring.services import engine_changes
 from mooring.services.wishes import CONNECT_MACS
 from mooring.testing.memory_store import When
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
@@ -80,8 +80,9 @@ class HolderMachine(RuleBasedStateMachine):
     @initialize(typed=st.booleans(), edition=EDITIONS, policy=st.sampled_from(["explicit", "holders"]))
     def begin(self, typed: bool, edition: tuple[int, int], policy: str) -> None:
         """Networks of each kind."""
-        self.house, self.policy = HolderHouse(typed, edition >= TELLS_NAMES), policy
+        self.house, self.policy = HolderHouse(typed, edition >= (29, 0)), policy
         self.house.engine.edition = edition
+        self.house.engine.version = engine_changes.NAMES if self.house.tells_names else (1, 51)
         self.run(self.house.start())
         for name, raw in NETWORKS.items():
             self.run(self.house.add_network(name, policy, **raw))

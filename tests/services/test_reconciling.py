@@ -259,13 +259,13 @@ async def test_a_container_of_another_engine_that_holds_nothing_any_more_is_forg
     assert host.services.mirror.holder(ident("far")) is None
 
 
-@pytest.mark.parametrize(("edition", "told"), [((20, 10), True), ((28, 5), True), ((29, 0), False)])
+@pytest.mark.parametrize(("version", "told"), [((1, 41), True), ((1, 51), True), ((1, 52), False)])
 async def test_an_address_without_a_proof_is_told_while_its_container_has_it(
-    edition: tuple[int, int], told: bool
+    version: tuple[int, int], told: bool
 ) -> None:
     """Unless the engine says who asks; one that the configuration names, or whose MAC it has, is not spoken of."""
     host = await host_with("web", "back")
-    host.engine.edition = edition
+    host.engine.version = version
     await host.docker_create("db", "web")
     await host.endpoint(host.full("back"), "ep")
     (endpoint,) = host.services.roster.of_network(host.full("back"))
@@ -286,7 +286,6 @@ async def test_who_goes_while_it_is_looked_at_is_not_taken_for_a_holder_again(wh
     """The engine was asked before, and its answer is older than the departure that the proxy saw."""
     host = await host_with("web", "back")
     await host.docker_create("db", "web", "back")
-    host.engine.edition = (28, 5)
 
     async def depart() -> None:
         if what == "removed":

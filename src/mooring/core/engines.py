@@ -11,8 +11,6 @@ from mooring.core.networks import Subnet
 # The first version of the API whose engines read the MAC that a container asks for from its endpoints (moby 25,
 # daemon/network.go, DesiredMacAddress); older ones read one for the whole container, and no engine reads the other's.
 ENDPOINT_MACS = (1, 44)
-# The first release whose engine tells IPAM drivers the name of the container that an address is for.
-TELLS_NAMES = (29, 0)
 # The first release in which a container may name an address also where no subnet was given (moby, 29.1).
 ANY_ADDRESS = (29, 1)
 

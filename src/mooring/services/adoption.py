@@ -77,14 +77,6 @@ class Adoption:
                 )
         return found
 
-    def _is_kept(self, lease: Lease, plug: Plug) -> bool:
-        """Whether a container that was given another address than this one of its own keeps it all the same: somebody
-        else has it too, or there is a MAC which it may have asked with, or which another version of the engine wrote
-        into its configuration. Without a proof each start gives it another one."""
-        if lease.active is not None or len(lease.holders) > 1:
-            return True
-        return bool(lease.mac) and (plug.mac in ("", lease.mac) or not self._tenures.proof(lease))
-
     async def _adopt(
         self,
         engine: str,
@@ -145,7 +137,7 @@ class Adoption:
         fixed = lease is not None and lease.state is State.FIXED
         if not fixed and not key:
             return None
-        kept = next((other for other in others if self._is_kept(other, plug)), None)
+        kept = next((other for other in others if _is_kept(other)), None)
         if not wanted and kept is not None:
             raise _Refused(
                 f"container {container.name} has {address}, although {kept.address} is fixed for it: {_why(kept)}"
@@ -166,6 +158,13 @@ class Adoption:
                 f"container {container.name} names {address}{holder}: {verdict.rule}; {verdict.hint or 'see explain'}"
             )
         return claimed(lease, pool.space, address, pool.id, claim, now)
+
+
+def _is_kept(lease: Lease) -> bool:
+    """Whether a container that was given another address than this one of its own keeps it all the same: somebody else
+    has it too, or there is a MAC in its configuration that proves it, or will once it is made anew. Without that each
+    start gives it another one."""
+    return lease.active is not None or len(lease.holders) > 1 or bool(lease.mac)
 
 
 def _why(kept: Lease) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint, State
-from mooring.core.engines import TELLS_NAMES, KnownEngine
+from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.intents import Intent
@@ -23,6 +23,7 @@ from mooring.ports import Clock, Engine
 from mooring.services.adoption import Adoption
 from mooring.services.custody import CustodyDesk
 from mooring.services.endpoints import Endpoints
+from mooring.services.engine_changes import NAMES
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.recognising import note_version, recognise
@@ -185,7 +186,7 @@ class Reconciling:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
             for text in self._adoption.unproven(container):
                 if told is None:
-                    told = await self._engine.release() >= TELLS_NAMES
+                    told = await self._engine.api_version() >= NAMES
                 if not told:
                     notes.add(
                         f"proof {container.id} {text}", text, "its configuration, and the engine's version", PROOF

@@ -11,12 +11,12 @@ import logging
 from contextlib import aclosing
 
 from mooring.core.containers import Container, EngineEvent, Happening
-from mooring.core.engines import TELLS_NAMES
 from mooring.core.faults import Fault
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
 from mooring.services.adoption import Adoption
 from mooring.services.custody import CustodyDesk
+from mooring.services.engine_changes import NAMES
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.reconciling import Reconciling
@@ -102,7 +102,7 @@ class Watching:
     async def _tell_unproven(self, container: Container) -> None:
         """Before its next start loses it; said once, whatever else happens to the container."""
         found = self._adoption.unproven(container)
-        if found != self._unproven.get(container.id, []) and await self._engine.release() < TELLS_NAMES:
+        if found != self._unproven.get(container.id, []) and await self._engine.api_version() < NAMES:
             self._unproven[container.id] = found
             for finding in found:
                 log.warning("finding: %s", finding)
