@@ -86,6 +86,8 @@ async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, caps
     out = capsys.readouterr().out
     assert "GOOD TO KNOW" in out
     assert "GOOD TO KNOW" not in before
-    assert "with an engine of version 25 to 28, container old of network front would not find" in out
+    assert (
+        "with an engine of version 25 to 28, the fixed addresses of container old of network front would be lost" in out
+    )
     await daemon.run("doctor", "--format", "json")
     assert len(json.loads(capsys.readouterr().out)["notes"]) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from typing import Any
 
 import pytest
@@ -158,7 +159,7 @@ def test_what_a_chosen_subnet_loses_is_told_before_and_found_again_by_key_or_mac
     before["lone"] = held_by(host, "lone")
     macs = {row["holders"][0]: row["mac"] for row in host.daemon.leases("fixed")}
     assert findings(host) == []
-    assert "keyed, lone, loud of network chosen would not find" in about(host, "lone", "notes")
+    assert "keyed, lone, loud of network chosen would be lost" in about(host, "lone", "notes")
     host.change_engine(release("28"))
     eventually(lambda: addresses(host, "loud")["loud"] != [], "it has started by itself")
     assert f"gets another address than {before['lone'][0]}" in about(host, "lone")
@@ -221,3 +222,54 @@ def test_a_downgrade_ends_in_plain_words(make_host: MakeHost) -> None:
     host.change_engine(release("28"))
     assert start_all(host)["db"] == before["db"]
     empty(host)
+
+
+def test_what_runs_through_an_upgrade_is_told_before_its_restart(make_host: MakeHost) -> None:
+    """--live-restore: everything keeps its address until it is restarted, and there is time to make it anew."""
+    host = make_host(release=release("20"), options=("--live-restore",))
+    host.create_network("typed", "--subnet", "10.77.0.0/24")
+    host.create_network("chosen")
+    run(host, "db", *FIXED, network="typed")
+    run(host, "lone", *FIXED, network="chosen")
+    before = addresses(host)
+    host.change_engine(release("28"))
+    assert addresses(host) == before
+    assert set(fixed(host).values()) == {"in use"}
+    (finding,) = findings(host)
+    assert f"container lone gets another address than {before['lone'][0]} at its next start" in finding["text"]
+    mac = finding["remedy"].split("`")[-2].split()[-1]
+    host.proxy.docker("rm", "-f", "lone")
+    run(host, "lone", *FIXED, "--mac-address", mac, network="chosen")
+    host.proxy.docker("restart", "db", "lone")
+    assert addresses(host) == before
+    well(host)
+    empty(host)
+
+
+def test_wiped_disks_are_another_engine(make_host: MakeHost) -> None:
+    """Nothing that is known is there: nobody is given up because of that, and it is told. When the engine is seen to
+    be the one that uses Mooring here, what nobody has any more is taken back as ever."""
+    host = make_host(release=release("28"), settings={"MOORING_RECLAIM_AFTER": "3"})
+    host.create_network("typed", "--subnet", "10.77.0.0/24")
+    run(host, "db", *FIXED, network="typed")
+    before = dict.fromkeys(fixed(host), "idle")
+    eventually(lambda: _seen(host), "the engine is on record", timeout=30)
+    host.engine.stop()
+    host.daemon.stop()
+    shutil.rmtree(host.folder / "data")
+    (host.folder / "data").mkdir()
+    host.daemon.start()
+    host.engine.start()
+    host.engine.load_image()
+    time.sleep(15)  # a pass and its minimum age
+    (finding,) = [each for each in findings(host) if each["subject"].startswith("engine ")]
+    assert "none of the containers and networks" in finding["proof"]
+    assert fixed(host) == before
+    host.create_network("fresh")
+    eventually(lambda: fixed(host) == {}, "what nobody has is taken back", timeout=60)
+    well(host)
+
+
+def _seen(host: Host) -> bool:
+    """A repair pass has come round since the network was made."""
+    return bool(host.daemon.api("/v1/status")["repair"])

@@ -56,8 +56,12 @@ async def ask(host: HolderHost, address: str = "", mac: str = STRANGE, name: str
 @pytest.mark.parametrize(
     ("typed", "claim", "text"),
     [
-        (False, "", "with an engine of version 25 to 28, containers cache, db of network web would not find"),
-        (True, "", "containers cache, db of network web would keep their fixed addresses and not their MACs"),
+        (
+            False,
+            "",
+            "engine of version 25 to 28, the fixed addresses of containers cache, db of network web would be lost",
+        ),
+        (True, "", "the MACs of containers cache, db of network web would be lost, and the fixed addresses kept"),
         (True, "holders", "the first start of containers cache, db of network web would be refused (claim=holders)"),
     ],
 )
@@ -128,7 +132,7 @@ async def test_a_typed_address_is_kept_and_the_mac_is_a_note() -> None:
     await seen(host)
     findings, (note,) = await look(host)
     assert findings == ()
-    assert "container db of network web" in note.text
+    assert note.text == "the MACs of container db of network web are lost, and the fixed addresses kept"
     assert await ask(host, address) == address
 
 

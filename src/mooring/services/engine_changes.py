@@ -131,7 +131,7 @@ def _told(kind: str, who: str) -> tuple[str, str]:
     match kind:
         case "lost":
             return (
-                f"with an engine of version 25 to 28, {who} would not find their fixed addresses again",
+                f"with an engine of version 25 to 28, the fixed addresses of {who} would be lost",
                 f"after such an upgrade {anew}",
             )
         case "refused":
@@ -141,11 +141,11 @@ def _told(kind: str, who: str) -> tuple[str, str]:
             )
         case "mac":
             return (
-                f"with an engine of version 25 or newer, {who} would keep their fixed addresses and not their MACs",
+                f"with an engine of version 25 or newer, the MACs of {who} would be lost, and the fixed addresses kept",
                 f"if a MAC matters, after such an upgrade {anew}",
             )
         case _:
-            return f"{who} have another MAC at each start than the one that is fixed", f"if a MAC matters, {anew}"
+            return f"the MACs of {who} are lost, and the fixed addresses kept", f"if a MAC matters, {anew}"
 
 
 def _names(places: Sequence[_Place]) -> str:
