@@ -24,6 +24,7 @@ from typing import Any
 from mooring import __version__
 from mooring.adapters import listeners, systemd
 from mooring.adapters.clocks import SystemClock
+from mooring.adapters.descriptors import raise_limit
 from mooring.adapters.docker_engine import DockerEngine
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.logs import start_logging
@@ -35,16 +36,17 @@ from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
-from mooring.servers.http import Handler, HttpServer
-from mooring.servers.plugin.door import PluginDoor
+from mooring.servers.http import Handler, HttpServer, Limits
+from mooring.servers.plugin.door import BODY_LIMIT, PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
 from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
+from mooring.servers.quotas import Pool, Quota
 from mooring.services.assembly import Services, World, assemble
 from mooring.services.inspection import Surroundings
 from mooring.services.operations import operations
-from mooring.services.repair import Report
+from mooring.services.report_log import ReportLog
 from mooring.services.subnets import IpamPolicy
 from mooring.wire.docker_api import recognise
 
@@ -98,6 +100,7 @@ def run(config: Config) -> int:
     # A watchdog kills by SIGABRT: then the log has the place where the loop stood still.
     faulthandler.enable()
     start_logging(config.log_level, config.log_format.value, sys.stderr)
+    raise_limit()
     for warning in config.warnings:
         log.warning(warning)
     try:
@@ -223,15 +226,17 @@ def open_doors(config: Config) -> Doors:
     api: tuple[socket.socket, ...] = ()
     try:
         api = open_door("api", config.api_socket, config.api_socket_mode, config.api_socket_group)
+        clients = Pool(raise_limit().proxies)
         for proxy in config.proxies:
+            quota = proxy_quota(proxy, clients)
             blind = proxy.rules.everything
             if proxy.path is None:
                 tls = mutual_tls(proxy.tls.cert, proxy.tls.key, proxy.tls.ca) if proxy.tls is not None else None
-                sockets = [Listener(listeners.listen_tcp(proxy.host, proxy.port), tls, blind)]
+                sockets = [Listener(listeners.listen_tcp(proxy.host, proxy.port), tls, blind, quota)]
             else:
                 # The service manager has one unit for the proxy, and it is the first one's.
                 opened = open_door("proxy", proxy.path, proxy.mode, proxy.group, proxy.owner)
-                sockets = [Listener(sock, blind=blind) for sock in opened]
+                sockets = [Listener(sock, blind=blind, quota=quota) for sock in opened]
             proxies.append(ProxyDoor(proxy, tuple(sockets)))
         _refuse_the_engines_own(config, proxies)
     except Fault:
@@ -240,6 +245,18 @@ def open_doors(config: Config) -> Doors:
     for name in handed:
         log.warning("a socket from the service manager is not used", extra={"socket": name})
     return Doors(plugin, api, tuple(proxies), tuple(made))
+
+
+def proxy_quota(proxy: ProxyListener, clients: Pool) -> Quota:
+    """What one listener may take of what all of them have: never the last eighth; one peer of it three quarters."""
+    most = max(1, clients.most * 7 // 8)
+    return Quota(f"the proxy at {proxy.name}", most, max(1, most * 3 // 4), clients)
+
+
+def api_quota(config: Config) -> Quota:
+    """The API's connections. The plugin door has no quota: dockerd alone may connect to it."""
+    most = raise_limit().api
+    return Quota(f"the API at {config.api_socket}", most, max(1, most * 3 // 4))
 
 
 def _refuse_the_engines_own(config: Config, doors: Sequence[ProxyDoor]) -> None:
@@ -260,7 +277,9 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
-    return World(store, kernel, SocketPortGuard(), DockerEngine(str(config.docker_socket)), SystemClock())
+    return World(
+        store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), SystemClock()
+    )
 
 
 async def _run_tasks(
@@ -272,7 +291,8 @@ async def _run_tasks(
     stop: asyncio.Event,
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
-    plugin_server, api_server = HttpServer(refuse_plugin), HttpServer(refuse_api)
+    plugin_server = HttpServer(refuse_plugin, Limits(body=BODY_LIMIT))
+    api_server = HttpServer(refuse_api)
     proxy_servers: list[ProxyServer] = []
     async with AsyncExitStack() as audits, asyncio.TaskGroup() as tasks:
 
@@ -282,13 +302,13 @@ async def _run_tasks(
         for door in doors.plugin:
             start("plugin door", partial(plugin_server.serve, door, daemon.plugin))
         for door in doors.api:
-            start("API door", partial(api_server.serve, door, daemon.api))
+            start("API door", partial(api_server.serve, door, daemon.api, api_quota(config)))
         for proxy in doors.proxies:
             server = _proxy_server(config, daemon, proxy.listener, audits)
             proxy_servers.append(server)
             start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
-        endless = [start("repair", partial(daemon.services.repair.run, _log_report))]
+        endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.reconciling.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:
@@ -320,14 +340,6 @@ def _proxy_server(config: Config, daemon: Daemon, listener: ProxyListener, clean
         admit=None if listener.rules.everything else listener.rules.admit,
         audit=audit.record if audit is not None else None,
     )
-
-
-def _log_report(report: Report) -> None:
-    """One line for each thing that was repaired, and for each that could not be."""
-    for line in report.repaired:
-        log.info("repaired: %s", line)
-    for line in report.findings:
-        log.warning("finding: %s", line)
 
 
 async def _until_stopped(name: str, work: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from mooring.adapters import port_guard
 from mooring.adapters.port_guard import SocketPortGuard
-from mooring.core.faults import BadRequest, Conflict
+from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.publications import Protocol
 from tests.netns.rigs import Namespace, sh
 
@@ -179,3 +180,69 @@ async def test_who_is_about_to_listen_cannot_once_the_port_is_ours(guard: Socket
         await guard.hold(Protocol.TCP, ANY4, 7001)
         with pytest.raises(OSError, match="in use"):
             other.listen()
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+@pytest.mark.parametrize("order", [(ANY4, ANY6), (ANY6, ANY4)])
+async def test_a_port_of_both_families_costs_one_descriptor(
+    guard: SocketPortGuard, protocol: Protocol, order: tuple[IPv4Address | IPv6Address, ...]
+) -> None:
+    """It is held in both, until both are let go; then anybody may have it."""
+    kind = socket.SOCK_STREAM if protocol is Protocol.TCP else socket.SOCK_DGRAM
+
+    def taken(family: socket.AddressFamily, address: str) -> bool:
+        with socket.socket(family, kind) as other:
+            if family == socket.AF_INET6:
+                other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            return _refused(other, address)
+
+    before = len(os.listdir("/proc/self/fd"))
+    for port in range(7100, 7150):
+        for host in order:
+            await guard.hold(protocol, host, port)
+    assert len(os.listdir("/proc/self/fd")) == before + 50
+    assert taken(socket.AF_INET, "127.0.0.1")
+    assert taken(socket.AF_INET6, "::1")
+    await guard.let_go(protocol, order[0], 7149)
+    await guard.hold(protocol, order[0], 7149)
+    for port in range(7100, 7150):
+        for host in order:
+            await guard.let_go(protocol, host, port)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not taken(socket.AF_INET, "127.0.0.1")
+    assert not taken(socket.AF_INET6, "::1")
+
+
+def _refused(other: socket.socket, address: str) -> bool:
+    try:
+        other.bind((address, 7149))
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("bound", "first", "second"), [("::1", ANY4, ANY6), ("127.0.0.1", ANY6, ANY4)])
+async def test_a_family_that_is_taken_leaves_the_other_held(
+    guard: SocketPortGuard, bound: str, first: IPv4Address | IPv6Address, second: IPv4Address | IPv6Address
+) -> None:
+    """The refusal names the family that was asked for."""
+    family = socket.AF_INET6 if ":" in bound else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as other:
+        other.bind((bound, 7149))
+        await guard.hold(Protocol.UDP, first, 7149)
+        with pytest.raises(Conflict, match=f"taken at {second}"):
+            await guard.hold(Protocol.UDP, second, 7149)
+    with socket.socket(socket.AF_INET if first == ANY4 else socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        assert _refused(other, "127.0.0.1" if first == ANY4 else "::1")
+
+
+async def test_more_ports_than_open_files_allow_are_refused_in_one_line(namespace: Namespace) -> None:
+    """What is held stays, and what is let go makes room."""
+    guard = SocketPortGuard(most=2)
+    for port in (7001, 7002):
+        await guard.hold(Protocol.UDP, ANY4, port)
+    with pytest.raises(Exhausted, match="2 host ports are held, as many as open files allow"):
+        await guard.hold(Protocol.UDP, ANY4, 7003)
+    await guard.let_go(Protocol.UDP, ANY4, 7001)
+    await guard.hold(Protocol.UDP, ANY4, 7003)
+    guard.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface, ip_network
 
 from mooring.core.endpoints import Endpoint
@@ -52,6 +52,7 @@ class Sample:
     services: Services
     operations: Operations
     report: PassReport | None = None
+    kernel: MemoryKernel = field(default_factory=MemoryKernel)
 
 
 def leased(address: str, state: State, pool: str = "p4", **more: object) -> Lease:
@@ -103,11 +104,12 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     engine = MemoryEngine()
     host: Sample
     policy = IpamPolicy(SUBNET_POOLS, deny=DENY)
-    world = World(store, MemoryKernel(), MemoryPortGuard(), engine, clock)
+    kernel = MemoryKernel()
+    world = World(store, kernel, MemoryPortGuard(), engine, clock)
     services = assemble(world, policy)
     surroundings = Surroundings("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
     operated = operations(services, world, surroundings, lambda: host.report)
     mirror, roster = services.mirror, services.roster
-    host = Sample(store, mirror, roster, clock, operated.inspection, engine, services, operated)
+    host = Sample(store, mirror, roster, clock, operated.inspection, engine, services, operated, kernel=kernel)
     await mirror.load()
     return host

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.wire.docker_api import Verb, is_truthy, recognise
+from mooring.core.faults import BadRequest
+from mooring.wire.docker_api import LONGEST_PATH, MOST_PARAMETERS, Verb, is_truthy, recognise
 
 
 @pytest.mark.parametrize("version", ["", "/v1.41", "/v1", "/v1.44.2"])
@@ -199,3 +200,17 @@ def test_a_version_in_front_changes_nothing_else(rest: str, version: str) -> Non
     """Every path means with a version what it means without one."""
     plain, versioned = recognise("POST", f"/x{rest}", False), recognise("POST", f"/{version}/x{rest}", False)
     assert (plain.verb, plain.path, plain.subject) == (versioned.verb, versioned.path, versioned.subject)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("DELETE", "/containers/db?" + "a=b&" * MOST_PARAMETERS),
+        ("GET", "/%41" + "x" * (LONGEST_PATH - 3)),
+    ],
+)
+def test_what_no_client_sends_is_refused_before_it_is_taken_apart(method: str, target: str) -> None:
+    """In one line; the same a little shorter passes."""
+    with pytest.raises(BadRequest, match=r"more than 256 parameters|longer than 65536 bytes"):
+        recognise(method, target, False)
+    assert recognise(method, target.replace("&", "", 1).replace("xx", "x", 1), False)

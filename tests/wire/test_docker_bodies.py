@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.wire.docker_bodies import (
+    MOST_NETWORKS,
     ConnectWish,
     ContainerWish,
     DisconnectWish,
@@ -178,14 +179,30 @@ def test_only_what_is_granted_differs(name: str) -> None:
 
 
 def test_a_large_body_is_no_trouble() -> None:
-    """A thousand networks, deep nesting in what is not ours, and nearly a megabyte of text."""
+    """As many networks as are looked at, deep nesting in what is not ours, and nearly a megabyte of text."""
     deep = b"[" * 900 + b"]" * 900
-    networks = b",".join(b'"n%d":{}' % number for number in range(1000))
+    networks = b",".join(b'"n%d":{}' % number for number in range(MOST_NETWORKS))
     body = b'{"X":%b,"Y":"%b","NetworkingConfig":{"EndpointsConfig":{%b}}}' % (deep, b'\\"' * 400_000, networks)
     wish = container_wish(body)
     assert wish is not None
-    assert len(wish.plugs) == 1000
+    assert len(wish.plugs) == MOST_NETWORKS
     assert container_wish(with_grants(body, {"n7": GRANT}, (1, 41))) != wish
+
+
+def test_more_networks_than_are_looked_at_are_counted_only() -> None:
+    """The labels and the mode are still read: they tell whether anything is asked for."""
+    networks = b",".join(b'"n%d":{}' % number for number in range(MOST_NETWORKS + 1))
+    body = b'{"Labels":{"fixed-ip":""},"NetworkingConfig":{"EndpointsConfig":{%b}}}' % networks
+    assert container_wish(body) == ContainerWish({"fixed-ip": ""}, "", (), "", MOST_NETWORKS + 1)
+
+
+def test_several_grants_are_put_in_at_once() -> None:
+    """Wherever the endpoints are, in whatever order they were granted."""
+    body = b'{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":null,"c":{"X":1}}}}'
+    grants = {"c": PlugGrant("10.0.0.3"), "a": PlugGrant("10.0.0.1")}
+    assert with_grants(body, grants, (1, 44)) == body.replace(
+        b'"a":{}', b'"a":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}'
+    ).replace(b'"c":{"X":1}', b'"c":{"X":1,"IPAMConfig":{"IPv4Address":"10.0.0.3"}}')
 
 
 def test_what_is_not_granted_stays() -> None:

@@ -20,7 +20,7 @@ from mooring.adapters.nftables import MemberOp, Nftables, Table
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.settings import read_setting, write_setting
 from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS
-from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (
     Add,
     Alter,
@@ -248,6 +248,8 @@ class FactWriter:
             with opened(veth.inside) as inside:
                 self._links.add_veth(veth, bridge, inside)
         except NetlinkError as error:
+            if error.errno == errno.EXFULL:
+                raise Exhausted(f"bridge {veth.bridge} is full", hint="use a second network") from error
             if error.errno != errno.EEXIST:
                 raise Unavailable(f"interface {veth.name} cannot be made: {error.strerror}") from error
         else:

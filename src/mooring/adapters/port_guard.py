@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Unavailable
 from mooring.core.publications import Protocol
 from mooring.ports import PortGuard
+
+ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 
 Place = tuple[Protocol, IPv4Address | IPv6Address, int]
 
@@ -37,45 +39,58 @@ UNKNOWN_HOLDER = "a process that cannot be told"
 
 
 class SocketPortGuard(PortGuard):
-    """Holds ports of the network namespace of the calling thread."""
+    """Holds ports of the network namespace of the calling thread. most: sockets that it may have for that.
 
-    def __init__(self) -> None:
+    A port of every address of both families is held by one socket, which is half as many for what is published without
+    an address. It holds both until both are let go.
+    """
+
+    def __init__(self, most: int = 1 << 20) -> None:
         self._held: dict[Place, socket.socket | None] = {}
+        self._most = most
+        self._open = 0
+        self._both: set[socket.socket] = set()  # those that hold both families
 
     async def hold(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
-        """See PortGuard. Raises also BadRequest when the host does not have the address."""
+        """See PortGuard. Raises also BadRequest when the host does not have the address, Exhausted for too many."""
         place = protocol, host, port
         if place in self._held:
             return
-        kind, number = _TYPES[protocol]
-        family = socket.AF_INET if host.version == 4 else socket.AF_INET6
-        label = f"host port {port}/{protocol.label}"
+        twin = _twin(place)
+        other = self._held.get(twin) if twin is not None else None
+        if twin is not None and other is not None:
+            self._held[place] = other if other in self._both else self._widened(place, twin, other)
+            return
+        if self._open >= self._most:
+            raise Exhausted(
+                f"{_label(place)} cannot be held: {self._open} host ports are held, as many as open files allow",
+                hint="publish fewer, or raise LimitNOFILE of mooring.service",
+            )
+        self._held[place] = guard = _held_socket(place, host.version == 6)
+        self._open += guard is not None
+
+    def _widened(self, place: Place, twin: Place, other: socket.socket) -> socket.socket | None:
+        """One socket in the place of the twin's, for both families; None when the kernel has none for this one.
+
+        The twin's port is nobody's for the moment between the two; who is quicker then has it, and is told as the
+        holder. Raises as `hold`; the twin is held as before.
+        """
+        wide = _new_socket((place[0], ANY6, place[2]), alone=False)
+        if wide is None:
+            return None
+        other.close()
         try:
-            guard = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
-        except OSError as error:
-            if error.errno in _NO_SUCH_SOCKETS:
-                self._held[place] = None
-                return
-            raise Unavailable(f"{label} cannot be held: {error.strerror}") from error
-        try:
-            if family == socket.AF_INET6:
-                guard.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # The kernel's minimum: a datagram that does get here is not worth memory.
-            guard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-            _bind(guard, protocol, host, port)
-        except OSError as error:
-            guard.close()
-            if error.errno == errno.EADDRINUSE:
-                raise Conflict(
-                    f"{label} is taken at {host}",
-                    hint=f"stop it, or publish another port; see `ss -lnp 'sport = {port}'`",
-                ) from error
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise BadRequest(
-                    f"{label} cannot be published at {host}: the host has no such address", hint="see `ip address`"
-                ) from error
-            raise Unavailable(f"{label} cannot be held at {host}: {error.strerror}") from error
-        self._held[place] = guard
+            _bound(wide, (place[0], ANY6, place[2]))
+        except Fault as fault:
+            try:
+                self._held[twin] = _held_socket(twin, alone=True)
+            except Fault:
+                del self._held[twin]
+                self._open -= 1
+            raise type(fault)(fault.what.replace(str(ANY6), str(place[1])), hint=fault.hint) from fault
+        self._held[twin] = wide
+        self._both.add(wide)
+        return wide
 
     async def holder(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:
         """See PortGuard."""
@@ -85,9 +100,12 @@ class SocketPortGuard(PortGuard):
 
     async def let_go(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """See PortGuard."""
-        guard = self._held.pop((protocol, host, port), None)
-        if guard is not None:
+        place = protocol, host, port
+        guard, twin = self._held.pop(place, None), _twin(place)
+        if guard is not None and (twin is None or self._held.get(twin) is not guard):
             guard.close()
+            self._both.discard(guard)
+            self._open -= 1
 
     async def ephemeral(self) -> tuple[int, int]:
         """See PortGuard."""
@@ -99,6 +117,63 @@ class SocketPortGuard(PortGuard):
             if guard is not None:
                 guard.close()
         self._held.clear()
+        self._both.clear()
+        self._open = 0
+
+
+def _label(place: Place) -> str:
+    return f"host port {place[2]}/{place[0].label}"
+
+
+def _twin(place: Place) -> Place | None:
+    """Every address of the other family, for every address of one."""
+    if place[1] not in (ANY4, ANY6):
+        return None
+    return place[0], ANY6 if place[1] == ANY4 else ANY4, place[2]
+
+
+def _held_socket(place: Place, alone: bool) -> socket.socket | None:
+    """A socket that has the place; None when the kernel has none. alone: in its own family only. Raises as `hold`."""
+    guard = _new_socket(place, alone)
+    if guard is not None:
+        _bound(guard, place)
+    return guard
+
+
+def _new_socket(place: Place, alone: bool) -> socket.socket | None:
+    protocol, host, _ = place
+    kind, number = _TYPES[protocol]
+    family = socket.AF_INET if host.version == 4 else socket.AF_INET6
+    try:
+        guard = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
+    except OSError as error:
+        if error.errno in _NO_SUCH_SOCKETS:
+            return None
+        raise Unavailable(f"{_label(place)} cannot be held: {error.strerror}") from error
+    if family == socket.AF_INET6:
+        guard.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(alone))
+    # The kernel's minimum: a datagram that does get here is not worth memory.
+    guard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+    return guard
+
+
+def _bound(guard: socket.socket, place: Place) -> None:
+    """The socket has the place, or is closed. Raises as `hold`."""
+    protocol, host, port = place
+    try:
+        _bind(guard, protocol, host, port)
+    except OSError as error:
+        guard.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"{_label(place)} is taken at {host}",
+                hint=f"stop it, or publish another port; see `ss -lnp 'sport = {port}'`",
+            ) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise BadRequest(
+                f"{_label(place)} cannot be published at {host}: the host has no such address", hint="see `ip address`"
+            ) from error
+        raise Unavailable(f"{_label(place)} cannot be held at {host}: {error.strerror}") from error
 
 
 def _ephemeral_range() -> tuple[int, int]:

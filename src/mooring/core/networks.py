@@ -64,6 +64,9 @@ class Pending(Enum):
     DELETE = "delete"
 
 
+# The most interfaces of a Linux bridge (net/bridge/br_private.h, BR_MAX_PORTS, of which number 0 is not given).
+BRIDGE_PORTS = 1023
+
 # The names of the drivers that are built in.
 BRIDGE, HOST, NULL = "bridge", "host", "null"
 

@@ -13,7 +13,7 @@ import socket
 import sys
 from asyncio import TimerHandle
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
@@ -21,6 +21,9 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+
+from mooring.servers.quotas import Idle, Quota
+from mooring.servers.under_way import UnderWay
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +86,14 @@ class HttpServer:
         self.connections: set[Connection] = set()
         self._stopping = asyncio.Event()
 
-    async def serve(self, sock: socket.socket, handler: Handler) -> None:
-        """Answer what comes in on a bound stream socket, until `stop` or cancellation.
+    async def serve(self, sock: socket.socket, handler: Handler, quota: Quota | None = None) -> None:
+        """Answer what comes in on a bound stream socket, until `stop` or cancellation. quota: of its connections.
 
         Then it accepts nothing more, closes idle connections, and waits for requests under way, `limits.drain` seconds
         at most. The socket is closed; a socket file stays.
         """
         async with asyncio.TaskGroup() as tasks:
-            under_way = UnderWay(handler, tasks)
+            under_way = UnderWay[Handler, Connection](handler, tasks, quota)
             listener = await _listen(sock, lambda: Connection(self, under_way))
             try:
                 await self._stopping.wait()
@@ -117,32 +120,6 @@ async def _listen(sock: socket.socket, factory: Callable[[], asyncio.Protocol]) 
     return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep)
 
 
-class UnderWay:
-    """What one `serve` has under way."""
-
-    def __init__(self, handler: Handler, tasks: asyncio.TaskGroup) -> None:
-        self.handler = handler
-        self.open = True
-        self.connections: set[Connection] = set()
-        self.running: set[asyncio.Task[None]] = set()
-        self._tasks = tasks
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it until it ends, owned by `serve`."""
-        task = self._tasks.create_task(work)
-        self.running.add(task)
-        task.add_done_callback(self.running.discard)
-
-    async def drain(self, seconds: float) -> None:
-        """Everything has ended, in its own time or cancelled."""
-        if self.running:
-            await asyncio.wait(list(self.running), timeout=seconds)
-        for task in list(self.running):
-            task.cancel()
-        if self.running:
-            await asyncio.wait(list(self.running))
-
-
 class _Refused(Exception):
     """Raised in the parser's callbacks to stop it."""
 
@@ -150,7 +127,7 @@ class _Refused(Exception):
 class Connection(asyncio.Protocol):
     """One client: parses what it sends, lets the handler answer in turn."""
 
-    def __init__(self, server: HttpServer, under_way: UnderWay) -> None:
+    def __init__(self, server: HttpServer, under_way: UnderWay[Handler, Connection]) -> None:
         self._server = server
         self._limits = server.limits
         self._under_way = under_way
@@ -167,6 +144,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._head_size = 0
         self._reading = False
+        self._asked = False  # it has begun a request
         self._begin()
 
     def _begin(self) -> None:
@@ -184,8 +162,18 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
         self._under_way.connections.add(self)
+        quota = self._under_way.quota
+        if quota is not None and (refusal := quota.enter(self, transport)):
+            self._refuse(503, refusal)
         if not self._under_way.open:
             self.finish()
+
+    @property
+    def idle(self) -> Idle:
+        """Whether the connection may give way to another one of its listener."""
+        if self._answering or self._queue or self._reading:
+            return Idle.BUSY
+        return Idle.BETWEEN if self._asked else Idle.SILENT
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone; what it asked for is carried out all the same, and its answer dropped."""
@@ -195,6 +183,8 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         self._server.connections.discard(self)
         self._under_way.connections.discard(self)
+        if self._under_way.quota is not None:
+            self._under_way.quota.leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse; start on the first complete request."""
@@ -235,7 +225,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._begin()
-        self._reading = True
+        self._reading = self._asked = True
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""

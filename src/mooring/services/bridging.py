@@ -11,7 +11,8 @@ log and goes on (libnetwork/osl/interface_linux.go). An endpoint that joins agai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -20,8 +21,12 @@ from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
+from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
+
+# Publications whose rules are made in one transaction, at one stretch.
+PART = 500
 
 
 class BridgeDriver(Driver):
@@ -47,7 +52,8 @@ class BridgeDriver(Driver):
         facts: set[Fact] = set(network_facts(network))
         for endpoint in endpoints:
             self._plugged.discard(endpoint.id)
-            facts |= endpoint_facts(network, endpoint)
+            await _close(self._kernel, network, endpoint, endpoint.published)
+            facts |= endpoint_facts(network, replace(endpoint, published=()))
         await _remove(self._kernel, facts)
 
     async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:
@@ -59,7 +65,8 @@ class BridgeDriver(Driver):
     async def delete_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
         self._plugged.discard(endpoint.id)
-        await _remove(self._kernel, set(endpoint_facts(network, endpoint)))
+        await _close(self._kernel, network, endpoint, endpoint.published)
+        await self._kernel.discard([host_end(endpoint.id)])
         await self._forget(endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
@@ -75,11 +82,18 @@ class BridgeDriver(Driver):
 
     async def publish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
-        await self._kernel.apply(plan(publication_facts(network, endpoint, endpoint.published), ()))
+        done = 0
+        try:
+            async for part in _parts(endpoint.published):
+                await self._kernel.apply(plan(publication_facts(network, endpoint, part), ()))
+                done += len(part)
+        except BaseException:
+            await _close(self._kernel, network, endpoint, endpoint.published[:done])
+            raise
 
     async def unpublish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
-        await _remove(self._kernel, set(publication_facts(network, endpoint, endpoint.published)))
+        await _close(self._kernel, network, endpoint, endpoint.published)
         await self._forget(endpoint)
 
     async def info(self, network: Network, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
@@ -115,6 +129,19 @@ class BridgeDriver(Driver):
     async def _forget(self, endpoint: Endpoint) -> None:
         for address in endpoint.addresses:
             await self._kernel.forget(address)
+
+
+async def _parts(published: Sequence[Publication]) -> AsyncIterator[Sequence[Publication]]:
+    """The publications in parts, each of which takes some milliseconds. Few are one part, and one transaction."""
+    for begin in range(0, len(published), PART):
+        if begin:
+            await asyncio.sleep(0)
+        yield published[begin : begin + PART]
+
+
+async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published: Sequence[Publication]) -> None:
+    async for part in _parts(published):
+        await _remove(kernel, set(publication_facts(network, endpoint, part)))
 
 
 async def _remove(kernel: Kernel, facts: set[Fact]) -> None:

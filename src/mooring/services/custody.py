@@ -23,7 +23,7 @@ from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.seats import Grant, Seat
 from mooring.services.wishes import Room, Spellings, addresses_of
-from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerWish, PlugWish
 
 # Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
 DEADLINE = 4.0
@@ -116,6 +116,11 @@ class CustodyDesk:
             return None
         if not is_sound(wish.labels.get(KEY_LABEL, "")):
             raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
+        if wish.crowd:
+            raise BadRequest(
+                f"the container names {wish.crowd} networks, and fixed addresses are kept in at most {MOST_NETWORKS}",
+                hint="connect it to fewer, or create it with the label fixed-ip=false",
+            )
         async with self._in_time():
             intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
             room = Room(version or await self._engine.api_version(), mac=wish.mac)

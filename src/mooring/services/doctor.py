@@ -8,11 +8,13 @@ could not be seen is a finding too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Fault
+from mooring.core.engines import EngineView
+from mooring.core.faults import Fault, Unavailable
 from mooring.core.findings import Finding
 from mooring.core.moments import moment
 from mooring.core.networks import Network, Origin
@@ -27,6 +29,8 @@ from mooring.services.roster import Roster
 from mooring.services.symptoms import MAKING, astray, idle_pools, old_intents, overdue, stale_endpoints, unlike
 
 _KERNEL = "kernel "
+# Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
+PATIENCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class Doctor:
     async def examine(self) -> Diagnosis:
         """What is not as it should be now. Raises no Fault."""
         async with self._turn:
-            return Diagnosis(self._clock.now(), await self._look(), notes=self._notes)
+            found, _ = await self._look()
+            return Diagnosis(self._clock.now(), found, notes=self._notes)
 
     async def fix(self, dry: bool) -> Diagnosis:
         """What can be put right is, and what is left is found; dry: what would be, and everything that is found.
@@ -81,15 +86,15 @@ class Doctor:
         Raises no Fault.
         """
         async with self._turn:
-            before = await self._look()
+            before, answers = await self._look()
             if dry:
                 done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
                 return Diagnosis(self._clock.now(), before, tuple(done), self._notes)
-            if self._reconciling is not None:
+            if self._reconciling is not None and answers:
                 missed = {finding.subject for finding in await self._reconciling.once()}
                 await self._reconciling.once(eager=not missed & self._young())
             report = await self._repair.once()
-            after = await self._look()
+            after, _ = await self._look(answers)
             left = {finding.subject for finding in after}
             done = [f"{finding.text}: put right" for finding in before if _went(finding, left)]
             return Diagnosis(self._clock.now(), after, (*done, *report.repaired), self._notes)
@@ -100,20 +105,48 @@ class Doctor:
         now = self._clock.now()
         return {f"endpoint {each.id}" for each in self._mirror.every(Endpoint) if now - each.created < MAKING}
 
-    async def _look(self) -> tuple[Finding, ...]:
+    async def _look(self, ask: bool = True) -> tuple[tuple[Finding, ...], bool]:
+        """What is found, and whether the engine answered. ask: it may be asked; else it did not answer just now."""
+        self._notes = ()
         found: list[Finding] = []
-        if self._reconciling is not None:
-            findings = await self._reconciling.once()
-            young = self._young()
-            found += [finding for finding in findings if finding.subject not in young]
+        view: EngineView | None = None
+        why = "" if ask else "it did not answer a moment ago"
+        until = asyncio.get_running_loop().time() + PATIENCE
+        try:
+            if ask and self._engine is not None:
+                async with _patience(until):
+                    view = await self._engine.view()
+                    found += await self._reconciled()
+        except Fault as fault:
+            why = str(fault)
+            found += self._reconciling.findings if self._reconciling is not None else ()
         found += self._reclaiming.missing
         found += await self._of_kernel()
-        engine = await self._of_engine(found)
-        now = self._clock.now()
-        found += old_intents(self._mirror, now, engine)
-        found += overdue(self._mirror, now)
-        found += unlike(self._mirror, self._roster, self._host)
-        return self._dated(found)
+        try:
+            if view is not None and not why:
+                async with _patience(until):
+                    await self._of_engine(found, view)
+        except Fault as fault:
+            why = str(fault)
+        if why:
+            text = "the engine cannot be asked, so what it has was not looked at"
+            found.append(Finding("engine", text, why, self._clock.now(), "see `systemctl status docker`"))
+        now, ident = self._clock.now(), view.id if view is not None and not why else ""
+        for look in (
+            old_intents(self._mirror, now, ident), overdue(self._mirror, now),
+            unlike(self._mirror, self._roster, self._host),
+        ):  # fmt: skip
+            await asyncio.sleep(0)
+            found += look
+        return self._dated(found), not why
+
+    async def _reconciled(self) -> list[Finding]:
+        """What the reconciler finds now."""
+        if self._reconciling is None:
+            return []
+        findings = await self._reconciling.once()
+        young = self._young()
+        return [finding for finding in findings if finding.subject not in young]
 
     def _dated(self, found: Iterable[Finding]) -> tuple[Finding, ...]:
         """The findings once each, what a person must see to first; those without an age have the first sighting's."""
@@ -147,38 +180,43 @@ class Doctor:
         ]
         return found
 
-    async def _of_engine(self, found: list[Finding]) -> str:
-        """Add what the engine's networks and containers tell; the engine's id, "" when it cannot be asked."""
-        self._notes = ()
-        if self._engine is None:
-            return ""
-        try:
-            view = await self._engine.view()
-            _, containers = await self._engine.containers()
-            told = {finding.subject.rpartition(" ")[2] for finding in found}
-            found += [
-                finding
-                for finding in idle_pools(self._mirror, self._ipam, view, self._clock.now())
-                if finding.subject.rpartition(" ")[2] not in told
-            ]
-            refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
-            running = [container for container in containers if container.id not in refused]
-            found += astray(self._ipam.tenures, running, self._clock.now())
-            if self._changes is not None:
-                version = await self._engine.api_version()
-                found += await self._changes.next_starts(version, containers, self._clock.now())
-                self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
-            for network in self._mirror.every(Network):
-                if network.origin is Origin.LIBRARY or network.id not in view.networks:
-                    continue
-                seen = await self._engine.network(network.id)
-                if seen is not None:
-                    found += stale_endpoints(network, seen, self._roster, containers, self._clock.now())
-        except Fault as fault:
-            text = "the engine cannot be asked, so what it has was not looked at"
-            found.append(Finding("engine", text, str(fault), self._clock.now(), "see `systemctl status docker`"))
-            return ""
-        return view.id
+    async def _of_engine(self, found: list[Finding], view: EngineView) -> None:
+        """Add what the engine's networks tell. Raises Unavailable."""
+        assert self._engine is not None
+        _, containers = await self._engine.containers()
+        told = {finding.subject.rpartition(" ")[2] for finding in found}
+        found += [
+            finding
+            for finding in idle_pools(self._mirror, self._ipam, view, self._clock.now())
+            if finding.subject.rpartition(" ")[2] not in told
+        ]
+        await asyncio.sleep(0)
+        refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
+        running = [container for container in containers if container.id not in refused]
+        found += astray(self._ipam.tenures, running, self._clock.now())
+        if self._changes is not None:
+            version = await self._engine.api_version()
+            found += await self._changes.next_starts(version, containers, self._clock.now())
+            self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
+        for network in self._mirror.every(Network):
+            await asyncio.sleep(0)
+            if network.origin is Origin.LIBRARY or network.id not in view.networks:
+                continue
+            seen = await self._engine.network(network.id)
+            if seen is not None:
+                found += stale_endpoints(network, seen, self._roster, containers, self._clock.now())
+
+
+@contextlib.asynccontextmanager
+async def _patience(until: float) -> AsyncIterator[None]:
+    """What is not done at that time of the loop is given up. Raises Unavailable then."""
+    try:
+        async with asyncio.timeout_at(until) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise Unavailable(f"it did not answer within {PATIENCE:g} s") from None
 
 
 def _part(text: str) -> str:

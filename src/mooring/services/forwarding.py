@@ -6,6 +6,7 @@ is told what is asked for and sees to it itself; publishing twice is publishing 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
@@ -48,7 +49,7 @@ class Forwarding:
             if not ports:
                 return
             published = await self._choose(network, endpoint, ports)
-            after = replace(endpoint, ports=ports, published=published)
+            after = replace(endpoint, ports=ports, published=tuple(published))
             try:
                 await self._records.save(endpoint, after)
                 await driver.publish(network, after)
@@ -94,7 +95,7 @@ class Forwarding:
 
     async def _choose(
         self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...]
-    ) -> tuple[Publication, ...]:
+    ) -> Sequence[Publication]:
         """Host ports for the requests. An endpoint whose interface is gone is no holder: it is removed, and its port
         is free, because dockerd with an IPAM driver of its own never tells of endpoints that died with it."""
         asked: set[str] = set()

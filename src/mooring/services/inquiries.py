@@ -6,6 +6,7 @@ asked only for what they cannot know; who holds nothing is told so, with the rea
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 
@@ -27,6 +28,9 @@ _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
 _ID = re.compile(r"[0-9a-f]{4,64}")
 # Answers of one question; a key or a name has a handful.
 MOST = 50
+# Seconds that the engine has: the person who asks is answered from the records then.
+PATIENCE = 3.0
+UNASKED = "The engine cannot be asked, so what only it knows was not looked at"
 
 Place = tuple[str, Address]
 
@@ -70,28 +74,37 @@ class Inquiries:
     async def _of_somebody(self, what: str) -> Explanation:
         name = what.lstrip("/")
         places = self._of_key(what) + self._of_name(name) + self._of_id(what)
-        container = await self._container(name)
+        container, why = await self._container(name)
         if container is not None:
             places += self._of_container(container)
         if places:
-            return self._answer(f"container {container.name}" if container else what, places, "")
+            answer = self._answer(f"container {container.name}" if container else what, places, "")
+            if why:
+                answer.reasons[-1].text.append(f"{UNASKED}: {why}.")
+            return answer
         if container is None:
             raise NotFound(
-                f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC",
+                f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC"
+                + (f"; {UNASKED[0].lower()}{UNASKED[1:]}: {why}" if why else ""),
                 hint="`mooring lease ls` lists who does",
             )
         return self._answer(f"container {container.name}", [], _empty_handed(container, self._networks(container)))
 
-    async def _container(self, reference: str) -> Container | None:
-        """The container as the engine has it, None when it has none or cannot be asked."""
+    async def _container(self, reference: str) -> tuple[Container | None, str]:
+        """The container as the engine has it, None when it has none or cannot be asked; why it cannot, else ""."""
         if self._engine is None:
-            return None
+            return None, ""
         try:
-            return await self._engine.container(reference)
+            async with asyncio.timeout(PATIENCE) as patience:
+                return await self._engine.container(reference), ""
         except Conflict:
             raise
-        except Fault:
-            return None
+        except Fault as fault:
+            return None, str(fault)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            return None, f"it did not answer within {PATIENCE:g} s"
 
     def _networks(self, container: Container) -> list[Network]:
         found = (self._mirror.network(plug.network) for plug in container.plugs if plug.network)

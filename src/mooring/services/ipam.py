@@ -108,6 +108,7 @@ class Ipam:
         """
         if request.role is Role.GATEWAY:
             return await self._decide(request.pool, partial(self._appoint, request))
+        self._index.check_room(request)
         if request.address is None:
             if request.role is Role.AUXILIARY:
                 raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")

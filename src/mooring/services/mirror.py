@@ -21,11 +21,16 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
 from mooring.ports import Store, Transaction
+from mooring.services.pacing import Pace
 from mooring.wire import stored
 
 Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
+
+# Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
+MANY_PORTS = 512
+LONG = 1 << 16
 
 
 class Mirror:
@@ -47,10 +52,12 @@ class Mirror:
 
     async def load(self) -> None:
         """Read everything. Raises Unavailable for a record that this version cannot read."""
+        pace = Pace()
         for prefix in stored.PREFIXES:
             entries, self.revision = await self._store.scan(prefix)
             for entry in entries:
-                self._set(entry.key, stored.decode(entry.key, entry.value), entry.revision)
+                await pace.step()
+                self._set(entry.key, await _decoded(entry.key, entry.value), entry.revision)
 
     def get(self, key: str) -> Record | None:
         """The record under the key."""
@@ -102,7 +109,7 @@ class Mirror:
         puts = {stored.key_of(record): record for record in put}
         deletes = [stored.key_of(record) for record in delete]
         expect = {key: self._revisions.get(key, 0) for key in (*puts, *deletes)}
-        values = {key: stored.encode(record) for key, record in puts.items()}
+        values = {key: await _encoded(record) for key, record in puts.items()}
         try:
             revision = await self._store.commit(Transaction(expect, values, deletes))
         except StaleRevision:
@@ -127,7 +134,9 @@ class Mirror:
             known = self._revisions.get(key, 0)
             entry = await self._store.get(key)
             if entry is not None and entry.revision > self._revisions.get(key, 0):
-                self._set(key, stored.decode(key, entry.value), entry.revision)
+                record = await _decoded(key, entry.value)
+                if entry.revision > self._revisions.get(key, 0):  # nobody was quicker meanwhile
+                    self._set(key, record, entry.revision)
             elif entry is None and self._revisions.get(key, 0) == known:
                 self._drop(key)
 
@@ -147,3 +156,13 @@ class Mirror:
         del self._kinds[type(before)][key]
         for listener in self._listeners:
             listener(key, before, None)
+
+
+async def _encoded(record: Record) -> bytes:
+    if isinstance(record, Endpoint) and len(record.ports) + len(record.published) > MANY_PORTS:
+        return await asyncio.to_thread(stored.encode, record)
+    return stored.encode(record)
+
+
+async def _decoded(key: str, value: bytes) -> Record:
+    return await asyncio.to_thread(stored.decode, key, value) if len(value) > LONG else stored.decode(key, value)

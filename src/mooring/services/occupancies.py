@@ -12,9 +12,11 @@ from heapq import heappop, heappush
 
 from mooring.core.addresses import Occupancy
 from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Exhausted
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
-from mooring.core.networks import Address, Subnet
+from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Holdings, Pool, candidates
+from mooring.core.requests import AddressRequest, Role
 from mooring.services.mirror import Mirror, Record
 
 
@@ -32,6 +34,7 @@ class Occupancies:
         self._spaces: dict[tuple[str, int], Holdings] = {}
         self._owners: dict[tuple[str, str, str], Address] = {}
         self._endpoints: dict[tuple[str, Address], str] = {}
+        self._members: Counter[str] = Counter()
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
         self._kept_out: dict[Address, str] = {}
@@ -125,6 +128,20 @@ class Occupancies:
         """Id of the endpoint of the pool's network that has the address, "" if none."""
         return self._endpoints.get((pool.network, address), "") if pool.network else ""
 
+    def check_room(self, request: AddressRequest) -> None:
+        """Raises Exhausted when an endpoint asks and the bridge has no room for one more. Whose address is asked for
+        again has room already: an engine that crashed asks so."""
+        pool = self.pool(request.pool) if request.role is Role.ENDPOINT else None
+        network = self._mirror.network(pool.network) if pool is not None else None
+        if pool is None or network is None or not network.bridged or network.origin is not Origin.ENGINE:
+            return
+        again = request.address is not None and bool(self.endpoint(pool, request.address))
+        if self._members[network.id] >= BRIDGE_PORTS and not again:
+            raise Exhausted(
+                f"network {network.id[:12]} is full: a Linux bridge has room for {BRIDGE_PORTS} endpoints",
+                hint="use a second network",
+            )
+
     def counts(self, pool_id: str) -> Counter[State]:
         """How many leases of each state the pool has."""
         return self._counts.get(pool_id, Counter())
@@ -164,6 +181,7 @@ class Occupancies:
         elif isinstance(before, Pool):
             self._forget_pool(before, after)
         elif isinstance(before, Endpoint):
+            self._members[before.network] -= 1
             for address in before.addresses:
                 if self._endpoints.get((before.network, address)) == before.id:
                     del self._endpoints[before.network, address]
@@ -172,6 +190,7 @@ class Occupancies:
         elif isinstance(after, Pool):
             self._note_pool(after)
         elif isinstance(after, Endpoint):
+            self._members[after.network] += 1
             for address in after.addresses:
                 self._endpoints[after.network, address] = after.id
 

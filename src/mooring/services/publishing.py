@@ -2,12 +2,16 @@
 
 Rules: a port is checked against our own publications first, then held against the host's processes; a range or an
 ephemeral request tries the next port, a single port is refused with the holder's name; the choice is durable before
-the kernel forwards anything.
+the kernel forwards anything; a container may publish tens of thousands of ports, so each costs the same however many
+there are, and the loop has a break every so many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from mooring.core.endpoints import Endpoint
@@ -15,6 +19,7 @@ from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.networks import Address, GatewayMode, Network
 from mooring.core.publications import PortRequest, Protocol, Publication
 from mooring.ports import PortGuard
+from mooring.services.pacing import Pace
 from mooring.services.roster import Roster
 
 ANY4 = IPv4Address("0.0.0.0")
@@ -37,6 +42,18 @@ class PortPublished(Conflict):
         self.endpoint = endpoint
 
 
+@dataclass(eq=False, slots=True)
+class _Promise:
+    """What one call chooses, and no record tells yet. places: the addresses of the host at each port."""
+
+    publications: list[Publication] = field(default_factory=list)
+    places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
+
+
+# What endpoints publish: the host ports, sorted, by protocol, family, host address and the container's port.
+_Served = Mapping[tuple[Protocol, int, Address | None, int], Sequence[int]]
+
+
 class Publishing:
     """Host ports of this host: who has which, and which is next."""
 
@@ -44,36 +61,44 @@ class Publishing:
         self._roster = roster
         self._guard = guard
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
-        self._promised: set[tuple[Protocol, Address, int]] = set()
+        self._promised: dict[int, _Promise] = {}
         self._cursor = 0
 
     async def choose(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest]
-    ) -> tuple[Publication, ...]:
+    ) -> Sequence[Publication]:
         """One publication for each request and family, each held.
 
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
         held. `settle` must follow when the outcome is recorded or given up.
         """
-        chosen: list[Publication] = []
+        promise = _Promise()
+        self._promised[id(promise.publications)] = promise
+        pace = Pace()
+        # Where the search in a range goes on: what was taken for the request before is taken for the next one, too.
+        passed: dict[tuple[object, ...], int] = {}
         try:
+            served = await self._served_beside(endpoint, pace)
             for request in requests:
-                targets = [t for t in _targets(network, endpoint, request) if not self._is_served(endpoint, request, t)]
+                await pace.step()
+                targets = tuple(t for t in _targets(network, endpoint, request) if not _is_served(served, request, t))
                 if targets:
-                    chosen.extend(await self._choose_one(network, request, tuple(targets)))
+                    await self._choose_one(network, request, targets, promise, passed, pace)
         except BaseException:
-            await self.let_go(chosen)
-            self.settle(chosen)
+            await self.let_go(promise.publications)
+            self.settle(promise.publications)
             raise
-        return tuple(chosen)
+        return promise.publications
 
-    def settle(self, publications: Iterable[Publication]) -> None:
-        """The record tells from now on who has these ports."""
-        self._promised -= {_place(publication) for publication in publications}
+    def settle(self, publications: Sequence[Publication]) -> None:
+        """The record tells from now on who has these ports. publications: the very ones that were chosen."""
+        self._promised.pop(id(publications), None)
 
     async def hold(self, publications: Iterable[Publication]) -> None:
         """Hold what a record says is published, after a restart. Raises Conflict that names the holder."""
+        pace = Pace()
         for publication in publications:
+            await pace.step()
             if not publication.host_port:
                 continue
             try:
@@ -82,36 +107,57 @@ class Publishing:
                 raise await self._named(fault, publication) from fault
 
     async def let_go(self, publications: Iterable[Publication]) -> None:
-        """The host ports are free for others."""
+        """The host ports are free for others, also when the caller is cancelled meanwhile."""
+        pace, cancelled = Pace(), None
         for publication in publications:
             if publication.host_port:
                 await self._guard.let_go(*_place(publication))
+            try:
+                await pace.step()
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _choose_one(
-        self, network: Network, request: PortRequest, targets: tuple[tuple[Address | None, Address], ...]
-    ) -> list[Publication]:
-        """Publications at one host port that is free in every family of the targets."""
+        self,
+        network: Network,
+        request: PortRequest,
+        targets: tuple[tuple[Address | None, Address], ...],
+        promise: _Promise,
+        passed: dict[tuple[object, ...], int],
+        pace: Pace,
+    ) -> None:
+        """Promise publications at one host port that is free in every family of the targets."""
         if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
-            return [Publication(request.protocol, None, 0, target, request.port) for _, target in targets]
+            promise.publications += [
+                Publication(request.protocol, None, 0, target, request.port) for _, target in targets
+            ]
+            return
         single = request.first != 0 and request.first == request.last
-        for port in await self._candidates(request):
+        search = request.protocol, request.first, request.last, tuple(host for host, _ in targets)
+        for port in await self._candidates(request, passed.get(search, request.first)):
+            await pace.step()
+            if request.first:
+                passed[search] = port + 1
             picked = [Publication(request.protocol, host, port, target, request.port) for host, target in targets]
             try:
-                await self._take(picked, single)
+                await self._take(picked, single, promise)
             except Conflict:
                 if single:
                     raise
                 continue
-            return picked
+            return
         low, high = (request.first, request.last) if request.first else await self._guard.ephemeral()
         raise Exhausted(
             f"no free host port in {low}-{high}/{request.protocol.label} for container port {request.port}",
             hint="publish to another range, or see `mooring network inspect` for who holds them",
         )
 
-    async def _candidates(self, request: PortRequest) -> Iterable[int]:
+    async def _candidates(self, request: PortRequest, first: int) -> Iterable[int]:
+        """The ports of the request, from the first that may be free."""
         if request.first:
-            return range(request.first, (request.last or request.first) + 1)
+            return range(first, (request.last or request.first) + 1)
         low, high = await self._guard.ephemeral()
         count = high - low + 1
         start = self._cursor
@@ -123,56 +169,67 @@ class Publishing:
 
         return around()
 
-    async def _take(self, picked: list[Publication], single: bool) -> None:
+    async def _take(self, picked: list[Publication], single: bool, promise: _Promise) -> None:
         """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
         for publication in picked:
             self._refuse_ours(publication)
         places = [_place(publication) for publication in picked]
-        self._promised.update(places)
+        ports = {(protocol, port) for protocol, _, port in places}
+        before = {key: list(promise.places.get(key, ())) for key in ports}
+        for protocol, host, port in places:
+            promise.places.setdefault((protocol, port), []).append(host)
         held: list[tuple[Protocol, Address, int]] = []
         try:
             for place in places:
                 await self._guard.hold(*place)
                 held.append(place)
         except BaseException as error:
-            self._promised.difference_update(places)
+            promise.places.update(before)
             for place in held:
                 await self._guard.let_go(*place)
             if isinstance(error, Conflict) and single:
                 raise await self._named(error, picked[len(held)]) from error
             raise
+        promise.publications += picked
 
     async def _named(self, fault: Conflict, publication: Publication) -> Conflict:
         """The refusal of a host port with the process that has it: found out late, since that takes long."""
         return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
 
-    def _is_served(self, endpoint: Endpoint, request: PortRequest, target: tuple[Address | None, Address]) -> bool:
-        """Whether another endpoint of the same sandbox publishes the same request in the target's family already.
+    async def _served_beside(self, endpoint: Endpoint, pace: Pace) -> _Served:
+        """What the other endpoints of the same sandbox publish already.
 
         Engines from 28 on have a gateway for each family, and ask both networks to publish the same ports.
         """
-        if not request.first or not endpoint.sandbox:
-            return False
-        return any(
-            holder.id != endpoint.id
-            and holder.sandbox == endpoint.sandbox
-            and other.target.version == target[1].version
-            and (other.host, other.target_port) == (target[0], request.port)
-            for port in range(request.first, (request.last or request.first) + 1)
-            for other, holder in self._roster.publishers(request.protocol, port)
-        )
+        served: dict[tuple[Protocol, int, Address | None, int], list[int]] = {}
+        for other in self._roster.in_sandbox(endpoint.sandbox) if endpoint.sandbox else ():
+            for each in other.published if other.id != endpoint.id else ():
+                await pace.step()
+                key = each.protocol, each.target.version, each.host, each.target_port
+                served.setdefault(key, []).append(each.host_port)
+        for ports in served.values():
+            ports.sort()
+        return served
 
     def _refuse_ours(self, wanted: Publication) -> None:
         for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
                 raise PortPublished(wanted, other, holder)
-        for protocol, host, port in self._promised:
-            if (protocol, port) == (wanted.protocol, wanted.host_port) and _meet(host, _place(wanted)[1]):
+        for promise in self._promised.values():
+            hosts = promise.places.get((wanted.protocol, wanted.host_port), ())
+            if any(_meet(host, _place(wanted)[1]) for host in hosts):
                 raise Conflict(
                     f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
                     holder="a container that is being started",
                     hint="publish another port",
                 )
+
+
+def _is_served(served: _Served, request: PortRequest, target: tuple[Address | None, Address]) -> bool:
+    """Whether the request is served in the target's family."""
+    ports = served.get((request.protocol, target[1].version, target[0], request.port), ())
+    place = bisect_left(ports, request.first)
+    return bool(request.first) and place < len(ports) and ports[place] <= (request.last or request.first)
 
 
 def _place(publication: Publication) -> tuple[Protocol, Address, int]:

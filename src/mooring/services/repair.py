@@ -15,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts
+from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
@@ -26,6 +26,7 @@ from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
+from mooring.services.pacing import Pace
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import Reclaiming
 from mooring.services.recovering import Recovering, Spared
@@ -38,6 +39,8 @@ DOCKER = frozenset({DockerAccept(4), DockerAccept(6)})
 
 # Seconds between the passes after a nudge.
 HURRIED = (0.5, 1.0, 2.0)
+# Facts that are made at a stretch.
+PART = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class _Pass:
     dry: bool = False
     repaired: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+
+
+# The facts of one endpoint by their keys, and the records that they follow from.
+_Made = tuple[Network, Endpoint, dict[tuple[str, ...], Fact]]
 
 
 class Repair:
@@ -85,6 +92,7 @@ class Repair:
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[Publication, ...]] = {}
+        self._made: dict[str, _Made] = {}
         self._bridges: frozenset[str] = frozenset()
         self._closed: set[DockerAccept] = set()
         self._turn = asyncio.Lock()
@@ -166,7 +174,7 @@ class Repair:
 
     async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
-        have = {fact.key: fact for fact in observed}
+        have = await _by_key(observed)
         networks = [network for network in self._mirror.every(Network) if network.bridged]
         if networks:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
@@ -176,10 +184,14 @@ class Repair:
             await self._open_docker(have, work)
         for known in networks:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
+            await self._foresee(known)
             network = self._mirror.network(known.id)
-            if network is not None:
-                wanted = network_facts(network) | self._living(network, have, work.alone)
-                await self._apply(wanted, have, f"network {network.id[:12]}", work)
+            if network is None:
+                continue
+            wanted = {fact.key: fact for fact in network_facts(network)}
+            for facts in self._living(network, have, work.alone):
+                wanted |= facts
+            await self._apply(wanted.values(), have, f"network {network.id[:12]}", work)
 
     async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
@@ -197,25 +209,48 @@ class Repair:
 
     def _living(
         self, network: Network, have: dict[tuple[str, ...], Fact], alone: bool, settled: set[str] | None = None
-    ) -> frozenset[Fact]:
-        """What the network's endpoints need, as far as their interfaces still exist.
+    ) -> Iterator[dict[tuple[str, ...], Fact]]:
+        """What each of the network's endpoints needs, as far as their interfaces still exist.
 
         An endpoint of the library has one while it is in a sandbox; a join that was cut off left another, and a leave.
         settled: ids of the endpoints of which that can be said; the others live. None for all.
         """
-        wanted: set[Fact] = set()
         for endpoint in self._roster.of_network(network.id):
             if alone and network.origin is Origin.LIBRARY and endpoint.state is not State.ATTACHED:
                 continue
             fresh = settled is not None and endpoint.id not in settled
             if fresh or ("veth", host_end(endpoint.id)) in have:
-                wanted |= endpoint_facts(network, endpoint)
-        return frozenset(wanted)
+                yield self._facts_of(network, endpoint)
+
+    async def _foresee(self, network: Network) -> None:
+        """What the network's endpoints need is known, so that a step which decides by it is short."""
+        pace = Pace()
+        for endpoint in self._roster.of_network(network.id):
+            await pace.step()
+            if self._known_facts(network, endpoint) is not None:
+                continue
+            facts = {fact.key: fact for fact in endpoint_facts(network, replace(endpoint, published=()))}
+            for begin in range(0, len(endpoint.published), PART):
+                part = publication_facts(network, endpoint, endpoint.published[begin : begin + PART])
+                facts |= {fact.key: fact for fact in part}
+                await asyncio.sleep(0)
+            self._made[endpoint.id] = network, endpoint, facts
+
+    def _known_facts(self, network: Network, endpoint: Endpoint) -> dict[tuple[str, ...], Fact] | None:
+        known = self._made.get(endpoint.id)
+        return known[2] if known is not None and known[0] is network and known[1] is endpoint else None
+
+    def _facts_of(self, network: Network, endpoint: Endpoint) -> dict[tuple[str, ...], Fact]:
+        known = self._known_facts(network, endpoint)
+        if known is None:
+            known = {fact.key: fact for fact in endpoint_facts(network, endpoint)}
+            self._made[endpoint.id] = network, endpoint, known
+        return known
 
     async def _apply(
         self, wanted: Iterable[Fact], have: dict[tuple[str, ...], Fact], subject: str, work: _Pass
     ) -> None:
-        wanted = list(wanted)
+        wanted = [fact for fact in wanted if have.get(fact.key) != fact]
         ops = plan(wanted, [have[fact.key] for fact in wanted if fact.key in have])
         if not ops:
             return
@@ -230,17 +265,15 @@ class Repair:
 
     async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""
-        have = {fact.key: fact for fact in observed}
+        have = await _by_key(observed)
         wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._bridges)}
         for network in self._mirror.every(Network):
             wanted |= {fact.key for fact in network_facts(network)}
-            wanted |= {fact.key for fact in self._living(network, have, work.alone, settled)}
+            for facts in self._living(network, have, work.alone, settled):
+                wanted.update(facts)
         spared = self._recovering.spared if self._recovering is not None else Spared()
-        stray = [
-            op.fact
-            for op in plan((), observed)
-            if isinstance(op, Remove) and op.fact.key not in wanted and not spared.covers(op.fact)
-        ]
+        left = [fact for key, fact in have.items() if key not in wanted and not spared.covers(fact)]
+        stray = [op.fact for op in plan((), left) if isinstance(op, Remove)]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
         rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
         if work.dry:
@@ -273,6 +306,15 @@ class Repair:
             else:
                 self._held[endpoint.id] = endpoint.published
         self._held = {ident: held for ident, held in self._held.items() if self._roster.knows(ident)}
+        self._made = {ident: made for ident, made in self._made.items() if self._roster.knows(ident)}
+
+
+async def _by_key(facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
+    pace, found = Pace(PART), dict[tuple[str, ...], Fact]()
+    for fact in facts:
+        await pace.step()
+        found[fact.key] = fact
+    return found
 
 
 def _count(number: int, what: str) -> str:

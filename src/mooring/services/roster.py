@@ -26,7 +26,8 @@ class Roster:
         self._by_name: dict[tuple[str, str], Endpoint] = {}
         self._by_mac: dict[tuple[str, str], Endpoint] = {}
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
-        self._by_port: dict[tuple[Protocol, int], list[tuple[Publication, Endpoint]]] = {}
+        # By number alone: an endpoint may have tens of thousands, and a key with an enum in it takes thrice as long.
+        self._by_port: dict[int, list[tuple[Publication, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
         mirror.listen(self._follow)
 
@@ -52,7 +53,9 @@ class Roster:
 
     def publishers(self, protocol: Protocol, port: int) -> Iterator[tuple[Publication, Endpoint]]:
         """What is published at the host port, on any address of the host, and by whom."""
-        yield from self._by_port.get((protocol, port), ())
+        for pair in self._by_port.get(port, ()):
+            if pair[0].protocol is protocol:
+                yield pair
 
     def knows(self, endpoint_id: str) -> bool:
         """Whether any network has an endpoint with the id."""
@@ -83,7 +86,7 @@ class Roster:
                 if (lease := self._lease_of(after, address)) is not None:
                     self._unattached.pop((lease.space, lease.address), None)
             for publication in after.published:
-                self._by_port.setdefault((publication.protocol, publication.host_port), []).append((publication, after))
+                self._by_port.setdefault(publication.host_port, []).append((publication, after))
 
     def _consider(self, lease: Lease) -> None:
         """Note the lease when it belongs to a network of ours and no endpoint has it."""
@@ -119,10 +122,9 @@ class Roster:
                 del self._by_address[endpoint.network, address]
                 if (lease := self._lease_of(endpoint, address)) is not None:
                     self._consider(lease)
-        for publication in endpoint.published:
-            key = publication.protocol, publication.host_port
-            rest = [pair for pair in self._by_port.get(key, ()) if pair[1].id != endpoint.id]
+        for port in {publication.host_port for publication in endpoint.published}:
+            rest = [pair for pair in self._by_port.get(port, ()) if pair[1].id != endpoint.id]
             if rest:
-                self._by_port[key] = rest
+                self._by_port[port] = rest
             else:
-                self._by_port.pop(key, None)
+                self._by_port.pop(port, None)

@@ -246,6 +246,7 @@ class MemoryPortGuard(PortGuard):
         ephemeral: tuple[int, int] = (32768, 60999),
     ) -> None:
         self.held: set[tuple[Protocol, Address, int]] = set()
+        self._hosts: dict[tuple[Protocol, int, int], set[Address]] = {}  # of what is held, by protocol, family and port
         self.taken = dict(taken or {})
         self.lacking = set(lacking)
         self._ephemeral = ephemeral
@@ -255,10 +256,13 @@ class MemoryPortGuard(PortGuard):
         place = protocol, host, port
         if place in self.held:
             return
-        taken = (protocol, port) in self.taken or any(_meet(place, other) for other in self.held)
+        hosts = self._hosts.setdefault((protocol, host.version, port), set())
+        met = bool(hosts) and (int(host) == 0 or host in hosts or any(int(other) == 0 for other in hosts))
+        taken = (protocol, port) in self.taken or met
         if taken and protocol not in self.lacking:
             raise Conflict(f"host port {port}/{protocol.label} is taken at {host}")
         self.held.add(place)
+        hosts.add(host)
 
     async def holder(self, protocol: Protocol, host: Address, port: int) -> str:  # noqa: ARG002 - taken at any address
         """See PortGuard."""
@@ -267,12 +271,8 @@ class MemoryPortGuard(PortGuard):
     async def let_go(self, protocol: Protocol, host: Address, port: int) -> None:
         """See PortGuard."""
         self.held.discard((protocol, host, port))
+        self._hosts.get((protocol, host.version, port), set()).discard(host)
 
     async def ephemeral(self) -> tuple[int, int]:
         """See PortGuard."""
         return self._ephemeral
-
-
-def _meet(one: tuple[Protocol, Address, int], other: tuple[Protocol, Address, int]) -> bool:
-    same = (one[0], one[2], one[1].version) == (other[0], other[2], other[1].version)
-    return same and (one[1] == other[1] or int(one[1]) == 0 or int(other[1]) == 0)

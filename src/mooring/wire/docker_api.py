@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, unquote
 
+from mooring.core.faults import BadRequest
+
 
 class Verb(Enum):
     """What a request is to the proxy.
@@ -72,6 +74,11 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's strings.TrimSpace takes off, of the first 256
 _HUGE = 10**9
 
+# The most parameters of a hooked request's query (Docker's own clients send six at the most), and the
+# longest path that is decoded.
+MOST_PARAMETERS = 256
+LONGEST_PATH = 1 << 16
+
 
 def is_truthy(value: str) -> bool:
     """Whether the engine takes the query's value for a yes (moby daemon/server/httputils/form.go, BoolValue)."""
@@ -82,6 +89,7 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
     """The call that a request is.
 
     target: as on the wire, bytes that are no UTF-8 as surrogates. upgrade: whether the head has an Upgrade field.
+    Raises BadRequest for an encoded path longer than LONGEST_PATH, and for a hooked one with more than MOST_PARAMETERS.
     """
     if not target.isascii():  # no name has such bytes, and whoever looks one up cannot encode them
         target = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -91,6 +99,8 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
         path = path[found.end() :] if found is not None else "/"
     # A path that the router would clean stays as it is: the answer to it is a redirection, and nothing is carried out.
     if "%" in path:
+        if len(path) > LONGEST_PATH:
+            raise BadRequest(f"the path is longer than {LONGEST_PATH} bytes")
         path = unquote(path)
     version = None
     if path[1:2] == "v" and (found := _VERSION.match(path)) is not None:
@@ -100,6 +110,8 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
     verb, subject = (Verb.OTHER, "") if method == "GET" and path[-3:] != "/ws" else _verb(method, path)
     query: dict[str, str] = {}
     if verb in HOOKED:
+        if text.count("&") >= MOST_PARAMETERS:
+            raise BadRequest(f"the query has more than {MOST_PARAMETERS} parameters")
         # Of a name that comes twice the engine reads the first value (net/url, Values.Get).
         query = dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else query
         if verb is Verb.REMOVE and is_truthy(query.get("link", "")):

@@ -19,6 +19,9 @@ _NO_NETWORK = frozenset({"", "default", "bridge", "host", "none"})
 
 _ENDPOINTS = ("NetworkingConfig", "EndpointsConfig")
 
+# The most networks of a create that are looked at. More than this no container has; each costs questions to the engine.
+MOST_NETWORKS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class PlugWish:
@@ -33,12 +36,14 @@ class PlugWish:
 @dataclass(frozen=True, slots=True)
 class ContainerWish:
     """A container that is to be made. mode: HostConfig.NetworkMode. plugs: one for each network, that of the mode
-    first. mac: of the mode's network, as older versions of the API have it, "" for none."""
+    first. mac: of the mode's network, as older versions of the API have it, "" for none. crowd: how many networks it
+    names when they are more than MOST_NETWORKS, and then there are no plugs; else 0."""
 
     labels: dict[str, str]
     mode: str
     plugs: tuple[PlugWish, ...]
     mac: str = ""
+    crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,13 @@ def container_wish(body: bytes) -> ContainerWish | None:
         top = read(body)
         mode = top.members("HostConfig").text("NetworkMode")
         endpoints = top.members(*_ENDPOINTS)
-        plugs = {name: _plug(name, endpoints.entry(name)) for name in endpoints.names()}
+        labels = top.members("Labels").texts()
+        if (crowd := len(endpoints.names())) > MOST_NETWORKS:
+            return ContainerWish(labels, mode, (), "", crowd)
+        plugs = {name: _plug(name, entry) for name, entry in endpoints.entries().items()}
         if mode not in _NO_NETWORK and not mode.startswith("container:"):
             plugs = {mode: plugs.get(mode, PlugWish(mode)), **plugs}
-        labels = top.members("Labels")
-        return ContainerWish(labels.texts(), mode, tuple(plugs.values()), top.text("MacAddress"))
+        return ContainerWish(labels, mode, tuple(plugs.values()), top.text("MacAddress"))
     except Unread:
         return None
 
@@ -113,12 +120,14 @@ def with_grants(
         patched = _spelled(body, spellings or {})
         mode = read(patched).members("HostConfig").text("NetworkMode")
         # Where a body has both, they must be the same (moby daemon/server/router/container, handleMACAddressBC).
+        top = read(patched)
         everywhere = version < ENDPOINT_MACS or bool(read(body).text("MacAddress"))
-        for name, grant in grants.items():
-            before = read(patched).members(*_ENDPOINTS).entry(name)
-            after = _granted(before.source, grant, version)
-            if after != before.source:
+        patched, missing = _with_entries(patched, top.members(*_ENDPOINTS), grants, version)
+        for name in missing:  # the mode's at most: a container has no other network that its body does not name
+            after = _granted(b"null", grants[name], version)
+            if after != b"null":
                 patched = with_value(patched, (*_ENDPOINTS, name), after)
+        for name, grant in grants.items():
             if grant.mac and (grant.main or name == mode) and everywhere:
                 patched = with_value(patched, ("MacAddress",), encoded(grant.mac))
     except Unread:
@@ -134,6 +143,18 @@ def _spelled(body: bytes, spellings: Mapping[str, str]) -> bytes:
     if mode in spellings:
         body = with_value(body, ("HostConfig", "NetworkMode"), encoded(spellings[mode]))
     return with_keys(body, _ENDPOINTS, spellings)
+
+
+def _with_entries(
+    body: bytes, endpoints: Members, grants: Mapping[str, PlugGrant], version: tuple[int, int]
+) -> tuple[bytes, list[str]]:
+    """The body with the grants for the endpoints that it has, in one walk over it; and the names that it has not."""
+    places = endpoints.places()
+    pieces, done = list[bytes](), 0
+    for start, end, name in sorted((*places[name], name) for name in grants if name in places):
+        pieces += [body[done:start], _granted(body[start:end], grants[name], version)]
+        done = end
+    return b"".join((*pieces, body[done:])), [name for name in grants if name not in places]
 
 
 def connect_with_grant(body: bytes, grant: PlugGrant, version: tuple[int, int]) -> bytes:

@@ -28,6 +28,14 @@ INTERNAL_KEY = "com.docker.network.internal"
 IPV4_KEY = "com.docker.network.enable_ipv4"
 IPV6_KEY = "com.docker.network.enable_ipv6"
 
+# The most ports that one container publishes, ranges counted port by port. Ranges for RTP have 10 001 to 20 001.
+MOST_PORTS = 20480
+
+
+def weight(options: Mapping[str, Any] | None) -> int:
+    """About how many bytes of the options are ports, by which one may tell whether reading them takes long."""
+    return 100 * sum(len(value) for value in (options or {}).values() if isinstance(value, list))
+
 
 def network_options(options: Mapping[str, Any] | None) -> tuple[dict[str, str], bool]:
     """The user's options (`-o`), and whether the network is internal. Raises BadRequest for a wrong type.
@@ -61,8 +69,15 @@ class _Port(msgspec.Struct, frozen=True):
 def port_requests(options: Mapping[str, Any] | None) -> tuple[PortRequest, ...]:
     """The port map among the options of CreateEndpoint, Join or ProgramExternalConnectivity, without repetitions.
 
-    Raises BadRequest for a wrong type, protocol, port or address, and for a range that ends before it begins.
+    Raises BadRequest for a wrong type, protocol, port or address, for a range that ends before it begins, and for more
+    than MOST_PORTS.
     """
+    asked = (options or {}).get(PORTS_KEY)
+    if isinstance(asked, list) and len(asked) > MOST_PORTS:
+        raise BadRequest(
+            f"{len(asked)} ports are to be published, and Mooring publishes at most {MOST_PORTS} of a container",
+            hint="publish a smaller range, or run that container with --network host",
+        )
     bindings = _convert(PORTS_KEY, (options or {}).get(PORTS_KEY), list[_Port] | None) or []
     return tuple(dict.fromkeys(_port_request(binding) for binding in bindings))
 

@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Passage, Reply
+from mooring.servers.proxy.passages import Gate, Passage, Reply
+from mooring.servers.proxy.relay_exchanges import Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
+from mooring.servers.quotas import Quota
 from mooring.wire.docker_api import Call, Verb
 
 # Only so that a mistake shows as a failure and not as a test that never ends.
@@ -197,11 +199,13 @@ async def relayed(
     folder: Path,
     script: Script,
     *,
-    gate: Hooks | None = None,
+    gate: Gate | None = None,
     admit: Callable[[Call], Fault | None] | None = None,
     blind: bool = False,
     limits: ProxyLimits = TWO_SPARE,
     up: bool = True,
+    known: Recognise = recognise,
+    quota: Quota | None = None,
 ) -> AsyncIterator[Rig]:
     """A proxy in front of an engine."""
     engine = Engine(folder / "engine.sock", script)
@@ -212,7 +216,7 @@ async def relayed(
     def audit(call: Call, status: int) -> None:
         audits.append((call.verb, call.method, status))
 
-    server = ProxyServer(str(engine.path), recognise, gate=gate, admit=admit, audit=audit, limits=limits)
+    server = ProxyServer(str(engine.path), known, gate=gate, admit=admit, audit=audit, limits=limits)
     path = folder / "proxy.sock"
     sock = socket.socket(socket.AF_UNIX)
     path.unlink(missing_ok=True)
@@ -220,7 +224,7 @@ async def relayed(
     started = asyncio.Event()
     rig = Rig(path, engine, server, audits)
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(server.serve([Listener(sock, blind=blind)], started.set))
+        serving = tasks.create_task(server.serve([Listener(sock, blind=blind, quota=quota)], started.set))
         await started.wait()
         try:
             yield rig

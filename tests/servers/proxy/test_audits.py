@@ -97,7 +97,7 @@ async def test_lines_come_in_order_while_it_is_open(tmp_path: Path) -> None:
 async def test_a_path_cannot_break_the_line_or_fill_the_disk(tmp_path: Path) -> None:
     """Line feeds are escaped, and long paths are cut."""
     audit = AuditLog(tmp_path / "a", "x")
-    audit.record(recognise("GET", "/a%0A%22%7D%FF" + "x" * 100_000, False), 404)
+    audit.record(recognise("GET", "/a%0A%22%7D%FF" + "x" * 60_000, False), 404)
     audit.close()
     (line,) = lines(tmp_path / "a")
     assert line["path"].startswith('/a\n"}')

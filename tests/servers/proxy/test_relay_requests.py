@@ -170,7 +170,7 @@ async def test_a_hooked_body_is_asked_for(tmp_path: Path) -> None:
 
 async def test_a_hooked_body_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it the answer is 413, and nobody was asked."""
-    monkeypatch.setattr(relay_requests, "HOLD_LIMIT", 1000)
+    monkeypatch.setattr(relay_requests, "REQUEST_LIMIT", 1000)
     hooks = Hooks()
     async with relayed(tmp_path, parrot, gate=hooks) as rig:
         client = await rig.client()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -29,14 +30,17 @@ from mooring.core.requests import (
     PoolRequest,
 )
 from mooring.servers.http import Request, Response
+from mooring.servers.large_bodies import read
 from mooring.servers.plugin import arguments
 from mooring.wire import remote_api as api
-from mooring.wire.remote_options import port_requests
+from mooring.wire.remote_options import port_requests, weight
 
 log = logging.getLogger(__name__)
 
 # dockerd gives a managed plugin 30 s and then asks again, with an empty body.
 DEADLINE = 25.0
+# Bytes of a request: a range of twenty thousand ports, once asked for and once exposed, has less than this.
+BODY_LIMIT = 4 << 20
 ERROR_LENGTH = 1000
 
 
@@ -182,7 +186,7 @@ class PluginDoor:
         started = perf_counter()
         subject = ""
         try:
-            message = self._decode(name, request.body)
+            message = await read(partial(self._decode, name, request.body), len(request.body))
             subject = _subject(message)
             body = await self._run(name, method, message)
         except Fault as fault:
@@ -260,7 +264,7 @@ class PluginDoor:
         return api.Empty()
 
     async def _create_endpoint(self, query: api.EndpointCreation) -> api.Message:
-        request = arguments.endpoint_request(query)
+        request = await read(partial(arguments.endpoint_request, query), weight(query.options))
         return arguments.endpoint_created(request, await self._endpoints.create(request))
 
     async def _delete_endpoint(self, query: api.EndpointReference) -> api.Message:
@@ -272,7 +276,8 @@ class PluginDoor:
 
     async def _join(self, query: api.Joining) -> api.Message:
         network, endpoint = arguments.pair(query.network_id, query.endpoint_id)
-        request = JoinRequest(arguments.sandbox(query.sandbox_key), ports=port_requests(query.options))
+        ports = await _ports(query.options)
+        request = JoinRequest(arguments.sandbox(query.sandbox_key), ports=ports)
         return arguments.joined(await self._endpoints.attach(network, endpoint, request))
 
     async def _leave(self, query: api.EndpointReference) -> api.Message:
@@ -281,7 +286,7 @@ class PluginDoor:
 
     async def _publish(self, query: api.ExternalConnectivity) -> api.Message:
         network, endpoint = arguments.pair(query.network_id, query.endpoint_id)
-        await self._endpoints.publish(network, endpoint, port_requests(query.options))
+        await self._endpoints.publish(network, endpoint, await _ports(query.options))
         return api.Empty()
 
     async def _unpublish(self, query: api.EndpointReference) -> api.Message:
@@ -305,6 +310,10 @@ class PluginDoor:
     async def _release_address(self, query: api.AddressReference) -> api.Message:
         await self._endpoints.release(arguments.pool_id(query.pool_id), parse_address("Address", query.address))
         return api.Empty()
+
+
+async def _ports(options: Mapping[str, Any] | None) -> tuple[PortRequest, ...]:
+    return await read(partial(port_requests, options), weight(options))
 
 
 def fail(status: int, text: str) -> Response:

@@ -21,6 +21,7 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
 _HEAD = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*+) HTTP/1\.([01])\r\n(?:%b:%b\r\n)*+\r\n" % (_TOKEN, _TOKEN, _VALUE))
 _TRAILER = re.compile(rb"%b:%b" % (_TOKEN, _VALUE))
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b)?" % _VALUE)
+_PLAIN_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _BARE_FEED = re.compile(rb"(?<!\r)\n")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
@@ -41,6 +42,12 @@ class HeadTooLarge(Malformed):
     status = 431
 
 
+class TooSlow(Malformed):
+    """The head does not end in time."""
+
+    status = 408
+
+
 class HeadReader:
     """Collects a message's head, from its first byte to the blank line's end."""
 
@@ -54,6 +61,11 @@ class HeadReader:
     def partial(self) -> bytes:
         """What there is of a head that is not complete."""
         return bytes(self._partial or b"")
+
+    @property
+    def pending(self) -> bytearray | None:
+        """The same, as it is kept: one object for each head."""
+        return self._partial
 
     @property
     def begun(self) -> bool:
@@ -143,6 +155,15 @@ class Chunked:
             if self._left:
                 pos = self._chunk(data, pos, sink)
                 continue
+            if not self._line and not self._in_trailer and (match := _PLAIN_CHUNK.match(data, pos)) is not None:
+                # Most chunks, and all of many small ones, are whole in what has come.
+                start = match.end()
+                end = start + int(match[1], 16)
+                if start < end and data[end : end + 2] == b"\r\n":
+                    if sink is not None:
+                        sink.append(data[start:end])
+                    pos = end + 2
+                    continue
             end = data.find(b"\n", pos)
             if len(self._line) + (end + 1 if end >= 0 else size) - pos > LINE_LIMIT:
                 raise Malformed("a line between chunks is too long")

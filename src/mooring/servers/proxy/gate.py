@@ -17,6 +17,7 @@ import msgspec
 
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
+from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
@@ -112,7 +113,7 @@ class AddressGate:
             case Verb.REMOVE:
                 return self._departure(await self._desk.removal(call.subject))
             case Verb.DISCONNECT:
-                wish = docker_bodies.disconnect_wish(body)
+                wish = await read(partial(docker_bodies.disconnect_wish, body), len(body))
                 if wish is None:
                     return PASS
                 return self._departure(await self._desk.disconnection(call.subject, wish.container))
@@ -122,30 +123,39 @@ class AddressGate:
                 return PASS
 
     async def _create(self, call: Call, body: bytes) -> Passage:
-        wish = docker_bodies.container_wish(body)
+        wish = await read(partial(docker_bodies.container_wish, body), len(body))
         if wish is None:
-            return _unread(body)
-        if not wish.plugs:
+            return await read(partial(_unread, body), len(body))
+        if not wish.plugs and not wish.crowd:
             return PASS
         await self._ready()
         custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
         if custody is None:
             return PASS
         grants = {written: _text(grant, written == custody.main) for written, grant in custody.grants.items()}
-        patched = docker_bodies.with_grants(body, grants, custody.version, custody.spellings)
+        work = partial(docker_bodies.with_grants, body, grants, custody.version, custody.spellings)
+        patched = await self._patch(custody.intent, work, body)
         return Passage(patched, partial(self._created, custody.intent))
 
     async def _connect(self, call: Call, body: bytes) -> Passage:
-        wish = docker_bodies.connect_wish(body)
+        wish = await read(partial(docker_bodies.connect_wish, body), len(body))
         if wish is None:
-            return _unread(body)
+            return await read(partial(_unread, body), len(body))
         await self._ready()
         custody = await self._desk.connect(call.subject, wish.container, wish.plug, call.version)
         if custody is None:
             return PASS
         grant = next(iter(custody.grants.values()))
-        patched = docker_bodies.connect_with_grant(body, _text(grant), custody.version)
+        work = partial(docker_bodies.connect_with_grant, body, _text(grant), custody.version)
+        patched = await self._patch(custody.intent, work, body)
         return Passage(patched, partial(self._connected, custody.intent))
+
+    async def _patch(self, intent: Intent, work: Callable[[], bytes], body: bytes) -> bytes:
+        try:
+            return await read(work, len(body))
+        except BaseException:  # the intent is durable, and nobody will hear of it again
+            self._desk.abandon(intent)
+            raise
 
     async def _created(self, intent: Intent, reply: Reply | None) -> None:
         made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
@@ -174,7 +184,8 @@ class AddressGate:
         # Without a reply nothing is known: the engine's events name each container that went.
         if reply is not None and reply.status == 200:
             try:
-                await self._desk.pruned(docker_bodies.pruned_ids(reply.body))
+                pruned = await read(partial(docker_bodies.pruned_ids, reply.body), len(reply.body))
+                await self._desk.pruned(pruned)
             except Fault as fault:
                 log.warning("addresses of pruned containers are given up later: %s", fault)
 
@@ -189,13 +200,13 @@ class AddressGate:
 def _unread(body: bytes) -> Passage:
     """What the engine will refuse passes, so that it says why. Raises BadRequest for what it might carry out although
     it cannot be read here: bytes after the object, a depth or a size that no client sends."""
+    if len(body) > LARGEST:
+        raise BadRequest(f"the body is larger than {LARGEST} bytes")
     if body.strip():
         try:
             msgspec.json.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             raise BadRequest("the body is not one JSON document that can be read") from None
-        if len(body) > LARGEST:
-            raise BadRequest(f"the body is larger than {LARGEST} bytes")
     return PASS
 
 

@@ -17,17 +17,22 @@ from mooring.servers.proxy.relay_line import Line
 from mooring.servers.proxy.relay_replies import Replies
 from mooring.servers.proxy.relay_requests import Requests, Wait
 from mooring.servers.proxy.upstreams import BUFFER, hung_up
+from mooring.servers.quotas import Idle, Quota
+
+# Seconds from a head's first byte to its last.
+HEAD_TIME = 60.0
 
 
 class Relay(asyncio.Protocol):
     """One client. queue: the requests under way, in their order. blind: HTTP/2 may pass, in which nothing is seen."""
 
     __slots__ = (
-        "_all", "_client_ended", "_closed", "_engine_over", "_engine_slow", "_slow", "_timer", "_transport", "_tunnel",
-        "blind", "line", "queue", "replies", "requests", "terms",
+        "_all", "_client_ended", "_closed", "_engine_over", "_engine_slow", "_late", "_quota", "_slow", "_timer",
+        "_transport", "_tunnel", "blind", "line", "queue", "replies", "requests", "terms",
     )  # fmt: skip
 
-    def __init__(self, terms: Terms, everybody: MutableSet[Relay], blind: bool) -> None:
+    def __init__(self, terms: Terms, everybody: MutableSet[Relay], blind: bool, quota: Quota | None = None) -> None:
+        """quota: of the listener, when the relay itself is what it counts."""
         self.terms = terms
         self.blind = blind
         self.queue: list[Exchange] = []
@@ -43,6 +48,8 @@ class Relay(asyncio.Protocol):
         self._slow = False  # the client reads slower than we write
         self._engine_slow = False
         self._timer: asyncio.TimerHandle | None = None
+        self._late: asyncio.TimerHandle | None = None  # a head has begun and must end
+        self._quota = quota
 
     # What the loop calls, of the client.
 
@@ -51,6 +58,9 @@ class Relay(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(BUFFER)
         self._all.add(self)
+        if self._quota is not None and (refusal := self._quota.enter(self, transport)):
+            self.write(self.terms.refusals.reply(503, f"mooring: {refusal}", closes=True))
+            self.hang_up()
 
     def data_received(self, data: bytes) -> None:
         """The client's bytes."""
@@ -58,6 +68,24 @@ class Relay(asyncio.Protocol):
             self.line.send(data)
         elif not self._closed:
             self.requests.received(data)
+            if self._late is None and (begun := self.requests.begun) is not None:
+                self._late = asyncio.get_running_loop().call_later(HEAD_TIME, self._head_is_late, begun)
+
+    def _head_is_late(self, begun: bytearray) -> None:
+        self._late = None
+        if self._closed or self._tunnel or (now := self.requests.begun) is None:
+            return
+        if now is begun:
+            self.requests.too_slow()
+        else:  # another one has begun meanwhile
+            self._late = asyncio.get_running_loop().call_later(HEAD_TIME, self._head_is_late, now)
+
+    @property
+    def idle(self) -> Idle:
+        """Whether the connection may give way to another one of its listener."""
+        if self._tunnel or self.queue or (self.requests.unfinished and self.requests.begun is None):
+            return Idle.BUSY
+        return Idle.SILENT if self.requests.fresh else Idle.BETWEEN
 
     def eof_received(self) -> bool:
         """The client will send no more; it may still listen."""
@@ -97,10 +125,13 @@ class Relay(asyncio.Protocol):
         """The client is gone, and the engine hears of it at once."""
         self._let_go()
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._late):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._late = None
         self._all.discard(self)
+        if self._quota is not None:
+            self._quota.leave(self)
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""

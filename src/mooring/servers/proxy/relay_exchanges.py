@@ -19,8 +19,11 @@ from mooring.wire.docker_api import HIJACKING, HOOKED, Call
 
 log = logging.getLogger(__name__)
 
-# What is held of one request or one reply. A create's body is some kilobytes.
+# What is held of one reply.
 HOLD_LIMIT = 16 << 20
+# What is held of one request, chunks' frames included. A create's body is some kilobytes, and more than a mebibyte of
+# one is read by nobody (wire/go_json).
+REQUEST_LIMIT = 5 << 18
 # Requests of one connection that wait for their replies before no more are read.
 QUEUE_LIMIT = 32
 # Bytes behind a request that has to be waited for, before the client is read no further.

@@ -19,16 +19,17 @@ from mooring.servers.proxy.framing import (
     HeadReader,
     Malformed,
     RequestHead,
+    TooSlow,
     parse_request,
     with_length,
 )
 from mooring.servers.proxy.refusals import CONTINUE, status_of
 from mooring.servers.proxy.relay_exchanges import (
     BACKLOG_LIMIT,
-    HOLD_LIMIT,
     KNOWN_SIZE,
     QUEUE_LIMIT,
     REFUSED_BODY,
+    REQUEST_LIMIT,
     Exchange,
     Held,
     settle,
@@ -72,18 +73,8 @@ class Requests:
     """
 
     __slots__ = (
-        "_backlog",
-        "_body",
-        "_current",
-        "_fate",
-        "_fresh",
-        "_last",
-        "_reader",
-        "_relay",
-        "deaf",
-        "taking",
-        "waits",
-    )
+        "_backlog", "_body", "_current", "_fate", "_fresh", "_last", "_reader", "_relay", "deaf", "taking", "waits",
+    )  # fmt: skip
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -102,6 +93,20 @@ class Requests:
     def unfinished(self) -> bool:
         """A request has begun and is not complete."""
         return self._current is not None or self._reader.partial != b""
+
+    @property
+    def begun(self) -> bytearray | None:
+        """What there is of a head that is not complete: the same object as long as it is the same head."""
+        return self._reader.pending
+
+    @property
+    def fresh(self) -> bool:
+        """No request has come yet."""
+        return self._fresh
+
+    def too_slow(self) -> None:
+        """The head that has begun takes too long."""
+        self._malformed(TooSlow("the request's head was not complete in time"))
 
     @property
     def put_by(self) -> int:
@@ -130,6 +135,7 @@ class Requests:
     def _send_known(self, data: bytes, call: Call, method: str) -> None:
         """The common case, at little cost: one complete head, seen before, that nobody has a hook on."""
         relay = self._relay
+        self._fresh = False
         exchange = Exchange(call, method)
         queue = relay.queue
         queue.append(exchange)
@@ -223,8 +229,8 @@ class Requests:
         elif held is not None and end > pos:
             held.raw.append(data[pos:end])
             held.size += end - pos
-            if held.size > HOLD_LIMIT:
-                self._refuse(exchange, 413, f"mooring: the request's body is larger than {HOLD_LIMIT} bytes", True)
+            if held.size > REQUEST_LIMIT:
+                self._refuse(exchange, 413, f"mooring: the request's body is larger than {REQUEST_LIMIT} bytes", True)
         if body.done and not self.deaf:
             self._finish(exchange)
         return end

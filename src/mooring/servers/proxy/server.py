@@ -20,6 +20,7 @@ from mooring.servers.proxy.relay import Relay
 from mooring.servers.proxy.relay_exchanges import Admit, Audit, Recognise, Terms
 from mooring.servers.proxy.tls_streams import over_tls
 from mooring.servers.proxy.upstreams import SPARE, Upstreams
+from mooring.servers.quotas import Quota
 
 # As dockerd's: Go takes what the kernel allows. Beyond it a client of a unix socket is refused, not kept waiting.
 BACKLOG = 4096
@@ -28,11 +29,12 @@ BACKLOG = 4096
 @dataclass(frozen=True, slots=True)
 class Listener:
     """A bound stream socket. tls: speak TLS on it. blind: whoever connects may do everything, so that HTTP/2, in which
-    the proxy sees nothing, may pass."""
+    the proxy sees nothing, may pass. quota: of its connections."""
 
     sock: socket.socket
     tls: ssl.SSLContext | None = None
     blind: bool = False
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class ProxyServer:
             )
             servers: list[asyncio.Server] = []
             try:
-                servers += [await _listen(listener, self._factory(terms, listener.blind)) for listener in listeners]
+                servers += [await _listen(listener, self._factory(terms, listener)) for listener in listeners]
                 started()
                 await self._stopping.wait()
             finally:
@@ -101,8 +103,9 @@ class ProxyServer:
         """Ask `serve` to end."""
         self._stopping.set()
 
-    def _factory(self, terms: Terms, blind: bool) -> Callable[[], Relay]:
-        return lambda: Relay(terms, self.relays, blind)
+    def _factory(self, terms: Terms, listener: Listener) -> Callable[[], Relay]:
+        quota = listener.quota if listener.tls is None else None  # TLS counts from before the handshake on
+        return lambda: Relay(terms, self.relays, listener.blind, quota)
 
     def _spawner(self, tasks: asyncio.TaskGroup) -> Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]:
         def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -138,7 +141,7 @@ async def _listen(listener: Listener, factory: Callable[[], asyncio.Protocol]) -
     loop = asyncio.get_running_loop()
     sock = listener.sock
     if listener.tls is not None:
-        factory = over_tls(listener.tls, factory)
+        factory = over_tls(listener.tls, factory, listener.quota)
     if sock.family != socket.AF_UNIX:
         return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
     # From 3.13 on the loop would remove the socket's file, which may be systemd's.

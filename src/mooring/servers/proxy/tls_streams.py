@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
+from mooring.servers.quotas import Idle, Quota
+
 # Seconds for the handshake: who does not even speak TLS must not hold a descriptor.
 HANDSHAKE = 20.0
 CHUNK = 1 << 16
@@ -23,10 +25,11 @@ CHUNK = 1 << 16
 class TlsStream(asyncio.Protocol):
     """The connection below, and what it carries."""
 
-    def __init__(self, context: ssl.SSLContext, application: asyncio.Protocol) -> None:
+    def __init__(self, context: ssl.SSLContext, application: asyncio.Protocol, quota: Quota | None = None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._application = application
+        self._quota = quota
         self._below: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._open = False  # the application has been told
@@ -41,6 +44,9 @@ class TlsStream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; it has yet to prove itself."""
         self._below = cast("asyncio.Transport", transport)
+        if self._quota is not None and self._quota.enter(self, transport):
+            self.abort()  # there is no language yet to say it in
+            return
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE, transport.close)
 
     def data_received(self, data: bytes) -> None:
@@ -59,8 +65,16 @@ class TlsStream(asyncio.Protocol):
         self.closing = True
         self._stop_timer()
         self._below = None
+        if self._quota is not None:
+            self._quota.leave(self)
         if self._open:
             self._application.connection_lost(exc)
+
+    @property
+    def idle(self) -> Idle:
+        """Whether the connection may give way to another one of its listener."""
+        idle: Idle = getattr(self._application, "idle", Idle.BUSY) if self._open else Idle.SILENT
+        return idle
 
     def pause_writing(self) -> None:
         """The client reads slower than we write."""
@@ -266,6 +280,8 @@ class _Transport(asyncio.Transport):
         return 0 if self._stream.below is None else self._stream.below.get_write_buffer_size()
 
 
-def over_tls(context: ssl.SSLContext, factory: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
-    """Makes the applications of a server that speaks TLS."""
-    return lambda: TlsStream(context, factory())
+def over_tls(
+    context: ssl.SSLContext, factory: Callable[[], asyncio.Protocol], quota: Quota | None = None
+) -> Callable[[], asyncio.Protocol]:
+    """Makes the applications of a server that speaks TLS. quota: of its connections, from before the handshake on."""
+    return lambda: TlsStream(context, factory(), quota)

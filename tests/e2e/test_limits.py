@@ -1,0 +1,70 @@
+"""What is large, and what does not answer: ranges of ports as RTP needs them, and an engine that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+from tests.e2e.lab import Host, Lab, eventually
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.namespaces import in_network
+from tests.e2e.lab.traffic import Server, ask_udp
+from tests.e2e.test_published_ports import DUAL
+
+PATIENCE = 300.0
+
+
+def can_bind(host: Host, port: int) -> bool:
+    """Whether a process of the host may have the UDP port."""
+
+    def bind() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.bind(("0.0.0.0", port))
+            except OSError:
+                return False
+            return True
+
+    return in_network(host.network, bind)
+
+
+def test_a_range_for_rtp_is_published_and_given_back(host: Host, lab: Lab) -> None:
+    """Ten thousand and one ports in both families: reached, held, refused to a second container, free afterwards."""
+    host.create_network("one", *DUAL)
+    publish = ("--network", "one", "-p", "10000-20000:10000-20000/udp")
+    host.docker("run", "-d", "--name", "pbx", *publish, IMAGE, "stay", timeout=PATIENCE)
+    inside = host.container_network("pbx")
+    for port in (10000, 15000, 20000):
+        with Server(inside, "pbx", port):
+            assert ask_udp(lab.outside.network, host.ipv4, port).server == "pbx"
+            assert ask_udp(lab.outside.network, host.ipv6, port).server == "pbx"
+    assert not can_bind(host, 15000)
+    again = host.docker("run", "-d", "--name", "second", *publish, IMAGE, "stay", check=False, timeout=PATIENCE)
+    assert "/udp is published already" in again.output
+    host.docker("rm", "-f", "second", "pbx", timeout=PATIENCE)
+    eventually(lambda: can_bind(host, 15000) and can_bind(host, 20000), "the ports are free", timeout=PATIENCE)
+
+
+def test_doctor_and_explain_answer_while_the_engine_hangs(host: Host) -> None:
+    """It accepts, and does not answer: what else there is to see is seen, and what is missing is named."""
+    host.create_network("one", *DUAL)
+    host.run_container("web", "--network", "one")
+    address, _ = host.addresses("web", "one")
+    os.kill(host.engine.pid, signal.SIGSTOP)
+    try:
+        found = host.mooring("doctor", check=False)
+        assert "the engine cannot be asked" in found.output
+        assert "did not answer within 4 s" in found.output
+        assert "held by" in host.mooring("explain", address).output
+        nobody = host.mooring("explain", "nobody", check=False)
+        assert "did not answer within 3 s" in nobody.output
+    finally:
+        # nsenter(1), its parent, stops with it.
+        parent = int(Path(f"/proc/{host.engine.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        for pid in (parent, host.engine.pid):
+            os.kill(pid, signal.SIGCONT)
+    eventually(
+        lambda: "the engine cannot be asked" not in host.mooring("doctor", check=False).output, "it is asked again"
+    )
