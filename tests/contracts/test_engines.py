@@ -230,10 +230,11 @@ async def test_a_container_with_rm_is_destroyed_when_it_ends(rig: Rig) -> None:
     rig.stop("once")
     events = await heard(rig.engine, 0, Happening.DESTROYED, ident)
     assert await rig.engine.container(ident) is None
-    assert told(events, ident) == [
-        Happening.CREATED, Happening.CONNECTED, Happening.STARTED, Happening.DIED, Happening.DISCONNECTED,
-        Happening.DESTROYED,
-    ]  # fmt: skip
+    first, last = told(events, ident)[:3], told(events, ident)[3:]
+    assert first == [Happening.CREATED, Happening.CONNECTED, Happening.STARTED]
+    # 26 takes it out of its networks before it tells of the end, and 20.10 after.
+    assert set(last[:-1]) == {Happening.DIED, Happening.DISCONNECTED}
+    assert last[-1] == Happening.DESTROYED
 
 
 async def test_who_resumes_hears_everything_once(rig: Rig) -> None:
