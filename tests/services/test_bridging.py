@@ -33,6 +33,33 @@ async def test_an_engine_finds_the_interface_on_the_host_and_the_library_in_the_
     assert [veth.inside for veth in veths(kernel)] == [""]
 
 
+async def test_an_interface_in_a_living_sandbox_is_the_engines_to_take_out() -> None:
+    """At leave it goes when the container has ended, and stays while it runs, until the endpoint is deleted."""
+    network, attached = replace(NETWORK, origin=Origin.ENGINE), replace(ENDPOINT, state=State.ATTACHED)
+    kernel = MemoryKernel()
+    driver = BridgeDriver(kernel)
+    await driver.create_endpoint(network, ENDPOINT)
+    kernel.lived_in.add(host_end(ENDPOINT.id))
+    await driver.leave(network, attached)
+    assert len(veths(kernel)) == 1
+    await driver.delete_endpoint(network, ENDPOINT)
+    assert veths(kernel) == []
+    kernel.lived_in.clear()
+    await driver.create_endpoint(network, ENDPOINT)
+    await driver.leave(network, attached)
+    assert veths(kernel) == []
+
+
+async def test_the_librarys_interfaces_go_at_leave() -> None:
+    """Nobody else takes them out."""
+    kernel = MemoryKernel()
+    driver = BridgeDriver(kernel)
+    await driver.join(NETWORK, ENDPOINT, REQUEST)
+    kernel.lived_in.add(host_end(ENDPOINT.id))
+    await driver.leave(NETWORK, replace(ENDPOINT, state=State.ATTACHED))
+    assert veths(kernel) == []
+
+
 async def test_joining_tells_the_neighbours() -> None:
     """Each address of the endpoint is announced on the bridge when its interface is made, and only then."""
     kernel = MemoryKernel()

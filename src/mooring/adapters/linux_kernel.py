@@ -21,7 +21,8 @@ from mooring.adapters.announcements import Announcer
 from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
-from mooring.adapters.netlink import NetlinkError
+from mooring.adapters.namespace_processes import is_lived_in
+from mooring.adapters.netlink import Netlink, NetlinkError
 from mooring.adapters.ownership import Owner
 from mooring.core.addresses import unmapped
 from mooring.core.faults import Unavailable
@@ -55,6 +56,8 @@ class LinuxKernel(Kernel):
                 self._deleting = Links(whose)
                 opened.callback(self._deleting.close)
                 self._deleting.delete_newborn()
+                self._asking = Netlink()
+                opened.callback(self._asking.close)
                 self._announcer = Announcer()
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
@@ -89,6 +92,18 @@ class LinuxKernel(Kernel):
         """See Kernel."""
         self._discards.add(links)
         self._schedule()
+
+    async def is_lived_in(self, link: str) -> bool:
+        """See Kernel."""
+
+        def look() -> bool:
+            try:
+                return is_lived_in(self._asking, link)
+            except OSError as error:
+                _log.warning("whether %s is in a living sandbox cannot be found out: %s", link, error)
+                return True
+
+        return await self._in(self._writer, look)
 
     async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
         """See Kernel."""
@@ -135,6 +150,7 @@ class LinuxKernel(Kernel):
         self._writing.close()
         self._reading.close()
         self._deleting.close()
+        self._asking.close()
         self._announcer.close()
 
     def _soon(self, work: Callable[[], object]) -> None:

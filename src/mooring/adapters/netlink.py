@@ -171,6 +171,27 @@ class Netlink:
                     raise _refusal(flags, payload) or NetlinkError(0, "no answer")
                 return kind, payload
 
+    def ask_each(self, messages: Sequence[Message]) -> list[bytes]:
+        """The payloads of the answers to those of the messages that were not refused, asked in one write.
+
+        The socket's buffer must hold all answers: some hundred at most.
+        """
+        first = self._sequence + 1
+        parts = []
+        for message in messages:
+            self._sequence += 1
+            parts.append(self._frame(message, 0))
+        self._socket.send(b"".join(parts))
+        waiting = set(range(first, self._sequence + 1))
+        found = []
+        while waiting:
+            for kind, _, sequence, payload in self._receive():
+                if sequence in waiting:
+                    waiting.discard(sequence)
+                    if kind != _ERROR:
+                        found.append(payload)
+        return found
+
     def dump(self, message: Message, wanted: Callable[[bytes], bool] | None = None) -> list[tuple[int, bytes]]:
         """Every answer to a dump, of one moment; only those whose payload is wanted are kept, as they come in. Raises
         NetlinkError, also when it is interrupted ten times."""

@@ -41,6 +41,11 @@ class Kernel(Protocol):
         wanted again under the same name is waited for by apply. Unknown names are fine."""
         ...
 
+    async def is_lived_in(self, link: str) -> bool:
+        """Whether a process runs in the network namespace, another than the host's, that the veth's other end is in;
+        also True when that cannot be found out. Unknown names are not."""
+        ...
+
     async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
         """Every destination that the host has a route to (default routes and link-locals left out) and the host's
         nameservers, our own bridges included."""

@@ -4,9 +4,12 @@ Rules: all that it makes follows from the records, so it remembers nothing that 
 is answered first and done soon after, in a group; an interface is made when an endpoint joins, inside the sandbox if
 that is there, and for an engine already when the endpoint is made, on the host, where the engine fetches it.
 
-The interface goes at leave already: an engine would take it out of the container, rename it and move it back to the
-host, which costs it two RCU grace periods, only for us to delete it. When it finds it gone, it notes so in its debug
-log and goes on (libnetwork/osl/interface_linux.go). An endpoint that joins again gets a new one with the same MAC.
+When a container has ended, its interface goes at leave already: the engine would take it out of the sandbox, rename it
+and move it back to the host, which costs it two RCU grace periods, only for us to delete it; it finds it gone, says so
+in its debug log and goes on. While the sandbox lives (`docker network disconnect`) the interface stays until the engine
+has taken it out and deletes the endpoint: otherwise the engine counts it as there for good, `docker stats` of the
+container fails, and every interface after it has a higher number (libnetwork/osl/interface_linux.go, sandbox.go).
+An endpoint that joins again after its interface went gets a new one with the same MAC.
 """
 
 from __future__ import annotations
@@ -75,8 +78,10 @@ class BridgeDriver(Driver):
             await self._plug(network, endpoint, request.key if request.inside else "")
         return _attachment(network, endpoint)
 
-    async def leave(self, network: Network, endpoint: Endpoint) -> None:  # noqa: ARG002 - the port's parameter
-        """See Driver."""
+    async def leave(self, network: Network, endpoint: Endpoint) -> None:
+        """See Driver. An engine takes the interface out of a living sandbox itself, and deletes the endpoint then."""
+        if network.origin is Origin.ENGINE and await self._kernel.is_lived_in(host_end(endpoint.id)):
+            return
         self._plugged.discard(endpoint.id)
         await self._kernel.discard([host_end(endpoint.id)])
 

@@ -41,7 +41,8 @@ class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
-    inside: name of a veth -> what its other end has, which is in another namespace then.
+    inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
+    other end is in a sandbox where a process runs.
     announced, forgotten: what was asked for, in order. made: how often each fact was, so that a link which is there
     again can be told from the one that was there before.
     """
@@ -60,6 +61,7 @@ class MemoryKernel(Kernel):
             self.facts[fact.key] = fact
         self.made = Counter(self.facts.keys())
         self.foreign = set(foreign)
+        self.lived_in: set[str] = set()
         self.routes = list(routes)
         self.fail_on = list(fail_on)
         self.before = before
@@ -103,6 +105,11 @@ class MemoryKernel(Kernel):
         self._check_open()
         for name in links:
             self._drop_link(name)
+
+    async def is_lived_in(self, link: str) -> bool:
+        """See Kernel. lived_in says so."""
+        self._check_open()
+        return link in self.lived_in
 
     async def occupied(self) -> Sequence[Subnet]:
         """See Kernel."""
