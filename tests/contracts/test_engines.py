@@ -149,11 +149,13 @@ async def test_a_network_may_be_named_by_its_id_or_the_beginning_of_it(rig: Rig,
     ident = rig.create("db", Place(web[:length], "10.77.1.9"), mac=MAC)
     expected = [(web, "web", "10.77.1.9")]
     steps: list[Callable[[str], None]] = [lambda _: None, rig.start, rig.stop]
-    for step in steps:
+    # Once it has run, engines from 25 on tell no MAC where the mode is a full id (moby daemon/inspect.go).
+    untold = await rig.engine.release() >= (25, 0) and length == len(web)
+    for number, step in enumerate(steps):
         step("db")
         for found in (await listed(rig.engine, ident), await ask(rig.engine, ident)):
             assert [(plug.network, plug.name, str(plug.wanted4)) for plug in found.plugs] == expected
-        assert [plug.wanted_mac for plug in found.plugs] == [MAC]
+        assert [plug.wanted_mac for plug in found.plugs] == ["" if untold and number else MAC]
 
 
 async def test_only_the_container_itself_tells_the_mac_that_was_asked_for(rig: Rig) -> None:
@@ -230,11 +232,10 @@ async def test_a_container_with_rm_is_destroyed_when_it_ends(rig: Rig) -> None:
     rig.stop("once")
     events = await heard(rig.engine, 0, Happening.DESTROYED, ident)
     assert await rig.engine.container(ident) is None
-    first, last = told(events, ident)[:3], told(events, ident)[3:]
-    assert first == [Happening.CREATED, Happening.CONNECTED, Happening.STARTED]
-    # 26 takes it out of its networks before it tells of the end, and 20.10 after.
-    assert set(last[:-1]) == {Happening.DIED, Happening.DISCONNECTED}
-    assert last[-1] == Happening.DESTROYED
+    *before, died, left, gone = told(events, ident)
+    assert before == [Happening.CREATED, Happening.CONNECTED, Happening.STARTED]
+    assert {died, left} == {Happening.DIED, Happening.DISCONNECTED}  # from 26 on the other way round
+    assert gone is Happening.DESTROYED
 
 
 async def test_who_resumes_hears_everything_once(rig: Rig) -> None:
@@ -280,16 +281,22 @@ async def test_a_running_container_that_is_plugged_or_unplugged_is_told_with_the
 
 
 async def test_plugging_a_container_that_does_not_run_is_not_told_and_unplugging_it_is(rig: Rig) -> None:
-    """Only a list shows the former (moby daemon/container_operations.go, ConnectToNetwork)."""
+    """Only a list shows the former, and from 28 on the latter too (moby daemon/container_operations.go)."""
     ident = rig.create("db", Place("web"))
     rig.connect("db", Place("back", "10.77.2.9"))
     found = await listed(rig.engine, ident)
     assert [str(plug.wanted4) for plug in found.plugs if plug.name == "back"] == ["10.77.2.9"]
     rig.disconnect("db", "back")
+    assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
+    if await rig.engine.release() >= (28, 0):
+        rig.remove("db")
+        assert told(await heard(rig.engine, 0, Happening.DESTROYED, ident), ident) == [
+            Happening.CREATED, Happening.DESTROYED,
+        ]  # fmt: skip
+        return
     events = await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
     assert told(events, ident) == [Happening.CREATED, Happening.DISCONNECTED]
     assert events[-1].network == await network_id(rig.engine, "back")
-    assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
 
 
 async def test_an_engine_that_ends_is_unavailable_and_remembers_no_events(rig: Rig) -> None:
