@@ -42,12 +42,18 @@ class Host:
     store: MemoryStore = field(default_factory=MemoryStore)
     kernel: MemoryKernel = field(default_factory=MemoryKernel)
     loading: asyncio.Event = field(default_factory=asyncio.Event)
+    managers: list[systemd.Manager] = field(default_factory=list)
     manager: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
 
     async def open(self, config: Config, cleanup: AsyncExitStack) -> World:
         """The world; its store is closed with the daemon."""
         cleanup.push_async_callback(self.store.close)
         return World(SlowStore(self), self.kernel, MemoryPortGuard(), MemoryEngine(), ManualClock())
+
+    def given(self) -> systemd.Manager:
+        """What the manager gave this process."""
+        self.managers.append(systemd.manager(os.environ, os.getpid()))
+        return self.managers[-1]
 
     async def told(self, line: str) -> None:
         """Wait until the manager was told this."""
@@ -85,6 +91,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setenv("NOTIFY_SOCKET", f"{tmp_path}/notify")
     with host.manager:
         yield host
+    for given in host.managers:
+        given.close()
 
 
 @asynccontextmanager
@@ -92,7 +100,7 @@ async def served(host: Host) -> AsyncIterator[asyncio.Task[None]]:
     """The daemon, ready; stopped by SIGTERM at the end if it still runs."""
     os.environ["NOTIFY_SOCKET"] = host.manager.getsockname()
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(daemon.serve(host.config, host.open))
+        task = tasks.create_task(daemon.serve(host.config, host.open, host.given()))
         await host.told("READY=1")
         yield task
         if not task.done():
@@ -148,7 +156,7 @@ async def test_a_call_before_the_store_is_loaded_is_queued(host: Host) -> None:
     """A plugin call and a question wait, activation does not, and READY comes after the load."""
     host.loading.clear()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(daemon.serve(host.config, host.open))
+        tasks.create_task(daemon.serve(host.config, host.open, host.given()))
         await asyncio.sleep(0)  # one turn of the loop, and it listens
         assert (await ask(host.config.plugin_socket, "POST /Plugin.Activate"))[0] == 200
         pool = json.dumps({"AddressSpace": "default", "Pool": "", "SubPool": "", "Options": {}, "V6": False})
@@ -168,10 +176,10 @@ async def test_a_second_instance_is_refused_and_the_first_serves_on(host: Host, 
     """The same run directory is refused by the lock, the same plugin socket by its listener; neither is touched."""
     async with served(host):
         with pytest.raises(Conflict, match="another mooring serves"):
-            await daemon.serve(host.config, host.open)
+            await daemon.serve(host.config, host.open, host.given())
         elsewhere = replace(host.config, run_dir=tmp_path / "other")
         with pytest.raises(Conflict, match="is served already"):
-            await daemon.serve(elsewhere, host.open)
+            await daemon.serve(elsewhere, host.open, host.given())
         assert not elsewhere.api_socket.exists()
         assert (await ask(host.config.plugin_socket, "POST /Plugin.Activate"))[0] == 200
         assert (await ask(host.config.api_socket, "GET /v1/version"))[0] == 200
@@ -292,7 +300,7 @@ async def test_the_engines_own_socket_is_never_listened_at(
         hand_over(monkeypatch, listener, "proxy")
         host.config = replace(host.config, docker_socket=tmp_path / "link/handed.sock")
         with pytest.raises(Conflict, match=r"which is docker_socket"):
-            await daemon.serve(host.config, host.open)
+            await daemon.serve(host.config, host.open, host.given())
     assert not host.config.api_socket.exists()
 
 
@@ -302,7 +310,7 @@ async def test_a_listener_that_cannot_be_made_ends_the_start(host: Host, tmp_pat
     tls = TlsFiles(*([tmp_path / "x.pem"] * 3))
     with_proxies(host, ProxyListener("o", tmp_path / "o.sock"), ProxyListener("t", host="127.0.0.1", port=1, tls=tls))
     with pytest.raises(Unavailable, match="cannot use the certificate"):
-        await daemon.serve(host.config, host.open)
+        await daemon.serve(host.config, host.open, host.given())
     assert not host.config.api_socket.exists()
     assert not (tmp_path / "o.sock").exists()
 
@@ -330,7 +338,7 @@ async def test_a_store_that_cannot_be_opened_ends_the_start(host: Host) -> None:
         raise Unavailable("the store is damaged")
 
     with pytest.raises(Unavailable, match="damaged"):
-        await daemon.serve(host.config, refuse)
+        await daemon.serve(host.config, refuse, host.given())
     assert not host.config.api_socket.exists()
 
 
@@ -343,7 +351,7 @@ async def test_a_task_that_fails_ends_the_daemon(host: Host, monkeypatch: pytest
     monkeypatch.setattr(Repair, "once", lambda _: fail())
     with pytest.raises(ExceptionGroup) as caught:
         async with asyncio.timeout(20):
-            await daemon.serve(host.config, host.open)
+            await daemon.serve(host.config, host.open, host.given())
     assert caught.group_contains(ValueError, match="a mistake")
     assert not host.config.api_socket.exists()
 
@@ -357,12 +365,13 @@ def test_every_end_has_an_exit_code(host: Host, monkeypatch: pytest.MonkeyPatch)
         RuntimeError("broken"),
     ]
 
-    async def serve(config: Config, open_world: daemon.OpenWorld) -> None:
+    async def serve(config: Config, open_world: daemon.OpenWorld, manager: systemd.Manager) -> None:
         outcome = outcomes.pop(0)
+        manager.notifier.tell("READY=1")
         if outcome is not None:
             raise outcome
 
     monkeypatch.setattr(daemon, "serve", serve)
     monkeypatch.setattr(daemon, "start_logging", lambda *_: None)
     monkeypatch.setattr("faulthandler.enable", lambda *_: None)
-    assert [daemon.run(host.config) for _ in range(4)] == [0, 4, 1, 1]
+    assert [daemon.run(host.config, host.given()) for _ in range(4)] == [0, 4, 1, 1]

@@ -95,8 +95,19 @@ class Doors:
             listener.close()
 
 
-def run(config: Config) -> int:
-    """Serve until told to stop; the exit code. Errors are one log line, with a traceback only for our own mistakes."""
+class NotServing(Exception):
+    """The daemon ended before it served. text: why, in one line. code: for the exit."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.text, self.code = text, code
+
+
+def run(config: Config, manager: systemd.Manager) -> int:
+    """Serve until told to stop; the exit code. Errors are one log line, with a traceback only for our own mistakes.
+
+    Raises NotServing, logged as well, when it ends before it was ready.
+    """
     # A watchdog kills by SIGABRT: then the log has the place where the loop stood still.
     faulthandler.enable()
     start_logging(config.log_level, config.log_format.value, sys.stderr)
@@ -104,19 +115,22 @@ def run(config: Config) -> int:
     for warning in config.warnings:
         log.warning(warning)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(config, open_host))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(serve(config, open_host, manager))
+        return 0
     except Fault as fault:
-        log.error(str(fault))
-        return EXIT_CODE[fault.kind]
+        text, code = str(fault), EXIT_CODE[fault.kind]
+        log.error(text)
     except ExceptionGroup as group:
         _, mistakes = group.split(Fault)
-        log.error("stopped: " + "; ".join(_texts(group)), exc_info=mistakes)
-        return 1
-    except Exception:
+        text, code = "; ".join(_texts(group)), 1
+        log.error("stopped: " + text, exc_info=mistakes)
+    except Exception as error:
+        text, code = f"a mistake of our own ({type(error).__name__}: {error}); see the log", 1
         log.exception("stopped by a mistake of our own")
-        return 1
-    return 0
+    if not manager.notifier.ready:
+        raise NotServing(text, code)
+    return code
 
 
 def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
@@ -187,30 +201,27 @@ def _engine_started(services: Services) -> None:
         services.keeping.reconciling.nudge()
 
 
-async def serve(config: Config, open_world: OpenWorld) -> None:
+async def serve(config: Config, open_world: OpenWorld, manager: systemd.Manager) -> None:
     """Be the daemon until SIGTERM or SIGINT, then stop cleanly.
 
     Raises Conflict when another instance serves the run directory or a socket, Unavailable when something needed cannot
     be had, an exception group when a task ended that must not.
     """
-    notifier = systemd.notifier(os.environ)
-    watchdog = systemd.watchdog_period(os.environ, os.getpid())
     stop = asyncio.Event()
     async with AsyncExitStack() as cleanup:
         lock = listeners.InstanceLock(config.lock)
         cleanup.callback(lock.close)
-        doors = open_doors(config)
+        doors = open_doors(config, manager.take())
         cleanup.callback(doors.close)
-        with _signals(stop):
+        with stop_signals(stop):
             world = await open_world(config, cleanup)
             daemon = build(config, world, world.clock.now())
-            await _run_tasks(config, daemon, doors, notifier, watchdog, stop)
+            await _run_tasks(config, daemon, doors, manager, stop)
     log.info("stopped")
 
 
-def open_doors(config: Config) -> Doors:
-    """The sockets that systemd handed over, and those it did not, made by us. All of them listen."""
-    handed = systemd.handed_over(os.environ, os.getpid())
+def open_doors(config: Config, handed: dict[str, list[socket.socket]]) -> Doors:
+    """The sockets that systemd handed over, by name, and those it did not, made by us. All of them listen."""
     made: list[tuple[Path, tuple[int, int] | None]] = []
     proxies: list[ProxyDoor] = []
 
@@ -286,11 +297,11 @@ async def _run_tasks(
     config: Config,
     daemon: Daemon,
     doors: Doors,
-    notifier: systemd.Notifier,
-    watchdog: float | None,
+    manager: systemd.Manager,
     stop: asyncio.Event,
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
+    notifier, watchdog = manager.notifier, manager.watchdog
     plugin_server = HttpServer(refuse_plugin, Limits(body=BODY_LIMIT))
     api_server = HttpServer(refuse_api)
     proxy_servers: list[ProxyServer] = []
@@ -304,7 +315,7 @@ async def _run_tasks(
         for door in doors.api:
             start("API door", partial(api_server.serve, door, daemon.api, api_quota(config)))
         for proxy in doors.proxies:
-            server = _proxy_server(config, daemon, proxy.listener, audits)
+            server = proxy_server(str(config.docker_socket), proxy.listener, daemon.gate, audits)
             proxy_servers.append(server)
             start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
@@ -312,7 +323,7 @@ async def _run_tasks(
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.reconciling.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:
-            endless.append(start("watchdog", partial(_keep_alive, notifier, watchdog)))
+            endless.append(start("watchdog", partial(keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
         log.info("ready", extra={"version": __version__, "revision": daemon.services.mirror.revision})
         await stop.wait()
@@ -327,16 +338,18 @@ async def _run_tasks(
             server.stop()
 
 
-def _proxy_server(config: Config, daemon: Daemon, listener: ProxyListener, cleanup: AsyncExitStack) -> ProxyServer:
-    """What serves the listener. Its audit log ends with the cleanup."""
+def proxy_server(
+    engine: str, listener: ProxyListener, gate: AddressGate | None, cleanup: AsyncExitStack
+) -> ProxyServer:
+    """What serves the listener, in front of the engine's socket. Its audit log ends with the cleanup."""
     audit = None
     if listener.audit is not None:
         audit = AuditLog(listener.audit, listener.name, listener.rules)
         cleanup.callback(audit.close)
     return ProxyServer(
-        str(config.docker_socket),
+        engine,
         recognise,
-        gate=daemon.gate,
+        gate=gate,
         admit=None if listener.rules.everything else listener.rules.admit,
         audit=audit.record if audit is not None else None,
     )
@@ -348,7 +361,7 @@ async def _until_stopped(name: str, work: Callable[[], Coroutine[Any, Any, None]
         raise Unavailable(f"the {name} ended by itself")
 
 
-async def _keep_alive(notifier: systemd.Notifier, period: float) -> None:
+async def keep_alive(notifier: systemd.Notifier, period: float) -> None:
     """Say that the loop turns, twice in each period."""
     while True:
         notifier.tell("WATCHDOG=1")
@@ -356,7 +369,7 @@ async def _keep_alive(notifier: systemd.Notifier, period: float) -> None:
 
 
 @contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
+def stop_signals(stop: asyncio.Event) -> Iterator[None]:
     """SIGTERM and SIGINT ask for a clean stop. SIGHUP, which a closing terminal or a habit sends, changes nothing."""
     loop = asyncio.get_running_loop()
 
@@ -373,7 +386,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """uvloop's, or asyncio's when that is missing or MOORING_LOOP=asyncio asks for it."""
     if os.environ.get("MOORING_LOOP", "uvloop") != "asyncio":
         try:

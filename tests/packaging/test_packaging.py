@@ -13,6 +13,8 @@ import pytest
 from mooring import __version__
 from mooring.cli.root import cli
 from mooring.config import SETTINGS, load
+from mooring.removal import ENABLED
+from mooring.removal import UNITS as REMOVED
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 UNITS = sorted((PACKAGING / "systemd").iterdir())
@@ -82,6 +84,25 @@ def test_every_unit_is_installed_by_the_instructions() -> None:
     """packaging/README.md names each of them."""
     page = (PACKAGING / "README.md").read_text()
     assert [path.name for path in UNITS if f"packaging/systemd/{path.name}" not in page] == []
+
+
+def test_every_unit_is_removed_by_uninstall() -> None:
+    """And those that are to be enabled are disabled."""
+    assert sorted(REMOVED) == [path.name for path in UNITS]
+    assert sorted(ENABLED) == [path.name for path in UNITS if "[Install]" in path.read_text()]
+
+
+def test_whoever_answers_for_a_program_that_is_gone_listens_in_its_place() -> None:
+    """The same socket, never both at once, and only started when the service cannot be."""
+    ours, away = unit("mooring.socket"), unit("mooring-away.socket")
+    assert away["Socket"]["ListenStream"] == ours["Socket"]["ListenStream"]
+    assert "mooring-away.socket" in ours["Unit"]["Conflicts"]
+    assert "mooring.socket" in away["Unit"]["Conflicts"].split()
+    service = unit("mooring.service")
+    assert service["Unit"]["OnFailure"] == "mooring-away.socket"
+    # A start that hangs is counted, too.
+    rounds = int(service["Unit"]["StartLimitBurst"]) * (int(service["Service"]["TimeoutStartSec"]) + 1)
+    assert rounds < int(service["Unit"]["StartLimitIntervalSec"])
 
 
 def test_dockerd_starts_after_socket_and_service() -> None:

@@ -7,8 +7,9 @@ this process only are taken out of the environment, so that no child believes th
 from __future__ import annotations
 
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from mooring.core.faults import Unavailable
 
@@ -22,9 +23,16 @@ class Notifier:
     def __init__(self, address: str) -> None:
         """address: the text of NOTIFY_SOCKET, "" for none; a leading @ stands for the abstract namespace."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.ready = False  # READY=1 was told, or would have been if anybody listened
+
+    @property
+    def listens(self) -> bool:
+        """There is a service manager."""
+        return bool(self._address)
 
     def tell(self, *lines: str) -> None:
         """Send the assignments, such as `READY=1`. Best effort: a manager that is gone is no reason to stop."""
+        self.ready = self.ready or "READY=1" in lines
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
@@ -80,3 +88,35 @@ def _listening(descriptor: int, name: str) -> socket.socket:
     handed.setblocking(False)
     handed.set_inheritable(False)
     return handed
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What the service manager gave this process. watchdog: the period in seconds, None when nobody watches.
+
+    sockets: by name; they stay open, and whoever serves them takes a copy, so that another may serve them afterwards.
+    """
+
+    notifier: Notifier
+    watchdog: float | None
+    sockets: Mapping[str, Sequence[socket.socket]]
+
+    @property
+    def supervises(self) -> bool:
+        """Somebody starts this process anew when it ends, and nobody sits in front of it."""
+        return self.notifier.listens or bool(self.sockets)
+
+    def take(self) -> dict[str, list[socket.socket]]:
+        """Copies of the sockets."""
+        return {name: [each.dup() for each in sockets] for name, sockets in self.sockets.items()}
+
+    def close(self) -> None:
+        """Nobody will serve the sockets any more."""
+        for sockets in self.sockets.values():
+            for each in sockets:
+                each.close()
+
+
+def manager(environment: MutableMapping[str, str], pid: int) -> Manager:
+    """Everything that was given, taken out of the environment. Raises as `handed_over`."""
+    return Manager(notifier(environment), watchdog_period(environment, pid), handed_over(environment, pid))

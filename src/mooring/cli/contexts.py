@@ -115,6 +115,15 @@ def rm(invocation: click.Context, name: str, socket: str | None, force: bool, dr
     _say(name, before, "removed", dry_run, form)
 
 
+def remove_ours(host: str, dry_run: bool) -> str:
+    """This user has no context of the usual name that points there; its name if there was one, or ""."""
+    if _points_at(NAME) != host:
+        return ""
+    if not dry_run and not _docker("context", "rm", "--force", NAME):
+        _remove(NAME)
+    return NAME
+
+
 def _host(invocation: click.Context, socket: str | None) -> str:
     run_dir = str(invocation.find_root().params["run_dir"])
     return "unix://" + os.path.abspath(socket or os.path.join(run_dir, "docker.sock"))

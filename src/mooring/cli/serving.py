@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from mooring.config import Config
 
 
 @click.command()
@@ -52,12 +58,15 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
         if source is not None and source.name == "COMMANDLINE":
             flags["run_dir"] = context.parent.params["run_dir"]
     from mooring.adapters.machine_ids import machine_id
-    from mooring.daemon import run
 
-    config = load(flags, os.environ, machine_id())
+    def configuration() -> Config:
+        return load(flags, environment, machine_id())
+
+    environment = dict(os.environ)
     if check:
         from mooring.adapters.nftables import Nftables
 
+        config = configuration()
         for warning in config.warnings:
             click.echo(f"mooring: warning: {warning}", err=True)
         Nftables().close()
@@ -66,4 +75,29 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
             sources.append("all defaults")
         click.echo(f"the configuration is good ({', '.join(sources)})")
         return
-    context.exit(run(config))
+    context.exit(_serve(configuration))
+
+
+def _serve(configuration: Callable[[], Config]) -> int:
+    """The daemon; and under a service manager, when it cannot serve, the one that says so (mooring.sick)."""
+    import os
+
+    from mooring.adapters.systemd import manager as given
+    from mooring.config import ConfigurationInvalid
+    from mooring.daemon import NotServing, run
+
+    manager = given(os.environ, os.getpid())
+    try:
+        config = configuration()
+        return run(config, manager)
+    except ConfigurationInvalid as fault:
+        if not manager.supervises:
+            raise
+        reason, sound = f"the configuration cannot be used: {fault}", fault.sound
+    except NotServing as end:
+        if not manager.supervises:
+            return end.code
+        reason, sound = end.text, config.sound
+    from mooring import sick
+
+    return sick.run(reason, sound, configuration, manager)

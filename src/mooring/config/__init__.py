@@ -35,7 +35,7 @@ from mooring.services.subnets import HostOverlap
 
 __all__ = (
     "DEFAULT_PATH", "KEYS", "POOL_KEYS", "PROXY_KEYS", "SETTINGS", "Config", "ConfigurationInvalid", "LogFormat",
-    "ProxyListener", "Setting", "default_pools", "load",
+    "ProxyListener", "Setting", "Sound", "default_pools", "load", "may_limit",
 )  # fmt: skip
 
 DEFAULT_PATH = Path("/etc/mooring/mooring.toml")
@@ -52,11 +52,25 @@ class LogFormat(Enum):
     JSON = "json"
 
 
-class ConfigurationInvalid(BadRequest):
-    """The configuration cannot be used. problems: one line each, all of them."""
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What of a configuration that cannot be used is certain: where the sockets are, defaults where it does not say.
 
-    def __init__(self, problems: Iterable[str]) -> None:
+    proxies: the listeners with their rules; None when they cannot be known, so that nothing may pass anywhere.
+    """
+
+    plugin_socket: Path
+    docker_socket: Path
+    run_dir: Path
+    proxies: tuple[ProxyListener, ...] | None
+
+
+class ConfigurationInvalid(BadRequest):
+    """The configuration cannot be used. problems: one line each, all of them. sound: what can be relied upon."""
+
+    def __init__(self, problems: Iterable[str], sound: Sound) -> None:
         self.problems = tuple(problems)
+        self.sound = sound
         super().__init__("; ".join(self.problems))
 
 
@@ -88,6 +102,11 @@ class Config:
     file: Path | None = None
     overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> Sound:
+        """What can be relied upon when the rest does not work."""
+        return Sound(self.plugin_socket, self.docker_socket, self.run_dir, self.proxies)
 
     @property
     def api_socket(self) -> Path:
@@ -160,9 +179,10 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     this host for ever. Raises ConfigurationInvalid with every problem at once.
     """
     problems: list[str] = []
+    doubts: list[bool] = []  # whether something makes the proxy's listeners uncertain
     named = flags.get("config") or environment.get("MOORING_CONFIG") or None
     path = Path(named) if named else DEFAULT_PATH
-    read = _document(path, problems, required=named is not None)
+    read = _document(path, problems, doubts, required=named is not None)
     document = dict(read or {})
     # `proxy` is a word, or the tables that say where it listens: in TOML one key cannot be both.
     tables = document.get("proxy")
@@ -170,14 +190,18 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
         del document["proxy"]
     values, overrides = _settings(str(path), document, flags, environment, problems)
     unknown(problems, str(path), document, KEYS)
+    doubts += [key not in KEYS and isinstance(document[key], list | dict) for key in document]
+    doubts += [values[key] is None for key in ("docker_socket", "plugin_socket", "run_dir", "proxy")]
     pools = subnet_pools(str(path), document.get("subnet_pools", []), problems)
+    before = len(problems)
     listeners = Tables(str(path), _sockets(values), problems)
     if isinstance(tables, list):
         listeners.read(tables)
     elif values["proxy"] == "on" and isinstance(run_dir := values["run_dir"], Path):
         listeners.serve_default(run_dir / "docker.sock", str(values["api_socket_group"]))
+    doubts.append(len(problems) > before)
     if problems:
-        raise ConfigurationInvalid(problems)
+        raise ConfigurationInvalid(problems, _sound(values, listeners.found, certain=not any(doubts)))
     pools = (*pools, *(pool for pool in default_pools(machine_id) if not covered(pool, pools)))
     served = values.pop("proxy") == "on"
     kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy}
@@ -223,18 +247,44 @@ def _sockets(values: Mapping[str, object]) -> dict[str, Path]:
     return {what: path for what, path in known.items() if isinstance(path, Path)}
 
 
-def _document(path: Path, problems: list[str], *, required: bool) -> dict[str, object] | None:
+def _sound(values: Mapping[str, object], found: tuple[ProxyListener, ...], *, certain: bool) -> Sound:
+    defaults = {setting.key: setting.default for setting in SETTINGS}
+    plugin, docker, run_dir = (
+        Path(str(values[key] or defaults[key])) for key in ("plugin_socket", "docker_socket", "run_dir")
+    )
+    proxies = found if values["proxy"] == "on" else ()
+    return Sound(plugin, docker, run_dir, proxies if certain else None)
+
+
+def _document(path: Path, problems: list[str], doubts: list[bool], *, required: bool) -> dict[str, object] | None:
+    text = b""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = path.read_bytes()
+        return tomllib.loads(text.decode())
     except FileNotFoundError:
         if required:
             problems.append(f"{path}: there is no such file")
+            doubts.append(True)
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror}")
+        doubts.append(True)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(f"{path}: is not TOML: {error}")
+        doubts.append(may_limit(text.decode(errors="replace")))
     return None
+
+
+def may_limit(text: str) -> bool:
+    """Whether a file that is not TOML may have been meant to say something about the proxy. Yes, when in doubt: any
+    table but those of subnet pools, and any key of a listener, may be a rule that somebody relies upon."""
+    words = ("proxy", *(key for key in PROXY_KEYS if key != "deny"))
+    lines = [line.strip().lower() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith("#")]
+    return any(
+        (line.startswith("[") and line.partition("#")[0].strip() != "[[subnet_pools]]")
+        or any(word in line for word in words)
+        for line in said
+    )
 
 
 def _warnings(environment: Mapping[str, str], pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> list[str]:

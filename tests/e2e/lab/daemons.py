@@ -1,7 +1,7 @@
 """The mooring daemon of a host: its process, its settings, and the mooring command.
 
-Rules: it runs inside its host's namespaces with the default paths, but for the store's; the interpreter is the one that
-runs the tests, so that what is tested is what is checked out.
+Rules: it runs inside its host's namespaces with the default paths, but for the store's, and with the capabilities that
+its unit gives it; the interpreter is the one that runs the tests, so that what is tested is what is checked out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from tests.e2e.lab.connections import SocketConnection
 from tests.e2e.lab.namespaces import LabError, Namespace, Process, Result, eventually, run, tail
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
+UNIT = SOURCE.parent / "packaging/systemd/mooring.service"
+
+
+def as_its_unit() -> list[str]:
+    """The command before the daemon's own: a root of these capabilities only."""
+    line = next(line for line in UNIT.read_text().splitlines() if line.startswith("CapabilityBoundingSet="))
+    names = line.partition("=")[2].lower().split()
+    return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name.removeprefix('cap_')}" for name in names)])]
 
 
 class Daemon:
@@ -38,7 +46,7 @@ class Daemon:
         } | (settings or {})
         if not self.environment["MOORING_CONFIG"]:
             del self.environment["MOORING_CONFIG"]
-        self.command = [sys.executable, "-m", "mooring", "serve"]
+        self.command = [*as_its_unit(), sys.executable, "-m", "mooring", "serve"]
         self._process: Process | None = None
 
     @property

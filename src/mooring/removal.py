@@ -1,0 +1,178 @@
+"""Taking Mooring off a host, in an order in which Docker never misses it.
+
+Rules: nothing is begun while a container, running or not, has a place in one of Mooring's networks; networks go through
+the engine and while the daemon still answers it; what was there before Mooring stays, and so do its records and its
+configuration unless they are to go as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mooring.adapters.engine_requests import EngineRequests
+from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.listeners import InstanceLock
+from mooring.config import DEFAULT_PATH
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
+
+UNITS = (
+    "mooring-again.service", "mooring-away.socket", "mooring.socket", "mooring-api.socket", "mooring-proxy.socket",
+    "mooring.service", "mooring-away@.service",
+)  # fmt: skip
+ENABLED = ("mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service")
+# What packaging/README.md says to install besides.
+PAGES = (
+    "usr/share/man/man1/mooring.1", "usr/share/bash-completion/completions/mooring",
+    "usr/share/zsh/vendor-completions/_mooring", "usr/share/fish/vendor_completions.d/mooring.fish",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """what: is removed, in words. carry_out: does it; done twice is fine."""
+
+    what: str
+    carry_out: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where Mooring is on this host. driver: its name at the engine. root: "/", or that of a test."""
+
+    driver: str
+    docker_socket: Path
+    plugin_socket: Path
+    run_dir: Path
+    store: Path
+    root: Path = Path("/")
+
+
+def steps(place: Place, purge: bool) -> Iterator[Step]:
+    """What is there to be removed, in order; each is looked for when its turn comes.
+
+    Raises Conflict, naming the containers, before anything is removed, when Mooring's networks are in use; Unavailable
+    when that cannot be known.
+    """
+    engine = EngineRequests(str(place.docker_socket)) if place.docker_socket.exists() else None
+    if engine is not None:
+        networks = _networks(engine, place.driver)
+        _refuse_while_used(engine, networks)
+        for ident, name in networks.items():
+            yield Step(f"network {name} ({ident[:12]})", partial(engine.remove_network, ident))
+    if (place.root / "run/systemd/system").is_dir():
+        yield from _units(place.root / "etc/systemd/system")
+    yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
+    files = [place.plugin_socket, *(place.root / page for page in PAGES)]
+    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock")]
+    if purge:
+        files += [place.store.with_name(place.store.name + end) for end in ("", "-wal", "-shm")]
+        files.append(place.root / DEFAULT_PATH.relative_to("/"))
+    for path in files:
+        if path.exists() or path.is_symlink():
+            yield Step(str(path), partial(_remove_file, path))
+
+
+def _networks(engine: EngineRequests, driver: str) -> dict[str, str]:
+    """Ids and names of the engine's networks that have a driver of ours."""
+    rows: Any = engine.get("/networks")
+    ours = [row for row in rows if driver in (row.get("Driver"), (row.get("IPAM") or {}).get("Driver"))]
+    return {row["Id"]: row["Name"] for row in ours}
+
+
+def _refuse_while_used(engine: EngineRequests, networks: dict[str, str]) -> None:
+    rows: Any = engine.get("/containers/json?all=1")
+    used: dict[str, list[str]] = {}
+    for row in rows:
+        plugs: dict[str, Any] = (row.get("NetworkSettings") or {}).get("Networks") or {}
+        found = [
+            name
+            for name, plug in plugs.items()
+            if name in networks.values() or ((plug or {}).get("NetworkID") or name) in networks
+        ]
+        if found:
+            used[(row.get("Names") or [row["Id"][:12]])[0].removeprefix("/")] = found
+    if used:
+        raise Conflict(
+            "Mooring's networks are in use, nothing was removed",
+            holder="; ".join(f"container {name} in {', '.join(found)}" for name, found in sorted(used.items())),
+            hint="remove the containers, or `docker network disconnect -f NETWORK CONTAINER`",
+        )
+
+
+def _units(folder: Path) -> Iterator[Step]:
+    """The units stop and are gone; those that a package installed elsewhere only stop."""
+    there = [unit for unit in UNITS if (folder / unit).exists() or (folder / unit).is_symlink()]
+    known = [unit for unit in ENABLED if _systemctl("cat", unit, check=False)]
+    if known:
+        # The sockets first, or the next call would start the service again; the service last, for what it has begun.
+        yield Step("running units: " + " ".join(known), lambda: _stop(known))
+    if there:
+        yield Step("unit files: " + " ".join(there), lambda: _remove_units(folder, there))
+
+
+def _stop(known: Sequence[str]) -> None:
+    _systemctl("disable", *known)
+    for unit in UNITS:
+        if "@" not in unit:
+            _systemctl("stop", unit, check=False)
+
+
+def _remove_units(folder: Path, there: Sequence[str]) -> None:
+    for unit in there:
+        drop_ins = folder / f"{unit}.d"
+        for path in (folder / unit, *(sorted(drop_ins.iterdir()) if drop_ins.is_dir() else ())):
+            _remove_file(path)
+    _systemctl("daemon-reload")
+    _systemctl("reset-failed", "mooring*", check=False)
+
+
+def _systemctl(*words: str, check: bool = True) -> bool:
+    """Whether it succeeded. Raises Unavailable when it did not and check is set."""
+    try:
+        done = subprocess.run(["systemctl", "--quiet", *words], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise Unavailable(f"systemctl cannot be run: {error.strerror}") from error
+    if check and done.returncode:
+        raise Unavailable(f"`systemctl {' '.join(words)}` says: {done.stderr.strip() or done.returncode}")
+    return done.returncode == 0
+
+
+def _clean_kernel(place: Place) -> None:
+    """Nothing in the kernel bears our mark. Sysctls stay: dockerd wants forwarding too, and a bridge's went with it."""
+    lock = InstanceLock(place.run_dir / "mooring.lock")
+    try:
+        asyncio.run(_clean())
+    finally:
+        lock.close()
+
+
+async def _clean() -> None:
+    kernel = LinuxKernel()
+    try:
+        facts: frozenset[Fact] = await kernel.observe()
+        removals = [op for op in plan((), facts) if isinstance(op, Remove)]
+        removals += [Remove(DockerAccept(version)) for version in (4, 6)]
+        await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, Bridge | Veth)])
+        await kernel.apply([op for op in removals if not isinstance(op.fact, Bridge | Veth)])
+    finally:
+        await kernel.close()
+
+
+def _remove_file(path: Path) -> None:
+    """The file is gone, and its folder if it was the last one there and is Mooring's own."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot remove {path}: {error.strerror}") from error
+    if "mooring" in path.parent.name:
+        with suppress(OSError):
+            os.rmdir(path.parent)

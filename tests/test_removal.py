@@ -1,0 +1,158 @@
+"""What an uninstall finds and in which order it removes it, with an engine of the test's own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+import pytest
+
+from mooring import removal
+from mooring.core.faults import Conflict
+from mooring.removal import Place, steps
+
+OURS, BOTH, OTHER = "a" * 64, "b" * 64, "c" * 64
+
+
+@dataclass
+class Engine:
+    """Its networks and containers, and what was removed."""
+
+    path: Path
+    networks: list[dict[str, Any]] = field(default_factory=list)
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    refusal: str = ""
+
+
+class _Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """It answers lists and removals."""
+    engine = Engine(tmp_path / "engine.sock")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._say(200, engine.networks if self.path == "/networks" else engine.containers)
+
+        def do_DELETE(self) -> None:
+            if engine.refusal:
+                return self._say(403, {"message": engine.refusal})
+            engine.removed.append(self.path)
+            return self._say(204, {})
+
+        def _say(self, status: int, document: object) -> None:
+            body = json.dumps(document).encode() if status != 204 else b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            pass
+
+    with _Server(str(engine.path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield engine
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def place(engine: Engine, tmp_path: Path) -> Place:
+    """A host without systemd: its root is the test's folder."""
+    engine.networks = [
+        {"Id": OURS, "Name": "web", "Driver": "mooring", "IPAM": {"Driver": "mooring"}},
+        {"Id": BOTH, "Name": "half", "Driver": "bridge", "IPAM": {"Driver": "mooring"}},
+        {"Id": OTHER, "Name": "bridge", "Driver": "bridge", "IPAM": {"Driver": "default"}},
+        {"Id": "d" * 64, "Name": "none", "Driver": "null", "IPAM": None},
+    ]
+    run = tmp_path / "run/mooring"
+    run.mkdir(parents=True)
+    store = tmp_path / "var/lib/mooring/mooring.db"
+    return Place("mooring", engine.path, tmp_path / "mooring.sock", run, store, tmp_path)
+
+
+def test_networks_go_first_and_through_the_engine(place: Place, engine: Engine) -> None:
+    """Those of either driver of ours, and no others; then what is in the kernel."""
+    found = list(steps(place, purge=False))
+    assert [step.what for step in found] == [
+        "network web (aaaaaaaaaaaa)",
+        "network half (bbbbbbbbbbbb)",
+        "rules, links and the rule in DOCKER-USER",
+    ]
+    for step in found[:2]:
+        step.carry_out()
+    assert engine.removed == [f"/networks/{OURS}", f"/networks/{BOTH}"]
+
+
+@pytest.mark.parametrize("state", ["running", "created"])
+@pytest.mark.parametrize("known", [OURS, ""])
+def test_nothing_is_begun_while_containers_use_them(place: Place, engine: Engine, state: str, known: str) -> None:
+    """Stopped ones too, also those that never ran, of which 20.10 does not tell the network's id; they are named."""
+    engine.containers = [
+        {"Id": name * 64, "Names": [f"/{name}"], "State": state, "NetworkSettings": {"Networks": plugs}}
+        for name, plugs in (("db", {"web": {"NetworkID": known}}), ("x", {"bridge": None}))
+    ]
+    with pytest.raises(Conflict, match=r"container db in web\)"):
+        next(iter(steps(place, purge=True)))
+    assert engine.removed == []
+
+
+def test_a_refusal_of_the_engine_ends_it(place: Place, engine: Engine) -> None:
+    """In the engine's words."""
+    engine.refusal = "network web has active endpoints"
+    with pytest.raises(Conflict, match="network web has active endpoints"):
+        next(iter(steps(place, purge=False))).carry_out()
+
+
+def test_files_go_and_others_stay(place: Place) -> None:
+    """Sockets and pages always; store and configuration only when they are to; what is beside them never."""
+    kept = [place.store, place.root / "etc/mooring/mooring.toml", place.store.with_name("backup.db")]
+    gone = [place.plugin_socket, place.run_dir / "api.sock", place.root / "usr/share/man/man1/mooring.1"]
+    for path in (*kept, *gone):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    for purge in (False, True):
+        for step in steps(place, purge):
+            if step.what.startswith("/"):
+                step.carry_out()
+        assert [path.exists() for path in gone] == [False] * 3
+        assert [path.exists() for path in kept] == ([False, False, True] if purge else [True] * 3)
+    assert not (place.root / "etc/mooring").exists()
+
+
+def test_units_stop_before_their_files_go(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets first, or a call would start the service again; drop-ins too; the manager reads its files anew."""
+    said: list[str] = []
+
+    def systemctl(*words: str, check: bool = True) -> bool:
+        said.append(" ".join(words))
+        return True
+
+    monkeypatch.setattr(removal, "_systemctl", systemctl)
+    units = place.root / "etc/systemd/system"
+    (units / "mooring.service.d").mkdir(parents=True)
+    (place.root / "run/systemd/system").mkdir(parents=True)
+    for name in (*removal.UNITS, "mooring.service.d/override.conf", "docker.service"):
+        (units / name).write_text("")
+    for step in steps(place, purge=False):
+        if "unit" in step.what:
+            step.carry_out()
+    stops = [line.split()[1] for line in said if line.startswith("stop")]
+    assert stops.index("mooring.socket") < stops.index("mooring.service")
+    assert said.index("stop mooring.service") < said.index("daemon-reload")
+    assert [path.name for path in units.iterdir()] == ["docker.service"]
