@@ -207,9 +207,11 @@ class Endpoints:
         """Nothing."""
         self._called("detach", network_id, endpoint_id)
 
-    async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
+    async def publish(
+        self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...], ipv6_elsewhere: bool
+    ) -> None:
         """Nothing."""
-        self._called("publish", network_id, endpoint_id, ports)
+        self._called("publish", network_id, endpoint_id, ports, ipv6_elsewhere)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """Nothing."""

@@ -303,11 +303,14 @@ async def test_the_rest_of_an_endpoints_life_is_passed_on(desk: Desk) -> None:
     """Each call once, with both ids."""
     both = {"NetworkID": N, "EndpointID": E}
     await desk.ok("NetworkDriver.ProgramExternalConnectivity", both | {"Options": PORTS})
+    apart = {"Options": PORTS | {"com.docker.network.driver.private.no_proxy_6to4": True}}
+    await desk.ok("NetworkDriver.ProgramExternalConnectivity", both | apart)
     await desk.ok("NetworkDriver.RevokeExternalConnectivity", both)
     await desk.ok("NetworkDriver.Leave", both)
     await desk.ok("NetworkDriver.DeleteEndpoint", both)
     assert desk.calls == [
-        ("publish", N, E, (PortRequest(Protocol.TCP, 80, None, 81, 81),)),
+        ("publish", N, E, (PortRequest(Protocol.TCP, 80, None, 81, 81),), False),
+        ("publish", N, E, (PortRequest(Protocol.TCP, 80, None, 81, 81),), True),
         ("unpublish", N, E),
         ("detach", N, E),
         ("delete_endpoint", N, E),

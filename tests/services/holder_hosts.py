@@ -31,9 +31,9 @@ class HolderHost(MemoryHost):
 
     typed = True
 
-    async def network(self, name: str, *, v6: bool = False, internal: bool = False, **raw: str) -> str:
+    async def network(self, name: str, *, v4: bool = True, v6: bool = False, internal: bool = False, **raw: str) -> str:
         """See MemoryHost."""
-        network = await super().network(name, v6=v6, internal=internal, **raw)
+        network = await super().network(name, v4=v4, v6=v6, internal=internal, **raw)
         if self.typed:
             pools = [self.services.mirror.pool(segment.pool) for segment in self.known(network).segments]
             changed = [msgspec.structs.replace(pool, source="") for pool in pools if pool is not None]
@@ -108,7 +108,7 @@ class HolderHost(MemoryHost):
         """Start, with networks of these names that the engine knows."""
         await self.start()
         for name in networks:
-            self.engine.networks.add(await self.network(name, v6=v6, internal=False, **raw))
+            self.engine.networks.add(await self.network(name, v4=True, v6=v6, internal=False, **raw))
 
     def wish(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerWish:
         """The body of a create; the address is for the first network."""

@@ -71,11 +71,11 @@ class MemoryHost:
         self.services = self._assemble()
         await self.services.mirror.load()
 
-    async def network(self, name: str, *, v6: bool = False, internal: bool = False, **raw: str) -> str:
+    async def network(self, name: str, *, v4: bool = True, v6: bool = False, internal: bool = False, **raw: str) -> str:
         """A network made as `docker network create` does it; returns its id."""
         ident = name.ljust(64, "0")
         parts: dict[int, tuple[SegmentRequest, ...]] = {4: (), 6: ()}
-        for version in (4, 6) if v6 else (4,):
+        for version in (4,) * v4 + (6,) * v6:
             grant = await self.services.ipam.request_pool(PoolRequest("default", version))
             parts[version] = (SegmentRequest("default", grant.subnet, grant.gateway),)
         await self.services.networks.create(NetworkRequest(ident, raw, internal, parts[4], parts[6]))
@@ -109,5 +109,8 @@ class MemoryHost:
 
     async def attach(self, network: str, name: str) -> Attachment:
         """Join."""
-        request = JoinRequest(f"/run/docker/netns/{name}")
-        return await self.services.endpoints.attach(network, name.ljust(64, "0"), request)
+        return await self.attach_to(network, name.ljust(64, "0"), f"/run/docker/netns/{name}")
+
+    async def attach_to(self, network: str, endpoint: str, key: str) -> Attachment:
+        """Join of the sandbox with the key."""
+        return await self.services.endpoints.attach(network, endpoint, JoinRequest(key))

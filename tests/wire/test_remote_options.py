@@ -13,6 +13,7 @@ from mooring.wire.remote_options import (
     EXPOSED_KEY,
     GENERIC_KEY,
     INTERNAL_KEY,
+    IPV6_ELSEWHERE_KEY,
     MAC_KEY,
     PORTS_KEY,
     decode_mac,
@@ -21,6 +22,7 @@ from mooring.wire.remote_options import (
     encode_network_options,
     encode_ports,
     exposed_ports,
+    ipv6_elsewhere,
     network_options,
     parse_interface,
     parse_mac,
@@ -95,6 +97,21 @@ def test_port_requests_survive_both_directions() -> None:
         PortRequest(Protocol.UDP, 53),
     )
     assert port_requests({PORTS_KEY: encode_ports(ports)}) == ports
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [(None, False), ({}, False), ({IPV6_ELSEWHERE_KEY: False}, False), ({IPV6_ELSEWHERE_KEY: True}, True)],
+)
+def test_a_gateway_of_its_own_for_ipv6_is_told(options: dict[str, Any] | None, expected: bool) -> None:
+    """28 always says it when a container joins, 29 only when it is so, earlier ones never."""
+    assert ipv6_elsewhere(options) is expected
+
+
+def test_a_gateway_of_its_own_that_is_no_truth_value_is_refused() -> None:
+    """By the name of the key."""
+    with pytest.raises(BadRequest, match="no_proxy_6to4"):
+        ipv6_elsewhere({IPV6_ELSEWHERE_KEY: "yes"})
 
 
 def test_exposed_ports_are_pairs() -> None:

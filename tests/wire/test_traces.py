@@ -14,7 +14,7 @@ import pytest
 
 from mooring.core.faults import Fault
 from mooring.wire import remote_api as api
-from mooring.wire.remote_options import decode_mac, exposed_ports, network_options, port_requests
+from mooring.wire.remote_options import decode_mac, exposed_ports, ipv6_elsewhere, network_options, port_requests
 
 TRACES = sorted((Path(__file__).parents[1] / "data" / "traces").glob("*.jsonl"))
 
@@ -84,6 +84,7 @@ def test_recorded_options_are_understood(path: Path) -> None:
             continue
         port_requests(options)
         exposed_ports(options)
+        ipv6_elsewhere(options)
         decode_mac(options)
         if call["m"] == "NetworkDriver.CreateNetwork":
             network_options(options)

@@ -6,6 +6,7 @@ concrete (protocol, host address, host port) that leads to one (address, port) o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -55,3 +56,22 @@ class Publication:
 
         wildcard = "0.0.0.0" if self.target.version == 4 else "::"
         return f"{at(self.host or wildcard, self.host_port)}->{at(self.target, self.target_port)}/{self.protocol.label}"
+
+
+def gateway_families(own: frozenset[int], served: Iterable[frozenset[int]], ipv6_elsewhere: bool) -> frozenset[int]:
+    """The families (4, 6) whose ports an endpoint publishes when an engine says that its sandbox goes out by it.
+
+    own: those that it has an address of. served: those that each other endpoint of the sandbox publishes for now.
+    ipv6_elsewhere: the engine says that the sandbox's IPv6 gateway is not its IPv4 gateway.
+
+    Engines from 28 on have a gateway for each family and tell both, one after the other, with the same ports:
+    - 28 (libnetwork/endpoint.go) says so to whichever of them joins, so that alone tells nobody's family;
+    - 29 (daemon/libnetwork/drivers/remote/driver.go) says so to the IPv4 gateway only, and tells the IPv6 gateway
+      nothing about IPv4.
+    Earlier ones have one gateway for both, and take the ports from the old one before they tell the new one.
+    """
+    if len(own) < 2:
+        return own
+    if ipv6_elsewhere:
+        return frozenset({6 if frozenset({4}) in set(served) else 4})
+    return own if not any(4 in each for each in served) else frozenset({6})

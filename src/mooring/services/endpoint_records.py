@@ -6,7 +6,7 @@ Rules: the record goes first, then what it stood for outside of the store; whoev
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -14,8 +14,10 @@ from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import State
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
+from mooring.core.publications import Publication
 from mooring.ports import Driver
 from mooring.services.bare_drivers import BareDriver
+from mooring.services.bridging import BridgeDriver
 from mooring.services.drivers import Drivers
 from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
@@ -38,6 +40,21 @@ class EndpointRecords:
     async def alone(self, network_id: str, endpoint_id: str) -> AsyncIterator[None]:
         """Nobody else changes the endpoint, and nobody its network."""
         async with self._locks.share(network_id), self._locks.hold(f"endpoint {endpoint_id}"):
+            yield
+
+    @asynccontextmanager
+    async def together(self, places: Iterable[tuple[str, str]]) -> AsyncIterator[None]:
+        """Nobody else changes any of the endpoints (network, endpoint), and nobody their networks.
+
+        Every network comes before every endpoint and each in its order, so that two who want some of the same never
+        wait for each other.
+        """
+        places = set(places)
+        async with contextlib.AsyncExitStack() as stack:
+            for network_id in sorted({network_id for network_id, _ in places}):
+                await stack.enter_async_context(self._locks.share(network_id))
+            for endpoint_id in sorted({endpoint_id for _, endpoint_id in places}):
+                await stack.enter_async_context(self._locks.hold(f"endpoint {endpoint_id}"))
             yield
 
     def network(self, network_id: str) -> Network:
@@ -129,23 +146,33 @@ class EndpointRecords:
         driver = driver or await self._drivers.network_driver(network.driver)
         await driver.delete_endpoint(network, endpoint)
 
-    async def withdraw(self, network: Network, before: Endpoint, after: Endpoint) -> None:
-        """Record `after` with nothing published, then take the rules away; also when it was recorded and the answer was
-        lost, since nobody would come back for the ports."""
+    async def withdraw(
+        self, network: Network, before: Endpoint, after: Endpoint, kept: tuple[Publication, ...] = ()
+    ) -> None:
+        """Record `after` with nothing published but what is kept, then take the rules away; also when it was recorded
+        and the answer was lost, since nobody would come back for the ports. kept: the very ones of before.published."""
         try:
-            await self.save(before, replace(after, published=()))
+            await self.save(before, replace(after, published=kept))
         except BaseException:
             known = self._mirror.endpoint(before.network, before.id)
-            if known is not None and not known.published:
-                await self._close(network, before)
+            if known is not None and known.published == kept:
+                await self._close(network, before, kept)
             raise
-        await self._close(network, before)
+        await self._close(network, before, kept)
 
-    async def _close(self, network: Network, before: Endpoint) -> None:
-        if before.published:
-            await self._publishing.let_go(before.published)
-            driver = await self._drivers.network_driver(network.driver)
-            await driver.unpublish(network, before)
+    async def _close(self, network: Network, before: Endpoint, kept: tuple[Publication, ...]) -> None:
+        staying = set(map(id, kept))
+        gone = tuple(each for each in before.published if id(each) not in staying)
+        if not gone:
+            return
+        await self._publishing.let_go(gone)
+        driver = await self._drivers.network_driver(network.driver)
+        if isinstance(driver, BridgeDriver):
+            await driver.unpublish(network, _closing(before, gone))
+            return
+        await driver.unpublish(network, before)
+        if kept:  # another driver is told of all or nothing
+            await driver.publish(network, replace(before, published=kept))
 
     async def release_owned(self, network: Network, endpoint: Endpoint) -> None:
         """Addresses of pools that the network asked for itself are given up."""
@@ -154,3 +181,15 @@ class EndpointRecords:
             pool = self._mirror.pool(segment.pool) if segment else None
             if pool is not None and OWNED in pool.options:
                 await self._ipam.release_address(pool.id, address)
+
+
+def _closing(endpoint: Endpoint, gone: tuple[Publication, ...]) -> Endpoint:
+    """The endpoint with what it publishes no longer, and only the addresses that are concerned: connections to the
+    others go on."""
+    families = {publication.target.version for publication in gone}
+    return replace(
+        endpoint,
+        published=gone,
+        ipv4=endpoint.ipv4 if 4 in families else None,
+        ipv6=endpoint.ipv6 if 6 in families else None,
+    )

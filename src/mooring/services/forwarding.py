@@ -1,72 +1,132 @@
 """Publishing the ports of endpoints.
 
 Rules: host ports are chosen and held by us for a driver that forwards, and recorded before it is told; another driver
-is told what is asked for and sees to it itself; publishing twice is publishing once.
+is told what is asked for and sees to it itself; publishing twice is publishing once; in one sandbox a family's ports
+are published by one endpoint, the one that was told last that it is the family's gateway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network, Origin
-from mooring.core.publications import PortRequest, Publication
+from mooring.core.publications import PortRequest, Publication, gateway_families
 from mooring.ports import Driver
 from mooring.services.bridging import BridgeDriver
 from mooring.services.drivers import Drivers
 from mooring.services.endpoint_records import EndpointRecords
 from mooring.services.mirror import Mirror
-from mooring.services.publishing import PortPublished, Publishing
+from mooring.services.publishing import PortPublished, Publishing, Scope
+from mooring.services.roster import Roster
 
 
 class Forwarding:
     """ProgramExternalConnectivity and RevokeExternalConnectivity."""
 
-    def __init__(self, mirror: Mirror, drivers: Drivers, records: EndpointRecords, publishing: Publishing) -> None:
+    def __init__(
+        self, mirror: Mirror, roster: Roster, drivers: Drivers, records: EndpointRecords, publishing: Publishing
+    ) -> None:
         self._mirror = mirror
+        self._roster = roster
         self._drivers = drivers
         self._records = records
         self._publishing = publishing
 
-    async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
-        """The ports are reachable at the host. Called again with the same ports it changes nothing.
+    async def publish(
+        self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...], ipv6_elsewhere: bool = False
+    ) -> None:
+        """The ports are reachable at the host, in the families that the endpoint is the sandbox's gateway of: what
+        another endpoint of the sandbox published of these families it publishes no longer.
 
-        Raises NotFound, Conflict that names who has a port, Exhausted; then nothing is published.
+        It is decided anew each time; called again with nothing changed it changes nothing. ipv6_elsewhere: see
+        core.publications.gateway_families. Raises NotFound, Conflict that names who has a port, Exhausted; then the
+        endpoint publishes only what it did before and is asked for still.
         """
-        async with self._records.alone(network_id, endpoint_id):
+        async with self._sandbox(network_id, endpoint_id) as places:
             network, endpoint = self._records.known(network_id, endpoint_id)
             driver = await self._drivers.network_driver(network.driver)
             if not driver.forwards:
                 await self._publish_there(network, endpoint, driver, ports)
                 return
-            if endpoint.published and endpoint.ports == ports:
-                await self._remind(network, endpoint, driver)
-                return
-            if endpoint.published:
-                await self._records.withdraw(network, endpoint, endpoint)
-                network, endpoint = self._records.known(network_id, endpoint_id)
             if not ports:
+                if endpoint.published:
+                    await self._records.withdraw(network, endpoint, endpoint)
                 return
-            published = await self._choose(network, endpoint, ports)
-            after = replace(endpoint, ports=ports, published=tuple(published))
-            try:
-                await self._records.save(endpoint, after)
-                await driver.publish(network, after)
-            except BaseException:
-                await self._publishing.let_go(published)
-                if self._mirror.endpoint(network_id, endpoint_id) == after:
-                    await self._mirror.commit(put=[replace(after, published=())])
-                raise
-            finally:
-                self._publishing.settle(published)
+            peers = self._peers(endpoint, places)
+            families = gateway_families(_families(endpoint), map(_published_families, peers), ipv6_elsewhere)
+            near = [publication for peer in peers for publication in peer.published]
+            for peer in peers:
+                await self._narrow(peer, families)
+            elsewhere = frozenset[int]().union(*map(_families, peers)) | (frozenset({6}) if ipv6_elsewhere else set())
+            await self._open(network, endpoint, driver, ports, Scope(families, elsewhere, tuple(near)))
+            if ipv6_elsewhere and 6 not in families:
+                await self._open_left_behind(self._peers(endpoint, places), ports, tuple(near))
 
-    async def _remind(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
-        """What is recorded as published is held by this process, too, and its driver told again. The rules of bridges
-        are for repair."""
-        await self._publishing.hold(endpoint.published)
-        if not isinstance(driver, BridgeDriver):
-            await driver.publish(network, endpoint)
+    @asynccontextmanager
+    async def _sandbox(self, network_id: str, endpoint_id: str) -> AsyncIterator[set[tuple[str, str]]]:
+        """Alone with every endpoint (network, endpoint) of the endpoint's sandbox."""
+        known = self._mirror.endpoint(network_id, endpoint_id)
+        places = {(network_id, endpoint_id)}
+        if known is not None and known.sandbox:
+            places |= {(each.network, each.id) for each in self._roster.in_sandbox(known.sandbox)}
+        async with self._records.together(places):
+            yield places
+
+    def _peers(self, endpoint: Endpoint, places: set[tuple[str, str]]) -> list[Endpoint]:
+        """The other endpoints of its sandbox, as they are now; only those that we are alone with."""
+        found = self._roster.in_sandbox(endpoint.sandbox) if endpoint.sandbox else []
+        return [each for each in found if each.id != endpoint.id and (each.network, each.id) in places]
+
+    async def _narrow(self, endpoint: Endpoint, families: frozenset[int]) -> None:
+        """The endpoint publishes nothing of these families: another has them."""
+        kept = tuple(each for each in endpoint.published if each.target.version not in families)
+        network = self._mirror.network(endpoint.network)
+        if network is not None and kept != endpoint.published:
+            await self._records.withdraw(network, endpoint, endpoint, kept)
+
+    async def _open_left_behind(
+        self, peers: list[Endpoint], ports: tuple[PortRequest, ...], near: tuple[Publication, ...]
+    ) -> None:
+        """The IPv6 gateway, which is another endpoint, publishes, if it is clear which one it is.
+
+        Engine 28 takes the ports of both families from a gateway that is left with IPv6, and does not tell it again
+        (sbJoin in libnetwork/endpoint.go).
+        """
+        able = [each for each in peers if each.attachment is not None and each.attachment.gateway6 is not None]
+        if len(able) != 1 or any(6 in _published_families(each) for each in peers):
+            return
+        network, endpoint = self._records.known(able[0].network, able[0].id)
+        driver = await self._drivers.network_driver(network.driver)
+        if driver.forwards:
+            await self._open(network, endpoint, driver, ports, Scope(frozenset({6}), frozenset({4, 6}), near))
+
+    async def _open(
+        self, network: Network, endpoint: Endpoint, driver: Driver, ports: tuple[PortRequest, ...], scope: Scope
+    ) -> None:
+        """The endpoint publishes the ports as far as they are in the scope, and nothing else."""
+        kept = await self._publishing.kept(network, endpoint, ports, scope)
+        if kept != endpoint.published:
+            await self._records.withdraw(network, endpoint, endpoint, kept)
+            network, endpoint = self._records.known(network.id, endpoint.id)
+        # Recorded is not held: this process may be younger than the record.
+        await self._publishing.hold(kept)
+        fresh = await self._choose(network, endpoint, ports, scope)
+        after = replace(endpoint, ports=ports, published=(*kept, *fresh))
+        try:
+            await self._records.save(endpoint, after)
+            # The rules of a bridge that are recorded are for repair.
+            if fresh or not isinstance(driver, BridgeDriver):
+                await driver.publish(network, after)
+        except BaseException:
+            await self._publishing.let_go(fresh)
+            if self._mirror.endpoint(network.id, endpoint.id) == after:
+                await self._mirror.commit(put=[replace(after, published=kept)])
+            raise
+        finally:
+            self._publishing.settle(fresh)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
@@ -94,14 +154,14 @@ class Forwarding:
             await driver.publish(network, after)
 
     async def _choose(
-        self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...]
+        self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...], scope: Scope
     ) -> Sequence[Publication]:
         """Host ports for the requests. An endpoint whose interface is gone is no holder: it is removed, and its port
         is free, because dockerd with an IPAM driver of its own never tells of endpoints that died with it."""
         asked: set[str] = set()
         while True:
             try:
-                return await self._publishing.choose(network, endpoint, ports)
+                return await self._publishing.choose(network, endpoint, ports, scope)
             except PortPublished as fault:
                 other = fault.endpoint
                 if other.id in asked or await self._is_alive(other):
@@ -123,3 +183,11 @@ class Forwarding:
             await self._mirror.commit(delete=[endpoint])
             await self._records.end(network, endpoint)
             await self._records.release_owned(network, endpoint)
+
+
+def _families(endpoint: Endpoint) -> frozenset[int]:
+    return frozenset(address.version for address in endpoint.addresses)
+
+
+def _published_families(endpoint: Endpoint) -> frozenset[int]:
+    return frozenset(publication.target.version for publication in endpoint.published)

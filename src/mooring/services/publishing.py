@@ -9,10 +9,10 @@ there are, and the loop has a break every so many.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted
@@ -25,6 +25,22 @@ from mooring.services.roster import Roster
 ANY4 = IPv4Address("0.0.0.0")
 ANY6 = IPv6Address("::")
 LOOPBACK6 = IPv6Address("::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of what a sandbox publishes that is one endpoint's.
+
+    families: it publishes these. elsewhere: families that other endpoints of the sandbox have, so that a request for
+    one of them is theirs and no mistake. near: what they publish, or did: a host port that need not change does not.
+    """
+
+    families: frozenset[int] = frozenset({4, 6})
+    elsewhere: frozenset[int] = frozenset()
+    near: tuple[Publication, ...] = ()
+
+
+WHOLE = Scope()
 
 
 class PortPublished(Conflict):
@@ -50,10 +66,6 @@ class _Promise:
     places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
 
 
-# What endpoints publish: the host ports, sorted, by protocol, family, host address and the container's port.
-_Served = Mapping[tuple[Protocol, int, Address | None, int], Sequence[int]]
-
-
 class Publishing:
     """Host ports of this host: who has which, and which is next."""
 
@@ -65,12 +77,12 @@ class Publishing:
         self._cursor = 0
 
     async def choose(
-        self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest]
+        self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope = WHOLE
     ) -> Sequence[Publication]:
-        """One publication for each request and family, each held.
+        """One publication for each request and family of the scope that the endpoint does not publish yet, each held.
 
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
-        held. `settle` must follow when the outcome is recorded or given up.
+        held but those that it has. `settle` must follow when the outcome is recorded or given up.
         """
         promise = _Promise()
         self._promised[id(promise.publications)] = promise
@@ -78,17 +90,40 @@ class Publishing:
         # Where the search in a range goes on: what was taken for the request before is taken for the next one, too.
         passed: dict[tuple[object, ...], int] = {}
         try:
-            served = await self._served_beside(endpoint, pace)
+            had = await _Had.of(network, endpoint.published, pace)
+            hints: dict[tuple[Protocol, Address | None, int], int] = {}
+            for each in chain(scope.near, endpoint.published):
+                await pace.step()
+                hints[each.protocol, each.host, each.target_port] = each.host_port
             for request in requests:
                 await pace.step()
-                targets = tuple(t for t in _targets(network, endpoint, request) if not _is_served(served, request, t))
-                if targets:
-                    await self._choose_one(network, request, targets, promise, passed, pace)
+                missing = tuple(
+                    (host, target)
+                    for host, target in _targets(network, endpoint, request, scope)
+                    if had.take(request, host, target) is None
+                )
+                if missing:
+                    hint = hints.get((request.protocol, missing[0][0], request.port), 0)
+                    await self._choose_one(network, request, missing, promise, passed, pace, hint)
         except BaseException:
             await self.let_go(promise.publications)
             self.settle(promise.publications)
             raise
         return promise.publications
+
+    async def kept(
+        self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope
+    ) -> tuple[Publication, ...]:
+        """What the endpoint publishes already of what is asked for now. Raises BadRequest as `choose`."""
+        pace = Pace()
+        had = await _Had.of(network, endpoint.published, pace)
+        kept: list[Publication] = []
+        for request in requests:
+            await pace.step()
+            for host, target in _targets(network, endpoint, request, scope):
+                if (old := had.take(request, host, target)) is not None:
+                    kept.append(old)
+        return endpoint.published if len(kept) == len(endpoint.published) else tuple(kept)
 
     def settle(self, publications: Sequence[Publication]) -> None:
         """The record tells from now on who has these ports. publications: the very ones that were chosen."""
@@ -127,8 +162,10 @@ class Publishing:
         promise: _Promise,
         passed: dict[tuple[object, ...], int],
         pace: Pace,
+        hint: int,
     ) -> None:
-        """Promise publications at one host port that is free in every family of the targets."""
+        """Promise publications at one host port that is free in every family of the targets. hint: the port to try
+        first, or 0."""
         if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
             promise.publications += [
                 Publication(request.protocol, None, 0, target, request.port) for _, target in targets
@@ -136,9 +173,10 @@ class Publishing:
             return
         single = request.first != 0 and request.first == request.last
         search = request.protocol, request.first, request.last, tuple(host for host, _ in targets)
-        for port in await self._candidates(request, passed.get(search, request.first)):
+        hinted = (hint,) if hint and not single and (not request.first or _within(request, hint)) else ()
+        for port in chain(hinted, await self._candidates(request, passed.get(search, request.first))):
             await pace.step()
-            if request.first:
+            if request.first and port not in hinted:
                 passed[search] = port + 1
             picked = [Publication(request.protocol, host, port, target, request.port) for host, target in targets]
             try:
@@ -196,21 +234,6 @@ class Publishing:
         """The refusal of a host port with the process that has it: found out late, since that takes long."""
         return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
 
-    async def _served_beside(self, endpoint: Endpoint, pace: Pace) -> _Served:
-        """What the other endpoints of the same sandbox publish already.
-
-        Engines from 28 on have a gateway for each family, and ask both networks to publish the same ports.
-        """
-        served: dict[tuple[Protocol, int, Address | None, int], list[int]] = {}
-        for other in self._roster.in_sandbox(endpoint.sandbox) if endpoint.sandbox else ():
-            for each in other.published if other.id != endpoint.id else ():
-                await pace.step()
-                key = each.protocol, each.target.version, each.host, each.target_port
-                served.setdefault(key, []).append(each.host_port)
-        for ports in served.values():
-            ports.sort()
-        return served
-
     def _refuse_ours(self, wanted: Publication) -> None:
         for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
@@ -225,13 +248,6 @@ class Publishing:
                 )
 
 
-def _is_served(served: _Served, request: PortRequest, target: tuple[Address | None, Address]) -> bool:
-    """Whether the request is served in the target's family."""
-    ports = served.get((request.protocol, target[1].version, target[0], request.port), ())
-    place = bisect_left(ports, request.first)
-    return bool(request.first) and place < len(ports) and ports[place] <= (request.last or request.first)
-
-
 def _place(publication: Publication) -> tuple[Protocol, Address, int]:
     host = publication.host or (ANY4 if publication.target.version == 4 else ANY6)
     return publication.protocol, host, publication.host_port
@@ -242,7 +258,39 @@ def _meet(one: Address, other: Address) -> bool:
     return one.version == other.version and (one == other or one in (ANY4, ANY6) or other in (ANY4, ANY6))
 
 
-def _targets(network: Network, endpoint: Endpoint, request: PortRequest) -> list[tuple[Address | None, Address]]:
+def _within(request: PortRequest, port: int) -> bool:
+    return request.first <= port <= request.last
+
+
+class _Had:
+    """Publications to be found again, each once."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._left: dict[tuple[Protocol, Address | None, Address, int], list[Publication]] = {}
+
+    @classmethod
+    async def of(cls, network: Network, published: Iterable[Publication], pace: Pace) -> _Had:
+        """These."""
+        had = cls(network)
+        for each in published:
+            await pace.step()
+            had._left.setdefault((each.protocol, each.host, each.target, each.target_port), []).append(each)
+        return had
+
+    def take(self, request: PortRequest, host: Address | None, target: Address) -> Publication | None:
+        """One that does what the request asks for."""
+        routed = self._network.gateway_mode(target.version) is GatewayMode.ROUTED
+        key = request.protocol, None if routed else host, target, request.port
+        for index, each in enumerate(left := self._left.get(key, [])):
+            if routed or not request.first or _within(request, each.host_port):
+                return left.pop(index)
+        return None
+
+
+def _targets(
+    network: Network, endpoint: Endpoint, request: PortRequest, scope: Scope
+) -> list[tuple[Address | None, Address]]:
     """(host address or None for all, container address) for each family that the request concerns."""
     host = request.host or network.options.binding
     wildcard = host is None or host in (ANY4, ANY6)
@@ -253,10 +301,10 @@ def _targets(network: Network, endpoint: Endpoint, request: PortRequest) -> list
         )
     wanted = (4, 6) if host is None else (host.version,)
     found = [(None if wildcard else host, address) for address in endpoint.addresses if address.version in wanted]
-    if not found and request.host is not None:
+    if not found and request.host is not None and request.host.version not in scope.elsewhere:
         raise BadRequest(
             f"cannot publish port {request.port}/{request.protocol.label} at {request.host}: "
             f"the container has no IPv{request.host.version} address",
             hint="create the network with that family, or publish at another address",
         )
-    return found
+    return [(host, target) for host, target in found if target.version in scope.families]

@@ -22,6 +22,7 @@ from mooring.wire.remote_api import shown
 
 MAC_KEY = "com.docker.network.endpoint.macaddress"
 PORTS_KEY = "com.docker.network.portmap"
+IPV6_ELSEWHERE_KEY = "com.docker.network.driver.private.no_proxy_6to4"
 EXPOSED_KEY = "com.docker.network.endpoint.exposedports"
 GENERIC_KEY = "com.docker.network.generic"
 INTERNAL_KEY = "com.docker.network.internal"
@@ -80,6 +81,15 @@ def port_requests(options: Mapping[str, Any] | None) -> tuple[PortRequest, ...]:
         )
     bindings = _convert(PORTS_KEY, (options or {}).get(PORTS_KEY), list[_Port] | None) or []
     return tuple(dict.fromkeys(_port_request(binding) for binding in bindings))
+
+
+def ipv6_elsewhere(options: Mapping[str, Any] | None) -> bool:
+    """Whether ProgramExternalConnectivity says that the sandbox has a gateway for each family (engines from 28 on).
+
+    The key is the engine's own, for its bridge driver: not to serve IPv6 clients at an IPv4 address. Raises BadRequest
+    for a wrong type.
+    """
+    return bool(_convert(IPV6_ELSEWHERE_KEY, (options or {}).get(IPV6_ELSEWHERE_KEY), bool | None))
 
 
 def exposed_ports(options: Mapping[str, Any] | None) -> tuple[tuple[Protocol, int], ...]:

@@ -35,6 +35,11 @@ class Need:
 
 # The marker `needs` names these; a test that does not apply to an engine is passed over with this reason.
 NEEDS = {
+    "gw-priority": Need(
+        lambda release: release.version >= (28,),
+        "which network is the gateway, one for each family, can be said from engine 28 on",
+    ),
+    "v6 only": Need(lambda release: release.version >= (28,), "networks without IPv4 are made from engine 28 on"),
     "compose": Need(lambda release: bool(release.compose), "version 1 of compose runs only where it is installed"),
     "compose plugin": Need(
         lambda release: (release.cli_plugins / "docker-compose").exists(),

@@ -33,7 +33,7 @@ from mooring.servers.http import Request, Response
 from mooring.servers.large_bodies import read
 from mooring.servers.plugin import arguments
 from mooring.wire import remote_api as api
-from mooring.wire.remote_options import port_requests, weight
+from mooring.wire.remote_options import ipv6_elsewhere, port_requests, weight
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +91,10 @@ class Endpoints(Protocol):
         """The endpoint belongs to no sandbox; success for an unknown one."""
         ...
 
-    async def publish(self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...]) -> None:
-        """The ports lead to the endpoint, and no others."""
+    async def publish(
+        self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...], ipv6_elsewhere: bool
+    ) -> None:
+        """The ports lead to the endpoint, and no others. ipv6_elsewhere: the sandbox has a gateway for each family."""
         ...
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
@@ -286,7 +288,8 @@ class PluginDoor:
 
     async def _publish(self, query: api.ExternalConnectivity) -> api.Message:
         network, endpoint = arguments.pair(query.network_id, query.endpoint_id)
-        await self._endpoints.publish(network, endpoint, await _ports(query.options))
+        ports, elsewhere = await _ports(query.options), ipv6_elsewhere(query.options)
+        await self._endpoints.publish(network, endpoint, ports, elsewhere)
         return api.Empty()
 
     async def _unpublish(self, query: api.EndpointReference) -> api.Message:
