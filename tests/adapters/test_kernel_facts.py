@@ -10,7 +10,9 @@ import pytest
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
-from mooring.core.faults import Conflict, Fault, NotFound
+from mooring.adapters.settings import read_setting
+from mooring.core.datapath import HOST_SETTINGS
+from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth
 from tests.netns.rigs import Namespace, sh
@@ -121,3 +123,27 @@ def test_a_name_that_the_kernel_refuses_is_a_fault(bench: Bench) -> None:
         with pytest.raises(Fault):
             bench.add(replace(BRIDGE, name=name))
     assert not [fact for fact in bench.reader.observe() if isinstance(fact, Bridge)]
+
+
+@pytest.mark.parametrize(("family", "path"), [("ip", HOST_SETTINGS[0]), ("ip6", HOST_SETTINGS[1])])
+def test_forwarding_is_the_administrators_where_docker_says_so(bench: Bench, family: str, path: str) -> None:
+    """dockerd with nftables as its firewall refuses to switch it on, and so do we; what else was asked for is undone.
+    What is on is fine, and the other family is not concerned."""
+    sh(f"nft add table {family} docker-bridges", f"sysctl -qw {path.replace('/', '.')}=0")
+    with pytest.raises(Unavailable, match=r"forwarding is off.*nftables.*sysctl -w " + path.replace("/", r"\.")):
+        bench.add(BRIDGE, Setting(path, "1"))
+    assert BRIDGE not in bench.reader.observe()
+    assert read_setting(path) == "0"
+    before = Setting(path, "0")
+    with pytest.raises(Unavailable, match="forwarding is off"):
+        bench.writer.run([Alter(before, Setting(path, "1"))])
+    sh(f"sysctl -qw {path.replace('/', '.')}=1")
+    bench.add(BRIDGE, Setting(path, "1"))
+    assert BRIDGE in bench.reader.observe()
+
+
+def test_forwarding_is_ours_where_docker_switches_it_on(bench: Bench) -> None:
+    """Any other table is no reason."""
+    sh("nft add table ip docker-other", f"sysctl -qw {HOST_SETTINGS[0].replace('/', '.')}=0")
+    bench.add(Setting(HOST_SETTINGS[0], "1"))
+    assert read_setting(HOST_SETTINGS[0]) == "1"

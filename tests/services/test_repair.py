@@ -6,8 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from mooring.core.datapath import HOST_SETTINGS
 from mooring.core.faults import Unavailable
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, Member, Setting, Veth
+from mooring.core.firewall import ruleset
+from mooring.core.plumbing import Alter, Bridge, DockerAccept, Fact, Member, Op, Setting, Veth
 from mooring.core.publications import PortRequest, Protocol
 from tests.services.hosts import MemoryHost
 
@@ -102,6 +104,23 @@ async def test_forwarding_is_left_off_until_there_is_something_to_forward(host: 
     assert not any(isinstance(fact, Setting) and fact.path == "net/ipv4/ip_forward" for fact in host.facts)
     await host.endpoint("a".ljust(64, "0"), "f2")
     assert Setting("net/ipv4/ip_forward", "1") in host.facts
+
+
+async def test_forwarding_that_is_refused_leaves_the_firewall_in_order(host: MemoryHost) -> None:
+    """The kernel's adapter refuses to switch it on where the engine does: a finding, and the rest is repaired."""
+    refused = Unavailable("IPv4 forwarding is off")
+
+    async def refuse(op: Op) -> None:
+        after = op.after if isinstance(op, Alter) else op.fact
+        if isinstance(after, Setting) and after.path == HOST_SETTINGS[0]:
+            raise refused
+
+    del host.kernel.facts[ruleset().key]
+    del host.kernel.facts["setting", HOST_SETTINGS[0]]
+    host.kernel.before = refuse
+    report = await host.services.repair.once()
+    assert ruleset() in host.facts
+    assert any("forwarding is off" in finding for finding in report.findings)
 
 
 async def test_bridges_of_docker_are_known_to_the_firewall_once_the_engine_has_told_them(host: MemoryHost) -> None:

@@ -26,6 +26,11 @@ _FAMILY = {4: "ip", 6: "ip6"}
 _TIMEOUT = 10.0
 
 
+# Of dockerd with --firewall-backend=nftables (drivers/bridge/internal/nftabler/nftabler.go): it is there from the
+# engine's start to its first start with the other backend.
+_NFTABLER = "docker-bridges"
+
+
 class DockerChains:
     """Looks and writes in the namespace of the thread that uses it."""
 
@@ -60,6 +65,15 @@ class DockerChains:
                 hint=f"try `{tool} {' '.join((*place, *_RULE))}`",
             )
         return True
+
+    def leaves_forwarding(self, version: int) -> bool:
+        """Whether the engine leaves it to the administrator to switch forwarding on (drivers/bridge/
+        setup_ip_forwarding.go): with nftables as its firewall it has no FORWARD chain to guard the host by."""
+        try:
+            objects = self._nftables.ask(f"list tables {_FAMILY[version]}")
+        except NftablesError:
+            return False
+        return any(entry["table"]["name"] == _NFTABLER for entry in objects if "table" in entry)
 
     def withdraw(self, version: int) -> None:
         """Our rule is not in Docker's chain."""

@@ -174,6 +174,7 @@ class FactWriter:
                 if self._links.add_address(index, fact.interface):
                     yield lambda: self._links.delete_address(index, fact.interface)
             case Setting():
+                self._must_be_ours(fact)
                 before = write_setting(fact.path, fact.value)
                 if before is not None:
                     yield lambda: write_setting(fact.path, before)
@@ -186,6 +187,18 @@ class FactWriter:
             case DockerAccept():
                 if self._docker.accept(fact.version):
                     yield lambda: self._docker.withdraw(fact.version)
+
+    def _must_be_ours(self, fact: Setting) -> None:
+        """Raises Unavailable where forwarding is off and the engine would not switch it on either."""
+        version = {path: version for version, path in zip((4, 6), HOST_SETTINGS, strict=True)}.get(fact.path)
+        if version is None or read_setting(fact.path) == fact.value or not self._docker.leaves_forwarding(version):
+            return
+        name = fact.path.replace("/", ".")
+        raise Unavailable(
+            f"IPv{version} forwarding is off, and with nftables as its firewall Docker leaves it to the administrator, "
+            "since nothing else would keep the host from forwarding everything",
+            hint=f"check the host's own firewall, then `sysctl -w {name}={fact.value}`",
+        )
 
     def _remove(self, fact: Fact) -> Iterator[Undo]:
         match fact:

@@ -22,7 +22,7 @@ from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Setting, Veth, plan
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
@@ -180,7 +180,10 @@ class Repair:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
             forwarding = any(isinstance(fact, Veth) for fact in observed)
             ipv6 = any(network.ipv6 for network in networks)
-            await self._apply(host_facts(ipv6, forwarding, self._bridges) - DOCKER, have, "host", work)
+            shared = host_facts(ipv6, forwarding, self._bridges) - DOCKER
+            settings = {fact for fact in shared if isinstance(fact, Setting)}
+            await self._apply(shared - settings, have, "host", work)
+            await self._apply(settings, have, "forwarding", work)
             await self._open_docker(have, work)
         for known in networks:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
