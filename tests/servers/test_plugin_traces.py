@@ -21,7 +21,10 @@ REASONS = [
     ("NetworkDriver.CreateNetwork", "unknown network option do"),
     ("NetworkDriver.CreateNetwork", "unknown network option alloc"),
     ("NetworkDriver.CreateEndpoint", "unknown endpoint option k1"),
-    ("NetworkDriver.CreateEndpoint", "com.docker.network.endpoint.ifname=foo0: no engine honours it"),
+    (
+        "NetworkDriver.CreateEndpoint",
+        "com.docker.network.endpoint.ifname=foo0: neither engines before 29.8 nor Mooring",
+    ),
     # Swarm mode.
     ("NetworkDriver.AllocateNetwork", "swarm mode"),
     ("NetworkDriver.FreeNetwork", "swarm mode"),

@@ -149,8 +149,9 @@ def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
         if name in ENDPOINT_BY_ENGINE or not isinstance(value, str):
             continue
         if name == ENDPOINT_IFNAME:
+            # From 29.8 on engines take the name from DstName of Join's reply (moby/moby#52866), which we leave empty.
             raise BadRequest(
-                f"{name}={shown(value)}: no engine honours it for a plugin's networks",
+                f"{name}={shown(value)}: neither engines before 29.8 nor Mooring honour it for a plugin's networks",
                 hint="name the interfaces of a whole network with -o interface_prefix=",
             )
         if name != ENDPOINT_SYSCTLS:

@@ -142,7 +142,8 @@ class Joining(Message, frozen=True):
 
 
 class InterfaceName(Message, frozen=True):
-    """The interface's name on the host, and what its name in the sandbox begins with. dst_name: heard by no engine."""
+    """The interface's name on the host, and what its name in the sandbox begins with. dst_name: heard by
+    engines from 29.8 on."""
 
     src_name: str = ""
     dst_name: str = ""
