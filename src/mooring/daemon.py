@@ -159,7 +159,7 @@ def policy_of(config: Config) -> IpamPolicy:
 def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
     policy = policy_of(config)
-    services = assemble(world, policy, config.repair_period, config.reclaim_after)
+    services = assemble(world, policy, config.repair_period, config.reclaim_after, plugin=config.plugin_socket.stem)
     surroundings = Surroundings(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
         config.subnet_pools, config.deny, policy,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, eventually
-from tests.e2e.lab.fixed import DUAL
+from tests.e2e.lab.fixed import DUAL, FIXED, fixed
+from tests.e2e.lab.fixed import run as run_fixed
+from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.traffic import Server, ask_tcp, pings
 
 QUICK = {"MOORING_REPAIR_PERIOD": "1", "MOORING_RECLAIM_AFTER": "5"}
@@ -68,3 +70,53 @@ def test_what_a_restored_backup_does_not_know_stays_on_the_net(make_host: MakeHo
     assert host.daemon.held(network) == []
     host.docker("network", "rm", "one")
     assert host.daemon.api("/v1/pools") == []
+
+
+def test_a_lost_store_is_rebuilt_from_engine_and_kernel(make_host: MakeHost) -> None:
+    """Networks of every kind, endpoints, addresses, fixed ones by their labels, and published ports are known again;
+    traffic flows meanwhile; restart, rm and network rm work and release, and no address is given twice."""
+    host = make_host(settings=QUICK)
+    one = host.create_network("one", *DUAL, "-o", "mtu=1400", "--aux-address", "printer=10.77.0.9")
+    two = host.create_network("two", "--internal", "--ipam-opt", "tenant=blue", "-o", "sticky=container")
+    host.run_container("plain", "--network", "one", "-p", "8080:80")
+    run_fixed(host, "db", *FIXED)
+    run_fixed(host, "kept", network="two")
+    host.proxy.docker("create", "--name", "stopped", "--network", "one", *FIXED, IMAGE, "stay")
+    before = {
+        (name, network): host.addresses(name, network)
+        for name, network in (("plain", "one"), ("db", "one"), ("kept", "two"))
+    }
+    held, fixed_ones = host.daemon.held(), fixed(host)
+    networks = {ident: host.daemon.document("network", "inspect", ident) for ident in (one, two)}
+    with Server(host.container_network("plain"), "plain", 80):
+        put_in_place(host, None)
+        assert ask_tcp(host.network, "127.0.0.1", 8080).server == "plain"
+        eventually(lambda: fixed(host) == fixed_ones, "fixed addresses are known again", 30)
+        assert host.daemon.held() == held
+        passes(host, 8)
+        assert host.daemon.held() == held
+        assert ask_tcp(host.network, "127.0.0.1", 8080).server == "plain"
+        for v4, v6 in before.values():
+            assert pings(host.network, v4)
+            assert not v6 or pings(host.network, v6)
+    assert host.daemon.api("/v1/status")["repair"]["findings"] == []
+    for ident, was in networks.items():
+        now = host.daemon.document("network", "inspect", ident)
+        for key in ("mode", "bridge", "mac", "mtu", "internal", "options"):
+            assert now[key] == was[key]
+        for segment, old in zip(now["segments"], was["segments"], strict=True):
+            assert {**segment, "pool": "", "source": ""} == {**old, "pool": "", "source": ""}
+    host.run_container("next", "--network", "one")
+    assert not set(host.addresses("next", "one")) & {each for pair in before.values() for each in pair}
+    for name, network in (("db", "one"), ("kept", "two")):
+        host.docker("restart", "-t", "0", name)
+        assert host.addresses(name, network) == before[name, network]
+    host.docker("restart", "-t", "0", "plain")
+    host.docker("start", "stopped")
+    assert set(host.addresses("stopped", "one")) <= set(fixed_ones)
+    host.docker("rm", "-f", "plain", "db", "kept", "stopped", "next")
+    eventually(lambda: host.daemon.held() == [], "every address is free")
+    host.docker("network", "rm", "one", "two")
+    assert host.daemon.api("/v1/pools") == []
+    host.create_network("one", *DUAL)
+    host.docker("network", "rm", "one")

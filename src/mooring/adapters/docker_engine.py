@@ -90,7 +90,8 @@ class DockerEngine(Engine):
             networks = await self._networks()
             subnets = subnets_of(networks)
         listed = frozenset(network.id for network in networks)
-        return EngineView(ident, listed, subnets, bridges_of(networks), alone=running == 1)
+        drivers = {network.id: network.driver or "" for network in networks}
+        return EngineView(ident, listed, subnets, bridges_of(networks), alone=running == 1, drivers=drivers)
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:
         """See Engine. GET /info, GET /containers/json, and GET /networks for those that never ran."""

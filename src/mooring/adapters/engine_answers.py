@@ -14,7 +14,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
-from mooring.core.containers import Container, EngineEndpoint, EngineEvent, EngineNetwork, Happening, Plug
+from mooring.core.containers import (
+    Container,
+    EngineEndpoint,
+    EngineEvent,
+    EngineNetwork,
+    EngineSubnet,
+    Happening,
+    Plug,
+)
 from mooring.core.networks import Subnet
 
 
@@ -24,9 +32,25 @@ class _Form(msgspec.Struct, rename="pascal"):
 
 class _IpamSubnet(_Form):
     subnet: str | None = ""
+    ip_range: str | None = msgspec.field(name="IPRange", default="")
+    gateway: str | None = ""
+    auxiliary_addresses: dict[str, str | None] | None = None
+
+    def value(self) -> EngineSubnet | None:
+        """As core knows it, None for what is no subnet. 20.10 writes the prefix length to the gateway of a subnet that
+        it was given."""
+        subnet, part = _subnet(self.subnet), _subnet(self.ip_range)
+        named = {
+            name: _address((text or "").partition("/")[0]) for name, text in (self.auxiliary_addresses or {}).items()
+        }
+        auxiliary = {name: address for name, address in named.items() if address is not None}
+        gateway = _address((self.gateway or "").partition("/")[0])
+        return EngineSubnet(subnet, part, gateway, auxiliary) if subnet is not None else None
 
 
 class _Ipam(_Form):
+    driver: str | None = ""
+    options: dict[str, str | None] | None = None
     config: list[_IpamSubnet] | None = None
 
 
@@ -59,6 +83,7 @@ class NetworkAnswer(_Form):
     name: str | None = ""
     driver: str | None = ""
     enable_ipv6: bool | None = msgspec.field(name="EnableIPv6", default=False)
+    internal: bool | None = False
     options: dict[str, str] | None = None
     ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
     containers: dict[str, _Attached | None] | None = None
@@ -66,7 +91,12 @@ class NetworkAnswer(_Form):
     def value(self) -> EngineNetwork:
         """As core knows it."""
         endpoints = tuple((each or _Attached()).value(key) for key, each in (self.containers or {}).items())
-        return EngineNetwork(self.id, self.name or "", self.driver or "", bool(self.enable_ipv6), endpoints)
+        ipam = self.ipam or _Ipam()
+        return EngineNetwork(
+            self.id, self.name or "", self.driver or "", bool(self.enable_ipv6), endpoints, bool(self.internal),
+            self.options or {}, ipam.driver or "", {name: text or "" for name, text in (ipam.options or {}).items()},
+            tuple(subnet for config in ipam.config or () if (subnet := config.value()) is not None),
+        )  # fmt: skip
 
 
 class InfoAnswer(msgspec.Struct):
@@ -327,6 +357,13 @@ def _v6(text: str | None) -> IPv6Address | None:
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text) if text else None
+    except ValueError:
+        return None
+
+
+def _subnet(text: str | None) -> Subnet | None:
+    try:
+        return ip_network(text, strict=False) if text else None
     except ValueError:
         return None
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-from mooring.core.networks import Address, Sticky
+from mooring.core.networks import Address, Sticky, Subnet
 
 FIXED_LABEL = "fixed-ip"
 KEY_LABEL = "mooring.key"
@@ -90,14 +90,32 @@ class EngineEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSubnet:
+    """A subnet of a network, as its engine tells it; gateway None where it does not."""
+
+    subnet: Subnet
+    range: Subnet | None = None
+    gateway: Address | None = None
+    auxiliary: Mapping[str, Address] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineNetwork:
-    """A network as its engine knows it. ipv6: whether containers get IPv6 addresses in it. endpoints: those in use."""
+    """A network as its engine knows it. ipv6: whether containers get IPv6 addresses in it. endpoints: those in use.
+
+    options: of its driver. ipam, ipam_options: its IPAM driver, and what that was told.
+    """
 
     id: str
     name: str
     driver: str
     ipv6: bool = False
     endpoints: tuple[EngineEndpoint, ...] = ()
+    internal: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    ipam: str = ""
+    ipam_options: Mapping[str, str] = field(default_factory=dict)
+    subnets: tuple[EngineSubnet, ...] = ()
 
 
 class Happening(Enum):

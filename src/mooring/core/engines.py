@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -43,7 +44,8 @@ class EngineView:
     """What an engine said at one moment.
 
     id: its own. networks: ids of all its networks, whoever's driver. subnets: of all its networks. bridges: interface
-    names of the networks of its own bridge driver. alone: no other engine runs on this host.
+    names of the networks of its own bridge driver. alone: no other engine runs on this host. drivers: by network's
+    id.
     """
 
     id: str
@@ -51,3 +53,4 @@ class EngineView:
     subnets: frozenset[Subnet]
     bridges: frozenset[str] = frozenset()
     alone: bool = False
+    drivers: Mapping[str, str] = field(default_factory=dict)

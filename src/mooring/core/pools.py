@@ -1,14 +1,16 @@
 """Pools: subnets from which addresses are allocated, and how a subnet is chosen.
 
-Rules: pools of one address space never overlap; a pool's id says nothing about its subnet; everything here is a pure
-function of values.
+Rules: pools of one address space never overlap; a pool's id is unique, whatever it says of its subnet; everything here
+is a pure function of values.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import msgspec
 
@@ -43,6 +45,26 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     created: float = 0.0
     gateway: Address | None = None
     network: str = ""
+
+
+# token-10.32.0.0-24-space, without dots and colons, which people type for subnets.
+_ID = re.compile(r"[0-9a-f]{12}-((?:[0-9a-f]{8}|[0-9a-f]{32}))p(\d{1,3})-(.+)", re.ASCII)
+
+
+def pool_id(token: str, space: str, subnet: Subnet) -> str:
+    """A PoolID that nobody had before, and that says what it means: an engine keeps it longer than a store may live."""
+    return f"{token}-{subnet.network_address.packed.hex()}p{subnet.prefixlen}-{space}"
+
+
+def described(text: str) -> tuple[str, Subnet] | None:
+    """Space and subnet that a PoolID says, None for one that says nothing."""
+    match = _ID.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return match[3], ip_network((bytes.fromhex(match[1]), int(match[2])))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

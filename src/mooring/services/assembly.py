@@ -24,6 +24,7 @@ from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks
 from mooring.services.publishing import Publishing
+from mooring.services.rebuilding import Rebuilding
 from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
 from mooring.services.reconciling import Reconciling
 from mooring.services.recovering import Recovering
@@ -88,8 +89,12 @@ def assemble(
     repair_period: float = 10.0,
     minimum_age: float = MINIMUM_AGE,
     others: Others | None = None,
+    plugin: str = "mooring",
 ) -> Services:
-    """Services that know each other, over a mirror that is still empty: `await services.mirror.load()` comes next."""
+    """Services that know each other, over a mirror that is still empty: `await services.mirror.load()` comes next.
+
+    plugin: the name that dockerd has for us, which is that of the plugin socket's file.
+    """
     kernel, clock, others = world.kernel, world.clock, others or Others()
     mirror = Mirror(world.store)
     roster = Roster(mirror)
@@ -104,7 +109,10 @@ def assemble(
     reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
     recovering = None
     if world.engine is not None:
-        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy)
+        rebuilding = Rebuilding(
+            mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
+        )  # fmt: skip
+        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding)
     repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period, recovering)
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None

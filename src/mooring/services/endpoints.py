@@ -125,6 +125,7 @@ class Endpoints:
         deletion did not reach us. But for an IPv6 address beside an IPv4 one, which engines from 29 on release from a
         living endpoint (libnetwork/endpoint.go); its lease stays until the endpoint goes.
         """
+        pool_id = await self._ipam.names.settle(pool_id, address)
         pool = self._mirror.pool(pool_id)
         endpoint = self._roster.at(pool.network, address) if pool is not None and pool.network else None
         if endpoint is not None:
@@ -193,7 +194,7 @@ class Endpoints:
         async with self._records.alone(network_id, endpoint_id):
             network, endpoint = self._records.known(network_id, endpoint_id)
             subject = f"endpoint {endpoint_id[:12]}"
-            if endpoint.state is State.ATTACHED and endpoint.sandbox != request.key:
+            if endpoint.state is State.ATTACHED and endpoint.sandbox not in ("", request.key):
                 raise Conflict(
                     f"{subject} is attached already",
                     holder=f"sandbox {endpoint.sandbox}",

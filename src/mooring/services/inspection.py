@@ -151,7 +151,7 @@ class Inspection:
         Raises NotFound for none, Conflict for several ids, BadRequest for what is neither.
         """
         pools = sorted(self._mirror.every(Pool), key=_pool_place)
-        if "/" in which or ":" in which or "." in which:
+        if self._mirror.pool(which) is None and ("/" in which or ":" in which or "." in which):
             try:
                 found = [pool for pool in pools if pool.subnet == ip_network(which)]
             except ValueError as error:

@@ -8,7 +8,7 @@ the pool that the address came from.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ import msgspec
 from mooring.core.addresses import address_of, interface
 from mooring.core.claims import started
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision
+from mooring.core.faults import BadRequest, Conflict, Exhausted, StaleRevision
 from mooring.core.leases import (
     Active,
     Claimant,
@@ -37,6 +37,7 @@ from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror, Record
 from mooring.services.occupancies import Occupancies
+from mooring.services.pool_names import PoolNames
 from mooring.services.promises import Promises
 from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
 from mooring.services.tenures import Tenures
@@ -76,6 +77,7 @@ class Ipam:
         self._policy = policy
         self._index = self.index = Occupancies(mirror)
         self.tenures = Tenures(mirror)
+        self.names = PoolNames(mirror, self._index)
         self.promises = Promises(self.tenures, clock, self._is_of_the_past)
         self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
 
@@ -98,7 +100,7 @@ class Ipam:
 
     async def release_pool(self, pool_id: str) -> None:
         """The pool and every lease of it are gone; an unknown one is gone already. Raises Unavailable."""
-        await self._subnets.release_pool(pool_id)
+        await self._subnets.release_pool(self.names.bound(pool_id))
 
     async def request_address(self, request: AddressRequest) -> Interface:
         """The address is leased; with the prefix length of the subnet that it is from.
@@ -106,6 +108,8 @@ class Ipam:
         Raises NotFound for an unknown pool, BadRequest for an address that cannot be in it, Conflict when somebody else
         has it, Exhausted when nothing is left, Unavailable.
         """
+        if (known := await self.names.settle(request.pool, request.address)) != request.pool:
+            request = replace(request, pool=known)
         if request.role is Role.GATEWAY:
             return await self._decide(request.pool, partial(self._appoint, request))
         self._index.check_room(request)
@@ -122,6 +126,7 @@ class Ipam:
         endpoint still has: the release is late, and meant somebody before. Raises Unavailable.
         """
         self._index.let_in(address)
+        pool_id = await self.names.settle(pool_id, address)
         await self._decide(pool_id, partial(self._release, pool_id, address))
 
     def confirm(self, network: Network, endpoint: Endpoint, inherited: frozenset[Address]) -> list[Lease]:
@@ -326,7 +331,7 @@ class Ipam:
         if not self._subnets.is_open(pool.id):
             if self._mirror.lease(lease.space, lease.address) is lease:
                 await self._mirror.commit(delete=(lease,))
-            raise _unknown(pool.id)
+            raise self.names.unknown(pool.id)
 
     def _dynamic(self, pool: Pool, address: Address, request: AddressRequest) -> Lease:
         owner = f"name:{request.name}" if request.name else f"mac:{request.mac}" if request.mac else ""
@@ -338,7 +343,7 @@ class Ipam:
     def _pool(self, pool_id: str) -> Pool:
         pool = self._index.pool(pool_id)
         if pool is None or not self._subnets.is_open(pool_id):
-            raise _unknown(pool_id)
+            raise self.names.unknown(pool_id)
         return pool
 
     def _lease(self, pool: Pool, address: Address) -> Lease | None:
@@ -392,9 +397,3 @@ class Ipam:
             holder=held or "requests in flight",
             hint=f"see `mooring lease ls --pool {pool.id}`",
         )
-
-
-def _unknown(pool_id: str) -> NotFound:
-    return NotFound(
-        f"pool {pool_id} is not known to Mooring", hint="create the network again (`docker network create`)"
-    )

@@ -9,12 +9,14 @@ finishes it; bridges of this host never overlap; a network without a subnet of D
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import msgspec
 
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
+from mooring.core.leases import Lease
 from mooring.core.networks import (
     BRIDGE,
     HOST,
@@ -133,6 +135,21 @@ class Networks:
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
         await self._mirror.commit(put=[network, *bound])
         return network
+
+    async def readmit(self, network: Network, pools: Sequence[Pool], leases: Sequence[Lease]) -> bool:
+        """A network that its engine has is on record again, with its pools and what they began with.
+
+        False when it is by now. Repair makes the kernel follow. Raises Conflict when something on record is in its way.
+        """
+        async with self._locks.hold(network.id), self._locks.hold(ROOM):
+            if self._mirror.network(network.id) is not None:
+                return False
+            self._check_room(network)
+            for pool in pools:
+                for ident in self._ipam.index.overlapping(pool.space, pool.subnet):
+                    raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {ident}")
+            await self._mirror.commit(put=[network, *pools, *leases])
+        return True
 
     async def _give_up(self, network: Network, driver: Driver) -> None:
         """Nothing of the network is left. A driver that cannot be told now is told at the next start by the note."""

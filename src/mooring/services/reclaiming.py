@@ -36,7 +36,8 @@ ENGINE = "engine's "
 
 
 class Reclaiming:
-    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said."""
+    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said. view: what it
+    said in the last pass, None when it did not answer."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Reclaiming:
         self._missing: dict[str, float] = {}
         self._seen: dict[str, float] = {}
         self.bridges: frozenset[str] = frozenset()
+        self.view: EngineView | None = None
 
     @property
     def missing(self) -> tuple[Finding, ...]:
@@ -90,7 +92,7 @@ class Reclaiming:
         findings: list[str] = []
         self._seen = {}
         try:
-            view = await self._ask()
+            view = self.view = await self._ask()
             await self._networks_nobody_has(view, interfaces, taken, findings)
             await self._pools_nobody_has(view, taken)
             await self._endpoints_nobody_has(interfaces, taken)

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
-from mooring.core.containers import Container, Holder
+from mooring.core.containers import Container, Holder, key_of
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
@@ -186,7 +186,11 @@ class Reconciling:
                 continue
             texts: list[str] = []
             with notes.trying(f"container {container.name}"):
-                texts = await self._adoption.adopt(engine, container, departures)
+                asked = container
+                if self._is_keyed(container) and self._mirror.holder(container.id) is None:
+                    # Only the container itself tells the MAC that its configuration has (a rebuilt record needs it).
+                    asked = await self._engine.container(container.id) or container
+                texts = await self._adoption.adopt(engine, asked, departures)
             for text in texts:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
             for text in self._adoption.unproven(container):
@@ -196,6 +200,12 @@ class Reconciling:
                     notes.add(
                         f"proof {container.id} {text}", text, "its configuration, and the engine's version", PROOF
                     )
+
+    def _is_keyed(self, container: Container) -> bool:
+        networks = [network for plug in container.plugs if (network := self._mirror.network(plug.network)) is not None]
+        return container.running and any(
+            key_of(container.labels, container.name, network.options.sticky, container.id) for network in networks
+        )
 
     async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
         there = {container.id: container for container in containers}

@@ -30,6 +30,7 @@ from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror, Record
 from mooring.services.publishing import Publishing
+from mooring.services.rebuilding import Rebuilding
 from mooring.services.roster import Roster
 from mooring.services.subnets import IpamPolicy
 
@@ -98,6 +99,7 @@ class Recovering:
         clock: Clock,
         locks: KeyedLocks,
         policy: IpamPolicy,
+        rebuilding: Rebuilding,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -107,6 +109,7 @@ class Recovering:
         self._clock = clock
         self._locks = locks
         self._policy = policy
+        self._rebuilding = rebuilding
         self._ended: dict[str, None] = {}
         self.spared = Spared()
         mirror.listen(self._follow)
@@ -114,11 +117,30 @@ class Recovering:
     async def at_start(self) -> None:
         """No call has been answered yet: what lives is known before anybody is given an address. Raises no Fault."""
         with contextlib.suppress(Fault):  # the first pass says what is wrong
-            await self.once(await self._kernel.observe())
+            await self._take_in(await self._kernel.observe(), False, Outcome())
 
     async def once(self, observed: frozenset[Fact], dry: bool = False) -> Outcome:
-        """Take in what lives without a record. dry: only tell it apart. Raises Unavailable."""
+        """Take in what lives without a record, and networks that the engine has. dry: only tell it apart.
+
+        Not from within a plugin call: it asks the engine. Raises Unavailable.
+        """
         outcome = Outcome()
+        if not dry and await self._rebuild(observed, outcome):
+            observed = await self._kernel.observe()  # the engine may have taken its time
+        await self._take_in(observed, dry, outcome)
+        return outcome
+
+    async def _rebuild(self, observed: frozenset[Fact], outcome: Outcome) -> bool:
+        living = {ids for fact in observed if isinstance(fact, Veth) and fact.living and (ids := _ids(fact.alias))}
+        lived_in = {network for network, endpoint in living if endpoint not in self._ended}
+        unknown = {network for network in lived_in if self._mirror.network(network) is None}
+        gateways = [fact.interface for fact in observed if isinstance(fact, LinkAddress)]
+        rebuilt = await self._rebuilding.once(unknown, lived_in.__contains__, gateways)
+        outcome.adopted += rebuilt.done
+        outcome.findings += rebuilt.findings
+        return bool(rebuilt.done)
+
+    async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
         found = await self._strangers(observed)
         published = [each for fact in observed if isinstance(fact, Member) and (each := publication_of(fact))]
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}
@@ -136,7 +158,6 @@ class Recovering:
                 if text:
                     outcome.adopted.append(text)
         self._spare(left)
-        return outcome
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Endpoint) and after is None:
@@ -180,7 +201,10 @@ class Recovering:
         """The endpoint is on record; what was done, in one line. Raises Conflict, Unavailable for what cannot be."""
         async with self._locks.share(stranger.network), self._locks.hold(f"endpoint {stranger.endpoint}"):
             network = self._mirror.network(stranger.network)
-            if self._mirror.endpoint(stranger.network, stranger.endpoint) is not None:
+            if (
+                self._mirror.endpoint(stranger.network, stranger.endpoint) is not None
+                or stranger.endpoint in self._ended
+            ):
                 return ""
             if network is None or network.origin is not Origin.ENGINE:
                 raise Conflict("its network has no record", hint="it is taken in when the engine tells of it")

@@ -16,6 +16,7 @@ from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, 
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
+from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror
@@ -145,14 +146,14 @@ class Subnets:
 
     def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
         now = self._clock.now()
-        pool_id = self._clock.token()
+        ident = new_pool_id(self._clock.token(), space, subnet)
         gateway: Address | None = None
         leases: list[Lease] = []
         if request.options.get("gateway") != NO_GATEWAY:
             gateway = self.first_free(space, subnet)
-            leases.append(gateway_lease(space, gateway, pool_id, now))
+            leases.append(gateway_lease(space, gateway, ident, now))
         pool = Pool(
-            id=pool_id, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
+            id=ident, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
             created=now, gateway=gateway,
         )  # fmt: skip
         return pool, leases

@@ -25,14 +25,16 @@ REMEMBERED = 256
 class MemoryEngine(Engine):
     """id, networks, subnets, bridges, alone, version (of the API), edition (its release): what it tells.
 
-    up: whether it answers. names: network id -> name; a network without one is called by its id. strays: network id ->
-    endpoints in it that belong to no container; those of running ones it knows. calls: how often it was asked anything.
+    up: whether it answers. described: network id -> all that it tells of the network; of others only id and name.
+    names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
+    belong to no container; those of running ones it knows. calls: how often it was asked anything.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
         self.id = ident
         self.networks: set[str] = set()
         self.names: dict[str, str] = {}
+        self.described: dict[str, EngineNetwork] = {}
         self.strays: dict[str, tuple[EngineEndpoint, ...]] = {}
         self.subnets: set[Subnet] = set()
         self.bridges: set[str] = set()
@@ -65,8 +67,9 @@ class MemoryEngine(Engine):
         """See Engine."""
         self._answer()
         return EngineView(
-            self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges), self.alone
-        )
+            self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges), self.alone,
+            {ident: each.driver for ident, each in self.described.items() if ident in self.networks},
+        )  # fmt: skip
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:
         """See Engine."""
@@ -85,7 +88,10 @@ class MemoryEngine(Engine):
         self._answer()
         names = {ident: self.names.get(ident, ident) for ident in self.networks}
         found = _find(names, reference)
-        return EngineNetwork(found, names[found], "mooring", endpoints=self._endpoints(found)) if found else None
+        if not found:
+            return None
+        known = self.described.get(found, EngineNetwork(found, names[found], "mooring"))
+        return replace(known, endpoints=self._endpoints(found))
 
     async def identity(self) -> str:
         """See Engine."""
