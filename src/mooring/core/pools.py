@@ -47,7 +47,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
 
 
-# token-10.32.0.0-24-space, without dots and colons, which people type for subnets.
+# A token, subnet and space; without dots and colons, which people type for subnets.
 _ID = re.compile(r"[0-9a-f]{12}-((?:[0-9a-f]{8}|[0-9a-f]{32}))p(\d{1,3})-(.+)", re.ASCII)
 
 
