@@ -1,0 +1,98 @@
+"""Networks that the engine has and no record knows: taken in when it is certain, and never when they are going."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import ip_network
+
+import pytest
+
+from mooring.core.containers import EngineNetwork, EngineSubnet
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from tests.services.hosts import MemoryHost
+from tests.services.lost_stores import ENDPOINT, NETWORK, bare_host, restored_host
+
+
+@pytest.fixture
+async def host() -> MemoryHost:
+    """A host whose store is a backup from before its second container, which runs and publishes a port."""
+    return await restored_host()
+
+
+@pytest.fixture
+async def bare() -> MemoryHost:
+    """The same host, whose store is lost altogether, and an engine that knows its network."""
+    return await bare_host()
+
+
+async def test_a_lost_store_is_rebuilt_from_engine_and_kernel(bare: MemoryHost) -> None:
+    """Network, pools, gateways, endpoints, leases and ports are on record, and nothing in the kernel was touched."""
+    before, made = bare.facts, dict(bare.kernel.made)
+    report = await bare.services.repair.once()
+    assert report.findings == ()
+    assert bare.facts == before
+    assert bare.kernel.made == made
+    network = bare.services.mirror.network(NETWORK)
+    assert network is not None
+    assert [str(segment.gateway) for segment in network.segments] == ["10.32.0.1/24", "fd00:32::1/64"]
+    pools = [bare.services.mirror.pool(segment.pool) for segment in network.segments]
+    assert [pool.source for pool in pools if pool is not None] == ["default4", "default6"]
+    assert {each.id[:2] for each in bare.services.mirror.every(Endpoint)} == {"e1", "e2"}
+    states = Counter(lease.state for lease in bare.services.mirror.every(Lease))
+    assert states == {LeaseState.GATEWAY: 2, LeaseState.DYNAMIC: 4}
+    assert (await bare.services.repair.once()).repaired == ()
+
+
+async def test_a_network_without_life_is_taken_in_at_the_second_sight(bare: MemoryHost) -> None:
+    """It may be only just going."""
+    for name in ("e1", ENDPOINT):
+        bare.kernel.lose(f"mv-{name.ljust(64, '0')[:12]}")
+    await bare.services.repair.once()
+    assert bare.services.mirror.network(NETWORK) is None
+    bare.clock.advance(10)
+    await bare.services.repair.once()
+    assert bare.services.mirror.network(NETWORK) is not None
+
+
+async def test_a_network_that_this_process_deleted_is_not_taken_in_again(host: MemoryHost) -> None:
+    """The engine lists it for a moment longer."""
+    host.engine.networks.add(NETWORK)
+    host.engine.described[NETWORK] = EngineNetwork(
+        NETWORK, "web", "mooring", ipam="mooring", subnets=(EngineSubnet(ip_network("10.32.0.0/24")),)
+    )
+    await host.services.networks.delete(NETWORK)
+    for _ in range(4):
+        await host.services.repair.once()
+        host.clock.advance(10)
+    assert host.services.mirror.network(NETWORK) is None
+
+
+async def test_a_network_of_the_backup_gives_way_to_the_one_that_the_engine_has_in_its_place(host: MemoryHost) -> None:
+    """It was removed since the backup, and another one has its subnet."""
+    other = "b".ljust(64, "0")
+    host.engine.networks.add(other)
+    host.engine.alone = True
+    host.engine.described[other] = EngineNetwork(
+        other, "web2", "mooring", ipam="mooring", subnets=(EngineSubnet(ip_network("10.32.0.0/24")),)
+    )
+    for name in ("e1", ENDPOINT):
+        host.kernel.lose(f"mv-{name.ljust(64, '0')[:12]}")
+    for _ in range(3):
+        await host.services.repair.once()
+        host.clock.advance(10)
+    assert host.services.mirror.network(NETWORK) is None
+    assert host.services.mirror.network(other) is not None
+
+
+async def test_an_engine_that_is_down_keeps_nothing_from_being_safe(bare: MemoryHost) -> None:
+    """The first pass cannot ask; what lives is spared, told, and taken in when the engine is back."""
+    bare.engine.up = False
+    before = bare.facts
+    report = await bare.services.repair.once()
+    assert before == bare.facts
+    assert any("wait for the engine" in line for line in report.findings)
+    bare.engine.up = True
+    assert (await bare.services.repair.once()).findings == ()
+    assert bare.services.mirror.count(Endpoint) == 2
