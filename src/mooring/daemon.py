@@ -289,7 +289,11 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
     return World(
-        store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), SystemClock()
+        store,
+        kernel,
+        SocketPortGuard(raise_limit().ports),
+        DockerEngine(str(config.docker_socket)),
+        SystemClock(config.lock.with_name("clock")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,27 @@ async def test_the_manual_clock_wakes_who_slept_long_enough() -> None:
         assert order == [10.0, 20.0]
         clock.advance(100.0)
     assert order == [10.0, 20.0, 30.0]
+
+
+async def test_the_boot_clock_goes_forward(clock: Clock) -> None:
+    """And nobody has set the wall clock meanwhile."""
+    first = clock.boot()
+    if isinstance(clock, ManualClock):
+        clock.advance(1)
+    else:
+        await clock.sleep(0.01)
+    assert clock.boot() > first > 0
+    assert clock.step() == 0.0
+
+
+def test_a_restart_while_the_wall_clock_is_wrong_goes_on_with_the_time_from_before(tmp_path: Path) -> None:
+    """The note says what the clock's lead was; it is the clock that is a day ahead of it, and not the note behind."""
+    note = tmp_path / "clock"
+    SystemClock(note)
+    lead = float(note.read_text())
+    note.write_text(f"{lead - 86400}")
+    clock = SystemClock(note)
+    assert abs(clock.now() - (time.time() - 86400)) < 60
+    assert abs(clock.step() - 86400) < 60
+    note.write_text("nonsense")
+    assert abs(SystemClock(note).now() - time.time()) < 60

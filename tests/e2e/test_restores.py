@@ -120,3 +120,25 @@ def test_a_lost_store_is_rebuilt_from_engine_and_kernel(make_host: MakeHost) -> 
     assert host.daemon.api("/v1/pools") == []
     host.create_network("one", *DUAL)
     host.docker("network", "rm", "one")
+
+
+def test_a_store_that_is_deleted_under_the_daemon_loses_nothing(make_host: MakeHost) -> None:
+    """What is acknowledged afterwards survives kill -9, and `status` says what happened."""
+    host = make_host(settings=QUICK)
+    network = host.create_network("one", *DUAL)
+    host.run_container("old", "--network", "one")
+    for file in state(host).parent.glob("mooring.db*"):
+        file.unlink()
+    host.run_container("young", "--network", "one")
+    held = host.daemon.held(network)
+    host.daemon.kill9()
+    assert state(host).exists()
+    host.daemon.start()
+    assert host.daemon.held(network) == held
+    state(host).unlink()
+
+    def told() -> bool:
+        return any("was deleted" in line for line in host.daemon.api("/v1/status")["repair"]["findings"])
+
+    eventually(told, "a finding")
+    assert state(host).exists()

@@ -165,3 +165,11 @@ async def test_a_forward_chain_that_stays_closed_is_a_finding(host: MemoryHost) 
     report = await host.services.repair.once()
     assert any("IPv4 traffic that Mooring forwards is dropped" in finding for finding in report.findings)
     assert report.repaired == ()
+
+
+async def test_what_the_store_complains_of_is_a_finding_while_it_lasts(host: MemoryHost) -> None:
+    """`mooring status` and `mooring doctor` show the findings of the last pass."""
+    host.store.trouble = ["store mooring.db: the disk is full"]
+    assert (await host.services.repair.once()).findings == ("store mooring.db: the disk is full",)
+    host.store.trouble = []
+    assert (await host.services.repair.once()).findings == ()

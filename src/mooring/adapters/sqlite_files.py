@@ -112,6 +112,17 @@ def open_database(path: str) -> Database:
         return Database(path, connection, lock, revision)
 
 
+def open_again(path: str) -> apsw.Connection:
+    """A connection to the store in the file, by who has its lock. Raises Unavailable, apsw.Error."""
+    connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _inspect(path: str) -> bool:
     """Whether the file is there and is a store that we can read. Raises Conflict or Unavailable when it is not ours.
 
@@ -196,16 +207,17 @@ def _create(path: str) -> None:
             connection.execute(_SCHEMA)
         finally:
             connection.close()
-        _sync(draft)
+        sync(draft)
         os.rename(draft, path)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(draft)
         raise
-    _sync(os.path.dirname(path) or ".")
+    sync(os.path.dirname(path) or ".")
 
 
-def _sync(path: str) -> None:
+def sync(path: str) -> None:
+    """What is in the file or folder is durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -258,10 +270,10 @@ def copy_database(path: str, target: str) -> None:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         undo.callback(_unlink_if_there, draft)
         _copy(path, draft)
-        _sync(draft)
+        sync(draft)
         os.rename(draft, target)
         undo.pop_all()
-        _sync(os.path.dirname(target) or ".")
+        sync(os.path.dirname(target) or ".")
 
 
 def _unlink_if_there(path: str) -> None:

@@ -8,22 +8,29 @@ out, also when nobody waits for it any more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, TypeVar
 
 import apsw
 
 from mooring.adapters.sqlite_files import Database, copy_database, fault_of, open_database, translated
-from mooring.core.faults import StaleRevision, Unavailable
+from mooring.adapters.store_guard import FileGuard, why_refused
+from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.ports import Change, Entry, Transaction
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
+# Seconds for which is told that the file had to be written back.
+_TOLD = 3600.0
 # Commits in one group: enough to make the fsync cheap, few enough that the first does not wait long for the last.
 _GROUP = 512
 # Rows in one statement. Each step of a statement gives up the interpreter's lock and has to get it back from a busy
@@ -116,8 +123,15 @@ class SqliteStore:
 
     async def backup(self, path: str) -> None:
         """See the port. When cancelled, the copy is still finished."""
-        self._check_open()
+        await self._call(self._writer.keep_file)
         await self._loop.run_in_executor(None, copy_database, self._path, path)
+
+    async def complaints(self) -> Sequence[str]:
+        """See the port."""
+        try:
+            return await self._call(self._writer.complaints)
+        except Unavailable as fault:
+            return [str(fault)]
 
     async def close(self) -> None:
         """See the port."""
@@ -205,6 +219,10 @@ class _Writer:
         self._queue = queue
         self._tell = tell
         self._revision = database.revision
+        self._guard = FileGuard(database.path)
+        self._guard.note()
+        self._failed = False
+        self._told: tuple[float, str] = (0.0, "")
 
     def run(self) -> None:
         """Take what waits, commit it as one group, then do the reads, which so see all of it; until the last call."""
@@ -263,6 +281,8 @@ class _Writer:
                 outcome = "whether it was written is not known"
                 self._db.execute("COMMIT")
                 self._revision = revision
+                self._failed = False
+                self.keep_file()
             else:
                 self._db.execute("ROLLBACK")
         except Exception as error:  # noqa: BLE001 - also a bug goes to those who wait, instead of leaving them waiting
@@ -275,10 +295,37 @@ class _Writer:
         if isinstance(error, apsw.FullError):
             # Also in COMMIT: without its last frame, the log holds nothing of the group.
             outcome = "nothing was written"
+        self._failed = True
         for job in jobs:
             job.changes = []
             known = isinstance(error, apsw.Error | OSError)
             job.outcome = fault_of(error, self._database.path, outcome) if known else error
+
+    def keep_file(self) -> None:
+        """The file under the store's name has all that the connection has. Raises Unavailable when it cannot."""
+        what = self._guard.check()
+        if not what:
+            return
+        self._database, aside = self._guard.put_back(self._database)
+        self._db = self._database.connection
+        text = f"store {self._database.path} {what} while it was open, and was written back"
+        self._told = monotonic(), text + (f"; the other file is {aside} now" if aside else "")
+        log.warning(self._told[1])
+
+    def complaints(self) -> list[str]:
+        """What is wrong with it, a line each."""
+        found: list[str] = []
+        try:
+            self.keep_file()
+        except Fault as fault:
+            return [str(fault)]
+        if self._told[1] and monotonic() - self._told[0] < _TOLD:
+            found.append(self._told[1])
+        refusal = why_refused(self._database, write=self._failed)
+        if refusal is None:
+            self._failed = False
+            return found
+        return [*found, str(refusal)]
 
     def _decide(self, jobs: list[_Commit]) -> tuple[int, dict[str, tuple[bytes, int] | None] | None]:
         """Check each job against what those before it leave behind.

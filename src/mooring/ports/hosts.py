@@ -93,7 +93,16 @@ class Clock(Protocol):
     """Time and chance, so that neither is in core or services."""
 
     def now(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch, for deadlines that survive a boot. A wall clock that is wrong for a while (minutes)
+        does not show in it."""
+        ...
+
+    def boot(self) -> float:
+        """Seconds since the boot, suspension included: how old things are. Nobody sets this one."""
+        ...
+
+    def step(self) -> float:
+        """Seconds by which the host's wall clock is off from `now` at the moment, 0.0 while it is not."""
         ...
 
     def token(self) -> str:

@@ -79,6 +79,10 @@ class Store(Protocol):
         process got from scan or commit. Raises Unavailable when changes since then were forgotten: scan again."""
         ...
 
+    async def complaints(self) -> Sequence[str]:
+        """What is wrong with it now, a line each; what it can put right it has. Never raises a Fault."""
+        ...
+
     async def backup(self, path: str) -> None:
         """Write a consistent copy to a new file, while others read and write. Raises Conflict when the file exists."""
         ...

@@ -7,7 +7,7 @@ mirror can cost a retry but never give a wrong answer; listeners hear of a chang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -58,6 +58,10 @@ class Mirror:
             for entry in entries:
                 await pace.step()
                 self._set(entry.key, await _decoded(entry.key, entry.value), entry.revision)
+
+    async def complaints(self) -> Sequence[str]:
+        """What is wrong with the store, a line each."""
+        return await self._store.complaints()
 
     def get(self, key: str) -> Record | None:
         """The record under the key."""

@@ -85,7 +85,7 @@ class Rebuilding:
             and self._mirror.network(ident) is None
             and ident not in self._ended
         }
-        now = self._clock.now()
+        now = self._clock.boot()
         before, self._seen = self._seen, {}
         for ident in sorted(wanted):
             first = self._seen[ident] = before.get(ident, now)

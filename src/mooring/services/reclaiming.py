@@ -11,6 +11,8 @@ unreadable or lost reply granted, and everything that it released while Mooring 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
@@ -33,6 +35,15 @@ TOLD_AGE = 30.0
 
 # How the sightings begin that only an engine can confirm or refute.
 ENGINE = "engine's "
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """When a thing was missing first, by the boot and by the wall clock. since: when it was made, by its record."""
+
+    boot: float
+    at: float
+    since: float
 
 
 class Reclaiming:
@@ -58,8 +69,8 @@ class Reclaiming:
         self._engine = engine
         self._clock = clock
         self._minimum_age = minimum_age
-        self._missing: dict[str, float] = {}
-        self._seen: dict[str, float] = {}
+        self._missing: dict[str, _Sighting] = {}
+        self._seen: dict[str, _Sighting] = {}
         self.bridges: frozenset[str] = frozenset()
         self.view: EngineView | None = None
 
@@ -68,9 +79,9 @@ class Reclaiming:
         """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
         leases = {f"{lease.space} {lease.address}" for lease in self._roster.unattached()}
         return tuple(
-            Finding(subject, *_told(subject), since, "it is taken back in time by itself", fixable=True)
-            for subject, since in sorted(self._missing.items())
-            if self._is_there(subject, leases) and self._clock.now() - since >= TOLD_AGE
+            Finding(subject, *_told(subject), sighting.at, "it is taken back in time by itself", fixable=True)
+            for subject, sighting in sorted(self._missing.items(), key=lambda each: each[0])
+            if self._is_there(subject, leases) and self._clock.boot() - sighting.boot >= TOLD_AGE
         )
 
     def _is_there(self, subject: str, leases: set[str]) -> bool:
@@ -97,7 +108,13 @@ class Reclaiming:
             await self._pools_nobody_has(view, taken)
             await self._endpoints_nobody_has(interfaces, taken)
             await self._leases_nobody_has(taken)
-            await self._ipam.sweep()
+            if self._clock.step():
+                findings.append(
+                    f"the wall clock is {self._clock.step():+.0f} s off since lately: no deadline ends until it is "
+                    "right again, or has stayed so for ten minutes"
+                )
+            else:
+                await self._ipam.sweep()
         except Fault as fault:
             findings.append(f"could not take back what Docker forgot: {fault}")
         self._missing = self._seen
@@ -112,7 +129,7 @@ class Reclaiming:
         except Fault:
             # An engine that is down is Docker's matter; what was missing stays missing until somebody can tell.
             self._seen.update(
-                {subject: since for subject, since in self._missing.items() if subject.startswith(ENGINE)}
+                {subject: first for subject, first in self._missing.items() if subject.startswith(ENGINE)}
             )
             return None
         self.bridges = view.bridges
@@ -129,10 +146,16 @@ class Reclaiming:
         return next((known for known in self._mirror.every(KnownEngine) if known.id == view.id), None)
 
     def _is_overdue(self, subject: str, since: float) -> bool:
-        """Note that the subject is missing; whether it has been for long enough, and in an earlier pass too."""
-        now = self._clock.now()
-        first = self._seen[subject] = self._missing.get(subject, now)
-        return subject in self._missing and now - max(since, first) >= self._minimum_age
+        """Note that the subject is missing; whether it has been for long enough, and in an earlier pass too.
+
+        since: when it was made, by its record. Its age is counted by the boot clock, from when it was first missing.
+        """
+        first = self._missing.get(subject)
+        if first is None or first.since != since:  # what is made anew under the same name is a new thing
+            self._seen[subject] = _Sighting(self._clock.boot(), self._clock.now(), since)
+            return False
+        self._seen[subject] = first
+        return self._clock.boot() - first.boot >= self._minimum_age
 
     async def _networks_nobody_has(
         self, view: EngineView | None, interfaces: frozenset[str], taken: list[str], findings: list[str]

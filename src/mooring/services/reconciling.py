@@ -44,23 +44,23 @@ PACE = 32
 
 
 class _Notes:
-    """What one pass finds. first: when the pass before saw each subject first."""
+    """What one pass finds. first: when the pass before saw each subject first, by the wall and by the boot clock."""
 
-    def __init__(self, first: Mapping[str, float], now: float) -> None:
+    def __init__(self, first: Mapping[str, tuple[float, float]], clock: Clock) -> None:
         self._first = first
-        self._now = now
-        self.sightings: dict[str, float] = {}
+        self._now = clock.now(), clock.boot()
+        self.sightings: dict[str, tuple[float, float]] = {}
         self.found: list[Finding] = []
 
-    def before(self, subject: str) -> float | None:
-        """When it was seen first, if the pass before saw it."""
-        return self._first.get(subject)
+    def before(self, subject: str) -> bool:
+        """Whether the pass before saw it."""
+        return subject in self._first
 
     def add(self, subject: str, text: str, proof: str, remedy: str = "", fixable: bool = False) -> float:
-        """It is so; since when."""
-        since = self.sightings[subject] = self._first.get(subject, self._now)
-        self.found.append(Finding(subject, text, proof, since, remedy, fixable))
-        return since
+        """It is so; for how many seconds, by the boot clock."""
+        first = self.sightings[subject] = self._first.get(subject, self._now)
+        self.found.append(Finding(subject, text, proof, first[0], remedy, fixable))
+        return self._now[1] - first[1]
 
     @contextlib.contextmanager
     def trying(self, what: str) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Reconciling:
         self._minimum_age = minimum_age
         self._nudged = nudged
         self._alone = asyncio.Lock()
-        self._first: dict[str, float] = {}
+        self._first: dict[str, tuple[float, float]] = {}
         self.findings: tuple[Finding, ...] = ()
 
     async def run(self) -> None:
@@ -144,7 +144,7 @@ class Reconciling:
         except Fault:
             return self.findings  # an engine that is down is Docker's matter
         self._desk.meet(engine)
-        notes = _Notes(self._first, self._clock.now())
+        notes = _Notes(self._first, self._clock)
         try:
             await self._recognise(engine, containers)
             await self._replay(engine, containers, began, notes)
@@ -232,13 +232,13 @@ class Reconciling:
     async def _gone(self, holder: Holder, notes: _Notes, eager: bool) -> None:
         subject = f"holder {holder.id}"
         before = notes.before(subject)
-        since = notes.add(
+        age = notes.add(
             subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
             f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", True,
         )  # fmt: skip
         if not self._holders.holds(holder.id):
             await self._holders.forget(holder.id)  # its networks went first
-        elif before is not None and (eager or self._clock.now() - since >= self._minimum_age):
+        elif before and (eager or age >= self._minimum_age):
             if await self._engine.container(holder.id) is not None:
                 return
             await self._holders.forget(holder.id)
@@ -253,12 +253,12 @@ class Reconciling:
         for network in {network for network, _ in self._holders.held_by(holder.id)} - plugged:
             subject = f"holder {holder.id} in {network}"
             before = notes.before(subject)
-            since = notes.add(
+            age = notes.add(
                 subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
                 f"the engine lists {holder.id[:12]} without that network",
                 "they are given up in time by itself", True,
             )  # fmt: skip
-            if before is not None and not unknown and (eager or self._clock.now() - since >= self._minimum_age):
+            if before and not unknown and (eager or age >= self._minimum_age):
                 asked = await self._engine.container(holder.id)
                 if asked is None or any(plug.network in (network, "") for plug in asked.plugs):
                     continue
@@ -283,11 +283,11 @@ class Reconciling:
                 continue
             subject = f"endpoint {endpoint.id}"
             before = notes.before(subject)
-            since = notes.add(
+            age = notes.add(
                 subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
                 "no container of the engine has it", "it is removed in time by itself", True,
             )  # fmt: skip
-            if before is not None and (eager or self._clock.now() - since >= self._minimum_age):
+            if before and (eager or age >= self._minimum_age):
                 asked = await self._engine.network(endpoint.network)
                 if asked is None or any(each.id == endpoint.id for each in asked.endpoints):
                     continue  # a start that takes long

@@ -153,6 +153,7 @@ class Repair:
     async def _look(self, work: _Pass) -> None:
         # Endpoints that come while the kernel is read may show in one part of the picture and not in another.
         settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
+        work.findings += await self._mirror.complaints()
         observed = await self._kernel.observe()
         await self._recover(observed, work)
         await self._mend(observed, work)

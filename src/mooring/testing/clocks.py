@@ -14,8 +14,10 @@ class ManualClock:
     """The Clock port, moved by hand."""
 
     def __init__(self, start: float = 1_750_000_000.0) -> None:
-        """start: seconds since the epoch."""
+        """start: seconds since the epoch. off: what `step` tells."""
         self._now = start
+        self._boot = 1000.0
+        self.off = 0.0
         self._tokens = 0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
@@ -28,6 +30,18 @@ class ManualClock:
     def now(self) -> float:
         """Where the clock stands, in seconds since the epoch."""
         return self._now
+
+    def boot(self) -> float:
+        """Seconds since the boot; `jump` does not move it."""
+        return self._boot
+
+    def step(self) -> float:
+        """What a test says."""
+        return self.off
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the wall clock, and that is believed: no time passes."""
+        self._now += seconds
 
     def token(self) -> str:
         """Twelve hexadecimal digits that look random, the same sequence for each clock, never the same twice."""
@@ -42,7 +56,7 @@ class ManualClock:
             return
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
-        heappush(self._sleepers, (self._now + seconds, self._order, woken))
+        heappush(self._sleepers, (self._boot + seconds, self._order, woken))
         await woken
 
     def advance(self, seconds: float) -> None:
@@ -51,7 +65,8 @@ class ManualClock:
         What wakes up sees the new time, also when it wanted to wake earlier.
         """
         self._now += seconds
-        while self._sleepers and self._sleepers[0][0] <= self._now:
+        self._boot += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._boot:
             _, _, woken = heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)

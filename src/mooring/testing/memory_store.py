@@ -26,12 +26,13 @@ class MemoryStore:
     """Records by key.
 
     on_commit: called with each transaction before it is looked at; what it raises is raised by commit, and nothing is
-    written. commits: how many took effect. backups: what backup wrote, by path.
+    written. trouble: what it complains of. commits: how many took effect. backups: what backup wrote, by path.
     """
 
     def __init__(self, on_commit: Callable[[Transaction], None] | None = None) -> None:
         self.on_commit = on_commit
         self.commits = 0
+        self.trouble: list[str] = []
         self.backups: dict[str, dict[str, Entry]] = {}
         self._records: dict[str, Entry] = {}
         self._keys: list[str] = []
@@ -108,6 +109,10 @@ class MemoryStore:
                 if change.key.startswith(prefix):
                     yield change
             await self._news.wait()
+
+    async def complaints(self) -> Sequence[str]:
+        """What a test says is wrong."""
+        return list(self.trouble)
 
     async def backup(self, path: str) -> None:
         """A copy is in `backups`."""

@@ -1,0 +1,50 @@
+"""Time that a wall clock which is wrong for a while does not fool."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.core.steady_time import LASTING, LEAST, SteadyTime
+
+
+@given(st.floats(-1e9, 1e9).filter(lambda step: abs(step) > 2 * LEAST), st.lists(st.floats(0.1, 60), max_size=8))
+def test_a_step_that_is_taken_back_has_never_been(step: float, waits: list[float]) -> None:
+    """Whatever its size, and however often one looks meanwhile: time passes as the boot clock says."""
+    time = SteadyTime(1e9)
+    boot = 100.0
+    for wait in waits:
+        boot += wait
+        assert abs(time.at(1e9 + boot + step, boot) - (1e9 + boot)) < LEAST
+        assert abs(time.step - step) < 1
+    assert abs(time.at(1e9 + boot, boot) - (1e9 + boot)) < LEAST
+    assert time.step == 0.0
+
+
+@given(st.floats(-1e9, 1e9).filter(lambda step: abs(step) > 2 * LEAST))
+def test_a_step_that_lasts_is_believed(step: float) -> None:
+    """Somebody has set the clock right."""
+    time = SteadyTime(1e9)
+    time.at(1e9 + step, 0.0)
+    assert abs(time.at(1e9 + LASTING - 1 + step, LASTING - 1) - (1e9 + LASTING - 1)) < LEAST
+    assert abs(time.at(1e9 + LASTING + step, LASTING) - (1e9 + LASTING + step)) < LEAST
+    assert time.step == 0.0
+
+
+@given(st.lists(st.floats(-LEAST / 2, LEAST / 2), max_size=20))
+def test_slewing_is_followed_at_once(slews: list[float]) -> None:
+    """An NTP daemon at work is no step."""
+    time = SteadyTime(1e9)
+    lead, boot = 1e9, 0.0
+    for slew in slews:
+        lead, boot = lead + slew, boot + 10
+        assert abs(time.at(lead + boot, boot) - (lead + boot)) < 1e-3
+        assert time.step == 0.0
+
+
+def test_a_clock_that_wanders_from_one_wrong_time_to_another_is_not_believed() -> None:
+    """Each step has to last by itself."""
+    time = SteadyTime(1e9)
+    for turn in range(20):
+        boot = turn * LASTING / 2
+        assert abs(time.at(1e9 + boot + 3600 * (turn + 1), boot) - (1e9 + boot)) < LEAST
