@@ -138,7 +138,8 @@ def test_a_store_that_is_deleted_under_the_daemon_loses_nothing(make_host: MakeH
     state(host).unlink()
 
     def told() -> bool:
-        return any("was deleted" in line for line in host.daemon.api("/v1/status")["repair"]["findings"])
+        report = host.daemon.api("/v1/status")["repair"] or {"findings": []}
+        return any("was deleted" in line for line in report["findings"])
 
     eventually(told, "a finding")
     assert state(host).exists()
