@@ -295,24 +295,21 @@ def test_networks_and_what_is_in_them() -> None:
     """A subnet with host bits is one; a bridge without a name of its own has one from its id."""
     text = """[{"Id": "abcdefabcdefabcdef", "Name": "web", "Driver": "bridge", "EnableIPv6": true,
       "Internal": true, "Options": {"mtu": "1400"}, "IPAM": {"Driver": "mooring", "Options": {"tenant": "a"},
-       "Config": [
-        {"Subnet": "10.0.0.1/24", "IPRange": "10.0.0.128/25", "Gateway": "10.0.0.1/24",
+       "Config": [{"Subnet": "10.0.0.1/24", "IPRange": "10.0.0.128/25", "Gateway": "10.0.0.1/24",
        "AuxiliaryAddresses": {"printer": "10.0.0.9", "none": "x"}}, {"Subnet": "fd00::/64"}, {"Subnet": null},
         {"Subnet": ""}, {}]}},
       {"Id": "b", "Name": null, "Driver": null, "EnableIPv6": null, "Options": null, "IPAM": {"Config": null},
        "Containers": null}, {"Id": "c", "IPAM": null}]"""
     networks = msgspec.json.decode(text, type=list[NetworkAnswer])
-    assert subnets_of(networks) == {ip_network("10.0.0.0/24"), ip_network("fd00::/64")}
+    four, six = ip_network("10.0.0.0/24"), ip_network("fd00::/64")
+    assert subnets_of(networks) == {four, six}
     assert bridges_of(networks) == {"br-abcdefabcdef"}
     first, *others = [network.value() for network in networks]
     printer = {"printer": ip_address("10.0.0.9")}
-    subnets = (
-        EngineSubnet(ip_network("10.0.0.0/24"), ip_network("10.0.0.128/25"), ip_address("10.0.0.1"), printer),
-        EngineSubnet(ip_network("fd00::/64")),
-    )
+    part = EngineSubnet(four, ip_network("10.0.0.128/25"), ip_address("10.0.0.1"), printer)
     assert first == EngineNetwork(
         "abcdefabcdefabcdef", "web", "bridge", True, internal=True, options={"mtu": "1400"}, ipam="mooring",
-        ipam_options={"tenant": "a"}, subnets=subnets,
+        ipam_options={"tenant": "a"}, subnets=(part, EngineSubnet(six)),
     )  # fmt: skip
     assert others == [EngineNetwork("b", "", ""), EngineNetwork("c", "", "")]
 

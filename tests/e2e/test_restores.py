@@ -143,3 +143,5 @@ def test_a_store_that_is_deleted_under_the_daemon_loses_nothing(make_host: MakeH
 
     eventually(told, "a finding")
     assert state(host).exists()
+    host.daemon.stop()
+    host.daemon.start()  # who starts it anew has read that
