@@ -108,3 +108,14 @@ def test_a_network_without_ipv4_works_and_publishes(host: Host, lab: Lab) -> Non
     assert inside.strip() == ""
     host.docker("restart", "web")
     assert host.addresses("web", "six")[1]
+
+
+@pytest.mark.needs("v6 only")
+def test_a_network_without_any_addresses_is_refused(host: Host) -> None:
+    """`--ipv4=false` alone, as the engine's own driver has it; nothing is left."""
+    refused = host.docker(
+        "network", "create", "-d", "mooring", "--ipam-driver", "mooring", "--ipv4=false", "nothing", check=False
+    )
+    assert not refused.ok
+    assert "a network needs IPv4 or IPv6" in refused.output
+    assert host.engine.networks() == []

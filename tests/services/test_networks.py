@@ -188,3 +188,11 @@ async def test_a_pool_without_a_gateway_makes_a_segment_without_one(host: Memory
     network = host.services.mirror.network("a" * 64)
     assert network is not None
     assert network.ipv4[0].gateway is None
+
+
+async def test_a_network_of_the_engines_without_any_addresses_is_refused(host: MemoryHost) -> None:
+    """`--ipv4=false` without `--ipv6`: its containers would have nothing but loopback. Nothing is left of it."""
+    with pytest.raises(BadRequest, match="needs IPv4 or IPv6"):
+        await host.services.networks.create(NetworkRequest("e" * 64, {}, False, (), ()))
+    assert host.services.mirror.network("e" * 64) is None
+    await host.services.networks.create(NetworkRequest("f" * 64, {"mode": "null"}, False, (), ()))

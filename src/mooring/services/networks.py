@@ -22,6 +22,7 @@ from mooring.core.networks import (
     HOST,
     NULL,
     OUR_IPAM,
+    Mode,
     Network,
     NetworkOptions,
     Origin,
@@ -88,6 +89,7 @@ class Networks:
                 await driver.create_network(known)
                 return
             if request.origin is Origin.ENGINE:
+                _must_have_addresses(request, options)
                 await self._retire_twins(request)
             owned: list[str] = []
             try:
@@ -342,6 +344,12 @@ def _options(request: NetworkRequest) -> NetworkOptions:
     if request.driver in (HOST, NULL) and request.raw:
         raise BadRequest(f"driver {request.driver} has no options", hint=f"leave out {', '.join(request.raw)}")
     return NetworkOptions()
+
+
+def _must_have_addresses(request: NetworkRequest, options: NetworkOptions) -> None:
+    """As the engine's own driver has it. `--ipam-driver null` gives 0.0.0.0/0, which is a subnet here."""
+    if options.mode is Mode.BRIDGE and not request.ipv4 and not request.ipv6:
+        raise BadRequest("a network needs IPv4 or IPv6", hint="add --ipv6, or leave out --ipv4=false")
 
 
 def _check_routes(network: Network) -> None:
