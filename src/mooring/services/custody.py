@@ -344,6 +344,8 @@ class CustodyDesk:
     async def engine_id(self) -> str:
         """Who the engine is, as it said last. Raises Unavailable."""
         if not self._identity:
+            # A client's request may start an engine that is stopped, as it would without us; `identity` starts none.
+            await self._engine.release()
             self._identity = await self._engine.identity()
         return self._identity
 
