@@ -72,9 +72,9 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
         yield from _units(place.root / "etc/systemd/system")
     yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
     files = [place.plugin_socket, *(place.root / page for page in PAGES)]
-    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock")]
+    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
     if purge:
-        files += [place.store.with_name(place.store.name + end) for end in ("", "-wal", "-shm")]
+        files += [place.store.with_name(place.store.name + end) for end in ("", "-wal", "-shm", ".lock")]
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
     for path in files:
         if path.exists() or path.is_symlink():
