@@ -124,6 +124,8 @@ def _stop(known: Sequence[str]) -> None:
     for unit in UNITS:
         if "@" not in unit:
             _systemctl("stop", unit, check=False)
+    # systemd makes a slice for the instances of mooring-away@.service (systemd.slice(5)), and leaves it.
+    _systemctl("stop", r"system-mooring\x2daway.slice", check=False)
 
 
 def _remove_units(folder: Path, there: Sequence[str]) -> None:
