@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.lab import Lab, LabError, eventually
+from tests.e2e.lab import Lab, eventually
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.releases import release, selected
 from tests.e2e.lab.systemd_machines import SystemdMachine
@@ -67,12 +67,7 @@ def machine(lab: Lab) -> Iterator[SystemdMachine]:
     """Booted, with a container on Docker's own network and one on Mooring's, both to be restarted always."""
     if selected() != release(""):
         pytest.skip("it has the engine of the machine's own suite only")
-    try:
-        machine = SystemdMachine(lab.folder / "systemd")
-    except LabError as error:
-        if "mmdebstrap is not installed" not in str(error):
-            raise
-        pytest.skip(str(error))
+    machine = SystemdMachine(lab.folder / "systemd")
     try:
         machine.disk.write("etc/systemd/system/mooring.service.d/quick.conf", QUICK)
         machine.boot()
