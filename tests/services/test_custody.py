@@ -87,6 +87,23 @@ async def test_without_a_version_the_engines_own_counts() -> None:
     assert custody.grants["back"].mac != ""
 
 
+async def test_an_engine_is_asked_for_its_version_once() -> None:
+    """It answers slowly (it runs `runc --version`); one that ended may have become another."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web")
+    host.engine.edition = (29, 0)
+    await host.docker_create("one", "web")
+    calls = host.engine.calls
+    await host.docker_create("two", "web")
+    assert host.engine.calls == calls + 1, "the network's name"
+    host.keeping.desk.meet("")
+    host.engine.edition = (29, 1)
+    custody = await host.keeping.desk.create("three", host.wish("web"), None)
+    assert custody is not None
+    assert custody.grants["web"].nameable != frozenset()
+
+
 async def test_an_address_that_is_no_address_is_left_to_the_engine() -> None:
     """It says better what is wrong."""
     host = await host_with("web")

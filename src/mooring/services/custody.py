@@ -66,6 +66,9 @@ class CustodyDesk:
         self._left_undone = left_undone
         self._deadline = deadline
         self._identity = ""
+        # What the engine says of itself is slow to say (it runs `runc --version`), and holds until its events end.
+        self._release: tuple[int, int] | None = None
+        self._api_version: tuple[int, int] | None = None
         self._open: set[str] = set()
         self._gone: dict[str, None] = {}
         self._at_it: dict[str, float] = {}
@@ -103,6 +106,8 @@ class CustodyDesk:
     def meet(self, engine_id: str) -> None:
         """The engine has said who it is; "": it has ended, and is asked when it matters."""
         self._identity = engine_id
+        if not engine_id:
+            self._release = self._api_version = None
 
     async def create(
         self, name: str, wish: ContainerWish, version: tuple[int, int] | None
@@ -123,7 +128,7 @@ class CustodyDesk:
             )
         async with self._in_time():
             intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
-            room = Room(version or await self._engine.api_version(), mac=wish.mac)
+            room = Room(version or await self._spoken(), mac=wish.mac)
             return await self._claim(intent, wish, name, placeholder(intent.id), room)
 
     async def connect(
@@ -144,7 +149,7 @@ class CustodyDesk:
             )  # fmt: skip
             place = known.mode if called and called == known.mode else network.id
             wish = ContainerWish(dict(known.labels), known.mode, (replace(plug, network=place),))
-            room = Room(version or await self._engine.api_version(), connecting=True, mac=known.mac)
+            room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
             return await self._claim(intent, wish, known.name, known.id, room)
 
     async def settle(self, intent: Intent, container: str) -> None:
@@ -314,7 +319,15 @@ class CustodyDesk:
         """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
         pools = [self._mirror.pool(segment.pool) for segment in network.segments]
         chosen = any(pool is not None and pool.source for pool in pools)
-        return chosen and await self._engine.release() >= ANY_ADDRESS
+        if chosen and self._release is None:
+            self._release = await self._engine.release()
+        return chosen and self._release is not None and self._release >= ANY_ADDRESS
+
+    async def _spoken(self) -> tuple[int, int]:
+        """The version of the API that the engine speaks where a request names none. Raises Unavailable."""
+        if self._api_version is None:
+            self._api_version = await self._engine.api_version()
+        return self._api_version
 
     async def _network(self, reference: str) -> Network | None:
         """Our network that the engine has under the name or id, None when it is not ours or there is none."""
@@ -345,7 +358,7 @@ class CustodyDesk:
         """Who the engine is, as it said last. Raises Unavailable."""
         if not self._identity:
             # A client's request may start an engine that is stopped, as it would without us; `identity` starts none.
-            await self._engine.release()
+            self._release = await self._engine.release()
             self._identity = await self._engine.identity()
         return self._identity
 
