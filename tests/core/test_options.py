@@ -263,10 +263,21 @@ def test_endpoint_options_of_the_engine_are_left_to_it() -> None:
     assert parse_endpoint_options(raw) == {options.ENDPOINT_SYSCTLS: "net.ipv4.conf.IFNAME.log_martians=1"}
 
 
+@pytest.mark.parametrize("name", ["foo0", "a", "eth0.100", "...", "x" * 15])
+def test_the_name_of_an_interface_is_kept(name: str) -> None:
+    """Whether the engine honours it is for the driver to say."""
+    assert parse_endpoint_options({options.ENDPOINT_IFNAME: name}) == {options.ENDPOINT_IFNAME: name}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 16, "a/b", "a:b", "a b", "a\n", "\u00e9th"])
+def test_what_the_kernel_takes_for_no_interface_name_is_refused(name: str) -> None:
+    """linux/net/core/dev.c, dev_valid_name."""
+    with pytest.raises(BadRequest, match="not the name of an interface"):
+        parse_endpoint_options({options.ENDPOINT_IFNAME: name})
+
+
 def test_endpoint_options_that_would_be_ignored_are_refused() -> None:
-    """The name of the interface is heard by no engine before 29.8; an unknown option by nobody."""
-    with pytest.raises(BadRequest, match="neither engines before"):
-        parse_endpoint_options({"com.docker.network.endpoint.ifname": "foo0"})
+    """An unknown option is heard by nobody."""
     with pytest.raises(BadRequest, match="unknown endpoint option epk"):
         parse_endpoint_options({"epk": "epv"})
 

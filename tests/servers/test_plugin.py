@@ -282,10 +282,11 @@ async def test_join_says_what_dockerd_is_to_do(desk: Desk) -> None:
         StaticRoute(ip_network("10.0.0.0/8"), ip_address("10.9.0.9")),
         StaticRoute(ip_network("192.0.2.0/24"), None),
     )
-    desk.endpoints.attachment = Attachment("mrv1", "eth", ip_address("10.9.0.1"), ip_address("fd09::1"), routes)
+    gateways = ip_address("10.9.0.1"), ip_address("fd09::1")
+    desk.endpoints.attachment = Attachment("mrv1", "eth", *gateways, routes, name="lan0")
     body = {"NetworkID": N, "EndpointID": E, "SandboxKey": "/run/docker/netns/1", "Options": PORTS}
     assert await desk.ok("NetworkDriver.Join", body) == {
-        "InterfaceName": {"SrcName": "mrv1", "DstName": "", "DstPrefix": "eth"},
+        "InterfaceName": {"SrcName": "mrv1", "DstName": "lan0", "DstPrefix": "eth"},
         "Gateway": "10.9.0.1",
         "GatewayIPv6": "fd09::1",
         "StaticRoutes": [

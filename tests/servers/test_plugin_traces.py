@@ -21,10 +21,7 @@ REASONS = [
     ("NetworkDriver.CreateNetwork", "unknown network option do"),
     ("NetworkDriver.CreateNetwork", "unknown network option alloc"),
     ("NetworkDriver.CreateEndpoint", "unknown endpoint option k1"),
-    (
-        "NetworkDriver.CreateEndpoint",
-        "com.docker.network.endpoint.ifname=foo0: neither engines before 29.8 nor Mooring",
-    ),
+    ("NetworkDriver.CreateEndpoint", "unknown endpoint option epk"),
     # Swarm mode.
     ("NetworkDriver.AllocateNetwork", "swarm mode"),
     ("NetworkDriver.FreeNetwork", "swarm mode"),

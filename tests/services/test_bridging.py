@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from mooring.core.datapath import host_end, network_facts, sandbox_end
 from mooring.core.endpoints import State
+from mooring.core.faults import BadRequest
 from mooring.core.networks import Origin
+from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Remove, Veth
 from mooring.core.publications import Protocol, Publication
 from mooring.services.bridging import BridgeDriver
@@ -111,3 +115,16 @@ async def test_who_asks_learns_which_interface_it_is() -> None:
     assert not await driver.is_plugged(ENDPOINT)
     await driver.join(NETWORK, ENDPOINT, REQUEST)
     assert await driver.is_plugged(ENDPOINT)
+
+
+async def test_an_interface_is_named_where_the_engine_uses_the_name() -> None:
+    """Join answers it; an engine that would not use it is refused before anything is made."""
+    kernel = MemoryKernel()
+    named = replace(ENDPOINT, options={ENDPOINT_IFNAME: "lan0"})
+    with pytest.raises(BadRequest, match=r"before 29\.8"):
+        await BridgeDriver(kernel).create_endpoint(NETWORK, named)
+    assert veths(kernel) == []
+    driver = BridgeDriver(kernel, lambda: True)
+    await driver.create_endpoint(NETWORK, named)
+    assert (await driver.join(NETWORK, named, REQUEST)).name == "lan0"
+    assert (await driver.join(NETWORK, ENDPOINT, REQUEST)).name == ""

@@ -260,7 +260,7 @@ def names(kind: type) -> set[str]:
     ("kind", "form", "in_key"),
     [
         (Pool, forms.PoolV1, {"id"}),
-        (KnownEngine, forms.EngineV2, {"id"}),
+        (KnownEngine, forms.EngineV3, {"id"}),
         (Lease, forms.LeaseV1, {"space", "address"}),
         (Active, forms.ActiveV1, set()),
         (Network, forms.NetworkV3, {"id"}),

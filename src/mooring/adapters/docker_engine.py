@@ -86,12 +86,14 @@ class DockerEngine(Engine):
         """See Engine. GET /info and GET /networks."""
         running = await self._awake()
         async with self._asking():
-            ident = await self._identity()
+            about = await self._about()
             networks = await self._networks()
             subnets = subnets_of(networks)
         listed = frozenset(network.id for network in networks)
         drivers = {network.id: network.driver or "" for network in networks}
-        return EngineView(ident, listed, subnets, bridges_of(networks), alone=running == 1, drivers=drivers)
+        return EngineView(
+            about.id, listed, subnets, bridges_of(networks), running == 1, drivers, about.release()
+        )  # fmt: skip
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:
         """See Engine. GET /info, GET /containers/json, and GET /networks for those that never ran."""
@@ -191,10 +193,13 @@ class DockerEngine(Engine):
 
     async def _identity(self) -> str:
         """Asked each time: another engine may be behind the socket by now."""
-        ident = msgspec.json.decode(await self._get("/info"), type=InfoAnswer).id
-        if not ident:
+        return (await self._about()).id
+
+    async def _about(self) -> InfoAnswer:
+        about = msgspec.json.decode(await self._get("/info"), type=InfoAnswer)
+        if not about.id:
             raise Unavailable(f"the engine at {self._path} does not say who it is")
-        return ident
+        return about
 
     async def _version(self) -> VersionAnswer:
         return msgspec.json.decode(await self._get("/version"), type=VersionAnswer)

@@ -99,10 +99,20 @@ class NetworkAnswer(_Form):
         )  # fmt: skip
 
 
+def _release(version: str) -> tuple[int, int]:
+    match = _RELEASE.match(version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 class InfoAnswer(msgspec.Struct):
     """GET /info."""
 
     id: str = msgspec.field(name="ID")
+    version: str | None = msgspec.field(name="ServerVersion", default="")
+
+    def release(self) -> tuple[int, int]:
+        """As VersionAnswer's."""
+        return _release(self.version or "")
 
 
 class VersionAnswer(_Form):
@@ -118,8 +128,7 @@ class VersionAnswer(_Form):
 
     def release(self) -> tuple[int, int]:
         """(29, 1) for 29.1.3+dfsg1; (0, 0) for what has no number, as builds from a branch."""
-        match = _RELEASE.match(self.version)
-        return (int(match[1]), int(match[2])) if match else (0, 0)
+        return _release(self.version)
 
 
 class _Wanted(_Form):

@@ -60,7 +60,8 @@ def advance(state: State, event: Event, subject: str = "endpoint") -> State:
 class Attachment:
     """What is to be done in the sandbox: Join's reply.
 
-    link: the interface's name as the driver made it, "" for none; prefix: of its name inside. gateway4, gateway6: next
+    link: the interface's name as the driver made it, "" for none; prefix: of its name inside; name: that name, "" where
+    the prefix and a number make it. gateway4, gateway6: next
     hops. gateway_service: False when the sandbox needs no default gateway of the engine's because of this endpoint.
     """
 
@@ -70,6 +71,7 @@ class Attachment:
     gateway6: Address | None
     routes: tuple[StaticRoute, ...] = ()
     gateway_service: bool = False
+    name: str = ""
 
     def gateway(self, version: int) -> Address | None:
         """The next hop of the family (4 or 6)."""

@@ -14,19 +14,23 @@ from mooring.core.networks import Subnet
 ENDPOINT_MACS = (1, 44)
 # The first release in which a container may name an address also where no subnet was given (moby, 29.1).
 ANY_ADDRESS = (29, 1)
+# The first release that gives an interface the name that a plugin answers (DstName of Join; moby/moby#52866).
+DST_NAME = (29, 8)
 
 
 class KnownEngine(msgspec.Struct, frozen=True):
     """An engine that has had networks of ours, so that one which it no longer lists is gone.
 
     id: as the engine calls itself (`docker info`). since: seconds since the epoch of the first sighting. networks: ids
-    of those of our networks that it has listed. version: of the API that it spoke last, (0, 0) when not known.
+    of those of our networks that it has listed. version: of the API that it spoke last, and release: its own; (0, 0)
+    when not known.
     """
 
     id: str
     since: float
     networks: frozenset[str] = frozenset()
     version: tuple[int, int] = (0, 0)
+    release: tuple[int, int] = (0, 0)
 
 
 def is_mute(oldest: tuple[int, int], newest: tuple[int, int], version: tuple[int, int]) -> bool:
@@ -45,7 +49,7 @@ class EngineView:
 
     id: its own. networks: ids of all its networks, whoever's driver. subnets: of all its networks. bridges: interface
     names of the networks of its own bridge driver. alone: no other engine runs on this host. drivers: by network's
-    id.
+    id. release: as KnownEngine's.
     """
 
     id: str
@@ -54,3 +58,4 @@ class EngineView:
     bridges: frozenset[str] = frozenset()
     alone: bool = False
     drivers: Mapping[str, str] = field(default_factory=dict)
+    release: tuple[int, int] = (0, 0)

@@ -6,6 +6,7 @@ synonyms of ours, and a thing that is said twice must be said alike. Our own wor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -85,6 +86,8 @@ NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky"})
 ENDPOINT_PREFIX = "com.docker.network.endpoint."
 ENDPOINT_SYSCTLS = ENDPOINT_PREFIX + "sysctls"
 ENDPOINT_IFNAME = ENDPOINT_PREFIX + "ifname"
+# linux/net/core/dev.c, dev_valid_name, but for characters that no terminal shows.
+_LINK_NAME = re.compile(r"(?!\.{1,2}$)[!-.0-9;-~]{1,15}")
 # These the engine sends of itself; the plugin door reads them with mooring.wire.remote_api.
 ENDPOINT_BY_ENGINE = frozenset(
     {ENDPOINT_PREFIX + word for word in ("exposedports", "macaddress", "dnsservers", "name")}
@@ -148,15 +151,11 @@ def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
     for name, value in sorted(raw.items()):
         if name in ENDPOINT_BY_ENGINE or not isinstance(value, str):
             continue
-        if name == ENDPOINT_IFNAME:
-            # From 29.8 on engines take the name from DstName of Join's reply (moby/moby#52866), which we leave empty.
-            raise BadRequest(
-                f"{name}={shown(value)}: neither engines before 29.8 nor Mooring honour it for a plugin's networks",
-                hint="name the interfaces of a whole network with -o interface_prefix=",
-            )
-        if name != ENDPOINT_SYSCTLS:
-            raise unknown("endpoint option", name, [ENDPOINT_SYSCTLS])
-        kept[name] = value  # the engine (27 and up) applies them itself
+        if name == ENDPOINT_IFNAME and not _LINK_NAME.fullmatch(value):
+            raise BadRequest(f"{name}={shown(value)} is not the name of an interface", hint="1 to 15 characters")
+        if name not in (ENDPOINT_SYSCTLS, ENDPOINT_IFNAME):
+            raise unknown("endpoint option", name, [ENDPOINT_SYSCTLS, ENDPOINT_IFNAME])
+        kept[name] = value  # the engine (27 and up) applies the sysctls itself
     return kept
 
 

@@ -18,6 +18,7 @@ from mooring.services.checked_drivers import CheckedDriver
 from mooring.services.custody import CustodyDesk
 from mooring.services.drivers import Drivers
 from mooring.services.endpoints import Endpoints
+from mooring.services.engine_releases import EngineReleases
 from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
@@ -99,7 +100,9 @@ def assemble(
     mirror = Mirror(world.store)
     roster = Roster(mirror)
     ipam = Ipam(mirror, clock, policy, kernel.occupied)
-    builtin: dict[str, Driver] = {BRIDGE: BridgeDriver(kernel), NULL: BareDriver(), HOST: BareDriver()}
+    releases = EngineReleases(mirror)
+    bridge = BridgeDriver(kernel, releases.take_interface_names)
+    builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     publishing = Publishing(roster, world.guard)
@@ -123,7 +126,7 @@ def assemble(
         reconciling = Reconciling(
             mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged
         )  # fmt: skip
-        watching = Watching(mirror, holders, desk, adoption, reconciling, world.engine, clock)
+        watching = Watching(mirror, holders, desk, adoption, reconciling, releases, world.engine, clock)
         keeping = Keeping(desk, adoption, reconciling, watching, nudged)
     return Services(
         mirror,

@@ -15,14 +15,15 @@ An endpoint that joins again after its interface went gets a new one with the sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts, sandbox_end
 from mooring.core.endpoints import Attachment, Endpoint, State
-from mooring.core.faults import Fault
+from mooring.core.faults import BadRequest, Fault
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
+from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
@@ -37,8 +38,10 @@ class BridgeDriver(Driver):
 
     forwards = True
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, take_names: Callable[[], bool] = lambda: False) -> None:
+        """take_names: whether the engine uses the name that Join answers for the interface inside."""
         self._kernel = kernel
+        self._take_names = take_names
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
         self._plugged: set[str] = set()
@@ -60,7 +63,13 @@ class BridgeDriver(Driver):
         await _remove(self._kernel, facts)
 
     async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:
-        """See Driver."""
+        """See Driver. Raises BadRequest for a name of the interface that the engine would not use."""
+        name = endpoint.options.get(ENDPOINT_IFNAME)
+        if name and not self._take_names():
+            raise BadRequest(
+                f"{ENDPOINT_IFNAME}={name}: engines before 29.8 do not honour it for a plugin's networks",
+                hint="name the interfaces of a whole network with -o interface_prefix=",
+            )
         if network.origin is Origin.ENGINE:
             await self._plug(network, endpoint)
         return EndpointGrant()
@@ -172,4 +181,5 @@ def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
         next_hop(endpoint.ipv4),
         next_hop(endpoint.ipv6),
         network.options.routes,
+        name=endpoint.options.get(ENDPOINT_IFNAME, ""),
     )

@@ -24,7 +24,7 @@ from mooring.core.networks import (
     Segment,
     stable_mac,
 )
-from mooring.core.options import parse_endpoint_options, parse_ipam_options
+from mooring.core.options import ENDPOINT_IFNAME, parse_endpoint_options, parse_ipam_options
 from mooring.core.pools import Pool
 from mooring.core.requests import (
     AddressRequest,
@@ -168,6 +168,8 @@ class Provisioning:
                 )
             self._must_be_free(network, wish.mac)
             options = parse_endpoint_options(wish.options) if network.driver in OURS else dict(wish.options)
+            if ENDPOINT_IFNAME in options and network.driver in OURS:
+                raise BadRequest(f"{ENDPOINT_IFNAME} is for engines", hint="the network's interface_prefix names them")
             driver = await self._drivers.network_driver(network.driver)
             ipam = await self._drivers.ipam_driver(network.ipam) if network.segments else None
             ident = self._ident()

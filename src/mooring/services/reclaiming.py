@@ -137,9 +137,9 @@ class Reclaiming:
         ours = {network.id for network in self._mirror.every(Network)}
         known = self._known(view)
         listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)
-        if listed and (known is None or known.networks != listed or known.version != version):
-            since = known.since if known else self._clock.now()
-            await self._mirror.commit(put=[KnownEngine(view.id, since, listed, version)])
+        now = KnownEngine(view.id, known.since if known else self._clock.now(), listed, version, view.release)
+        if listed and now != known:
+            await self._mirror.commit(put=[now])
         return view
 
     def _known(self, view: EngineView) -> KnownEngine | None:

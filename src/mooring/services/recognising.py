@@ -92,8 +92,8 @@ def _moved(mirror: Mirror, engine: str, same: Collection[str]) -> tuple[list[Rec
         mine = [known for known in mirror.every(KnownEngine) if known.id == engine]
         every = [*gone, *mine]
         networks = frozenset[str]().union(*(known.networks for known in every))
-        version = mine[0].version if mine else (0, 0)
-        put.append(KnownEngine(engine, min(known.since for known in every), networks, version))
+        version, release = (mine[0].version, mine[0].release) if mine else ((0, 0), (0, 0))
+        put.append(KnownEngine(engine, min(known.since for known in every), networks, version, release))
     return put, list[Record](gone)
 
 

@@ -17,6 +17,7 @@ from mooring.ports import Clock, Engine
 from mooring.services.adoption import Adoption
 from mooring.services.custody import CustodyDesk
 from mooring.services.engine_changes import NAMES
+from mooring.services.engine_releases import EngineReleases
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.reconciling import Reconciling
@@ -39,6 +40,7 @@ class Watching:
         desk: CustodyDesk,
         adoption: Adoption,
         reconciling: Reconciling,
+        releases: EngineReleases,
         engine: Engine,
         clock: Clock,
     ) -> None:
@@ -47,6 +49,7 @@ class Watching:
         self._desk = desk
         self._adoption = adoption
         self._reconciling = reconciling
+        self._releases = releases
         self._engine = engine
         self._clock = clock
         self._last = 0
@@ -58,6 +61,7 @@ class Watching:
         while True:
             try:
                 self._desk.meet(await self._engine.identity())
+                self._releases.meet(await self._engine.release())
                 self._reconciling.nudge()
                 async with aclosing(self._engine.events(self._last)) as events:
                     async for event in events:

@@ -69,6 +69,7 @@ class MemoryEngine(Engine):
         return EngineView(
             self.id, frozenset(self.networks), frozenset(self.subnets), frozenset(self.bridges), self.alone,
             {ident: each.driver for ident, each in self.described.items() if ident in self.networks},
+            release=self.edition,
         )  # fmt: skip
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:

@@ -158,7 +158,7 @@ _READERS: dict[str, Reader[Any]] = {
     "sandbox": Reader[Sandbox]([forms.SandboxV1]),
     "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2, forms.NetworkV3]),
     "pool": Reader[Pool]([forms.PoolV1]),
-    "engine": Reader[KnownEngine]([forms.EngineV1, forms.EngineV2]),
+    "engine": Reader[KnownEngine]([forms.EngineV1, forms.EngineV2, forms.EngineV3]),
     "holder": Reader[Holder]([forms.HolderV1, forms.HolderV2]),
     "intent": Reader[Intent]([forms.IntentV1]),
 }

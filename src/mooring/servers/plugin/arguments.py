@@ -199,7 +199,7 @@ def joined(attachment: Attachment) -> api.Joined:
         for route in attachment.routes
     ]
     return api.Joined(
-        api.InterfaceName(src_name=attachment.link, dst_prefix=attachment.prefix),
+        api.InterfaceName(attachment.link, attachment.name, attachment.prefix),
         "" if attachment.gateway4 is None else str(attachment.gateway4),
         "" if attachment.gateway6 is None else str(attachment.gateway6),
         routes,

@@ -16,7 +16,7 @@ from mooring.wire.forms.endpoints import (
 from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
 from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
-from mooring.wire.forms.pools import EngineV1, EngineV2, PoolV1, engine_form, pool_form
+from mooring.wire.forms.pools import EngineV1, EngineV2, EngineV3, PoolV1, engine_form, pool_form
 from mooring.wire.forms.sandboxes import SandboxV1, sandbox_form
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "EndpointV2",
     "EngineV1",
     "EngineV2",
+    "EngineV3",
     "HolderV1",
     "HolderV2",
     "IntentV1",

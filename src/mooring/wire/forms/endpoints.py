@@ -80,6 +80,7 @@ class AttachmentV1(Stored):
     gateway6: str = ""
     routes: tuple[RouteV1, ...] = ()
     gateway_service: bool = False
+    name: str = ""
 
     def value(self) -> Attachment:
         """The attachment as core knows it."""
@@ -90,6 +91,7 @@ class AttachmentV1(Stored):
             gateway6=address_of(self.gateway6),
             routes=tuple(route.value() for route in self.routes),
             gateway_service=self.gateway_service,
+            name=self.name,
         )
 
 
@@ -146,6 +148,7 @@ def _attachment_form(attachment: Attachment) -> AttachmentV1:
         gateway6=text_of(attachment.gateway6),
         routes=tuple(map(route_form, attachment.routes)),
         gateway_service=attachment.gateway_service,
+        name=attachment.name,
     )
 
 

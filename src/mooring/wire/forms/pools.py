@@ -78,6 +78,21 @@ class EngineV2(Stored, tag=2):
         return KnownEngine(id_of(key), self.since, frozenset(self.networks), self.version)
 
 
-def engine_form(engine: KnownEngine) -> EngineV2:
+class EngineV3(Stored, tag=3):
+    """As version 2, with its own release."""
+
+    since: float
+    networks: list[str] = field(default_factory=list)
+    version: tuple[int, int] = (0, 0)
+    release: tuple[int, int] = (0, 0)
+
+    def record(self, key: str) -> KnownEngine:
+        """See stored.Form."""
+        return KnownEngine(id_of(key), self.since, frozenset(self.networks), self.version, self.release)
+
+
+def engine_form(engine: KnownEngine) -> EngineV3:
     """The newest form of an engine."""
-    return EngineV2(since=engine.since, networks=sorted(engine.networks), version=engine.version)
+    return EngineV3(
+        since=engine.since, networks=sorted(engine.networks), version=engine.version, release=engine.release
+    )
