@@ -7,12 +7,14 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 
 import pytest
 
+from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
+from mooring.services.forwarding import STARTED
 from mooring.services.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_kernel import MemoryPortGuard
@@ -62,6 +64,25 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     with pytest.raises(Conflict, match=first.id[:12]):
         await s.endpoints.publish(network.id, second.id, WEB)
     assert s.mirror.endpoint(network.id, first.id) is not None
+
+
+async def test_a_container_that_died_unheard_holds_its_port_no_longer() -> None:
+    """Its interface was left on the host. One that is being started has no process yet, and one that runs has."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+    old, new = "old".ljust(64, "0"), "new".ljust(64, "0")
+    await host.endpoint(network, "old")
+    await host.services.endpoints.publish(network, old, WEB)
+    await host.endpoint(network, "new")
+    with pytest.raises(Conflict, match="old"):
+        await host.services.endpoints.publish(network, new, WEB)
+    host.clock.advance(STARTED + 1)
+    host.kernel.lived_in.add(host_end(old))
+    with pytest.raises(Conflict, match="old"):
+        await host.services.endpoints.publish(network, new, WEB)
+    host.kernel.lived_in.clear()
+    await host.services.endpoints.publish(network, new, WEB)
+    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == [new]
 
 
 class LateGuard(MemoryPortGuard):

@@ -114,6 +114,11 @@ class BridgeDriver(Driver):
         """See Driver."""
         return {"mooring.interface": host_end(endpoint.id)}
 
+    async def is_dead(self, endpoint: Endpoint) -> bool:
+        """Whether no process can be behind the endpoint: its interface is gone, or is in the host or in a sandbox where
+        nothing runs. True as well for one whose container is only being started."""
+        return not await self.is_plugged(endpoint) or not await self._kernel.is_lived_in(host_end(endpoint.id))
+
     async def is_plugged(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint's interface exists."""
         return any(

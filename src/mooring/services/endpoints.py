@@ -55,7 +55,7 @@ class Endpoints:
         self._locks = locks
         self.successions = Successions(ipam, clock)
         self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
-        forwarding = Forwarding(mirror, roster, drivers, self._records, publishing)
+        forwarding = Forwarding(mirror, roster, drivers, self._records, publishing, clock)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
 

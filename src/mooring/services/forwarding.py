@@ -14,7 +14,7 @@ from dataclasses import replace
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network, Origin
 from mooring.core.publications import PortRequest, Publication, gateway_families
-from mooring.ports import Driver
+from mooring.ports import Clock, Driver
 from mooring.services.bridging import BridgeDriver
 from mooring.services.drivers import Drivers
 from mooring.services.endpoint_records import EndpointRecords
@@ -22,18 +22,28 @@ from mooring.services.mirror import Mirror
 from mooring.services.publishing import PortPublished, Publishing, Scope
 from mooring.services.roster import Roster
 
+# Seconds after which a container has been started, or will not be: its network is made before its process.
+STARTED = 60.0
+
 
 class Forwarding:
     """ProgramExternalConnectivity and RevokeExternalConnectivity."""
 
     def __init__(
-        self, mirror: Mirror, roster: Roster, drivers: Drivers, records: EndpointRecords, publishing: Publishing
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        drivers: Drivers,
+        records: EndpointRecords,
+        publishing: Publishing,
+        clock: Clock,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
         self._drivers = drivers
         self._records = records
         self._publishing = publishing
+        self._clock = clock
 
     async def publish(
         self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...], ipv6_elsewhere: bool = False
@@ -156,8 +166,9 @@ class Forwarding:
     async def _choose(
         self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...], scope: Scope
     ) -> Sequence[Publication]:
-        """Host ports for the requests. An endpoint whose interface is gone is no holder: it is removed, and its port
-        is free, because dockerd with an IPAM driver of its own never tells of endpoints that died with it."""
+        """Host ports for the requests. A dead endpoint is no holder: it is removed, and its port is free, because
+        dockerd with an IPAM driver of its own never tells of endpoints that died with it, and nobody heard what it told
+        while Mooring was away."""
         asked: set[str] = set()
         while True:
             try:
@@ -174,7 +185,11 @@ class Forwarding:
         if network is None or network.origin is Origin.LIBRARY:
             return network is not None
         driver = await self._drivers.network_driver(network.driver)
-        return not isinstance(driver, BridgeDriver) or await driver.is_plugged(endpoint)
+        if not isinstance(driver, BridgeDriver):
+            return True
+        if self._clock.now() - endpoint.created < STARTED:
+            return await driver.is_plugged(endpoint)
+        return not await driver.is_dead(endpoint)
 
     async def _forget_dead(self, endpoint: Endpoint) -> None:
         """As `delete`, without its lock: the caller may hold it."""
