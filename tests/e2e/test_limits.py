@@ -1,11 +1,15 @@
-"""What is large, and what does not answer: ranges of ports as RTP needs them, and an engine that hangs."""
+"""What is large, what does not answer, and who says nothing: ports for RTP, a hanging engine, silent clients."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.lab import Host, Lab, eventually
 from tests.e2e.lab.images import IMAGE
@@ -68,3 +72,31 @@ def test_doctor_and_explain_answer_while_the_engine_hangs(host: Host) -> None:
     eventually(
         lambda: "the engine cannot be asked" not in host.mooring("doctor", check=False).output, "it is asked again"
     )
+
+
+@pytest.fixture
+def narrow(host: Host) -> Iterator[Host]:
+    """A host whose daemon may have a thousand files."""
+    command = host.daemon.command
+    host.daemon.stop()
+    host.daemon.command = ["prlimit", "--nofile=1024", *command]
+    host.daemon.start()
+    yield host
+    host.daemon.stop()
+    host.daemon.command = command
+    host.daemon.start()
+
+
+def test_silent_clients_take_nothing_from_the_engine_and_from_others(narrow: Host) -> None:
+    """More connections than the daemon may have files, at the doors of the proxy and the API: all goes on."""
+    narrow.create_network("one", *DUAL)
+    with ExitStack() as stack:
+        for door in (narrow.proxy.socket, narrow.daemon.api_socket):
+            for _ in range(1100):
+                sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+                sock.connect(str(door))
+        narrow.run_container("web", "--network", "one", "-p", "8080:80")
+        assert "web" in narrow.proxy.docker("ps", "--format", "{{.Names}}").output
+        narrow.proxy.docker("run", "-d", "--label", "fixed-ip", "--network", "one", "--name", "db", IMAGE, "stay")
+        assert len(narrow.daemon.leases("fixed")) == 2
+        narrow.proxy.docker("rm", "-f", "web", "db")
