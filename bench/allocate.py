@@ -13,7 +13,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from ipaddress import ip_network
 from itertools import count
 from pathlib import Path
@@ -22,10 +21,10 @@ import uvloop
 
 from mooring.adapters.clocks import SystemClock
 from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.core.networks import Subnet
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror
+from mooring.testing.memory_kernel import MemoryKernel
 
 CONCURRENCY = (1, 16, 64, 256)
 RUNS = 7
@@ -69,16 +68,11 @@ async def allocation_rate(ipam: Ipam, concurrency: int) -> float:
     return rate
 
 
-async def nothing_occupied() -> Sequence[Subnet]:
-    """The host has no routes."""
-    return ()
-
-
 async def measure(folder: Path) -> None:
     """Print the rates of every concurrency and, at last, the line of the benchmark."""
     store = await open_sqlite_store(str(folder / "store.sqlite"))
     mirror = Mirror(store)
-    ipam = Ipam(mirror, SystemClock(), IpamPolicy(), nothing_occupied)
+    ipam = Ipam(mirror, SystemClock(), IpamPolicy(), MemoryKernel())
     await mirror.load()
     ratios: dict[int, list[float]] = {each: [] for each in CONCURRENCY}
     rates: dict[int, list[float]] = {each: [] for each in CONCURRENCY}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -113,18 +113,6 @@ def test_addresses_are_usable_at_once_and_listed(links: Links) -> None:
     for interface in interfaces * 2:
         links.delete_address(index, interface)
     assert not [interface for found, interface in links.addresses() if found == index]
-
-
-def test_routes_are_destinations_that_pools_must_avoid(links: Links) -> None:
-    """Of all tables and both families, also blackholes; no default, link-local, multicast or loopback."""
-    sh(
-        "ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up",
-        "ip address add 198.18.0.1/24 dev w0; ip -6 address add fd00:18::1/64 dev w0 nodad",
-        "ip route add default via 198.18.0.2; ip route add 203.0.113.0/24 via 198.18.0.2 table 100",
-        "ip route add blackhole 192.0.2.0/24; ip -6 route add 2001:db8::/32 via fd00:18::2",
-    )
-    expected = ["198.18.0.0/24", "203.0.113.0/24", "192.0.2.0/24", "fd00:18::/64", "2001:db8::/32"]
-    assert set(links.routes()) == {ip_network(subnet) for subnet in expected}
 
 
 def test_a_stale_neighbour_is_dropped(links: Links) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import conntrack, linux_kernel
+from mooring.adapters import conntrack, surroundings
 from mooring.adapters.links import Links
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
@@ -74,9 +74,9 @@ async def test_nameservers_are_occupied(kernel: LinuxKernel, tmp_path: Path, mon
         "# nameserver 192.0.2.9\nnameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%w0\n"
         "nameserver 127.0.0.53\nnameserver ::ffff:127.0.0.53\nnameserver nonsense\nnameserver\nsearch example.org\n"
     )
-    monkeypatch.setattr(linux_kernel, "RESOLV_CONF", conf)
+    monkeypatch.setattr(surroundings, "RESOLV_CONF", conf)
     assert await kernel.occupied() == [ip_network("192.0.2.1/32"), ip_network("2001:db8::1/128")]
-    monkeypatch.setattr(linux_kernel, "RESOLV_CONF", tmp_path / "missing")
+    monkeypatch.setattr(surroundings, "RESOLV_CONF", tmp_path / "missing")
     assert await kernel.occupied() == []
 
 
@@ -85,6 +85,7 @@ async def test_the_hosts_own_stale_neighbour_goes_with_the_announcement(kernel: 
     await kernel.apply([Add(BRIDGE), Add(LinkAddress("mr-one", ip_interface("10.1.0.1/24")))])
     sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud stale")
     await kernel.announce("mr-one", ip_address("10.1.0.2"), "02:00:00:00:00:02")
+    await kernel.apply([Add(BRIDGE)])  # soon, and before what is asked for afterwards
     assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
 
 

@@ -261,6 +261,12 @@ async def test_our_own_bridges_are_occupied(kernel: Kernel) -> None:
     assert {ip_network("10.1.0.0/24"), ip_network("fd00:1::/64")} <= set(await kernel.occupied())
 
 
+async def test_the_gateways_of_our_bridges_are_not_the_hosts_addresses(kernel: Kernel) -> None:
+    """They have records: what the host has is what has none."""
+    await kernel.apply(adds(BRIDGE, GATEWAY, GATEWAY6))
+    assert await kernel.host_addresses() == {}
+
+
 async def test_announcing_and_forgetting_never_raise(kernel: Kernel) -> None:
     """Best effort, also for links and addresses that are not there."""
     await kernel.apply(adds(BRIDGE, GATEWAY, GATEWAY6))

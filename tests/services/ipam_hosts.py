@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
@@ -32,6 +32,7 @@ class Host:
 
     policy: IpamPolicy = POLICY
     routes: Sequence[Subnet] = ()
+    own: dict[Address, str] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: ManualClock = field(default_factory=ManualClock)
     mirror: Mirror = field(init=False)
@@ -39,10 +40,15 @@ class Host:
 
     def __post_init__(self) -> None:
         self.mirror = Mirror(self.store)
-        self.ipam = Ipam(self.mirror, self.clock, self.policy, self._occupied)
+        self.ipam = Ipam(self.mirror, self.clock, self.policy, self)
 
-    async def _occupied(self) -> Sequence[Subnet]:
-        return self.routes
+    async def occupied(self) -> Sequence[Subnet]:
+        """See Surroundings."""
+        return [*self.routes, *map(ip_network, self.own)]
+
+    async def host_addresses(self) -> Mapping[Address, str]:
+        """See Surroundings."""
+        return self.own
 
     async def restart(self) -> None:
         """The daemon died and is back."""

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from zlib import crc32
 
 from mooring.adapters.netlink import (
@@ -35,7 +35,7 @@ from mooring.core.plumbing import Bridge, Inside, Veth
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_GETROUTE, _DELNEIGH = 26, 29
+_DELNEIGH = 29
 
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
@@ -49,14 +49,10 @@ _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _FILTER_SKIP_STATS = 8
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
-_RTA_DST, _RTA_TABLE = 1, 15
-_RTN_UNICAST, _RTN_PROHIBIT = 1, 8
-_TABLE_LOCAL = 255
 _NDA_DST = 1
 
 _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBi")
-_ROUTE = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BBHiHBB")
 
 # Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII. All owners share
@@ -305,19 +301,6 @@ class Links:
             index, interface = _addressed(payload)
             if interface is not None:
                 yield index, interface
-
-    def routes(self) -> Iterator[IPv4Network | IPv6Network]:
-        """Destinations of both families: no default, link-local, multicast, loopback, nor the local table."""
-        for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
-            _, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
-            found = attributes(payload[_ROUTE.size :])
-            if not prefix or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT or _RTA_DST not in found:
-                continue
-            if (as_u32(found.get(_RTA_TABLE)) or table) == _TABLE_LOCAL:
-                continue
-            subnet = ip_network((found[_RTA_DST], prefix), strict=False)
-            if not (subnet.is_link_local or subnet.is_multicast or subnet.is_loopback):
-                yield subnet
 
     def drop_neighbour(self, index: int, address: IPv4Address | IPv6Address) -> None:
         """The host has forgotten which MAC the address had on the link."""

@@ -12,8 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from pathlib import Path
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TypeVar
 
 from mooring.adapters import conntrack
@@ -24,14 +23,12 @@ from mooring.adapters.links import Links
 from mooring.adapters.namespace_processes import is_lived_in
 from mooring.adapters.netlink import Netlink, NetlinkError
 from mooring.adapters.ownership import Owner
-from mooring.core.addresses import unmapped
+from mooring.adapters.surroundings import Surroundings, nameservers
 from mooring.core.faults import Unavailable
 from mooring.core.plumbing import Fact, Inside, Op
 from mooring.ports import Kernel
 
 T = TypeVar("T")
-
-RESOLV_CONF = Path("/etc/resolv.conf")
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +55,8 @@ class LinuxKernel(Kernel):
                 self._deleting.delete_newborn()
                 self._asking = Netlink()
                 opened.callback(self._asking.close)
+                self._surroundings = Surroundings(whose)
+                opened.callback(self._surroundings.close)
                 self._announcer = Announcer()
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
@@ -110,11 +109,22 @@ class LinuxKernel(Kernel):
 
         def look() -> Sequence[IPv4Network | IPv6Network]:
             try:
-                found = set(self._reading.links.routes())
+                found = {*self._surroundings.routes(), *map(ip_network, self._surroundings.addresses())}
+                found.update(map(ip_network, nameservers()))
             except NetlinkError as error:
                 raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
-            found.update(_nameservers())
             return sorted(found, key=lambda subnet: (subnet.version, int(subnet.network_address), subnet.prefixlen))
+
+        return await self._in(self._reader, look)
+
+    async def host_addresses(self) -> Mapping[IPv4Address | IPv6Address, str]:
+        """See Kernel."""
+
+        def look() -> Mapping[IPv4Address | IPv6Address, str]:
+            try:
+                return self._surroundings.addresses()
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's addresses cannot be read: {error.strerror}") from error
 
         return await self._in(self._reader, look)
 
@@ -151,6 +161,7 @@ class LinuxKernel(Kernel):
         self._reading.close()
         self._deleting.close()
         self._asking.close()
+        self._surroundings.close()
         self._announcer.close()
 
     def _soon(self, work: Callable[[], object]) -> None:
@@ -189,23 +200,3 @@ def _attempt(work: Callable[[], None], what: str) -> Callable[[], None]:
             _log.debug("%s failed: %s", what, error)
 
     return attempt
-
-
-def _nameservers() -> list[IPv4Network | IPv6Network]:
-    """Host routes to the nameservers of resolv.conf(5)."""
-    try:
-        lines = RESOLV_CONF.read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    found: list[IPv4Network | IPv6Network] = []
-    for line in lines:
-        words = line.split()
-        if len(words) < 2 or words[0] != "nameserver":
-            continue
-        try:
-            address = unmapped(ip_address(words[1].partition("%")[0]))
-        except ValueError:
-            continue
-        if not address.is_loopback and not address.is_link_local:
-            found.append(ip_network(address))
-    return found

@@ -47,8 +47,13 @@ class Kernel(Protocol):
         ...
 
     async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
-        """Every destination that the host has a route to (default routes and link-locals left out) and the host's
-        nameservers, our own bridges included."""
+        """Every destination that the host has a route to (parts of default routes and link-locals left out), what
+        `host_addresses` tells, its nameservers, and the networks of our own bridges. Raises Unavailable."""
+        ...
+
+    async def host_addresses(self) -> Mapping[IPv4Address | IPv6Address, str]:
+        """Addresses that the host itself has and the other ends of its point-to-point lines, each with the holder as
+        faults name it; those of our bridges, loopback and link-local ones left out. Raises Unavailable."""
         ...
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:

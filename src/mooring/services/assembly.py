@@ -99,7 +99,7 @@ def assemble(
     kernel, clock, others = world.kernel, world.clock, others or Others()
     mirror = Mirror(world.store)
     roster = Roster(mirror)
-    ipam = Ipam(mirror, clock, policy, kernel.occupied)
+    ipam = Ipam(mirror, clock, policy, kernel)
     releases = EngineReleases(mirror)
     bridge = BridgeDriver(kernel, releases.take_interface_names)
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}

@@ -7,7 +7,7 @@ the pool that the address came from.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -31,30 +31,29 @@ from mooring.core.leases import (
     phase,
     released,
 )
-from mooring.core.networks import Address, Interface, Network, Subnet
+from mooring.core.networks import Address, Interface, Network
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.mirror import Mirror, Record
-from mooring.services.occupancies import Occupancies
+from mooring.services.occupancies import Occupancies, Usage
 from mooring.services.pool_names import PoolNames
 from mooring.services.promises import Promises
-from mooring.services.subnets import ATTEMPTS, BATCH, HostOverlap, IpamPolicy, Subnets, contended, gateway_lease
+from mooring.services.subnets import (
+    ATTEMPTS,
+    BATCH,
+    HostOverlap,
+    IpamPolicy,
+    Subnets,
+    Surroundings,
+    contended,
+    gateway_lease,
+)
 from mooring.services.tenures import Tenures
 
 __all__ = ["ATTEMPTS", "Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Counts of the addresses of a pool that can be chosen automatically; size is all of them."""
-
-    size: int
-    used: int
-    free: int
-    cooling: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,7 @@ class Facts:
 class Ipam:
     """The IPAM driver's use cases. Build it before the mirror is loaded."""
 
-    def __init__(
-        self, mirror: Mirror, clock: Clock, policy: IpamPolicy, occupied: Callable[[], Awaitable[Sequence[Subnet]]]
-    ) -> None:
+    def __init__(self, mirror: Mirror, clock: Clock, policy: IpamPolicy, surroundings: Surroundings) -> None:
         self._mirror = mirror
         self._clock = clock
         self._policy = policy
@@ -79,7 +76,7 @@ class Ipam:
         self.tenures = Tenures(mirror)
         self.names = PoolNames(mirror, self._index)
         self.promises = Promises(self.tenures, clock, self._is_of_the_past)
-        self._subnets = Subnets(mirror, self._index, clock, policy, occupied)
+        self._subnets = Subnets(mirror, self._index, clock, policy, surroundings)
 
     @property
     def requires_mac(self) -> bool:
@@ -257,6 +254,7 @@ class Ipam:
     async def _give(self, request: AddressRequest, address: Address) -> Interface:
         pool = self._pool(request.pool)
         check_address(pool.subnet, address)
+        self._index.check_use(address, aside=request.role is Role.AUXILIARY)
         number = int(address)
         answer = interface(address.version, number, pool.subnet.prefixlen)
         lease = self._lease(pool, address)
@@ -296,6 +294,7 @@ class Ipam:
         lease = self._lease(pool, address)
         if pool.gateway == address and lease is not None and lease.state is State.GATEWAY:
             return answer
+        self._index.check_use(address)
         self._check_unused(pool, address, lease, Event.APPOINT)
         put: list[Record] = [
             msgspec.structs.replace(pool, gateway=address),
@@ -365,11 +364,6 @@ class Ipam:
     def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
         """Raises Conflict unless whoever names the address may have it."""
         verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
-        if user := self._index.kept_out(address):
-            raise Conflict(
-                f"address {address} of pool {pool.id} is in use, without a record", holder=user,
-                hint="see `mooring doctor`, or choose another address",
-            )  # fmt: skip
         endpoint = self._index.endpoint(pool, address)
         known = self._mirror.lease(pool.space, address)
         if endpoint and not (known is not None and self._is_of_the_past(known)):

@@ -7,17 +7,29 @@ what requests in flight hold is its own, and that ends with the request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
+from ipaddress import ip_network
 
 from mooring.core.addresses import Occupancy
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Exhausted
+from mooring.core.faults import Conflict, Exhausted
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Holdings, Pool, candidates
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.mirror import Mirror, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of the addresses of a pool that can be chosen automatically; size is all of them."""
+
+    size: int
+    used: int
+    free: int
+    cooling: int
 
 
 class Occupancies:
@@ -37,34 +49,57 @@ class Occupancies:
         self._members: Counter[str] = Counter()
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
+        self._strangers: dict[Address, str] = {}
+        self._hosts: dict[Address, str] = {}
         self._kept_out: dict[Address, str] = {}
         mirror.listen(self._follow)
 
     def keep_out(self, used: Mapping[Address, str]) -> None:
         """These addresses are in use without a record, and given to nobody, until the next call. used: by whom."""
-        before, self._kept_out = self._kept_out, dict(used)
-        for pool in self._known.values():
-            for address in before.keys() - used.keys():
-                if address in pool.subnet:
-                    self.of(pool.id).let_go(int(address))
-            self._hold_kept_out(pool)
+        self._strangers = dict(used)
+        self._keep_out()
+
+    def note_host(self, own: Mapping[Address, str]) -> None:
+        """The host has these addresses itself: they are given to nobody, and are no gateway, until the next call.
+        own: how faults name their holder."""
+        self._hosts = dict(own)
+        self._keep_out()
+
+    def _keep_out(self) -> None:
+        before, self._kept_out = self._kept_out, self._hosts | self._strangers
+        for address in before.keys() - self._kept_out.keys():
+            for pool_id in self._around(address):
+                self.of(pool_id).let_go(int(address))
+        for address in self._kept_out.keys() - before.keys():
+            for pool_id in self._around(address):
+                self.of(pool_id).hold(int(address))
+
+    def _around(self, address: Address) -> Iterator[str]:
+        """Ids of the pools whose subnet has the address, of every space."""
+        alone = ip_network(address)
+        for (_, version), holdings in self._spaces.items():
+            if version == address.version:
+                yield from holdings.overlapping(alone)
 
     def let_in(self, address: Address) -> None:
         """Docker has released the address: nobody uses it without a record, until a look says otherwise."""
-        if address in self._kept_out:
-            self.keep_out({each: user for each, user in self._kept_out.items() if each != address})
+        if address in self._strangers:
+            self.keep_out({each: user for each, user in self._strangers.items() if each != address})
 
     def kept_out(self, address: Address) -> str:
         """Who uses the address without a record, "" for nobody."""
         return self._kept_out.get(address, "")
 
-    def kept_out_of(self, subnet: Subnet) -> tuple[Address, ...]:
-        """The addresses of the subnet that are in use without a record."""
-        return tuple(address for address in self._kept_out if address in subnet)
+    def check_use(self, address: Address, *, aside: bool = False) -> None:
+        """Raises Conflict when somebody uses the address without a record. aside: it is to be given to nobody, so that
+        it may be the host's."""
+        if user := (self._strangers if aside else self._kept_out).get(address):
+            hint = "choose another address" if address in self._hosts else "see `mooring doctor`, or choose another"
+            raise Conflict(f"address {address} is in use", holder=user, hint=hint)
 
-    def _hold_kept_out(self, pool: Pool) -> None:
-        for address in self.kept_out_of(pool.subnet):
-            self.of(pool.id).hold(int(address))
+    def kept_out_of(self, subnet: Subnet) -> tuple[Address, ...]:
+        """The addresses of the subnet that containers use without a record."""
+        return tuple(address for address in self._strangers if address in subnet)
 
     def pool(self, pool_id: str) -> Pool | None:
         """The pool with the PoolID."""
@@ -231,7 +266,9 @@ class Occupancies:
         self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
         self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
-        self._hold_kept_out(pool)
+        for address in self._kept_out:
+            if address in pool.subnet:
+                self.of(pool.id).hold(int(address))
         if pool.network:
             self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
 

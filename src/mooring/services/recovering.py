@@ -141,6 +141,7 @@ class Recovering:
         return bool(rebuilt.done)
 
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
+        self._index.note_host(await self._kernel.host_addresses())
         found = await self._strangers(observed)
         published = [each for fact in observed if isinstance(fact, Member) and (each := publication_of(fact))]
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}

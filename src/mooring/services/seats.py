@@ -200,6 +200,7 @@ class Seating:
             holder = self._describe(lease) if lease is not None and lease.holders else verdict.holder
             hint = f"{verdict.hint}; `mooring explain {address}` says more"
             raise Conflict(f"address {address} is not free: {verdict.rule}", holder=holder, hint=hint)
+        self._index.check_use(address)
         endpoint = self._index.endpoint(pool, address)
         if endpoint and (lease is None or lease.state is not State.FIXED):
             raise Conflict(

@@ -7,9 +7,10 @@ because no revision guards "overlaps nothing"; a pool's record is the last thing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
@@ -68,6 +69,18 @@ class IpamPolicy:
         return tuple(pool for pool in every if pool.space == space) or every
 
 
+class Surroundings(Protocol):
+    """What pools need of the kernel: see ports.Kernel."""
+
+    async def occupied(self) -> Sequence[Subnet]:
+        """Destinations that the host has."""
+        ...
+
+    async def host_addresses(self) -> Mapping[Address, str]:
+        """What the host has itself, and how a fault names the holder."""
+        ...
+
+
 class Subnets:
     """Makes pools and gives them up."""
 
@@ -77,13 +90,13 @@ class Subnets:
         index: Occupancies,
         clock: Clock,
         policy: IpamPolicy,
-        occupied: Callable[[], Awaitable[Sequence[Subnet]]],
+        surroundings: Surroundings,
     ) -> None:
         self._mirror = mirror
         self._index = index
         self._clock = clock
         self._policy = policy
-        self._occupied = occupied
+        self._surroundings = surroundings
         self._one_at_a_time = asyncio.Lock()
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
@@ -95,7 +108,8 @@ class Subnets:
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """Ipam.request_pool."""
         _check(request)
-        occupied = await self._occupied()
+        occupied = await self._surroundings.occupied()
+        self._index.note_host(await self._surroundings.host_addresses())
         # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
         making = asyncio.get_running_loop().create_task(self._make(request, occupied))
         try:
@@ -163,7 +177,8 @@ class Subnets:
         for number in range(*usable(subnet)):
             address = address_of(subnet.version, number)
             lease = self._mirror.lease(space, address)
-            if lease is None or not self.is_open(lease.pool) or lease.state is State.COOLING:
+            free = lease is None or not self.is_open(lease.pool) or lease.state is State.COOLING
+            if free and not self._index.kept_out(address):
                 return address
         raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
 
@@ -199,7 +214,7 @@ class Subnets:
 
     def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:
         busy = [Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool)]
-        busy.extend(Busy(subnet, "a route or a nameserver of this host") for subnet in occupied)
+        busy.extend(Busy(subnet, "what this host has or reaches") for subnet in occupied)
         busy.extend(Busy(subnet, "the deny list") for subnet in self._policy.deny)
         return busy
 

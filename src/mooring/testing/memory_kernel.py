@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import (
@@ -38,7 +38,8 @@ Before = Callable[[Op], Awaitable[None]]
 
 
 class MemoryKernel(Kernel):
-    """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells.
+    """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells. own: the host's
+    addresses.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
     inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
@@ -53,6 +54,7 @@ class MemoryKernel(Kernel):
         *,
         foreign: Iterable[str] = (),
         routes: Iterable[Subnet] = (),
+        own: Mapping[Address, str] | None = None,
         fail_on: Iterable[Op] = (),
         before: Before | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class MemoryKernel(Kernel):
         self.foreign = set(foreign)
         self.lived_in: set[str] = set()
         self.routes = list(routes)
+        self.own = dict(own or {})
         self.fail_on = list(fail_on)
         self.before = before
         self.inside: dict[str, Inside] = {}
@@ -115,7 +118,12 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
-        return [*self.routes, *ours]
+        return [*self.routes, *map(ip_network, self.own), *ours]
+
+    async def host_addresses(self) -> Mapping[Address, str]:
+        """See Kernel."""
+        self._check_open()
+        return dict(self.own)
 
     async def announce(self, link: str, address: Address, mac: str) -> None:
         """See Kernel."""

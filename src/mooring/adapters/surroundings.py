@@ -1,0 +1,103 @@
+"""What the host has and reaches beside what is ours, by rtnetlink and resolv.conf(5).
+
+Rules: a route that is wider than any private network is a part of a default route, as VPNs write it (0.0.0.0/1 and
+128.0.0.0/1), and says of no subnet that it is in use; what the host has itself is found by its addresses, of which many
+are in no route of the main table; what is ours is not told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from struct import Struct
+
+from mooring.adapters.netlink import Message, Netlink, as_text, as_u32, attributes, u32
+from mooring.adapters.ownership import DAEMON, Owner
+from mooring.core.addresses import unmapped
+from mooring.core.networks import Address, Subnet
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+# The longest prefix of a part of a default route: the widest private networks are 10.0.0.0/8 and fc00::/7.
+_DEFAULT_PART = {4: 7, 6: 6}
+
+_GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
+_IFLA_IFNAME, _IFLA_IFALIAS, _IFLA_EXT_MASK, _FILTER_SKIP_STATS = 3, 20, 29, 8
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_TABLE = 1, 15
+_RTN_UNICAST, _RTN_LOCAL, _RTN_PROHIBIT = 1, 2, 8
+_TABLE_LOCAL = 255
+_IFINFO = Struct("=BBHiII")
+_IFADDR = Struct("=BBBBi")
+_ROUTE = Struct("=BBBBBBBBI")
+
+
+class Surroundings:
+    """Of the network namespace in which it is made. Raises NetlinkError, OSError at its making."""
+
+    def __init__(self, owner: Owner = DAEMON) -> None:
+        self._owner = owner
+        self._netlink = Netlink()
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._netlink.close()
+
+    def routes(self) -> Iterator[Subnet]:
+        """Destinations of both families in every table: no part of a default route, and none that is link-local,
+        multicast or loopback; of the local table only whole subnets (`ip route add local`)."""
+        for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
+            _, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
+            found = attributes(payload[_ROUTE.size :])
+            if not prefix or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT or _RTA_DST not in found:
+                continue
+            subnet = ip_network((found[_RTA_DST], prefix), strict=False)
+            if (as_u32(found.get(_RTA_TABLE)) or table) == _TABLE_LOCAL and (
+                kind != _RTN_LOCAL or prefix == subnet.max_prefixlen
+            ):
+                continue
+            if prefix > _DEFAULT_PART[subnet.version] and _is_somewhere(subnet.network_address):
+                yield subnet
+
+    def addresses(self) -> dict[Address, str]:
+        """Addresses of the host itself and of the other ends of its lines, each with its holder for faults."""
+        theirs = dict(self._links())
+        found: dict[Address, str] = {}
+        for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
+            *_, index = _IFADDR.unpack_from(payload)
+            given = attributes(payload[_IFADDR.size :])
+            for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
+                if packed is not None and index in theirs and _is_somewhere(address := ip_address(packed)):
+                    found[address] = f"interface {theirs[index]} of this host"
+        return found
+
+    def _links(self) -> Iterator[tuple[int, str]]:
+        """Index and name of every link that is not ours."""
+        brief = _IFINFO.pack(0, 0, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
+        for _, payload in self._netlink.dump(Message(_GETLINK, 0, brief)):
+            found = attributes(payload[_IFINFO.size :])
+            if self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is None:
+                yield _IFINFO.unpack_from(payload)[3], as_text(found.get(_IFLA_IFNAME))
+
+
+def _is_somewhere(address: Address) -> bool:
+    """It is not the same on every host."""
+    return not (address.is_link_local or address.is_multicast or address.is_loopback)
+
+
+def nameservers() -> Iterator[Address]:
+    """Those of resolv.conf(5), wherever they are: a container may be one."""
+    try:
+        lines = RESOLV_CONF.read_text(errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        words = line.split()
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        try:
+            address = unmapped(ip_address(words[1].partition("%")[0]))
+        except ValueError:
+            continue
+        if _is_somewhere(address):
+            yield address

@@ -1,0 +1,83 @@
+"""What the host has and reaches, in a namespace of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+
+from mooring.adapters.links import Links
+from mooring.adapters.surroundings import Surroundings
+from tests.adapters.test_links import BRIDGE
+from tests.netns.rigs import Namespace, sh
+
+pytestmark = pytest.mark.netns
+
+PAIR = "ip link add w0 type veth peer name w1; ip link set w0 up; ip link set w1 up"
+UPLINK = "ip address add 198.18.0.1/24 dev w0; ip -6 address add fd00:18::1/64 dev w0 nodad"
+
+
+@pytest.fixture
+def surroundings(namespace: Namespace) -> Iterator[Surroundings]:
+    """A socket in a namespace of its own."""
+    sh("ip link set lo up")
+    made = Surroundings()
+    yield made
+    made.close()
+
+
+def test_routes_are_destinations_that_pools_must_avoid(surroundings: Surroundings) -> None:
+    """Of all tables and both families, also blackholes; no default, link-local, multicast or loopback."""
+    sh(
+        PAIR,
+        UPLINK,
+        "ip route add default via 198.18.0.2; ip route add 203.0.113.0/24 via 198.18.0.2 table 100",
+        "ip route add blackhole 192.0.2.0/24; ip -6 route add 2001:db8::/32 via fd00:18::2",
+        "ip route add local 10.99.0.0/24 dev lo",
+    )
+    expected = ["198.18.0.0/24", "203.0.113.0/24", "192.0.2.0/24", "fd00:18::/64", "2001:db8::/32", "10.99.0.0/24"]
+    assert set(surroundings.routes()) == {ip_network(subnet) for subnet in expected}
+
+
+def test_parts_of_a_default_route_are_no_destinations(surroundings: Surroundings) -> None:
+    """As OpenVPN and WireGuard write them; a private network of the widest kind is one."""
+    sh(
+        PAIR,
+        UPLINK,
+        "ip route add 0.0.0.0/1 via 198.18.0.2; ip route add 128.0.0.0/1 via 198.18.0.2",
+        "ip route add 8.0.0.0/7 dev w0; ip route add 64.0.0.0/2 dev w0 table 51820; ip route add 160.0.0.0/5 dev w0",
+        "ip -6 route add ::/1 dev w0; ip -6 route add 8000::/1 dev w0; ip -6 route add 2000::/3 dev w0",
+    )
+    assert set(surroundings.routes()) == {ip_network("198.18.0.0/24"), ip_network("fd00:18::/64")}
+    sh("ip route add 10.0.0.0/8 dev w0; ip -6 route add fc00::/7 dev w0")
+    assert {ip_network("10.0.0.0/8"), ip_network("fc00::/7")} <= set(surroundings.routes())
+
+
+def test_what_the_host_has_is_known_wherever_it_is(surroundings: Surroundings) -> None:
+    """On loopback, beside others, at the end of a line, in a VRF; not what every host has."""
+    sh(
+        PAIR,
+        UPLINK,
+        "ip address add 10.32.0.2/32 dev lo; ip -6 address add fd00:32::2/128 dev lo",
+        "ip address add 127.0.0.9/8 dev lo",
+        "ip address add 10.33.0.7/24 dev w0; ip address add 10.8.0.6 peer 10.8.0.5/32 dev w1",
+        "ip link add v0 type veth peer name v1; ip address add 10.34.0.1/24 dev v0 noprefixroute; ip link set v0 up",
+    )
+    found = surroundings.addresses()
+    expected = ["198.18.0.1", "fd00:18::1", "10.32.0.2", "fd00:32::2", "10.33.0.7", "10.8.0.6", "10.8.0.5", "10.34.0.1"]
+    assert set(found) == {ip_address(address) for address in expected}
+    assert found[ip_address("10.32.0.2")] == "interface lo of this host"
+
+
+def test_our_own_bridges_addresses_are_not_the_hosts(surroundings: Surroundings) -> None:
+    """They are gateways of networks, which have records."""
+    links = Links()
+    try:
+        links.add_bridge(BRIDGE)
+        bridge = links.find(BRIDGE.name)
+        assert bridge is not None
+        links.add_address(bridge.index, ip_interface("10.1.0.1/24"))
+    finally:
+        links.close()
+    assert surroundings.addresses() == {}

@@ -1,0 +1,82 @@
+"""What the host has itself is in no network of ours: not carved over, no gateway, given to nobody."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Conflict
+from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest, PoolRequest, Role
+from tests.services.holder_hosts import HolderHost
+from tests.services.hosts import MemoryHost
+from tests.services.ipam_hosts import Host
+
+LO = "interface lo of this host"
+
+
+async def started(*own: str) -> Host:
+    """An Ipam on a host that has these addresses."""
+    host = Host(own={ip_address(address): LO for address in own})
+    await host.mirror.load()
+    return host
+
+
+@pytest.mark.parametrize(("version", "first", "second"), [(4, "10.32.0.0/24", "10.32.1.0/24")])
+async def test_a_subnet_is_not_carved_over_it(version: int, first: str, second: str) -> None:
+    """The next one is taken."""
+    request = PoolRequest("default", version, length=24)
+    assert (await (await started()).ipam.request_pool(request)).subnet == ip_network(first)
+    assert (await (await started("10.32.0.2")).ipam.request_pool(request)).subnet == ip_network(second)
+
+
+async def test_it_is_no_gateway_and_no_endpoints_address() -> None:
+    """Of those that are chosen it is passed over."""
+    host = await started("10.0.0.1", "10.0.0.3", "10.0.0.4")
+    grant = await host.pool("10.0.0.0/29")
+    assert str(grant.gateway) == "10.0.0.2/29"
+    given = [await host.ask(grant.pool, mac=f"02:00:00:00:00:0{number}") for number in (1, 2)]
+    assert given == ["10.0.0.5/29", "10.0.0.6/29"]
+
+
+async def test_who_names_it_is_refused_with_the_holder() -> None:
+    """As an endpoint's address and as a gateway; set aside, it is given to nobody, as it should be."""
+    host = await started("10.0.0.9")
+    pool = (await host.pool("10.0.0.0/24")).pool
+    for role in (Role.ENDPOINT, Role.GATEWAY):
+        with pytest.raises(Conflict, match=LO):
+            await host.ipam.request_address(AddressRequest(pool, role, ip_address("10.0.0.9"), "02:00:00:00:00:01"))
+    aside = AddressRequest(pool, Role.AUXILIARY, ip_address("10.0.0.9"))
+    assert str(await host.ipam.request_address(aside)) == "10.0.0.9/24"
+
+
+async def test_what_the_host_gets_later_is_given_out_no_more() -> None:
+    """A pass notices, and notices when it has gone again; whoever has it keeps it."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+    await host.endpoint(network, "old")
+    host.kernel.own = {ip_address("10.32.0.2"): LO, ip_address("10.32.0.3"): LO}
+    await host.services.repair.once()
+    await host.endpoint(network, "new")
+    addresses = {str(endpoint.ipv4) for endpoint in host.services.mirror.every(Endpoint)}
+    assert addresses == {"10.32.0.2/24", "10.32.0.4/24"}
+    (pool, *_) = (each.id for each in host.services.mirror.every(Pool))
+    wish = AddressRequest(pool, Role.ENDPOINT, ip_address("10.32.0.3"), "02:00:00:00:00:03")
+    with pytest.raises(Conflict, match=LO):
+        await host.services.ipam.request_address(wish)
+    host.kernel.own = {}
+    await host.services.repair.once()
+    assert str(await host.services.ipam.request_address(wish)) == "10.32.0.3/24"
+
+
+async def test_a_container_cannot_hold_it() -> None:
+    """Refused at create, not at the start."""
+    host = HolderHost()
+    host.typed = True
+    await host.serve("web")
+    host.kernel.own = {ip_address("10.32.0.9"): LO}
+    await host.services.repair.once()
+    with pytest.raises(Conflict, match=LO):
+        await host.keeping.desk.create("db", host.wish("web", ipv4="10.32.0.9"), (1, 44))
