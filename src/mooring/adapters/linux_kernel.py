@@ -25,7 +25,8 @@ from mooring.adapters.netlink import Netlink, NetlinkError
 from mooring.adapters.ownership import Owner
 from mooring.adapters.surroundings import Surroundings, nameservers
 from mooring.core.faults import Unavailable
-from mooring.core.plumbing import Fact, Inside, Op
+from mooring.core.firewall import publication_of
+from mooring.core.plumbing import Add, Fact, Inside, Member, Op
 from mooring.ports import Kernel
 
 T = TypeVar("T")
@@ -83,9 +84,16 @@ class LinuxKernel(Kernel):
             return
         todo = list(ops)
         try:
-            await self._in(self._writer, lambda: self._facts.run(todo))
+            await self._in(self._writer, lambda: self._carry_out(todo))
         finally:
             self._schedule()
+
+    def _carry_out(self, todo: Sequence[Op]) -> None:
+        self._facts.run(todo)
+        members = (op.fact for op in todo if isinstance(op, Add) and isinstance(op.fact, Member))
+        opened = [publication for member in members if (publication := publication_of(member)) is not None]
+        if opened:
+            self._forgetter.submit(_attempt(lambda: conntrack.forget_untranslated(opened), "forgetting flows to ports"))
 
     async def discard(self, links: Sequence[str]) -> None:
         """See Kernel."""
