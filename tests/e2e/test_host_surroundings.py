@@ -1,0 +1,60 @@
+"""What the host has already, and who talks to it already: networks and ports of ours fit in."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.lab import Host, Lab, eventually
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.namespaces import in_network, run
+from tests.e2e.lab.traffic import Server, ask_tcp
+
+
+@pytest.fixture
+def crowded(host: Host, lab: Lab) -> Iterator[Host]:
+    """A host with a VIP on loopback, and with a VPN's halves of a default route."""
+    things = ["address {} 10.32.0.2/32 dev lo"]
+    things += [f"route {{}} {half}/1 via {lab.outside.ipv4}" for half in ("0.0.0.0", "128.0.0.0")]
+    for thing in things:
+        run(["nsenter", f"--net={host.network}", "--", "ip", *thing.format("add").split()])
+    yield host
+    for thing in things:
+        run(["nsenter", f"--net={host.network}", "--", "ip", *thing.format("delete").split()])
+
+
+def test_what_the_host_has_is_in_no_networks_way(crowded: Host) -> None:
+    """A network gets a subnet of its own beside them, and its containers are reached."""
+    crowded.create_network("one")
+    crowded.run_container("web", "--network", "one")
+    address = crowded.addresses("web", "one")[0]
+    assert not address.startswith("10.32.0.")
+    with Server(crowded.container_network("web"), "web", 80):
+        assert ask_tcp(crowded.network, address, 80).server == "web"
+
+
+def test_a_sender_with_a_fixed_port_outlives_a_restart(host: Host, lab: Lab) -> None:
+    """As syslog and metrics do: it never stops to send, and is heard again after `docker restart`."""
+    host.create_network("one", "--subnet", "10.77.0.0/24")
+    host.docker("run", "-d", "--name", "log", "--network", "one", "-p", "5514:514/udp", IMAGE, "stay")
+    with in_network(lab.outside.network, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+        sender.bind(("", 5140))
+        sender.settimeout(0.1)
+
+        def heard() -> bool:
+            sender.sendto(b"?", (host.ipv4, 5514))
+            try:
+                return bool(sender.recv(100))
+            except (TimeoutError, ConnectionError):
+                return False
+
+        with Server(host.container_network("log"), "log", 514):
+            eventually(heard, "the sender is heard")
+        host.docker("stop", "-t", "0", "log")
+        for _ in range(3):
+            assert not heard()
+        host.docker("start", "log")
+        with Server(host.container_network("log"), "log", 514):
+            eventually(heard, "the sender is heard again")
