@@ -40,6 +40,7 @@ from mooring.servers.http import Handler, HttpServer, Limits
 from mooring.servers.plugin.door import BODY_LIMIT, PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
 from mooring.servers.proxy.audits import AuditLog
+from mooring.servers.proxy.completions import PortCompletion
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Pool, Quota
@@ -60,13 +61,15 @@ OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 class Daemon:
     """Everything that is served, made and not yet started.
 
-    plugin, api: handlers of the doors. gate: what the proxy asks. load: reads the store; calls before it is done wait.
+    plugin, api: handlers of the doors. gate: what the proxy asks. completion: who completes replies for it.
+    load: reads the store; calls before it is done wait.
     """
 
     services: Services
     plugin: Handler
     api: Handler
     gate: AddressGate | None
+    completion: PortCompletion
     load: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -189,7 +192,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     api = ApiDoor(operated, world.store.backup, wait_until_loaded)
     gate = AddressGate(services.keeping.desk, wait_until_loaded) if services.keeping is not None else None
-    return Daemon(services, plugin, api, gate, load)
+    return Daemon(services, plugin, api, gate, PortCompletion(services.mirror, services.roster), load)
 
 
 def _engine_started(services: Services) -> None:
@@ -314,7 +317,8 @@ async def _run_tasks(
         for door in doors.api:
             start("API door", partial(api_server.serve, door, daemon.api, api_quota(config)))
         for proxy in doors.proxies:
-            server = proxy_server(str(config.docker_socket), proxy.listener, daemon.gate, audits)
+            shows = daemon.completion if proxy.listener.show_ports else None
+            server = proxy_server(str(config.docker_socket), proxy.listener, daemon.gate, audits, shows)
             proxy_servers.append(server)
             start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
@@ -322,7 +326,7 @@ async def _run_tasks(
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.reconciling.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:
-            endless.append(start("watchdog", partial(keep_alive, notifier, watchdog)))
+            endless.append(start("watchdog", partial(systemd.keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
         log.info("ready", extra={"version": __version__, "revision": daemon.services.mirror.revision})
         await stop.wait()
@@ -338,7 +342,11 @@ async def _run_tasks(
 
 
 def proxy_server(
-    engine: str, listener: ProxyListener, gate: AddressGate | None, cleanup: AsyncExitStack
+    engine: str,
+    listener: ProxyListener,
+    gate: AddressGate | None,
+    cleanup: AsyncExitStack,
+    completion: PortCompletion | None = None,
 ) -> ProxyServer:
     """What serves the listener, in front of the engine's socket. Its audit log ends with the cleanup."""
     audit = None
@@ -351,6 +359,7 @@ def proxy_server(
         gate=gate,
         admit=None if listener.rules.everything else listener.rules.admit,
         audit=audit.record if audit is not None else None,
+        completion=completion,
     )
 
 
@@ -358,13 +367,6 @@ async def _until_stopped(name: str, work: Callable[[], Coroutine[Any, Any, None]
     await work()
     if not stop.is_set():
         raise Unavailable(f"the {name} ended by itself")
-
-
-async def keep_alive(notifier: systemd.Notifier, period: float) -> None:
-    """Say that the loop turns, twice in each period."""
-    while True:
-        notifier.tell("WATCHDOG=1")
-        await asyncio.sleep(period / 2)
 
 
 @contextmanager

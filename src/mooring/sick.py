@@ -25,7 +25,7 @@ from mooring.adapters.logs import start_logging
 from mooring.adapters.tls import mutual_tls
 from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
-from mooring.daemon import OpenWorld, build, keep_alive, loop_factory, open_host, proxy_server, stop_signals
+from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import HttpServer, Request, Response
 from mooring.servers.plugin.door import fail as refuse_plugin
@@ -79,7 +79,7 @@ async def serve(
             manager.notifier.tell("READY=1", f"STATUS={fault}")
             endless = [tasks.create_task(_wait_for_cure(configuration, open_world, every, stop))]
             if manager.watchdog is not None:
-                endless.append(tasks.create_task(keep_alive(manager.notifier, manager.watchdog)))
+                endless.append(tasks.create_task(systemd.keep_alive(manager.notifier, manager.watchdog)))
             await stop.wait()
         manager.notifier.tell("STOPPING=1")
         for task in endless:

@@ -269,7 +269,7 @@ def names(kind: type) -> set[str]:
         (Intent, forms.IntentV1, {"id"}),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
-        (Endpoint, forms.EndpointV2, {"id", "network"}),
+        (Endpoint, forms.EndpointV3, {"id", "network"}),
         (Attachment, forms.AttachmentV1, set()),
         (Service, forms.ServiceV1, set()),
         (Sandbox, forms.SandboxV1, {"id"}),

@@ -102,7 +102,7 @@ def test_what_is_not_text_is_refused(call: object) -> None:
         ("holder/a", 2),
         ("intent/a", 1),
         ("sandbox/a", 1),
-        ("endpoint/a/b", 2),
+        ("endpoint/a/b", 3),
         ("lease/a/4/0a000001", 1),
     ],
 )

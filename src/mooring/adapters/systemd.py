@@ -6,6 +6,7 @@ this process only are taken out of the environment, so that no child believes th
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
@@ -88,6 +89,13 @@ def _listening(descriptor: int, name: str) -> socket.socket:
     handed.setblocking(False)
     handed.set_inheritable(False)
     return handed
+
+
+async def keep_alive(notifier: Notifier, period: float) -> None:
+    """Say that the loop turns, twice in each period."""
+    while True:
+        notifier.tell("WATCHDOG=1")
+        await asyncio.sleep(period / 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from mooring.servers.proxy.access import EVERYTHING, AccessRules, Rule
 
 PROXY_KEYS = (
     "listen", "mode", "owner", "group", "tls_cert", "tls_key", "tls_ca", "insecure_loopback", "read_only", "allow",
-    "deny", "audit",
+    "deny", "audit", "show_ports",
 )  # fmt: skip
 TLS_KEYS = ("tls_cert", "tls_key", "tls_ca")
 DEFAULT_MODE = 0o660
@@ -62,6 +62,7 @@ class ProxyListener:
 
     name: as DOCKER_HOST has it. path: of the unix socket, None for TCP at host and port. owner, group: names or
     numbers, "" for ours. audit: the file that gets a line for each request.
+    show_ports: lists and inspections of containers tell the ports that we publish.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ProxyListener:
     tls: TlsFiles | None = None
     rules: AccessRules = EVERYTHING
     audit: Path | None = None
+    show_ports: bool = True
 
 
 _NOWHERE = Place(None)
@@ -165,6 +167,7 @@ class Tables:
             tls=tls,
             rules=AccessRules(read_only, table.get("allow", _rules, ()), table.get("deny", _rules, ())),
             audit=table.get("audit", _audit, None),
+            show_ports=table.get("show_ports", _yes, True),
         )
 
     def _refuse_what_is_taken(self, table: Table, place: Place) -> None:

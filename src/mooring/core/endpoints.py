@@ -94,7 +94,8 @@ class Endpoint:
     ipv4, ipv6: address with the subnet's prefix length, or None for a family that it does not have.
     mac: `aa:bb:cc:dd:ee:ff`; never empty: when nobody gives one, one is chosen.
     sandbox: the sandbox key while attached, else "".
-    ports: what the container asked to publish; published: what is published now.
+    ports: what the container asked to publish; published: what is published now; exposed: what it listens on besides,
+    as far as an engine told it.
     created: seconds since the epoch.
 
     What an engine keeps to itself and the library keeps here: name, "" or unique in the network; aliases: more names of
@@ -123,6 +124,7 @@ class Endpoint:
     interface: str = ""
     attachment: Attachment | None = None
     pending: Event | None = None
+    exposed: tuple[tuple[Protocol, int], ...] = ()
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -92,7 +92,7 @@ class NetworkRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """CreateEndpoint. What is None or "" was not given and is chosen by the driver. The last four: core.endpoints."""
+    """CreateEndpoint. What is None or "" was not given and is chosen by the driver. The last five: core.endpoints."""
 
     network: str
     id: str
@@ -105,6 +105,7 @@ class EndpointRequest:
     aliases: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
+    exposed: tuple[tuple[Protocol, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

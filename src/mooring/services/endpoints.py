@@ -81,7 +81,7 @@ class Endpoints:
                 request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
                 self._clock.now(), ports=request.ports, options=dict(request.options), name=request.name,
                 aliases=request.aliases, links=dict(request.links), services=request.services,
-                pending=Event.CREATE if driver.remembers else None,
+                pending=Event.CREATE if driver.remembers else None, exposed=request.exposed,
             )  # fmt: skip
             try:
                 await self._record(network, endpoint)

@@ -163,7 +163,7 @@ class Mirror:
 
 
 async def _encoded(record: Record) -> bytes:
-    if isinstance(record, Endpoint) and len(record.ports) + len(record.published) > MANY_PORTS:
+    if isinstance(record, Endpoint) and len(record.ports) + len(record.published) + len(record.exposed) > MANY_PORTS:
         return await asyncio.to_thread(stored.encode, record)
     return stored.encode(record)
 

@@ -122,6 +122,11 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
     return Call(verb, method, section, subject, version, query, writes, path)
 
 
+def shows_containers(call: Call) -> bool:
+    """Whether the call is a list of containers, or an inspection of one, whose reply has a body."""
+    return call.method == "GET" and call.section == "containers" and call.path.endswith("/json")
+
+
 def _version(text: str) -> tuple[int, int]:
     """The first two numbers. What is none is 0 to the engine, and what is longer than any that it knows too new."""
     major, _, rest = text.partition(".")

@@ -154,7 +154,7 @@ class Reader(Generic[R_co]):
 
 _READERS: dict[str, Reader[Any]] = {
     "lease": Reader[Lease]([forms.LeaseV1]),
-    "endpoint": Reader[Endpoint]([forms.EndpointV1, forms.EndpointV2]),
+    "endpoint": Reader[Endpoint]([forms.EndpointV1, forms.EndpointV2, forms.EndpointV3]),
     "sandbox": Reader[Sandbox]([forms.SandboxV1]),
     "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2, forms.NetworkV3]),
     "pool": Reader[Pool]([forms.PoolV1]),

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Gate, Passage, Reply
+from mooring.servers.proxy.passages import Completion, Gate, Passage, Reply
 from mooring.servers.proxy.relay_exchanges import Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
 from mooring.servers.quotas import Quota
@@ -206,6 +206,7 @@ async def relayed(
     up: bool = True,
     known: Recognise = recognise,
     quota: Quota | None = None,
+    completion: Completion | None = None,
 ) -> AsyncIterator[Rig]:
     """A proxy in front of an engine."""
     engine = Engine(folder / "engine.sock", script)
@@ -216,7 +217,9 @@ async def relayed(
     def audit(call: Call, status: int) -> None:
         audits.append((call.verb, call.method, status))
 
-    server = ProxyServer(str(engine.path), known, gate=gate, admit=admit, audit=audit, limits=limits)
+    server = ProxyServer(
+        str(engine.path), known, gate=gate, admit=admit, audit=audit, completion=completion, limits=limits
+    )
     path = folder / "proxy.sock"
     sock = socket.socket(socket.AF_UNIX)
     path.unlink(missing_ok=True)

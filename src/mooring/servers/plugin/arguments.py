@@ -175,9 +175,10 @@ def endpoint_request(query: api.EndpointCreation) -> EndpointRequest:
     mac = parse_mac("MacAddress", given.mac_address) if given.mac_address else asked
     if asked and asked != mac:
         raise BadRequest(f"MacAddress {mac} and option {MAC_KEY} {asked} contradict each other")
-    exposed_ports(query.options)
-    options = parse_endpoint_options(query.options or {})
-    return EndpointRequest(network, endpoint, ipv4, ipv6, mac, port_requests(query.options), options)
+    ports, options = port_requests(query.options), parse_endpoint_options(query.options or {})
+    asked_for = {(port.protocol, port.port) for port in ports}
+    exposed = tuple(each for each in dict.fromkeys(exposed_ports(query.options)) if each not in asked_for)
+    return EndpointRequest(network, endpoint, ipv4, ipv6, mac, ports, options, exposed=exposed)
 
 
 def endpoint_created(request: EndpointRequest, grant: EndpointGrant) -> api.EndpointCreated:

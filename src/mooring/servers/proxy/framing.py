@@ -26,6 +26,12 @@ _BARE_FEED = re.compile(rb"(?<!\r)\n")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
 
+# What a reply's head has when its body is not what it seems, or must not be another one (RFC 9110, 8.4 and 8.8; 9530).
+_VOUCHING = (
+    b"content-encoding", b"content-range", b"content-md5", b"content-digest", b"repr-digest", b"digest", b"etag",
+    b"last-modified", b"trailer",
+)  # fmt: skip
+
 # How a client that speaks HTTP/2 from the start begins (RFC 9113, 3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 
@@ -339,6 +345,28 @@ def whole_reply(data: bytes, end: int, to_head: bool) -> int:
     if not length.isdigit() or not status.isdigit() or status < b"200" or status in (b"204", b"304"):
         return 0
     return int(status) if end + 4 + (0 if to_head else int(length)) == len(data) else 0
+
+
+def with_body(raw: bytes, body: bytes) -> bytes:
+    """The complete reply with another body, framed as its own was; as it is where that could not be told.
+
+    Where a coding is not undone, or something in the head or behind the body vouches for the bytes, another body would
+    be a lie.
+    """
+    end = raw.find(b"\r\n\r\n")
+    lower = raw[: end + 2].lower()
+    if end < 0 or any(b"\r\n" + name + b":" in lower for name in _VOUCHING):
+        return raw
+    kinds, codings = values(lower, b"content-type"), values(lower, b"transfer-encoding")
+    if not all(kind.partition(b";")[0].strip() == b"application/json" for kind in kinds):
+        return raw
+    if not codings:
+        if not values(lower, b"content-length"):
+            return raw[: end + 4] + body
+        return with_length(raw[: end + 4], len(body)) + body
+    if codings != [b"chunked"]:
+        return raw
+    return raw[: end + 4] + (b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n")
 
 
 def is_stream(raw: bytes) -> bool:

@@ -157,7 +157,7 @@ class AddressGate:
             self._desk.abandon(intent)
             raise
 
-    async def _created(self, intent: Intent, reply: Reply | None) -> None:
+    async def _created(self, intent: Intent, reply: Reply | None) -> bytes | None:
         made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
         if made:
             await self._finish(intent, self._desk.settle(intent, made))
@@ -165,22 +165,25 @@ class AddressGate:
             self._desk.abandon(intent)
         else:
             await self._finish(intent, self._desk.give_back(intent))
+        return None
 
-    async def _connected(self, intent: Intent, reply: Reply | None) -> None:
+    async def _connected(self, intent: Intent, reply: Reply | None) -> bytes | None:
         if reply is None:
             self._desk.abandon(intent)
         elif reply.status < 400:
             await self._finish(intent, self._desk.settle(intent, intent.container))
         else:
             await self._finish(intent, self._desk.give_back(intent))
+        return None
 
     def _departure(self, intent: Intent | None) -> Passage:
         return PASS if intent is None else Passage(settle=partial(self._departed, intent))
 
-    async def _departed(self, intent: Intent, _reply: Reply | None) -> None:
+    async def _departed(self, intent: Intent, _reply: Reply | None) -> bytes | None:
         await self._finish(intent, self._desk.departed(intent))
+        return None
 
-    async def _pruned(self, reply: Reply | None) -> None:
+    async def _pruned(self, reply: Reply | None) -> bytes | None:
         # Without a reply nothing is known: the engine's events name each container that went.
         if reply is not None and reply.status == 200:
             try:
@@ -188,6 +191,7 @@ class AddressGate:
                 await self._desk.pruned(pruned)
             except Fault as fault:
                 log.warning("addresses of pruned containers are given up later: %s", fault)
+        return None
 
     async def _finish(self, intent: Intent, work: Awaitable[object]) -> None:
         try:

@@ -22,17 +22,21 @@ class Reply:
     body: bytes
 
 
+Settle = Callable[[Reply | None], Awaitable[bytes | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """How a request may pass.
 
     body: what it is to say instead, None to leave every byte as it is. settle: awaited exactly once, with the reply, or
-    with None when there was none (the client or the engine hung up: the outcome is not known). None: nobody wants to
-    hear of the reply, and it is relayed as it comes.
+    with None when there was none (the client or the engine hung up: the outcome is not known); it returns the body that
+    the client is told instead, or None to leave every byte as it is. None: nobody wants to hear of the reply, and it is
+    relayed as it comes.
     """
 
     body: bytes | None = None
-    settle: Callable[[Reply | None], Awaitable[None]] | None = None
+    settle: Settle | None = None
 
 
 class Gate(Protocol):
@@ -45,4 +49,17 @@ class Gate(Protocol):
     async def passage(self, call: Call, body: bytes) -> Passage:
         """How the request may pass. body: complete, without the transfer's chunks. Raises a Fault, whose text and kind
         become the answer, and nothing reaches the engine then."""
+        ...
+
+
+class Completion(Protocol):
+    """Completes what the engine tells of containers."""
+
+    def wants(self, call: Call) -> bool:
+        """Whether the reply to this list or inspection of containers has to be kept until `complete` has answered."""
+        ...
+
+    async def complete(self, call: Call, reply: Reply | None) -> bytes | None:
+        """The body that the client is told instead; None to leave every byte as it is. reply: None when there was none,
+        or one that is too large."""
         ...

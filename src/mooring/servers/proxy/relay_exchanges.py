@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Gate, Reply
+from mooring.servers.proxy.framing import with_body
+from mooring.servers.proxy.passages import Completion, Gate, Reply, Settle
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call
@@ -43,7 +44,10 @@ Audit = Callable[[Call, int], None]
 
 @dataclass(slots=True)
 class Terms:
-    """What the connections of a server have in common. deadline: seconds that a reply waits for its settling."""
+    """What the connections of a server have in common. deadline: seconds that a reply waits for its settling.
+
+    completion: None where replies stay as they are.
+    """
 
     recognise: Recognise
     upstreams: Upstreams
@@ -53,6 +57,7 @@ class Terms:
     admit: Admit | None = None
     audit: Audit | None = None
     deadline: float = 4.0
+    completion: Completion | None = None
     known: dict[bytes, tuple[Call, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,9 +124,15 @@ class Exchange:
 
 
 class Held:
-    """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it."""
+    """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it.
 
-    __slots__ = ("asked", "body", "call", "complete", "expects", "gone", "raw", "reply", "reply_raw", "settle", "size")
+    instead: the body that the client is told in the place of the engine's.
+    """
+
+    __slots__ = (
+        "asked", "body", "call", "complete", "expects", "gone", "instead", "raw", "reply", "reply_raw", "settle",
+        "size",
+    )  # fmt: skip
 
     def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
         self.call = call
@@ -132,9 +143,23 @@ class Held:
         self.complete = False
         self.asked = False
         self.gone = False  # nobody waits for the reply any more
-        self.settle: Callable[[Reply | None], Awaitable[None]] | None = None
+        self.settle: Settle | None = None
+        self.instead: bytes | None = None
         self.reply: list[bytes] = []
         self.reply_raw: list[bytes] = []
+
+    @classmethod
+    def of_reply(cls, call: Call, completion: Completion) -> Held:
+        """Of a request that passes as it comes: only its reply is kept, and completed."""
+        held = cls(call, b"", False)
+        held.complete = held.asked = True
+        held.settle = partial(completion.complete, call)
+        return held
+
+    def outgoing(self) -> bytes:
+        """What there is of the reply, as the client gets it."""
+        raw = b"".join(self.reply_raw)
+        return raw if self.instead is None else with_body(raw, self.instead)
 
     def collect(self, raw: bytes) -> bool:
         """Keep more of the reply; False when it is too much."""
@@ -150,7 +175,7 @@ def settle(held: Held, reply: Reply | None, terms: Terms, then: Callable[[], Non
         if then is not None:
             then()
         return
-    task = terms.spawn(_guarded(tell, reply, held.call))
+    task = terms.spawn(_guarded(tell, reply, held))
     if then is None:
         return
     go_on = then
@@ -172,8 +197,8 @@ def _late(once: Callable[[], None], call: Call) -> None:
     once()
 
 
-async def _guarded(tell: Callable[[Reply | None], Awaitable[None]], reply: Reply | None, call: Call) -> None:
+async def _guarded(tell: Settle, reply: Reply | None, held: Held) -> None:
     try:
-        await tell(reply)
+        held.instead = await tell(reply)
     except Exception:  # the last guard: the client gets the engine's reply all the same
-        log.exception("not settled: %s", call.verb.name)
+        log.exception("not settled: %s", held.call.verb.name)

@@ -1,7 +1,7 @@
 """The way back: the engine's replies, measured and passed on as they come, or collected for whoever waits.
 
-Rules: the bytes are the engine's, and are never changed; only a `100 Continue` that we said already is left
-out; what cannot be measured is passed on as it is, and ends the connection.
+Rules: the bytes are the engine's, and are changed only where whoever waits has another body to tell; a `100 Continue`
+that we said already is left out; what cannot be measured is passed on as it is, and ends the connection.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Replies:
         relay, held = self._relay, exchange.held
         self.frozen = False
         if held is not None:
-            relay.write(b"".join(held.reply_raw))
+            relay.write(held.outgoing())
             held.reply_raw = held.reply = []
         after, self._after = self._after, None
         if after is not None:

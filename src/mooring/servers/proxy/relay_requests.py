@@ -34,7 +34,7 @@ from mooring.servers.proxy.relay_exchanges import (
     Held,
     settle,
 )
-from mooring.wire.docker_api import HIJACKING, HOOKED, Call
+from mooring.wire.docker_api import HIJACKING, HOOKED, Call, shows_containers
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
@@ -268,7 +268,10 @@ class Requests:
             exchange.held = Held(call, raw, head.expects and self._body is not None)
         else:
             exchange.hijack = hijack
-            if self._body is None and not hijack and not exchange.last:
+            if terms.completion is not None and shows_containers(call):
+                if terms.completion.wants(call):
+                    exchange.held = Held.of_reply(call, terms.completion)
+            elif self._body is None and not hijack and not exchange.last:
                 terms.remember(raw, call, head.method)
         return exchange
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.servers.proxy.passages import Gate
+from mooring.servers.proxy.passages import Completion, Gate
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.relay import Relay
 from mooring.servers.proxy.relay_exchanges import Admit, Audit, Recognise, Terms
@@ -59,11 +59,13 @@ class ProxyServer:
         gate: Gate | None = None,
         admit: Admit | None = None,
         audit: Audit | None = None,
+        completion: Completion | None = None,
         limits: ProxyLimits = ProxyLimits(),
     ) -> None:
         self._upstreams = Upstreams(engine, spare=limits.spare)
         self._recognise = recognise
         self._gate, self._admit, self._audit = gate, admit, audit
+        self._completion = completion
         self._limits = limits
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -87,6 +89,7 @@ class ProxyServer:
                 self._admit,
                 self._audit,
                 self._limits.settle,
+                self._completion,
             )
             servers: list[asyncio.Server] = []
             try:

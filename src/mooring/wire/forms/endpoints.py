@@ -130,6 +130,23 @@ class EndpointV2(EndpointV1, tag=2):
         )
 
 
+class ExposedV1(Stored):
+    """A port that a container listens on."""
+
+    protocol: Protocol
+    port: int
+
+
+class EndpointV3(EndpointV2, tag=3):
+    """An endpoint with what its container listens on."""
+
+    exposed: tuple[ExposedV1, ...] = ()
+
+    def record(self, key: str) -> Endpoint:
+        """The endpoint that is kept under the key."""
+        return replace(EndpointV2.record(self, key), exposed=tuple((each.protocol, each.port) for each in self.exposed))
+
+
 def _publication_form(publication: Publication) -> PublicationV1:
     return PublicationV1(
         protocol=publication.protocol,
@@ -152,9 +169,9 @@ def _attachment_form(attachment: Attachment) -> AttachmentV1:
     )
 
 
-def endpoint_form(endpoint: Endpoint) -> EndpointV2:
+def endpoint_form(endpoint: Endpoint) -> EndpointV3:
     """The newest form of an endpoint."""
-    return EndpointV2(
+    return EndpointV3(
         mac=endpoint.mac,
         created=endpoint.created,
         state=endpoint.state,
@@ -172,4 +189,5 @@ def endpoint_form(endpoint: Endpoint) -> EndpointV2:
         interface=endpoint.interface,
         attachment=_attachment_form(endpoint.attachment) if endpoint.attachment is not None else None,
         pending=endpoint.pending,
+        exposed=tuple(ExposedV1(protocol=protocol, port=port) for protocol, port in endpoint.exposed),
     )
