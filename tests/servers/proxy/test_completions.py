@@ -218,7 +218,7 @@ async def test_an_inspection_has_what_is_published_also_by_its_sandbox(host: Mem
         {"Ports": {}, "Networks": {"a": {"NetworkID": NETWORK, "EndpointID": ENDPOINT}}},
         {"Ports": {}, "SandboxKey": endpoint.sandbox},
     ):
-        document = {"Config": {"ExposedPorts": {"443/tcp": {}}}, "NetworkSettings": settings}
+        document: dict[str, object] = {"Config": {"ExposedPorts": {"443/tcp": {}}}, "NetworkSettings": settings}
         got = await told(host, "/v1.20/containers/web/json", json.dumps(document).encode())
         assert got is not None
         assert json.loads(got)["NetworkSettings"]["Ports"] == {
