@@ -14,7 +14,7 @@ from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
-from mooring.services.forwarding import STARTED
+from mooring.services.liveness import STARTED
 from mooring.services.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_kernel import MemoryPortGuard

@@ -16,14 +16,16 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
-from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
+from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import OUR_IPAM, Address, Network, Origin, stable_mac
 from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, JoinRequest, Role
 from mooring.ports import Clock, Driver
+from mooring.services.admission import Admission, granted, must_fit, same
 from mooring.services.drivers import Drivers
 from mooring.services.endpoint_records import EndpointRecords
 from mooring.services.forwarding import Forwarding
 from mooring.services.ipam import ATTEMPTS, Ipam
+from mooring.services.liveness import Liveness
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import OWNED
@@ -55,7 +57,9 @@ class Endpoints:
         self._locks = locks
         self.successions = Successions(ipam, clock)
         self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
-        forwarding = Forwarding(mirror, roster, drivers, self._records, publishing, clock)
+        liveness = Liveness(mirror, drivers, self._records, clock)
+        self._admission = Admission(mirror, roster, liveness)
+        forwarding = Forwarding(mirror, roster, drivers, self._records, publishing, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
 
@@ -63,14 +67,15 @@ class Endpoints:
         """The endpoint is recorded, and its driver has it.
 
         Returns what the request left open. Raises NotFound for an unknown network, BadRequest for an address outside
-        of it, Conflict when the id exists with other addresses, and what the driver raises. On a fault nothing is left.
+        of it, Conflict when the id exists with other addresses or the MAC is another one's, and what the driver raises.
+        On a fault nothing is left.
         """
         async with self._records.alone(request.network, request.id):
             network = self._records.network(request.network)
             known = self._mirror.endpoint(request.network, request.id)
             if known is not None:
-                return _same(known, request)
-            _must_fit(network, request)
+                return same(known, request)
+            must_fit(network, request)
             driver = await self._drivers.network_driver(network.driver)
             ipv4, ipv6 = await self._complete(network, request)
             endpoint = Endpoint(
@@ -92,7 +97,7 @@ class Endpoints:
             except BaseException:
                 await self._give_up(network, endpoint, request, driver)
                 raise
-            return _grant(made, request)
+            return granted(made, request)
 
     async def _record(self, network: Network, endpoint: Endpoint) -> None:
         """The endpoint and its leases are written in one commit, so that no address is anybody else's.
@@ -101,6 +106,7 @@ class Endpoints:
         Raises Conflict when an address was given to somebody else since its holder was told it.
         """
         async with self._locks.hold(f"addresses of {network.id}"):
+            await self._admission.check_mac(network, endpoint)
             for _ in range(ATTEMPTS):
                 dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
                 if dead and network.origin is Origin.LIBRARY:
@@ -363,38 +369,4 @@ def _completed(network: Network, endpoint: Endpoint, grant: EndpointGrant) -> En
         ipv6=endpoint.ipv6 or grant.ipv6,
         mac=endpoint.mac or grant.mac,
         pending=None,
-    )
-
-
-def _must_fit(network: Network, request: EndpointRequest) -> None:
-    for interface in (request.ipv4, request.ipv6):
-        if interface is None or not network.bridged:
-            continue
-        segment = network.segment_of(interface.ip)
-        if segment is None:
-            raise BadRequest(
-                f"address {interface.ip} is in no subnet of network {network.id[:12]}",
-                hint=f"it has {', '.join(str(part.subnet) for part in network.segments) or 'none'}",
-            )
-        if segment.gateway is not None and segment.gateway.ip == interface.ip:
-            raise Conflict(f"address {interface.ip} is taken", holder=f"the gateway of network {network.id[:12]}")
-
-
-def _same(known: Endpoint, request: EndpointRequest) -> EndpointGrant:
-    asked = (request.ipv4 or known.ipv4, request.ipv6 or known.ipv6, request.mac or known.mac)
-    if asked != (known.ipv4, known.ipv6, known.mac):
-        raise Conflict(
-            f"endpoint {known.id[:12]} exists already with other addresses",
-            holder=", ".join(str(address) for address in known.addresses),
-            hint="delete it first",
-        )
-    return _grant(known, request)
-
-
-def _grant(endpoint: Endpoint, request: EndpointRequest) -> EndpointGrant:
-    """Only what the request left open: dockerd refuses a reply that repeats even the identical value."""
-    return EndpointGrant(
-        ipv4=None if request.ipv4 else endpoint.ipv4,
-        ipv6=None if request.ipv6 else endpoint.ipv6,
-        mac="" if request.mac else endpoint.mac,
     )

@@ -12,18 +12,16 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.networks import Network, Origin
+from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Publication, gateway_families
-from mooring.ports import Clock, Driver
+from mooring.ports import Driver
 from mooring.services.bridging import BridgeDriver
 from mooring.services.drivers import Drivers
 from mooring.services.endpoint_records import EndpointRecords
+from mooring.services.liveness import Liveness
 from mooring.services.mirror import Mirror
 from mooring.services.publishing import PortPublished, Publishing, Scope
 from mooring.services.roster import Roster
-
-# Seconds after which a container has been started, or will not be: its network is made before its process.
-STARTED = 60.0
 
 
 class Forwarding:
@@ -36,14 +34,14 @@ class Forwarding:
         drivers: Drivers,
         records: EndpointRecords,
         publishing: Publishing,
-        clock: Clock,
+        liveness: Liveness,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
         self._drivers = drivers
         self._records = records
         self._publishing = publishing
-        self._clock = clock
+        self._liveness = liveness
 
     async def publish(
         self, network_id: str, endpoint_id: str, ports: tuple[PortRequest, ...], ipv6_elsewhere: bool = False
@@ -166,38 +164,17 @@ class Forwarding:
     async def _choose(
         self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...], scope: Scope
     ) -> Sequence[Publication]:
-        """Host ports for the requests. A dead endpoint is no holder: it is removed, and its port is free, because
-        dockerd with an IPAM driver of its own never tells of endpoints that died with it, and nobody heard what it told
-        while Mooring was away."""
+        """Host ports for the requests. A dead endpoint is no holder: it is removed, and its port is free."""
         asked: set[str] = set()
         while True:
             try:
                 return await self._publishing.choose(network, endpoint, ports, scope)
             except PortPublished as fault:
                 other = fault.endpoint
-                if other.id in asked or await self._is_alive(other):
+                if other.id in asked or await self._liveness.is_alive(other):
                     raise
                 asked.add(other.id)
-                await self._forget_dead(other)
-
-    async def _is_alive(self, endpoint: Endpoint) -> bool:
-        network = self._mirror.network(endpoint.network)
-        if network is None or network.origin is Origin.LIBRARY:
-            return network is not None
-        driver = await self._drivers.network_driver(network.driver)
-        if not isinstance(driver, BridgeDriver):
-            return True
-        if self._clock.now() - endpoint.created < STARTED:
-            return await driver.is_plugged(endpoint)
-        return not await driver.is_dead(endpoint)
-
-    async def _forget_dead(self, endpoint: Endpoint) -> None:
-        """As `delete`, without its lock: the caller may hold it."""
-        network = self._mirror.network(endpoint.network)
-        if network is not None and self._mirror.endpoint(endpoint.network, endpoint.id) == endpoint:
-            await self._mirror.commit(delete=[endpoint])
-            await self._records.end(network, endpoint)
-            await self._records.release_owned(network, endpoint)
+                await self._liveness.forget_dead(other)
 
 
 def _families(endpoint: Endpoint) -> frozenset[int]:
