@@ -127,7 +127,7 @@ class Disk:
         override = f"[Service]\nExecStart=\nExecStart=/{HOME}/bin/mooring serve\n"
         self.write("etc/systemd/system/mooring.service.d/override.conf", override.encode())
         enabled = ["mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service"]
-        self.run("systemctl", "--quiet", f"--root={self.path}", "enable", *enabled)
+        self.run("chroot", str(self.path), "systemctl", "--quiet", "enable", *enabled)
 
 
 @contextlib.contextmanager
