@@ -165,7 +165,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
     services = assemble(world, policy, config.repair_period, config.reclaim_after, plugin=config.plugin_socket.stem)
     surroundings = Surroundings(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
-        config.subnet_pools, config.deny, policy,
+        config.subnet_pools, config.deny, policy, os.uname().nodename,
     )  # fmt: skip
     operated = operations(services, world, surroundings)
     loaded = asyncio.Event()

@@ -26,6 +26,13 @@ async def test_an_address_that_nobody_has_is_no_error(daemon: ServedHost, capsys
 
 
 async def test_what_is_no_address_is_a_usage_error(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
-    """A subnet is refused with a line that says what to write."""
-    assert await daemon.run("explain", "10.32.0.0/24") == 2
+    """It is refused with a line that says what to write."""
+    assert await daemon.run("explain", "10.32.0.999") == 2
     assert "is not an IP address" in capsys.readouterr().err
+
+
+async def test_a_subnet_and_a_network_are_explained(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """How full it is, and who lists what it has."""
+    for what in ("10.32.0.0/24", "1f6b"):
+        assert await daemon.run("explain", what) == 0
+        assert "7 held, 1 cooling, of 254. Its gateway is 10.32.0.1." in capsys.readouterr().out

@@ -51,5 +51,5 @@ async def test_an_unknown_network_is_exit_code_3(daemon: ServedHost, capsys: pyt
     assert await daemon.run("network", "inspect", "ffff") == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("mooring: no network has an id that begins with 'ffff'; `mooring network ls`")
+    assert err.startswith("mooring: Mooring has no network 'ffff'; `mooring network ls`")
     assert err.count("\n") == 1

@@ -207,6 +207,15 @@ async def test_a_network_is_found_by_id_name_or_the_beginning_of_an_id(rig: Rig)
     assert {ident, other} <= (await rig.engine.view()).networks
 
 
+async def test_all_networks_are_listed_with_their_names(rig: Rig) -> None:
+    """Whoever's driver; without their endpoints."""
+    listed = {network.name: network for network in await rig.engine.all_networks()}
+    for name in ("web", "back"):
+        assert listed[name].id == await network_id(rig.engine, name)
+        assert listed[name].driver
+        assert listed[name].endpoints == ()
+
+
 async def test_a_beginning_of_several_networks_ids_is_a_conflict(rig: Rig) -> None:
     """Nobody is guessed."""
     ids = [await network_id(rig.engine, name) for name in ("web", "back")]

@@ -37,7 +37,7 @@ async def reasons(address: str) -> list[Reason]:
             ],
         ),
         ("fd00:32::2", "held", ["endpoint e10000000000", "`docker stop CONTAINER`", "`--ip6 fd00:32::2`"]),
-        ("10.32.0.1", "held", ["gateway", "`docker network rm` of network 1f6b2c000000", "2025-06-15 15:06:40 UTC"]),
+        ("10.32.0.1", "held", ["gateway", "`docker network rm 1f6b2c000000`", "2025-06-15 15:06:40 UTC"]),
         ("10.32.0.9", "held", ["--aux-address printer=10.32.0.9"]),
         ("10.32.0.3", "held", ["MAC 02:00:00:00:00:03", "no endpoint has it", "given back in some minutes"]),
         ("10.32.0.4", "cooling", ["was released", "not chosen automatically before", "(in 1 minute)", "gets it now"]),
@@ -125,7 +125,11 @@ MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=STAR
         (
             {"key": "key:db", "holders": frozenset({"c" * 64, "d" * 64})},
             "held",
-            ["for the key db (label mooring.key)", "It is idle: its container", "is removed: db, dddddddddddd."],
+            [
+                "for the key db (label mooring.key)",
+                "It is idle: no endpoint has it.",
+                "1 day after the last container that names it is removed: db, dddddddddddd.",
+            ],
         ),
         (
             {"key": "name:db", "until": START + 4000},

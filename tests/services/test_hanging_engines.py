@@ -11,7 +11,7 @@ import pytest
 from mooring.adapters.docker_engine import DockerEngine
 from mooring.core.faults import NotFound
 from mooring.core.leases import State
-from mooring.services import doctor, inquiries
+from mooring.services import doctor, engine_names
 from mooring.services.assembly import World, assemble
 from mooring.services.inspection import Surroundings
 from mooring.services.ipam import IpamPolicy
@@ -27,7 +27,7 @@ from tests.services.samples import DENY, START, SUBNET_POOLS, leased, records
 async def operated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Operations]:
     """What the API asks, with an engine that hangs for as long as anybody lets it."""
     monkeypatch.setattr(doctor, "PATIENCE", 0.3)
-    monkeypatch.setattr(inquiries, "PATIENCE", 0.3)
+    monkeypatch.setattr(engine_names, "PATIENCE", 0.3)
     path = tmp_path / "docker.sock"
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -104,8 +104,8 @@ async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
     ("what", "fault", "words"),
     [
         ("nobody", NotFound, "nobody who is called 'nobody' holds an address; `mooring lease ls`"),
-        ("10.32.0.0/24", BadRequest, "leave out the prefix length"),
-        ("fd00::/64", BadRequest, "leave out the prefix length"),
+        ("10.32.0.1/24", BadRequest, "is not a subnet"),
+        ("fd00::/64", NotFound, "no network and no pool of Mooring's has the subnet fd00::/64"),
         ("fe80::1%eth0", BadRequest, "is not an IP address"),
         ("", BadRequest, "is not an IP address"),
         ("::ffff:127.0.0.1", BadRequest, "is IPv4-mapped; write 127.0.0.1"),
@@ -125,3 +125,73 @@ async def test_the_beginning_of_several_ids_is_a_conflict(host: MemoryHost, oper
     await fix(host, "10.32.0.10", "d" * 63 + "e", active=Active("e" * 64, "host", "boot"))
     with pytest.raises(Conflict, match=r"2 containers have ids that begin with 'dddd'"):
         await operated.inquiries.explain("dddd")
+
+
+async def test_who_runs_is_said_as_the_engine_has_it(host: MemoryHost, operated: Operations) -> None:
+    """The holder does not run, runs with another address, runs outside of the network, or is gone: never guessed."""
+
+    async def told() -> str:
+        return " ".join((await operated.inquiries.explain("10.32.0.9")).reasons[0].text)
+
+    host.engine.create(DB, "renamed", Plug(A, "web"))
+    assert "It is idle: container renamed does not run." in await told()
+    host.engine.start(DB, A, "e7", "10.32.0.44")
+    assert "It is idle: container renamed runs with 10.32.0.44 instead." in await told()
+    host.engine.disconnect(DB, A)
+    assert "It is idle: container renamed runs and is not in that network now." in await told()
+    host.engine.remove(DB)
+    assert "The engine has no container name-d any more" in await told()
+    host.engine.up = False
+    text = await told()
+    assert "It is idle: no endpoint has it." in text
+    assert "any more" not in text
+
+
+async def test_a_key_says_how_long_it_keeps_the_address(host: MemoryHost, operated: Operations) -> None:
+    """It does not become free with the removal; what belongs to its container does."""
+    host.engine.create(DB, "db")
+    text = " ".join((await operated.inquiries.explain("10.32.0.9")).reasons[0].text)
+    assert "It becomes free 1 day after the last container that names it is removed: db." in text
+    await fix(host, "10.32.0.10", WEB, key=f"container:{WEB}")
+    text = " ".join((await operated.inquiries.explain("10.32.0.10")).reasons[0].text)
+    assert "It becomes free when the last container that names it is removed: name-e." in text
+
+
+async def test_a_dynamic_address_names_its_container(host: MemoryHost, operated: Operations) -> None:
+    """Engines before 29 tell a driver no names: the engine is asked for it; one that it lists for nobody is told so."""
+    run_container(host, WEB, "web", "e1", "10.32.0.2")
+    text = " ".join((await operated.inquiries.explain("10.32.0.2")).reasons[0].text)
+    assert "It is held by container web, endpoint e1" in text
+    assert "`docker stop web`" in text
+    assert "of network web (a" in text
+    host.engine.remove(WEB)
+    text = " ".join((await operated.inquiries.explain("10.32.0.2")).reasons[0].text)
+    assert "The engine lists no container with that endpoint" in text
+    assert "docker stop" not in text
+
+
+async def test_a_network_is_explained_by_its_name_and_its_subnet(host: MemoryHost, operated: Operations) -> None:
+    """How full it is, for each of its subnets; a container of the name comes first, and the network is mentioned."""
+    run_container(host, WEB, "db-1", "e1", "10.32.0.2")
+    found = await operated.inquiries.explain("web")
+    assert (found.subject, [reason.verdict for reason in found.reasons]) == ("network web", ["network", "network"])
+    assert "Subnet 10.32.0.0/24 of network web" in found.reasons[0].text[0]
+    assert "`mooring lease ls --network web`" in found.reasons[0].text[1]
+    (reason,) = (await operated.inquiries.explain("10.32.0.0/24")).reasons
+    assert reason.subnet == "10.32.0.0/24"
+    host.engine.rename(WEB, "web")
+    found = await operated.inquiries.explain("web")
+    assert found.subject == "container web"
+    assert "see `mooring network inspect web`" in found.reasons[-1].text[-1]
+
+
+async def test_compose_names_mean_its_containers(host: MemoryHost, operated: Operations) -> None:
+    """Project, service and number, and shorter."""
+    labels = {f"com.docker.compose.{key}": value for key, value in
+              (("project", "shop"), ("service", "cache"), ("container-number", "1"))}  # fmt: skip
+    host.engine.networks.add(A)
+    host.engine.create(WEB, "shop-cache-1", Plug(A, "web"), labels=labels)
+    host.engine.start(WEB, A, "e1".ljust(64, "0"), "10.32.0.2")
+    for what in ("shop/cache/1", "shop/cache", "cache", "shop-cache-1"):
+        found = await operated.inquiries.explain(what)
+        assert (found.subject, addresses(found)) == ("container shop-cache-1", ["10.32.0.2"]), what

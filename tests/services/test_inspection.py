@@ -82,7 +82,7 @@ async def test_a_network_of_another_ipam_has_no_usage() -> None:
 async def test_the_beginning_of_an_id_must_mean_one_network() -> None:
     """None is not found; several are a conflict that names them."""
     host = await sample(Network(LAB, NetworkOptions(), False, (), (), START))
-    with pytest.raises(NotFound, match="no network has an id that begins with 'ffff'"):
+    with pytest.raises(NotFound, match="Mooring has no network 'ffff'"):
         host.inspection.network("ffff")
     with pytest.raises(Conflict, match="2 networks have ids that begin with '1f': 1f6b2c000000, 1fffff000000"):
         host.inspection.network("1f")
@@ -172,7 +172,7 @@ async def test_a_pool_is_found_by_id_and_by_subnet() -> None:
 @pytest.mark.parametrize(
     ("which", "fault", "words"),
     [
-        ("p", Conflict, "2 pools have ids that begin with 'p': p4, p6; give more of it"),
+        ("p", Conflict, "2 pools have ids that begin with 'p': p4 (10.32.0.0/24), p6 (fd00:32::/64); give more of it"),
         ("x", NotFound, "there is no pool 'x'; `mooring pool ls` lists them"),
         ("10.99.0.0/24", NotFound, "there is no pool '10.99.0.0/24'"),
         ("10.32.0.1/24", BadRequest, "is not a subnet"),

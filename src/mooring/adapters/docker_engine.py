@@ -120,6 +120,12 @@ class DockerEngine(Engine):
             found = await self._find(f"/networks/{quote(reference, safe='')}", reference)
             return msgspec.json.decode(found.body, type=NetworkAnswer).value() if found is not None else None
 
+    async def all_networks(self) -> tuple[EngineNetwork, ...]:
+        """See Engine. GET /networks."""
+        await self._awake()
+        async with self._asking():
+            return tuple(network.value() for network in await self._networks())
+
     async def identity(self) -> str:
         """See Engine. GET /info."""
         await self._awake()

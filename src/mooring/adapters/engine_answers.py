@@ -85,6 +85,7 @@ class NetworkAnswer(_Form):
     enable_ipv6: bool | None = msgspec.field(name="EnableIPv6", default=False)
     internal: bool | None = False
     options: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
     ipam: _Ipam | None = msgspec.field(name="IPAM", default=None)
     containers: dict[str, _Attached | None] | None = None
 
@@ -95,7 +96,7 @@ class NetworkAnswer(_Form):
         return EngineNetwork(
             self.id, self.name or "", self.driver or "", bool(self.enable_ipv6), endpoints, bool(self.internal),
             self.options or {}, ipam.driver or "", {name: text or "" for name, text in (ipam.options or {}).items()},
-            tuple(subnet for config in ipam.config or () if (subnet := config.value()) is not None),
+            tuple(subnet for config in ipam.config or () if (subnet := config.value()) is not None), self.labels or {},
         )  # fmt: skip
 
 

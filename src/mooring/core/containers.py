@@ -116,6 +116,7 @@ class EngineNetwork:
     ipam: str = ""
     ipam_options: Mapping[str, str] = field(default_factory=dict)
     subnets: tuple[EngineSubnet, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class Happening(Enum):

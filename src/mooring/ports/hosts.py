@@ -141,6 +141,10 @@ class Engine(Protocol):
         """The network with the id, the name, or the beginning of an id; as `container`."""
         ...
 
+    async def all_networks(self) -> tuple[EngineNetwork, ...]:
+        """All its networks, as a list has them: without their endpoints."""
+        ...
+
     async def identity(self) -> str:
         """The engine's own id."""
         ...

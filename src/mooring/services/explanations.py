@@ -7,9 +7,10 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from dataclasses import dataclass
 
 from mooring.core.addresses import usable
+from mooring.core.containers import Container, outlives
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
@@ -17,51 +18,61 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.moments import ago, moment, span
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
+from mooring.services.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.mirror import Mirror
+from mooring.services.outside_pools import by_rule, in_foreign_segment
 from mooring.services.roster import Roster
+from mooring.services.subnets import IpamPolicy
 from mooring.wire.api import Explanation, Reason
 
-LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an answer is made of. now: seconds since the epoch. names: what the engine told a moment ago."""
+
+    mirror: Mirror
+    roster: Roster
+    now: float
+    names: EngineNames = NOBODY_ASKED
+    policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value
 
 
 def explain_address(
-    address: Address,
-    mirror: Mirror,
-    roster: Roster,
-    now: float,
-    subnet_pools: Iterable[SubnetPool],
-    deny: Iterable[Subnet],
-) -> Explanation:
+    address: Address, scene: Scene, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]
+) -> Explanation:  # fmt: skip
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
     reasons = [
-        explain_in_pool(address, pool, mirror, roster, now)
-        for pool in sorted(mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
+        explain_in_pool(address, pool, scene)
+        for pool in sorted(scene.mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
         if address in pool.subnet
     ]
     reasons += [
-        _in_foreign_segment(address, network, roster)
-        for network in mirror.every(Network)
+        in_foreign_segment(address, network, scene.roster, scene.names)
+        for network in scene.mirror.every(Network)
         if (segment := network.segment_of(address)) is not None and not segment.pool
     ]
-    return Explanation(str(address), reasons or [_by_rule(address, subnet_pools, deny)])
+    return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
 
 
-def holder_names(lease: Lease, mirror: Mirror) -> list[str]:
+def holder_names(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> list[str]:
     """The containers that hold the fixed lease, for people: by name where one is known. One that is being made has no
     name yet and comes last."""
-    names = []
+    found = []
     for each in sorted(lease.holders, key=lambda holder: (is_placeholder(holder), holder)):
         if is_placeholder(each):
             intent = mirror.intent(each.removeprefix(PLACEHOLDER))
             name = f" {intent.name}" if intent is not None and intent.name else ""
-            names.append(f"container{name} that is being made")
+            found.append(f"container{name} that is being made")
         else:
-            names.append(f"container {_name_of(each, lease, mirror)}")
-    return names
+            found.append(f"container {_name_of(each, lease, mirror, names)}")
+    return found
 
 
-def _name_of(container: str, lease: Lease, mirror: Mirror) -> str:
+def _name_of(container: str, lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
     """The container's name, the beginning of its id when nobody has said it."""
+    told = names.containers.get(container)
+    if told is not None:
+        return told.name
     known = mirror.holder(container)
     if known is not None and known.name:
         return known.name
@@ -92,7 +103,7 @@ def in_words(lease: Lease | None, mirror: Mirror) -> str:
             return str(state.value)
 
 
-def _key_in_words(lease: Lease, mirror: Mirror) -> str:
+def _key_in_words(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
     """What a fixed address belongs to."""
     key = lease.key
     kind, _, text = key.partition(":")
@@ -100,7 +111,7 @@ def _key_in_words(lease: Lease, mirror: Mirror) -> str:
         case "container" if is_placeholder(text):
             return "the container that is being made"
         case "container":
-            return f"container {_name_of(text, lease, mirror)}"
+            return f"container {_name_of(text, lease, mirror, names)}"
         case "key":
             return f"the key {text} (label mooring.key)"
         case "name":
@@ -111,7 +122,7 @@ def _key_in_words(lease: Lease, mirror: Mirror) -> str:
             return f"the key {key}" if key else "its container"
 
 
-def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
+def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBODY_ASKED) -> str:
     """Who has the lease, in words; of a fixed one without its containers' names (see holder_names)."""
     match lease.state:
         case LeaseState.GATEWAY:
@@ -124,6 +135,9 @@ def holder_of(lease: Lease, endpoint: Endpoint | None) -> str:
             return f"another host, MAC {lease.seen}" if lease.seen else "another host"
         case LeaseState.COOLING:
             return "nobody"
+    container = names.with_endpoint(endpoint.id) if endpoint is not None else None
+    if container is not None:
+        return f"container {container.name}"
     if lease.name:
         return f"container {lease.name}"
     if endpoint is not None:
@@ -143,16 +157,18 @@ def special_role(address: Address, subnet: Subnet) -> str:
     return "the broadcast address"
 
 
-def explain_in_pool(address: Address, pool: Pool, mirror: Mirror, roster: Roster, now: float) -> Reason:
+def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
     """What is true of the address in the pool."""
-    lease = mirror.lease(pool.space, address)
-    network = mirror.network(pool.network) if pool.network else None
-    endpoint = roster.at(pool.network, address) if pool.network else None
-    place = f"subnet {pool.subnet}" + (f" of network {network.id[:12]} (bridge {network.bridge})" if network else "")
+    lease = scene.mirror.lease(pool.space, address)
+    network = scene.mirror.network(pool.network) if pool.network else None
+    endpoint = scene.roster.at(pool.network, address) if pool.network else None
+    place = f"subnet {pool.subnet}"
+    if network is not None:
+        place += f" of network {scene.names.words(network)} (bridge {network.bridge})"
     if lease is not None:
         waits = lease.state is LeaseState.FIXED and not lease.holders and lease.active is None and endpoint is None
         verdict = "cooling" if lease.state is LeaseState.COOLING else "kept" if waits else "held"
-        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, now, mirror)]
+        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, scene)]
     else:
         verdict, text = _without_lease(address, pool, network, endpoint, place)
     if pool.space != "default":
@@ -186,11 +202,11 @@ def _without_lease(
     return "free", lines
 
 
-def _of_lease(
-    lease: Lease, network: Network | None, endpoint: Endpoint | None, now: float, mirror: Mirror
-) -> list[str]:
+def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, scene: Scene) -> list[str]:
+    now = scene.now
     since = f"since {moment(lease.since)} ({ago(now - lease.since)})"
-    remove = f"`docker network rm` of network {network.id[:12]}" if network else "`docker network rm` of its network"
+    name = scene.names.of_network(network) or network.id[:12] if network else ""
+    remove = f"`docker network rm {name}`" if name else "`docker network rm` of its network"
     match lease.state:
         case LeaseState.GATEWAY:
             return [f"It is the gateway of that subnet, {since}.", f"Only {remove} frees it."]
@@ -207,9 +223,9 @@ def _of_lease(
             return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
                     "Find that host and give it another address."]  # fmt: skip
         case LeaseState.FIXED:
-            return [*_fixed(lease, endpoint, since, now, mirror), *_unproven(lease, mirror)]
+            return [*_fixed(lease, endpoint, since, scene), *_unproven(lease, scene)]
         case LeaseState.DYNAMIC:
-            return _dynamic(lease, network, endpoint, since)
+            return _dynamic(lease, network, endpoint, since, scene)
 
 
 def _cooling(lease: Lease, since: str, now: float) -> list[str]:
@@ -242,29 +258,54 @@ def _reserved(lease: Lease, since: str, now: float) -> list[str]:
     return lines
 
 
-def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, now: float, mirror: Mirror) -> list[str]:
-    lines = [f"It is fixed for {_key_in_words(lease, mirror)}, {since}: a stop or a crash does not free it."]
-    lines.append(_use(lease, endpoint, now))
+def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
+    mirror, now = scene.mirror, scene.now
+    whose = _key_in_words(lease, mirror, scene.names)
+    lines = [f"It is fixed for {whose}, {since}: a stop or a crash does not free it."]
+    lines.append(_use(lease, endpoint, scene))
     made = [each for each in lease.holders if is_placeholder(each)]
-    names = [name.removeprefix("container ") for name in holder_names(lease, mirror)]
+    names = [name.removeprefix("container ") for name in holder_names(lease, mirror, scene.names)]
     if made:
         lines.append(f"It is promised to a container that is being made{_begun(made, now, mirror)}.")
-    if there := names[: len(names) - len(made)]:
-        lines.append(f"It becomes free when the last container that names it is removed: {', '.join(there)}.")
+    if there := ", ".join(names[: len(names) - len(made)]):
+        lines.append(f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}.")
+        lines += _gone(lease, scene)
     elif not made and lease.until is not None and not lease.whom and lease.active is None:
         left = f" (in {span(lease.until - now)})" if lease.until > now else ""
         lines.append(f"Its containers are gone. The key keeps it until {moment(lease.until)}{left}; then it is free.")
         lines.append(f"`mooring lease release {lease.address}` gives it up now.")
     elif not made and lease.active is None:
         lines.append(f"No container names it any more; `mooring lease release {lease.address}` gives it up.")
-    if lease.whom:
+    elif not made:
+        lines.append("No container names it any more: it becomes free when the one that uses it stops.")
+    if lease.whom and not (lease.until is not None and lease.until <= now):
         lines.append(f"After that it is reserved for {lease.whom} again.")
     return lines
 
 
-def _unproven(lease: Lease, mirror: Mirror) -> list[str]:
+def _when(lease: Lease, scene: Scene) -> str:
+    """How long after its last container is gone: a key may keep it for a while."""
+    hold = lease.hold or scene.policy.hold
+    return f"{span(hold)} after" if outlives(lease.key) and not lease.whom and hold > 0 else "when"
+
+
+def _gone(lease: Lease, scene: Scene) -> list[str]:
+    """What is to be said of holders that the engine does not have any more."""
+    if not scene.names.heard:
+        return []
+    gone = [each for each in sorted(lease.holders) if not is_placeholder(each) and each not in scene.names.containers]
+    if not gone:
+        return []
+    who = ", ".join(_name_of(each, lease, scene.mirror) for each in gone)
+    return [
+        f"The engine has no container {who} any more: Mooring notices that by itself within some minutes, and "
+        "`mooring doctor --fix` has it looked at now."
+    ]
+
+
+def _unproven(lease: Lease, scene: Scene) -> list[str]:
     """What is to be said of a fixed address that only its container's name can prove."""
-    pool = mirror.pool(lease.pool)
+    pool = scene.mirror.pool(lease.pool)
     if lease.mac or not lease.holders or pool is None or not pool.source:
         return []
     return [
@@ -274,17 +315,33 @@ def _unproven(lease: Lease, mirror: Mirror) -> list[str]:
     ]
 
 
-def _use(lease: Lease, endpoint: Endpoint | None, now: float) -> str:
-    """Which endpoint has the fixed address now."""
+def _use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:
+    """Which endpoint has the fixed address now, and who runs without it."""
     if endpoint is not None:
-        host = f" on host {lease.active.host}" if lease.active is not None else ""
-        began = f"since {moment(endpoint.created)} ({ago(now - endpoint.created)})"
-        return (
-            f"It is in use by endpoint {endpoint.id[:12]} ({endpoint.state.value}){host}, MAC {endpoint.mac}, {began}."
-        )
+        host = f" on host {scene.names.host(lease.active.host)}" if lease.active is not None else ""
+        began = f"since {moment(endpoint.created)} ({ago(scene.now - endpoint.created)})"
+        container = scene.names.with_endpoint(endpoint.id)
+        who = f"container {container.name}, " if container is not None else ""
+        state = endpoint.state.value
+        return f"It is in use by {who}endpoint {endpoint.id[:12]} ({state}){host}, MAC {endpoint.mac}, {began}."
     if lease.active is not None:
-        return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {lease.active.host}."
-    return "It is idle: its container does not run." if lease.holders else "It is idle."
+        return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {scene.names.host(lease.active.host)}."
+    known = [scene.names.containers[each] for each in sorted(lease.holders) if each in scene.names.containers]
+    if not known:
+        return "It is idle: no endpoint has it."
+    return "It is idle: " + ", ".join(_without_it(each, lease, scene) for each in known) + "."
+
+
+def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
+    """What a container does that names an address and does not have it."""
+    if not container.running:
+        return f"container {container.name} does not run"
+    pool = scene.mirror.pool(lease.pool)
+    plugs = [plug for plug in container.plugs if pool is not None and plug.network == pool.network]
+    held = [str(each) for plug in plugs for each in plug.held if each.version == lease.address.version]
+    if held:
+        return f"container {container.name} runs with {held[0]} instead"
+    return f"container {container.name} runs and is not in that network now"
 
 
 def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:
@@ -296,19 +353,28 @@ def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:
     return (f" ({known.name})" if known.name else "") + f", begun {ago(now - known.created)}"
 
 
-def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str) -> list[str]:
-    container = lease.name or "CONTAINER"
+def _dynamic(
+    lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene
+) -> list[str]:  # fmt: skip
+    known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
+    name = known.name if known is not None else lease.name
     back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
     if endpoint is not None:
-        who = f"container {lease.name}, " if lease.name else ""
+        who = f"container {name}, " if name else ""
         option = "--ip" if lease.address.version == 4 else "--ip6"
-        return [
+        lines = [
             f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
             "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
             f"unless it was created with `{option} {lease.address}`. `mooring lease hold {lease.address}` fixes it.",
-            f"`docker stop {container}` or `docker network disconnect` frees it; it cools down first.",
-            *back,
         ]
+        if scene.names.heard and known is None:
+            lines.append(
+                "The engine lists no container with that endpoint: it is just starting or stopping, or Docker forgot "
+                "it, and then `mooring doctor` says what removes it."
+            )
+            return [*lines, *back]
+        free = f"`docker stop {name or 'CONTAINER'}` or `docker network disconnect` frees it; it cools down first."
+        return [*lines, free, *back]
     asked = holder_of(lease, None)
     if network is None:
         return [
@@ -320,62 +386,6 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
         f"It was given to {asked}, {since}, but no endpoint has it.",
         "Its container is just starting, or Docker forgot the address; forgotten ones are given back in some minutes.",
     ]
-
-
-def _in_foreign_segment(address: Address, network: Network, roster: Roster) -> Reason:
-    segment = network.segment_of(address)
-    assert segment is not None  # the caller chose the network by it
-    place = f"subnet {segment.subnet} of network {network.id[:12]} (bridge {network.bridge})"
-    endpoint = roster.at(network.id, address)
-    if endpoint is not None:
-        text = [
-            f"{address} is in {place}; endpoint {endpoint.id[:12]} ({endpoint.state.value}) has it, MAC {endpoint.mac}."
-        ]
-    elif segment.gateway is not None and segment.gateway.ip == address:
-        text = [f"{address} is the gateway of {place}."]
-    else:
-        text = [f"{address} is in {place}; no endpoint has it."]
-    text.append("The network's addresses come from another IPAM driver, so Mooring keeps no lease of them.")
-    held = endpoint is not None or (segment.gateway is not None and segment.gateway.ip == address)
-    return Reason("held" if held else "elsewhere", segment.space, str(segment.subnet), network.id, "", text)
-
-
-def _by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> Reason:
-    kind = _reserved_by_standard(address)
-    if kind:
-        return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
-    wall = next((wall for wall in deny if address in wall), None)
-    if wall is not None:
-        return Reason("denied", "", str(wall), "", "", [
-            f"{address} is in no network of Mooring's, and will be in none: the deny list has {wall}.",
-            "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
-        ])  # fmt: skip
-    for pool in subnet_pools:
-        for prefix in pool.prefixes:
-            if address in prefix:
-                return Reason("carvable", pool.space, str(prefix), "", "", [
-                    f"{address} is in no network yet.",
-                    f"It lies in the subnet pool {pool.name} ({prefix}), of which networks get a /{pool.length} each:",
-                    "`docker network create -d mooring --ipam-driver mooring NAME` may get the part with this address.",
-                ])  # fmt: skip
-    return Reason("elsewhere", "", None, "", "", [
-        f"{address} is not Mooring's: no network and no subnet pool here has it.",
-        f"`ip route get {address}` says where this host looks for it.",
-    ])  # fmt: skip
-
-
-def _reserved_by_standard(address: Address) -> str:
-    if address.is_unspecified:
-        return "the unspecified address"
-    if address == LIMITED_BROADCAST:
-        return "the broadcast address of whatever link a host is on (RFC 919)"
-    if address.is_loopback:
-        return "a loopback address"
-    if address.is_multicast:
-        return "a multicast address"
-    if address.is_link_local:
-        return "a link-local address"
-    return ""
 
 
 def _auxiliary_name(address: Address, network: Network | None) -> str:

@@ -1,25 +1,25 @@
 """What somebody holds, when one has a name, an id, a key or a MAC and no address.
 
-Rules: everything that may be meant is said, with the address that it is about; the records answer, and the engine is
-asked only for what they cannot know; who holds nothing is told so, with the reason.
+Rules: everything that may be meant is said, with the address that it is about; the records say who holds what, and the
+engine what it is called and what runs; who holds nothing is told so, with the reason.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
-from mooring.ports import Clock, Engine
+from mooring.services.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_in_pool
 from mooring.services.inspection import Inspection
 from mooring.services.mirror import Mirror
+from mooring.services.references import network_meant, pools_meant, subnet_in
 from mooring.services.roster import Roster
 from mooring.services.tenures import Tenures
 from mooring.wire.api import Explanation, Reason, parse_address
@@ -28,15 +28,12 @@ _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
 _ID = re.compile(r"[0-9a-f]{4,64}")
 # Answers of one question; a key or a name has a handful.
 MOST = 50
-# Seconds that the engine has: the person who asks is answered from the records then.
-PATIENCE = 3.0
-UNASKED = "The engine cannot be asked, so what only it knows was not looked at"
 
 Place = tuple[str, Address]
 
 
 class Inquiries:
-    """Answers `explain`. engine: None where there is none."""
+    """Answers `explain`. names: what the engine calls everything."""
 
     def __init__(
         self,
@@ -44,67 +41,135 @@ class Inquiries:
         mirror: Mirror,
         roster: Roster,
         tenures: Tenures,
-        engine: Engine | None,
-        clock: Clock,
+        names: Callable[[], Awaitable[EngineNames]],
     ) -> None:
         self._inspection = inspection
         self._mirror = mirror
         self._roster = roster
         self._tenures = tenures
-        self._engine = engine
-        self._clock = clock
+        self._names = names
 
     async def explain(self, what: str) -> Explanation:
-        """All that is known of the address, or of what the container, the key, the endpoint or the MAC holds.
+        """All that is known of the address, the subnet or the network, or of what the container, the compose service,
+        the key, the endpoint or the MAC holds.
 
-        Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for a subnet and
-        for what looks like an address.
+        Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for what looks
+        like an address or a subnet and is none.
         """
         what = what.strip()
         try:
-            return self._inspection.explain(parse_address(what))
+            address = parse_address(what)
         except BadRequest:
-            if not what or "%" in what or re.fullmatch(r"[0-9a-fA-F.:]+/[0-9]+|[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
+            if not what or "%" in what or re.fullmatch(r"[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
                 raise
+        else:
+            return self._inspection.explain(address, await self._names())
+        names = await self._names()
+        if subnet_in(what) is not None:
+            return self._of_subnet(what, names)
         if _MAC.fullmatch(what.lower()):
             mac = what.lower().replace("-", ":")
-            return self._answer(f"MAC {mac}", self._with_mac(mac), f"No lease and no endpoint has the MAC {mac}.")
-        return await self._of_somebody(what)
+            return self._answer(
+                f"MAC {mac}", self._with_mac(mac), f"No lease and no endpoint has the MAC {mac}.", names
+            )  # fmt: skip
+        return self._of_somebody(what, names)
 
-    async def _of_somebody(self, what: str) -> Explanation:
+    def _of_somebody(self, what: str, names: EngineNames) -> Explanation:
         name = what.lstrip("/")
+        network = self._network(what, names)
+        containers = _containers_meant(name, names)
         places = self._of_key(what) + self._of_name(name) + self._of_id(what)
-        container, why = await self._container(name)
-        if container is not None:
+        for container in containers:
             places += self._of_container(container)
-        if places:
-            answer = self._answer(f"container {container.name}" if container else what, places, "")
-            if why:
-                answer.reasons[-1].text.append(f"{UNASKED}: {why}.")
-            return answer
-        if container is None:
-            raise NotFound(
-                f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC"
-                + (f"; {UNASKED[0].lower()}{UNASKED[1:]}: {why}" if why else ""),
-                hint="`mooring lease ls` lists who does",
-            )
-        return self._answer(f"container {container.name}", [], _empty_handed(container, self._networks(container)))
+        about = self._of_network(network, names) if network is not None else []
+        if not places and not containers and not about:
+            raise self._nobody(what, names)
+        subject = f"container {containers[0].name}" if len(containers) == 1 else what
+        if about and not containers and not places:
+            return Explanation("", about, f"network {names.of_network(network) if network else what}")
+        nothing = " ".join(_empty_handed(each, self._networks(each)) for each in containers)
+        answer = self._answer(subject, places, nothing, names)
+        if names.why:
+            answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
+        if about and network is not None:
+            name = names.of_network(network) or network.id[:12]
+            answer.reasons[-1].text.append(f"A network is meant by {what}, too: see `mooring network inspect {name}`.")
+        return answer
 
-    async def _container(self, reference: str) -> tuple[Container | None, str]:
-        """The container as the engine has it, None when it has none or cannot be asked; why it cannot, else ""."""
-        if self._engine is None:
-            return None, ""
+    def _network(self, what: str, names: EngineNames) -> Network | None:
+        """The network that is meant, None when there is none."""
         try:
-            async with asyncio.timeout(PATIENCE) as patience:
-                return await self._engine.container(reference), ""
-        except Conflict:
-            raise
-        except Fault as fault:
-            return None, str(fault)
-        except TimeoutError:
-            if not patience.expired():
-                raise
-            return None, f"it did not answer within {PATIENCE:g} s"
+            return network_meant(what, self._mirror, names)
+        except (NotFound, Unavailable):
+            return None
+
+    def _nobody(self, what: str, names: EngineNames) -> NotFound:
+        other = next((told for told in names.networks.values() if told.name == what and told.driver), None)
+        if other is not None:
+            return NotFound(
+                f"{what[:70]!r} is a network of the driver {other.driver}, and nobody of that name holds an address",
+                hint="`mooring network ls` lists Mooring's networks",
+            )
+        return NotFound(
+            f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC"
+            + (f"; {UNASKED[0].lower()}{UNASKED[1:]}: {names.why}" if names.why else ""),
+            hint="`mooring lease ls` lists who does",
+        )
+
+    def _of_subnet(self, what: str, names: EngineNames) -> Explanation:
+        """Raises NotFound for a subnet that no pool and no network has."""
+        subnet = subnet_in(what)
+        segments = [
+            reason
+            for network in self._mirror.every(Network)
+            if any(segment.subnet == subnet for segment in network.segments)
+            for reason in self._of_network(network, names)
+            if reason.subnet == str(subnet)
+        ]
+        if segments:
+            return Explanation("", segments, f"subnet {subnet}")
+        try:
+            pools = pools_meant(what, self._mirror, names)
+        except NotFound:
+            first = str(subnet).partition("/")[0]
+            raise NotFound(
+                f"no network and no pool of Mooring's has the subnet {subnet}",
+                hint=f"`mooring network ls` lists those there are, `mooring explain {first}` says whose that is",
+            ) from None
+        return Explanation(
+            "",
+            [
+                Reason("network", pool.space, str(pool.subnet), "", "", [
+                    f"Subnet {pool.subnet} is the pool {pool.id}, which no network of Mooring's uses now.",
+                    f"`mooring lease ls --pool {pool.id}` lists what is held in it.",
+                ])
+                for pool in pools
+            ],
+            f"subnet {subnet}",
+        )  # fmt: skip
+
+    def _of_network(self, network: Network, names: EngineNames) -> list[Reason]:
+        """What is true of the network, a reason for each subnet."""
+        detail = self._inspection.network(network.id, names)
+        name = detail.name or network.id[:12]
+        reasons = []
+        for segment in detail.segments:
+            place = f"Subnet {segment.subnet} of network {names.words(network)} (bridge {network.bridge})"
+            if segment.pool:
+                # No size of an IPv6 subnet is a figure that anybody reads.
+                size = f", of {segment.size}" if segment.size < 2**32 else ""
+                usage = f"{segment.used} held, {segment.cooling} cooling{size}"
+                gateway = f" Its gateway is {segment.gateway.partition('/')[0]}." if segment.gateway else ""
+                text = [f"{place}: {usage}.{gateway}", f"`mooring lease ls --network {name}` lists who holds them."]
+            else:
+                text = [f"{place}: another IPAM driver gives its addresses, so Mooring keeps no lease of them.",
+                        f"`mooring network inspect {name}` lists its endpoints."]  # fmt: skip
+            text.append(f"It becomes free with `docker network rm {name}`.")
+            reasons.append(Reason("network", segment.space, segment.subnet, network.id, "", text))
+        if not reasons:
+            text = [f"Network {names.words(network)} has no subnet.", f"See `mooring network inspect {name}`."]
+            reasons.append(Reason("network", "", None, network.id, "", text))
+        return reasons
 
     def _networks(self, container: Container) -> list[Network]:
         found = (self._mirror.network(plug.network) for plug in container.plugs if plug.network)
@@ -169,10 +234,11 @@ class Inquiries:
     def _held(self, known: Holder) -> list[Lease]:
         return self._tenures.of_holder(known.id)
 
-    def _answer(self, subject: str, places: Iterable[Place], nothing: str) -> Explanation:
+    def _answer(self, subject: str, places: Iterable[Place], nothing: str, names: EngineNames) -> Explanation:
         unique = sorted(set(places), key=lambda place: (place[0], place[1].version, int(place[1])))
+        scene = self._inspection.scene(names)
         reasons = [
-            explain_in_pool(address, pool, self._mirror, self._roster, self._clock.now())
+            explain_in_pool(address, pool, scene)
             for space, address in unique[:MOST]
             for pool in self._mirror.every(Pool)
             if pool.space == space and address in pool.subnet
@@ -182,11 +248,31 @@ class Inquiries:
         return Explanation("", reasons, subject)
 
 
+def _containers_meant(reference: str, names: EngineNames) -> list[Container]:
+    """The container with the id or the name, those of the compose service, or the one whose id begins so.
+
+    Raises Conflict for the beginning of several ids.
+    """
+    if not reference:
+        return []
+    containers = names.containers
+    if reference in containers:
+        return [containers[reference]]
+    named = [each for each in containers.values() if each.name == reference]
+    found = named or [each for each in containers.values() if reference in compose_container_names(each.labels)]
+    found = found or [each for each in containers.values() if each.id.startswith(reference.lower())]
+    if len(found) > 1 and not named and all(each.id.startswith(reference.lower()) for each in found):
+        some = ", ".join(sorted(f"{each.id[:12]} ({each.name})" for each in found)[:5])
+        many = f"{len(found)} containers have ids that begin with {reference!r}"
+        raise Conflict(f"{many}: {some}", hint="give more of it")
+    return sorted(found, key=lambda each: each.name)
+
+
 def _place(lease: Lease) -> Place:
     return lease.space, lease.address
 
 
-def _empty_handed(container: Container, networks: list[Network]) -> str:
+def _empty_handed(container: Container, networks: Sequence[Network]) -> str:
     if not networks:
         return f"Container {container.name} is in no network of Mooring's, so it holds no address here."
     if container.running:

@@ -1,8 +1,8 @@
 """Looking: what there is, in the words of the API. Nothing here changes anything or waits for anybody.
 
-Rules: everything comes from the mirror and costs no I/O; an endpoint and a lease belong together when the endpoint's
-network took that address from the lease's pool space; counts per pool follow the mirror's changes and are not counted
-on demand.
+Rules: records come from the mirror and cost no I/O, and names from what the engine was asked just before; an endpoint
+and a lease belong together when the endpoint's network took that address from the lease's pool space; counts per pool
+follow the mirror's changes and are not counted on demand.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Protocol
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
-from mooring.core.faults import BadRequest, Conflict, NotFound
+from mooring.core.faults import NotFound
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
-from mooring.services.explanations import explain_address, holder_names, holder_of
+from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
+from mooring.services.explanations import Scene, explain_address, holder_names, holder_of
 from mooring.services.mirror import Mirror, Record
+from mooring.services.references import check_space, network_meant, pool_place, pools_meant
 from mooring.services.roster import Roster
 from mooring.services.subnets import IpamPolicy
 from mooring.wire import api
@@ -54,7 +55,8 @@ class PassReport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the daemon knows and the records do not. since: seconds since the epoch of its start."""
+    """What the daemon knows and the records do not. since: seconds since the epoch of its start. host_name: of this
+    host."""
 
     version: str
     since: float
@@ -64,6 +66,7 @@ class Surroundings:
     subnet_pools: tuple[SubnetPool, ...] = ()
     deny: tuple[Subnet, ...] = ()
     policy: IpamPolicy = field(default_factory=IpamPolicy)
+    host_name: str = ""
 
 
 class Inspection:
@@ -109,7 +112,7 @@ class Inspection:
             repair=api.RepairStatus(report.at, list(report.repaired), list(report.findings)) if report else None,
         )
 
-    def networks(self) -> list[api.NetworkRow]:
+    def networks(self, names: EngineNames = NOBODY_ASKED) -> list[api.NetworkRow]:
         """Every network, oldest first."""
         return [
             api.NetworkRow(
@@ -120,13 +123,14 @@ class Inspection:
                 subnets=[str(segment.subnet) for segment in network.segments],
                 endpoints=len(self._roster.of_network(network.id)),
                 created=network.created,
+                name=names.of_network(network),
             )
             for network in sorted(self._mirror.every(Network), key=lambda network: (network.created, network.id))
         ]
 
-    def network(self, prefix: str) -> api.NetworkDetail:
-        """The one network whose id begins so. Raises NotFound for none and Conflict for several."""
-        network = self._mirror.network(prefix) or self._only(prefix)
+    def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> api.NetworkDetail:
+        """The one network that is meant. Raises as references.network_meant."""
+        network = network_meant(reference, self._mirror, names)
         endpoints = sorted(self._roster.of_network(network.id), key=lambda endpoint: (endpoint.created, endpoint.id))
         return api.NetworkDetail(
             id=network.id,
@@ -138,91 +142,82 @@ class Inspection:
             created=network.created,
             options=dict(network.raw),
             segments=[self._segment(segment) for segment in network.segments],
-            endpoints=[self._endpoint(network, endpoint) for endpoint in endpoints],
+            endpoints=[self._endpoint(network, endpoint, names) for endpoint in endpoints],
+            name=names.of_network(network),
         )
 
-    def pools(self) -> list[api.PoolRow]:
+    def pools(self, names: EngineNames = NOBODY_ASKED) -> list[api.PoolRow]:
         """Every pool, by address space, family and subnet."""
-        return [self._pool(pool) for pool in sorted(self._mirror.every(Pool), key=_pool_place)]
+        return [self._pool(pool, names) for pool in sorted(self._mirror.every(Pool), key=pool_place)]
 
-    def pool(self, which: str) -> list[api.PoolDetail]:
-        """The pool whose id begins so, or those of the subnet, one for each address space.
-
-        Raises NotFound for none, Conflict for several ids, BadRequest for what is neither.
-        """
-        pools = sorted(self._mirror.every(Pool), key=_pool_place)
-        if self._mirror.pool(which) is None and ("/" in which or ":" in which or "." in which):
-            try:
-                found = [pool for pool in pools if pool.subnet == ip_network(which)]
-            except ValueError as error:
-                raise BadRequest(f"{which[:60]!r} is not a subnet: {error}", hint="write it as 10.32.0.0/24") from None
-        else:
-            found = [pool for pool in pools if pool.id.startswith(which)]
-            exact = [pool for pool in found if pool.id == which]
-            if len(found) > 1 and not exact:
-                some = ", ".join(pool.id for pool in found[:5])
-                raise Conflict(f"{len(found)} pools have ids that begin with {which!r}: {some}", hint="give more of it")
-            found = exact or found
-        if not found:
-            raise NotFound(f"there is no pool {which[:60]!r}", hint="`mooring pool ls` lists them")
+    def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[api.PoolDetail]:
+        """The pools that are meant. Raises as references.pools_meant."""
         return [
             api.PoolDetail(
-                pool=self._pool(pool),
+                pool=self._pool(pool, names),
                 leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
                 options=dict(pool.options),
                 claim=self._surroundings.policy.claim_policy(pool).value,
             )
-            for pool in found
+            for pool in pools_meant(which, self._mirror, names)
         ]
 
-    async def leases(self, wanted: api.ListLeases) -> list[api.LeaseRow]:
-        """The leases that match, by address space, family and address. Others run while many are gone through."""
+    async def leases(self, wanted: api.ListLeases, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
+        """The leases that match, by address space, family and address. Others run while many are gone through.
+
+        Raises as references.network_meant and pools_meant, and NotFound for an address space that is not there.
+        """
+        pools = self._wanted_pools(wanted, names)
         found = []
         for number, lease in enumerate(self._mirror.every(Lease), 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)
-            if self._matches(lease, wanted):
+            if self._matches(lease, wanted, pools, names):
                 found.append(lease)
         found.sort(key=_place)
         rows = []
         for number, lease in enumerate(found, 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)
-            rows.append(self._lease(lease))
+            rows.append(self._lease(lease, names))
         return rows
 
-    def lease(self, address: Address) -> list[api.LeaseRow]:
+    def _wanted_pools(self, wanted: api.ListLeases, names: EngineNames) -> set[str] | None:
+        """Ids of the pools that pool and network leave, None for all."""
+        if wanted.space:
+            check_space(wanted.space, self._mirror)
+        left: set[str] | None = None
+        if wanted.pool:
+            left = {pool.id for pool in pools_meant(wanted.pool, self._mirror, names)}
+        if wanted.network:
+            network = network_meant(wanted.network, self._mirror, names)
+            its = {pool.id for pool in self._mirror.every(Pool) if pool.network == network.id}
+            left = its if left is None else left & its
+        return left
+
+    def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
         spaces = {pool.space for pool in self._mirror.every(Pool)}
         found = [lease for space in sorted(spaces) if (lease := self._mirror.lease(space, address)) is not None]
         if not found:
             raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
-        return [self._lease(lease) for lease in found]
+        return [self._lease(lease, names) for lease in found]
 
-    def explain(self, address: Address) -> api.Explanation:
+    def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> api.Explanation:
         """All that is known of any address, in sentences."""
-        return explain_address(
-            address, self._mirror, self._roster, self._clock.now(), self._surroundings.subnet_pools,
-            self._surroundings.deny,
-        )  # fmt: skip
+        around = self._surroundings
+        return explain_address(address, self.scene(names), around.subnet_pools, around.deny)
 
-    def _only(self, prefix: str) -> Network:
-        found = [network for network in self._mirror.every(Network) if network.id.startswith(prefix)]
-        if not found:
-            raise NotFound(
-                f"no network has an id that begins with {prefix[:70]!r}",
-                hint="`mooring network ls` lists them; Docker does not tell a driver the names of networks",
-            )
-        if len(found) > 1:
-            some = ", ".join(sorted(network.id[:12] for network in found)[:5])
-            raise Conflict(f"{len(found)} networks have ids that begin with {prefix!r}: {some}", hint="give more of it")
-        return found[0]
+    def scene(self, names: EngineNames) -> Scene:
+        """What answers to `explain` are made of now."""
+        return Scene(self._mirror, self._roster, self._clock.now(), names, self._surroundings.policy)
 
     def _tally(self, pool_id: str) -> Counter[LeaseState]:
         return self._by_pool.get(pool_id, Counter())
 
-    def _pool(self, pool: Pool) -> api.PoolRow:
+    def _pool(self, pool: Pool, names: EngineNames) -> api.PoolRow:
         tally = self._tally(pool.id)
+        network = self._mirror.network(pool.network) if pool.network else None
         return api.PoolRow(
             id=pool.id,
             space=pool.space,
@@ -235,6 +230,7 @@ class Inspection:
             used=tally.total() - tally[LeaseState.COOLING],
             cooling=tally[LeaseState.COOLING],
             created=pool.created,
+            network_name=names.of_network(network) if network is not None else "",
         )
 
     def _segment(self, segment: Segment) -> api.SegmentView:
@@ -253,28 +249,32 @@ class Inspection:
             cooling=tally[LeaseState.COOLING],
         )
 
-    def _endpoint(self, network: Network, endpoint: Endpoint) -> api.EndpointView:
-        names = {lease.name for address in endpoint.addresses if (lease := self._lease_at(network, address))}
+    def _endpoint(self, network: Network, endpoint: Endpoint, names: EngineNames) -> api.EndpointView:
+        called = {lease.name for address in endpoint.addresses if (lease := self._lease_at(network, address))}
+        container = names.with_endpoint(endpoint.id)
         return api.EndpointView(
             id=endpoint.id,
             state=endpoint.state.value,
-            name=next(iter(sorted(names - {""})), ""),
+            name=container.name if container is not None else next(iter(sorted(called - {""})), endpoint.name),
             ipv4=_text(endpoint.ipv4),
             ipv6=_text(endpoint.ipv6),
             mac=endpoint.mac,
             published=[str(publication) for publication in endpoint.published],
             sandbox=endpoint.sandbox,
             created=endpoint.created,
+            container=container.id if container is not None else "",
         )
 
     def _lease_at(self, network: Network, address: Address) -> Lease | None:
         segment = network.segment_of(address)
         return self._mirror.lease(segment.space, address) if segment is not None else None
 
-    def _lease(self, lease: Lease) -> api.LeaseRow:
+    def _lease(self, lease: Lease, names: EngineNames) -> api.LeaseRow:
         pool = self._mirror.pool(lease.pool)
+        network = self._mirror.network(pool.network) if pool is not None and pool.network else None
         endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
-        names = [name.removeprefix("container ") for name in holder_names(lease, self._mirror)]
+        container = names.with_endpoint(endpoint.id) if endpoint is not None else None
+        holders = [name.removeprefix("container ") for name in holder_names(lease, self._mirror, names)]
         return api.LeaseRow(
             address=str(lease.address),
             space=lease.space,
@@ -282,37 +282,41 @@ class Inspection:
             pool=lease.pool,
             network=pool.network if pool else "",
             state=lease.state.value,
-            holder=", ".join(f"container {name}" for name in names) or holder_of(lease, endpoint),
+            holder=", ".join(f"container {name}" for name in holders) or holder_of(lease, endpoint, names),
             mac=lease.mac or (endpoint.mac if endpoint else ""),
-            name=lease.name,
+            name=container.name if container is not None else lease.name,
             endpoint=endpoint.id if endpoint else "",
             since=lease.since,
             until=lease.until,
             key=lease.key,
-            holders=names,
+            holders=holders,
             active=endpoint is not None or lease.active is not None,
             whom=lease.whom,
             note=lease.note,
+            network_name=names.of_network(network) if network is not None else "",
+            container=container.id if container is not None else "",
         )
 
-    def _matches(self, lease: Lease, wanted: api.ListLeases) -> bool:
+    def _matches(self, lease: Lease, wanted: api.ListLeases, pools: set[str] | None, names: EngineNames) -> bool:
         if wanted.state is not None and lease.state is not wanted.state:
             return False
         if wanted.fixed and lease.state is not LeaseState.FIXED:
             return False
-        if (wanted.space and lease.space != wanted.space) or not lease.pool.startswith(wanted.pool):
+        if (wanted.space and lease.space != wanted.space) or (pools is not None and lease.pool not in pools):
             return False
-        if wanted.network:
-            pool = self._mirror.pool(lease.pool)
-            if pool is None or not pool.network or not pool.network.startswith(wanted.network):
-                return False
         text = wanted.text.lower()
-        fields = self._texts(lease) if text else ()
+        fields = self._texts(lease, names) if text else ()
         return not text or any(text in field.lower() for field in fields)
 
-    def _texts(self, lease: Lease) -> tuple[str, ...]:
-        names = holder_names(lease, self._mirror)
-        return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *names
+    def _texts(self, lease: Lease, names: EngineNames) -> tuple[str, ...]:
+        pool = self._mirror.pool(lease.pool)
+        endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        users = [names.with_endpoint(endpoint.id) if endpoint is not None else None]
+        users += [names.containers.get(each) for each in lease.holders]
+        called = [text for each in users if each is not None
+                  for text in (each.name, *compose_container_names(each.labels)[:1])]  # fmt: skip
+        called += holder_names(lease, self._mirror, names)
+        return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         for record, step in ((before, -1), (after, 1)):
@@ -334,10 +338,6 @@ def size_of(subnet: Subnet) -> int:
 
 def _text(value: Subnet | Interface | None) -> str | None:
     return None if value is None else str(value)
-
-
-def _pool_place(pool: Pool) -> tuple[str, int, int]:
-    return pool.space, pool.subnet.version, int(pool.subnet.network_address)
 
 
 def _place(lease: Lease) -> tuple[str, int, int]:

@@ -5,12 +5,14 @@ Rule: build it before the mirror is loaded, since it counts what is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mooring.services.assembly import Services, World
 from mooring.services.doctor import Doctor
 from mooring.services.engine_changes import EngineChanges
+from mooring.services.engine_names import EngineNames, names_told
 from mooring.services.inquiries import Inquiries
 from mooring.services.inspection import Inspection, PassReport, Surroundings
 from mooring.services.reservations import Reservations
@@ -18,12 +20,13 @@ from mooring.services.reservations import Reservations
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Looking, asking, doing by hand, and examining."""
+    """Looking, asking, doing by hand, and examining. names: what the engine calls everything, asked now."""
 
     inspection: Inspection
     inquiries: Inquiries
     reservations: Reservations
     doctor: Doctor
+    names: Callable[[], Awaitable[EngineNames]]
 
 
 def operations(
@@ -35,9 +38,11 @@ def operations(
     inspection = Inspection(mirror, roster, clock, surroundings, report or (lambda: services.repair.report))
     reconciling = services.keeping.reconciling if services.keeping is not None else None
     changes = EngineChanges(mirror, services.ipam.tenures, engine, policy.claim_policy) if engine is not None else None
+    hosts = {policy.host: surroundings.host_name} if surroundings.host_name else {}
+    names = partial(names_told, engine, hosts)
     return Operations(
         inspection,
-        Inquiries(inspection, mirror, roster, services.ipam.tenures, engine, clock),
+        Inquiries(inspection, mirror, roster, services.ipam.tenures, names),
         Reservations(mirror, services.ipam, services.holders, engine, clock, policy),
         Doctor(
             mirror,
@@ -51,4 +56,5 @@ def operations(
             policy.host,
             changes,
         ),
+        names,
     )

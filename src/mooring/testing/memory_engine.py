@@ -91,8 +91,12 @@ class MemoryEngine(Engine):
         found = _find(names, reference)
         if not found:
             return None
-        known = self.described.get(found, EngineNetwork(found, names[found], "mooring"))
-        return replace(known, endpoints=self._endpoints(found))
+        return replace(self._described(found), endpoints=self._endpoints(found))
+
+    async def all_networks(self) -> tuple[EngineNetwork, ...]:
+        """See Engine."""
+        self._answer()
+        return tuple(self._described(ident) for ident in sorted(self.networks))
 
     async def identity(self) -> str:
         """See Engine."""
@@ -122,6 +126,9 @@ class MemoryEngine(Engine):
                 break
             await news.wait()
         raise Unavailable("the engine has ended")
+
+    def _described(self, network: str) -> EngineNetwork:
+        return self.described.get(network, EngineNetwork(network, self.names.get(network, network), "mooring"))
 
     def _endpoints(self, network: str) -> tuple[EngineEndpoint, ...]:
         attached = [

@@ -56,7 +56,7 @@ def test_what_is_written_is_what_is_read(call: api.Call) -> None:
         ("GET", "/v1", b"", NotFound, "known are GET /v1/version"),
         ("GET", "/v1/nothing", b"", NotFound, "there is nothing at '/v1/nothing'"),
         ("GET", "/v1/networks/", b"", NotFound, "there is nothing at"),
-        ("GET", "/v1/networks/a/b", b"", NotFound, "there is nothing at"),
+        ("GET", "/v1/networks/a/b/c", b"", NotFound, "there is nothing at"),
         ("GET", "*", b"", NotFound, "there is nothing at"),
         ("GET", "/v2/status", b"", NotFound, "API version 'v2' is not served here; paths begin with /v1/"),
         ("POST", "/v1/status", b"", BadRequest, "POST is not possible on /v1/status; use GET"),

@@ -32,6 +32,7 @@ class ApiDoor:
         self._inquiries = operations.inquiries
         self._reservations = operations.reservations
         self._doctor = operations.doctor
+        self._names = operations.names
         self._backup = backup
         self._before_call = before_call
 
@@ -51,17 +52,17 @@ class ApiDoor:
             case api.GetStatus():
                 return self._inspection.status()
             case api.ListNetworks():
-                return self._inspection.networks()
-            case api.GetNetwork(prefix):
-                return self._inspection.network(prefix)
+                return self._inspection.networks(await self._names())
+            case api.GetNetwork(reference):
+                return self._inspection.network(reference, await self._names())
             case api.ListPools():
-                return self._inspection.pools()
+                return self._inspection.pools(await self._names())
             case api.GetPool(which):
-                return self._inspection.pool(which)
+                return self._inspection.pool(which, await self._names())
             case api.ListLeases():
-                return await self._inspection.leases(call)
+                return await self._inspection.leases(call, await self._names())
             case api.GetLease(address):
-                return self._inspection.lease(address)
+                return self._inspection.lease(address, await self._names())
             case api.Explain(what):
                 return await self._inquiries.explain(what)
             case api.Examine():

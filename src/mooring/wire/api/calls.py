@@ -28,7 +28,7 @@ class ListNetworks:
 
 @dataclass(frozen=True, slots=True)
 class GetNetwork:
-    """GET /v1/networks/{id or its beginning}"""
+    """GET /v1/networks/{id, its beginning, a name, or the subnet}. prefix: any of these."""
 
     prefix: str
 
@@ -40,14 +40,15 @@ class ListPools:
 
 @dataclass(frozen=True, slots=True)
 class GetPool:
-    """GET /v1/pools/{id, its beginning, or the subnet}: a subnet in every address space that has one."""
+    """GET /v1/pools/{id, its beginning, the subnet, or a network}: a subnet in every address space that has one."""
 
     which: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListLeases:
-    """GET /v1/leases: those which match everything that is given. pool, network: ids or their beginnings.
+    """GET /v1/leases: those which match everything that is given. pool, network: as for GetPool and
+    GetNetwork.
 
     text: in the address, MAC, name, owner, note or key. fixed: only those that belong to somebody who may be away.
     """
@@ -108,7 +109,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """GET /v1/explain/{address, container name or id, key, or MAC}"""
+    """GET /v1/explain/{address, subnet, name or id of a container or network, compose service, key, or MAC}"""
 
     what: str
 

@@ -44,9 +44,9 @@ ROUTES = (
     "GET /v1/version",
     "GET /v1/status",
     "GET /v1/networks",
-    "GET /v1/networks/{id}",
+    "GET /v1/networks/{id, name or subnet}",
     "GET /v1/pools",
-    "GET /v1/pools/{id or subnet}",
+    "GET /v1/pools/{id, subnet or network}",
     "GET /v1/leases",
     "GET /v1/leases/{address}",
     "POST /v1/leases/reserve",
@@ -128,8 +128,8 @@ def _gets(steps: list[str], query: dict[str, str]) -> Callable[[], Call] | None:
             return GetStatus
         case ["networks"]:
             return ListNetworks
-        case ["networks", prefix] if prefix:
-            return lambda: GetNetwork(prefix)
+        case ["networks", *rest] if rest[0] and len(rest) < 3:
+            return lambda: GetNetwork("/".join(rest))
         case ["pools"]:
             return ListPools
         case ["pools", *rest] if rest[0] and len(rest) < 3:

@@ -67,7 +67,8 @@ class SegmentView(msgspec.Struct, frozen=True):
 
 
 class EndpointView(msgspec.Struct, frozen=True):
-    """An endpoint. name: the container's, "" if the engine did not say. published: `host:port->address:port/proto`."""
+    """An endpoint. name: the container's, "" if the engine did not say. published: `host:port->address:port/proto`.
+    container: full id, "" if the engine did not say."""
 
     id: str
     state: str
@@ -78,10 +79,11 @@ class EndpointView(msgspec.Struct, frozen=True):
     published: list[str]
     sandbox: str
     created: float
+    container: str = ""
 
 
 class NetworkRow(msgspec.Struct, frozen=True):
-    """A line of the list of networks."""
+    """A line of the list of networks. name: what the engine calls it, "" if it did not say."""
 
     id: str
     mode: str
@@ -90,10 +92,11 @@ class NetworkRow(msgspec.Struct, frozen=True):
     subnets: list[str]
     endpoints: int
     created: float
+    name: str = ""
 
 
 class NetworkDetail(msgspec.Struct, frozen=True):
-    """Everything about one network. options: as Docker sent them."""
+    """Everything about one network. options: as Docker sent them. name: as in NetworkRow."""
 
     id: str
     mode: str
@@ -105,6 +108,7 @@ class NetworkDetail(msgspec.Struct, frozen=True):
     options: dict[str, str]
     segments: list[SegmentView]
     endpoints: list[EndpointView]
+    name: str = ""
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
@@ -113,7 +117,8 @@ class LeaseRow(msgspec.Struct, frozen=True):
     holder: who has it, in words. network, endpoint: full ids, "" for none. until: when a reservation, a cooldown or the
     hold time of a key without holders ends. key: what a fixed one belongs to. holders: names of the containers whose
     configuration names it, the beginning of the id where no name is known. active: whether an endpoint has it now.
-    whom, note: of a reservation.
+    whom, note: of a reservation. network_name: what the engine calls the network. container: full id of the one that
+    uses it now, "" if the engine did not say. warning: what its container's next start does to it, "" for nothing.
     """
 
     address: str
@@ -133,6 +138,9 @@ class LeaseRow(msgspec.Struct, frozen=True):
     active: bool = False
     whom: str = ""
     note: str = ""
+    network_name: str = ""
+    container: str = ""
+    warning: str = ""
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -167,7 +175,8 @@ class PoolRow(msgspec.Struct, frozen=True):
 
     size: addresses that can be given, LARGEST for more than that; used: those held (gateway and auxiliary ones count);
     cooling: released, but not chosen again yet. range: where addresses are chosen automatically. network: full id, ""
-    for none of ours. source: the subnet pool it was carved from, "" if typed by hand.
+    for none of ours. source: the subnet pool it was carved from, "" if typed by hand. network_name: what the
+    engine calls the network.
     """
 
     id: str
@@ -181,6 +190,7 @@ class PoolRow(msgspec.Struct, frozen=True):
     used: int
     cooling: int
     created: float
+    network_name: str = ""
 
 
 class PoolDetail(msgspec.Struct, frozen=True):
