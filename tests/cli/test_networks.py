@@ -14,9 +14,12 @@ async def test_networks_are_listed_in_columns(daemon: ServedHost, capsys: pytest
     """A header and a line each, aligned, as docker does it."""
     assert await daemon.run("network", "ls") == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.startswith("NETWORK ID     BRIDGE            SUBNETS")
-    assert first.startswith("1f6b2c000000   mr-1f6b2c000000   10.32.0.0/24, fd00:32::/64   1 ")
-    assert second.split()[-1] == "ago"
+    assert header == "NETWORK ID     NAME   SUBNETS                      ENDPOINTS"
+    assert first == "1f6b2c000000   -      10.32.0.0/24, fd00:32::/64   1"
+    assert await daemon.run("network", "ls", "-o", "wide") == 0
+    wide = capsys.readouterr().out.splitlines()
+    assert wide[0].split()[-3:] == ["BRIDGE", "INTERNAL", "CREATED"]
+    assert wide[1].split()[5:7] == ["mr-1f6b2c000000", "no"]
     assert header.index("SUBNETS") == first.index("10.32.0.0/24") == second.index("172.30.0.0/24")
 
 

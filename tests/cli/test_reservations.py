@@ -105,5 +105,5 @@ async def test_fixed_leases_have_columns_of_their_own(daemon: ServedHost, capsys
     """Key and holders, whether it is in use, and until when it is kept."""
     assert await daemon.run("lease", "ls", "--fixed") == 0
     header, row = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert header == ["ADDRESS", "KEY", "HOLDERS", "IN", "USE", "KEPT", "UNTIL", "NETWORK", "SINCE"]
+    assert header == ["ADDRESS", "KEY", "HOLDERS", "IN", "USE", "KEPT", "FOR", "NETWORK"]
     assert row[:6] == ["10.32.0.5", "db-0", "cccccccccccc", "no", "-", "1f6b2c000000"]

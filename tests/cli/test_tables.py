@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mooring.cli.tables import print_facts, print_table
+from mooring.cli.tables import percent, print_facts, print_table
 
 
 def test_columns_are_aligned_and_lines_have_no_tail(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +46,26 @@ def test_a_terminal_gets_lines_that_fit(
     assert lines[0].split() == ["ADDRESS", "HOLDER"]
     assert max(len(line) for line in lines) <= int(columns)
     assert len(lines) == (2 if columns == "200" else 3)
+
+
+ADDRESSES = ["10.132.100.102", "fd00:1234:5678:9abc:def0:1234:5678:9abc", "02:42:0a:20:00:02"]
+
+
+@pytest.mark.parametrize("columns", ["80", "60", "20"])
+def test_no_address_is_cut_however_narrow_the_terminal(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are folded between words, and are longer than the terminal where that is not enough."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    row = [ADDRESSES[1], ", ".join(ADDRESSES), "container with-quite-a-long-name of compose", ADDRESSES[2]]
+    print_table(("ADDRESS", "ADDRESSES", "HOLDER", "MAC"), [row, row])
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert [words.count(address) for address in ADDRESSES] == [2, 4, 4]
+
+
+def test_what_is_little_is_not_nothing() -> None:
+    """A percentage is rounded, but never to none."""
+    assert [percent(*pair) for pair in ((0, 254), (1, 254), (127, 254), (254, 254), (2, 2**64), (0, 0))] == [
+        "0 %", "<1 %", "50 %", "100 %", "<1 %", "0 %",
+    ]  # fmt: skip

@@ -29,11 +29,9 @@ def backup(connection: Connection, file: str, form: str) -> None:
     """
     import os
 
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.wire.api import Backup, BackupReply
 
     reply = connection.ask(Backup(os.path.abspath(file)), BackupReply)
-    if form == "json":
-        print_json(reply)
-    else:
+    if not printed(reply, form):
         click.echo(reply.path)

@@ -23,8 +23,8 @@ HINT = "start it with `systemctl start mooring`, or `mooring serve`"
 
 
 class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -33,10 +33,10 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(path: str, call: api.Call, reply: type[T]) -> T:
-    """Send the call to the socket at the path and read the reply. Raises the daemon's fault; Unavailable or Forbidden
-    when it cannot be asked."""
-    status, body = _exchange(path, *api.target_of(call))
+def ask(path: str, call: api.Call, reply: type[T], timeout: float | None = None) -> T:
+    """Send the call to the socket at the path and read the reply. timeout: seconds. Raises the daemon's fault;
+    Unavailable or Forbidden when it cannot be asked."""
+    status, body = _exchange(path, timeout or TIMEOUT, *api.target_of(call))
     if status != 200:
         raise api.fault_of(body)
     try:
@@ -47,8 +47,8 @@ def ask(path: str, call: api.Call, reply: type[T]) -> T:
         ) from error
 
 
-def _exchange(path: str, method: str, target: str, body: bytes) -> tuple[int, bytes]:
-    connection = _UnixConnection(path)
+def _exchange(path: str, timeout: float, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    connection = _UnixConnection(path, timeout)
     try:
         connection.request(method, target, body or None, {"Content-Type": "application/json"} if body else {})
         response = connection.getresponse()
@@ -60,7 +60,7 @@ def _exchange(path: str, method: str, target: str, body: bytes) -> tuple[int, by
     except PermissionError as error:
         raise Forbidden(f"you may not use the socket {path}", hint="use sudo, or join the socket's group") from error
     except TimeoutError as error:
-        raise Unavailable(f"the daemon did not answer at {path} within {TIMEOUT:g} s", hint="see its log") from error
+        raise Unavailable(f"the daemon did not answer at {path} within {timeout:g} s", hint="see its log") from error
     except (OSError, HTTPException) as error:
         raise Unavailable(
             f"the daemon cannot be asked at {path}: {error or type(error).__name__}", hint=HINT

@@ -130,11 +130,9 @@ def _host(invocation: click.Context, socket: str | None) -> str:
 
 
 def _say(name: str, host: str, outcome: str, dry_run: bool, form: str) -> None:
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
 
-    if form == "json":
-        print_json({"name": name, "host": host, "outcome": outcome, "dry_run": dry_run})
-    else:
+    if not printed({"name": name, "host": host, "outcome": outcome, "dry_run": dry_run}, form):
         click.echo(f"context {name} ({host}): {outcome}" + (" (--dry-run)" if dry_run else ""))
 
 

@@ -32,15 +32,13 @@ def doctor(context: click.Context, fix: bool, dry_run: bool, form: str) -> None:
       mooring doctor --fix --dry-run
       mooring doctor --fix
     """
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.wire.api import DoctorReply, Examine, Fix
 
     connection = context.find_object(Connection)
     assert connection is not None  # the root command made it
     reply = connection.ask(Fix(dry_run) if fix or dry_run else Examine(), DoctorReply)
-    if form == "json":
-        print_json(reply)
-    else:
+    if not printed(reply, form):
         _print(reply)
     context.exit(FINDINGS if reply.findings else 0)
 

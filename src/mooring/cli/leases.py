@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from mooring.cli.listings import Column, Listing, Style, listed_options, truth
 from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.suggestions import addresses, anything, networks, pools, spaces
 
 if TYPE_CHECKING:
     from mooring.wire.api import LeaseRow
@@ -25,14 +27,19 @@ def lease() -> None:
     """
 
 
+FILTERS = ("address", "container", "fixed", "key", "mac", "network", "pool", "space", "state", "used")
+
+
 @lease.command("ls")
-@click.option("--pool", default="", metavar="ID", help="Only of the pool whose id begins so.")
-@click.option("--network", default="", metavar="ID", help="Only of the network whose id begins so.")
-@click.option("--space", default="", metavar="NAME", help="Only of the address space.")
+@click.option("--pool", default="", metavar="POOL", shell_complete=pools, help="Only of the pool: id, subnet, network.")
+@click.option(
+    "--network", default="", metavar="NETWORK", shell_complete=networks, help="Only of the network: name, id, subnet."
+)
+@click.option("--space", default="", metavar="NAME", shell_complete=spaces, help="Only of the address space.")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only {', '.join(STATES)}.")
 @click.option("--fixed", is_flag=True, help="Only fixed ones, with what they belong to.")
-@click.argument("text", default="")
-@format_option
+@click.argument("text", default="", shell_complete=anything)
+@listed_options(FILTERS)
 @pass_connection
 def list_leases(
     connection: Connection,
@@ -42,74 +49,142 @@ def list_leases(
     state: str | None,
     fixed: bool,
     text: str,
-    form: str,
+    style: Style,
 ) -> None:
     """List the leases that match everything given; TEXT: in the address, MAC, name, owner, key or note.
+
+    A network, a pool or an address space that there is not is an error.
 
     \b
     Example:
       mooring lease ls --fixed
       mooring lease ls --state cooling
-      mooring lease ls 10.32.0.
-      mooring lease ls --network 1f6b2c --format json
+      mooring lease ls --network web -o wide
+      mooring lease ls --filter container=db --format '{{.Address}}'
     """
-    from mooring.cli.tables import print_json
+    from dataclasses import replace
+
     from mooring.core.leases import State
     from mooring.wire.api import LeaseRow, ListLeases
 
-    wanted = ListLeases(pool, network, space, State(state) if state else None, text, fixed)
+    given = {"pool": pool, "network": network, "space": space}
+    left = list(style.filters)
+    for each in style.filters:  # the daemon knows names, and says which of them there are not
+        key, _, value = each.partition("=")
+        if key in given and not given[key] and sum(other.startswith(f"{key}=") for other in left) == 1:
+            given[key] = value
+            left.remove(each)
+    wanted = ListLeases(state=State(state) if state else None, text=text, fixed=fixed, **given)
     rows = connection.ask(wanted, list[LeaseRow])
-    if form == "json":
-        print_json(rows)
-    elif fixed:
-        _print_fixed(rows)
-    else:
-        _print_any(rows)
+    listing = _fixed_listing() if fixed else _listing(any(row.space != "default" for row in rows))
+    listing.show(rows, replace(style, filters=tuple(left)))
+    if style.form == "table" and not style.quiet:
+        _warn(rows)
 
 
-def _print_fixed(rows: Sequence[LeaseRow]) -> None:
-    from mooring.cli.tables import print_table, since
+def _warn(rows: Sequence[LeaseRow]) -> None:
+    """What the next start of a container does to its address, each once."""
+    for warning in dict.fromkeys(row.warning for row in rows if row.warning):
+        click.echo(f"mooring: warning: {' '.join(warning.split())}", err=True)
+
+
+def _network(row: LeaseRow, style: Style) -> str:
+    return row.network_name or style.short(row.network) or "-"
+
+
+def _listing(spaces: bool) -> Listing[LeaseRow]:
+    """spaces: whether there are several address spaces."""
+    from mooring.cli.tables import since
     from mooring.core.moments import moment
 
-    print_table(
-        ("ADDRESS", "KEY", "HOLDERS", "IN USE", "KEPT UNTIL", "NETWORK", "SINCE"),
-        [
-            (
-                row.address,
-                _short(row.key) or "-",
-                ", ".join(row.holders) or "-",
-                "yes" if row.active else "no",
-                moment(row.until) if row.until is not None and not row.holders else "-",
-                row.network[:12] or "-",
-                since(row.since),
-            )
-            for row in rows
-        ],
+    return Listing(
+        (
+            Column("ADDRESS", lambda row, _: row.address),
+            Column("STATE", lambda row, _: row.state),
+            Column("HOLDER", lambda row, _: row.holder),
+            Column("NETWORK", _network),
+            Column("SINCE", lambda row, _: since(row.since)),
+            Column("SPACE", lambda row, _: row.space, wide=not spaces),
+            Column("MAC", lambda row, _: row.mac or "-", wide=True),
+            Column("KEY", lambda row, style: _key(row, style) or "-", wide=True),
+            Column("UNTIL", lambda row, _: moment(row.until) if row.until is not None else "-", wide=True),
+            Column("ENDPOINT", lambda row, style: style.short(row.endpoint) or "-", wide=True),
+        ),
+        lambda row, _: row.address,
+        _filters(),
     )
 
 
-def _print_any(rows: Sequence[LeaseRow]) -> None:
-    from mooring.cli.tables import print_table, since
+def _fixed_listing() -> Listing[LeaseRow]:
+    from mooring.cli.tables import since
+    from mooring.core.moments import moment
 
-    print_table(
-        ("ADDRESS", "STATE", "HOLDER", "MAC", "NETWORK", "SPACE", "SINCE"),
-        [
-            (
-                row.address,
-                row.state,
-                row.holder,
-                row.mac or "-",
-                row.network[:12] or "-",
-                row.space,
-                since(row.since),
-            )
-            for row in rows
-        ],
+    return Listing(
+        (
+            Column("ADDRESS", lambda row, _: row.address),
+            Column("KEY", lambda row, style: _key(row, style) or "-"),
+            Column("HOLDERS", lambda row, _: ", ".join(row.holders) or "-"),
+            Column("IN USE", lambda row, _: "yes" if row.active else "no"),
+            Column("KEPT FOR", lambda row, _: _kept(row)),
+            Column("NETWORK", _network),
+            Column("SINCE", lambda row, _: since(row.since), wide=True),
+            Column("KEPT UNTIL", lambda row, _: "-" if (end := _end(row)) is None else moment(end), wide=True),
+            Column("MAC", lambda row, _: row.mac or "-", wide=True),
+            Column("SPACE", lambda row, _: row.space, wide=True),
+        ),
+        lambda row, _: row.address,
+        _filters(),
     )
+
+
+def _end(row: LeaseRow) -> float | None:
+    """Until when its key keeps it without a container; None when it does not wait."""
+    return row.until if not row.holders else None
+
+
+def _kept(row: LeaseRow) -> str:
+    import time
+
+    from mooring.core.moments import span
+
+    end = _end(row)
+    return "-" if end is None else span(end - time.time())
+
+
+def _filters() -> Mapping[str, Callable[[LeaseRow, str], bool]]:
+    return {
+        "address": _at,
+        "container": lambda row, value: value in (row.name, *row.holders) or _begins(row.container, value),
+        "fixed": lambda row, value: (row.state == "fixed") is truth(value),
+        "key": lambda row, value: value in (row.key, row.key.partition(":")[2]),
+        "mac": lambda row, value: row.mac.lower() == value.lower(),
+        "network": lambda row, value: row.network_name == value or _begins(row.network, value),
+        "pool": lambda row, value: row.subnet == value or _begins(row.pool, value),
+        "space": lambda row, value: row.space == value,
+        "state": lambda row, value: row.state == value,
+        "used": lambda row, value: bool(row.active) is truth(value),
+    }
+
+
+def _begins(ident: str, value: str) -> bool:
+    return bool(value) and ident.startswith(value)
+
+
+def _at(row: LeaseRow, value: str) -> bool:
+    """Whether the address is that one, or in that subnet. Raises click.UsageError."""
+    from ipaddress import ip_address, ip_network
+
+    try:
+        if "/" in value:
+            address, subnet = ip_address(row.address), ip_network(value, strict=False)
+            return address.version == subnet.version and address in subnet
+        return ip_address(row.address) == ip_address(value)
+    except ValueError as error:
+        raise click.UsageError(f"--filter: {error}") from None
 
 
 @lease.command("inspect")
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @format_option
 @pass_connection
 def inspect_lease(connection: Connection, address: str, form: str) -> None:
@@ -119,13 +194,12 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
     Example:
       mooring lease inspect 10.32.0.2
     """
-    from mooring.cli.tables import print_facts, print_json
+    from mooring.cli.tables import print_facts, printed
     from mooring.core.moments import moment
     from mooring.wire.api import GetLease, LeaseRow, parse_address
 
     rows = connection.ask(GetLease(parse_address(address)), list[LeaseRow])
-    if form == "json":
-        print_json(rows)
+    if printed(rows, form):
         return
     for number, row in enumerate(rows):
         if number:
@@ -140,16 +214,18 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
             ("Note", row.note),
             ("MAC", row.mac),
             ("Endpoint", row.endpoint),
-            ("Network", row.network),
+            ("Container", row.container),
+            ("Network", f"{row.network_name} ({row.network})" if row.network_name else row.network),
             ("Subnet", row.subnet or ""),
             ("Pool", row.pool),
             ("Space", row.space),
             ("Since", moment(row.since)),
             ("Until", moment(row.until) if row.until is not None else ""),
+            ("Warning", row.warning),
         ])  # fmt: skip
 
 
-def _short(key: str) -> str:
+def _key(row: LeaseRow, style: Style) -> str:
     """The key for a table: of a container's id its beginning, as Docker shows it."""
-    kind, colon, rest = key.partition(":")
-    return f"{kind}{colon}{rest[:12]}" if kind == "container" else key
+    kind, colon, rest = row.key.partition(":")
+    return f"{kind}{colon}{style.short(rest)}" if kind == "container" else row.key

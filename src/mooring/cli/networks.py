@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mooring.cli.listings import Column, Listing, Style, listed_options, truth
 from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.suggestions import networks
 
 if TYPE_CHECKING:
-    from mooring.wire.api import NetworkDetail, SegmentView
+    from mooring.wire.api import NetworkDetail, NetworkRow, SegmentView
 
 
 @click.group()
@@ -22,58 +24,70 @@ def network() -> None:
     """
 
 
+FILTERS = ("bridge", "id", "internal", "mode", "name", "subnet")
+
+
 @network.command("ls")
-@format_option
+@listed_options(FILTERS)
 @pass_connection
-def list_networks(connection: Connection, form: str) -> None:
+def list_networks(connection: Connection, style: Style) -> None:
     """List the networks of this host.
 
     \b
     Example:
       mooring network ls
+      mooring network ls --filter internal=true -q
     """
-    from mooring.cli.tables import print_json, print_table, since
     from mooring.wire.api import ListNetworks, NetworkRow
 
-    rows = connection.ask(ListNetworks(), list[NetworkRow])
-    if form == "json":
-        print_json(rows)
-        return
-    print_table(
-        ("NETWORK ID", "BRIDGE", "SUBNETS", "ENDPOINTS", "INTERNAL", "CREATED"),
-        [
-            (
-                row.id[:12],
-                row.bridge if row.mode == "bridge" else f"({row.mode})",
-                ", ".join(row.subnets),
-                str(row.endpoints),
-                "yes" if row.internal else "no",
-                since(row.created),
-            )
-            for row in rows
-        ],
+    _listing().show(connection.ask(ListNetworks(), list[NetworkRow]), style)
+
+
+def _listing() -> Listing[NetworkRow]:
+    from mooring.cli.tables import since
+
+    return Listing(
+        (
+            Column("NETWORK ID", lambda row, style: style.short(row.id)),
+            Column("NAME", lambda row, _: row.name or "-"),
+            Column("SUBNETS", lambda row, _: ", ".join(row.subnets) or "-"),
+            Column("ENDPOINTS", lambda row, _: str(row.endpoints)),
+            Column("BRIDGE", lambda row, _: row.bridge if row.mode == "bridge" else f"({row.mode})", wide=True),
+            Column("INTERNAL", lambda row, _: "yes" if row.internal else "no", wide=True),
+            Column("CREATED", lambda row, _: since(row.created), wide=True),
+        ),
+        lambda row, style: style.short(row.id),
+        {
+            "bridge": lambda row, value: row.bridge == value,
+            "id": lambda row, value: row.id.startswith(value),
+            "internal": lambda row, value: row.internal is truth(value),
+            "mode": lambda row, value: row.mode == value,
+            "name": lambda row, value: value in row.name,  # as Docker's filter, any part of it
+            "subnet": lambda row, value: value in row.subnets,
+        },
     )
 
 
 @network.command("inspect")
-@click.argument("id")
+@click.argument("network", metavar="NETWORK", shell_complete=networks)
 @format_option
 @pass_connection
-def inspect_network(connection: Connection, id: str, form: str) -> None:  # noqa: A002  click names the argument so
-    """Show everything about the network whose ID begins so.
+def inspect_network(connection: Connection, network: str, form: str) -> None:
+    """Show everything about NETWORK: its name as Docker or compose has it, its id or the beginning of that, its bridge,
+    or its subnet.
 
     \b
     Example:
-      mooring network inspect 1f6b2c
-      mooring network inspect "$(docker network inspect -f '{{.Id}}' web)"
+      mooring network inspect web
+      mooring network inspect 1f6b2c --format '{{range .Endpoints}}{{.Name}} {{.IPv4}}{{println}}{{end}}'
     """
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.wire.api import GetNetwork, NetworkDetail
 
-    detail = connection.ask(GetNetwork(id), NetworkDetail)
-    if form == "json":
-        print_json(detail)
-    else:
+    if not network.strip():
+        raise click.BadParameter("must not be empty", param_hint="NETWORK")
+    detail = connection.ask(GetNetwork(network.strip()), NetworkDetail)
+    if not printed(detail, form):
         _print(detail)
 
 
@@ -82,6 +96,7 @@ def _print(detail: NetworkDetail) -> None:
 
     print_facts([
         ("Network", detail.id),
+        ("Name", detail.name),
         ("Mode", detail.mode),
         ("Bridge", f"{detail.bridge}, MAC {detail.mac}, MTU {detail.mtu}" if detail.mode == "bridge" else ""),
         ("Internal", "yes" if detail.internal else "no"),
@@ -101,15 +116,13 @@ def _print(detail: NetworkDetail) -> None:
     if detail.endpoints:
         click.echo()
         print_table(
-            ("ENDPOINT", "STATE", "NAME", "IPV4", "IPV6", "MAC", "PORTS"),
+            ("ENDPOINT", "STATE", "CONTAINER", "ADDRESSES", "PORTS"),
             [
                 (
                     endpoint.id[:12],
                     endpoint.state,
                     endpoint.name or "-",
-                    (endpoint.ipv4 or "-").partition("/")[0],
-                    (endpoint.ipv6 or "-").partition("/")[0],
-                    endpoint.mac,
+                    ", ".join(each.partition("/")[0] for each in (endpoint.ipv4, endpoint.ipv6) if each) or "-",
                     ", ".join(endpoint.published) or "-",
                 )
                 for endpoint in detail.endpoints
@@ -118,9 +131,10 @@ def _print(detail: NetworkDetail) -> None:
 
 
 def _usage(segment: SegmentView) -> str:
+    from mooring.cli.tables import percent
     from mooring.wire.api import LARGEST
 
     if not segment.pool:
         return "addresses come from another IPAM driver"
     size = str(segment.size) if segment.size < LARGEST else f"2^{128 - int(segment.subnet.partition('/')[2])}"
-    return f"{segment.used} held, {segment.cooling} cooling, of {size}"
+    return f"{segment.used} held, {segment.cooling} cooling, of {size} ({percent(segment.used, segment.size)})"

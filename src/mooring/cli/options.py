@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
+# Where the daemon has its API socket unless told otherwise.
+RUN_DIR = "/run/mooring"
+
 
 class Connection:
     """Where the daemon is. Nothing is dialled before the first question."""
@@ -27,16 +30,35 @@ class Connection:
         return ask(self.socket, call, reply)
 
 
+def socket_of(socket: str | None, run_dir: str | None) -> str:
+    """The path of the API socket, by the root command's options."""
+    import os
+
+    return socket or os.path.join(run_dir or RUN_DIR, "api.sock")
+
+
+def _form(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if value not in ("table", "json") and "{{" not in value:
+        raise click.BadParameter(f"{value!r} is not one of 'table', 'json' and a template as '{{{{.ID}}}}'")
+    return value
+
+
+def _forms(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [each for each in ("table", "json") if each.startswith(begun)]
+
+
 def format_option(command: F) -> F:
-    """`--format table|json`, as the argument `form`."""
+    """`--format table|json|TEMPLATE`, as the argument `form`."""
     option = click.option(
         "--format",
         "form",
         envvar="MOORING_FORMAT",
-        type=click.Choice(["table", "json"]),
+        callback=_form,
+        shell_complete=_forms,
         default="table",
         show_default=True,
-        help="A table to read, or the API's JSON.",
+        metavar="table|json|TEMPLATE",
+        help="A table to read, the API's JSON, or a template as Docker has it: '{{.ID}}', 'table {{.ID}}'.",
     )
     return option(command)
 
@@ -48,7 +70,11 @@ def dry_run_option(command: F) -> F:
 
 def space_option(command: F) -> F:
     """`--space NAME`, as the argument `space`."""
-    option = click.option("--space", default="", metavar="NAME", help="The address space, where several have it.")
+    from mooring.cli.suggestions import spaces
+
+    option = click.option(
+        "--space", default="", metavar="NAME", shell_complete=spaces, help="The address space, where several have it."
+    )
     return option(command)
 
 

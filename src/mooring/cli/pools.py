@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mooring.cli.listings import Column, Listing, Style, listed_options
 from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.suggestions import pools
 
 if TYPE_CHECKING:
     from mooring.wire.api import PoolDetail, PoolRow
@@ -22,59 +24,74 @@ def pool() -> None:
     """
 
 
+FILTERS = ("id", "network", "source", "space", "subnet")
+
+
 @pool.command("ls")
-@format_option
+@listed_options(FILTERS)
 @pass_connection
-def list_pools(connection: Connection, form: str) -> None:
-    """List the pools of this host.
+def list_pools(connection: Connection, style: Style) -> None:
+    """List the pools of this host, and how full they are.
 
     \b
     Example:
       mooring pool ls
+      mooring pool ls --format 'table {{.Subnet}}\\t{{.Percent}}'
     """
-    from mooring.cli.tables import print_json, print_table, since
     from mooring.wire.api import ListPools, PoolRow
 
     rows = connection.ask(ListPools(), list[PoolRow])
-    if form == "json":
-        print_json(rows)
-        return
-    print_table(
-        ("POOL ID", "SUBNET", "HELD", "COOLING", "SIZE", "NETWORK", "SPACE", "CREATED"),
-        [
-            (
-                row.id,
-                row.subnet,
-                str(row.used),
-                str(row.cooling),
-                _size(row),
-                row.network[:12] or "-",
-                row.space,
-                since(row.created),
-            )
-            for row in rows
-        ],
+    _listing(any(row.space != "default" for row in rows)).show(rows, style)
+
+
+def _listing(spaces: bool) -> Listing[PoolRow]:
+    """spaces: whether there are several address spaces."""
+    from mooring.cli.tables import percent, since
+
+    return Listing(
+        (
+            Column("POOL ID", lambda row, style: style.short(row.id)),
+            Column("SUBNET", lambda row, _: row.subnet),
+            Column("NETWORK", lambda row, style: row.network_name or style.short(row.network) or "-"),
+            Column("HELD", lambda row, _: str(row.used)),
+            Column("SIZE", lambda row, _: _size(row)),
+            Column("USED", lambda row, _: percent(row.used, row.size)),
+            Column("SPACE", lambda row, _: row.space, wide=not spaces),
+            Column("COOLING", lambda row, _: str(row.cooling), wide=True),
+            Column("RANGE", lambda row, _: row.range or "-", wide=True),
+            Column("SOURCE", lambda row, _: row.source or "-", wide=True),
+            Column("CREATED", lambda row, _: since(row.created), wide=True),
+        ),
+        lambda row, _: row.id,
+        {
+            "id": lambda row, value: row.id.startswith(value),
+            "network": lambda row, value: row.network_name == value or (bool(value) and row.network.startswith(value)),
+            "source": lambda row, value: row.source == value,
+            "space": lambda row, value: row.space == value,
+            "subnet": lambda row, value: row.subnet == value,
+        },
     )
 
 
 @pool.command("inspect")
-@click.argument("which", metavar="ID|SUBNET")
+@click.argument("which", metavar="ID|SUBNET|NETWORK", shell_complete=pools)
 @format_option
 @pass_connection
 def inspect_pool(connection: Connection, which: str, form: str) -> None:
-    """Show the pool whose id begins so, or those of the subnet, in every address space that has one.
+    """Show the pool whose id begins so, those of the subnet in every address space that has one, or the network's.
 
     \b
     Example:
       mooring pool inspect 10.32.0.0/24
-      mooring pool inspect 3f9a
+      mooring pool inspect web
     """
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.wire.api import GetPool, PoolDetail
 
-    details = connection.ask(GetPool(which), list[PoolDetail])
-    if form == "json":
-        print_json(details)
+    if not which.strip():
+        raise click.BadParameter("must not be empty", param_hint="ID|SUBNET|NETWORK")
+    details = connection.ask(GetPool(which.strip()), list[PoolDetail])
+    if printed(details, form):
         return
     for number, detail in enumerate(details):
         if number:
@@ -83,7 +100,7 @@ def inspect_pool(connection: Connection, which: str, form: str) -> None:
 
 
 def _print(detail: PoolDetail) -> None:
-    from mooring.cli.tables import print_facts, since
+    from mooring.cli.tables import percent, print_facts, since
 
     row = detail.pool
     states = ", ".join(f"{count} {state}" for state, count in detail.leases.items())
@@ -93,8 +110,8 @@ def _print(detail: PoolDetail) -> None:
         ("Range", row.range or ""),
         ("Gateway", row.gateway or "none"),
         ("Space", row.space),
-        ("Network", row.network or "none"),
-        ("Usage", f"{row.used} held, {row.cooling} cooling, of {_size(row)}"),
+        ("Network", (f"{row.network_name} ({row.network})" if row.network_name else row.network) or "none"),
+        ("Usage", f"{row.used} held, {row.cooling} cooling, of {_size(row)} ({percent(row.used, row.size)})"),
         ("Leases", states),
         ("Claim", f"{detail.claim}: an idle fixed address goes to " + _CLAIMS.get(detail.claim, "")),
         ("Created", since(row.created)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection, space_option
+from mooring.cli.suggestions import addresses, containers
 
 if TYPE_CHECKING:
     from mooring.core.networks import Address
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("addresses", metavar="ADDRESS[-LAST]|SUBNET")
 @click.option(
-    "--for", "whom", default="", metavar="WHOM", help="A container's name, a pattern as web-*, or labels as a=b,c!=d."
+    "--for",
+    "whom",
+    default="",
+    metavar="WHOM",
+    shell_complete=containers,
+    help="A container's name, a pattern as web-*, or labels as a=b,c!=d.",
 )
 @click.option("--note", default="", metavar="TEXT", help="Why, for who sees it later.")
 @click.option("--until", default="", metavar="TIME", help="When it ends: 7d from now, or a date and time (UTC).")
@@ -53,7 +59,7 @@ def reserve(
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.option("--force", is_flag=True, help="Also one whose containers are there, but none of them uses it.")
 @space_option
 @dry_run_option
@@ -75,7 +81,7 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", shell_complete=addresses)
 @click.option(
     "--key", default="", metavar="KEY", help="What it belongs to (as the label mooring.key), not the container."
 )
@@ -119,13 +125,11 @@ def _range(text: str) -> tuple[Address, Address]:
 
 
 def _carry_out(connection: Connection, call: Call, form: str) -> None:
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.wire.api import ChangesReply
 
     reply = connection.ask(call, ChangesReply)
-    if form == "json":
-        print_json(reply)
-    else:
+    if not printed(reply, form):
         _print(reply)
 
 

@@ -19,7 +19,7 @@ from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.leases import lease
 from mooring.cli.networks import network
-from mooring.cli.options import Connection
+from mooring.cli.options import RUN_DIR, Connection, socket_of
 from mooring.cli.pools import pool
 from mooring.cli.reservations import hold, release, reserve
 from mooring.cli.serving import serve
@@ -51,14 +51,14 @@ Example:
     "--run-dir",
     envvar="MOORING_RUN_DIR",
     metavar="DIR",
-    default="/run/mooring",
+    default=RUN_DIR,
     show_default=True,
     help="Where the daemon has its API socket.",
 )
 @click.pass_context
 def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
     """Addresses that stay put, for Docker: the daemon, and questions to it."""
-    invocation.obj = Connection(socket or os.path.join(run_dir, "api.sock"))
+    invocation.obj = Connection(socket_of(socket, run_dir))
 
 
 for command in (

@@ -19,12 +19,11 @@ def status(connection: Connection, form: str) -> None:
       mooring status
       mooring status --format json | jq .leases
     """
-    from mooring.cli.tables import print_facts, print_json, since
+    from mooring.cli.tables import print_facts, printed, since
     from mooring.wire.api import GetStatus, StatusReply
 
     reply = connection.ask(GetStatus(), StatusReply)
-    if form == "json":
-        print_json(reply)
+    if printed(reply, form):
         return
     leases = ", ".join(f"{count} {state}" for state, count in reply.leases.items())
     repair = reply.repair
@@ -56,7 +55,7 @@ def version(connection: Connection, form: str) -> None:
     Example:
       mooring version
     """
-    from mooring.cli.tables import print_facts, print_json
+    from mooring.cli.tables import print_facts, printed
     from mooring.core.faults import Fault
     from mooring.wire.api import GetVersion, VersionReply
 
@@ -64,7 +63,5 @@ def version(connection: Connection, form: str) -> None:
         daemon = connection.ask(GetVersion(), VersionReply).version
     except Fault:
         daemon = ""
-    if form == "json":
-        print_json({"command": __version__, "daemon": daemon or None})
-    else:
+    if not printed({"command": __version__, "daemon": daemon or None}, form):
         print_facts([("Command", __version__), ("Daemon", daemon or "cannot be reached")])

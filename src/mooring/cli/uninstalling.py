@@ -29,7 +29,7 @@ def uninstall(config: str | None, purge: bool, dry_run: bool, form: str) -> None
       mooring uninstall
     """
     from mooring.cli.contexts import remove_ours
-    from mooring.cli.tables import print_json
+    from mooring.cli.tables import printed
     from mooring.removal import steps
 
     place = _place(config)
@@ -43,15 +43,13 @@ def uninstall(config: str | None, purge: bool, dry_run: bool, form: str) -> None
         removed.append(f"Docker context {name}")
         _say(removed[-1], dry_run, form)
     kept = [] if purge else [str(place.store.parent), "the configuration"]
-    if form == "json":
-        print_json({"removed": removed, "kept": kept, "dry_run": dry_run})
-    elif kept:
+    if not printed({"removed": removed, "kept": kept, "dry_run": dry_run}, form) and kept:
         click.echo(f"kept: {' and '.join(kept)}; `mooring uninstall --purge` removes them")
 
 
 def _say(what: str, dry_run: bool, form: str) -> None:
     """A line as soon as it is done."""
-    if form != "json":
+    if form == "table":
         click.echo(f"{what}: {'would be removed' if dry_run else 'removed'}")
 
 

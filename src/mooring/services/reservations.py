@@ -104,7 +104,7 @@ class Reservations:
         taken: list[str] = []
         for address in addresses:
             before = self._lease(pool, address)
-            if who := self._has(pool, address, before):
+            if who := self._has(pool, address, before, whom):
                 taken.append(f"{address} by {who}")
                 continue
             if taken:
@@ -123,9 +123,11 @@ class Reservations:
             )
         return plan
 
-    def _has(self, pool: Pool, address: Address, lease: Lease | None) -> str:
-        """Who has the address, "" when it may be reserved."""
+    def _has(self, pool: Pool, address: Address, lease: Lease | None, whom: str) -> str:
+        """Who has the address, "" when it may be reserved for whom it says: also another reservation has it."""
         endpoint = self._index.endpoint(pool, address)
+        if lease is not None and lease.state is State.RESERVED and lease.whom != whom:
+            return f"the reservation for {lease.whom or 'nobody'}" + (f" ({lease.note})" if lease.note else "")
         if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
             if lease.state is State.FIXED and lease.holders:
                 return ", ".join(holder_names(lease, self._mirror))

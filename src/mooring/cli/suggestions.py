@@ -1,0 +1,97 @@
+"""Values for completion in the shell: addresses, networks, pools and containers, as the daemon has them.
+
+Rule: who completes waits for nothing: a daemon that does not answer soon, or at all, suggests nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from mooring.wire.api import Call, LeaseRow
+
+T = TypeVar("T")
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
+
+# Seconds: longer than that, nobody waits for a suggestion.
+PATIENCE = 2.0
+
+
+def addresses(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Addresses that are not free."""
+    return _begin((row.address for row in _leases(context)), begun)
+
+
+def networks(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of networks; ids of those without one, and when an id is begun."""
+    return _begin(_networks(context, begun), begun)
+
+
+def pools(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Subnets, ids when one is begun, and names of networks."""
+    from mooring.wire.api import ListPools, PoolRow
+
+    rows = _ask(context, ListPools(), list[PoolRow]) or []
+    ids = (row.id for row in rows if begun)
+    return _begin((each for row in rows for each in (row.subnet, row.network_name)), begun) or _begin(ids, begun)
+
+
+def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of containers that hold an address."""
+    return _begin(_containers(_leases(context)), begun)
+
+
+def anything(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """What `explain` takes: containers, networks, addresses."""
+    rows = _leases(context)
+    called = [*_containers(rows), *_networks(context, begun), *(row.address for row in rows)]
+    return _begin(called, begun)
+
+
+def spaces(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Address spaces."""
+    from mooring.wire.api import ListPools, PoolRow
+
+    return _begin((row.space for row in _ask(context, ListPools(), list[PoolRow]) or []), begun)
+
+
+def _networks(context: click.Context, begun: str) -> Iterator[str]:
+    from mooring.wire.api import ListNetworks, NetworkRow
+
+    for row in _ask(context, ListNetworks(), list[NetworkRow]) or []:
+        yield row.name or row.id[:12]
+        if begun and row.id.startswith(begun):
+            yield row.id[:12]
+
+
+def _containers(rows: Iterable[LeaseRow]) -> Iterator[str]:
+    for row in rows:
+        if row.name:
+            yield row.name
+        yield from (each for each in row.holders if " " not in each)
+
+
+def _leases(context: click.Context) -> list[LeaseRow]:
+    from mooring.wire.api import LeaseRow, ListLeases
+
+    return _ask(context, ListLeases(), list[LeaseRow]) or []
+
+
+def _begin(values: Iterable[str], begun: str) -> list[str]:
+    return sorted({value for value in values if value and value.startswith(begun)})
+
+
+def _ask(context: click.Context, call: Call, reply: type[T]) -> T | None:
+    """The daemon's answer, None for any that is none."""
+    from mooring.cli.clients import ask
+    from mooring.cli.options import socket_of
+    from mooring.core.faults import Fault
+
+    root = context.find_root().params
+    try:
+        return ask(socket_of(root.get("socket"), root.get("run_dir")), call, reply, PATIENCE)
+    except Fault:
+        return None
