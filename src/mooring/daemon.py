@@ -45,6 +45,7 @@ from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Pool, Quota
 from mooring.services.assembly import Services, World, assemble
+from mooring.services.engine_networks import EngineNetworks
 from mooring.services.inspection import Surroundings
 from mooring.services.operations import operations
 from mooring.services.report_log import ReportLog
@@ -185,7 +186,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
 
     plugin = PluginDoor(
         services.ipam,
-        services.networks,
+        EngineNetworks(services.networks, services.mirror, config.plugin_socket.stem),
         services.endpoints,
         before_call=wait_until_loaded,
         on_activate=partial(_engine_started, services),
