@@ -6,11 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from ipaddress import ip_address
 
 import pytest
 
 from mooring.core.containers import Container, EngineEvent, Happening
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.ports import Engine
 from tests.contracts.engine_hosts import DockerRig, MemoryRig, Place, Rig
 from tests.e2e.lab import Lab
@@ -205,6 +206,31 @@ async def test_a_network_is_found_by_id_name_or_the_beginning_of_an_id(rig: Rig)
     for reference, expected in ((ident, ident), (ident[:30], ident), (ident[:10], other), ("web", ident)):
         assert await network_id(rig.engine, reference) == expected
     assert {ident, other} <= (await rig.engine.view()).networks
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig, runs: bool) -> None:
+    """The configuration names them from then on, also of a container that was stopped; its other places stay."""
+    web = await network_id(rig.engine, "web")
+    ident = rig.create("db", Place("web"), Place("back", "10.77.2.9"))
+    rig.start("db")
+    if not runs:
+        rig.stop("db")
+        await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
+    await rig.engine.reconnect(ident, web, [ip_address("10.77.1.99")])
+    asked = await ask(rig.engine, ident)
+    assert {plug.name: tuple(map(str, plug.wanted)) for plug in asked.plugs} == {
+        "web": ("10.77.1.99",), "back": ("10.77.2.9",),
+    }  # fmt: skip
+    assert asked.running is runs
+    if runs and isinstance(rig, DockerRig):
+        assert [str(plug.ipv4) for plug in asked.plugs if plug.network == web] == ["10.77.1.99"]
+        with pytest.raises(Conflict, match="the engine refuses"):
+            await rig.engine.reconnect(ident, web, [ip_address("10.99.1.99")])
+        again = await ask(rig.engine, ident)
+        assert [str(plug.ipv4) for plug in again.plugs if plug.network == web] == ["10.77.1.99"]
+    with pytest.raises(NotFound):
+        await rig.engine.reconnect(ident, "f" * 64, [])
 
 
 async def test_all_networks_are_listed_with_their_names(rig: Rig) -> None:

@@ -10,8 +10,8 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import AddressRequest, PoolRequest, Role
+from mooring.services.fastening import Change
 from mooring.services.operations import Operations
-from mooring.services.reservations import Change
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 
@@ -105,14 +105,26 @@ async def test_one_held_address_refuses_the_whole_range(host: MemoryHost, operat
     assert host.services.ipam.index.counts(lease_of(host, "10.32.0.5").pool)[State.RESERVED] == 0  # type: ignore[union-attr]
 
 
-async def test_a_reservation_takes_the_place_of_another(host: MemoryHost, operated: Operations) -> None:
-    """It says what it was; the same again is no change."""
+async def test_a_reservation_is_changed_for_whom_it_is(host: MemoryHost, operated: Operations) -> None:
+    """Its end and its note; the same again is no change."""
     until = host.clock.now() + 3600
-    await reserve(operated, "10.32.0.8", whom="web-*")
+    await reserve(operated, "10.32.0.8", whom="team=a")
     (change,) = await reserve(operated, "10.32.0.8", whom="team=a", until=until)
-    assert change.before == "reserved for web-*"
+    assert change.before == "reserved for team=a"
     assert change.after.startswith("reserved for team=a until 20")
     assert await reserve(operated, "10.32.0.8", whom="team=a", until=until) == []
+
+
+async def test_what_another_reservation_has_is_refused(host: MemoryHost, operated: Operations) -> None:
+    """It is named, with its note; also in the middle of a range, and for nobody. Once it is over it counts no more."""
+    await reserve(operated, "10.32.0.8", whom="web-*", note="ask Ann", until=host.clock.now() + 60)
+    for first, last, whom in (("10.32.0.8", "", "db"), ("10.32.0.8", "", ""), ("10.32.0.6", "10.32.0.9", "db")):
+        with pytest.raises(Conflict, match=r"10\.32\.0\.8 .*held by the reservation for web-\* \(ask Ann\)"):
+            await reserve(operated, first, last, whom=whom)
+    assert lease_of(host, "10.32.0.6") is None
+    host.clock.advance(61)
+    (change,) = await reserve(operated, "10.32.0.8", whom="db")
+    assert change.after == "reserved for db"
 
 
 async def test_a_reservation_ends_by_itself(host: MemoryHost, operated: Operations) -> None:
@@ -201,10 +213,10 @@ async def test_a_fault_after_the_first_batch_says_how_far_it_came(
 
 async def test_a_dynamic_address_becomes_its_containers(host: MemoryHost, operated: Operations) -> None:
     """The container that has it is its holder, and it is in use by that endpoint; a stop does not free it."""
+    host.engine.version = (1, 52)  # it tells who asks
     run_container(host, DB, "db", "e1", "10.32.0.2")
     (change,) = await hold(operated, "10.32.0.2")
-    assert change.after == "fixed for container db, held by container db, in use"
-    assert "engines before 29" in change.note
+    assert (change.after, change.note) == ("fixed for container db, held by container db, in use", "")
     lease = lease_of(host, "10.32.0.2")
     assert lease is not None
     assert (lease.key, lease.holders, lease.active) == (f"container:{DB}", frozenset({DB}), Active(E1, "host", "boot"))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,12 +32,15 @@ from mooring.adapters.engine_answers import (
     ids_of,
     subnets_of,
 )
+from mooring.adapters.engine_places import naming, place_in
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
 from mooring.ports import Engine
 
 DEADLINE = 5.0
+# Seconds for a change, half of which must not be left: a connect asks our own driver, and that may have to wait.
+CHANGE = 60.0
 # A thousand networks with a few hundred containers each; the rest of the description is not decoded.
 ANSWER_BYTES = 64 * 1024 * 1024
 _VERSION = re.compile(rb"^Api-Version: (\d{1,3})\.(\d{1,3})\r$", re.MULTILINE | re.IGNORECASE)
@@ -142,6 +146,34 @@ class DockerEngine(Engine):
         async with self._asking():
             return (await self._version()).release()
 
+    async def reconnect(self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+        """See Engine. POST /networks/{id}/disconnect and connect."""
+        async with self._asking():
+            found = await self._find(f"/containers/{quote(container, safe='')}/json", container)
+            place = place_in(found.body, network) if found is not None else None
+        if place is None:
+            raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
+        await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
+        try:
+            await self._connect(container, network, naming(place, addresses))
+        except Fault:
+            await self._connect(container, network, place)
+            raise
+
+    async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:
+        await self._post(f"/networks/{network}/connect", {"Container": container, "EndpointConfig": place})
+
+    async def _post(self, target: str, body: dict[str, object]) -> None:
+        """Raises Conflict with what the engine says when it refuses."""
+        async with self._asking(CHANGE):
+            reply = await self._exchange(target, msgspec.json.encode(body))
+        if reply.status >= 300:
+            try:
+                message = msgspec.json.decode(reply.body, type=MessageAnswer).message
+            except msgspec.MsgspecError:
+                message = f"{target} answered {reply.status}"
+            raise Conflict(f"the engine refuses: {message}")
+
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
         await self._awake()
@@ -179,10 +211,10 @@ class DockerEngine(Engine):
         return running
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
-        """Within the deadline, and with the errors of a question made faults."""
+    async def _asking(self, deadline: float = 0.0) -> AsyncIterator[None]:
+        """Within the deadline, the usual one unless given, and with the errors of a question made faults."""
         try:
-            async with asyncio.timeout(self._deadline) as scope:
+            async with asyncio.timeout(deadline or self._deadline) as scope:
                 yield
         except TimeoutError as error:
             if not scope.expired():
@@ -247,8 +279,9 @@ class DockerEngine(Engine):
             raise ValueError(f"{target.partition('?')[0]} answered {reply.status}")
         return reply.body
 
-    async def _exchange(self, target: str) -> _Reply:
-        reader, writer, reply = await self._send(target)
+    async def _exchange(self, target: str, body: bytes | None = None) -> _Reply:
+        """body: of a POST; None for a GET."""
+        reader, writer, reply = await self._send(target, body)
         try:
             await reader.readexactly(self._most + 1)
         except asyncio.IncompleteReadError as whole:
@@ -265,11 +298,17 @@ class DockerEngine(Engine):
             raise ValueError(f"{target.partition('?')[0]} answered {reply.status}")
         return reader, writer
 
-    async def _send(self, target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, _Reply]:
+    async def _send(
+        self, target: str, body: bytes | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, _Reply]:
         """A connection whose head has come, and the reply without its body."""
         reader, writer = await asyncio.open_unix_connection(self._path, limit=self._most)
         try:
-            writer.write(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            if body is None:
+                writer.write(f"GET {target} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            else:
+                told = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
+                writer.write(f"POST {target} HTTP/1.0\r\nHost: docker\r\n{told}\r\n\r\n".encode() + body)
             head = await reader.readuntil(b"\r\n\r\n")
             words = head.split(b" ", 2)
             if len(words) < 3 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():

@@ -1,4 +1,4 @@
-"""`mooring lease reserve|release|hold`: what an operator does with addresses by hand."""
+"""`mooring lease reserve|release|hold` and `mooring fix`: what an operator does with addresses by hand."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
 def hold(connection: Connection, address: str, key: str, kept: str, space: str, dry_run: bool, form: str) -> None:
     """Fix ADDRESS, which a running container has by chance: it stays that container's, or the key's.
 
-    One that is fixed already gets the key and the hold time that are given.
+    Where the container could not ask for it at its next start (an engine before 29, and a configuration that does not
+    name it), it is put into the network anew, by name: it is out of it for a moment. Where that is not possible the
+    address is not fixed, but for a key. One that is fixed already gets the key and the hold time that are given.
 
     \b
     Example:
@@ -105,6 +107,29 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
 
     wanted = Hold(parse_address(address), space, key, seconds_of(kept) if kept else None, dry_run)
     _carry_out(connection, wanted, form)
+
+
+@click.command()
+@click.argument("container", shell_complete=containers)
+@dry_run_option
+@format_option
+@pass_connection
+def fix(connection: Connection, container: str, dry_run: bool, form: str) -> None:
+    """Have CONTAINER ask for the fixed addresses that it holds at its next start.
+
+    For one that was made or connected past the proxy: its configuration does not name the address then, and an engine
+    before 29 does not say who asks. One that runs is out of its network for a moment. What cannot be done is said.
+
+    \b
+    Example:
+      mooring fix db --dry-run
+      mooring fix db
+    """
+    from mooring.wire.api import Fasten
+
+    if not container.strip():
+        raise click.BadParameter("must not be empty", param_hint="CONTAINER")
+    _carry_out(connection, Fasten(container.strip(), dry_run), form)
 
 
 def _range(text: str) -> tuple[Address, Address]:

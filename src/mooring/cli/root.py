@@ -21,7 +21,7 @@ from mooring.cli.leases import lease
 from mooring.cli.networks import network
 from mooring.cli.options import RUN_DIR, Connection, socket_of
 from mooring.cli.pools import pool
-from mooring.cli.reservations import hold, release, reserve
+from mooring.cli.reservations import fix, hold, release, reserve
 from mooring.cli.serving import serve
 from mooring.cli.states import status, version
 from mooring.cli.uninstalling import uninstall
@@ -62,7 +62,7 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, status, network, pool, lease, explain, doctor, context, backup, uninstall, version, completion,
+    serve, status, network, pool, lease, explain, fix, doctor, context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

@@ -157,6 +157,14 @@ class Engine(Protocol):
         """Its own version, as (29, 1)."""
         ...
 
+    async def reconnect(self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+        """The container (full id) is taken out of the network (full id) and put into it again, now with a configuration
+        that names the addresses; all else of its place there stays. One that runs is out of it for a moment.
+
+        Raises Conflict with the engine's words, and then it is in the network as it was; NotFound, Unavailable.
+        """
+        ...
+
     def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at

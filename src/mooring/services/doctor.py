@@ -22,6 +22,7 @@ from mooring.ports import Clock, Engine
 from mooring.services.engine_changes import EngineChanges
 from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
+from mooring.services.next_starts import label_findings
 from mooring.services.reclaiming import Reclaiming
 from mooring.services.reconciling import Reconciling
 from mooring.services.repair import Repair
@@ -194,6 +195,8 @@ class Doctor:
         refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
         running = [container for container in containers if container.id not in refused]
         found += astray(self._ipam.tenures, running, self._clock.now())
+        if self._mirror.count(Network):
+            found += label_findings(containers, self._mirror, self._clock.now())
         if self._changes is not None:
             version = await self._engine.api_version()
             found += await self._changes.next_starts(version, containers, self._clock.now())

@@ -28,13 +28,14 @@ _NETWORK = "com.docker.compose.network"
 @dataclass(frozen=True, slots=True)
 class EngineNames:
     """What the engine told at one moment, by full ids. why: why it told nothing, "" when it did; asked: whether there
-    is an engine that was asked. hosts: names of hosts by their ids in leases."""
+    is an engine that was asked. version: of its API. hosts: names of hosts by their ids in leases."""
 
     networks: Mapping[str, EngineNetwork] = field(default_factory=dict)
     containers: Mapping[str, Container] = field(default_factory=dict)
     endpoints: Mapping[str, tuple[Container, Plug]] = field(default_factory=dict)
     why: str = ""
     asked: bool = False
+    version: tuple[int, int] = (0, 0)
     hosts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -73,6 +74,7 @@ async def names_told(engine: Engine | None, hosts: Mapping[str, str]) -> EngineN
         async with asyncio.timeout(PATIENCE) as patience:
             networks = await engine.all_networks()
             _, containers = await engine.containers()
+            version = await engine.api_version()
     except Fault as fault:
         return EngineNames(why=str(fault), asked=True, hosts=hosts)
     except TimeoutError:
@@ -84,6 +86,7 @@ async def names_told(engine: Engine | None, hosts: Mapping[str, str]) -> EngineN
         {container.id: container for container in containers},
         {plug.endpoint: (each, plug) for each in containers for plug in each.plugs if plug.endpoint},
         asked=True,
+        version=version,
         hosts=hosts,
     )
 

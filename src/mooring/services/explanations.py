@@ -20,6 +20,7 @@ from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.mirror import Mirror
+from mooring.services.next_starts import losses
 from mooring.services.outside_pools import by_rule, in_foreign_segment
 from mooring.services.roster import Roster
 from mooring.services.subnets import IpamPolicy
@@ -305,6 +306,8 @@ def _gone(lease: Lease, scene: Scene) -> list[str]:
 
 def _unproven(lease: Lease, scene: Scene) -> list[str]:
     """What is to be said of a fixed address that only its container's name can prove."""
+    if scene.names.heard:
+        return [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.mirror, scene.names)]
     pool = scene.mirror.pool(lease.pool)
     if lease.mac or not lease.holders or pool is None or not pool.source:
         return []

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.label_words import asks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
@@ -19,6 +20,7 @@ from mooring.services.engine_names import UNASKED, EngineNames, compose_containe
 from mooring.services.explanations import explain_in_pool
 from mooring.services.inspection import Inspection
 from mooring.services.mirror import Mirror
+from mooring.services.next_starts import said_of
 from mooring.services.references import network_meant, pools_meant, subnet_in
 from mooring.services.roster import Roster
 from mooring.services.tenures import Tenures
@@ -89,6 +91,11 @@ class Inquiries:
             return Explanation("", about, f"network {names.of_network(network) if network else what}")
         nothing = " ".join(_empty_handed(each, self._networks(each)) for each in containers)
         answer = self._answer(subject, places, nothing, names)
+        for container in containers:
+            who = f"Container {container.name}: " if len(containers) > 1 else ""
+            answer.reasons[-1].text.extend(
+                f"{who}{remark[0].upper()}{remark[1:]}." for remark in said_of(container, self._mirror)
+            )
         if names.why:
             answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
         if about and network is not None:
@@ -277,6 +284,11 @@ def _empty_handed(container: Container, networks: Sequence[Network]) -> str:
         return f"Container {container.name} is in no network of Mooring's, so it holds no address here."
     if container.running:
         return f"Container {container.name} runs, but Mooring has given it no address that it has now."
+    if asks(container.labels):
+        return (
+            f"Container {container.name} does not run and has no address yet, since no proxy saw it made: what it gets "
+            "when it starts is fixed for it then."
+        )
     return (
         f"Container {container.name} does not run and has no fixed address: it gets one when it starts. "
         "The label fixed-ip would keep it."

@@ -25,6 +25,7 @@ from mooring.ports import Clock
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.explanations import Scene, explain_address, holder_names, holder_of
 from mooring.services.mirror import Mirror, Record
+from mooring.services.next_starts import losses
 from mooring.services.references import check_space, network_meant, pool_place, pools_meant
 from mooring.services.roster import Roster
 from mooring.services.subnets import IpamPolicy
@@ -295,6 +296,7 @@ class Inspection:
             note=lease.note,
             network_name=names.of_network(network) if network is not None else "",
             container=container.id if container is not None else "",
+            warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._mirror, names)),
         )
 
     def _matches(self, lease: Lease, wanted: api.ListLeases, pools: set[str] | None, names: EngineNames) -> bool:

@@ -13,6 +13,7 @@ from mooring.services.assembly import Services, World
 from mooring.services.doctor import Doctor
 from mooring.services.engine_changes import EngineChanges
 from mooring.services.engine_names import EngineNames, names_told
+from mooring.services.fastening import Fastening
 from mooring.services.inquiries import Inquiries
 from mooring.services.inspection import Inspection, PassReport, Surroundings
 from mooring.services.reservations import Reservations
@@ -27,6 +28,7 @@ class Operations:
     reservations: Reservations
     doctor: Doctor
     names: Callable[[], Awaitable[EngineNames]]
+    fastening: Fastening
 
 
 def operations(
@@ -38,12 +40,13 @@ def operations(
     inspection = Inspection(mirror, roster, clock, surroundings, report or (lambda: services.repair.report))
     reconciling = services.keeping.reconciling if services.keeping is not None else None
     changes = EngineChanges(mirror, services.ipam.tenures, engine, policy.claim_policy) if engine is not None else None
+    fastening = Fastening(mirror, services.ipam, services.holders, engine, clock, policy)
     hosts = {policy.host: surroundings.host_name} if surroundings.host_name else {}
     names = partial(names_told, engine, hosts)
     return Operations(
         inspection,
         Inquiries(inspection, mirror, roster, services.ipam.tenures, names),
-        Reservations(mirror, services.ipam, services.holders, engine, clock, policy),
+        Reservations(mirror, services.ipam, engine, clock, policy, fastening),
         Doctor(
             mirror,
             roster,
@@ -57,4 +60,5 @@ def operations(
             changes,
         ),
         names,
+        fastening,
     )

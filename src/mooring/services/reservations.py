@@ -1,4 +1,4 @@
-"""What an operator does with addresses by hand: reserve, release, hold.
+"""What an operator does with addresses by hand: reserve and release; what fixes one is in services.fastening.
 
 Rules: all or nothing, in one commit as far as one goes; who holds what is wanted is named, with the way out; an address
 that an endpoint has is never taken from it; with `dry` everything is looked at and nothing is changed.
@@ -7,20 +7,18 @@ that an endpoint has is never taken from it; with `dry` everything is looked at 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, usable
-from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
-from mooring.core.faults import BadRequest, Conflict, Fault, Kind, NotFound, StaleRevision, Unavailable
+from mooring.core.containers import Holder
+from mooring.core.faults import BadRequest, Conflict, Fault, Kind, StaleRevision, Unavailable
 from mooring.core.intents import PLACEHOLDER, is_placeholder
-from mooring.core.leases import Active, Lease, State, is_over
-from mooring.core.networks import Address, Network
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
-from mooring.core.reservations import belonging, ending, given_up, key_named, line, reserved, whom_named
+from mooring.core.reservations import ending, given_up, line, reserved, whom_named
 from mooring.ports import Clock, Engine
 from mooring.services.explanations import holder_names, holder_of, in_words
-from mooring.services.holders import Holders
+from mooring.services.fastening import Change, Fastening, pool_around
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.subnets import ATTEMPTS, BATCH, contended
@@ -30,30 +28,25 @@ from mooring.services.symptoms import MAKING
 MOST = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one address, or would. before, after: in words. note: what else to know."""
-
-    space: str
-    address: Address
-    before: str
-    after: str
-    note: str = ""
-
-
 class Reservations:
     """One method for each thing that an operator does. engine: None where there is none."""
 
     def __init__(
-        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, clock: Clock, policy: IpamPolicy
+        self,
+        mirror: Mirror,
+        ipam: Ipam,
+        engine: Engine | None,
+        clock: Clock,
+        policy: IpamPolicy,
+        fastening: Fastening,
     ) -> None:
         self._mirror = mirror
         self._index = ipam.index
         self._tenures = ipam.tenures
-        self._holders = holders
         self._engine = engine
         self._clock = clock
         self._policy = policy
+        self._fastening = fastening
 
     async def reserve(
         self,
@@ -74,7 +67,7 @@ class Reservations:
         whom, note = whom_named(whom), line(note, "a note")
         if until is not None:
             ending(until, self._clock.now())
-        pool = self._pool(space, first)
+        pool = pool_around(self._mirror, space, first)
         left = _run(pool, first, last)
         total, changes, attempts = len(left), list[Change](), ATTEMPTS
         while left:
@@ -103,7 +96,7 @@ class Reservations:
         plan: list[tuple[Change, Lease]] = []
         taken: list[str] = []
         for address in addresses:
-            before = self._lease(pool, address)
+            before = self._fastening.lease_in(pool, address)
             if who := self._has(pool, address, before, whom):
                 taken.append(f"{address} by {who}")
                 continue
@@ -140,7 +133,7 @@ class Reservations:
         force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
         change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
         """
-        pool = self._pool(space, address)
+        pool = pool_around(self._mirror, space, address)
         for _ in range(ATTEMPTS):
             lease = self._mirror.lease(pool.space, address)
             if lease is None:
@@ -258,123 +251,8 @@ class Reservations:
         return [each for each in known if each is not None and self._tenures.of_holder(each.id) == [lease]]
 
     async def hold(self, space: str | None, address: Address, key: str, hold: float | None, dry: bool) -> list[Change]:
-        """The address is fixed: a dynamic one for the container that uses it, or for the key; a fixed one gets the key.
-
-        key: "" for the container's own, or as it was. hold: seconds that the key keeps it without a container, None as
-        it was. Raises Conflict when nobody uses it, or the key has another; NotFound, BadRequest, Unavailable.
-        """
-        pool, key = self._pool(space, address), key_named(key)
-        for _ in range(ATTEMPTS):
-            lease = self._lease(pool, address)
-            note, gone = "", list[Record]()
-            if lease is not None and lease.state is State.FIXED:
-                self._check_key(pool, lease, key or lease.key)
-                after = belonging(lease, key, hold, self._clock.now())
-                put: list[Record] = [after]
-            else:
-                after, put, gone, note = await self._settled(pool, address, lease, key)
-                if hold is not None:
-                    after = put[0] = belonging(after, "", hold, self._clock.now())
-            if hold is not None and not outlives(after.key):
-                raise BadRequest("its key ends with its container, and keeps nothing then", hint="give one with --key")
-            if after == lease:
-                return []
-            if self._mirror.lease(pool.space, address) is not lease:
-                continue
-            changes = [Change(pool.space, address, in_words(lease, self._mirror), in_words(after, self._mirror), note)]
-            if dry:
-                return changes
-            try:
-                await self._mirror.commit(put=put, delete=gone)
-            except StaleRevision:
-                continue
-            return changes
-        raise contended(f"address {address}")
-
-    def _check_key(self, pool: Pool, lease: Lease, key: str) -> None:
-        """Raises Conflict when somebody has another address of the network and family under the key."""
-        for other in self._tenures.of_key(pool.network, key):
-            same = other.address.version == lease.address.version and other.address != lease.address
-            if same and key != lease.key and (other.holders or other.active is not None):
-                raise Conflict(
-                    f"the key {key} has {other.address} in that network",
-                    holder=", ".join(holder_names(other, self._mirror)),
-                    hint="choose another key",
-                )
-
-    async def _settled(
-        self, pool: Pool, address: Address, lease: Lease | None, key: str
-    ) -> tuple[Lease, list[Record], list[Record], str]:
-        """The lease of the container that uses the address now, all that has to be written and deleted, and a note."""
-        network = self._mirror.network(pool.network) if pool.network else None
-        endpoint = self._index.endpoint(pool, address)
-        if network is None or lease is None or lease.state is not State.DYNAMIC or not endpoint:
-            raise Conflict(
-                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._mirror)}",
-                hint=f"start the container, or keep the address with `mooring lease reserve {address} --for NAME`",
-            )
-        engine, container, plug = await self._user(network, address, endpoint)
-        claim = Claim(
-            key=key or key_of(container.labels, container.name, network.options.sticky, container.id)
-            or CONTAINER_KEY + container.id,
-            holder=container.id, mac=plug.proof, name=container.name,
-        )  # fmt: skip
-        now = self._clock.now()
-        fixed = claimed(lease, pool.space, address, pool.id, claim, now)
-        after = started(fixed, Active(endpoint, self._policy.host, self._policy.boot))
-        self._check_key(pool, lease, after.key)
-        for other in self._tenures.of_holder(container.id):
-            if self._tenures.network_of(other) == network.id and other.address.version == address.version:
-                raise Conflict(
-                    f"container {container.name} has another fixed address in that network: {other.address}",
-                    hint="make it anew without that one",
-                )
-        put: list[Record] = [after]
-        gone: list[Record] = []
-        for old, rest in self._holders.seating.left_behind(self._tenures.of_key(network.id, after.key), after):
-            (gone if rest is None else put).append(rest or old)
-        if self._mirror.holder(container.id) is None:
-            put.append(Holder(id=container.id, engine=engine, name=container.name, since=now))
-        asks = address in plug.wanted or bool(plug.proof)
-        note = "" if asks else "its configuration does not name it: engines before 29 do not say who asks at a restart"
-        return after, put, gone, note
-
-    async def _user(self, network: Network, address: Address, endpoint: str) -> tuple[str, Container, Plug]:
-        """The engine's id, and the container whose endpoint it is. Raises Unavailable and Conflict."""
-        if self._engine is None:
-            raise Conflict(f"no engine can tell which container has {address}")
-        engine, containers = await self._engine.containers()
-        for container in containers:
-            for plug in container.plugs:
-                if plug.endpoint == endpoint and plug.network == network.id and address in plug.held:
-                    known = await self._engine.container(container.id)  # a list does not tell the MAC that it asks for
-                    plugs = known.plugs if known is not None else ()
-                    return engine, container, next((each for each in plugs if each.endpoint == endpoint), plug)
-        raise Conflict(
-            f"the engine lists no container that has {address}",
-            holder=f"endpoint {endpoint[:12]}",
-            hint="wait until the container has started, and do it again",
-        )
-
-    def _pool(self, space: str | None, address: Address) -> Pool:
-        """The one pool around the address. Raises NotFound for none, Conflict for several spaces."""
-        found = [
-            pool for pool in self._mirror.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)
-        ]
-        if not found:
-            where = f" in address space {space}" if space else ""
-            raise NotFound(f"no pool{where} has {address}", hint="`mooring pool ls` lists them")
-        if len(found) > 1:
-            spaces = ", ".join(sorted(pool.space for pool in found))
-            raise Conflict(f"{address} is in several address spaces: {spaces}", hint="say which one with --space")
-        return found[0]
-
-    def _lease(self, pool: Pool, address: Address) -> Lease | None:
-        """The lease of the address; one whose pool is gone, or whose time is over, counts for nothing."""
-        lease = self._mirror.lease(pool.space, address)
-        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
-            return None
-        return lease
+        """As services.fastening."""
+        return await self._fastening.hold(space, address, key, hold, dry)
 
 
 def _run(pool: Pool, first: Address, last: Address) -> list[Address]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
 from mooring.core.containers import Container, EngineEndpoint, EngineEvent, EngineNetwork, Happening, Plug
 from mooring.core.engines import EngineView
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Engine
 
@@ -27,7 +27,8 @@ class MemoryEngine(Engine):
 
     up: whether it answers. described: network id -> all that it tells of the network; of others only id and name.
     names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
-    belong to no container; those of running ones it knows. calls: how often it was asked anything.
+    belong to no container; those of running ones it knows. calls: how often it was asked anything. refuses: with which
+    words a reconnect is refused, "" when it is not.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
@@ -42,6 +43,7 @@ class MemoryEngine(Engine):
         self.version = (1, 41)
         self.edition = (20, 10)
         self.calls = 0
+        self.refuses = ""
         self._containers: dict[str, Container] = {}
         self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
         self._news = asyncio.Event()
@@ -112,6 +114,20 @@ class MemoryEngine(Engine):
         """See Engine."""
         self._answer()
         return self.edition
+
+    async def reconnect(self, container: str, network: str, addresses: Sequence[Address]) -> None:
+        """See Engine. refuses: the words with which it is refused."""
+        self._answer()
+        known = self._containers.get(container)
+        place = next((plug for plug in known.plugs if plug.network == network), None) if known else None
+        if known is None or place is None:
+            raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
+        if self.refuses:
+            raise Conflict(f"the engine refuses: {self.refuses}")
+        v4 = next((each for each in addresses if each.version == 4), place.wanted4)
+        v6 = next((each for each in addresses if each.version == 6), place.wanted6)
+        self.disconnect(container, network)
+        self.connect(container, replace(place, wanted4=v4, wanted6=v6))
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from mooring.core.faults import HTTP_STATUS, Fault, Kind
 from mooring.servers.http import Request, Response
 from mooring.services.doctor import Diagnosis
+from mooring.services.fastening import Change
 from mooring.services.operations import Operations
-from mooring.services.reservations import Change
 from mooring.wire import api
 
 _KIND_OF_STATUS = {status: kind for kind, status in HTTP_STATUS.items()}
@@ -33,6 +33,7 @@ class ApiDoor:
         self._reservations = operations.reservations
         self._doctor = operations.doctor
         self._names = operations.names
+        self._fastening = operations.fastening
         self._backup = backup
         self._before_call = before_call
 
@@ -75,7 +76,9 @@ class ApiDoor:
             case _:
                 return await self._change(call)
 
-    async def _change(self, call: api.Reserve | api.Release | api.Hold) -> api.ChangesReply:
+    async def _change(self, call: api.Reserve | api.Release | api.Hold | api.Fasten) -> api.ChangesReply:
+        if isinstance(call, api.Fasten):
+            return api.ChangesReply(_views(await self._fastening.fix(call.container, call.dry_run)), call.dry_run)
         service, space, dry = self._reservations, call.space or None, call.dry_run
         match call:
             case api.Reserve(first, last):

@@ -108,6 +108,14 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Fasten:
+    """POST /v1/containers/fix: the container (name or id) asks for its fixed addresses at its next start."""
+
+    container: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Explain:
     """GET /v1/explain/{address, subnet, name or id of a container or network, compose service, key, or MAC}"""
 
@@ -145,6 +153,7 @@ Call = (
     | Reserve
     | Release
     | Hold
+    | Fasten
     | Explain
     | Examine
     | Fix

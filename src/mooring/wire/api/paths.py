@@ -23,6 +23,7 @@ from mooring.wire.api.calls import (
     Call,
     Examine,
     Explain,
+    Fasten,
     Fix,
     GetLease,
     GetNetwork,
@@ -52,6 +53,7 @@ ROUTES = (
     "POST /v1/leases/reserve",
     "POST /v1/leases/release",
     "POST /v1/leases/hold",
+    "POST /v1/containers/fix",
     "GET /v1/explain/{address, name, id, key or MAC}",
     "GET /v1/doctor",
     "POST /v1/doctor",
@@ -87,6 +89,11 @@ class _HoldBody(msgspec.Struct, forbid_unknown_fields=True):
     space: str = ""
     key: str = ""
     hold: float | None = None
+    dry_run: bool = False
+
+
+class _FastenBody(msgspec.Struct, forbid_unknown_fields=True):
+    container: str
     dry_run: bool = False
 
 
@@ -154,6 +161,8 @@ def _posts(steps: list[str], body: bytes) -> Callable[[], Call] | None:
             return lambda: _release(body)
         case ["leases", "hold"]:
             return lambda: _hold(body)
+        case ["containers", "fix"]:
+            return lambda: _fasten(body)
         case ["doctor"]:
             return lambda: Fix(_decoded(body or b"{}", _FixBody, "doctor").dry_run)
         case ["backup"]:
@@ -232,6 +241,13 @@ def _hold(body: bytes) -> Hold:
     return Hold(parse_address(given.address), given.space, given.key, given.hold, given.dry_run)
 
 
+def _fasten(body: bytes) -> Fasten:
+    given = _decoded(body, _FastenBody, "fix", 'the body is {"container": "db"}')
+    if not given.container.strip():
+        raise BadRequest("fix: the container must not be empty")
+    return Fasten(given.container, given.dry_run)
+
+
 def _backup(body: bytes) -> Backup:
     path = _decoded(body, _BackupBody, "backup", 'the body is {"path": "/absolute/path"}').path
     if not path.startswith("/") or "\0" in path:
@@ -283,7 +299,7 @@ def _lease_target(call: ListLeases) -> str:
     return "/v1/leases" + (f"?{query}" if query else "")
 
 
-def _post_of(call: Reserve | Release | Hold | Fix | Backup) -> tuple[str, str, bytes]:
+def _post_of(call: Reserve | Release | Hold | Fasten | Fix | Backup) -> tuple[str, str, bytes]:
     body: msgspec.Struct
     match call:
         case Reserve(first, last, space, whom, note, until, dry_run):
@@ -292,6 +308,8 @@ def _post_of(call: Reserve | Release | Hold | Fix | Backup) -> tuple[str, str, b
             path, body = "leases/release", _ReleaseBody(str(address), space, force, dry_run)
         case Hold(address, space, key, hold, dry_run):
             path, body = "leases/hold", _HoldBody(str(address), space, key, hold, dry_run)
+        case Fasten(container, dry_run):
+            path, body = "containers/fix", _FastenBody(container, dry_run)
         case Fix(dry_run):
             path, body = "doctor", _FixBody(dry_run)
         case Backup(file):

@@ -1,0 +1,116 @@
+"""What the next start of a container does to its fixed address, and what its labels do not do: said before it is lost.
+
+An engine before 29 does not say who asks for an address: what it says is what the container's configuration has, the
+address or a MAC. What got its address in another way, past the proxy or at a connect, keeps it until it stops.
+
+Rules: only what the engine told is concluded from; nothing is said of an engine that was not heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mooring.core.containers import FIXED_LABEL, Container, Holder
+from mooring.core.engines import ENDPOINT_MACS, is_mute
+from mooring.core.findings import Finding
+from mooring.core.label_words import asks, concern, remarks
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address, Network
+from mooring.services.engine_changes import NAMES
+from mooring.services.engine_names import EngineNames
+from mooring.services.mirror import Mirror
+
+ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An address that its container does not get again. mends: `mooring fix` can write it into the configuration."""
+
+    container: Container
+    lease: Lease
+    mends: bool
+
+    @property
+    def text(self) -> str:
+        """What will happen, and why."""
+        return (
+            f"container {self.container.name} gets another address than {self.lease.address} at its next start: its "
+            "configuration does not name it, and an engine before 29 does not say who asks"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do before that."""
+        return f"`mooring fix {self.container.name}` writes it into the configuration" if self.mends else ANEW
+
+
+def losses(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[Loss]:
+    """Of the holders of the fixed address those that do not get it again."""
+    pool = mirror.pool(lease.pool)
+    if lease.state is not State.FIXED or pool is None or not names.heard or names.version >= NAMES:
+        return
+    for holder in sorted(lease.holders):
+        container = names.containers.get(holder)
+        for plug in container.plugs if container is not None else ():
+            if container is None or plug.network != pool.network or lease.address in plug.wanted:
+                continue
+            held = [each for each in plug.held if each.version == lease.address.version]
+            if held and lease.address not in held:
+                continue  # it has been lost already, which is told elsewhere
+            if lease.mac and not _is_mute(mirror.holder(holder), names.version):
+                continue
+            yield Loss(container, lease, not pool.source)
+
+
+def _is_mute(holder: Holder | None, version: tuple[int, int]) -> bool:
+    """Whether the engine does not read the MAC that another version wrote, as far as a list tells it."""
+    return holder is not None and version >= ENDPOINT_MACS and is_mute(holder.oldest, holder.newest, version)
+
+
+def label_remarks(
+    container_labels: dict[str, str], networks: Iterable[tuple[str, Network | None]], named: Iterable[Address] = ()
+) -> list[str]:
+    """What is to be said of a container's labels. networks: its networks by name, None for those that are not ours.
+    named: the addresses that its configuration names."""
+    if not concern(container_labels):
+        return []
+    said = list(remarks(container_labels, tuple(named)))
+    if not asks(container_labels):
+        return said
+    places = list(networks)
+    ours = [(name, network) for name, network in places if network is not None]
+    label = FIXED_LABEL if FIXED_LABEL in container_labels else "mooring.key"
+    if not ours:
+        where = ", ".join(sorted(name for name, _ in places if name))
+        said.append(
+            f"label {label} has no effect: the container is in no network of Mooring's"
+            + (f" ({where})" if where else "")
+        )
+    said += [
+        f"label {label} has no effect in network {name}: another IPAM driver gives its addresses"
+        for name, network in ours
+        if network.segments and not any(segment.pool for segment in network.segments)
+    ]
+    return said
+
+
+def said_of(container: Container, mirror: Mirror) -> list[str]:
+    """What is to be said of the labels of a container that is there."""
+    networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
+    named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
+    return label_remarks(dict(container.labels), networks, named)
+
+
+def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) -> Iterator[Finding]:
+    """A finding for each label that does not do what whoever wrote it thought."""
+    for container in containers:
+        for remark in said_of(container, mirror):
+            yield Finding(
+                f"label {container.id} {remark}",
+                f"container {container.name}: {remark}",
+                "its labels and its networks, as the engine lists them",
+                now,
+                "make it anew with the label that was meant, in a network of Mooring's",
+            )

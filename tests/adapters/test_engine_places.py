@@ -1,0 +1,53 @@
+"""A container's place in a network, written again."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address
+
+import msgspec
+import pytest
+
+from mooring.adapters.engine_places import naming, place_in
+
+NETWORK = "n" * 64
+PLACE = {
+    "IPAMConfig": {"IPv6Address": "fd00::9", "LinkLocalIPs": ["169.254.1.1"]}, "Links": ["db:data"],
+    "Aliases": ["web", "abcabcabcabc"], "DriverOpts": {"a": "b"}, "GwPriority": 7, "NetworkID": NETWORK,
+    "EndpointID": "e" * 64, "Gateway": "10.0.0.1", "IPAddress": "10.0.0.2", "IPPrefixLen": 24, "IPv6Gateway": "",
+    "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "MacAddress": "02:00:00:00:00:01", "DNSNames": ["web"],
+    "Later": None,
+}  # fmt: skip
+
+
+def inspected(**networks: object) -> bytes:
+    """GET /containers/{id}/json."""
+    return json.dumps({"Id": "abcabcabcabc" + "0" * 52, "NetworkSettings": {"Networks": networks}}).encode()
+
+
+def test_what_was_asked_for_stays_and_what_was_filled_in_goes() -> None:
+    """Also fields that nobody here knows; the beginning of the id is no alias of the user's."""
+    place = place_in(inspected(other={"NetworkID": "x"}, none=None, web=PLACE), NETWORK)
+    assert place == {
+        "IPAMConfig": PLACE["IPAMConfig"], "Links": ["db:data"], "Aliases": ["web"], "DriverOpts": {"a": "b"},
+        "GwPriority": 7,
+    }  # fmt: skip
+    assert naming(place, [ip_address("10.0.0.2")])["IPAMConfig"] == {
+        "IPv4Address": "10.0.0.2", "IPv6Address": "fd00::9", "LinkLocalIPs": ["169.254.1.1"],
+    }  # fmt: skip
+
+
+def test_a_place_without_wishes_names_the_addresses_only() -> None:
+    """Null is nothing."""
+    place = place_in(inspected(web={"NetworkID": NETWORK, "IPAMConfig": None, "Aliases": None}), NETWORK)
+    assert place == {}
+    named = naming(place, [ip_address("10.0.0.2"), ip_address("fd00::2")])
+    assert named == {"IPAMConfig": {"IPv4Address": "10.0.0.2", "IPv6Address": "fd00::2"}}
+
+
+def test_who_is_not_there_has_no_place() -> None:
+    """And what is no container is not understood."""
+    assert place_in(inspected(web={"NetworkID": "x"}), NETWORK) is None
+    assert place_in(b'{"Id": "a", "NetworkSettings": null}', NETWORK) is None
+    with pytest.raises(msgspec.MsgspecError):
+        place_in(b"[]", NETWORK)

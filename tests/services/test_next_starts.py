@@ -1,0 +1,100 @@
+"""What the next start does to an address, and what labels do not do."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.containers import Container, Plug
+from mooring.core.leases import Active
+from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
+from mooring.wire import api
+from tests.services.hosts import MemoryHost
+from tests.services.operators import DB, fix, lease_of, operate, run_container
+from tests.services.test_fastening import E1, MAC, A, chosen, typed
+
+
+async def text(host: MemoryHost, address: str) -> str:
+    """What is said of the next start of who holds the address."""
+    lease = lease_of(host, address)
+    assert lease is not None
+    names = await operate(host).names()
+    return "; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, host.services.mirror, names))
+
+
+@pytest.mark.parametrize(
+    ("make", "address", "remedy"), [(typed, "10.77.0.2", "`mooring fix db`"), (chosen, "10.32.0.2", "make it anew")]
+)
+async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, address: str, remedy: str) -> None:
+    """With what to do: where an address can be named, `fix` does it."""
+    host: MemoryHost = await make()  # type: ignore[operator]
+    run_container(host, DB, "db", "e1", address)
+    await fix(host, address, DB, active=Active(E1, "host", "boot"))
+    said = await text(host, address)
+    assert f"container db gets another address than {address} at its next start" in said
+    assert remedy in said
+    operated = operate(host)
+    (row,) = await operated.inspection.leases(api.ListLeases(fixed=True), await operated.names())
+    assert row.warning == said
+    explained = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    assert f"gets another address than {address} at its next start" in explained
+    assert remedy in explained
+
+
+async def test_nothing_is_said_where_nothing_is_lost() -> None:
+    """The engine tells names; the configuration names it; a MAC proves it; the engine was not heard."""
+    host = await typed()
+    run_container(host, DB, "db", "e1", "10.77.0.2")
+    await fix(host, "10.77.0.2", DB, active=Active(E1, "host", "boot"))
+    host.engine.version = (1, 52)
+    assert await text(host, "10.77.0.2") == ""
+    host.engine.version = (1, 41)
+    assert await text(host, "10.77.0.2") != ""
+    host.engine.up = False
+    assert await text(host, "10.77.0.2") == ""
+    host.engine.up = True
+    await fix(host, "10.77.0.2", DB, active=Active(E1, "host", "boot"), mac=MAC)
+    assert await text(host, "10.77.0.2") == ""
+    host = await typed()
+    run_container(host, DB, "db", "e1", "10.77.0.2", wanted=True)
+    await fix(host, "10.77.0.2", DB, active=Active(E1, "host", "boot"))
+    assert await text(host, "10.77.0.2") == ""
+
+
+async def test_labels_without_effect_are_said() -> None:
+    """Misspelt, in no network of ours, in one whose addresses others give; what works is passed over."""
+    host = await typed()
+    network = host.services.mirror.network(A)
+    assert network is not None
+    assert label_remarks({"fixed-ip": ""}, [("web", network)]) == []
+    assert label_remarks({}, [("bridge", None)]) == []
+    assert label_remarks({"fixed-ip": "0"}, [("bridge", None)]) == []
+    assert label_remarks({"mooring.key": "db"}, [("bridge", None), ("web", network)]) == []
+    assert label_remarks({"fixed-ip": ""}, [("bridge", None)]) == [
+        "label fixed-ip has no effect: the container is in no network of Mooring's (bridge)"
+    ]
+    assert "called mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0]
+
+
+async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
+    """A finding for each, with the container; and a sentence where somebody asks for the container."""
+    host = await typed()
+    operated = operate(host)
+    host.engine.create(DB, "db", Plug("n" * 64, "bridge"), labels={"mooring.key": "db", "fixed_ip": "1"})
+    findings = [finding.text for finding in (await operated.doctor.examine()).findings]
+    assert sorted(finding for finding in findings if "label" in finding) == [
+        "container db: label fixed_ip has no effect: the label is called fixed-ip",
+        "container db: label mooring.key has no effect: the container is in no network of Mooring's (bridge)",
+    ]
+    told = " ".join((await operated.inquiries.explain("db")).reasons[-1].text)
+    assert "Label mooring.key has no effect" in told
+
+
+def test_of_a_container_what_it_names_counts() -> None:
+    """An address in the label that the configuration names, too, needs no word."""
+    from mooring.services.mirror import Mirror
+    from mooring.testing.memory_store import MemoryStore
+
+    mirror = Mirror(MemoryStore())
+    container = Container(DB, "db", False, 0.0, {"other": "x"}, (Plug("", "bridge"),))
+    assert said_of(container, mirror) == []
+    assert list(label_findings([container], mirror, 0.0)) == []
