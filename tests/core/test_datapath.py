@@ -11,6 +11,7 @@ from mooring.core.datapath import (
     BRIDGE_SETTINGS,
     HOST_SETTINGS,
     MARK,
+    ROUTERS,
     endpoint_facts,
     host_end,
     host_facts,
@@ -101,7 +102,7 @@ def test_a_publication_of_another_address_opens_nothing() -> None:
 def test_the_host_forwards_ipv6_only_where_a_network_has_it() -> None:
     """IPv4 forwarding always, IPv6 forwarding on demand."""
     assert Setting(HOST_SETTINGS[1], "1") in host_facts(ipv6=True)
-    assert host_facts(ipv6=True) - host_facts(ipv6=False) == {Setting(HOST_SETTINGS[1], "1")}
+    assert host_facts(ipv6=True) - host_facts(ipv6=False) == {Setting(HOST_SETTINGS[1], "1"), Setting(ROUTERS, "2")}
 
 
 def test_every_setting_is_one_that_the_kernel_adapter_reads() -> None:

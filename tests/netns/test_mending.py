@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
+import struct
 from ipaddress import ip_address
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset, plan
 from mooring.core.publications import Protocol, Publication
-from tests.netns.rigs import PATIENCE, Rig, is_cut_off, plug, reach, serve, sh
+from tests.netns.rigs import PATIENCE, Namespace, Rig, is_cut_off, plug, reach, serve, sh
 
 pytestmark = pytest.mark.netns
 
@@ -148,12 +152,34 @@ async def test_a_host_that_listens_to_routers_goes_on_to(world: Rig) -> None:
     assert sh("cd /proc/sys/net/ipv6/conf; cat all/forwarding w0/accept_ra w1/accept_ra").split() == ["1", "2", "0"]
 
 
-async def test_a_thousand_elements_are_one_transaction(world: Rig) -> None:
-    """They come and go together, and a fault takes all of them back."""
-    await published(world)
-    many = [Member("wildcard4", f"17 . {port}", "10.1.0.2 . 80") for port in range(10000, 11000)]
-    before = await world.kernel.observe()
-    await world.kernel.apply([Add(member) for member in many])
-    assert set(many) <= await world.kernel.observe()
-    await world.kernel.apply([Remove(member) for member in many])
-    assert await world.kernel.observe() == before
+ADVERTISEMENT = (
+    struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    + struct.pack(">BBBBIII", 3, 4, 64, 0xC0, 3600, 1800, 0)
+    + ip_address("2001:db8:5::").packed
+)
+
+
+async def test_an_uplink_that_comes_later_listens_to_its_router(world: Rig) -> None:
+    """RFC 4861, 4.2: it gets an address and a default route, although the host forwards by then."""
+    await world.network("one", 1)
+    router = Namespace.new()
+    world.stack.callback(router.close)
+    sh(
+        f"ip link add wan type veth peer name lan netns /proc/{os.getpid()}/fd/{router.fd}",
+        "echo 0 >/proc/sys/net/ipv6/conf/wan/accept_dad; ip link set wan up",
+    )
+    router.sh("echo 0 >/proc/sys/net/ipv6/conf/lan/accept_dad; ip link set lan up")
+    with router.inside(), socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as sender:
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        there = ("ff02::1", 0, 0, socket.if_nametoindex("lan"))
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                sender.sendto(ADVERTISEMENT, there)
+            with world.host.inside():
+                if "via fe80" in sh("ip -6 route show default dev wan") and "2001:db8:5:" in sh(
+                    "ip -6 address show wan"
+                ):
+                    break
+            await asyncio.sleep(0.1)
+    assert "via fe80" in sh("ip -6 route show default dev wan")
+    assert "2001:db8:5:" in sh("ip -6 address show wan")

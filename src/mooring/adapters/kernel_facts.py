@@ -19,7 +19,7 @@ from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.nftables import MemberOp, Nftables, Table
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.settings import read_setting, write_setting
-from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS
+from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (
     Add,
@@ -324,7 +324,7 @@ def _veth(link: Link, names: dict[int, str]) -> Veth:
 
 
 def _settings(bridges: Iterable[str]) -> Iterator[Setting]:
-    paths = list(HOST_SETTINGS)
+    paths = [*HOST_SETTINGS, ROUTERS]
     for name in bridges:
         paths += [path.format(name) for path in BRIDGE_SETTINGS]
     for path in paths:

@@ -1,20 +1,29 @@
 """Sysctls, by their paths below /proc/sys, of the thread's network namespace.
 
-Rule: a kernel without IPv6 counts as one that has it disabled.
+Rules: a kernel without IPv6 counts as one that has it disabled; a host that listened to routers before we had it
+forward goes on to, and so do interfaces that come later (ROUTERS): accept_ra=1 means not to listen while the host
+forwards, 2 to listen all the same (Documentation/networking/ip-sysctl.rst). Where somebody else had the host forward,
+it is his.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Unavailable
 
 _ROOT = Path("/proc/sys")
+# Network namespaces in which this process has made the host forward and listen.
+_listening: set[int] = set()
 
 
 def read_setting(path: str) -> str | None:
-    """The value, None when there is no such sysctl."""
+    """The value, None when there is no such sysctl. Of ROUTERS: "2" when all listen that should."""
+    if path == ROUTERS:
+        return "1" if _deaf() else "2"
     try:
         file = os.open(f"/proc/sys/{path}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -29,11 +38,12 @@ def read_setting(path: str) -> str | None:
 
 def write_setting(path: str, value: str) -> str | None:
     """The sysctl has the value; returns what it had before, None when it was the same. Raises Unavailable."""
+    if path == ROUTERS:
+        _listen()
+        return None
     before = read_setting(path)
     if before == value:
         return None
-    if path == "net/ipv6/conf/all/forwarding" and value != "0":
-        _keep_router_advertisements()
     try:
         (_ROOT / path).write_text(value)
     except OSError as error:
@@ -41,17 +51,33 @@ def write_setting(path: str, value: str) -> str | None:
     return before
 
 
-def _keep_router_advertisements() -> None:
-    """Interfaces that listen to routers go on to.
-
-    A host that forwards stops listening unless accept_ra is 2 (Documentation/networking/ip-sysctl.rst): it would lose
-    its own default route.
-    """
-    for entry in sorted((_ROOT / "net/ipv6/conf").glob("*/accept_ra")):
-        if entry.parent.name in ("all", "default"):
-            continue
-        try:
-            if entry.read_text().strip() == "1":
+def _listen() -> None:
+    """Everything that should listen to routers does. There is nothing to take back: without forwarding 2 means 1."""
+    if _is_ours():
+        for entry in _deaf():
+            with contextlib.suppress(OSError):  # the interface went away
                 entry.write_text("2")
-        except OSError:
-            continue  # the interface went away
+        _listening.add(_namespace())
+
+
+def _deaf() -> list[Path]:
+    """What would listen if the host did not forward, and what comes later ("default")."""
+    entries = sorted((_ROOT / "net/ipv6/conf").glob("*/accept_ra")) if _is_ours() else []
+    return [entry for entry in entries if entry.parent.name != "all" and _value(entry) == "1"]
+
+
+def _is_ours() -> bool:
+    """Whether the host does not forward yet, or does so because of us, in this life or one before."""
+    forwards, later = read_setting(HOST_SETTINGS[1]), read_setting("net/ipv6/conf/default/accept_ra")
+    return forwards != "1" or later == "2" or _namespace() in _listening
+
+
+def _value(entry: Path) -> str:
+    try:
+        return entry.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _namespace() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino

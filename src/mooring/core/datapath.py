@@ -20,6 +20,9 @@ MARK = "mooring:"
 LEAST_MTU6 = 1280  # bytes
 
 HOST_SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+# Of every interface that listens to routers, and of those to come; "2": they go on to. Before forwarding is on, which
+# makes the kernel forget the routers that it heard of (net/ipv6/addrconf.c, rt6_purge_dflt_routers).
+ROUTERS = "net/ipv6/conf/*/accept_ra"
 
 # Sysctls of a bridge, below /proc/sys, that some network wants.
 BRIDGE_SETTINGS = (
@@ -51,7 +54,7 @@ def host_facts(ipv6: bool, forwarding: bool = True, docker_bridges: Iterable[str
     if forwarding:
         facts.add(Setting(HOST_SETTINGS[0], "1"))
         if ipv6:
-            facts.add(Setting(HOST_SETTINGS[1], "1"))
+            facts |= {Setting(ROUTERS, "2"), Setting(HOST_SETTINGS[1], "1")}
     return frozenset(facts)
 
 

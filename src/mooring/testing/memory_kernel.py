@@ -232,7 +232,7 @@ class MemoryKernel(Kernel):
                 raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
         if isinstance(fact, Setting):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
-            if name != "all" and ("bridge", name) not in self.facts:
+            if name not in ("all", "*") and ("bridge", name) not in self.facts:
                 raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
         if isinstance(fact, Member) and ("ruleset",) not in self.facts:
             raise Unavailable("the table inet mooring cannot be changed: it is missing", hint="it is repaired soon")
