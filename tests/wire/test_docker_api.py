@@ -90,11 +90,15 @@ def test_a_get_that_writes_is_a_write(method: str, target: str, writes: bool) ->
     assert recognise(method, target, False).writes is writes
 
 
-def test_an_upgrade_is_an_upgrade_wherever_it_is_asked_for() -> None:
-    """But an attach stays an attach; and with one a GET may write."""
-    assert recognise("POST", "/session", True).verb is Verb.UPGRADE
+def test_an_offer_makes_an_upgrade_of_those_calls_only_that_take_one() -> None:
+    """The engine forgets it for all others, as curl --http2 and Java's client expect; an attach stays an attach."""
+    for target in ("/session", "/v1.41/grpc"):
+        assert recognise("POST", target, True).verb is Verb.UPGRADE
+        assert recognise("POST", target, False).verb is Verb.OTHER
     assert recognise("POST", "/containers/x/attach", True).verb is Verb.ATTACH
-    assert recognise("GET", "/containers/json", True).writes
+    assert recognise("GET", "/containers/x/attach/ws", False).verb is Verb.UPGRADE
+    for method, target in (("GET", "/containers/json"), ("POST", "/containers/x/stop"), ("GET", "/session")):
+        assert recognise(method, target, True) == recognise(method, target, False)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ class Tables:
             owner=table.get("owner", _owner, ""),
             group=group,
             tls=tls,
-            rules=AccessRules(read_only, table.get("allow", _rules, ()), table.get("deny", _rules, ())),
+            rules=AccessRules(read_only, table.get("allow", _allowed, ()), table.get("deny", _denied, ())),
             audit=table.get("audit", _audit, None),
             show_ports=table.get("show_ports", _yes, True),
         )
@@ -241,13 +241,23 @@ def _owner(value: object) -> str:
     return numeric_or(value, lambda name: pwd.getpwnam(name).pw_name, "user")
 
 
-def _rules(value: object) -> tuple[Rule, ...]:
+def _allowed(value: object) -> tuple[Rule, ...]:
+    return _rules(value, denies=False)
+
+
+def _denied(value: object) -> tuple[Rule, ...]:
+    return _rules(value, denies=True)
+
+
+def _rules(value: object, *, denies: bool) -> tuple[Rule, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError('must be a list of rules such as ["GET containers"]')
     found = []
     for item in value:
         try:
-            found.append(Rule.parse(item))
+            rule = Rule.parse(item)
+            rule.check(denies=denies)
+            found.append(rule)
         except ValueError as error:
             raise ValueError(f"{item!r} {error}") from None
     return tuple(found)

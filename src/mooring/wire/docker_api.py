@@ -73,6 +73,11 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's strings.TrimSpace takes off, of the first 256
 _HUGE = 10**9
+# BuildKit's two calls. All others forget that an upgrade is offered, as RFC 9110 (7.8) has it.
+_UPGRADING = frozenset({"session", "grpc"})
+
+# Before this version of the API a start may have a body with all that a create says of the host (engines up to 25).
+SETTINGS_AT_START = (1, 24)
 
 # The most parameters of a hooked request's query (Docker's own clients send six at the most), and the
 # longest path that is decoded.
@@ -116,7 +121,7 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
         query = dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else query
         if verb is Verb.REMOVE and is_truthy(query.get("link", "")):
             verb, subject, query = Verb.OTHER, "", {}  # `docker rm --link`: the container stays
-    if upgrade and verb is Verb.OTHER:
+    if upgrade and section in _UPGRADING and method == "POST":
         verb = Verb.UPGRADE
     writes = method not in _READING or verb in HIJACKING
     return Call(verb, method, section, subject, version, query, writes, path)

@@ -10,7 +10,9 @@ import pytest
 
 from mooring.core.faults import Conflict, Exhausted, Fault, Forbidden
 from mooring.servers.proxy import relay_requests
+from mooring.servers.proxy.access import AccessRules, Rule
 from mooring.wire.docker_api import Call, Verb
+from mooring.wire.docker_api import recognise as docker_recognise
 from tests.servers.proxy.rigs import OK, PATIENCE, UPGRADED, Hooks, hijack, parrot, relayed, request_of, until
 
 GET = b"GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n"
@@ -256,15 +258,37 @@ async def test_http_2_passes_only_where_everything_may(tmp_path: Path, blind: bo
     ("target", "blind", "passes"), [(b"/session", False, True), (b"/_ping", True, True), (b"/_ping", False, False)]
 )
 async def test_an_upgrade_to_http_2_hides_nothing(tmp_path: Path, target: bytes, blind: bool, passes: bool) -> None:
-    """BuildKit's two calls may; elsewhere it would carry any request unseen."""
-    async with relayed(tmp_path, hijack, blind=blind) as rig:
+    """BuildKit's two calls may; elsewhere it would carry any request unseen, and the connection ends."""
+    async with relayed(tmp_path, hijack, blind=blind, known=docker_recognise) as rig:
         client = await rig.client()
         await client.send(b"POST " + target + b" HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
         if passes:
             assert await client.read(len(UPGRADED) + 3) == UPGRADED + b"PRI"
         else:
-            assert (await client.reply())[0] == 403
-            assert rig.engine.connections == 0
+            status, _, body = await client.reply()
+            assert (status, b"changed the protocol" in body) == (502, True)
+            assert await client.rest() == b""
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+        b"Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket, h2c\r\n",
+    ],
+)
+async def test_an_offer_is_judged_by_method_and_path(tmp_path: Path, offer: bytes) -> None:
+    """curl --http2, Java's client: the engine ignores it, and the connection goes on as it would without."""
+    denied = AccessRules(deny=(Rule.parse("* exec"),))
+    async with relayed(tmp_path, parrot, known=docker_recognise, admit=denied.admit) as rig:
+        client = await rig.client()
+        for method, status in ((b"GET", 200), (b"POST", 200)):
+            request = method + b" /containers/json HTTP/1.1\r\nHost: d\r\n" + offer + b"Content-Length: 1\r\n\r\nx"
+            assert (await client.ask(request))[::2] == (status, request)
+        assert (await client.ask(GET))[0] == 200
+        await client.send(b"POST /exec/a/start HTTP/1.1\r\nHost: d\r\n" + offer + b"\r\n")
+        assert (await client.reply())[0] == 403
 
 
 async def test_a_request_that_is_cut_off_is_answered(tmp_path: Path) -> None:

@@ -84,11 +84,13 @@ class Exchange:
 
     answer, status: what we say ourselves, and the engine is not asked. closes: nothing follows our answer. forwarded:
     the engine has some of it. hijack: what follows the request waits for the reply. call: None when the bytes were not
-    understood. last: the client asked for the end of the connection after the reply.
+    understood. last: the client asked for the end of the connection after the reply. may_switch: the engine may change
+    the protocol.
     """
 
     __slots__ = (
-        "answer", "call", "closes", "continued", "forwarded", "held", "hijack", "last", "method", "replied", "status",
+        "answer", "call", "closes", "continued", "forwarded", "held", "hijack", "last", "may_switch", "method",
+        "replied", "status",
     )  # fmt: skip
 
     def __init__(self, call: Call | None, method: str) -> None:
@@ -101,6 +103,7 @@ class Exchange:
         self.hijack = False
         self.continued = False  # we sent `100 Continue`, so the engine's is one too many
         self.last = False
+        self.may_switch = False
         self.replied = False  # some of the reply has come
         self.held: Held | None = None
 

@@ -6,6 +6,7 @@ that we said already is left out; what cannot be measured is passed on as it is,
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply, whole_reply
@@ -14,6 +15,8 @@ from mooring.servers.proxy.relay_exchanges import Exchange, settle
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
+
+log = logging.getLogger(__name__)
 
 
 class Replies:
@@ -87,6 +90,9 @@ class Replies:
                         return
                     raw, end = found
                     status, body = parse_reply(raw, exchange.to_head)
+                    if status == 101 and not (exchange.may_switch or self._relay.blind):
+                        self._refuse_switch(exchange)
+                        return
                     start = pos
                     if end - pos != len(raw):  # it began in bytes that came earlier
                         start = end
@@ -121,6 +127,17 @@ class Replies:
                 self._relay.write(data[start:])
             else:
                 self._pass(queue[0], data[start:])
+
+    def _refuse_switch(self, exchange: Exchange) -> None:
+        """The engine changes the protocol of a call that is judged as one without another: what would be asked in it
+        nobody would see, so nothing follows."""
+        relay = self._relay
+        log.warning("the engine changed the protocol of a call that has no other; the connection ends")
+        self.raw = True
+        text = "mooring: the engine changed the protocol, which is not relayed where access is limited"
+        exchange.told(relay.terms, 502)
+        relay.write(relay.terms.refusals.reply(502, text, closes=True, to_head=exchange.to_head))
+        relay.hang_up()
 
     @staticmethod
     def _is_ours(exchange: Exchange, status: int) -> bool:

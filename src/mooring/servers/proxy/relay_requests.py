@@ -18,7 +18,6 @@ from mooring.servers.proxy.framing import (
     Body,
     HeadReader,
     Malformed,
-    RequestHead,
     TooSlow,
     parse_request,
     with_length,
@@ -251,14 +250,13 @@ class Requests:
                 log.exception("not recognised: a request of %s", head.method)
             raise Malformed(str(error)) from None
         fault = self._admit(call)
-        if fault is None and self._hides(head, call):
-            fault = Fault("mooring: HTTP/2 is not relayed where access is limited")
         exchange = Exchange(call, head.method)
         exchange.last = _LAST.search(raw) is not None
         self._current, self._body, self._fate = exchange, head.body(), Fate.PASS
         relay.queue.append(exchange)
         if len(relay.queue) >= QUEUE_LIMIT:
             self.waits |= Wait.QUEUE
+        exchange.may_switch = call.verb in HIJACKING  # of any other call the engine ignores the offer, and so do we
         hijack = call.verb in HIJACKING or bool(head.upgrade)
         if fault is not None:
             large = head.length == CHUNKED or head.length > REFUSED_BODY
@@ -274,10 +272,6 @@ class Requests:
             elif self._body is None and not hijack and not exchange.last:
                 terms.remember(raw, call, head.method)
         return exchange
-
-    def _hides(self, head: RequestHead, call: Call) -> bool:
-        """Whether the upgrade would carry requests that nobody sees; BuildKit's two upgrades carry its own calls."""
-        return "h2c" in head.upgrade and not self._relay.blind and call.section not in {"session", "grpc"}
 
     def _finish(self, exchange: Exchange) -> None:
         """A request is complete."""
