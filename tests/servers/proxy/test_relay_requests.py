@@ -11,6 +11,7 @@ import pytest
 from mooring.core.faults import Conflict, Exhausted, Fault, Forbidden
 from mooring.servers.proxy import relay_requests
 from mooring.servers.proxy.access import AccessRules, Rule
+from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_api import recognise as docker_recognise
 from tests.servers.proxy.rigs import OK, PATIENCE, UPGRADED, Hooks, hijack, parrot, relayed, request_of, until
@@ -187,12 +188,12 @@ async def test_a_hooked_body_has_a_limit(tmp_path: Path, monkeypatch: pytest.Mon
     "bad",
     [
         b"GET /info\r\n\r\n",
-        b"GET / HTTP/1.1\nHost: h\n\n",
-        b"POST /a HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\n Host: h\n\n",
+        b"POST /a HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
         b"POST /containers/create HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET / HTTP/1.1\r\nX: " + b"x" * (1 << 20) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * HEAD_LIMIT + b"\r\n\r\n",
     ],
-    ids=["line", "feeds", "lengths", "chunks", "size"],
+    ids=["line", "folds", "lengths", "chunks", "size"],
 )
 async def test_bytes_that_are_no_request_are_answered_and_nothing_follows(tmp_path: Path, bad: bytes) -> None:
     """400 or 431 in Docker's form behind the earlier reply, then the end; the engine sees none of it."""
@@ -214,6 +215,29 @@ async def test_bytes_that_are_no_request_are_answered_and_nothing_follows(tmp_pa
         assert await client.rest() == b""
         await until(lambda: not rig.engine.open or rig.engine.connections > 0)
     assert seen == [GET]
+
+
+async def test_a_loose_request_passes_in_its_plain_form(tmp_path: Path) -> None:
+    """`echo -e "GET /_ping HTTP/1.0\\r\\n" | nc -U`, and what else old clients send; in pieces, too."""
+    loose = b"POST /build HTTP/1.1\nHost: h\r\nX: a\n b\nContent-Length: 2\n\nhi"
+    async with relayed(tmp_path, parrot, gate=Hooks()) as rig:
+        client = await rig.client()
+        for pieces in ([loose], [loose[:9], loose[9:44], loose[44:]]):
+            await client.send(*pieces)
+            said = (await client.reply())[2]
+            assert said == b"POST /build HTTP/1.1\r\nHost: h\r\nX: a b\r\nContent-Length: 2\r\n\r\nhi"
+            await client.send(b"\r\n\n\r")  # Go passes over four of them after a POST
+        assert (await client.ask(GET))[2] == GET
+        assert (await client.ask(b"\n" + GET))[0] == 400
+        other = await rig.client()
+        held = loose.replace(b"/build", b"/containers/create")
+        assert (await other.ask(held))[2].endswith(
+            b"create HTTP/1.1\r\nHost: h\r\nX: a b\r\nContent-Length: 2\r\n\r\nhi"
+        )
+        last = await rig.client()
+        await last.send(b"GET /_ping HTTP/1.0\r\n\n")
+        last.half_close()
+        assert (await last.rest()).endswith(b"GET /_ping HTTP/1.0\r\n\r\n")
 
 
 async def test_a_body_that_goes_wrong_on_its_way_ends_there(tmp_path: Path) -> None:

@@ -1,29 +1,28 @@
 """Where messages of HTTP/1.x begin and end in a stream of bytes, in both directions, without copying bodies.
 
-Rules: nothing here does I/O; a request is read so strictly that Go's net/http, which dockerd is, cannot read it another
-way: what Go would refuse, or what two readers could take for two things (both lengths, a length twice, folded lines,
-bare line feeds, odd chunk sizes), is Malformed; a reply is the engine's and is only measured.
+Rules: nothing here does I/O; a request ends where Go's net/http, which dockerd is, has it end, and what Go would refuse
+or two readers could take for two things (odd chunk sizes, bare line feeds between chunks) is Malformed; a reply is the
+engine's and is only measured.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-# Go's http.DefaultMaxHeaderBytes.
-HEAD_LIMIT = 1 << 20
+# Go's http.DefaultMaxHeaderBytes, and what it reads beyond them at once.
+HEAD_LIMIT = (1 << 20) + 4096
 # Go reads chunk sizes and trailers through a buffer of this size and gives up beyond it.
 LINE_LIMIT = 4096
 TRAILER_LIMIT = 4096
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
-_HEAD = re.compile(rb"(%b) (/[\x21-\x7e\x80-\xff]*+) HTTP/1\.([01])\r\n(?:%b:%b\r\n)*+\r\n" % (_TOKEN, _TOKEN, _VALUE))
-_TRAILER = re.compile(rb"%b:%b" % (_TOKEN, _VALUE))
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b)?" % _VALUE)
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+# Go ends a line at the feed, and a head with an empty line.
+_END = re.compile(rb"\n\r?\n")
+_TRAILER = re.compile(rb"%b:%b" % (TOKEN, VALUE))
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*+|;%b)" % VALUE)
 _PLAIN_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
-_BARE_FEED = re.compile(rb"(?<!\r)\n")
-_DIGITS = re.compile(rb"[0-9]{1,18}")
+DIGITS = re.compile(rb"[0-9]{1,18}")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r]")
 
 # What a reply's head has when its body is not what it seems, or must not be another one (RFC 9110, 8.4 and 8.8; 9530).
@@ -57,11 +56,12 @@ class TooSlow(Malformed):
 class HeadReader:
     """Collects a message's head, from its first byte to the blank line's end."""
 
-    __slots__ = ("_partial", "_strict")
+    __slots__ = ("_partial", "_request")
 
-    def __init__(self, strict: bool) -> None:
+    def __init__(self, *, request: bool) -> None:
+        """request: it may be written as loosely as Go reads it."""
         self._partial: bytearray | None = None
-        self._strict = strict
+        self._request = request
 
     @property
     def partial(self) -> bytes:
@@ -82,27 +82,29 @@ class HeadReader:
         """The head's bytes and where in `data` it ends; None when more is needed, and all of `data` is kept then."""
         partial = self._partial
         if partial is None:
-            end = data.find(b"\r\n\r\n", pos)
+            end = self._end(data, pos)
             if end >= 0:
-                end += 4
                 self._check(end - pos)
                 return data[pos:end], end
             partial = self._partial = bytearray(memoryview(data)[pos:])
-            old = 0
         else:
             old = len(partial)
             partial += memoryview(data)[pos:]
-            end = partial.find(b"\r\n\r\n", max(0, old - 3))
+            end = self._end(partial, max(0, old - 3))
             if end >= 0:
-                end += 4
                 self._partial = None
                 self._check(end)
                 return bytes(memoryview(partial)[:end]), pos + end - old
-        # A sender of bare line feeds takes its head for complete and waits: it must be told.
-        if self._strict and _BARE_FEED.search(partial, max(0, old - 1)):
-            raise Malformed("a line ends without a carriage return")
         self._check(len(partial))
         return None
+
+    def _end(self, data: bytes | bytearray, pos: int) -> int:
+        """Where the head ends that goes on there; -1 when it does not."""
+        if self._request:
+            found = _END.search(data, pos)
+            return found.end() if found is not None else -1
+        end = data.find(b"\r\n\r\n", pos)
+        return end + 4 if end >= 0 else -1
 
     def _check(self, size: int) -> None:
         if size > HEAD_LIMIT:
@@ -223,29 +225,6 @@ class Chunked:
 
 Body = Counted | Chunked | UntilClose
 
-CHUNKED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """What a request's head says that a relay has to know.
-
-    target: as sent, as UTF-8 (other bytes as surrogates). length: of the body, or CHUNKED. upgrade: the protocols asked
-    for, lower case, "" for none. expects: the client waits for `100 Continue`.
-    """
-
-    method: str
-    target: str
-    length: int
-    upgrade: str
-    expects: bool
-
-    def body(self) -> Body | None:
-        """What measures the body; None when there is none."""
-        if not self.length:
-            return None
-        return Chunked() if self.length == CHUNKED else Counted(self.length)
-
 
 def values(lower: bytes, name: bytes) -> list[bytes]:
     """The values of every line of that name; both in lower case."""
@@ -257,39 +236,6 @@ def values(lower: bytes, name: bytes) -> list[bytes]:
         found.append(lower[pos + len(needle) : end].strip(b" \t"))
         pos = lower.find(needle, end)
     return found
-
-
-def parse_request(raw: bytes) -> RequestHead:
-    """Read a complete head, blank line included."""
-    match = _HEAD.fullmatch(raw)
-    if match is None:
-        raise Malformed("the request's head is malformed")
-    lower = raw.lower()
-    upgrades = values(lower, b"upgrade")
-    # A client that offers HTTP/2 in this way names it twice; either name is enough to be careful.
-    if values(lower, b"http2-settings"):
-        upgrades.append(b"h2c")
-    return RequestHead(
-        match[1].decode("ascii"),
-        match[2].decode("utf-8", "surrogateescape"),
-        _request_length(lower, match[3] == b"0"),
-        ", ".join(value.decode("latin-1") for value in upgrades if value),
-        any(b"100-continue" in value for value in values(lower, b"expect")),
-    )
-
-
-def _request_length(lower: bytes, old: bool) -> int:
-    lengths, codings = values(lower, b"content-length"), values(lower, b"transfer-encoding")
-    if codings:
-        # Go takes the coding and forgets the length; of HTTP/1.0 it forgets the coding.
-        if lengths or old or codings != [b"chunked"]:
-            raise Malformed("the request's length is ambiguous")
-        return CHUNKED
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0]):
-        raise Malformed("Content-Length is not one number")
-    return int(lengths[0])
 
 
 def with_length(raw: bytes, length: int) -> bytes:
@@ -328,7 +274,7 @@ def parse_reply(raw: bytes, to_head: bool) -> tuple[int, Body | None]:
     if pos < 0:
         return status, UntilClose()
     length = lower[pos + 17 : lower.find(b"\r\n", pos + 17)].strip()
-    if not _DIGITS.fullmatch(length):
+    if not DIGITS.fullmatch(length):
         raise Malformed("the engine's Content-Length is not a number")
     return status, Counted(int(length)) if length.strip(b"0") else None
 

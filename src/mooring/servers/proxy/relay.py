@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import MutableSet
 from typing import cast
 
-from mooring.servers.proxy.relay_exchanges import BACKLOG_LIMIT, LINGER, QUEUE_LIMIT, Exchange, Terms, settle
+from mooring.servers.proxy.relay_exchanges import BACKLOG_LIMIT, LINGER, QUEUE_LIMIT, Exchange, Terms, Wait, settle
 from mooring.servers.proxy.relay_line import Line
 from mooring.servers.proxy.relay_replies import Replies
-from mooring.servers.proxy.relay_requests import Requests, Wait
+from mooring.servers.proxy.relay_requests import Requests
 from mooring.servers.proxy.upstreams import BUFFER, hung_up
 from mooring.servers.quotas import Idle, Quota
 

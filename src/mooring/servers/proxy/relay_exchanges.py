@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache, partial
 
 from mooring.core.faults import Fault
@@ -77,6 +78,27 @@ class Terms:
         if len(self.known) >= KNOWN:
             self.known.clear()
         self.known[raw] = (call, method)
+
+
+class Fate(Enum):
+    """What becomes of the request that is being read."""
+
+    PASS = "sent on as it comes"
+    HOLD = "kept until its passage is given"
+    DROP = "refused already"
+
+
+class Wait:
+    """Why no further request is taken; what comes meanwhile is put by.
+
+    Plain bits, for an enum's would take longer than the rest of a request.
+    """
+
+    HOOK = 1  # a hooked request is under way
+    REPLY = 2  # the reply decides whether what follows are requests at all
+    QUEUE = 4  # too many are under way
+    SLOW = 8  # the client does not read its replies
+    STOP = 16  # the server stops
 
 
 class Exchange:

@@ -29,7 +29,7 @@ class Replies:
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._reader = HeadReader(strict=False)
+        self._reader = HeadReader(request=False)
         self._body: Body | None = None
         self._status = 0
         self._late = b""
@@ -39,7 +39,7 @@ class Replies:
 
     def restart(self) -> None:
         """The replies come from another connection."""
-        self._reader = HeadReader(strict=False)
+        self._reader = HeadReader(request=False)
         self._body = None
 
     def received(self, data: bytes) -> None:

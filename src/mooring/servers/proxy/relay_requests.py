@@ -8,20 +8,10 @@ from __future__ import annotations
 
 import logging
 import re
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.framing import (
-    CHUNKED,
-    PREFACE,
-    Body,
-    HeadReader,
-    Malformed,
-    TooSlow,
-    parse_request,
-    with_length,
-)
+from mooring.servers.proxy.framing import PREFACE, Body, HeadReader, Malformed, TooSlow, with_length
 from mooring.servers.proxy.refusals import CONTINUE, status_of
 from mooring.servers.proxy.relay_exchanges import (
     BACKLOG_LIMIT,
@@ -30,9 +20,12 @@ from mooring.servers.proxy.relay_exchanges import (
     REFUSED_BODY,
     REQUEST_LIMIT,
     Exchange,
+    Fate,
     Held,
+    Wait,
     settle,
 )
+from mooring.servers.proxy.request_heads import CHUNKED, parse_request
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call, shows_containers
 
 if TYPE_CHECKING:
@@ -44,27 +37,6 @@ log = logging.getLogger(__name__)
 _LAST = re.compile(rb"\A[^\r\n]* HTTP/1\.0\r|\nconnection:[^\r\n]*close", re.IGNORECASE)
 
 
-class Fate(Enum):
-    """What becomes of the request that is being read."""
-
-    PASS = "sent on as it comes"
-    HOLD = "kept until its passage is given"
-    DROP = "refused already"
-
-
-class Wait:
-    """Why no further request is taken; what comes meanwhile is put by.
-
-    Plain bits, for an enum's would take longer than the rest of a request.
-    """
-
-    HOOK = 1  # a hooked request is under way
-    REPLY = 2  # the reply decides whether what follows are requests at all
-    QUEUE = 4  # too many are under way
-    SLOW = 8  # the client does not read its replies
-    STOP = 16  # the server stops
-
-
 class Requests:
     """Follows the requests of one connection.
 
@@ -72,16 +44,18 @@ class Requests:
     """
 
     __slots__ = (
-        "_backlog", "_body", "_current", "_fate", "_fresh", "_last", "_reader", "_relay", "deaf", "taking", "waits",
+        "_backlog", "_blanks", "_body", "_current", "_fate", "_fresh", "_last", "_reader", "_relay", "deaf",
+        "taking", "waits",
     )  # fmt: skip
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._reader = HeadReader(strict=True)
+        self._reader = HeadReader(request=True)
         self._current: Exchange | None = None  # its body is not complete
         self._body: Body | None = None
         self._fate = Fate.PASS
         self._backlog: bytearray | None = None
+        self._blanks = 0  # line ends that may come before the next request
         self.taking = False
         self._fresh = True  # no request has come yet
         self.deaf = False
@@ -198,15 +172,18 @@ class Requests:
                     return
                 if self._fresh and self._preface(data):
                     return
+                if self._blanks and (pos := self._after_post(data, pos)) == size:
+                    return
                 found = self._reader.feed(data, pos)
                 if found is None:
                     return
                 self._fresh = False
                 raw, end = found
-                exchange = self._begin(raw)
+                exchange, plain = self._begin(raw)
                 start = pos
-                if self._fate is Fate.PASS and end - pos != len(raw):  # it began in bytes that came earlier
-                    self._send(exchange, raw)
+                # It began in bytes that came earlier, or is written otherwise than it goes on.
+                if self._fate is Fate.PASS and (end - pos != len(raw) or plain is not raw):
+                    self._send(exchange, plain)
                     start = end
                 pos = end
                 if self._body is None:
@@ -216,6 +193,15 @@ class Requests:
                     continue
             pos = self._follow_body(exchange, data, start, pos)
             start = pos
+
+    def _after_post(self, data: bytes, pos: int) -> int:
+        """Where the next request begins: Go passes over a few line ends after a POST, which old clients send."""
+        while self._blanks and pos < len(data) and data[pos] in b"\r\n" and not self._reader.begun:
+            self._blanks -= 1
+            pos += 1
+        if pos < len(data):
+            self._blanks = 0
+        return pos
 
     def _follow_body(self, exchange: Exchange, data: bytes, start: int, pos: int) -> int:
         """start: where the bytes begin that may be sent on with these."""
@@ -239,10 +225,11 @@ class Requests:
             exchange.forwarded = True
             self._relay.line.send(data)
 
-    def _begin(self, raw: bytes) -> Exchange:
-        """A request's head is there: decide what becomes of it."""
+    def _begin(self, given: bytes) -> tuple[Exchange, bytes]:
+        """A request's head is there: decide what becomes of it. Returns it as it goes on."""
         relay, terms = self._relay, self._relay.terms
-        head = parse_request(raw)
+        head = parse_request(given)
+        raw = head.raw
         try:
             call = terms.recognise(head.method, head.target, bool(head.upgrade))
         except Exception as error:  # the last guard: what is not understood does not pass
@@ -269,13 +256,14 @@ class Requests:
             if terms.completion is not None and shows_containers(call):
                 if terms.completion.wants(call):
                     exchange.held = Held.of_reply(call, terms.completion)
-            elif self._body is None and not hijack and not exchange.last:
+            elif self._body is None and not hijack and not exchange.last and raw is given:
                 terms.remember(raw, call, head.method)
-        return exchange
+        return exchange, raw
 
     def _finish(self, exchange: Exchange) -> None:
         """A request is complete."""
         self._current = self._body = None
+        self._blanks = 4 if exchange.method == "POST" else 0  # net/http, conn.readRequest
         self.deaf = self.deaf or self._last
         if exchange.held is not None:
             exchange.held.complete = True
