@@ -352,7 +352,7 @@ def proxy_server(
     """What serves the listener, in front of the engine's socket. Its audit log ends with the cleanup."""
     audit = None
     if listener.audit is not None:
-        audit = AuditLog(listener.audit, listener.name, listener.rules)
+        audit = AuditLog(listener.audit, listener.name)
         cleanup.callback(audit.close)
     return ProxyServer(
         engine,

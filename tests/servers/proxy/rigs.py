@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.passages import Completion, Gate, Passage, Reply
-from mooring.servers.proxy.relay_exchanges import Recognise
+from mooring.servers.proxy.peers import Who
+from mooring.servers.proxy.relay_exchanges import Audit, Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
 from mooring.servers.quotas import Quota
 from mooring.wire.docker_api import Call, Verb
@@ -207,18 +208,19 @@ async def relayed(
     known: Recognise = recognise,
     quota: Quota | None = None,
     completion: Completion | None = None,
+    heard: Audit | None = None,
 ) -> AsyncIterator[Rig]:
-    """A proxy in front of an engine."""
+    """A proxy in front of an engine. heard: the audit, instead of the rig's own."""
     engine = Engine(folder / "engine.sock", script)
     if up:
         await engine.start()
     audits: list[tuple[Verb, str, int]] = []
 
-    def audit(call: Call, status: int) -> None:
+    def audit(call: Call, status: int, _who: Who, _refused: bool, _reason: str) -> None:
         audits.append((call.verb, call.method, status))
 
     server = ProxyServer(
-        str(engine.path), known, gate=gate, admit=admit, audit=audit, completion=completion, limits=limits
+        str(engine.path), known, gate=gate, admit=admit, audit=heard or audit, completion=completion, limits=limits
     )
     path = folder / "proxy.sock"
     sock = socket.socket(socket.AF_UNIX)

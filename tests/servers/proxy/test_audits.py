@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from mooring.servers.proxy import audits
-from mooring.servers.proxy.access import AccessRules, Rule
 from mooring.servers.proxy.audits import AuditLog
 from mooring.wire.docker_api import recognise
 
@@ -70,14 +69,19 @@ async def test_a_line_says_who_asked_for_what_and_nothing_secret(tmp_path: Path)
     assert stat.S_IMODE(path.stat().st_mode) & ~0o640 == 0
 
 
-async def test_a_refusal_of_the_rules_is_told_from_one_of_the_engine(tmp_path: Path) -> None:
-    """Both are 403."""
-    audit = AuditLog(tmp_path / "a", "x", AccessRules(deny=(Rule.parse("* exec"),)))
-    for target in ("/exec/a/start", "/plugins/pull"):
-        audit.record(recognise("POST", target, False), 403)
-    audit.record(recognise("POST", "/exec/a/start", False), 0)
+async def test_a_line_says_who_asked_and_why_it_was_no_request(tmp_path: Path) -> None:
+    """What the connection proves, and who refused: both may say 403."""
+    audit = AuditLog(tmp_path / "a", "x")
+    call = recognise("POST", "/exec/a/start", False)
+    audit.record(call, 403, {"uid": 1000, "gid": 100, "pid": 42}, True)
+    audit.record(call, 403, {"peer": "10.0.0.1:4", "subject": "CN=alice", "fingerprint": "sha256:00"})
+    audit.record(call, 400, {}, True, "the request's head is malformed")
     audit.close()
-    assert [line["refused"] for line in lines(tmp_path / "a")] == [True, False, False]
+    first, second, third = lines(tmp_path / "a")
+    assert [line["refused"] for line in (first, second, third)] == [True, False, True]
+    assert (first["uid"], first["gid"], first["pid"]) == (1000, 100, 42)
+    assert (second["peer"], second["subject"], second["fingerprint"]) == ("10.0.0.1:4", "CN=alice", "sha256:00")
+    assert third["reason"] == "the request's head is malformed"
 
 
 async def test_lines_come_in_order_while_it_is_open(tmp_path: Path) -> None:

@@ -44,14 +44,14 @@ async def test_the_audit_hears_of_an_exchange_once() -> None:
     """Whatever is said later; and its mistakes are its own."""
     heard: list[int] = []
 
-    def audit(call: Call, status: int) -> None:
+    def audit(call: Call, status: int, *_: object) -> None:
         heard.append(status)
         raise ValueError("a mistake")
 
     made, _, _ = terms(audit=audit)
     exchange = Exchange(CALL, "GET")
-    exchange.told(made, 200)
-    exchange.told(made, 0)
+    exchange.told(made, 200, {})
+    exchange.told(made, 0, {})
     assert heard == [200]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mooring.core.faults import Fault, Forbidden
 from mooring.servers.proxy.server import ProxyLimits
-from mooring.wire.docker_api import Call
+from mooring.wire.docker_api import Call, recognise
 from tests.servers.proxy.rigs import HEAD, OK, Client, Hooks, hijack, relayed, request_of
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -194,7 +194,7 @@ class GoLike:
                     continue
                 name, _, value = line.partition(b":")
                 fields.append((name.strip().lower(), value.strip().lower()))
-            self.read.append((words[0].decode("latin-1"), words[1].decode("latin-1")))
+            self.read.append((words[0].decode("latin-1"), words[1].decode("utf-8", "surrogateescape")))
             await self._body(reader, fields, words[2])
             writer.write(OK[:-2] if words[0] == b"HEAD" else OK)
 
@@ -232,9 +232,11 @@ async def smuggle(stream: bytes, cuts: Sequence[int], admit: Callable[[Call], Fa
             return
 
     with tempfile.TemporaryDirectory() as folder:
-        async with relayed(Path(folder), script, gate=Hooks(), admit=judge, limits=ProxyLimits(spare=0)) as rig:
+        async with relayed(
+            Path(folder), script, gate=Hooks(), admit=judge, limits=ProxyLimits(spare=0), known=recognise
+        ) as rig:
             await all_of(await rig.client(), cut(stream, cuts))
-    seen = [(method, target.split("/")[1].split("?")[0]) for method, target in engine.read]
+    seen = [(method, recognise(method, target, False).section) for method, target in engine.read]
     assert seen == judged[: len(seen)]
     assert "info" not in [section for _, section in seen]
 

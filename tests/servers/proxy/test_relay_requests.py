@@ -10,11 +10,9 @@ import pytest
 
 from mooring.core.faults import Conflict, Exhausted, Fault, Forbidden
 from mooring.servers.proxy import relay_requests
-from mooring.servers.proxy.access import AccessRules, Rule
 from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.wire.docker_api import Call, Verb
-from mooring.wire.docker_api import recognise as docker_recognise
-from tests.servers.proxy.rigs import OK, PATIENCE, UPGRADED, Hooks, hijack, parrot, relayed, request_of, until
+from tests.servers.proxy.rigs import OK, PATIENCE, Hooks, parrot, relayed, request_of, until
 
 GET = b"GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n"
 CREATE = b"POST /v1.41/containers/create?name=a HTTP/1.1\r\nhost: docker\r\ncontent-LENGTH: 4\r\nX: y\r\n\r\n"
@@ -217,29 +215,6 @@ async def test_bytes_that_are_no_request_are_answered_and_nothing_follows(tmp_pa
     assert seen == [GET]
 
 
-async def test_a_loose_request_passes_in_its_plain_form(tmp_path: Path) -> None:
-    """`echo -e "GET /_ping HTTP/1.0\\r\\n" | nc -U`, and what else old clients send; in pieces, too."""
-    loose = b"POST /build HTTP/1.1\nHost: h\r\nX: a\n b\nContent-Length: 2\n\nhi"
-    async with relayed(tmp_path, parrot, gate=Hooks()) as rig:
-        client = await rig.client()
-        for pieces in ([loose], [loose[:9], loose[9:44], loose[44:]]):
-            await client.send(*pieces)
-            said = (await client.reply())[2]
-            assert said == b"POST /build HTTP/1.1\r\nHost: h\r\nX: a b\r\nContent-Length: 2\r\n\r\nhi"
-            await client.send(b"\r\n\n\r")  # Go passes over four of them after a POST
-        assert (await client.ask(GET))[2] == GET
-        assert (await client.ask(b"\n" + GET))[0] == 400
-        other = await rig.client()
-        held = loose.replace(b"/build", b"/containers/create")
-        assert (await other.ask(held))[2].endswith(
-            b"create HTTP/1.1\r\nHost: h\r\nX: a b\r\nContent-Length: 2\r\n\r\nhi"
-        )
-        last = await rig.client()
-        await last.send(b"GET /_ping HTTP/1.0\r\n\n")
-        last.half_close()
-        assert (await last.rest()).endswith(b"GET /_ping HTTP/1.0\r\n\r\n")
-
-
 async def test_a_body_that_goes_wrong_on_its_way_ends_there(tmp_path: Path) -> None:
     """The engine gets what was right, and the end; the client 400."""
     got = bytearray()
@@ -257,62 +232,6 @@ async def test_a_body_that_goes_wrong_on_its_way_ends_there(tmp_path: Path) -> N
         assert await client.rest() == b""
         await until(lambda: not rig.engine.open)
     assert got == head + b"1\r\nx\r\n"
-
-
-@pytest.mark.parametrize("blind", [True, False])
-async def test_http_2_passes_only_where_everything_may(tmp_path: Path, blind: bool) -> None:
-    """Known from the first bytes, in pieces too; it is a stream, or refused."""
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-
-    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.readexactly(len(preface)) == preface
-        writer.write(b"settings")
-
-    async with relayed(tmp_path, engine, blind=blind) as rig:
-        client = await rig.client()
-        await client.send(preface[:2], preface[2:])
-        if blind:
-            assert await client.rest() == b"settings"
-        else:
-            assert (await client.reply())[0] == 403
-            assert rig.engine.connections == 0
-
-
-@pytest.mark.parametrize(
-    ("target", "blind", "passes"), [(b"/session", False, True), (b"/_ping", True, True), (b"/_ping", False, False)]
-)
-async def test_an_upgrade_to_http_2_hides_nothing(tmp_path: Path, target: bytes, blind: bool, passes: bool) -> None:
-    """BuildKit's two calls may; elsewhere it would carry any request unseen, and the connection ends."""
-    async with relayed(tmp_path, hijack, blind=blind, known=docker_recognise) as rig:
-        client = await rig.client()
-        await client.send(b"POST " + target + b" HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
-        if passes:
-            assert await client.read(len(UPGRADED) + 3) == UPGRADED + b"PRI"
-        else:
-            status, _, body = await client.reply()
-            assert (status, b"changed the protocol" in body) == (502, True)
-            assert await client.rest() == b""
-
-
-@pytest.mark.parametrize(
-    "offer",
-    [
-        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
-        b"Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
-        b"Connection: upgrade\r\nUpgrade: websocket, h2c\r\n",
-    ],
-)
-async def test_an_offer_is_judged_by_method_and_path(tmp_path: Path, offer: bytes) -> None:
-    """curl --http2, Java's client: the engine ignores it, and the connection goes on as it would without."""
-    denied = AccessRules(deny=(Rule.parse("* exec"),))
-    async with relayed(tmp_path, parrot, known=docker_recognise, admit=denied.admit) as rig:
-        client = await rig.client()
-        for method, status in ((b"GET", 200), (b"POST", 200)):
-            request = method + b" /containers/json HTTP/1.1\r\nHost: d\r\n" + offer + b"Content-Length: 1\r\n\r\nx"
-            assert (await client.ask(request))[::2] == (status, request)
-        assert (await client.ask(GET))[0] == 200
-        await client.send(b"POST /exec/a/start HTTP/1.1\r\nHost: d\r\n" + offer + b"\r\n")
-        assert (await client.reply())[0] == 403
 
 
 async def test_a_request_that_is_cut_off_is_answered(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mooring.servers.proxy.access import EVERYTHING, AccessRules
+from mooring.servers.proxy.peers import NOBODY, Who
 from mooring.wire.docker_api import Call
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,10 @@ LONGEST_PATH = 1024
 class AuditLog:
     """Writes the lines of one listener. It is called on the loop, and writes on a thread of its own."""
 
-    def __init__(
-        self, path: Path, listener: str, rules: AccessRules = EVERYTHING, clock: Callable[[], float] = time.time
-    ) -> None:
-        """listener: its name, for the lines. rules: those that refuse requests there."""
+    def __init__(self, path: Path, listener: str, clock: Callable[[], float] = time.time) -> None:
+        """listener: its name, for the lines."""
         self._file = _File(path)
         self._listener = listener
-        self._rules = rules
         self._clock = clock
         self._lines: list[bytes] = []
         self._size = 0
@@ -49,13 +46,15 @@ class AuditLog:
         self._writing: Future[int] | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="audit")
 
-    def record(self, call: Call, status: int) -> None:
-        """Note a request. status: 0 when it had no reply."""
-        # The engine says 403 too; the rules say the same as they did before.
-        refused = status == 403 and self._rules.admit(call) is not None
+    def record(self, call: Call, status: int, who: Who = NOBODY, refused: bool = False, reason: str = "") -> None:
+        """Note a request. status: 0 when it had no reply. who: asked. refused: it was answered here, and the engine was
+        not asked. reason: why the bytes are no request; then the call is what there is of one."""
         path = call.path if len(call.path) <= LONGEST_PATH else call.path[:LONGEST_PATH] + "..."
         verb = call.verb.name.lower()
-        line = self._line(method=call.method, path=path, verb=verb, status=status, refused=refused)
+        fields = {"method": call.method, "path": path, "verb": verb, "status": status, "refused": refused}
+        if reason:
+            fields["reason"] = reason
+        line = self._line(**who, **fields)
         if self._size + len(line) > ROOM:
             self._lost += 1
         else:

@@ -36,9 +36,14 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 
 
 class Malformed(Exception):
-    """The bytes are not a message that everybody would read in the same way. status: what the sender is told."""
+    """The bytes are not a message that everybody would read in the same way. status: what the sender is told. raw: what
+    there is of its head, where that is no longer in the reader."""
 
     status = 400
+
+    def __init__(self, text: str, raw: bytes = b"") -> None:
+        super().__init__(text)
+        self.raw = raw
 
 
 class HeadTooLarge(Malformed):
@@ -84,7 +89,8 @@ class HeadReader:
         if partial is None:
             end = self._end(data, pos)
             if end >= 0:
-                self._check(end - pos)
+                if end - pos > HEAD_LIMIT:
+                    self._check(end - pos, data[pos : pos + LINE_LIMIT])
                 return data[pos:end], end
             partial = self._partial = bytearray(memoryview(data)[pos:])
         else:
@@ -106,10 +112,9 @@ class HeadReader:
         end = data.find(b"\r\n\r\n", pos)
         return end + 4 if end >= 0 else -1
 
-    def _check(self, size: int) -> None:
+    def _check(self, size: int, begun: bytes = b"") -> None:
         if size > HEAD_LIMIT:
-            self._partial = None
-            raise HeadTooLarge(f"the head is larger than {HEAD_LIMIT} bytes")
+            raise HeadTooLarge(f"the head is larger than {HEAD_LIMIT} bytes", begun)
 
 
 class Counted:

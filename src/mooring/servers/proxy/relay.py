@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import MutableSet
 from typing import cast
 
+from mooring.servers.proxy.peers import NOBODY, Who, who_is
 from mooring.servers.proxy.relay_exchanges import BACKLOG_LIMIT, LINGER, QUEUE_LIMIT, Exchange, Terms, Wait, settle
 from mooring.servers.proxy.relay_line import Line
 from mooring.servers.proxy.relay_replies import Replies
@@ -24,11 +25,11 @@ HEAD_TIME = 60.0
 
 
 class Relay(asyncio.Protocol):
-    """One client. queue: the requests under way, in their order. blind: HTTP/2 may pass, in which nothing is seen."""
+    """One client. queue: the requests under way, in order. blind: HTTP/2 may pass, in which nothing is seen."""
 
     __slots__ = (
         "_all", "_client_ended", "_closed", "_engine_over", "_engine_slow", "_late", "_quota", "_slow", "_timer",
-        "_transport", "_tunnel", "blind", "line", "queue", "replies", "requests", "terms",
+        "_transport", "_tunnel", "blind", "line", "queue", "replies", "requests", "terms", "who",
     )  # fmt: skip
 
     def __init__(self, terms: Terms, everybody: MutableSet[Relay], blind: bool, quota: Quota | None = None) -> None:
@@ -50,6 +51,7 @@ class Relay(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.TimerHandle | None = None  # a head has begun and must end
         self._quota = quota
+        self.who: Who = NOBODY  # where there is an audit: the client
 
     # What the loop calls, of the client.
 
@@ -58,6 +60,8 @@ class Relay(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(BUFFER)
         self._all.add(self)
+        if self.terms.audit is not None:
+            self.who = who_is(transport)
         if self._quota is not None and (refusal := self._quota.enter(self, transport)):
             self.write(self.terms.refusals.reply(503, f"mooring: {refusal}", closes=True))
             self.hang_up()
@@ -125,9 +129,8 @@ class Relay(asyncio.Protocol):
         """The client is gone, and the engine hears of it at once."""
         self._let_go()
         self._transport = None
-        for timer in (self._timer, self._late):
-            if timer is not None:
-                timer.cancel()
+        for timer in filter(None, (self._timer, self._late)):
+            timer.cancel()
         self._timer = self._late = None
         self._all.discard(self)
         if self._quota is not None:
@@ -268,7 +271,7 @@ class Relay(asyncio.Protocol):
             exchange = self.queue[0]
             if exchange.answer is not None:
                 self.write(exchange.answer)
-                exchange.told(self.terms, exchange.status)
+                exchange.told(self.terms, exchange.status, self.who)
                 self._pop()
                 if exchange.closes:
                     self.hang_up()
@@ -291,7 +294,7 @@ class Relay(asyncio.Protocol):
         self._tunnel = True
         self.replies.raw = True
         for exchange in self.queue:
-            exchange.told(self.terms, 0)
+            exchange.told(self.terms, 0, self.who)
             if exchange.held is not None:
                 settle(exchange.held, None, self.terms, None)
         self.queue.clear()
@@ -353,7 +356,7 @@ class Relay(asyncio.Protocol):
         queue = list(self.queue)
         self.queue.clear()
         for exchange in queue:
-            exchange.told(self.terms, 0)
+            exchange.told(self.terms, 0, self.who)
             if exchange.held is not None:
                 exchange.held.gone = True
                 settle(exchange.held, None, self.terms, None)

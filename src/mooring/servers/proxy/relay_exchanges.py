@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from mooring.core.faults import Fault
 from mooring.servers.proxy.framing import with_body
 from mooring.servers.proxy.passages import Completion, Gate, Reply, Settle
+from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call
@@ -40,7 +41,8 @@ KNOWN_SIZE = 512
 
 Recognise = Callable[[str, str, bool], Call]
 Admit = Callable[[Call], Fault | None]
-Audit = Callable[[Call, int], None]
+# The call, its status, who asked, whether the engine was not asked, and why where the bytes were no request.
+Audit = Callable[[Call, int, Who, bool, str], None]
 
 
 @dataclass(slots=True)
@@ -105,18 +107,19 @@ class Exchange:
     """One request and its reply.
 
     answer, status: what we say ourselves, and the engine is not asked. closes: nothing follows our answer. forwarded:
-    the engine has some of it. hijack: what follows the request waits for the reply. call: None when the bytes were not
-    understood. last: the client asked for the end of the connection after the reply. may_switch: the engine may change
-    the protocol.
+    the engine has some of it. hijack: what follows the request waits for the reply. call: None once the audit knows of
+    it. reason: why the bytes are no request. last: the client asked for the end of the connection after the reply.
+    may_switch: the engine may change the protocol.
     """
 
     __slots__ = (
         "answer", "call", "closes", "continued", "forwarded", "held", "hijack", "last", "may_switch", "method",
-        "replied", "status",
+        "reason", "replied", "status",
     )  # fmt: skip
 
-    def __init__(self, call: Call | None, method: str) -> None:
-        self.call = call
+    def __init__(self, call: Call, method: str, reason: str = "") -> None:
+        self.call: Call | None = call
+        self.reason = reason
         self.method = method
         self.answer: bytes | None = None
         self.status = 0
@@ -134,12 +137,12 @@ class Exchange:
         """The reply has no body, whatever its length says."""
         return self.method == "HEAD"
 
-    def told(self, terms: Terms, status: int) -> None:
+    def told(self, terms: Terms, status: int, who: Who) -> None:
         """The audit hears of the reply, once."""
         call, self.call = self.call, None
         if call is not None and terms.audit is not None:
             try:
-                terms.audit(call, status)
+                terms.audit(call, status, who, self.answer is not None, self.reason)
             except Exception:  # the last guard: a mistake there must not cut a client's connection
                 log.exception("no audit of %s", call.verb.name)
 

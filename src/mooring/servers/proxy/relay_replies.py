@@ -65,7 +65,7 @@ class Replies:
         if not status:
             return False
         if relay.terms.audit is not None:
-            exchange.told(relay.terms, status)
+            exchange.told(relay.terms, status, relay.who)
         engine = relay.line.engine
         if engine is not None and not engine.answered:
             relay.engine_answered(data[: end + 4])
@@ -135,7 +135,7 @@ class Replies:
         log.warning("the engine changed the protocol of a call that has no other; the connection ends")
         self.raw = True
         text = "mooring: the engine changed the protocol, which is not relayed where access is limited"
-        exchange.told(relay.terms, 502)
+        exchange.told(relay.terms, 502, relay.who)
         relay.write(relay.terms.refusals.reply(502, text, closes=True, to_head=exchange.to_head))
         relay.hang_up()
 
@@ -149,7 +149,7 @@ class Replies:
         self._status = status
         self._body = body
         exchange.replied = True
-        exchange.told(relay.terms, status)
+        exchange.told(relay.terms, status, relay.who)
         relay.engine_answered(raw)
         if status == 101:
             relay.tunnel()

@@ -25,8 +25,8 @@ from mooring.servers.proxy.relay_exchanges import (
     Wait,
     settle,
 )
-from mooring.servers.proxy.request_heads import CHUNKED, parse_request
-from mooring.wire.docker_api import HIJACKING, HOOKED, Call, shows_containers
+from mooring.servers.proxy.request_heads import CHUNKED, first_words, parse_request
+from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb, shows_containers
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
@@ -235,7 +235,7 @@ class Requests:
         except Exception as error:  # the last guard: what is not understood does not pass
             if not isinstance(error, Fault):
                 log.exception("not recognised: a request of %s", head.method)
-            raise Malformed(str(error)) from None
+            raise Malformed(str(error), raw) from None
         fault = self._admit(call)
         exchange = Exchange(call, head.method)
         exchange.last = _LAST.search(raw) is not None
@@ -243,7 +243,7 @@ class Requests:
         relay.queue.append(exchange)
         if len(relay.queue) >= QUEUE_LIMIT:
             self.waits |= Wait.QUEUE
-        exchange.may_switch = call.verb in HIJACKING  # of any other call the engine ignores the offer, and so do we
+        exchange.may_switch = call.verb in HIJACKING  # an offer with any other call is ignored, as the engine does
         hijack = call.verb in HIJACKING or bool(head.upgrade)
         if fault is not None:
             large = head.length == CHUNKED or head.length > REFUSED_BODY
@@ -287,7 +287,7 @@ class Requests:
             self._relay.tunnel()
             self._relay.line.send(begun + data[len(PREFACE) :])
         else:
-            self._refuse_all(403, "mooring: HTTP/2 is not relayed where access is limited")
+            self._refuse_all(403, "mooring: HTTP/2 is not relayed where access is limited", begun)
         return True
 
     # Refusing.
@@ -295,7 +295,7 @@ class Requests:
     def _refuse(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
         """This request is answered by us. closes: and nothing more is read."""
         # Docker's client reads such a header of a refused attach or exec as a part of the stream.
-        told = closes and not (exchange.call is not None and exchange.call.verb in HIJACKING)
+        told = closes and not exchange.may_switch
         exchange.refuse(
             self._relay.terms.refusals.reply(status, text, closes=told, to_head=exchange.to_head), status, closes
         )
@@ -305,9 +305,10 @@ class Requests:
         self.deaf = closes
         self._relay.proceed()
 
-    def _refuse_all(self, status: int, text: str) -> None:
-        """These bytes are answered by us, and nothing more is read."""
-        exchange = Exchange(None, "")
+    def _refuse_all(self, status: int, text: str, begun: bytes) -> None:
+        """These bytes, which begin so, are answered by us, and nothing more is read."""
+        method, path = first_words(begun)
+        exchange = Exchange(Call(Verb.OTHER, method, "", path=path), method, text)
         self._relay.queue.append(exchange)
         self._refuse(exchange, status, text, True)
 
@@ -315,12 +316,13 @@ class Requests:
         current = self._current
         self._current = self._body = None
         if current is None or current.answer is not None:
-            self._refuse_all(error.status, f"mooring: {error}")
+            self._refuse_all(error.status, f"mooring: {error}", error.raw or self._reader.partial)
         elif current.replied:
             # The engine is answering already, and cannot be sent what belongs to the request.
             self._relay.hang_up()
         else:
-            self._refuse(current, error.status, f"mooring: {error}", True)
+            current.reason = f"mooring: {error}"
+            self._refuse(current, error.status, current.reason, True)
 
     def truncated(self) -> None:
         """The client will send no more, in the middle of a request that was not sent on."""

@@ -15,6 +15,10 @@ from mooring.servers.proxy.framing import DIGITS, TOKEN, VALUE, Body, Chunked, C
 _HEAD = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n(?:%b:%b\r\n)*+\r\n" % (TOKEN, TOKEN, VALUE))
 _OTHER_VERSION = re.compile(rb"%b [^ \r\n]++ HTTP/[02-9]\.[0-9]\r?\n" % TOKEN)
 
+_METHOD = re.compile(TOKEN)
+# How much of a head that is none is looked at for its first words.
+_WORDS = 2048
+
 CHUNKED = -1
 
 
@@ -52,8 +56,25 @@ class RequestHead:
         return Chunked() if self.length == CHUNKED else Counted(self.length)
 
 
-def parse_request(raw: bytes) -> RequestHead:
-    """Read a complete head, blank line included."""
+def first_words(begun: bytes) -> tuple[str, str]:
+    """What seems to be the method and the path in the beginning of a head that is none: printable, without a query."""
+    method, _, rest = begun[:_WORDS].lstrip(b"\r\n").partition(b" ")
+    path = re.split(rb"[\s?]", rest, maxsplit=1)[0]
+    if _METHOD.fullmatch(method) is None:
+        return "", ""
+    return method.decode("ascii"), path.decode("ascii", "backslashreplace")
+
+
+def parse_request(given: bytes) -> RequestHead:
+    """Read a complete head, blank line included. Raises Malformed with it."""
+    try:
+        return _parse(given)
+    except Malformed as error:
+        error.raw = given
+        raise
+
+
+def _parse(raw: bytes) -> RequestHead:
     match = _HEAD.fullmatch(raw)
     if match is None:
         raw = _unfolded(raw)

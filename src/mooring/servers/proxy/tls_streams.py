@@ -215,9 +215,9 @@ class TlsStream(asyncio.Protocol):
         return self._below
 
     @property
-    def certificate(self) -> Any:
-        """Of the client, as ssl.SSLSocket.getpeercert has it."""
-        return self._tls.getpeercert()
+    def tls(self) -> ssl.SSLObject:
+        """What knows the client's certificate."""
+        return self._tls
 
 
 class _Transport(asyncio.Transport):
@@ -228,9 +228,11 @@ class _Transport(asyncio.Transport):
         self._stream = stream
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As of the connection below, and `peercert`."""
+        """As of the connection below, and `peercert` and `ssl_object`."""
         if name == "peercert":
-            return self._stream.certificate
+            return self._stream.tls.getpeercert()
+        if name == "ssl_object":
+            return self._stream.tls
         below = self._stream.below
         return default if below is None else below.get_extra_info(name, default)
 

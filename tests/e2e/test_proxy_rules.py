@@ -1,0 +1,164 @@
+"""Rules against what a real engine routes, and what clients really send to a listener that has some."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import FAILED, HOSTS
+from tests.e2e.lab import Host, Lab
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.leaks import leaks
+from tests.e2e.test_proxy_access import client, raw, refused
+
+LISTENERS = """
+[[proxy]]
+listen = "unix:///run/mooring/docker.sock"
+
+[[proxy]]
+listen = "unix:///run/mooring/reads.sock"
+allow = ["GET containers"]
+
+[[proxy]]
+listen = "unix:///run/mooring/deny.sock"
+deny = ["* containers/*/archive", "POST containers/*/kill", "POST containers/create", "GET images/search"]
+"""
+
+
+@pytest.fixture(scope="module")
+def ruled_host(lab: Lab) -> Iterator[Host]:
+    """A host whose proxy listens at three places."""
+    host = lab.host(boot=False)
+    try:
+        (host.folder / "mooring.toml").write_text(LISTENERS.format(folder=host.folder))
+        host.boot()
+        yield host
+    finally:
+        lab.discard(host)
+
+
+@pytest.fixture
+def ruled(ruled_host: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """It, with a container `db` that `web` has a link to as `alias`; empty afterwards."""
+    request.node.stash[HOSTS] = [ruled_host]
+    ruled_host.docker("run", "-d", "--name", "db", IMAGE, "stay")
+    ruled_host.docker("run", "-d", "--name", "web", "--link", "db:alias", IMAGE, "stay")
+    yield ruled_host
+    ruled_host.engine.clear()
+    if not request.node.stash.get(FAILED, False):
+        assert leaks(ruled_host) == []
+
+
+def status(host: Host, name: str, data: bytes) -> int:
+    """Of the reply to the bytes."""
+    return int(raw(host, name, data)[9:12])
+
+
+def ask(method: str, path: str, more: str = "") -> bytes:
+    """A request."""
+    return f"{method} {path} HTTP/1.1\r\nHost: d\r\n{more}Content-Length: 0\r\n\r\n".encode()
+
+
+def test_an_alias_is_a_name(ruled: Host) -> None:
+    """The engine takes `web/alias` for the container that is meant, and so do the rules, however it is written."""
+    assert ruled.engine.api("GET", "/containers/web/alias/json")["Name"] == "/db"
+    for path in ("/containers/web/alias", "/v1.41/containers/web%2Falias", "/containers/%77eb/alias", "/containers/db"):
+        assert status(ruled, "deny", ask("GET", path + "/archive?path=/etc/hostname")) == 403, path
+        assert status(ruled, "deny", ask("HEAD", path + "/archive?path=/etc/hostname")) == 403, path
+        assert status(ruled, "deny", ask("POST", path + "/kill")) == 403, path
+    assert status(ruled, "deny", ask("GET", "/containers/web/alias/json")) == 200
+    assert status(ruled, "deny", ask("GET", "/images/search?term=127.0.0.1:1/x")) == 403
+    assert ruled.engine.inspect("db")["State"]["Running"]
+
+
+def test_reading_containers_is_no_shell(ruled: Host) -> None:
+    """`attach/ws` is a GET; the websocket's offer changes nothing, and neither does any other."""
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    offer = f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+    for path in ("/containers/db/attach/ws?stdin=1&stream=1", "/containers/web/alias/attach%2Fws?stdin=1&stream=1"):
+        assert status(ruled, "reads", ask("GET", path, offer)) == 403
+    for path in ("/containers/db/exec", "/containers/db/attach?stream=1&stdin=1", "/session"):
+        assert status(ruled, "reads", ask("POST", path, offer.replace("websocket", "h2c"))) == 403
+    assert status(ruled, "reads", ask("GET", "/containers/db/json", offer)) == 200
+    assert refused(ruled, "reads", "exec", "db", "true")
+
+
+@pytest.mark.parametrize("version", ["1.23", "1.18", "1"])
+def test_an_old_start_gets_no_privileges(ruled: Host, version: str) -> None:
+    """Where creating is denied; old engines would take a whole host's configuration from its body."""
+    made = ruled.engine.api("POST", "/containers/create?name=made", {"Image": IMAGE, "Cmd": ["true"]})["Id"]
+    body = json.dumps({"Privileged": True, "Binds": ["/:/host"]})
+    request = (
+        f"POST /v{version}/containers/{made}/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    assert status(ruled, "deny", request.encode()) == 403
+    assert not ruled.engine.inspect(made)["HostConfig"]["Privileged"]
+    client(ruled, "deny").api("POST", f"/containers/{made}/start")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("flags", [["--http2"], ["--http1.0"], ["-H", "Upgrade: TLS/1.2", "-H", "Connection: Upgrade"]])
+def test_curl_is_judged_by_method_and_path(ruled: Host, flags: list[str]) -> None:
+    """As if it had not offered anything."""
+    for name, path, wanted in (
+        ("reads", "/containers/json", "200"),
+        ("deny", "/info", "200"),
+        ("docker", "/info", "200"),
+        ("reads", "/info", "403"),
+        ("deny", "/containers/web/alias/archive?path=/etc", "403"),
+    ):
+        argv = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *flags, "--max-time", "60"]
+        where = ["--unix-socket", str(client(ruled, name).socket), f"http://docker{path}"]
+        assert subprocess.run(argv + where, capture_output=True, text=True, check=True).stdout == wanted, (name, path)
+
+
+def spoken(path: Path, data: bytes) -> bytes:
+    """All that is said to the bytes, which are all that is sent."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(path))
+        sock.sendall(data)
+        said = b""
+        while more := sock.recv(65536):
+            said += more
+        return said
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /_ping HTTP/1.0\r\n\n",
+        b"GET /_ping HTTP/1.0\n\n",
+        b"GET /_ping HTTP/1.1\nHost: d\nConnection: close\n\n",
+        b"GET /_ping HTTP/1.1\r\nHost: d\r\nX: a\r\n b\r\nConnection: close\r\n\r\n",
+        b"GET http://docker/_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n",
+        b"GET /_ping HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /auth HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /_ping HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"get /_ping HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n",
+        b"\nGET /_ping HTTP/1.1\r\nHost: d\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\n X: y\r\nHost: d\r\n\r\n",
+        b"GET /_ping HTTP/1.1 \r\nHost: d\r\n\r\n",
+        b"GET /_ping HTTP/3.0\r\nHost: d\r\n\r\n",
+        b"POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"GET /_ping HTTP/1.1\r\nHost: d\r\nExpect: tea\r\nConnection: close\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\nHost: d\r\nX Y: z\r\n\r\n",
+    ],
+)
+def test_an_odd_request_has_the_engines_status(ruled: Host, data: bytes) -> None:
+    """What the engine takes passes, in its own words; what it refuses is refused with the same number."""
+    theirs = spoken(ruled.engine.socket, data)
+    for name in ("docker", "deny"):
+        ours = spoken(client(ruled, name).socket, data)
+        assert ours.split(b"\r\n")[0].split(b" ")[:2] == theirs.split(b"\r\n")[0].split(b" ")[:2]
+        if theirs[9:10] == b"2":
+            assert ours.partition(b"\r\n\r\n")[2] == theirs.partition(b"\r\n\r\n")[2]
