@@ -21,13 +21,8 @@ from mooring.servers.proxy.framing import (
     UntilClose,
     is_stream,
     parse_reply,
-    with_length,
 )
-<<<<<<< HEAD
-from mooring.servers.proxy.request_heads import CHUNKED, parse_request
-=======
 from mooring.servers.proxy.request_heads import parse_request
->>>>>>> 7c5a59f (Have everybody and everything in the audit log)
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789!#$%&'*+-.^_`|~", min_size=1, max_size=12)
 RESERVED = {"content-length", "transfer-encoding", "upgrade", "expect", "connection", "http2-settings", "host"}

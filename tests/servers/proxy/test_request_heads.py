@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.servers.proxy.framing import Chunked, Malformed
-from mooring.servers.proxy.request_heads import CHUNKED, parse_request, with_length
+from mooring.servers.proxy.framing import Chunked, Malformed, with_length
+from mooring.servers.proxy.request_heads import CHUNKED, parse_request
 
 
 @pytest.mark.parametrize(
