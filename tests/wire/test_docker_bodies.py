@@ -24,6 +24,7 @@ from mooring.wire.docker_bodies import (
     disconnect_wish,
     pruned_ids,
     with_grants,
+    with_warnings,
 )
 
 GRANT = PlugGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
@@ -278,3 +279,10 @@ def test_no_bytes_make_a_reader_fail(body: bytes) -> None:
     pruned_ids(body)
     with_grants(body, {"web": GRANT}, (1, 44))
     connect_with_grant(body, GRANT, (1, 44))
+
+
+def test_warnings_come_after_the_engines_own() -> None:
+    """What is no reply to a create stays as it is."""
+    assert with_warnings(b'{"Id":"a","Warnings":["b"]}', ["c"]) == b'{"Id":"a","Warnings":["b","c"]}\n'
+    assert with_warnings(b'{"Id":"a","Warnings":null}', ["c"]) == b'{"Id":"a","Warnings":["c"]}\n'
+    assert with_warnings(b"[]", ["c"]) is None

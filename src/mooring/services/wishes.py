@@ -10,8 +10,10 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
+from mooring.core.containers import FIXED_LABEL, KEY_LABEL
+from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
-from mooring.wire.docker_bodies import ENDPOINT_MACS, PlugWish
+from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerWish, PlugWish
 
 # The first version of the API in which a connect may name a MAC (moby daemon/server/router/network, engine 29.3).
 CONNECT_MACS = (1, 54)
@@ -73,6 +75,22 @@ class Spellings:
     def needed(self, network_ids: Container[str]) -> dict[str, str]:
         """The changes for these networks: what is written otherwise, and how."""
         return {before: name for before, (network, name) in self.changed.items() if network in network_ids}
+
+
+def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
+    """What is to be said of the labels of a container that is being made, a line each.
+
+    kept: whether any address is kept for it. Quick for the usual container, which has no label that looks like ours.
+    """
+    if not concern(wish.labels):
+        return ()
+    named = [address for plug in wish.plugs for address in addresses_of(plug) or ()]
+    said = list(remarks(wish.labels, named))
+    if not kept and asks(wish.labels):
+        label = FIXED_LABEL if FIXED_LABEL in wish.labels else KEY_LABEL
+        where = ", ".join(sorted({plug.network for plug in wish.plugs} or {wish.mode or "default"}))
+        said.append(f"label {label} has no effect: Mooring gives no addresses in its networks ({where})")
+    return tuple(said)
 
 
 def addresses_of(plug: PlugWish) -> tuple[Address, ...] | None:

@@ -7,8 +7,10 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from mooring.wire.go_json import Members, Unread, encoded, read, with_keys, with_value
 
@@ -171,6 +173,17 @@ def created_id(body: bytes) -> str:
         return read(body).text("Id")
     except Unread:
         return ""
+
+
+def with_warnings(body: bytes, warnings: Sequence[str]) -> bytes | None:
+    """The reply to a create with more warnings than the engine's; None for what is none."""
+    try:
+        reply = msgspec.json.decode(body, type=dict[str, object])
+    except msgspec.MsgspecError:
+        return None
+    told = reply.get("Warnings")
+    reply["Warnings"] = [*(told if isinstance(told, list) else ()), *warnings]
+    return msgspec.json.encode(reply) + b"\n"
 
 
 def pruned_ids(body: bytes) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
@@ -161,7 +162,8 @@ async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused(tar
 
 async def test_a_container_that_gets_nothing_passes_as_it_is() -> None:
     """Its reply is nobody's business either."""
-    assert await passage(ScriptedDesk(grants=False), "POST", "/containers/create", BODY) == Passage()
+    plain = b'{"Image":"x","HostConfig":{"NetworkMode":"web"}}'
+    assert await passage(ScriptedDesk(grants=False), "POST", "/containers/create", plain) == Passage()
     assert await passage(ScriptedDesk(grants=False), "DELETE", "/containers/x") == Passage()
 
 
@@ -221,3 +223,43 @@ async def test_a_refusal_of_the_desk_is_the_answer() -> None:
     desk.create = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(Conflict):
         await passage(desk, "POST", "/containers/create", BODY)
+
+
+def labelled(mode: str = "web", **labels: str) -> bytes:
+    """A create with these labels, `_` for `.` and `-` as they are."""
+    return json.dumps({"Image": "x", "Labels": labels, "HostConfig": {"NetworkMode": mode}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "grants", "words"),
+    [
+        (
+            labelled(**{"fixed-ip": ""}),
+            False,
+            "label fixed-ip has no effect: Mooring gives no addresses in its networks",
+        ),
+        (labelled("bridge", **{"mooring.key": "db"}), False, "label mooring.key has no effect: .* networks .bridge."),
+        (labelled("", **{"mooring.key": "db"}), False, "networks .default."),
+        (labelled(**{"mooring.kye": "db"}), False, "the label is called mooring.key"),
+        (labelled(**{"fixed-ip": "10.77.0.9"}), True, "names no address"),
+    ],
+)
+async def test_labels_without_effect_are_told_in_the_reply(body: bytes, grants: bool, words: str) -> None:
+    """As Docker tells such things; what the engine says stays, and nothing is added to a refusal."""
+    found = await passage(ScriptedDesk(grants=grants), "POST", "/containers/create", body)
+    assert (found.body is not None) is grants
+    assert found.settle is not None
+    told = await found.settle(Reply(201, b'{"Id":"abc","Warnings":["swap"],"Later":1}'))
+    assert told is not None
+    reply = json.loads(told)
+    assert (reply["Id"], reply["Later"], reply["Warnings"][0]) == ("abc", 1, "swap")
+    assert re.search(f"^mooring: .*{words}", reply["Warnings"][1])
+    for other in (Reply(409, b'{"message":"no"}'), Reply(201, b"garbled"), None):
+        assert await (await passage(ScriptedDesk(), "POST", "/containers/create", body)).settle(other) is None  # type: ignore[misc]
+
+
+async def test_labels_that_do_what_they_say_are_not_spoken_of() -> None:
+    """The reply is the engine's, byte for byte."""
+    found = await passage(ScriptedDesk(), "POST", "/containers/create", BODY)
+    assert found.settle is not None
+    assert await found.settle(Reply(201, b'{"Id":"abc","Warnings":null}')) is None

@@ -21,6 +21,7 @@ from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
+from mooring.services.wishes import unheeded
 from mooring.wire import docker_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
@@ -127,15 +128,15 @@ class AddressGate:
         if wish is None:
             return await read(partial(_unread, body), len(body))
         if not wish.plugs and not wish.crowd:
-            return PASS
+            return _warned(unheeded(wish, kept=False))
         await self._ready()
         custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
         if custody is None:
-            return PASS
+            return _warned(unheeded(wish, kept=False))
         grants = {written: _text(grant, written == custody.main) for written, grant in custody.grants.items()}
         work = partial(docker_bodies.with_grants, body, grants, custody.version, custody.spellings)
         patched = await self._patch(custody.intent, work, body)
-        return Passage(patched, partial(self._created, custody.intent))
+        return Passage(patched, partial(self._created, custody.intent, unheeded(wish, kept=True)))
 
     async def _connect(self, call: Call, body: bytes) -> Passage:
         wish = await read(partial(docker_bodies.connect_wish, body), len(body))
@@ -157,7 +158,7 @@ class AddressGate:
             self._desk.abandon(intent)
             raise
 
-    async def _created(self, intent: Intent, reply: Reply | None) -> bytes | None:
+    async def _created(self, intent: Intent, warnings: Sequence[str], reply: Reply | None) -> bytes | None:
         made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
         if made:
             await self._finish(intent, self._desk.settle(intent, made))
@@ -165,7 +166,7 @@ class AddressGate:
             self._desk.abandon(intent)
         else:
             await self._finish(intent, self._desk.give_back(intent))
-        return None
+        return await _with_warnings(warnings, reply)
 
     async def _connected(self, intent: Intent, reply: Reply | None) -> bytes | None:
         if reply is None:
@@ -199,6 +200,19 @@ class AddressGate:
         except Fault as fault:
             log.warning("%s is settled later: %s", intent.purpose.value, fault)
             self._desk.abandon(intent)
+
+
+def _warned(warnings: Sequence[str]) -> Passage:
+    """It passes as it is, and its reply has the warnings."""
+    return Passage(settle=partial(_with_warnings, warnings)) if warnings else PASS
+
+
+async def _with_warnings(warnings: Sequence[str], reply: Reply | None) -> bytes | None:
+    """How Docker says such things: the commands print them."""
+    if not warnings or reply is None or reply.status != 201:
+        return None
+    told = [f"mooring: {warning}" for warning in warnings]
+    return await read(partial(docker_bodies.with_warnings, reply.body, told), len(reply.body))
 
 
 def _unread(body: bytes) -> Passage:
