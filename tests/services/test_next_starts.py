@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from mooring.core.containers import Container, Plug
+from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active
 from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
 from mooring.wire import api
@@ -98,3 +100,40 @@ def test_of_a_container_what_it_names_counts() -> None:
     container = Container(DB, "db", False, 0.0, {"other": "x"}, (Plug("", "bridge"),))
     assert said_of(container, mirror) == []
     assert list(label_findings([container], mirror, 0.0)) == []
+
+
+async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> None:
+    """Status counts by the records, explain says it of the address, and nothing where nothing would be lost."""
+    host = await chosen()
+    operated = operate(host)
+    host.engine.networks.add(A)
+    host.engine.create(DB, "db", Plug(A, "web"))
+    await fix(host, "10.32.0.9", DB, mac=MAC)
+    assert operated.upgrade_notes() == []
+    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
+    (note,) = operated.upgrade_notes()
+    assert "version 25 to 28 would cost 1 container the fixed address" in note
+    assert operated.inspection.status(operated.upgrade_notes()).notes == [note]
+    explained = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    assert "With an engine of version 25 to 28 container db would get another address at its first start" in explained
+    host.engine.version = (1, 45)
+    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
+    assert operated.upgrade_notes() == []
+    assert "version 25 to 28" not in " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    known = host.services.mirror.holder(DB)
+    assert known is not None
+    await host.services.mirror.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
+    (note,) = operated.upgrade_notes()
+    assert "1 container may get another address at the next start" in note
+    assert "gets another address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
+
+
+async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
+    """Its configuration names it."""
+    host = await typed()
+    run_container(host, DB, "db", "e1", "10.77.0.2", wanted=True)
+    await fix(host, "10.77.0.2", DB, mac=MAC, active=Active(E1, "host", "boot"))
+    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
+    operated = operate(host)
+    assert operated.upgrade_notes() == []
+    assert "version 25" not in " ".join((await operated.inquiries.explain("db")).reasons[0].text)

@@ -7,10 +7,9 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mooring.core.addresses import usable
-from mooring.core.containers import Container, outlives
+from mooring.core.containers import outlives
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
@@ -20,22 +19,10 @@ from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.mirror import Mirror
-from mooring.services.next_starts import losses
+from mooring.services.next_starts import losses, upgrade_costs
 from mooring.services.outside_pools import by_rule, in_foreign_segment
-from mooring.services.roster import Roster
-from mooring.services.subnets import IpamPolicy
+from mooring.services.scenes import Scene, in_use
 from mooring.wire.api import Explanation, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What an answer is made of. now: seconds since the epoch. names: what the engine told a moment ago."""
-
-    mirror: Mirror
-    roster: Roster
-    now: float
-    names: EngineNames = NOBODY_ASKED
-    policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value
 
 
 def explain_address(
@@ -263,7 +250,7 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     mirror, now = scene.mirror, scene.now
     whose = _key_in_words(lease, mirror, scene.names)
     lines = [f"It is fixed for {whose}, {since}: a stop or a crash does not free it."]
-    lines.append(_use(lease, endpoint, scene))
+    lines.append(in_use(lease, endpoint, scene))
     made = [each for each in lease.holders if is_placeholder(each)]
     names = [name.removeprefix("container ") for name in holder_names(lease, mirror, scene.names)]
     if made:
@@ -307,7 +294,8 @@ def _gone(lease: Lease, scene: Scene) -> list[str]:
 def _unproven(lease: Lease, scene: Scene) -> list[str]:
     """What is to be said of a fixed address that only its container's name can prove."""
     if scene.names.heard:
-        return [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.mirror, scene.names)]
+        said = [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.mirror, scene.names)]
+        return [*said, *upgrade_costs(lease, scene.mirror, scene.names)]
     pool = scene.mirror.pool(lease.pool)
     if lease.mac or not lease.holders or pool is None or not pool.source:
         return []
@@ -316,35 +304,6 @@ def _unproven(lease: Lease, scene: Scene) -> list[str]:
         "later (engines before 29.3, or API below 1.54): an engine before 29 does not say who asks, and gives the",
         "container another address at its next start. Make it anew with this network in the create, or use --subnet.",
     ]
-
-
-def _use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:
-    """Which endpoint has the fixed address now, and who runs without it."""
-    if endpoint is not None:
-        host = f" on host {scene.names.host(lease.active.host)}" if lease.active is not None else ""
-        began = f"since {moment(endpoint.created)} ({ago(scene.now - endpoint.created)})"
-        container = scene.names.with_endpoint(endpoint.id)
-        who = f"container {container.name}, " if container is not None else ""
-        state = endpoint.state.value
-        return f"It is in use by {who}endpoint {endpoint.id[:12]} ({state}){host}, MAC {endpoint.mac}, {began}."
-    if lease.active is not None:
-        return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {scene.names.host(lease.active.host)}."
-    known = [scene.names.containers[each] for each in sorted(lease.holders) if each in scene.names.containers]
-    if not known:
-        return "It is idle: no endpoint has it."
-    return "It is idle: " + ", ".join(_without_it(each, lease, scene) for each in known) + "."
-
-
-def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
-    """What a container does that names an address and does not have it."""
-    if not container.running:
-        return f"container {container.name} does not run"
-    pool = scene.mirror.pool(lease.pool)
-    plugs = [plug for plug in container.plugs if pool is not None and plug.network == pool.network]
-    held = [str(each) for plug in plugs for each in plug.held if each.version == lease.address.version]
-    if held:
-        return f"container {container.name} runs with {held[0]} instead"
-    return f"container {container.name} runs and is not in that network now"
 
 
 def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:

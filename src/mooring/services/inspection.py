@@ -23,11 +23,12 @@ from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
-from mooring.services.explanations import Scene, explain_address, holder_names, holder_of
+from mooring.services.explanations import explain_address, holder_names, holder_of
 from mooring.services.mirror import Mirror, Record
 from mooring.services.next_starts import losses
 from mooring.services.references import check_space, network_meant, pool_place, pools_meant
 from mooring.services.roster import Roster
+from mooring.services.scenes import Scene
 from mooring.services.subnets import IpamPolicy
 from mooring.wire import api
 
@@ -95,8 +96,8 @@ class Inspection:
         """What runs."""
         return api.VersionReply(self._surroundings.version, [api.VERSION])
 
-    def status(self) -> api.StatusReply:
-        """How the daemon is and how much it holds."""
+    def status(self, notes: Sequence[str] = ()) -> api.StatusReply:
+        """How the daemon is and how much it holds. notes: what else is good to know."""
         around, report = self._surroundings, self._report()
         return api.StatusReply(
             version=around.version,
@@ -111,6 +112,7 @@ class Inspection:
             plugin_socket=around.plugin_socket,
             api_socket=around.api_socket,
             repair=api.RepairStatus(report.at, list(report.repaired), list(report.findings)) if report else None,
+            notes=list(notes),
         )
 
     def networks(self, names: EngineNames = NOBODY_ASKED) -> list[api.NetworkRow]:

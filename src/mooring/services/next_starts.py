@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mooring.core.containers import FIXED_LABEL, Container, Holder
-from mooring.core.engines import ENDPOINT_MACS, is_mute
+from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
 from mooring.core.findings import Finding
 from mooring.core.label_words import asks, concern, remarks
 from mooring.core.leases import Lease, State
@@ -20,6 +20,7 @@ from mooring.core.networks import Address, Network
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import EngineNames
 from mooring.services.mirror import Mirror
+from mooring.services.tenures import Tenures
 
 ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
 
@@ -62,6 +63,55 @@ def losses(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[Loss]:
             if lease.mac and not _is_mute(mirror.holder(holder), names.version):
                 continue
             yield Loss(container, lease, not pool.source)
+
+
+def upgrade_costs(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[str]:
+    """What an upgrade of the engine would take from the holders of the fixed address, sentences: before 25 an engine
+    writes the MAC that proves them in a place where later ones do not look for it."""
+    pool = mirror.pool(lease.pool)
+    old = names.heard and (0, 0) < names.version < ENDPOINT_MACS
+    if not old or lease.state is not State.FIXED or not lease.mac or pool is None:
+        return
+    for holder in sorted(lease.holders):
+        container = names.containers.get(holder)
+        plugs = [plug for plug in container.plugs if plug.network == pool.network] if container is not None else []
+        if container is not None and any(lease.address not in plug.wanted for plug in plugs):
+            yield (
+                f"With an engine of version 25 to 28 container {container.name} would get another address at its first "
+                "start: those do not read the MAC by which it asks. From 29 on it keeps it; `mooring doctor` says more."
+            )
+
+
+def upgrade_notes(mirror: Mirror, tenures: Tenures) -> list[str]:
+    """What another version of the engine would cost, or costs, by the records alone: a line each.
+
+    Where Mooring chose the subnet, no engine before 29 takes an address by name, and the MAC is all the proof there is.
+    """
+    versions = {known.id: known.version for known in mirror.every(KnownEngine)}
+    would, will = 0, 0
+    for holder in mirror.every(Holder):
+        version = versions.get(holder.engine, (0, 0))
+        pools = [mirror.pool(lease.pool) for lease in tenures.of_holder(holder.id) if lease.mac]
+        if not any(pool is not None and pool.source for pool in pools):
+            continue
+        would += (0, 0) < version < ENDPOINT_MACS
+        will += version < NAMES and is_mute(holder.oldest, holder.newest, version)
+    notes = []
+    if would:
+        notes.append(
+            f"an upgrade of the engine to version 25 to 28 would cost {_containers(would)} the fixed address, at the "
+            "first start; from 29 on it is kept (`mooring doctor` names them)"
+        )
+    if will:
+        notes.append(
+            f"{_containers(will)} may get another address at the next start, since another version of the engine made "
+            "them (`mooring doctor` names them)"
+        )
+    return notes
+
+
+def _containers(count: int) -> str:
+    return f"{count} container{'s' if count != 1 else ''}"
 
 
 def _is_mute(holder: Holder | None, version: tuple[int, int]) -> bool:

@@ -16,6 +16,7 @@ from mooring.services.engine_names import EngineNames, names_told
 from mooring.services.fastening import Fastening
 from mooring.services.inquiries import Inquiries
 from mooring.services.inspection import Inspection, PassReport, Surroundings
+from mooring.services.next_starts import upgrade_notes
 from mooring.services.reservations import Reservations
 
 
@@ -29,6 +30,7 @@ class Operations:
     doctor: Doctor
     names: Callable[[], Awaitable[EngineNames]]
     fastening: Fastening
+    upgrade_notes: Callable[[], list[str]]
 
 
 def operations(
@@ -61,4 +63,5 @@ def operations(
         ),
         names,
         fastening,
+        partial(upgrade_notes, mirror, services.ipam.tenures),
     )

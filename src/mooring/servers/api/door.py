@@ -34,6 +34,7 @@ class ApiDoor:
         self._doctor = operations.doctor
         self._names = operations.names
         self._fastening = operations.fastening
+        self._upgrade_notes = operations.upgrade_notes
         self._backup = backup
         self._before_call = before_call
 
@@ -51,7 +52,7 @@ class ApiDoor:
             case api.GetVersion():
                 return self._inspection.version()
             case api.GetStatus():
-                return self._inspection.status()
+                return self._inspection.status(self._upgrade_notes())
             case api.ListNetworks():
                 return self._inspection.networks(await self._names())
             case api.GetNetwork(reference):

@@ -29,7 +29,8 @@ class RepairStatus(msgspec.Struct, frozen=True):
 
 
 class StatusReply(msgspec.Struct, frozen=True):
-    """How the daemon is. since, now: seconds since the epoch. leases: count by state. repair: None before the first."""
+    """How the daemon is. since, now: seconds since the epoch. leases: count by state. repair: None before the first.
+    notes: what is as it should be, and good to know, one line each."""
 
     version: str
     since: float
@@ -43,6 +44,7 @@ class StatusReply(msgspec.Struct, frozen=True):
     plugin_socket: str
     api_socket: str
     repair: RepairStatus | None
+    notes: list[str] = []
 
 
 class SegmentView(msgspec.Struct, frozen=True):

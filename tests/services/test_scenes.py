@@ -1,0 +1,34 @@
+"""Who uses a fixed address at the moment."""
+
+from __future__ import annotations
+
+from mooring.core.containers import Container, Plug
+from mooring.core.leases import Active, State
+from mooring.services.engine_names import EngineNames
+from mooring.services.scenes import Scene, in_use
+from tests.services.samples import DB, START, WEB, leased, sample
+
+HOLDER = "c" * 64
+
+
+async def test_an_idle_address_says_what_its_holder_does_by_the_engines_word_only() -> None:
+    """Without that nothing is said of who runs."""
+    host = await sample()
+    lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
+    assert in_use(lease, None, Scene(host.mirror, host.roster, START)) == "It is idle: no endpoint has it."
+    container = Container(HOLDER, "db", False, 0.0, {}, (Plug(WEB, "web"),))
+    scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
+    assert in_use(lease, None, scene) == "It is idle: container db does not run."
+
+
+async def test_an_address_in_use_names_endpoint_container_and_host() -> None:
+    """The host by its name, where that is known."""
+    host = await sample()
+    lease = leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "f" * 32, "boot"))
+    container = Container(HOLDER, "db", True, 0.0, {}, (Plug(WEB, "web", endpoint=DB),))
+    names = EngineNames(endpoints={DB: (container, container.plugs[0])}, asked=True, hosts={"f" * 32: "alpha"})
+    scene = Scene(host.mirror, host.roster, START + 300, names)
+    endpoint = host.mirror.endpoint(WEB, DB)
+    assert endpoint is not None
+    assert f"in use by container db, endpoint {DB[:12]} (attached) on host alpha" in in_use(lease, endpoint, scene)
+    assert "on host alpha" in in_use(lease, None, scene)
