@@ -9,7 +9,7 @@ import pytest
 
 from mooring import config
 from mooring.config import Config, ConfigurationInvalid, load
-from mooring.services.subnets import HostOverlap
+from mooring.core.networks import HostOverlap
 
 MACHINE = "0123456789abcdef0123456789abcdef"
 
@@ -41,7 +41,7 @@ def test_nothing_is_needed() -> None:
     assert got.state_dir == Path("/var/lib/mooring")
     assert got.api_socket == Path("/run/mooring/api.sock")
     assert got.plugin_socket == Path("/run/docker/plugins/mooring.sock")
-    assert (got.cooldown, got.host_overlap, got.deny) == (60.0, HostOverlap.WARN, ())
+    assert (got.cooldown, got.host_overlap, got.deny) == (60.0, HostOverlap.REFUSE, ())
     assert got.api_socket_mode == 0o660
     assert [pool.name for pool in got.subnet_pools] == ["default-v4", "default-v6"]
     assert got.warnings == ()

@@ -58,3 +58,26 @@ def test_a_sender_with_a_fixed_port_outlives_a_restart(host: Host, lab: Lab) -> 
         host.docker("start", "log")
         with Server(host.container_network("log"), "log", 514):
             eventually(heard, "the sender is heard again")
+
+
+def test_a_subnet_of_somebody_elses_is_refused_on_the_terminal(host: Host) -> None:
+    """docker0's, another network's of Docker's, and the host's own LAN; unless the user insists."""
+    host.docker("network", "create", "--subnet", "10.61.0.0/16", "native")
+    lan = f"{host.ipv4.rpartition('.')[0]}.0/24"
+    for subnet, holder in (("172.17.0.0/24", "docker0"), ("10.61.5.0/24", "br-"), (lan, "interface ")):
+        create = ("network", "create", "-d", "mooring", "--ipam-driver", "mooring", "--subnet", subnet)
+        refused = host.docker(*create, "mine", check=False)
+        assert "overlaps" in refused.output, subnet
+        assert holder in refused.output
+        assert "mine" not in host.engine.networks()
+    host.docker(*create, "-o", "host_overlap=warn", "mine")
+    host.docker("network", "rm", "mine", "native")
+
+
+def test_a_network_of_dockers_that_comes_second_is_told_of(host: Host) -> None:
+    """Docker asks nobody before it makes one over a plugin's."""
+    host.create_network("one", "--subnet", "10.62.5.0/24")
+    made = host.docker("network", "create", "--subnet", "10.62.0.0/16", "native", check=False)
+    if made.ok:  # some engines look at the host's routes first
+        eventually(lambda: "10.62.0.1/16" in host.mooring("doctor", check=False).output, "doctor tells of both")
+        host.docker("network", "rm", "native")

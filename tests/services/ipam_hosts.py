@@ -32,7 +32,7 @@ class Host:
 
     policy: IpamPolicy = POLICY
     routes: Sequence[Subnet] = ()
-    own: dict[Address, str] = field(default_factory=dict)
+    own: dict[Interface, str] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: ManualClock = field(default_factory=ManualClock)
     mirror: Mirror = field(init=False)
@@ -44,9 +44,9 @@ class Host:
 
     async def occupied(self) -> Sequence[Subnet]:
         """See Surroundings."""
-        return [*self.routes, *map(ip_network, self.own)]
+        return [*self.routes, *(ip_network(each.ip) for each in self.own)]
 
-    async def host_addresses(self) -> Mapping[Address, str]:
+    async def host_addresses(self) -> Mapping[Interface, str]:
         """See Surroundings."""
         return self.own
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
@@ -19,7 +19,7 @@ LO = "interface lo of this host"
 
 async def started(*own: str) -> Host:
     """An Ipam on a host that has these addresses."""
-    host = Host(own={ip_address(address): LO for address in own})
+    host = Host(own={ip_interface(address): LO for address in own})
     await host.mirror.load()
     return host
 
@@ -57,7 +57,7 @@ async def test_what_the_host_gets_later_is_given_out_no_more() -> None:
     host = await MemoryHost().start()
     network = await host.network("a")
     await host.endpoint(network, "old")
-    host.kernel.own = {ip_address("10.32.0.2"): LO, ip_address("10.32.0.3"): LO}
+    host.kernel.own = {ip_interface("10.32.0.2"): LO, ip_interface("10.32.0.3"): LO}
     await host.services.repair.once()
     await host.endpoint(network, "new")
     addresses = {str(endpoint.ipv4) for endpoint in host.services.mirror.every(Endpoint)}
@@ -76,7 +76,7 @@ async def test_a_container_cannot_hold_it() -> None:
     host = HolderHost()
     host.typed = True
     await host.serve("web")
-    host.kernel.own = {ip_address("10.32.0.9"): LO}
+    host.kernel.own = {ip_interface("10.32.0.9"): LO}
     await host.services.repair.once()
     with pytest.raises(Conflict, match=LO):
         await host.keeping.desk.create("db", host.wish("web", ipv4="10.32.0.9"), (1, 44))

@@ -29,6 +29,7 @@ from mooring.adapters.engine_answers import (
     SettingsAnswer,
     VersionAnswer,
     bridges_of,
+    elsewhere_of,
     ids_of,
     subnets_of,
 )
@@ -96,7 +97,8 @@ class DockerEngine(Engine):
         listed = frozenset(network.id for network in networks)
         drivers = {network.id: network.driver or "" for network in networks}
         return EngineView(
-            about.id, listed, subnets, bridges_of(networks), running == 1, drivers, about.release()
+            about.id, listed, subnets, bridges_of(networks), running == 1, drivers, about.release(),
+            elsewhere_of(networks),
         )  # fmt: skip
 
     async def containers(self) -> tuple[str, tuple[Container, ...]]:

@@ -293,6 +293,16 @@ def subnets_of(networks: list[NetworkAnswer]) -> frozenset[Subnet]:
     return frozenset(found)
 
 
+def elsewhere_of(networks: list[NetworkAnswer]) -> dict[Subnet, str]:
+    """The subnets of networks that have no interface on the host with an address of theirs, and which network it is."""
+    hidden = [network for network in networks if network.driver in ("macvlan", "ipvlan", "overlay")]
+    return {
+        subnet: f"{network.driver} network {network.name or network.id[:12]} of Docker's"
+        for network in hidden
+        for subnet in subnets_of([network])
+    }
+
+
 def ids_of(networks: Iterable[NetworkAnswer]) -> dict[str, str]:
     """Name -> id; not of names that several have: the engine does not know which is meant, either."""
     found: dict[str, str] = {}

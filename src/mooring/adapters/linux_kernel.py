@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
 from typing import TypeVar
 
 from mooring.adapters import conntrack
@@ -117,18 +117,18 @@ class LinuxKernel(Kernel):
 
         def look() -> Sequence[IPv4Network | IPv6Network]:
             try:
-                found = {*self._surroundings.routes(), *map(ip_network, self._surroundings.addresses())}
-                found.update(map(ip_network, nameservers()))
+                own = (interface.ip for interface in self._surroundings.addresses())
+                found = {*self._surroundings.routes(), *map(ip_network, own), *map(ip_network, nameservers())}
             except NetlinkError as error:
                 raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
             return sorted(found, key=lambda subnet: (subnet.version, int(subnet.network_address), subnet.prefixlen))
 
         return await self._in(self._reader, look)
 
-    async def host_addresses(self) -> Mapping[IPv4Address | IPv6Address, str]:
+    async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:
         """See Kernel."""
 
-        def look() -> Mapping[IPv4Address | IPv6Address, str]:
+        def look() -> Mapping[IPv4Interface | IPv6Interface, str]:
             try:
                 return self._surroundings.addresses()
             except NetlinkError as error:

@@ -8,14 +8,14 @@ are in no route of the main table; what is ours is not told.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from struct import Struct
 
 from mooring.adapters.netlink import Message, Netlink, as_text, as_u32, attributes, u32
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.core.addresses import unmapped
-from mooring.core.networks import Address, Subnet
+from mooring.core.networks import Address, Interface, Subnet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 # The longest prefix of a part of a default route: the widest private networks are 10.0.0.0/8 and fc00::/7.
@@ -59,16 +59,16 @@ class Surroundings:
             if prefix > _DEFAULT_PART[subnet.version] and _is_somewhere(subnet.network_address):
                 yield subnet
 
-    def addresses(self) -> dict[Address, str]:
+    def addresses(self) -> dict[Interface, str]:
         """Addresses of the host itself and of the other ends of its lines, each with its holder for faults."""
         theirs = dict(self._links())
-        found: dict[Address, str] = {}
+        found: dict[Interface, str] = {}
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
-            *_, index = _IFADDR.unpack_from(payload)
+            _, prefix, _, _, index = _IFADDR.unpack_from(payload)
             given = attributes(payload[_IFADDR.size :])
             for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
-                if packed is not None and index in theirs and _is_somewhere(address := ip_address(packed)):
-                    found[address] = f"interface {theirs[index]} of this host"
+                if packed is not None and index in theirs and _is_somewhere(ip_address(packed)):
+                    found[ip_interface((packed, prefix))] = f"interface {theirs[index]} of this host"
         return found
 
     def _links(self) -> Iterator[tuple[int, str]]:

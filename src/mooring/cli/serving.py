@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--log-format", metavar="FORMAT", help="human, json, or auto: human on a terminal.  [auto]")
 @click.option("--cooldown", metavar="SECONDS", help="Before a released address is chosen again.  [60]")
 @click.option(
-    "--host-overlap", metavar="WORD", help="A subnet typed by hand over a host's route: warn or refuse.  [warn]"
+    "--host-overlap", metavar="WORD", help="A network over a subnet that this host is in: warn or refuse.  [refuse]"
 )
 @click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
 @click.option("--repair-period", metavar="SECONDS", help="Between two looks at the kernel.  [10]")

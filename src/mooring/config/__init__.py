@@ -29,9 +29,8 @@ from mooring.config.readers import (
 )
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
-from mooring.core.networks import Subnet
+from mooring.core.networks import HostOverlap, Subnet
 from mooring.core.pools import SubnetPool
-from mooring.services.subnets import HostOverlap
 
 __all__ = (
     "DEFAULT_PATH", "KEYS", "POOL_KEYS", "PROXY_KEYS", "SETTINGS", "Config", "ConfigurationInvalid", "LogFormat",
@@ -152,9 +151,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("log_level", "info", word(*LOG_LEVELS), "how much is logged"),
     Setting("log_format", "auto", word("auto", "human", "json"), "human, json, or auto: human on a terminal"),
     Setting("cooldown", 60, seconds(0, 30 * 86400), "seconds before a released address is chosen again"),
-    Setting(
-        "host_overlap", "warn", word("warn", "refuse"), "a subnet typed by hand that overlaps a route of this host"
-    ),
+    Setting("host_overlap", "refuse", word("warn", "refuse"), "a network over a subnet that this host is in already"),
     Setting("deny", [], subnets, "subnets that no network may overlap"),
     Setting("repair_period", 10, seconds(1, 86400), "seconds between two looks at the kernel"),
     Setting("reclaim_after", 120, seconds(1, 86400), "seconds before what Docker forgot to release is taken back"),

@@ -49,7 +49,8 @@ class EngineView:
 
     id: its own. networks: ids of all its networks, whoever's driver. subnets: of all its networks. bridges: interface
     names of the networks of its own bridge driver. alone: no other engine runs on this host. drivers: by network's
-    id. release: as KnownEngine's.
+    id. release: as KnownEngine's. elsewhere: subnets of its
+    networks that no interface of the host shows (macvlan, ipvlan, overlay), each with its holder.
     """
 
     id: str
@@ -59,3 +60,4 @@ class EngineView:
     alone: bool = False
     drivers: Mapping[str, str] = field(default_factory=dict)
     release: tuple[int, int] = (0, 0)
+    elsewhere: Mapping[Subnet, str] = field(default_factory=dict)

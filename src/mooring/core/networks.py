@@ -82,6 +82,13 @@ class StaticRoute:
     via: Address | None
 
 
+class HostOverlap(Enum):
+    """What happens when a network is to be made over a subnet that the host is in already."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """The driver options of a network, parsed.
@@ -91,6 +98,7 @@ class NetworkOptions:
     source4, source6: the host address that it takes, None to let the kernel choose. binding: host address for published
     ports that name none. peers: a word; networks with the same word reach one another. gateway: False for networks
     that have no gateway in either family. sticky: what its addresses belong to.
+    host_overlap: None for the host's own setting.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -109,6 +117,7 @@ class NetworkOptions:
     gateway: bool = True
     tenant: str = ""
     sticky: Sticky = Sticky.OFF
+    host_overlap: HostOverlap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from mooring.core.addresses import unmapped
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
-from mooring.core.networks import Address, GatewayMode, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
+from mooring.core.networks import Address, GatewayMode, HostOverlap, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
+
+E = TypeVar("E", bound=Enum)
 
 OWN_PREFIX = "mooring."
 MTU_LEAST = {4: 68, 6: 1280}  # RFC 791, 3.2; RFC 8200, 5
@@ -135,7 +138,7 @@ def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
         word = name.removeprefix(OWN_PREFIX)
         if word not in IPAM_WORDS:
             raise unknown("IPAM option", name, IPAM_WORDS)
-        (_claim if word == "claim" else PARSERS[word])(f"option {name}", text)
+        (_one_of(ClaimPolicy) if word == "claim" else PARSERS[word])(f"option {name}", text)
         if words.setdefault(word, text) != text:
             raise BadRequest(f"IPAM options {word}={shown(words[word])} and {name}={shown(text)} contradict each other")
     return words
@@ -297,26 +300,17 @@ def _mode(what: str, text: str) -> Mode:
         raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(names)}") from None
 
 
-def _gateway_mode(what: str, text: str) -> GatewayMode:
-    try:
-        return GatewayMode(text)
-    except ValueError:
-        names = ", ".join(mode.value for mode in GatewayMode)
-        raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
+def _one_of(kind: type[E]) -> Callable[[str, str], E]:
+    """A parser of the values of the enumeration."""
 
+    def parse(what: str, text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            names = ", ".join(each.value for each in kind)
+            raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
 
-def _sticky(what: str, text: str) -> Sticky:
-    try:
-        return Sticky(text)
-    except ValueError:
-        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(each.value for each in Sticky)}") from None
-
-
-def _claim(what: str, text: str) -> ClaimPolicy:
-    try:
-        return ClaimPolicy(text)
-    except ValueError:
-        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(e.value for e in ClaimPolicy)}") from None
+    return parse
 
 
 def _name(what: str, text: str, most: int) -> str:
@@ -383,8 +377,8 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "interface_prefix": lambda what, text: _name(what, text, PREFIX_BYTES),
     "icc": _switch,
     "masquerade": _switch,
-    "gateway_mode4": _gateway_mode,
-    "gateway_mode6": _gateway_mode,
+    "gateway_mode4": _one_of(GatewayMode),
+    "gateway_mode6": _one_of(GatewayMode),
     "source4": _source(IPv4Address),
     "source6": _source(IPv6Address),
     "binding": _host,
@@ -392,5 +386,6 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "peers": lambda what, text: _name(what, text, 63),
     "gateway": _gateway,
     "tenant": lambda what, text: _name(what, text, 63),
-    "sticky": _sticky,
+    "sticky": _one_of(Sticky),
+    "host_overlap": _one_of(HostOverlap),
 }

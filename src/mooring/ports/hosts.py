@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
@@ -51,9 +51,10 @@ class Kernel(Protocol):
         `host_addresses` tells, its nameservers, and the networks of our own bridges. Raises Unavailable."""
         ...
 
-    async def host_addresses(self) -> Mapping[IPv4Address | IPv6Address, str]:
-        """Addresses that the host itself has and the other ends of its point-to-point lines, each with the holder as
-        faults name it; those of our bridges, loopback and link-local ones left out. Raises Unavailable."""
+    async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:
+        """Addresses, with prefix lengths, that the host itself has and the other ends of its point-to-point lines, each
+        with the holder as faults name it; those of our bridges, loopback and link-local ones left out. Raises
+        Unavailable."""
         ...
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:

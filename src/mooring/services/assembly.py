@@ -24,6 +24,7 @@ from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.networks import Networks
+from mooring.services.overlaps import Overlaps
 from mooring.services.publishing import Publishing
 from mooring.services.rebuilding import Rebuilding
 from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
@@ -107,7 +108,8 @@ def assemble(
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     publishing = Publishing(roster, world.guard)
     locks = KeyedLocks()
-    networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks)
+    overlaps = Overlaps(mirror, kernel, policy.on_host_overlap, lambda: reclaiming.view)
+    networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks, overlaps)
     endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
     reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
     recovering = None
@@ -115,7 +117,7 @@ def assemble(
         rebuilding = Rebuilding(
             mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
         )  # fmt: skip
-        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding)
+        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps)
     repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period, recovering)
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None
@@ -129,17 +131,6 @@ def assemble(
         watching = Watching(mirror, holders, desk, adoption, reconciling, releases, world.engine, clock)
         keeping = Keeping(desk, adoption, reconciling, watching, nudged)
     return Services(
-        mirror,
-        roster,
-        ipam,
-        publishing,
-        networks,
-        endpoints,
-        repair,
-        drivers,
-        locks,
-        holders,
-        reclaiming,
-        recovering,
+        mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, recovering,
         keeping,
-    )
+    )  # fmt: skip

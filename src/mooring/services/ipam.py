@@ -42,7 +42,6 @@ from mooring.services.promises import Promises
 from mooring.services.subnets import (
     ATTEMPTS,
     BATCH,
-    HostOverlap,
     IpamPolicy,
     Subnets,
     Surroundings,
@@ -51,7 +50,7 @@ from mooring.services.subnets import (
 )
 from mooring.services.tenures import Tenures
 
-__all__ = ["ATTEMPTS", "Facts", "HostOverlap", "Ipam", "IpamPolicy", "Usage"]
+__all__ = ["ATTEMPTS", "Facts", "Ipam", "IpamPolicy", "Usage"]
 
 T = TypeVar("T")
 

@@ -38,6 +38,7 @@ from mooring.services.drivers import Drivers
 from mooring.services.ipam import Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
+from mooring.services.overlaps import Overlaps
 from mooring.services.publishing import Publishing
 from mooring.services.roster import Roster
 
@@ -65,6 +66,7 @@ class Networks:
         publishing: Publishing,
         clock: Clock,
         locks: KeyedLocks,
+        overlaps: Overlaps,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -73,6 +75,7 @@ class Networks:
         self._publishing = publishing
         self._clock = clock
         self._locks = locks
+        self._overlaps = overlaps
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -134,6 +137,7 @@ class Networks:
         )
         _check_routes(network)
         self._check_room(network)
+        await self._overlaps.check(network)
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
         await self._mirror.commit(put=[network, *bound])
         return network

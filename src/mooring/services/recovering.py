@@ -29,6 +29,7 @@ from mooring.ports import Clock, Kernel
 from mooring.services.ipam import ATTEMPTS, Ipam
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror, Record
+from mooring.services.overlaps import Overlaps
 from mooring.services.publishing import Publishing
 from mooring.services.rebuilding import Rebuilding
 from mooring.services.roster import Roster
@@ -100,6 +101,7 @@ class Recovering:
         locks: KeyedLocks,
         policy: IpamPolicy,
         rebuilding: Rebuilding,
+        overlaps: Overlaps,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -110,6 +112,7 @@ class Recovering:
         self._locks = locks
         self._policy = policy
         self._rebuilding = rebuilding
+        self._overlaps = overlaps
         self._ended: dict[str, None] = {}
         self.spared = Spared()
         mirror.listen(self._follow)
@@ -141,7 +144,9 @@ class Recovering:
         return bool(rebuilt.done)
 
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
-        self._index.note_host(await self._kernel.host_addresses())
+        own = await self._kernel.host_addresses()
+        self._index.note_host({interface.ip: holder for interface, holder in own.items()})
+        outcome.findings += self._overlaps.findings(own)
         found = await self._strangers(observed)
         published = [each for fact in observed if isinstance(fact, Member) and (each := publication_of(fact))]
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}

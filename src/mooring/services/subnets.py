@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
-from mooring.core.networks import Address, Subnet, overlap
+from mooring.core.networks import Address, HostOverlap, Interface, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
@@ -32,13 +31,6 @@ BATCH = 500
 NO_GATEWAY = "none"
 
 
-class HostOverlap(Enum):
-    """What happens when a subnet that was typed by hand overlaps a route or a nameserver of the host."""
-
-    WARN = "warn"
-    REFUSE = "refuse"
-
-
 @dataclass(frozen=True, slots=True)
 class IpamPolicy:
     """The configuration's part in decisions.
@@ -52,7 +44,7 @@ class IpamPolicy:
     subnet_pools6: tuple[SubnetPool, ...] = ()
     deny: tuple[Subnet, ...] = ()
     cooldown: float = 60.0
-    on_host_overlap: HostOverlap = HostOverlap.WARN
+    on_host_overlap: HostOverlap = HostOverlap.REFUSE
     hold: float = 86400.0
     claim: ClaimPolicy = ClaimPolicy.EXPLICIT
     host: str = "host"
@@ -76,7 +68,7 @@ class Surroundings(Protocol):
         """Destinations that the host has."""
         ...
 
-    async def host_addresses(self) -> Mapping[Address, str]:
+    async def host_addresses(self) -> Mapping[Interface, str]:
         """What the host has itself, and how a fault names the holder."""
         ...
 
@@ -109,7 +101,8 @@ class Subnets:
         """Ipam.request_pool."""
         _check(request)
         occupied = await self._surroundings.occupied()
-        self._index.note_host(await self._surroundings.host_addresses())
+        own = await self._surroundings.host_addresses()
+        self._index.note_host({interface.ip: holder for interface, holder in own.items()})
         # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
         making = asyncio.get_running_loop().create_task(self._make(request, occupied))
         try:
@@ -207,10 +200,8 @@ class Subnets:
         routes = [str(route) for route in occupied if overlap(route, subnet) and route not in ours]
         if not routes:
             return ()
-        text = f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}"
-        if self._policy.on_host_overlap is HostOverlap.REFUSE:
-            raise Forbidden(text, hint="choose another subnet (see `ip route`), or set host_overlap to warn")
-        return (text,)
+        # It may be for a driver whose networks are in the host's own (macvlan); ours are checked when they are made.
+        return (f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}",)
 
     def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:
         busy = [Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool)]

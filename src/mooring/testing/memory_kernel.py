@@ -14,6 +14,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.networks import Interface
 from mooring.core.plumbing import (
     Add,
     Alter,
@@ -54,7 +55,7 @@ class MemoryKernel(Kernel):
         *,
         foreign: Iterable[str] = (),
         routes: Iterable[Subnet] = (),
-        own: Mapping[Address, str] | None = None,
+        own: Mapping[Interface, str] | None = None,
         fail_on: Iterable[Op] = (),
         before: Before | None = None,
     ) -> None:
@@ -118,9 +119,9 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
-        return [*self.routes, *map(ip_network, self.own), *ours]
+        return [*self.routes, *(ip_network(each.ip) for each in self.own), *ours]
 
-    async def host_addresses(self) -> Mapping[Address, str]:
+    async def host_addresses(self) -> Mapping[Interface, str]:
         """See Kernel."""
         self._check_open()
         return dict(self.own)

@@ -10,7 +10,17 @@ from ipaddress import ip_address, ip_network
 
 from msgspec import field
 
-from mooring.core.networks import GatewayMode, Mode, Network, NetworkOptions, Origin, Pending, Segment, Sticky
+from mooring.core.networks import (
+    GatewayMode,
+    HostOverlap,
+    Mode,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Segment,
+    Sticky,
+)
 from mooring.wire.forms.elements import (
     RouteV1,
     Stored,
@@ -68,6 +78,7 @@ class OptionsV2(OptionsV1):
     """With what the network's addresses belong to."""
 
     sticky: Sticky = Sticky.OFF
+    host_overlap: HostOverlap | None = None
 
     def value(self) -> NetworkOptions:
         """The options as core knows them."""
@@ -161,6 +172,7 @@ def _options_form(options: NetworkOptions) -> OptionsV2:
         gateway=options.gateway,
         tenant=options.tenant,
         sticky=options.sticky,
+        host_overlap=options.host_overlap,
     )
 
 

@@ -1,0 +1,113 @@
+"""A network is not made over what the host is in already, and one that is come over is told of."""
+
+from __future__ import annotations
+
+import logging
+from ipaddress import ip_interface, ip_network
+
+import pytest
+
+from mooring.core.engines import EngineView
+from mooring.core.faults import Conflict
+from mooring.core.networks import Network
+from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.services.recovering import Outcome
+from tests.services.hosts import MemoryHost
+
+DOCKER0 = {ip_interface("10.9.0.1/16"): "interface docker0 of this host"}
+NET = "a" * 64
+
+
+async def create(host: MemoryHost, subnet: str = "10.9.1.0/24", ours: bool = True, **raw: str) -> None:
+    """`docker network create --subnet`, with our IPAM driver or Docker's own."""
+    net = ip_network(subnet)
+    gateway, pool = ip_interface(f"{net[1]}/{net.prefixlen}"), ""
+    if ours:
+        grant = await host.services.ipam.request_pool(PoolRequest("default", net.version, net))
+        assert grant.gateway is not None
+        gateway, pool = grant.gateway, grant.pool
+    segment = SegmentRequest("default" if ours else "LocalDefault", net, gateway, {}, pool)
+    try:
+        parts = ((segment,), ()) if net.version == 4 else ((), (segment,))
+        await host.services.networks.create(NetworkRequest(NET, raw, False, *parts))
+    except Conflict:
+        if pool:
+            await host.services.ipam.release_pool(pool)
+        raise
+
+
+def made(host: MemoryHost) -> bool:
+    """Whether the network is there."""
+    return any(isinstance(network, Network) for network in host.services.mirror.every(Network))
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("subnet", ["10.9.1.0/24", "10.8.0.0/15", "10.9.0.0/16"])
+async def test_a_subnet_that_an_interface_is_in_is_refused_with_its_name(ours: bool, subnet: str) -> None:
+    """A part of it, all of it, and more than it; with whichever IPAM driver. Nothing is left."""
+    host = await MemoryHost().start()
+    host.kernel.own = DOCKER0
+    with pytest.raises(Conflict, match=r"overlaps 10\.9\.0\.0/16 \(held by interface docker0 of this host\)"):
+        await create(host, subnet, ours)
+    assert not made(host)
+    assert not any("mr-" in str(fact) for fact in host.facts)
+
+
+async def test_an_address_that_the_host_has_alone_is_one() -> None:
+    """A VIP or an end of a VPN."""
+    host = await MemoryHost().start()
+    host.kernel.own = {ip_interface("10.9.1.77/32"): "interface lo of this host"}
+    with pytest.raises(Conflict, match="interface lo"):
+        await create(host)
+
+
+async def test_a_network_of_docker_without_an_interface_is_one() -> None:
+    """As the engine told it last."""
+    host = await MemoryHost().start()
+    view = EngineView("e", frozenset(), frozenset(), elsewhere={ip_network("10.9.0.0/20"): "macvlan network lan"})
+    host.services.reclaiming.view = view
+    with pytest.raises(Conflict, match="macvlan network lan"):
+        await create(host)
+
+
+async def test_what_lies_around_is_in_no_way(caplog: pytest.LogCaptureFixture) -> None:
+    """A route that is wider, one to a single host, and another family."""
+    host = await MemoryHost().start()
+    host.kernel.own = {ip_interface("fd00::1/64"): "interface eth0 of this host"}
+    host.kernel.routes = [ip_network("10.0.0.0/8"), ip_network("10.9.1.53/32")]
+    with caplog.at_level(logging.WARNING, "mooring.services.overlaps"):
+        await create(host)
+    assert made(host)
+    assert caplog.text == ""
+
+
+async def test_a_route_into_the_subnet_is_in_the_way() -> None:
+    """What is meant for it would not come to the network."""
+    host = await MemoryHost().start()
+    host.kernel.routes = [ip_network("10.9.1.128/25")]
+    with pytest.raises(Conflict, match="a route of this host"):
+        await create(host)
+
+
+async def test_who_insists_gets_it_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """-o host_overlap=warn; nobody is told again and again."""
+    host = await MemoryHost().start()
+    host.kernel.own = DOCKER0
+    await create(host, host_overlap="warn")
+    assert made(host)
+    assert "interface docker0" in caplog.text
+    assert host.services.recovering is not None
+    assert (await host.services.recovering.once(await host.kernel.observe())).findings == []
+
+
+async def test_what_exists_goes_on_and_is_told_of() -> None:
+    """The other came second: asked for again the network is there, and a finding names both."""
+    host = await MemoryHost().start()
+    await create(host, ours=False)
+    host.kernel.own = DOCKER0
+    await create(host, ours=False)
+    assert host.services.recovering is not None
+    outcome: Outcome = await host.services.recovering.once(await host.kernel.observe())
+    (finding,) = outcome.findings
+    assert "10.9.1.0/24" in finding
+    assert "interface docker0 of this host has 10.9.0.1/16" in finding
