@@ -143,7 +143,7 @@ def test_units_stop_before_their_files_go(place: Place, monkeypatch: pytest.Monk
         said.append(" ".join(words))
         return True
 
-    monkeypatch.setattr(removal, "_systemctl", systemctl)
+    monkeypatch.setattr(removal, "systemctl", systemctl)
     units = place.root / "etc/systemd/system"
     (units / "mooring.service.d").mkdir(parents=True)
     (place.root / "run/systemd/system").mkdir(parents=True)

@@ -78,7 +78,7 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
     for path in files:
         if path.exists() or path.is_symlink():
-            yield Step(str(path), partial(_remove_file, path))
+            yield Step(str(path), partial(remove_file, path))
 
 
 def _networks(engine: EngineRequests, driver: str) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _refuse_while_used(engine: EngineRequests, networks: dict[str, str]) -> None
 def _units(folder: Path) -> Iterator[Step]:
     """The units stop and are gone; those that a package installed elsewhere only stop."""
     there = [unit for unit in UNITS if (folder / unit).exists() or (folder / unit).is_symlink()]
-    known = [unit for unit in ENABLED if _systemctl("cat", unit, check=False)]
+    known = [unit for unit in ENABLED if systemctl("cat", unit, check=False)]
     if known:
         # The sockets first, or the next call would start the service again; the service last, for what it has begun.
         yield Step("running units: " + " ".join(known), lambda: _stop(known))
@@ -120,24 +120,24 @@ def _units(folder: Path) -> Iterator[Step]:
 
 
 def _stop(known: Sequence[str]) -> None:
-    _systemctl("disable", *known)
+    systemctl("disable", *known)
     for unit in UNITS:
         if "@" not in unit:
-            _systemctl("stop", unit, check=False)
+            systemctl("stop", unit, check=False)
     # systemd makes a slice for the instances of mooring-away@.service (systemd.slice(5)), and leaves it.
-    _systemctl("stop", r"system-mooring\x2daway.slice", check=False)
+    systemctl("stop", r"system-mooring\x2daway.slice", check=False)
 
 
 def _remove_units(folder: Path, there: Sequence[str]) -> None:
     for unit in there:
         drop_ins = folder / f"{unit}.d"
         for path in (folder / unit, *(sorted(drop_ins.iterdir()) if drop_ins.is_dir() else ())):
-            _remove_file(path)
-    _systemctl("daemon-reload")
-    _systemctl("reset-failed", "mooring*", check=False)
+            remove_file(path)
+    systemctl("daemon-reload")
+    systemctl("reset-failed", "mooring*", check=False)
 
 
-def _systemctl(*words: str, check: bool = True) -> bool:
+def systemctl(*words: str, check: bool = True) -> bool:
     """Whether it succeeded. Raises Unavailable when it did not and check is set."""
     try:
         done = subprocess.run(["systemctl", "--quiet", *words], capture_output=True, text=True, check=False)
@@ -169,7 +169,7 @@ async def _clean() -> None:
         await kernel.close()
 
 
-def _remove_file(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """The file is gone, and its folder if it was the last one there and is Mooring's own."""
     try:
         path.unlink(missing_ok=True)

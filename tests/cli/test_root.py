@@ -50,6 +50,7 @@ CHANGES = [
     "mooring doctor",
     "mooring context install",
     "mooring context rm",
+    "mooring setup",
     "mooring uninstall",
 ]
 

@@ -64,7 +64,7 @@ def install(invocation: click.Context, name: str, socket: str | None, force: boo
     from mooring.core.faults import Conflict
 
     host = _host(invocation, socket)
-    before = _points_at(name)
+    before = points_at(name)
     if before == host:
         _say(name, host, "unchanged", dry_run, form)
         return
@@ -77,7 +77,7 @@ def install(invocation: click.Context, name: str, socket: str | None, force: boo
     if not dry_run:
         verb = "create" if before is None else "update"
         if not _docker("context", verb, name, "--docker", f"host={host}"):
-            _write(name, host)
+            write(name, host)
     _say(name, host, "created" if before is None else "changed", dry_run, form)
     if os.environ.get("DOCKER_HOST"):
         click.echo("mooring: warning: DOCKER_HOST is set, and wins over every context", err=True)
@@ -100,7 +100,7 @@ def rm(invocation: click.Context, name: str, socket: str | None, force: bool, dr
     from mooring.core.faults import Conflict
 
     host = _host(invocation, socket)
-    before = _points_at(name)
+    before = points_at(name)
     if before is None:
         _say(name, host, "not there", dry_run, form)
         return
@@ -111,16 +111,16 @@ def rm(invocation: click.Context, name: str, socket: str | None, force: bool, dr
     if _current() == name and not force:
         raise Conflict(f"the Docker context {name} is in use", hint="`docker context use default`, or --force")
     if not dry_run and not _docker("context", "rm", "--force", name):
-        _remove(name)
+        remove(name)
     _say(name, before, "removed", dry_run, form)
 
 
 def remove_ours(host: str, dry_run: bool) -> str:
     """This user has no context of the usual name that points there; its name if there was one, or ""."""
-    if _points_at(NAME) != host:
+    if points_at(NAME) != host:
         return ""
     if not dry_run and not _docker("context", "rm", "--force", NAME):
-        _remove(NAME)
+        remove(NAME)
     return NAME
 
 
@@ -149,7 +149,7 @@ def _folder(kind: str, name: str) -> Path:
     return _directory() / "contexts" / kind / sha256(name.encode()).hexdigest()
 
 
-def _points_at(name: str) -> str | None:
+def points_at(name: str) -> str | None:
     """The Docker endpoint of the context, "" when it has none; None when there is no such context.
 
     Raises Unavailable for a file that cannot be read.
@@ -204,7 +204,7 @@ def _docker(*words: str) -> bool:
     return True
 
 
-def _write(name: str, host: str) -> None:
+def write(name: str, host: str) -> None:
     """The context as the `docker` command would have it; what else it has stays."""
     folder = _folder("meta", name)
     found = _read(folder / "meta.json") or {"Name": name, "Metadata": {}}
@@ -213,7 +213,17 @@ def _write(name: str, host: str) -> None:
     _replace(folder / "meta.json", {**found, "Endpoints": {**others, "docker": {"Host": host, "SkipTLSVerify": False}}})
 
 
-def _remove(name: str) -> None:
+def document(name: str, host: str) -> tuple[str, bytes]:
+    """Where the context is in Docker's folder of a user, and what is there."""
+    import json
+    from hashlib import sha256
+
+    found = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
+    path = f"contexts/meta/{sha256(name.encode()).hexdigest()}/meta.json"
+    return path, json.dumps(found, separators=(",", ":")).encode()
+
+
+def remove(name: str) -> None:
     """No context of the name, and the configuration does not name it either."""
     import shutil
 

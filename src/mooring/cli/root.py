@@ -23,6 +23,7 @@ from mooring.cli.options import RUN_DIR, Connection, socket_of
 from mooring.cli.pools import pool
 from mooring.cli.reservations import fix, hold, release, reserve
 from mooring.cli.serving import serve
+from mooring.cli.setting_up import setup
 from mooring.cli.states import status, version
 from mooring.cli.uninstalling import uninstall
 from mooring.core.faults import EXIT_CODE, Fault
@@ -62,7 +63,7 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, status, network, pool, lease, explain, fix, doctor, context, backup, uninstall, version, completion,
+    serve, setup, status, network, pool, lease, explain, fix, doctor, context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

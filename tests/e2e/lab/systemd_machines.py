@@ -47,14 +47,14 @@ exec env -i container=lxc PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 
 
 class SystemdMachine:
-    """Off until `boot`. folder: of the lab, for its disks."""
+    """Off until `boot`. folder: of the lab, for its disks. units: Mooring is set up already, by hand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, units: bool = True) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
         self.log = folder / "console.log"
         self.disk = systemd_roots.Disk(folder)
-        self.disk.install()
+        self.disk.install(units)
         self.disk.write("image.tar", images.archive())
         self._cgroup = Path()
         self._booted: subprocess.Popen[bytes] | None = None

@@ -111,8 +111,8 @@ class Disk:
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", f'{self.mount}"$@"\n{unmount}', "sh"]
         run([*enter, *argv], timeout=120)
 
-    def install(self) -> None:
-        """Mooring as it is checked out is there, with its units, as packaging/README.md says."""
+    def install(self, units: bool = True) -> None:
+        """Mooring as it is checked out is there, and if wanted with its units, as packaging/README.md says."""
         with tempfile.TemporaryDirectory(prefix="mooring-wheel-") as scratch:
             build = ["build", "--wheel", "--quiet", "--out-dir", scratch, str(PROJECT)]
             if not run([str(PROJECT / ".venv/bin/uv"), *build], timeout=120, check=False).ok:
@@ -122,6 +122,8 @@ class Disk:
             self.write(f"{HOME}/{wheel.name}", wheel.read_bytes())
         pip = [f"/{HOME}/bin/pip", "install", "--quiet", "--no-index", "--no-deps", f"/{HOME}/{wheel.name}"]
         self.run("chroot", str(self.path), *pip)
+        if not units:
+            return
         for unit in (PROJECT / "packaging/systemd").iterdir():
             self.write(f"etc/systemd/system/{unit.name}", unit.read_bytes())
         override = f"[Service]\nExecStart=\nExecStart=/{HOME}/bin/mooring serve\n"
