@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mooring.config import KEYS, load
 from mooring.config.templates import template
+from mooring.wire.docker_api import recognise
 
 
 def test_it_changes_nothing(tmp_path: Path) -> None:
@@ -34,3 +35,19 @@ def test_its_examples_are_good(tmp_path: Path) -> None:
     file.write_text("\n".join(line for line in lines if not line.startswith(("proxy = ", "api_socket_group"))))
     found = load({"config": str(file)}, {}, "host")
     assert [proxy.rules.read_only for proxy in found.proxies] == [False, True]
+
+
+def test_the_recipes_are_good(tmp_path: Path) -> None:
+    """The listeners of docs/recipes.md; what Traefik asks for passes, and what would give it more does not."""
+    page = (Path(__file__).resolve().parents[2] / "docs/recipes.md").read_text()
+    file = tmp_path / "mooring.toml"
+    file.write_text(page.split("```toml\n")[1].split("```")[0])
+    _, traefik = load({"config": str(file)}, {}, "host").proxies
+    asked = {
+        ("GET", "/_ping"): True, ("GET", "/v1.24/version"): True, ("GET", "/v1.24/containers/json?limit=0"): True,
+        ("GET", "/v1.24/containers/c1/json"): True, ("GET", "/v1.24/events?filters=x"): True,
+        ("GET", "/containers/c1/archive?path=/etc"): False, ("GET", "/containers/c1/attach/ws"): False,
+        ("POST", "/containers/c1/exec"): False, ("GET", "/info"): False,
+    }  # fmt: skip
+    passed = {key: traefik.rules.admit(recognise(*key, False)) is None for key in asked}
+    assert passed == asked
