@@ -118,7 +118,7 @@ class Disk:
             if not run([str(PROJECT / ".venv/bin/uv"), *build], timeout=120, check=False).ok:
                 pip = [sys.executable, "-m", "pip", "wheel"]  # which knows more ways to an index
                 run([*pip, "--quiet", "--no-deps", "--wheel-dir", scratch, str(PROJECT)], timeout=300)
-            wheel = next(Path(scratch).glob("mooring-*.whl"))
+            wheel = next(Path(scratch).glob("mooring_net-*.whl"))
             self.write(f"{HOME}/{wheel.name}", wheel.read_bytes())
         pip = [f"/{HOME}/bin/pip", "install", "--quiet", "--no-index", "--no-deps", f"/{HOME}/{wheel.name}"]
         self.run("chroot", str(self.path), *pip)
