@@ -42,6 +42,11 @@ ROW = {
         ('{{"a}b"}}', "a}b"),
         ("{{println .Address}}", "10.32.0.2\n"),
         ("no action", "no action"),
+        ("{{slice .ID 0 4}}{{slice .Holders 1}}", "1f6b[web]"),
+        ("{{range $number, $name := .Holders}}{{$number}}={{$name}} {{end}}", "0=db 1=web "),
+        ("{{range $key, $value := .Labels}}{{$key}}={{$value}}{{end}}", "a.b=c"),
+        ("{{range $each := .Endpoints}}{{$each.Name}} in {{$.NetworkName}}{{end}}", "db in web"),
+        ("{{$a := .Address}}{{with .ID}}{{$a}}{{end}}", "10.32.0.2"),
     ],
 )
 def test_a_template_is_what_docker_makes_of_it(template: str, text: str) -> None:
@@ -58,6 +63,7 @@ def test_a_template_is_what_docker_makes_of_it(template: str, text: str) -> None
         ("{{.Address", "{{ has no }}"),
         ("{{if .Active}}x", "has no {{end}}"),
         ("{{end}}", "ends nothing"),
+        ("{{$x.Name}}", "there is no variable $x"),
         ("{{else}}", "has no place here"),
         ("{{}}", "is empty"),
         ("{{.Address .ID}}", "one value"),

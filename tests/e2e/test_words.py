@@ -70,6 +70,31 @@ def test_a_held_address_is_the_containers_after_a_restart(host: Host) -> None:
     assert "c1" in host.mooring("explain", address).output
 
 
+def published(host: Host, *networks: str) -> list[str]:
+    """What is published by the endpoints of the networks."""
+    details = [host.daemon.document("network", "inspect", name) for name in networks]
+    return [each for detail in details for endpoint in detail["endpoints"] for each in endpoint["published"]]
+
+
+def test_who_is_put_into_a_network_anew_keeps_all_else_of_his_place(host: Host) -> None:
+    """Aliases, published ports, the other network (public reports of `disconnect` and `connect` lose the first two)."""
+    host.create_network("web", *V4)
+    host.create_network("back", "--subnet", "10.78.0.0/24")
+    host.run_container("db", "--network", "web", "--network-alias", "cache", "-p", "18080:80", "-p", "80/udp")
+    host.docker("network", "connect", "--alias", "store", "back", "db")
+    address, behind = host.addresses("db", "web")[0], host.addresses("db", "back")[0]
+    before = published(host, "web", "back")
+    host.mooring("lease", "hold", address)
+    host.mooring("lease", "hold", behind)
+    networks = json.loads(host.docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", "db").output)
+    assert "cache" in networks["web"]["Aliases"]
+    assert "store" in networks["back"]["Aliases"]
+    assert (host.addresses("db", "web")[0], host.addresses("db", "back")[0]) == (address, behind)
+    after = published(host, "web", "back")
+    assert any(":18080->" in each for each in after), (before, after)
+    assert len(after) == len(before)
+
+
 def test_hold_in_a_chosen_subnet_is_kept_or_refused(host: Host) -> None:
     """Never promised and broken."""
     host.create_network("web")

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 
 _ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(r"""\s*("(?:\\.|[^"\\])*"|`[^`]*`|\||\(|\)|[^\s|()"`]+)""")
-_PATH = re.compile(r"\$?(\.[A-Za-z_][A-Za-z0-9_]*)+|\.|\$")
+_PATH = re.compile(r"(\$\w*)?((?:\.[A-Za-z_]\w*)+|\.)?")
+_VARIABLES = re.compile(r"(\$\w+)(?:\s*,\s*(\$\w+))?\s*:?=\s*(.*)", re.DOTALL)
+# What `$` and the variables of a template are at the moment, by name.
+_Scope = dict[str, object]
 
 
 class TemplateInvalid(Exception):
@@ -33,7 +36,7 @@ class _Node:
 
 def rendered(template: str, value: object) -> str:
     """The template with the value, made of dicts, lists and plain values, in it. Raises TemplateInvalid."""
-    return "".join(_run(_parse(template), value, value))
+    return "".join(_run(_parse(template), value, {"$": value}))
 
 
 def unescaped(template: str) -> str:
@@ -97,27 +100,40 @@ def _pieces(template: str) -> Iterator[tuple[str, str]]:
     yield "text", rest.lstrip() if trim else rest
 
 
-def _run(nodes: Sequence[_Node], dot: object, root: object) -> Iterator[str]:
+def _run(nodes: Sequence[_Node], dot: object, scope: _Scope) -> Iterator[str]:
     for node in nodes:
         if not node.word:
             yield node.text
             continue
-        value = _pipeline(node.text, dot, root)
+        named = _VARIABLES.fullmatch(node.text)
+        value = _pipeline(named[3] if named else node.text, dot, scope)
+        if node.word == "range":
+            yield from _ranged(node, value, dot, scope, (named[1], named[2]) if named else ("", ""))
+            continue
+        if named:
+            scope[named[1]] = value
         if node.word == "print":
-            yield _shown(value)
-        elif node.word == "range":
-            items = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-            for item in items:
-                yield from _run(node.then, item, root)
-            if not items:
-                yield from _run(node.other, dot, root)
+            yield "" if named else _shown(value)
         elif value:
-            yield from _run(node.then, value if node.word == "with" else dot, root)
+            yield from _run(node.then, value if node.word == "with" else dot, dict(scope))
         else:
-            yield from _run(node.other, dot, root)
+            yield from _run(node.other, dot, dict(scope))
 
 
-def _pipeline(text: str, dot: object, root: object) -> object:
+def _ranged(node: _Node, value: object, dot: object, scope: _Scope, names: tuple[str, str | None]) -> Iterator[str]:
+    """names: of the variables for the key and the item, or for the item alone."""
+    if isinstance(value, Mapping):
+        items: list[tuple[object, object]] = sorted(value.items())
+    else:
+        items = list(enumerate(value)) if isinstance(value, list) else []
+    for key, item in items:
+        own = {names[0]: key, names[1]: item} if names[1] else {names[0]: item} if names[0] else {}
+        yield from _run(node.then, item, {**scope, **own})
+    if not items:
+        yield from _run(node.other, dot, dict(scope))
+
+
+def _pipeline(text: str, dot: object, scope: _Scope) -> object:
     """Commands with `|` between them, each with the value of the one before as its last argument."""
     tokens = []
     place = 0
@@ -127,13 +143,13 @@ def _pipeline(text: str, dot: object, root: object) -> object:
             raise TemplateInvalid(f"{text!r} cannot be read")
         tokens.append(match[1])
         place = match.end()
-    value, rest = _piped(tokens, dot, root)
+    value, rest = _piped(tokens, dot, scope)
     if rest:
         raise TemplateInvalid(f"{text!r}: unexpected {rest[0]!r}")
     return value
 
 
-def _piped(tokens: list[str], dot: object, root: object) -> tuple[object, list[str]]:
+def _piped(tokens: list[str], dot: object, scope: _Scope) -> tuple[object, list[str]]:
     last: list[object] = []
     while True:
         words: list[object] = []
@@ -141,7 +157,7 @@ def _piped(tokens: list[str], dot: object, root: object) -> tuple[object, list[s
         while tokens and tokens[0] not in ("|", ")"):
             token, *tokens = tokens
             if token == "(":
-                inner, tokens = _piped(tokens, dot, root)
+                inner, tokens = _piped(tokens, dot, scope)
                 if not tokens:
                     raise TemplateInvalid("( has no )")
                 tokens = tokens[1:]
@@ -149,7 +165,7 @@ def _piped(tokens: list[str], dot: object, root: object) -> tuple[object, list[s
             elif not words and not function and token in _FUNCTIONS:
                 function = token
             else:
-                words.append(_operand(token, dot, root))
+                words.append(_operand(token, dot, scope))
         words += last
         if function:
             last = [_called(function, words)]
@@ -162,12 +178,15 @@ def _piped(tokens: list[str], dot: object, root: object) -> tuple[object, list[s
         tokens = tokens[1:]
 
 
-def _operand(token: str, dot: object, root: object) -> object:
+def _operand(token: str, dot: object, scope: _Scope) -> object:
     if token.startswith("`"):
         return token[1:-1]
-    if _PATH.fullmatch(token):
-        value = root if token.startswith("$") else dot
-        for name in token.lstrip("$").split("."):
+    path = _PATH.fullmatch(token)
+    if path is not None:
+        if path[1] and path[1] not in scope:
+            raise TemplateInvalid(f"there is no variable {path[1]}")
+        value = scope[path[1]] if path[1] else dot
+        for name in (path[2] or "").split("."):
             value = _field(value, name) if name else value
         return value
     if token in ("true", "false"):
@@ -255,6 +274,7 @@ _FUNCTIONS: dict[str, Callable[..., object]] = {
     "print": lambda *values: "".join(map(_shown, values)),
     "printf": _printf,
     "len": len,
+    "slice": lambda value, first=0, last=None: (value if isinstance(value, list) else _shown(value))[first:last],
     "index": _index,
     "not": lambda value: not value,
     "and": lambda *values: next((each for each in values if not each), values[-1]),
