@@ -164,6 +164,14 @@ async def test_a_dynamic_address_names_its_container(host: MemoryHost, operated:
     assert "It is held by container web, endpoint e1" in text
     assert "`docker stop web`" in text
     assert "of network web (a" in text
+    assert "lease hold" not in text  # this engine could not keep the promise in a subnet that Mooring chose
+    host.engine.version = (1, 52)
+    text = " ".join((await operated.inquiries.explain("10.32.0.2")).reasons[0].text)
+    assert "may get another one. `mooring lease hold 10.32.0.2` fixes it." in text
+    host.engine.remove(WEB)
+    run_container(host, WEB, "web", "e1", "10.32.0.2", wanted=True)
+    text = " ".join((await operated.inquiries.explain("10.32.0.2")).reasons[0].text)
+    assert "the container's configuration names it (--ip): it asks for it at each start" in text
     host.engine.remove(WEB)
     text = " ".join((await operated.inquiries.explain("10.32.0.2")).reasons[0].text)
     assert "The engine lists no container with that endpoint" in text

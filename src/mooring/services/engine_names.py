@@ -53,6 +53,11 @@ class EngineNames:
         name = self.of_network(network)
         return f"{name} ({network.id[:12]})" if name else network.id[:12]
 
+    def place(self, network: Network) -> str:
+        """The network for a sentence, with its bridge."""
+        name, ident = self.of_network(network), network.id[:12]
+        return f"{name} ({ident}, bridge {network.bridge})" if name else f"{ident} (bridge {network.bridge})"
+
     def with_endpoint(self, endpoint: str) -> Container | None:
         """The container that has the endpoint (full id) now."""
         found = self.endpoints.get(endpoint)

@@ -17,6 +17,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.moments import ago, moment, span
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
+from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import losses, upgrade_costs
@@ -152,7 +153,7 @@ def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
     endpoint = scene.roster.at(pool.network, address) if pool.network else None
     place = f"subnet {pool.subnet}"
     if network is not None:
-        place += f" of network {scene.names.words(network)} (bridge {network.bridge})"
+        place += f" of network {scene.names.place(network)}"
     if lease is not None:
         waits = lease.state is LeaseState.FIXED and not lease.holders and lease.active is None and endpoint is None
         verdict = "cooling" if lease.state is LeaseState.COOLING else "kept" if waits else "held"
@@ -323,11 +324,9 @@ def _dynamic(
     back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
     if endpoint is not None:
         who = f"container {name}, " if name else ""
-        option = "--ip" if lease.address.version == 4 else "--ip6"
         lines = [
             f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
-            "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
-            f"unless it was created with `{option} {lease.address}`. `mooring lease hold {lease.address}` fixes it.",
+            *_this_run(lease, endpoint, scene),
         ]
         if scene.names.heard and known is None:
             lines.append(
@@ -348,6 +347,31 @@ def _dynamic(
         f"It was given to {asked}, {since}, but no endpoint has it.",
         "Its container is just starting, or Docker forgot the address; forgotten ones are given back in some minutes.",
     ]
+
+
+def _this_run(lease: Lease, endpoint: Endpoint, scene: Scene) -> list[str]:
+    """What becomes of a dynamic address at the next start, and what would keep it."""
+    address = lease.address
+    option = "--ip" if address.version == 4 else "--ip6"
+    found = scene.names.endpoints.get(endpoint.id)
+    if found is None:
+        return [
+            "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
+            f"unless it was created with `{option} {address}`. `mooring lease hold {address}` fixes it.",
+        ]
+    pool = scene.mirror.pool(lease.pool)
+    if address in found[1].wanted:
+        return [
+            f"It is dynamic, and the container's configuration names it ({option}): it asks for it at each start, but",
+            f"while it does not run somebody else may get the address. `mooring lease hold {address}` fixes it.",
+        ]
+    lines = [
+        "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one.",
+    ]
+    if scene.names.version < NAMES and pool is not None and pool.source:
+        how = "To keep it, make the container anew through the proxy, with the label fixed-ip or mooring.key."
+        return [*lines, how]
+    return [*lines, f"`mooring lease hold {address}` fixes it."]
 
 
 def _auxiliary_name(address: Address, network: Network | None) -> str:

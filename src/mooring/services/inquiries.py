@@ -161,7 +161,7 @@ class Inquiries:
         name = detail.name or network.id[:12]
         reasons = []
         for segment in detail.segments:
-            place = f"Subnet {segment.subnet} of network {names.words(network)} (bridge {network.bridge})"
+            place = f"Subnet {segment.subnet} of network {names.place(network)}"
             if segment.pool:
                 # No size of an IPv6 subnet is a figure that anybody reads.
                 size = f", of {segment.size}" if segment.size < 2**32 else ""

@@ -18,7 +18,7 @@ def in_foreign_segment(address: Address, network: Network, roster: Roster, names
     """What is true of the address in a network whose addresses another IPAM driver gives."""
     segment = network.segment_of(address)
     assert segment is not None  # the caller chose the network by it
-    place = f"subnet {segment.subnet} of network {names.words(network)} (bridge {network.bridge})"
+    place = f"subnet {segment.subnet} of network {names.place(network)}"
     endpoint = roster.at(network.id, address)
     if endpoint is not None:
         container = names.with_endpoint(endpoint.id)

@@ -198,8 +198,9 @@ class Reconciling:
                     told = await self._engine.api_version() >= NAMES
                 if not told:
                     notes.add(
-                        f"proof {container.id} {text}", text, "its configuration, and the engine's version", PROOF
-                    )
+                        f"proof {container.id} {text}", text, "its configuration, and the engine's version",
+                        f"`mooring fix {container.name}` where the subnet was typed by hand; or {PROOF}",
+                    )  # fmt: skip
 
     def _is_keyed(self, container: Container) -> bool:
         networks = [network for plug in container.plugs if (network := self._mirror.network(plug.network)) is not None]
