@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -73,6 +75,10 @@ async def test_labels_without_effect_are_said() -> None:
     assert label_remarks({"mooring.key": "db"}, [("bridge", None), ("web", network)]) == []
     assert label_remarks({"fixed-ip": ""}, [("bridge", None)]) == [
         "label fixed-ip has no effect: the container is in no network of Mooring's (bridge)"
+    ]
+    theirs = replace(network, ipv4=tuple(replace(segment, pool="") for segment in network.ipv4))
+    assert label_remarks({"fixed-ip": ""}, [("web", theirs)]) == [
+        "label fixed-ip has no effect in network web: another IPAM driver gives its addresses"
     ]
     assert "called mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0]
 

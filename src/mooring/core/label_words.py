@@ -7,6 +7,7 @@ ours is said to have no effect, and which one is meant; a label of somebody else
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound
@@ -17,6 +18,8 @@ LABELS = (FIXED_LABEL, KEY_LABEL)
 _NOES = ("no", "off", "n", "f", "none", "disabled", "disable", "never")
 # How far a word may be from one of ours to be a slip of the same: two letters that are swapped are two changes.
 _SLIPS = 2
+# What is longer is nobody's slip of ours.
+_LONGEST = 40
 
 
 def asks(labels: Mapping[str, str]) -> bool:
@@ -28,7 +31,7 @@ def asks(labels: Mapping[str, str]) -> bool:
 
 def concern(labels: Collection[str]) -> bool:
     """Whether any label is ours or looks like one, so that there may be something to say. Quick."""
-    return any("mooring" in key.lower() or "fixed" in key.lower() for key in labels) or any(map(meant, labels))
+    return any(key[:1] in "fFmM" and (key in LABELS or bool(meant(key))) for key in labels)
 
 
 def remarks(labels: Mapping[str, str], named: Collection[Address] = ()) -> Iterator[str]:
@@ -60,8 +63,11 @@ def remarks(labels: Mapping[str, str], named: Collection[Address] = ()) -> Itera
 
 def meant(key: str) -> str:
     """Which label of ours somebody meant who wrote this one, "" for none and for ours themselves."""
-    if key in LABELS:
-        return ""
+    return "" if key in LABELS or len(key) > _LONGEST else _meant(key)
+
+
+@lru_cache(maxsize=512)  # the same few labels come with every container
+def _meant(key: str) -> str:
     plain = _plain(key)
     for ours in LABELS:
         if plain == _plain(ours):
