@@ -33,6 +33,15 @@ def test_networks_and_containers_are_called_as_docker_calls_them(host: Host) -> 
     assert "Subnet 10.77.0.0/24 of network web" in host.mooring("explain", "web").output
 
 
+def test_a_name_is_before_the_beginning_of_an_id(host: Host) -> None:
+    """A network that is called as another one's id begins (a public report: a network `db` took another's place)."""
+    ident = host.create_network("web", *V4)
+    other = host.create_network(ident[:4], "--subnet", "10.78.0.0/24")
+    for reference, meant in ((ident[:4], other), (ident[:5], ident), (ident, ident), (other[:20], other)):
+        assert host.daemon.document("network", "inspect", reference)["id"] == meant
+        assert host.mooring("lease", "ls", "-q", "--network", reference).ok
+
+
 def test_what_there_is_not_is_an_error(host: Host) -> None:
     """Exit code 3, and no empty table; a network of another driver is told so."""
     host.create_network("web", *V4)
