@@ -71,7 +71,7 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert found == (
         f"{path}: state_dir: must be an absolute path, got 'relative'",
         f"{path}: log_level: must be debug, info, warning or error, got 3",
-        "MOORING_COOLDOWN: must be a number of seconds, got 'soon'",
+        "MOORING_COOLDOWN: must be a number of seconds, or a length of time such as 90s, 15m, 24h or 7d, got 'soon'",
         "--host-overlap: must be warn or refuse, got 'maybe'",
         f"{path}: deny: '10.0.0.1/8' has host bits set; did you mean 10.0.0.0/8?, got ['10.0.0.1/8']",
         f"{path}: colldown: is not a setting; did you mean cooldown?",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mooring.adapters.logs import HumanFormatter, JsonFormatter, start_logging
+from mooring.adapters.logs import HumanFormatter, JournalFormatter, JsonFormatter, start_logging
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +82,34 @@ def test_lines_below_the_level_are_not_written() -> None:
     logging.getLogger("mooring.test").warning("yes")
     assert first.getvalue() == ""
     assert json.loads(second.getvalue())["event"] == "yes"
+
+
+def test_a_line_of_the_journal_has_a_priority_and_no_time() -> None:
+    """One number for each level, on every line of a traceback (sd-daemon(3)); nothing from outside can give another."""
+    formatter = JournalFormatter()
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+    assert [formatter.format(record("x", level))[:3] for level in levels] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
+    assert formatter.format(record("ready\n<0>no", count=3, who="a b")) == '<6>ready\\n<0>no count=3 who="a b"'
+    try:
+        raise ValueError("no\nway")
+    except ValueError as error:
+        failed = record("it failed", logging.ERROR)
+        failed.exc_info = (ValueError, error, error.__traceback__)
+    lines = formatter.format(failed).split("\n")
+    assert len(lines) > 3
+    assert all(line.startswith("<3>") for line in lines)
+
+
+@pytest.mark.parametrize(("form", "begins"), [("auto", "<6>ready"), ("human", "<6>ready"), ("json", '{"time"')])
+def test_the_journal_gets_text(form: str, begins: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When stderr is what the service manager connected to it, unless JSON was asked for; where it was sent to a file,
+    it is not the journal any more."""
+    for name, told, expected in (("journal", True, begins), ("file", False, '{"time"' if form == "auto" else "")):
+        with (tmp_path / name).open("w+") as stream:
+            found = os.fstat(stream.fileno())
+            monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + (0 if told else 1)}")
+            start_logging("info", form, stream)
+            logging.getLogger("mooring.test").info("ready")
+            stream.flush()
+            stream.seek(0)
+            assert stream.read().startswith(expected)

@@ -67,7 +67,8 @@ def test_every_problem_is_a_line_of_its_own(tmp_path: Path, capsys: pytest.Captu
     assert run(["serve", "--config", str(path), "--log-level", "loud", "--check"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "mooring: --log-level: must be debug, info, warning or error, got 'loud'",
-        f"mooring: {path}: cooldown: must be a number of seconds, got 'soon'",
+        f"mooring: {path}: cooldown: must be a number of seconds, or a length of time such as 90s, 15m, 24h or 7d, "
+        "got 'soon'",
         f"mooring: {path}: state-dir: is not a setting; did you mean state_dir?",
     ]
 

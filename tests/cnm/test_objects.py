@@ -13,18 +13,53 @@ from tests.cnm.hosts import MemoryHost
 
 
 async def test_objects_are_names_for_records(controller: Controller) -> None:
-    """Equal when they name the same, usable as keys, printed by their ids, and not to be changed."""
+    """Equal when they name the same, usable as keys, and not to be changed."""
     network = await controller.create_network("web")
     endpoint = await network.create_endpoint("ep")
     assert {network: 1}[controller.network("web")] == 1
     assert {endpoint: 1}[network.endpoint("ep")] == 1
-    assert repr(network) == f"Network(id='{network.id}')"
-    assert repr(endpoint) == f"Endpoint(network_id='{network.id}', id='{endpoint.id}')"
     assert endpoint.network == network
     with pytest.raises(FrozenInstanceError):
         network.id = "x"  # type: ignore[misc]
     network.labels["a"] = "b"
     assert network.labels == {}
+
+
+async def test_objects_print_what_they_are(controller: Controller) -> None:
+    """In a line, also what is gone and what a closed controller had."""
+    network = await controller.create_network("web", subnets=["10.9.0.0/24"])
+    endpoint = await network.create_endpoint("db", addresses=["10.9.0.9"], mac="02:42:0a:09:00:09")
+    sandbox = await controller.create_sandbox("c1", publish=["127.0.0.1:8080:80"])
+    assert repr(network) == f"<Network web bridge 10.9.0.0/24 id={network.id[:12]}>"
+    assert str(endpoint) == f"<Endpoint db 10.9.0.9/24 02:42:0a:09:00:09 created id={endpoint.id[:12]}>"
+    assert str(endpoint.info()) == "10.9.0.9/24, 02:42:0a:09:00:09, created"
+    await endpoint.join(sandbox)
+    assert str(endpoint.info()) == (
+        f"10.9.0.9/24, 02:42:0a:09:00:09, eth0 in sandbox {sandbox.id[:12]}, via 10.9.0.1, "
+        "published 127.0.0.1:8080->10.9.0.9:80/tcp"
+    )
+    assert repr(sandbox) == f"<Sandbox c1 own {sandbox.path} id={sandbox.id[:12]}>"
+    assert repr(controller) == "<Controller of 1 networks and 1 sandboxes>"
+    assert str(await controller.repair()) == "nothing to repair"
+    await endpoint.delete(force=True)
+    assert repr(endpoint) == f"<Endpoint (gone) id={endpoint.id[:12]}>"
+
+
+async def test_addresses_are_those_that_are_named(controller: Controller) -> None:
+    """As docs/library.md has it: one of each family, none but those, and whoever holds one is named."""
+    network = await controller.create_network("web", subnets=["10.9.0.0/24", "fd00:9::/64"])
+    first = await network.create_endpoint("db", addresses=["10.9.0.9", "fd00:9::9"])
+    assert [str(address) for address in first.info().addresses] == ["10.9.0.9/24", "fd00:9::9/64"]
+    tap = await network.create_endpoint("tap", addresses=["10.9.0.10"], allocate=False)
+    assert (str(tap.ipv4), tap.ipv6) == ("10.9.0.10/24", None)
+    assert (await network.create_endpoint("half", addresses=["10.9.0.11"])).ipv6 is not None
+    for taken in ("10.9.0.9", "10.9.0.1"):
+        with pytest.raises(Conflict) as told:
+            await network.create_endpoint("no", addresses=[taken])
+        assert told.value.holder
+    for wrong in (["10.8.0.9"], ["10.9.0.12", "10.9.0.13"], ["x"]):
+        with pytest.raises(BadRequest):
+            await network.create_endpoint("no", addresses=wrong)
 
 
 async def test_what_is_gone_is_not_found(controller: Controller) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from mooring.cnm.arguments import SETTINGS
-from mooring.cnm.values import SandboxSettings
+from mooring.cnm.values import SandboxSettings, Subnet
 from mooring.core.requests import SandboxWish
 
 
@@ -14,3 +14,10 @@ def test_everything_about_a_sandbox_can_be_said() -> None:
     assert set(SandboxSettings.__annotations__) == set(SETTINGS)
     targets = {target for target, _ in SETTINGS.values()}
     assert targets | {"name", "kind", "path"} == {each.name for each in fields(SandboxWish)}
+
+
+def test_a_subnet_prints_what_is_special_in_it() -> None:
+    """And nothing else."""
+    assert str(Subnet("10.9.0.0/24")) == "10.9.0.0/24"
+    whole = Subnet("10.9.0.0/24", range="10.9.0.128/25", gateway="10.9.0.1", auxiliary={"printer": "10.9.0.9"})
+    assert str(whole) == "10.9.0.0/24, range 10.9.0.128/25, gateway 10.9.0.1, printer 10.9.0.9"

@@ -57,3 +57,34 @@ def test_what_is_collected_is_a_line_or_a_value() -> None:
     assert readers.collect(problems, "here", "/x", readers.absolute_path) == Path("/x")
     assert readers.collect(problems, "there", "x", readers.absolute_path) is None
     assert problems == ["there: must be an absolute path, got 'x'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (5, 5.0),
+        (0.5, 0.5),
+        ("5", 5.0),
+        (" 90s ", 90.0),
+        ("15m", 900.0),
+        ("24h", 86400.0),
+        ("7d", 604800.0),
+        ("1h30m", 5400.0),
+    ],
+)
+def test_seconds_are_a_number_or_a_length_of_time(value: object, number: float) -> None:
+    """Of a file, a variable or a flag."""
+    assert readers.seconds(0, 30 * 86400)(value) == number
+
+
+@pytest.mark.parametrize("value", ["", "h", "24 hours", "1h 30m", "-1h", "24H", "1d1", True, [], "9" * 400])
+def test_what_is_no_length_of_time_is_told(value: object) -> None:
+    """With the ways to write it, or the bounds."""
+    with pytest.raises(ValueError, match=r"24h or 7d|must be between"):
+        readers.seconds(0, 30 * 86400)(value)
+
+
+def test_bounds_hold_for_lengths_of_time() -> None:
+    """A week is too much where a day is the most."""
+    with pytest.raises(ValueError, match="must be between 1 and 86400 seconds"):
+        readers.seconds(1, 86400)("1w")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -155,6 +156,16 @@ def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
     assert "did you mean bridge?" in refusal({"brigde": "br0"})
     assert "did you mean com.docker.network.driver.mtu?" in refusal({"com.docker.network.drivers.mtu": "1400"})
     assert "known: " in refusal({"zzzzzzz": "1"})
+
+
+def test_what_is_not_built_is_known_to_nobody() -> None:
+    """It is refused by its name, and named in no other refusal, nor is what is refused whatever it says."""
+    lists = [refusal(raw) for raw in ({"zzzzzzz": "1"}, {"mode": "zzzzzzz"}, {"vlann": "1"}, {"parnt": "eth0"})]
+    lists.append(refusal({"com.docker.network.bridge.inhibit_ipv5": "true"}))
+    for name in (*options.NOT_BUILT, *options.MODES_NOT_BUILT, *options.FIXED):
+        assert [text for text in lists if re.search(rf"[ ,]{re.escape(name)}([,?]|$)", text)] == []
+    for name in options.NOT_BUILT:
+        assert "not built yet" in refusal({name: "1"})
 
 
 def test_a_huge_or_ugly_option_gives_a_short_line() -> None:

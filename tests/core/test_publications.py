@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortRequest, Protocol, Publication
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,17 @@ def test_a_publication_reads_like_docker_ps(host: str | None, target: str, text:
 def test_protocol_numbers_are_those_of_ip() -> None:
     """IANA protocol numbers, which is what Docker sends; the label is what people and nftables write."""
     assert [(protocol.value, protocol.label) for protocol in Protocol] == [(6, "tcp"), (17, "udp"), (132, "sctp")]
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        (PortRequest(Protocol.TCP, 80), "80/tcp"),
+        (PortRequest(Protocol.UDP, 53, first=53, last=53), "53:53/udp"),
+        (PortRequest(Protocol.TCP, 80, ip_address("127.0.0.1")), "127.0.0.1::80/tcp"),
+        (PortRequest(Protocol.TCP, 80, ip_address("fd00::1"), 8000, 8010), "[fd00::1]:8000-8010:80/tcp"),
+    ],
+)
+def test_a_request_prints_in_dockers_form(request_: PortRequest, text: str) -> None:
+    """As `docker run -p` has it."""
+    assert str(request_) == text

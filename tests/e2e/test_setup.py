@@ -55,6 +55,8 @@ def test_one_command_sets_mooring_up(machine: SystemdMachine) -> None:
     ):  # fmt: skip
         assert line in said
     assert any(line.endswith("answers through the proxy") for line in said)
+    assert any(line.startswith("ready version=") for line in machine.journal().splitlines())
+    assert "ready" not in machine.run("journalctl", "-o", "cat", "-u", "mooring", "-p", "warning").output
     assert machine.run("stat", "-c", "%G %a", "/run/mooring/docker.sock").output == "docker 660"
     assert machine.run("stat", "-c", "%G %a", "/run/mooring/api.sock").output == "mooring 660"
 

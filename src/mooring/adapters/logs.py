@@ -1,4 +1,5 @@
-"""Log lines: for a person on a terminal, JSON for everything else; one line an event, whatever is in it.
+"""Log lines: for a person on a terminal and in the journal, JSON for everything else; one line an event, whatever is in
+it.
 
 Rules: an event is a constant text with fields in `extra`, so that a line can be searched for; what comes from outside
 cannot start a new line or colour the terminal; formatting happens only for lines that are written.
@@ -7,6 +8,7 @@ cannot start a new line or colour the terminal; formatting happens only for line
 from __future__ import annotations
 
 import logging
+import os
 import time
 import traceback
 from typing import TextIO
@@ -15,6 +17,7 @@ import msgspec
 
 # Everything that a record has by itself; what else it has was given in `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _COLOURS = {
     logging.DEBUG: "\x1b[2m",
     logging.WARNING: "\x1b[33m",
@@ -49,6 +52,20 @@ class JsonFormatter(logging.Formatter):
         return self._encoder.encode(line).decode()
 
 
+class JournalFormatter(logging.Formatter):
+    """`<4>event field=value ...`: the journal has the time, and takes the level from the number in front of each line
+    (sd-daemon(3)); a traceback goes below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines without the last one's end."""
+        # 3 is for errors, 4 for warnings, 6 for information, 7 for what helps to debug (syslog(3)).
+        severity = next((number for level, number in _SEVERITIES if record.levelno >= level), 7)
+        text = _line(record)
+        if record.exc_info and record.exc_info[1] is not None:
+            text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        return "\n".join(f"<{severity}>{line}" for line in text.splitlines())
+
+
 class HumanFormatter(logging.Formatter):
     """`12:34:56 level event field=value ...`, in colour if that is wanted; a traceback goes below it."""
 
@@ -59,9 +76,7 @@ class HumanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line without its end."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        parts = [clock, f"{record.levelname.lower():<7}", _plain(record.getMessage())]
-        parts += [f"{key}={_value(value)}" for key, value in fields_of(record).items()]
-        line = " ".join(parts)
+        line = f"{clock} {record.levelname.lower():<7} {_line(record)}"
         if self._colour and (paint := _COLOURS.get(record.levelno)):
             line = f"{paint}{line}\x1b[0m"
         if record.exc_info and record.exc_info[1] is not None:
@@ -72,12 +87,14 @@ class HumanFormatter(logging.Formatter):
 def start_logging(level: str, form: str, stream: TextIO) -> None:
     """Everything of at least the level goes to the stream; calling it again replaces the first call.
 
-    form: `human`, `json`, or `auto`, which is human when the stream is a terminal.
+    form: `human`, `json`, or `auto`, which is human when the stream is a terminal or leads to the journal.
     """
-    terminal = stream.isatty()
-    human = form == "human" or (form == "auto" and terminal)
+    terminal, journal = stream.isatty(), is_journal(stream, os.environ.get("JOURNAL_STREAM", ""))
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(HumanFormatter(colour=terminal) if human else JsonFormatter())
+    if form == "json" or not (form == "human" or terminal or journal):
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(JournalFormatter() if journal else HumanFormatter(colour=terminal))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -85,6 +102,22 @@ def start_logging(level: str, form: str, stream: TextIO) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # A full disk behind stderr is not a reason to print tracebacks to the same stderr.
     logging.raiseExceptions = False
+
+
+def is_journal(stream: TextIO, told: str) -> bool:
+    """Whether the stream is the one that the service manager connected to the journal. told: the text of
+    JOURNAL_STREAM, `device:inode` (systemd.exec(5))."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return told == f"{found.st_dev}:{found.st_ino}"
+
+
+def _line(record: logging.LogRecord) -> str:
+    """The event and its fields."""
+    fields = (f"{key}={_value(value)}" for key, value in fields_of(record).items())
+    return " ".join((_plain(record.getMessage()), *fields))
 
 
 def _stamp(seconds: float) -> str:

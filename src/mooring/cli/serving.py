@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 )
 @click.option("--docker-socket", metavar="PATH", help="The engine's own socket.  [/var/run/docker.sock]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
-@click.option("--log-format", metavar="FORMAT", help="human, json, or auto: human on a terminal.  [auto]")
-@click.option("--cooldown", metavar="SECONDS", help="Before a released address is chosen again.  [60]")
+@click.option(
+    "--log-format", metavar="FORMAT", help="human, json, or auto: human on a terminal and in the journal.  [auto]"
+)
+@click.option("--cooldown", metavar="TIME", help="Before a released address is chosen again.  [60]")
 @click.option(
     "--host-overlap", metavar="WORD", help="A network over a subnet that this host is in: warn or refuse.  [refuse]"
 )
 @click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
-@click.option("--repair-period", metavar="SECONDS", help="Between two looks at the kernel.  [10]")
-@click.option("--reclaim-after", metavar="SECONDS", help="Before what Docker forgot to release is taken back.  [120]")
+@click.option("--repair-period", metavar="TIME", help="Between two looks at the kernel.  [10]")
+@click.option("--reclaim-after", metavar="TIME", help="Before what Docker forgot to release is taken back.  [120]")
 @click.option("--proxy", metavar="WORD", help="Serve the proxy in front of the engine's socket: on or off.  [on]")
-@click.option("--hold-time", metavar="SECONDS", help="That a key keeps an address after its last container.  [86400]")
+@click.option("--hold-time", metavar="TIME", help="That a key keeps an address after its last container.  [86400]")
 @click.option(
     "--claim-policy", metavar="WORD", help="Who names an idle fixed address gets it: explicit or holders.  [explicit]"
 )
@@ -41,7 +43,8 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
     """Run the daemon in the foreground.
 
     Every option is also a key of the configuration file and a variable MOORING_*: an option here wins over the
-    environment, the environment over the file. Nothing has to be configured.
+    environment, the environment over the file. Nothing has to be configured. A TIME is a
+    number of seconds, or such as 90s, 15m, 24h or 7d.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from mooring.cnm.values import Subnet
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
+from mooring.core.moments import seconds_of
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, Address
 from mooring.core.networks import Subnet as Network
 from mooring.core.options import parse_address, parse_subnet, shown, unknown
@@ -256,7 +257,9 @@ def extra_host(what: str, value: object) -> tuple[str, Address]:
 
 
 def seconds(what: str, value: object) -> float:
-    """A number of seconds, 0 or more. Raises BadRequest."""
+    """A number of seconds, 0 or more, or a length of time such as `15m`. Raises BadRequest."""
+    if isinstance(value, str):
+        value = seconds_of(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_PERIOD:
         raise BadRequest(f"{what} must be a number of seconds from 0 to {LONGEST_PERIOD}")
     return float(value)

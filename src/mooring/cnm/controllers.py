@@ -19,7 +19,7 @@ from mooring.cnm.directory import Directory
 from mooring.cnm.hosts import HostSettings, open_library
 from mooring.cnm.objects import Network, Sandbox
 from mooring.cnm.values import SandboxSettings, Subnet, SubnetLike
-from mooring.core.faults import BadRequest
+from mooring.core.faults import BadRequest, Fault
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, OUR_IPAM
 from mooring.core.pools import SubnetPool
 from mooring.core.requests import NetworkWish, SandboxWish
@@ -45,6 +45,12 @@ class Controller:
         self._directory = directory
         self.restored = tuple(restored)
 
+    def __repr__(self) -> str:
+        try:
+            return f"<Controller of {len(self.networks())} networks and {len(self.sandboxes())} sandboxes>"
+        except Fault:
+            return "<Controller, closed>"
+
     @classmethod
     @asynccontextmanager
     async def open(
@@ -59,7 +65,7 @@ class Controller:
         deny: Sequence[SubnetLike] = (),
         plugin_sockets: str | Path = SOCKETS,
         plugin_specs: Sequence[str | Path] = SPECS,
-        repair_period: float = REPAIR_PERIOD,
+        repair_period: float | str = REPAIR_PERIOD,
     ) -> AsyncIterator[Controller]:
         """The controller of the name on this host, in the network namespace of the calling thread.
 
@@ -68,7 +74,8 @@ class Controller:
         sandboxes are until a reboot, "" for /run/mooring/cnm/<name>. drivers, ipam_drivers: by name, beside those that
         are built in; any other name is looked for among Docker's plugins, in plugin_sockets and plugin_specs.
         subnet_pools: where subnets are chosen from, () for 10.32.0.0/12 and a ULA prefix of this host. deny: subnets
-        that no network may overlap. repair_period: seconds between two looks at the kernel, 0 for none.
+        that no network may overlap. repair_period: seconds, or such as `15m`, between two looks at the kernel, 0 for
+        none.
 
         Raises Conflict when a controller of the name is open already, BadRequest, Unavailable.
         """

@@ -6,7 +6,7 @@ gone; two objects are equal when they name the same record; arguments are checke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
@@ -27,12 +27,24 @@ from mooring.core.sandboxes import Sandbox as SandboxRecord
 from mooring.ports import Counters
 
 
+def _printed(what: str, ident: str, words: Callable[[], Iterable[object]]) -> str:
+    """`<Network web bridge 10.32.0.0/24 id=0123456789ab>`, also of what is gone."""
+    try:
+        said = [str(word) for word in words() if word]
+    except Fault:
+        said = ["(gone)"]
+    return f"<{' '.join((what, *said))} id={ident[:12]}>"
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A group of endpoints that may reach each other. Get one from a Controller."""
 
     _directory: Directory = field(repr=False, compare=False)
     id: str
+
+    def __repr__(self) -> str:
+        return _printed("Network", self.id, lambda: (self.name, self.driver, *self.subnets))
 
     @property
     def _record(self) -> NetworkRecord:
@@ -147,6 +159,9 @@ class Endpoint:
     network_id: str
     id: str
 
+    def __repr__(self) -> str:
+        return _printed("Endpoint", self.id, lambda: (self.name, self.ipv4, self.ipv6, self.mac, self.state))
+
     @property
     def _record(self) -> EndpointRecord:
         return self._directory.endpoint(self.network_id, self.id)
@@ -260,6 +275,9 @@ class Sandbox:
 
     _directory: Directory = field(repr=False, compare=False)
     id: str
+
+    def __repr__(self) -> str:
+        return _printed("Sandbox", self.id, lambda: (self.name, self.kind, self.path))
 
     @property
     def _record(self) -> SandboxRecord:

@@ -32,6 +32,12 @@ class Subnet:
     gateway: AddressLike | None = None
     auxiliary: Mapping[str, AddressLike] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        words = [str(self.subnet)]
+        words += [f"{what} {value}" for what, value in (("range", self.range), ("gateway", self.gateway)) if value]
+        words += [f"{name} {address}" for name, address in self.auxiliary.items()]
+        return ", ".join(words)
+
 
 class SandboxSettings(TypedDict, total=False):
     """What can be said of a sandbox at its creation and changed by a refresh.
@@ -75,3 +81,13 @@ class EndpointInfo:
     sandbox: str = ""
     published: tuple[Publication, ...] = ()
     priority: int = 0
+
+    def __str__(self) -> str:
+        where = (
+            f"{self.interface or 'no interface'} in sandbox {self.sandbox[:12]}" if self.sandbox else str(self.state)
+        )
+        words = [" ".join(map(str, self.addresses)) or "no address", self.mac, where]
+        for what, values in (("via", self.gateways), ("routes", self.routes), ("published", self.published)):
+            if values:
+                words.append(f"{what} {', '.join(map(str, values))}")
+        return ", ".join(word for word in words if word)

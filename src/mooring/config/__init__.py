@@ -44,7 +44,7 @@ OTHER_VARIABLES = frozenset({"MOORING_CONFIG", "MOORING_LOOP", "MOORING_SOCKET",
 
 
 class LogFormat(Enum):
-    """How log lines look. AUTO: human on a terminal, JSON otherwise."""
+    """How log lines look. AUTO: human on a terminal and in the journal, JSON otherwise."""
 
     AUTO = "auto"
     HUMAN = "human"
@@ -149,7 +149,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("plugin_socket", "/run/docker/plugins/mooring.sock", socket_path, "where dockerd finds the driver"),
     Setting("docker_socket", "/var/run/docker.sock", socket_path, "the engine's own socket"),
     Setting("log_level", "info", word(*LOG_LEVELS), "how much is logged"),
-    Setting("log_format", "auto", word("auto", "human", "json"), "human, json, or auto: human on a terminal"),
+    Setting(
+        "log_format",
+        "auto",
+        word("auto", "human", "json"),
+        "human, json, or auto: human on a terminal and in the journal",
+    ),
     Setting("cooldown", 60, seconds(0, 30 * 86400), "seconds before a released address is chosen again"),
     Setting("host_overlap", "refuse", word("warn", "refuse"), "a network over a subnet that this host is in already"),
     Setting("deny", [], subnets, "subnets that no network may overlap"),

@@ -12,6 +12,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
+from mooring.core.faults import BadRequest
+from mooring.core.moments import seconds_of
 from mooring.core.networks import Subnet
 
 # sun_path holds 108 bytes with the closing NUL (unix(7)).
@@ -44,20 +46,27 @@ def run_directory(value: object) -> Path:
 
 
 def seconds(low: int, high: int) -> Callable[[object], float]:
-    """Makes a reader of seconds within bounds, both included."""
+    """Makes a reader of seconds within bounds, both included: a number, or a length of time such as `24h`."""
 
     def read(value: object) -> float:
         try:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise ValueError
-            number = float(value)
-        except (ValueError, OverflowError):
-            raise ValueError("must be a number of seconds") from None
+            number = _seconds(value.strip()) if isinstance(value, str) else float(value)
+        except (ValueError, OverflowError, BadRequest):
+            raise ValueError("must be a number of seconds, or a length of time such as 90s, 15m, 24h or 7d") from None
         if not low <= number <= high:
             raise ValueError(f"must be between {low} and {high} seconds")
         return number
 
     return read
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return seconds_of(text)
 
 
 def word(*words: str) -> Callable[[object], str]:

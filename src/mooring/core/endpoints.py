@@ -22,6 +22,9 @@ class State(Enum):
     CREATED = "created"
     ATTACHED = "attached"
 
+    def __str__(self) -> str:
+        return self.value
+
 
 class Event(Enum):
     """What can happen to an endpoint; on Docker's wire ATTACH is Join and DETACH is Leave."""

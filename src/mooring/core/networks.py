@@ -81,6 +81,9 @@ class StaticRoute:
     destination: Subnet
     via: Address | None
 
+    def __str__(self) -> str:
+        return str(self.destination) if self.via is None else f"{self.destination} via {self.via}"
+
 
 class HostOverlap(Enum):
     """What happens when a network is to be made over a subnet that the host is in already."""

@@ -233,9 +233,8 @@ def _words(name: str) -> tuple[str, ...]:
     if word in ("gateway_mode", "nat"):
         return ("gateway_mode4", "gateway_mode6")
     if word not in PARSERS:
-        raise unknown(
-            "network option", name, [*PARSERS, "gateway_mode", "nat", *SYNONYMS, *FIXED, *BY_ENGINE, *NOT_BUILT]
-        )
+        # What is refused whatever it says is no help to anybody.
+        raise unknown("network option", name, [*PARSERS, "gateway_mode", "nat", *SYNONYMS, *BY_ENGINE])
     return (word,)
 
 
@@ -296,8 +295,8 @@ def _mode(what: str, text: str) -> Mode:
     try:
         return Mode(text)
     except ValueError:
-        names = [mode.value for mode in Mode] + sorted(MODES_NOT_BUILT)
-        raise BadRequest(f"{what}={shown(text)}: must be one of {', '.join(names)}") from None
+        names = ", ".join(mode.value for mode in Mode)
+        raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
 
 
 def _one_of(kind: type[E]) -> Callable[[str, str], E]:

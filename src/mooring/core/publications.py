@@ -39,6 +39,13 @@ class PortRequest:
     first: int = 0
     last: int = 0
 
+    def __str__(self) -> str:
+        """In Docker's form, as `127.0.0.1:8000-8010:80/tcp`. Also one that cannot be is printed, for its refusal."""
+        host = "" if self.host is None else f"[{self.host}]:" if ":" in str(self.host) else f"{self.host}:"
+        ports = f"{self.first}-{self.last}" if self.first != self.last else str(self.first or "")
+        label = getattr(self.protocol, "label", self.protocol)
+        return f"{host}{ports}{':' if host or ports else ''}{self.port}/{label}"
+
 
 @dataclass(frozen=True, slots=True)
 class Publication:

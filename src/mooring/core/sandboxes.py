@@ -24,6 +24,9 @@ class Kind(Enum):
     EXTERNAL = "external"
     HOST = "host"
 
+    def __str__(self) -> str:
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:

@@ -51,6 +51,10 @@ class Report:
     repaired: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        lines = [f"repaired: {line}" for line in self.repaired] + [f"finding: {line}" for line in self.findings]
+        return "\n".join(lines) or "nothing to repair"
+
 
 @dataclass(slots=True)
 class _Pass:
