@@ -23,6 +23,9 @@ from mooring.wire.go_json import Unread, with_value
 
 _KEY = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
 
+# What is before and between the elements of a list.
+_BETWEEN = frozenset(b"[, \t\n\r")
+
 Exposed = tuple[Protocol, int]
 T = TypeVar("T")
 
@@ -110,7 +113,8 @@ def with_listed_ports(body: bytes, shown: Mapping[int, ShownPorts]) -> bytes:
     pieces, done, at = list[bytes](), 0, 0
     for number, raw in enumerate(_decoded(body, list[msgspec.Raw])):
         text = bytes(raw)
-        at = body.index(text, at)  # between two elements are a comma and blanks, in which none begins
+        while body[at] in _BETWEEN:
+            at += 1
         if number in shown:
             pieces += [body[done:at], _with_row(text, shown[number])]
             done = at + len(text)
