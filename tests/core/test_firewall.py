@@ -10,7 +10,7 @@ import pytest
 
 from mooring.core import firewall
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
-from mooring.core.plumbing import Member
+from mooring.core.plumbing import Add, Alter, Member, Remove
 from mooring.core.publications import Protocol, Publication
 
 ID = "0123456789ab" + "0" * 52
@@ -113,10 +113,10 @@ def test_the_digest_is_of_the_text() -> None:
     assert firewall.table_text("other") == firewall.table_text().replace("table inet mooring ", "table inet other ")
 
 
-def test_dockers_bridges_are_those_that_it_names_and_two_more() -> None:
+def test_uplinks_are_the_bridges_named_but_never_dockers_two() -> None:
     """Each once; what cannot be a plain interface name is not written into the table."""
-    members = list(firewall.docker_members(["lan0", "docker0", 'a" }; flush ruleset', "br-*", "", "a-name-too-long-"]))
-    assert members == [Member("docker", f'"{name}"') for name in ("docker0", "docker_gwbridge", "lan0")]
+    named = ["lan0", "docker0", "docker_gwbridge", "br0", 'a" }; flush ruleset', "br-*", "", "a-name-too-long-"]
+    assert list(firewall.uplink_members(named)) == [Member("uplinks", '"br0"'), Member("uplinks", '"lan0"')]
 
 
 @pytest.mark.netns
@@ -133,3 +133,12 @@ def test_nft_accepts_the_table() -> None:
         if "# handle" in line and "{ # handle" not in line and not line.strip().startswith(("set ", "map ", "chain "))
     ]
     assert len(rules) == firewall.RULE_COUNT
+
+
+def test_ops_tell_which_ports_open_and_close() -> None:
+    """A port that moves does both; elements of other kinds say nothing."""
+    one, two = (Member("wildcard4", "17 . 514", f"10.1.0.{number} . 514") for number in (2, 3))
+    to_one, to_two = firewall.publication_of(one), firewall.publication_of(two)
+    assert firewall.publication_changes([Add(one), Add(Member("bridges", BRIDGE))]) == ([to_one], [])
+    assert firewall.publication_changes([Remove(one)]) == ([], [to_one])
+    assert firewall.publication_changes([Alter(one, two)]) == ([to_two], [to_one])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.traffic import Server, ask_tcp, pings, reaches
 
@@ -103,3 +104,39 @@ def test_the_engines_own_bridge_and_ours_do_not_reach_each_other(host: Host) -> 
     host.run_container("theirs")
     assert not pings(host.container_network("theirs"), host.addresses("ours", "one")[0], wait=1)
     assert not pings(host.container_network("ours"), host.addresses("theirs", "bridge")[0], wait=1)
+
+
+def test_a_plain_network_is_closed_from_its_first_packet(host: Host) -> None:
+    """Whatever its bridge is called, both ways, and though nobody has told the daemon of it: it does not even run."""
+    host.create_network("one", *DUAL)
+    host.run_container("ours", "--network", "one")
+    host.daemon.stop()
+    for name, option in (("plain", ()), ("named", ("-o", "com.docker.network.bridge.name=lan0"))):
+        host.docker("network", "create", *option, name)
+        host.run_container(f"in-{name}", "--network", name)
+        theirs = host.addresses(f"in-{name}", name)[0]
+        with Server(host.container_network(f"in-{name}"), name, 80), Server(host.container_network("ours"), "ours", 80):
+            assert not reaches(host.container_network("ours"), theirs, 80)
+            assert not reaches(host.container_network(f"in-{name}"), host.addresses("ours", "one")[0], 80)
+            assert ask_tcp(host.network, theirs, 80).server == name
+    host.daemon.start()
+
+
+def test_a_host_whose_uplink_is_a_bridge_loses_nothing(make_host: MakeHost, lab: Lab) -> None:
+    """The LAN is at br0: containers reach it and are reached from it, as soon as there is a network."""
+    host = make_host()
+    host.namespace.run(
+        "sh", "-ec",
+        "ip link add br0 type bridge; ip link set br0 up; ip link set eth0 master br0; ip address flush dev eth0\n"
+        f"ip address add {host.ipv4}/24 dev br0; ip -6 address add {host.ipv6}/64 dev br0 nodad\n"
+        f"ip route replace default via {lab.outside.ipv4}; ip -6 route replace default via {lab.outside.ipv6}",
+    )  # fmt: skip
+    host.daemon.stop()
+    host.daemon.start()
+    host.create_network("one", *DUAL)
+    host.run_container("first", "--network", "one", "-p", "8080:80")
+    inside = host.container_network("first")
+    with Server(inside, "first", 80):
+        assert pings(inside, lab.outside.ipv4)
+        assert pings(inside, lab.outside.ipv6)
+        assert ask_tcp(lab.outside.network, host.ipv4, 8080).seen == lab.outside.ipv4

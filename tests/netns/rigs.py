@@ -22,7 +22,7 @@ import pytest
 from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts, sandbox_end
 from mooring.core.endpoints import Endpoint
-from mooring.core.firewall import docker_members
+from mooring.core.firewall import uplink_members
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import Fact, plan
 from mooring.core.publications import Protocol, Publication
@@ -106,7 +106,7 @@ def private_namespace() -> Iterator[Namespace]:
 @dataclass
 class Rig:
     """A host (where the test is), an outside machine at 198.18.0.2 and fd00:198:18::2, networks with containers, and
-    the names of Docker's own bridges."""
+    the host's bridges that are a way out."""
 
     host: Namespace
     outside: Namespace
@@ -114,12 +114,12 @@ class Rig:
     networks: dict[str, Network] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     containers: dict[str, Namespace] = field(default_factory=dict)
-    docker: set[str] = field(default_factory=set)
+    uplinks: set[str] = field(default_factory=set)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def desired(self) -> frozenset[Fact]:
         """Everything that should be in the kernel."""
-        facts = {*host_facts(ipv6=True), *docker_members(self.docker)}
+        facts = {*host_facts(ipv6=True), *uplink_members(self.uplinks)}
         for network in self.networks.values():
             facts |= network_facts(network)
         for endpoint in self.endpoints.values():

@@ -10,7 +10,7 @@ import pytest
 from mooring.core.networks import GatewayMode, NetworkOptions
 from mooring.core.plumbing import plan
 from mooring.core.publications import Protocol, Publication
-from tests.netns.rigs import Rig, is_cut_off, reach, serve, sh
+from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
 
@@ -222,22 +222,63 @@ async def test_docker_dropping_all_forwarding_does_not_stop_us(world: Rig, frame
     assert "Chain FORWARD (policy DROP" in sh("iptables -vnL")
 
 
-@pytest.mark.parametrize("bridge", ["docker0", "own-name"])
-async def test_containers_do_not_get_into_dockers_own_networks(world: Rig, bridge: str) -> None:
-    """Our mark does not open what Docker keeps closed: its bridges are for Docker to guard, whatever their names."""
-    world.docker.add(bridge)
-    sh(*(f"iptables {line}" for line in ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER")))
+def dockers(world: Rig, bridge: str) -> Namespace:
+    """A container at 172.17.0.2 in a network of Docker's own, as an engine that drops by default makes it."""
+    rules = ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER", f"-A FORWARD -i {bridge} -j ACCEPT")
+    sh(*(f"iptables {line}" for line in (*rules, "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT")))
     sh(f"ip link add {bridge} type bridge; ip address add 172.17.0.1/16 dev {bridge}; ip link set {bridge} up")
-    inside = world.containers["docker"] = type(world.host).new()
+    inside = world.containers["docker"] = Namespace.new()
     world.stack.callback(inside.close)
     sh(f"ip link add veth0 master {bridge} type veth peer name eth0", "ip link set veth0 up")
     sh(f"ip link set eth0 netns /proc/{os.getpid()}/fd/{inside.fd}")
     inside.sh("ip address add 172.17.0.2/16 dev eth0; ip link set eth0 up; ip route add default via 172.17.0.1")
-    await serve(world.stack, inside, 80)
+    return inside
+
+
+@pytest.mark.parametrize("bridge", ["docker0", "br-0123456789ab", "own-name"])
+async def test_containers_do_not_get_into_a_bridge_that_nobody_has_told_us_of(world: Rig, bridge: str) -> None:
+    """Our mark does not open what Docker keeps closed, from the first packet on: it is for Docker to guard."""
     container = await world.container("a", await world.network("one", 1), 2)
+    inside = dockers(world, bridge)
+    await world.build()
+    await serve(world.stack, inside, 80)
+    await serve(world.stack, container, 80)
     assert await is_cut_off(container, "172.17.0.2", 80)
-    sh("iptables -P FORWARD ACCEPT")
+    sh("iptables -I DOCKER-USER -d 172.17.0.2 -j ACCEPT")
     assert await reach(container, "172.17.0.2", 80) is not None
+
+
+async def test_dockers_containers_do_not_get_into_our_open_networks(world: Rig) -> None:
+    """What is open to the outside is closed to the host's other networks; published ports are not."""
+    open_ = NetworkOptions(gateway_mode4=GatewayMode.NAT_UNPROTECTED, gateway_mode6=GatewayMode.NAT_UNPROTECTED)
+    container = await world.container("a", await world.network("one", 1, open_), 2, at(8080, "10.1.0.2"))
+    inside = dockers(world, "own-name")
+    await world.build()
+    await serve(world.stack, container, 80)
+    assert await is_cut_off(inside, "10.1.0.2", 80)
+    assert await reach(inside, HOST, 8080) == "172.17.0.2"
+    assert await reach(world.outside, "10.1.0.2", 80) == OUTSIDE
+
+
+async def test_an_uplink_that_is_a_bridge_is_a_way_out(world: Rig) -> None:
+    """A host whose LAN is at br0 loses nothing where Docker drops by default, in both directions."""
+    sh(
+        *(f"{tool} {line}" for tool in ("iptables", "ip6tables") for line in
+          ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER")),
+        "ip link add br0 type bridge; ip link set br0 up; ip link set up0 master br0",
+        "ip address flush dev up0; ip address add 198.18.0.1/24 dev br0",
+        "ip -6 address add fd00:198:18::1/64 dev br0 nodad",
+    )  # fmt: skip
+    world.uplinks.add("br0")
+    open_ = NetworkOptions(gateway_mode4=GatewayMode.NAT_UNPROTECTED)
+    published = at(8080, "10.1.0.2"), at(8080, "fd00:1::2")
+    container = await world.container("a", await world.network("one", 1, open_), 2, *published)
+    for space in (container, world.outside):
+        await serve(world.stack, space, 80)
+    assert await reach(container, OUTSIDE, 80) == HOST
+    assert await reach(container, OUTSIDE6, 80) == HOST6
+    assert await reach(world.outside, HOST, 8080) == OUTSIDE
+    assert await reach(world.outside, "10.1.0.2", 80) == OUTSIDE
 
 
 async def test_an_uplink_with_the_name_of_a_bridge_of_dockers_is_no_bridge_of_dockers(world: Rig) -> None:

@@ -11,6 +11,7 @@ from mooring.core.faults import Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Alter, Bridge, DockerAccept, Fact, Member, Op, Setting, Veth
 from mooring.core.publications import PortRequest, Protocol
+from mooring.services.uplinks import SETTLED
 from tests.services.hosts import MemoryHost
 
 WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
@@ -123,12 +124,20 @@ async def test_forwarding_that_is_refused_leaves_the_firewall_in_order(host: Mem
     assert any("forwarding is off" in finding for finding in report.findings)
 
 
-async def test_bridges_of_docker_are_known_to_the_firewall_once_the_engine_has_told_them(host: MemoryHost) -> None:
-    """What goes to them is for Docker to judge."""
+async def test_a_bridge_is_dockers_until_the_engine_does_not_list_it(host: MemoryHost) -> None:
+    """What leads somewhere is a way out at once, what the engine lists never."""
+    host.kernel.bridges = {"br0": True, "lan0": False, "dmz0": False, "docker0": False}
     host.engine.bridges = {"dmz0"}
     await host.services.repair.once()
-    await host.services.repair.once()
-    assert '"dmz0"' in host.kernel.members("docker")
+    assert set(host.kernel.members("uplinks")) == {'"br0"'}
+    host.clock.advance(SETTLED)
+    for _ in range(2):
+        await host.services.repair.once()
+    assert set(host.kernel.members("uplinks")) == {'"br0"', '"lan0"'}
+    host.engine.bridges = {"dmz0", "lan0", "br0"}
+    for _ in range(2):
+        await host.services.repair.once()
+    assert set(host.kernel.members("uplinks")) == set()
 
 
 async def test_a_port_that_could_not_be_held_is_tried_again(host: MemoryHost) -> None:

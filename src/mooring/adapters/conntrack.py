@@ -43,6 +43,8 @@ _AF_INET, _AF_INET6 = 2, 10
 # linux/rtnetlink.h
 _GETROUTE, _RTA_DST, _RTN_LOCAL = 26, 1, 2
 _ROUTE = struct.Struct("=BBBBBBBBI")
+# What is published is not translated there (core/firewall).
+_LOOPBACK6 = IPv6Address("::1")
 # So many ports are asked for one by one; for more all flows of the protocol are read.
 _FEW = 8
 
@@ -98,13 +100,13 @@ def _found(netlink: Netlink, address: IPv4Address | IPv6Address) -> Iterator[Mes
                 break
 
 
-def forget_untranslated(publications: Iterable[Publication]) -> None:
-    """No flow to these ports of the host goes elsewhere than the publication says; flows to the same port of other
-    hosts go on. Best effort, as `forget`."""
+def forget_misled(opened: Iterable[Publication], closed: Iterable[Publication] = ()) -> None:
+    """No flow to these ports of the host goes elsewhere than the opened publications say, nor where the closed ones
+    led; flows to the same port of other hosts go on. Best effort, as `forget`."""
     wanted: defaultdict[tuple[int, Protocol], dict[int, list[Publication]]] = defaultdict(dict)
-    for each in publications:
-        if each.host_port and each.protocol is not Protocol.TCP:
-            wanted[each.target.version, each.protocol].setdefault(each.host_port, []).append(each)
+    right = {each for each in opened if each.host_port and each.protocol is not Protocol.TCP}
+    for each in (*right, *(gone for gone in closed if gone.host_port and gone not in right)):
+        wanted[each.target.version, each.protocol].setdefault(each.host_port, []).append(each)
     if not wanted:
         return
     try:
@@ -115,8 +117,8 @@ def forget_untranslated(publications: Iterable[Publication]) -> None:
         for (version, protocol), ports in wanted.items():
             for flow in flows(netlink, version, protocol, ports):
                 meant = [p for p in ports.get(flow.port, ()) if p.host in (None, flow.called)]
-                right = any(flow.answers == (p.target, p.target_port) for p in meant)
-                if meant and not right and _is_local(routes, flow.called):
+                misled = any((flow.answers == (p.target, p.target_port)) is not (p in right) for p in meant)
+                if misled and flow.called != _LOOPBACK6 and _is_local(routes, flow.called):
                     _delete(netlink, flow)
     except NetlinkError:
         return

@@ -18,6 +18,7 @@ from typing import TypeVar
 from mooring.adapters import conntrack
 from mooring.adapters.announcements import Announcer
 from mooring.adapters.discards import Discards
+from mooring.adapters.host_bridges import host_bridges
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
 from mooring.adapters.namespace_processes import is_lived_in
@@ -25,8 +26,8 @@ from mooring.adapters.netlink import Netlink, NetlinkError
 from mooring.adapters.ownership import Owner
 from mooring.adapters.surroundings import Surroundings, nameservers
 from mooring.core.faults import Unavailable
-from mooring.core.firewall import publication_of
-from mooring.core.plumbing import Add, Fact, Inside, Member, Op
+from mooring.core.firewall import publication_changes
+from mooring.core.plumbing import Fact, Inside, Op
 from mooring.ports import Kernel
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class LinuxKernel(Kernel):
                 self._deleting.delete_newborn()
                 self._asking = Netlink()
                 opened.callback(self._asking.close)
+                self._looking = Netlink()
+                opened.callback(self._looking.close)
                 self._surroundings = Surroundings(whose)
                 opened.callback(self._surroundings.close)
                 self._announcer = Announcer()
@@ -90,10 +93,11 @@ class LinuxKernel(Kernel):
 
     def _carry_out(self, todo: Sequence[Op]) -> None:
         self._facts.run(todo)
-        members = (op.fact for op in todo if isinstance(op, Add) and isinstance(op.fact, Member))
-        opened = [publication for member in members if (publication := publication_of(member)) is not None]
-        if opened:
-            self._forgetter.submit(_attempt(lambda: conntrack.forget_untranslated(opened), "forgetting flows to ports"))
+        opened, closed = publication_changes(todo)
+        if opened or closed:
+            # After the rules, so that what is forgotten begins anew by them.
+            work = _attempt(lambda: conntrack.forget_misled(opened, closed), "forgetting flows to ports")
+            self._forgetter.submit(work)
 
     async def discard(self, links: Sequence[str]) -> None:
         """See Kernel."""
@@ -136,6 +140,17 @@ class LinuxKernel(Kernel):
 
         return await self._in(self._reader, look)
 
+    async def host_bridges(self) -> Mapping[str, bool]:
+        """See Kernel."""
+
+        def look() -> Mapping[str, bool]:
+            try:
+                return host_bridges(self._looking)
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's bridges cannot be read: {error.strerror}") from error
+
+        return await self._in(self._reader, look)
+
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
         """See Kernel."""
 
@@ -169,6 +184,7 @@ class LinuxKernel(Kernel):
         self._reading.close()
         self._deleting.close()
         self._asking.close()
+        self._looking.close()
         self._surroundings.close()
         self._announcer.close()
 

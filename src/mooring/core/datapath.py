@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.firewall import docker_members, network_members, publication_members, ruleset
+from mooring.core.firewall import network_members, publication_members, ruleset, uplink_members
 from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
 from mooring.core.publications import Publication
@@ -43,14 +43,14 @@ def sandbox_end(endpoint_id: str) -> str:
     return f"mp-{endpoint_id[:12]}"
 
 
-def host_facts(ipv6: bool, forwarding: bool = True, docker_bridges: Iterable[str] = ()) -> frozenset[Fact]:
+def host_facts(ipv6: bool, forwarding: bool = True, uplinks: Iterable[str] = ()) -> frozenset[Fact]:
     """What every network of the host rests on.
 
     ipv6: whether any network has that family. forwarding: whether there is something to forward: dockerd sets the
     policy of FORWARD to DROP only where it finds IPv4 forwarding off (drivers/bridge/setup_ip_forwarding.go), so it
-    must not find it on at boot because of us. docker_bridges: bridges of Docker's own networks.
+    must not find it on at boot because of us. uplinks: bridges of the host that are none of Docker's.
     """
-    facts: set[Fact] = {ruleset(), DockerAccept(4), DockerAccept(6), *docker_members(docker_bridges)}
+    facts: set[Fact] = {ruleset(), DockerAccept(4), DockerAccept(6), *uplink_members(uplinks)}
     if forwarding:
         facts.add(Setting(HOST_SETTINGS[0], "1"))
         if ipv6:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from ipaddress import ip_address
 
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
-from mooring.core.plumbing import Member, Ruleset
+from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
 from mooring.core.publications import Protocol, Publication
 
 FAMILY = "inet"
@@ -24,9 +24,9 @@ TABLE = "mooring"
 ACCEPTED_MARK = 0x20000000
 
 SETS = """\
-    # Every bridge of ours, and every one of Docker's.
+    # Every bridge of ours, and the host's bridges that are known to be none of Docker's.
     set bridges { type ifname; }
-    set docker { type ifname; }
+    set uplinks { type ifname; }
     # Bridges of internal networks: nothing leaves, nothing comes in, but for the host itself.
     set internal { type ifname; }
     # A bridge paired with itself, where its containers reach each other (within) or do not (apart).
@@ -109,6 +109,7 @@ CHAINS = f"""\
         meta l4proto . ip daddr . th dport @routed4 goto allow
         meta l4proto . ip6 daddr . th dport @routed6 goto allow
         iifname @bridges goto across
+        meta iifkind "bridge" iifname != @uplinks drop
         meta nfproto ipv4 oifname @open4 goto allow
         meta nfproto ipv6 oifname @open6 goto allow
         icmp type echo-request oifname @pingable4 goto allow
@@ -125,13 +126,15 @@ CHAINS = f"""\
         drop
     }}
 
-    # From our networks to elsewhere. What Docker's own bridges let in is for Docker to say, so no mark for them. A
+    # From our networks to elsewhere. What Docker's own bridges let in is for Docker to say, so no mark for them, and a
+    # bridge may be Docker's from its first packet on, long before anybody has told us: those that are not are listed. A
     # packet that belongs to no connection cannot be translated and would show a private address to the wire.
     chain outward {{
         iifname @internal drop
         meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
         meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
-        oifname @docker accept
+        oifname @uplinks goto allow
+        meta oifkind "bridge" accept
         goto allow
     }}
 
@@ -216,12 +219,12 @@ def network_members(network: Network) -> Iterator[Member]:
             yield Member(f"pingable{version}", bridge)
 
 
-def docker_members(bridges: Iterable[str]) -> Iterator[Member]:
-    """The elements that leave what goes into Docker's own bridges to Docker. bridges: their names, as the engine tells
-    them, besides the two that always count; names that are no plain interface name are passed over."""
-    for name in sorted({*DOCKER_BRIDGES, *bridges}):
+def uplink_members(bridges: Iterable[str]) -> Iterator[Member]:
+    """The elements that treat these bridges of the host as any other way out. bridges: their names; those that are no
+    plain interface name are passed over, as are the two that are always Docker's."""
+    for name in sorted({*bridges}.difference(DOCKER_BRIDGES)):
         if _PLAIN_NAME.fullmatch(name):
-            yield Member("docker", f'"{name}"')
+            yield Member("uplinks", f'"{name}"')
 
 
 def publication_members(network: Network, publication: Publication) -> Iterator[Member]:
@@ -256,6 +259,19 @@ def publication_of(member: Member) -> Publication | None:
         return Publication(protocol, host, int(words[-1]), ip_address(target[0]), int(target[1]))
     except (ValueError, IndexError):
         return None
+
+
+def publication_changes(ops: Iterable[Op]) -> tuple[list[Publication], list[Publication]]:
+    """What the ops publish from now on, and what no longer. A port that moves is in both."""
+    opened: list[Publication] = []
+    closed: list[Publication] = []
+    for op in ops:
+        gone = op.before if isinstance(op, Alter) else op.fact if isinstance(op, Remove) else None
+        come = op.after if isinstance(op, Alter) else op.fact if isinstance(op, Add) else None
+        for fact, found in ((gone, closed), (come, opened)):
+            if isinstance(fact, Member) and (publication := publication_of(fact)) is not None:
+                found.append(publication)
+    return opened, closed
 
 
 def peer_group(word: str) -> str:

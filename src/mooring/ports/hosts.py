@@ -32,7 +32,8 @@ class Kernel(Protocol):
 
         An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
         differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in
-        which they were made. Not cancelled in the middle of an op.
+        which they were made. Not cancelled in the middle of an op. Flows that meant a host port whose publication is
+        added, altered or removed, and are tracked otherwise than a new one would be, are forgotten soon after.
         """
         ...
 
@@ -54,6 +55,12 @@ class Kernel(Protocol):
     async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:
         """Addresses, with prefix lengths, that the host itself has and the other ends of its point-to-point lines, each
         with the holder as faults name it; those of our bridges, loopback and link-local ones left out. Raises
+        Unavailable."""
+        ...
+
+    async def host_bridges(self) -> Mapping[str, bool]:
+        """Every bridge of the host that is not the daemon's -> whether the kernel itself shows that it is none of
+        Docker's: the host goes out by it, or it has a port that no container has, or it is another owner's. Raises
         Unavailable."""
         ...
 

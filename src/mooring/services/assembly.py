@@ -32,6 +32,7 @@ from mooring.services.reconciling import Reconciling
 from mooring.services.recovering import Recovering
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
+from mooring.services.uplinks import Uplinks
 from mooring.services.watching import Watching
 
 
@@ -102,7 +103,8 @@ def assemble(
     roster = Roster(mirror)
     ipam = Ipam(mirror, clock, policy, kernel)
     releases = EngineReleases(mirror)
-    bridge = BridgeDriver(kernel, releases.take_interface_names)
+    uplinks = Uplinks(kernel, clock, world.engine is not None)
+    bridge = BridgeDriver(kernel, releases.take_interface_names, uplinks)
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
@@ -118,7 +120,7 @@ def assemble(
             mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
         )  # fmt: skip
         recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps)
-    repair = Repair(mirror, roster, kernel, publishing, reclaiming, clock, repair_period, recovering)
+    repair = Repair(mirror, roster, kernel, publishing, reclaiming, uplinks, clock, repair_period, recovering)
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None
     if world.engine is not None:

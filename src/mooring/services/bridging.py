@@ -28,6 +28,7 @@ from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
 from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
+from mooring.services.uplinks import Uplinks
 
 # Publications whose rules are made in one transaction, at one stretch.
 PART = 500
@@ -38,9 +39,13 @@ class BridgeDriver(Driver):
 
     forwards = True
 
-    def __init__(self, kernel: Kernel, take_names: Callable[[], bool] = lambda: False) -> None:
-        """take_names: whether the engine uses the name that Join answers for the interface inside."""
+    def __init__(
+        self, kernel: Kernel, take_names: Callable[[], bool] = lambda: False, uplinks: Uplinks | None = None
+    ) -> None:
+        """take_names: whether the engine uses the name that Join answers for the interface inside. uplinks: None where
+        the host has none that are bridges."""
         self._kernel = kernel
+        self._uplinks = uplinks
         self._take_names = take_names
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
@@ -48,7 +53,8 @@ class BridgeDriver(Driver):
 
     async def create_network(self, network: Network) -> None:
         """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
-        wanted = host_facts(ipv6=bool(network.ipv6)) | network_facts(network)
+        uplinks = await self._uplinks.at_once() if self._uplinks is not None else ()
+        wanted = host_facts(bool(network.ipv6), uplinks=uplinks) | network_facts(network)
         await self._kernel.apply(plan(wanted, ()))
         self._built.add(network.id)
 

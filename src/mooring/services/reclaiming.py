@@ -47,8 +47,8 @@ class _Sighting:
 
 
 class Reclaiming:
-    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said. view: what it
-    said in the last pass, None when it did not answer."""
+    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said. asked: when
+    that was, in seconds since the boot. view: what it said in the last pass, None when it did not answer."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Reclaiming:
         self._missing: dict[str, _Sighting] = {}
         self._seen: dict[str, _Sighting] = {}
         self.bridges: frozenset[str] = frozenset()
+        self.asked = float("-inf")
         self.view: EngineView | None = None
 
     @property
@@ -124,6 +125,7 @@ class Reclaiming:
         """What the engine says, or None when nobody says it."""
         if self._engine is None:
             return None
+        asked = self._clock.boot()
         try:
             view, version = await self._engine.view(), await self._engine.api_version()
         except Fault:
@@ -132,7 +134,7 @@ class Reclaiming:
                 {subject: first for subject, first in self._missing.items() if subject.startswith(ENGINE)}
             )
             return None
-        self.bridges = view.bridges
+        self.bridges, self.asked = view.bridges, asked
         await recognise(self._mirror, view.id, (), view.networks)
         ours = {network.id for network in self._mirror.every(Network)}
         known = self._known(view)

@@ -31,6 +31,7 @@ from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import Reclaiming
 from mooring.services.recovering import Recovering, Spared
 from mooring.services.roster import Roster
+from mooring.services.uplinks import Uplinks
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Repair:
         kernel: Kernel,
         publishing: Publishing,
         reclaiming: Reclaiming,
+        uplinks: Uplinks,
         clock: Clock,
         period: float = 10.0,
         recovering: Recovering | None = None,
@@ -90,6 +92,7 @@ class Repair:
         self._kernel = kernel
         self._publishing = publishing
         self._reclaiming = reclaiming
+        self._uplinks = uplinks
         self._clock = clock
         self._period = period
         self._recovering = recovering
@@ -97,7 +100,7 @@ class Repair:
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[Publication, ...]] = {}
         self._made: dict[str, _Made] = {}
-        self._bridges: frozenset[str] = frozenset()
+        self._ways_out: frozenset[str] = frozenset()
         self._closed: set[DockerAccept] = set()
         self._turn = asyncio.Lock()
         self.report: Report | None = None
@@ -149,6 +152,7 @@ class Repair:
         work = _Pass(dry=True)
         settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
         observed = await self._kernel.observe()
+        self._ways_out = await self._uplinks.look(observed)
         await self._recover(observed, work)
         await self._mend(observed, work)
         await self._sweep(observed, settled, work)
@@ -159,6 +163,7 @@ class Repair:
         settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
         work.findings += await self._mirror.complaints()
         observed = await self._kernel.observe()
+        self._ways_out = await self._uplinks.look(observed)
         await self._recover(observed, work)
         await self._mend(observed, work)
         await self._sweep(observed, settled, work)
@@ -167,8 +172,8 @@ class Repair:
         taken, findings = await self._reclaiming.once(interfaces)
         work.repaired += taken
         work.findings += findings
-        if self._reclaiming.bridges != self._bridges:
-            self._bridges = self._reclaiming.bridges
+        self._uplinks.note_dockers(self._reclaiming.bridges, self._reclaiming.asked)
+        if await self._uplinks.look() != self._ways_out:
             self.nudge()
 
     async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
@@ -185,7 +190,7 @@ class Repair:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
             forwarding = any(isinstance(fact, Veth) for fact in observed)
             ipv6 = any(network.ipv6 for network in networks)
-            shared = host_facts(ipv6, forwarding, self._bridges) - DOCKER
+            shared = host_facts(ipv6, forwarding, self._ways_out) - DOCKER
             settings = {fact for fact in shared if isinstance(fact, Setting)}
             await self._apply(shared - settings, have, "host", work)
             await self._apply(settings, have, "forwarding", work)
@@ -274,7 +279,7 @@ class Repair:
     async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""
         have = await _by_key(observed)
-        wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._bridges)}
+        wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._ways_out)}
         for network in self._mirror.every(Network):
             wanted |= {fact.key for fact in network_facts(network)}
             for facts in self._living(network, have, work.alone, settled):

@@ -40,7 +40,7 @@ Before = Callable[[Op], Awaitable[None]]
 
 class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells. own: the host's
-    addresses.
+    addresses. bridges: what `host_bridges` tells.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
     inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
@@ -67,6 +67,7 @@ class MemoryKernel(Kernel):
         self.lived_in: set[str] = set()
         self.routes = list(routes)
         self.own = dict(own or {})
+        self.bridges: dict[str, bool] = {}
         self.fail_on = list(fail_on)
         self.before = before
         self.inside: dict[str, Inside] = {}
@@ -125,6 +126,11 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         return dict(self.own)
+
+    async def host_bridges(self) -> Mapping[str, bool]:
+        """See Kernel."""
+        self._check_open()
+        return dict(self.bridges)
 
     async def announce(self, link: str, address: Address, mac: str) -> None:
         """See Kernel."""
