@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from ipaddress import ip_address
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from mooring.adapters.engine_places import naming, place_in
+from mooring.core.faults import Conflict
+from tests.adapters.test_docker_engine import Script, engine, no, ok
 
 NETWORK = "n" * 64
 PLACE = {
@@ -51,3 +55,35 @@ def test_who_is_not_there_has_no_place() -> None:
     assert place_in(b'{"Id": "a", "NetworkSettings": null}', NETWORK) is None
     with pytest.raises(msgspec.MsgspecError):
         place_in(b"[]", NETWORK)
+
+
+PLACED = json.dumps({"Id": "c", "NetworkSettings": {"Networks": {"web": {"NetworkID": "n"}}}}).encode()
+
+
+async def test_a_reconnect_that_is_refused_puts_the_container_back(tmp_path: Path) -> None:
+    """By name first, then as it was; the engine's words are passed on."""
+    script = Script()
+    answers = {
+        "/containers/c/json": ok(PLACED), "/networks/n/disconnect": ok(b""),
+        "/networks/n/connect": no(403, "Address already in use"),
+    }  # fmt: skip
+    async with engine(tmp_path, answers, script=script) as docker:
+        with pytest.raises(Conflict, match="the engine refuses: Address already in use"):
+            await docker.reconnect("c", "n", [])
+    assert script.asked == ["/containers/c/json", "/networks/n/disconnect", *["/networks/n/connect"] * 2]
+
+
+async def test_who_goes_away_in_the_middle_of_a_reconnect_leaves_nobody_without_a_network(tmp_path: Path) -> None:
+    """The container is put into it all the same."""
+    script = Script()
+    answers = {"/containers/c/json": ok(PLACED), "/networks/n/connect": ok(b"")}
+    async with engine(tmp_path, answers, script=script) as docker, asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(docker.reconnect("c", "n", []))
+        for _ in range(1000):
+            if "/networks/n/disconnect" in script.asked:
+                break
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert script.asked[-1] == "/networks/n/connect"

@@ -26,6 +26,7 @@ from tests.services.samples import ALIEN, WEB
         (["network", "ls", "-q", "--no-trunc", "--filter", "internal=true"], [ALIEN]),
         (["network", "ls", "--format", "{{.ID}} {{.Bridge}}", "-f", "subnet=10.32.0.0/24"], [f"{WEB} mr-1f6b2c000000"]),
         (["pool", "ls", "-q", "-f", "space=default"], ["p4", "p6"]),
+        (["pool", "ls", "--format", "{{.Percent}} {{.Subnet}}", "-f", "id=p"], ["2.8 10.32.0.0/24", "0 fd00:32::/64"]),
         (["pool", "ls", "--format", "{{.Subnet}}", "-f", "source=default-v4"], ["10.32.0.0/24"]),
         (["pool", "inspect", "p4", "--format", "{{.Pool.Used}} {{.Claim}}"], ["7 explicit"]),
         (

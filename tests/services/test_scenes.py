@@ -21,6 +21,15 @@ async def test_an_idle_address_says_what_its_holder_does_by_the_engines_word_onl
     assert in_use(lease, None, scene) == "It is idle: container db does not run."
 
 
+async def test_a_container_that_starts_again_and_again_is_not_called_outside_of_its_network() -> None:
+    """It runs by the engine's word, and has no address at the moment."""
+    host = await sample()
+    lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
+    container = Container(HOLDER, "db", True, 0.0, {}, (Plug(WEB, "web"),))
+    scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
+    assert "has no address in that network now: it is just starting" in in_use(lease, None, scene)
+
+
 async def test_an_address_in_use_names_endpoint_container_and_host() -> None:
     """The host by its name, where that is known."""
     host = await sample()

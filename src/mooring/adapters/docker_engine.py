@@ -155,11 +155,17 @@ class DockerEngine(Engine):
             place = place_in(found.body, network) if found is not None else None
         if place is None:
             raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
-        await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
+        anew = naming(place, addresses)
         try:
-            await self._connect(container, network, naming(place, addresses))
-        except Fault:
-            await self._connect(container, network, place)
+            await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
+            try:
+                await self._connect(container, network, anew)
+            except Fault:
+                await self._connect(container, network, place)
+                raise
+        except asyncio.CancelledError:  # whoever asked for it may go away, but not between the two
+            with contextlib.suppress(Fault):
+                await self._connect(container, network, anew)
             raise
 
     async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:

@@ -266,7 +266,8 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     elif not made and lease.active is None:
         lines.append(f"No container names it any more; `mooring lease release {lease.address}` gives it up.")
     elif not made:
-        lines.append("No container names it any more: it becomes free when the one that uses it stops.")
+        kept = f", and not before {moment(lease.until)}" if lease.until is not None and lease.until > now else ""
+        lines.append(f"No container names it any more: it becomes free when the one that uses it stops{kept}.")
     if lease.whom and not (lease.until is not None and lease.until <= now):
         lines.append(f"After that it is reserved for {lease.whom} again.")
     return lines

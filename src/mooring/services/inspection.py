@@ -220,6 +220,7 @@ class Inspection:
 
     def _pool(self, pool: Pool, names: EngineNames) -> api.PoolRow:
         tally = self._tally(pool.id)
+        used = tally.total() - tally[LeaseState.COOLING]
         network = self._mirror.network(pool.network) if pool.network else None
         return api.PoolRow(
             id=pool.id,
@@ -230,10 +231,11 @@ class Inspection:
             network=pool.network,
             source=pool.source,
             size=size_of(pool.subnet),
-            used=tally.total() - tally[LeaseState.COOLING],
+            used=used,
             cooling=tally[LeaseState.COOLING],
             created=pool.created,
             network_name=names.of_network(network) if network is not None else "",
+            percent=round(100 * used / size_of(pool.subnet), 1),
         )
 
     def _segment(self, segment: Segment) -> api.SegmentView:

@@ -51,4 +51,6 @@ def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
     held = [str(each) for plug in plugs for each in plug.held if each.version == lease.address.version]
     if held:
         return f"container {container.name} runs with {held[0]} instead"
+    if plugs:
+        return f"container {container.name} has no address in that network now: it is just starting, or starts again"
     return f"container {container.name} runs and is not in that network now"

@@ -178,7 +178,7 @@ class PoolRow(msgspec.Struct, frozen=True):
     size: addresses that can be given, LARGEST for more than that; used: those held (gateway and auxiliary ones count);
     cooling: released, but not chosen again yet. range: where addresses are chosen automatically. network: full id, ""
     for none of ours. source: the subnet pool it was carved from, "" if typed by hand. network_name: what the
-    engine calls the network.
+    engine calls the network. percent: used of size.
     """
 
     id: str
@@ -193,6 +193,7 @@ class PoolRow(msgspec.Struct, frozen=True):
     cooling: int
     created: float
     network_name: str = ""
+    percent: float = 0.0
 
 
 class PoolDetail(msgspec.Struct, frozen=True):
