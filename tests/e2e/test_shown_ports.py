@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -110,6 +111,43 @@ def test_every_version_of_the_api_tells_them(host: Host) -> None:
         assert inspected(host, version=f"/v1.{minor}") == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}, minor
     for reference in (ident.split()[-1], ident.split()[-1][:12]):
         assert inspected(host, reference)["80/tcp"]
+
+
+def test_ports_that_an_image_exposes_are_told(host: Host) -> None:
+    """`-P`, as for service registries; a client of HTTP/1.0 sees the same; a second network of ours adds none; what is
+    in an internal network shows what it does in an internal one of Docker's own."""
+    host.create_network("one", "--subnet", "10.77.0.0/24")
+    host.create_network("two", "--subnet", "10.78.0.0/24")
+    host.create_network("inner", "--internal", "--subnet", "10.79.0.0/24")
+    host.proxy.docker("run", "-d", "--name", "web", "--network", "one", "--expose", "80", "--expose", "53/udp", "-P",
+                      IMAGE, "stay")  # fmt: skip
+    host.proxy.docker("run", "-d", "--name", "dark", "--network", "inner", "--expose", "80", IMAGE, "stay")
+    told = listed(host)
+    assert [(port, kind, address) for port, kind, address, _ in told] == [
+        (53, "udp", "0.0.0.0"),
+        (80, "tcp", "0.0.0.0"),
+    ]
+    assert all(host_port >= 1024 for *_, host_port in told)
+    host.proxy.docker("network", "connect", "two", "web")
+    assert listed(host) == told
+    host.engine.docker("network", "create", "--internal", "theirs")
+    host.proxy.docker("run", "-d", "--name", "native", "--network", "theirs", "--expose", "80", IMAGE, "stay")
+    assert (listed(host, "dark"), inspected(host, "dark")) == (listed(host, "native"), inspected(host, "native"))
+    reply = old_client(str(host.proxy.socket), "/containers/web/json")
+    assert json.loads(reply)["NetworkSettings"]["Ports"] == inspected(host)
+
+
+def old_client(socket_path: str, path: str) -> bytes:
+    """The body that a client of HTTP/1.0 gets which closes its direction at once."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(socket_path)
+        client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        client.shutdown(socket.SHUT_WR)
+        reply = b""
+        while piece := client.recv(65536):
+            reply += piece
+    return reply.partition(b"\r\n\r\n")[2]
 
 
 @pytest.mark.needs("compose")
