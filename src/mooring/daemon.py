@@ -31,7 +31,7 @@ from mooring.adapters.logs import start_logging
 from mooring.adapters.machine_ids import boot_id, machine_id
 from mooring.adapters.port_guard import SocketPortGuard
 from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.tls import MutualTls
 from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor
@@ -246,7 +246,7 @@ def open_doors(config: Config, handed: dict[str, list[socket.socket]]) -> Doors:
             quota = proxy_quota(proxy, clients)
             blind = proxy.rules.everything
             if proxy.path is None:
-                tls = mutual_tls(proxy.tls.cert, proxy.tls.key, proxy.tls.ca) if proxy.tls is not None else None
+                tls = MutualTls(*proxy.tls).wrap if proxy.tls is not None else None
                 sockets = [Listener(listeners.listen_tcp(proxy.host, proxy.port), tls, blind, quota)]
             else:
                 # The service manager has one unit for the proxy, and it is the first one's.

@@ -22,7 +22,7 @@ from pathlib import Path
 from mooring import __version__
 from mooring.adapters import listeners, systemd
 from mooring.adapters.logs import start_logging
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.tls import MutualTls
 from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
@@ -150,7 +150,7 @@ class _Doors:
         blind = listener.rules.everything
         if listener.path is None:
             files = listener.tls
-            tls = mutual_tls(files.cert, files.key, files.ca) if files is not None else None
+            tls = MutualTls(*files).wrap if files is not None else None
             return [Listener(listeners.listen_tcp(listener.host, listener.port), tls, blind)]
         made = self.opened("proxy", listener.path, listener.mode, listener.group, listener.owner)
         for sock in made:

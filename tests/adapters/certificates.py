@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,3 +44,21 @@ def signed(folder: Path, by: Pair, name: str, days: int = 2) -> Pair:
         "-days", str(days), "-extfile", str(extra), "-out", str(pair.cert),
     )  # fmt: skip
     return pair
+
+
+def revocations(folder: Path, by: Pair, revoked: Sequence[Pair] = (), name: str = "crl", days: int = 2) -> Path:
+    """A list of what the authority has revoked, good for so many days."""
+    work = folder / f"{name}.work"
+    work.mkdir(exist_ok=True)
+    (work / "index").write_text("")
+    (work / "number").write_text("01\n")
+    settings = work / "settings"
+    settings.write_text(
+        f"[ca]\ndefault_ca=d\n[d]\ndatabase={work}/index\ncrlnumber={work}/number\ndefault_md=sha256\n"
+        f"certificate={by.cert}\nprivate_key={by.key}\ndefault_crl_days={days}\n"
+    )
+    for pair in revoked:
+        _openssl("ca", "-config", str(settings), "-revoke", str(pair.cert))
+    out = folder / f"{name}.pem"
+    _openssl("ca", "-config", str(settings), "-gencrl", "-out", str(out))
+    return out

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.tls import MutualTls, mutual_tls
 from mooring.core.faults import Unavailable
-from tests.adapters.certificates import Pair, authority, signed
+from tests.adapters.certificates import Pair, authority, revocations, signed
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 
@@ -130,3 +132,147 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(folder: Path, tm
     subprocess.run(argv, check=True, capture_output=True)
     with pytest.raises(Unavailable, match="have no passphrase"):
         mutual_tls(folder / "server.pem", locked, folder / "ca.pem")
+
+
+class Ends:
+    """Both ends of a connection, whose bytes go by memory."""
+
+    def __init__(self, ours: MutualTls, theirs: ssl.SSLContext, session: ssl.SSLSession | None = None) -> None:
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.server = ours.wrap(there, back)
+        self.client = theirs.wrap_bio(back, there, server_hostname="127.0.0.1", session=session)
+
+    def shake(self) -> Ends:
+        """Hands; and the client hears something, which may come with what a later session would need."""
+        for _ in range(4):
+            for end in (self.client, self.server):
+                with suppress(ssl.SSLWantReadError):
+                    end.do_handshake()
+        return self.exchange()
+
+    def exchange(self) -> Ends:
+        """A byte each way."""
+        self.server.write(b"s")
+        self.client.write(b"c")
+        assert (self.client.read(1), self.server.read(1)) == (b"s", b"c")
+        return self
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the folder, whose files may change, with an empty revocation list."""
+    for file in folder.glob("*.*"):
+        shutil.copy(file, tmp_path)
+    revocations(tmp_path, pair(tmp_path, "ca"))
+    return tmp_path
+
+
+def changing(folder: Path, crl: bool = True) -> MutualTls:
+    """The server of these files."""
+    mine = pair(folder, "server")
+    return MutualTls(mine.cert, mine.key, folder / "ca.pem", folder / "crl.pem" if crl else None)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed(own: Path, version: ssl.TLSVersion) -> None:
+    """By ticket, by number, or by a key of before: the certificate is asked for each time."""
+    ours, theirs = changing(own), client(own, "client")
+    theirs.maximum_version = version
+    first = Ends(ours, theirs).shake().client
+    assert first.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
+    assert first.session is None or not first.session.has_ticket
+    again = Ends(ours, theirs, first.session).shake()
+    assert not again.client.session_reused
+    assert not again.server.session_reused
+    assert again.server.getpeercert() is not None
+
+
+def test_who_is_revoked_is_refused_from_the_next_connection_on(own: Path) -> None:
+    """The one that lives goes on; others get in as before."""
+    ours, theirs, other = changing(own), client(own, "client"), client(own, "server")
+    theirs.maximum_version = ssl.TLSVersion.TLSv1_2  # in which the client is told within the handshake
+    living = Ends(ours, theirs).shake()
+    revocations(own, pair(own, "ca"), [pair(own, "client")])
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+        Ends(ours, theirs, living.client.session).shake()
+    living.exchange()
+    Ends(ours, other).shake()
+    revocations(own, pair(own, "ca"))
+    Ends(ours, theirs).shake()
+
+
+def test_a_list_beside_the_authority_counts(own: Path) -> None:
+    """In one file with it."""
+    crl = revocations(own, pair(own, "ca"), [pair(own, "client")])
+    with (own / "ca.pem").open("a") as file:
+        file.write(crl.read_text())
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+        Ends(changing(own, crl=False), client(own, "client")).shake()
+
+
+def test_an_old_list_lets_nobody_in(own: Path) -> None:
+    """It cannot say who was revoked since."""
+    crl = own / "crl.pem"
+    ours = changing(own)
+    Ends(ours, client(own, "client")).shake()
+    other = authority(own, "another")
+    revocations(own, other, name="foreign")
+    shutil.copy(own / "foreign.pem", crl)
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get certificate CRL"):
+        Ends(ours, client(own, "client")).shake()
+
+
+def test_a_new_authority_and_a_new_certificate_hold_from_then_on(own: Path) -> None:
+    """Of clients, and ours; also where the file is a link that leads elsewhere from now on."""
+    ours, stranger = changing(own, crl=False), client(own, "stranger")
+    with pytest.raises(ssl.SSLError):
+        Ends(ours, stranger).shake()
+    ca = own / "ca.pem"
+    ca.rename(own / "first.pem")
+    ca.symlink_to(own / "other.pem")
+    Ends(ours, stranger).shake()
+    with pytest.raises(ssl.SSLError):
+        Ends(ours, client(own, "client")).shake()
+    before = Ends(ours, stranger).shake().client.getpeercert(binary_form=True)
+    signed(own, Pair(own / "first.pem", own / "ca.key"), "server")
+    after = Ends(ours, stranger).shake().client.getpeercert(binary_form=True)
+    assert before != after
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key", "ca.pem", "crl.pem"])
+def test_a_file_in_the_middle_of_being_written_changes_nothing(
+    own: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Empty, cut off, gone: the old one is used, one line says so, and the whole one holds when it is there."""
+    caplog.set_level(logging.INFO)
+    ours, file = changing(own), own / name
+    whole = file.read_bytes()
+    for part in (b"", whole[: len(whole) // 2], None):
+        caplog.clear()
+        file.unlink() if part is None else file.write_bytes(part)
+        for _ in range(3):
+            Ends(ours, client_of(own, name, whole)).shake()
+        assert len(caplog.records) == 1
+        assert "certificates of before" in caplog.text
+        assert str(file) in caplog.text
+    caplog.clear()
+    file.write_bytes(whole)
+    Ends(ours, client(own, "client")).shake()
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+def client_of(folder: Path, name: str, whole: bytes) -> ssl.SSLContext:
+    """The client, who trusts what was whole before."""
+    context = ssl.create_default_context(
+        cadata=(whole if name == "ca.pem" else (folder / "ca.pem").read_bytes()).decode()
+    )
+    mine = pair(folder, "client")
+    context.load_cert_chain(mine.cert, mine.key)
+    return context
+
+
+def test_a_list_that_is_none_is_told(own: Path) -> None:
+    """At the start."""
+    (own / "crl.pem").write_bytes((own / "ca.pem").read_bytes())
+    with pytest.raises(Unavailable, match=r"cannot use .*crl\.pem as a revocation list: it has none"):
+        changing(own)

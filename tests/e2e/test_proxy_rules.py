@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.certificates import Pair, authority, revocations, signed
 from tests.e2e.conftest import FAILED, HOSTS
 from tests.e2e.lab import Host, Lab
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
-from tests.e2e.test_proxy_access import client, raw, refused
+from tests.e2e.lab.namespaces import eventually, in_network
+from tests.e2e.test_proxy_access import audited, client, raw, refused, tls_docker
 
 LISTENERS = """
+[[proxy]]
+listen = "tcp://127.0.0.1:2376"
+tls_cert = "{folder}/server.pem"
+tls_key = "{folder}/server.key"
+tls_ca = "{folder}/ca.pem"
+tls_crl = "{folder}/crl.pem"
+audit = "{folder}/tls.jsonl"
+
 [[proxy]]
 listen = "unix:///run/mooring/docker.sock"
 
@@ -29,14 +42,19 @@ allow = ["GET containers"]
 [[proxy]]
 listen = "unix:///run/mooring/deny.sock"
 deny = ["* containers/*/archive", "POST containers/*/kill", "POST containers/create", "GET images/search"]
+audit = "{folder}/audit.jsonl"
 """
 
 
 @pytest.fixture(scope="module")
 def ruled_host(lab: Lab) -> Iterator[Host]:
-    """A host whose proxy listens at three places."""
+    """A host whose proxy listens at four places."""
     host = lab.host(boot=False)
     try:
+        ca = authority(host.folder)
+        for name in ("server", "alice", "bob"):
+            signed(host.folder, ca, name)
+        revocations(host.folder, ca)
         (host.folder / "mooring.toml").write_text(LISTENERS.format(folder=host.folder))
         host.boot()
         yield host
@@ -162,3 +180,67 @@ def test_an_odd_request_has_the_engines_status(ruled: Host, data: bytes) -> None
         assert ours.split(b"\r\n")[0].split(b" ")[:2] == theirs.split(b"\r\n")[0].split(b" ")[:2]
         if theirs[9:10] == b"2":
             assert ours.partition(b"\r\n\r\n")[2] == theirs.partition(b"\r\n\r\n")[2]
+
+
+def test_the_audit_has_everybody_and_what_is_no_request(ruled: Host) -> None:
+    """User and process at a socket; a certificate, and who had none, at a port."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(client(ruled, "deny").socket))
+        sock.sendall(b"PUT /no-request?token=x HTTP/1.1\r\nno colon\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 400 ")
+    (line,) = audited(ruled, "/no-request")
+    assert (line["method"], line["status"], line["refused"], line["uid"], line["pid"]) == (
+        "PUT",
+        400,
+        True,
+        0,
+        os.getpid(),
+    )
+    assert "malformed" in str(line["reason"])
+    assert tls_docker(ruled, "alice", "volume", "ls").ok
+    assert not tls_docker(ruled, "", "volume", "ls").ok
+    der = ssl.PEM_cert_to_DER_cert((ruled.folder / "alice.pem").read_text())
+
+    def told() -> list[dict[str, object]]:
+        every = [json.loads(line) for line in (ruled.folder / "tls.jsonl").read_text().splitlines()]
+        named = [one for one in every if one["path"] == "/volumes"]
+        return [*named[:1], *[one for one in every if "reason" in one][:1]] if len(named) else []
+
+    asked, nobody = eventually(lambda: found if len(found := told()) == 2 else None, "the audit log has both")
+    assert (asked["subject"], asked["fingerprint"]) == ("CN=alice", "sha256:" + hashlib.sha256(der).hexdigest())
+    assert str(asked["peer"]).startswith("127.0.0.1:")
+    assert "did not return a certificate" in str(nobody["reason"])
+
+
+def test_a_revoked_client_is_refused_and_living_streams_go_on(ruled: Host) -> None:
+    """From the next connection on, without a restart; a list that is half written changes nothing."""
+    ca, bob = (Pair(ruled.folder / f"{name}.pem", ruled.folder / f"{name}.key") for name in ("ca", "bob"))
+    assert tls_docker(ruled, "bob", "ps").ok
+
+    def listen() -> ssl.SSLSocket:
+        context = ssl.create_default_context(cafile=ca.cert)
+        context.load_cert_chain(bob.cert, bob.key)
+        stream = context.wrap_socket(socket.create_connection(("127.0.0.1", 2376), 60), server_hostname="127.0.0.1")
+        stream.sendall(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")
+        return stream
+
+    def hear(stream: ssl.SSLSocket, word: bytes) -> bool:
+        said = b""
+        while word not in said:
+            said += stream.recv(65536) or pytest.fail("the stream has ended")
+        return True
+
+    with in_network(ruled.network, listen) as events:
+        assert hear(events, b"200 OK")
+        ruled.docker("rename", "web", "web2")
+        assert hear(events, b"web2")
+        whole = (ruled.folder / "crl.pem").read_bytes()
+        (ruled.folder / "crl.pem").write_bytes(whole[:100])
+        assert tls_docker(ruled, "bob", "ps").ok
+        revocations(ruled.folder, ca, [bob])
+        assert not tls_docker(ruled, "bob", "ps").ok
+        assert tls_docker(ruled, "alice", "ps").ok
+        ruled.docker("rename", "web2", "web3")
+        assert hear(events, b"web3")
+    revocations(ruled.folder, ca)
+    assert tls_docker(ruled, "bob", "ps").ok

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from mooring.config.readers import absolute_path, collect, known_group, numeric_or, socket_mode, socket_path, unknown
 from mooring.core.addresses import unmapped
 from mooring.servers.proxy.access import EVERYTHING, AccessRules, Rule
 
 PROXY_KEYS = (
-    "listen", "mode", "owner", "group", "tls_cert", "tls_key", "tls_ca", "insecure_loopback", "read_only", "allow",
-    "deny", "audit", "show_ports",
+    "listen", "mode", "owner", "group", "tls_cert", "tls_key", "tls_ca", "tls_crl", "insecure_loopback",
+    "read_only", "allow", "deny", "audit", "show_ports",
 )  # fmt: skip
 TLS_KEYS = ("tls_cert", "tls_key", "tls_ca")
 DEFAULT_MODE = 0o660
@@ -47,13 +47,13 @@ class Place:
         return f"tcp://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
+class TlsFiles(NamedTuple):
     """What a listener proves itself with, and what its clients are proved by. All are PEM files."""
 
     cert: Path
     key: Path
     ca: Path
+    crl: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Tables:
             _refuse_open_port(table, place.host, insecure)
             table.refuse(("mode", "owner", "group"), "is for unix sockets only")
         elif place.path is not None:
-            table.refuse((*TLS_KEYS, "insecure_loopback"), "is for tcp only")
+            table.refuse((*TLS_KEYS, "tls_crl", "insecure_loopback"), "is for tcp only")
         group = table.get("group", known_group, "")
         if table.keys.get("group") == "docker" and not group:
             self.warnings.append(f"{table.label}: this host has no group docker, so the socket's group is root's")
@@ -199,12 +199,13 @@ def _refuse_open_port(table: Table, host: str, insecure: bool) -> None:
 
 
 def _tls(table: Table) -> TlsFiles | None:
-    given = [key for key in TLS_KEYS if key in table.keys]
+    given = [key for key in (*TLS_KEYS, "tls_crl") if key in table.keys]
     for missing in TLS_KEYS:
         if given and missing not in given:
             table.tell(missing, f"is needed beside {given[0]}")
     cert, key, ca = (table.get(name, _file, None) for name in TLS_KEYS)
-    return TlsFiles(cert, key, ca) if cert and key and ca else None
+    crl = table.get("tls_crl", _file, None)
+    return TlsFiles(cert, key, ca, crl) if cert and key and ca else None
 
 
 def _names(path: Path) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.tls import MutualTls
 from mooring.servers.proxy.peers import Who, who_is
 from mooring.servers.proxy.tls_streams import over_tls
 from tests.adapters.certificates import authority, signed
@@ -58,8 +58,8 @@ async def test_a_certificate_has_a_subject_and_a_fingerprint(tmp_path: Path) -> 
     mine, theirs = (signed(tmp_path, ca, name) for name in ("server", "alice"))
     loop = asyncio.get_running_loop()
     found: asyncio.Future[Who] = loop.create_future()
-    context = mutual_tls(mine.cert, mine.key, ca.cert)
-    server = await loop.create_server(over_tls(context, lambda: Asker(found)), "127.0.0.1", 0)
+    tls = MutualTls(mine.cert, mine.key, ca.cert)
+    server = await loop.create_server(over_tls(tls.wrap, lambda: Asker(found)), "127.0.0.1", 0)
     trusting = ssl.create_default_context(cafile=ca.cert)
     trusting.load_cert_chain(theirs.cert, theirs.key)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=trusting)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.tls import MutualTls
 from mooring.servers.proxy import relay
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Quota
@@ -81,7 +81,7 @@ async def test_clients_without_a_certificate_take_no_place_from_one_that_has_one
     trust.load_cert_chain(theirs.cert, theirs.key)
     quota = Quota("the proxy", 8, 8)
     async with asyncio.TaskGroup() as tasks:
-        listener = Listener(tcp, mutual_tls(ours.cert, ours.key, ca.cert), quota=quota)
+        listener = Listener(tcp, MutualTls(ours.cert, ours.key, ca.cert).wrap, quota=quota)
         tasks.create_task(server.serve([listener], started.set))
         await started.wait()
         silent = [await asyncio.open_connection(*tcp.getsockname()) for _ in range(40)]

@@ -7,6 +7,7 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -152,7 +153,9 @@ async def joined(
     application = Application(stays)
     context = mutual_tls(folder / "server.pem", folder / "server.key", folder / "ca.pem")
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(over_tls(context, lambda: application), "127.0.0.1", 0)
+    server = await loop.create_server(
+        over_tls(partial(context.wrap_bio, server_side=True), lambda: application), "127.0.0.1", 0
+    )
     async with server:
         client = Client(*await asyncio.open_connection(*server.sockets[0].getsockname()), folder, version)
         await client.shake_hands()
@@ -323,7 +326,9 @@ async def test_who_does_not_shake_hands_is_let_go(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(tls_streams, "HANDSHAKE", 0.01)
     application = Application()
     context = mutual_tls(folder / "server.pem", folder / "server.key", folder / "ca.pem")
-    server = await asyncio.get_running_loop().create_server(over_tls(context, lambda: application), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        over_tls(partial(context.wrap_bio, server_side=True), lambda: application), "127.0.0.1", 0
+    )
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(text)

@@ -41,7 +41,7 @@ KNOWN_SIZE = 512
 
 Recognise = Callable[[str, str, bool], Call]
 Admit = Callable[[Call], Fault | None]
-# The call, its status, who asked, whether the engine was not asked, and why where the bytes were no request.
+# The call, its status, who asked, whether we said no, and why where the bytes were no request.
 Audit = Callable[[Call, int, Who, bool, str], None]
 
 
@@ -142,7 +142,7 @@ class Exchange:
         call, self.call = self.call, None
         if call is not None and terms.audit is not None:
             try:
-                terms.audit(call, status, who, self.answer is not None, self.reason)
+                terms.audit(call, status, who, self.answer is not None and status != 503, self.reason)
             except Exception:  # the last guard: a mistake there must not cut a client's connection
                 log.exception("no audit of %s", call.verb.name)
 

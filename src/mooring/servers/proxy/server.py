@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mooring.servers.proxy.passages import Completion, Gate
+from mooring.servers.proxy.peers import who_is
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.relay import Relay
 from mooring.servers.proxy.relay_exchanges import Admit, Audit, Recognise, Terms
-from mooring.servers.proxy.tls_streams import over_tls
+from mooring.servers.proxy.tls_streams import Wrap, over_tls
 from mooring.servers.proxy.upstreams import SPARE, Upstreams
 from mooring.servers.quotas import Quota
+from mooring.wire.docker_api import Call, Verb
 
 # As dockerd's: Go takes what the kernel allows. Beyond it a client of a unix socket is refused, not kept waiting.
 BACKLOG = 4096
@@ -28,11 +29,11 @@ BACKLOG = 4096
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound stream socket. tls: speak TLS on it. blind: whoever connects may do everything, so that HTTP/2, in which
+    """A bound stream socket. tls: speak it there. blind: whoever connects may do everything, so that HTTP/2, in which
     the proxy sees nothing, may pass. quota: of its connections."""
 
     sock: socket.socket
-    tls: ssl.SSLContext | None = None
+    tls: Wrap | None = None
     blind: bool = False
     quota: Quota | None = None
 
@@ -93,7 +94,7 @@ class ProxyServer:
             )
             servers: list[asyncio.Server] = []
             try:
-                servers += [await _listen(listener, self._factory(terms, listener)) for listener in listeners]
+                servers += [await self._listen(listener, self._factory(terms, listener)) for listener in listeners]
                 started()
                 await self._stopping.wait()
             finally:
@@ -101,6 +102,24 @@ class ProxyServer:
                     server.close()
                 self._upstreams.close()
                 await self._drain()
+
+    async def _listen(self, listener: Listener, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        sock = listener.sock
+        if listener.tls is not None:
+            refused = self._handshake_failed if self._audit is not None else None
+            factory = over_tls(listener.tls, factory, listener.quota, refused)
+        if sock.family != socket.AF_UNIX:
+            return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
+        # From 3.13 on the loop would remove the socket's file, which may be systemd's.
+        keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep)
+
+    def _handshake_failed(self, transport: asyncio.BaseTransport, why: str) -> None:
+        """Who proves nothing asks for nothing, but the audit has him."""
+        assert self._audit is not None
+        reason = f"no request: {why.lower().replace('_', ' ')}"
+        self._audit(Call(Verb.OTHER, "", ""), 0, who_is(transport), True, reason)
 
     def stop(self) -> None:
         """Ask `serve` to end."""
@@ -138,15 +157,3 @@ class ProxyServer:
             task.cancel()
         if self._running:
             await asyncio.wait(list(self._running))
-
-
-async def _listen(listener: Listener, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    sock = listener.sock
-    if listener.tls is not None:
-        factory = over_tls(listener.tls, factory, listener.quota)
-    if sock.family != socket.AF_UNIX:
-        return await loop.create_server(factory, sock=sock, backlog=BACKLOG)
-    # From 3.13 on the loop would remove the socket's file, which may be systemd's.
-    keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-    return await loop.create_unix_server(factory, sock=sock, backlog=BACKLOG, **keep)

@@ -22,14 +22,23 @@ HANDSHAKE = 20.0
 CHUNK = 1 << 16
 
 
+# The server's end of a new connection, between what comes in and what goes out.
+Wrap = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
+# Hears of a connection that proved nothing, and why.
+Refused = Callable[[asyncio.BaseTransport, str], None]
+
+
 class TlsStream(asyncio.Protocol):
     """The connection below, and what it carries."""
 
-    def __init__(self, context: ssl.SSLContext, application: asyncio.Protocol, quota: Quota | None = None) -> None:
+    def __init__(
+        self, wrap: Wrap, application: asyncio.Protocol, quota: Quota | None = None, refused: Refused | None = None
+    ) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = wrap(self._incoming, self._outgoing)
         self._application = application
         self._quota = quota
+        self._refused = refused
         self._below: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._open = False  # the application has been told
@@ -94,8 +103,10 @@ class TlsStream(asyncio.Protocol):
         except ssl.SSLWantReadError:
             self._flush()
             return False
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             self._flush()  # the alert says why
+            if self._refused is not None and self._below is not None:
+                self._refused(self._below, getattr(error, "verify_message", "") or error.reason or "no TLS")
             self._drop()
             return False
         self._flush()
@@ -283,7 +294,7 @@ class _Transport(asyncio.Transport):
 
 
 def over_tls(
-    context: ssl.SSLContext, factory: Callable[[], asyncio.Protocol], quota: Quota | None = None
+    wrap: Wrap, factory: Callable[[], asyncio.Protocol], quota: Quota | None = None, refused: Refused | None = None
 ) -> Callable[[], asyncio.Protocol]:
     """Makes the applications of a server that speaks TLS. quota: of its connections, from before the handshake on."""
-    return lambda: TlsStream(context, factory(), quota)
+    return lambda: TlsStream(wrap, factory(), quota, refused)
