@@ -150,6 +150,8 @@ class Tables:
         if place.host:
             _refuse_open_port(table, place.host, insecure)
             table.refuse(("mode", "owner", "group"), "is for unix sockets only")
+            if tls is None:
+                table.refuse(("tls_crl",), "is for tls_cert, tls_key and tls_ca")
         elif place.path is not None:
             table.refuse((*TLS_KEYS, "tls_crl", "insecure_loopback"), "is for tcp only")
         group = table.get("group", known_group, "")
@@ -199,7 +201,7 @@ def _refuse_open_port(table: Table, host: str, insecure: bool) -> None:
 
 
 def _tls(table: Table) -> TlsFiles | None:
-    given = [key for key in (*TLS_KEYS, "tls_crl") if key in table.keys]
+    given = [key for key in TLS_KEYS if key in table.keys]
     for missing in TLS_KEYS:
         if given and missing not in given:
             table.tell(missing, f"is needed beside {given[0]}")
