@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import shutil
 import socket
 import ssl
@@ -189,13 +188,8 @@ def test_the_audit_has_everybody_and_what_is_no_request(ruled: Host) -> None:
         sock.sendall(b"PUT /no-request?token=x HTTP/1.1\r\nno colon\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 400 ")
     (line,) = audited(ruled, "/no-request")
-    assert (line["method"], line["status"], line["refused"], line["uid"], line["pid"]) == (
-        "PUT",
-        400,
-        True,
-        0,
-        os.getpid(),
-    )
+    # The lab's daemon has processes of its own, of which this one is none: the kernel says 0.
+    assert (line["method"], line["status"], line["refused"], line["uid"], line["pid"]) == ("PUT", 400, True, 0, 0)
     assert "malformed" in str(line["reason"])
     assert tls_docker(ruled, "alice", "volume", "ls").ok
     assert not tls_docker(ruled, "", "volume", "ls").ok
