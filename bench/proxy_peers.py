@@ -257,6 +257,12 @@ async def _mooring(path: str, engine: str) -> None:
             """No."""
             return False
 
+        def reader(self, call: Call) -> None:
+            """Never asked."""
+
+        async def outsize(self, call: Call, document: bytes | None) -> None:
+            """Never asked."""
+
         async def passage(self, call: Call, body: bytes) -> Passage:  # noqa: ARG002
             """Never asked."""
             raise AssertionError

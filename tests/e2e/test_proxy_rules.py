@@ -16,7 +16,7 @@ import pytest
 
 from tests.adapters.certificates import Pair, authority, revocations, signed
 from tests.e2e.conftest import FAILED, HOSTS
-from tests.e2e.lab import Host, Lab
+from tests.e2e.lab import DockerError, Host, Lab
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.namespaces import eventually, in_network
@@ -197,10 +197,11 @@ def test_the_audit_has_everybody_and_what_is_no_request(ruled: Host) -> None:
 
     def told() -> list[dict[str, object]]:
         every = [json.loads(line) for line in (ruled.folder / "tls.jsonl").read_text().splitlines()]
-        named = [one for one in every if one["path"] == "/volumes"]
-        return [*named[:1], *[one for one in every if "reason" in one][:1]] if len(named) else []
+        found: list[dict[str, object]] = [next((one for one in every if one["path"] == "/volumes"), {})]
+        found += [next((one for one in every if "reason" in one), {})]
+        return found if all(found) else []
 
-    asked, nobody = eventually(lambda: found if len(found := told()) == 2 else None, "the audit log has both")
+    asked, nobody = eventually(told, "the audit log has both")
     assert (asked["subject"], asked["fingerprint"]) == ("CN=alice", "sha256:" + hashlib.sha256(der).hexdigest())
     assert str(asked["peer"]).startswith("127.0.0.1:")
     assert "did not return a certificate" in str(nobody["reason"])
@@ -238,3 +239,21 @@ def test_a_revoked_client_is_refused_and_living_streams_go_on(ruled: Host) -> No
         assert hear(events, b"web3")
     revocations(ruled.folder, ca)
     assert tls_docker(ruled, "bob", "ps").ok
+
+
+@pytest.mark.parametrize("size", [1_200_000, 5_000_000])
+def test_an_environment_of_any_size_passes_where_it_is_not_ours(ruled: Host, size: int) -> None:
+    """On another driver's network, beside one of ours in which labels hold addresses; on ours it is told."""
+    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=name")
+    many = [f"V{number}=" + "x" * 1000 for number in range(size // 1000)]
+    wish = {"Image": IMAGE, "Cmd": ["true"], "Env": many, "HostConfig": {"NetworkMode": "bridge"}}
+    made = ruled.proxy.api("POST", "/containers/create?name=large", wish)["Id"]
+    assert len(ruled.engine.inspect(made)["Config"]["Env"]) >= len(many)
+    with pytest.raises(DockerError, match="1048576 bytes") as caught:
+        ruled.proxy.api("POST", "/containers/create?name=refused", {**wish, "HostConfig": {"NetworkMode": "ours"}})
+    assert caught.value.status in (400, 413)
+    with pytest.raises(DockerError) as caught:
+        ruled.engine.inspect("refused")
+    assert caught.value.status == 404
+    ruled.docker("rm", "large")
+    ruled.docker("network", "rm", "ours")

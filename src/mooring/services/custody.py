@@ -152,6 +152,17 @@ class CustodyDesk:
             room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
             return await self._claim(intent, wish, known.name, known.id, room)
 
+    async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
+        """Whether a container with these labels (None: not known) might get an address in one of these networks, as a
+        request names them. Raises Unavailable within the deadline."""
+        if labels is not None and not self._may_stick(labels):
+            return False
+        async with self._in_time():
+            for reference in networks:
+                if await self._network(reference) is not None:
+                    return True
+        return False
+
     async def settle(self, intent: Intent, container: str) -> None:
         """The container (full id) was made, or plugged: it holds what the intent did. Raises Unavailable."""
         try:

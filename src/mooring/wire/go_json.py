@@ -173,6 +173,19 @@ def read(source: bytes) -> Members:
     return _root(source)
 
 
+def decoded_name(literal: bytes) -> str:
+    """The text of a member's name, as it is written, quotes and all."""
+    try:
+        return _decoded(literal)
+    except Unread:
+        return ""
+
+
+def same_name(name: str, field: str) -> bool:
+    """Whether a member of this name is the structure's field."""
+    return len(name) == len(field) and _fold(name) == _fold(field)
+
+
 def encoded(text: str) -> bytes:
     """The text as JSON."""
     return json.dumps(text).encode()

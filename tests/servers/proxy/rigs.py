@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Completion, Gate, Passage, Reply
+from mooring.servers.proxy.passages import Completion, Gate, Passage, Reader, Reply
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.relay_exchanges import Audit, Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
 from mooring.servers.quotas import Quota
 from mooring.wire.docker_api import Call, Verb
+from mooring.wire.json_sieve import CREATE, Sieve
 
 # Only so that a mistake shows as a failure and not as a test that never ends.
 PATIENCE = 30.0
@@ -172,6 +173,18 @@ class Hooks:
         if self.fault is not None:
             raise self.fault
         return Passage(self.body, self.settle if self.listens else None)
+
+    def reader(self, call: Call) -> Reader | None:
+        """For creates."""
+        return Sieve(CREATE) if call.verb is Verb.CREATE else None
+
+    async def outsize(self, call: Call, document: bytes | None) -> None:
+        """As it was set up."""
+        self.asked.append((call, document or b""))
+        self.entered.set()
+        await self.go.wait()
+        if self.fault is not None:
+            raise self.fault
 
     async def settle(self, reply: Reply | None) -> None:
         """Note it."""

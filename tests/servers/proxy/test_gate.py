@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
-from mooring.servers.proxy.gate import AddressGate
+from mooring.servers.proxy.gate import LARGEST, AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
@@ -46,6 +46,10 @@ class ScriptedDesk:
     ) -> Custody | None:
         self.done.append(("connect", reference, container, version))
         return self.custody
+
+    async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
+        self.done.append(("concerns", *networks))
+        return self.custody is not None
 
     async def settle(self, intent: Intent, container: str) -> None:
         self._settle("settle", container)
@@ -150,14 +154,37 @@ async def test_a_body_that_says_nothing_to_us_passes_as_it_is(body: bytes) -> No
     assert desk.done == []
 
 
+HUGE = b'{"Env":["%b"],"HostConfig":{"NetworkMode":"web"}}' % (b"x" * LARGEST)
+DEEP = b'{"HostConfig":{"NetworkMode":"web"},"Cmd":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001
+
+
 @pytest.mark.parametrize("target", ["/containers/create", "/networks/web/connect"])
-@pytest.mark.parametrize("body", [b"{", BODY + b"{}", b'{"a":' * 100_000 + b"1" + b"}" * 100_000])
-async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused(target: str, body: bytes) -> None:
-    """Bytes after the document, a depth that nobody sends, half a document."""
+@pytest.mark.parametrize("body", [BODY + b"{}", DEEP, HUGE])
+async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused_where_it_is_ours(
+    target: str, body: bytes
+) -> None:
+    """Bytes after the document, a depth or a size that nobody sends; on other networks it passes."""
     desk = ScriptedDesk()
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match="in one JSON document"):
         await passage(desk, "POST", target, body)
-    assert desk.done == []
+    assert desk.done == [("concerns", "web")]
+    assert await passage(ScriptedDesk(grants=False), "POST", target, body) == Passage()
+
+
+async def test_half_a_document_passes() -> None:
+    """The engine says what is wrong with it."""
+    assert await passage(ScriptedDesk(), "POST", "/containers/create", b"{") == Passage()
+
+
+async def test_what_is_too_much_to_be_kept_is_refused() -> None:
+    """Nobody knows whose it is."""
+    many = b",".join(b'"%d%b":{}' % (number, b"x" * 1000) for number in range(2 * LARGEST // 1000))
+    with pytest.raises(BadRequest, match="of networks and labels"):
+        await passage(
+            ScriptedDesk(), "POST", "/containers/create", b'{"NetworkingConfig":{"EndpointsConfig":{%b}}}' % many
+        )
+    with pytest.raises(BadRequest):
+        await AddressGate(ScriptedDesk(), ready).outsize(recognise("POST", "/containers/create", False), None)
 
 
 async def test_a_container_that_gets_nothing_passes_as_it_is() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mooring.core.faults import Conflict, Exhausted, Fault, Forbidden
-from mooring.servers.proxy import relay_requests
 from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.wire.docker_api import Call, Verb
 from tests.servers.proxy.rigs import OK, PATIENCE, Hooks, parrot, relayed, request_of, until
@@ -167,19 +166,6 @@ async def test_a_hooked_body_is_asked_for(tmp_path: Path) -> None:
         assert await client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await client.send(b"body")
         assert await client.read(len(OK)) == OK
-
-
-async def test_a_hooked_body_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond it the answer is 413, and nobody was asked."""
-    monkeypatch.setattr(relay_requests, "REQUEST_LIMIT", 1000)
-    hooks = Hooks()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
-        client = await rig.client()
-        await client.send(CREATE.replace(b"LENGTH: 4", b"LENGTH: 4000"), b"x" * 1500)
-        assert (await client.reply())[0] == 413
-        assert await client.rest() == b""
-        assert rig.engine.connections == 0
-    assert hooks.asked == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ async def test_a_listener_may_speak_tls(tmp_path: Path, certificate: tuple[Path,
     server = ProxyServer(str(engine.path), recognise)
     started = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(server.serve([Listener(tcp, tls)], started.set))
+        serving = tasks.create_task(server.serve([Listener(tcp, partial(tls.wrap_bio, server_side=True))], started.set))
         await started.wait()
         client = Client(*await asyncio.open_connection(*tcp.getsockname(), ssl=trust))
         assert (await client.ask(GET))[2] == GET

@@ -9,7 +9,7 @@ plugin's calls and by the engine's events.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -18,13 +18,14 @@ import msgspec
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.servers.large_bodies import read
-from mooring.servers.proxy.passages import Passage, Reply
+from mooring.servers.proxy.passages import Passage, Reader, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.services.wishes import unheeded
 from mooring.wire import docker_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
+from mooring.wire.json_sieve import CREATE, Sieve
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,10 @@ class Desk(Protocol):
         self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
     ) -> Custody | None:
         """Addresses for a container that is about to be plugged in."""
+        ...
+
+    async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
+        """Whether a container with these labels (None: not known) might get addresses in one of the networks."""
         ...
 
     async def settle(self, intent: Intent, container: str) -> None:
@@ -123,10 +128,29 @@ class AddressGate:
             case _:
                 return PASS
 
+    def reader(self, call: Call) -> Reader | None:
+        """See Gate."""
+        return Sieve(CREATE) if call.verb is Verb.CREATE else None
+
+    async def outsize(self, call: Call, document: bytes | None) -> None:
+        """See Gate. What only gives something up passes: its end is learnt from the engine's events."""
+        if call.verb is Verb.CONNECT:
+            await self._ready()
+            if await self._desk.concerns([call.subject], None):
+                raise BadRequest(_too_large("a connect"))
+        elif call.verb is Verb.CREATE:
+            wish = docker_bodies.container_wish(document) if document is not None else None
+            if wish is None or wish.crowd:
+                raise BadRequest(_too_large("what a create says of networks and labels"))
+            if wish.plugs:
+                await self._ready()
+                if await self._desk.concerns([plug.network for plug in wish.plugs], wish.labels):
+                    raise BadRequest(_too_large("a create of a container with fixed addresses"))
+
     async def _create(self, call: Call, body: bytes) -> Passage:
         wish = await read(partial(docker_bodies.container_wish, body), len(body))
         if wish is None:
-            return await read(partial(_unread, body), len(body))
+            return await self._unread(call, body)
         if not wish.plugs and not wish.crowd:
             return _warned(unheeded(wish, kept=False))
         await self._ready()
@@ -141,7 +165,7 @@ class AddressGate:
     async def _connect(self, call: Call, body: bytes) -> Passage:
         wish = await read(partial(docker_bodies.connect_wish, body), len(body))
         if wish is None:
-            return await read(partial(_unread, body), len(body))
+            return await self._unread(call, body)
         await self._ready()
         custody = await self._desk.connect(call.subject, wish.container, wish.plug, call.version)
         if custody is None:
@@ -150,6 +174,16 @@ class AddressGate:
         work = partial(docker_bodies.connect_with_grant, body, _text(grant), custody.version)
         patched = await self._patch(custody.intent, work, body)
         return Passage(patched, partial(self._connected, custody.intent))
+
+    async def _unread(self, call: Call, body: bytes) -> Passage:
+        """What the engine will refuse passes, and what is none of ours. Raises as `outsize` does."""
+        if not await read(partial(_is_refused, body), len(body)):
+            if (reader := self.reader(call)) is not None:
+                await read(partial(reader.feed, body), len(body))
+                if not (reader.done or reader.overflow):  # an object without an end
+                    return PASS
+            await self.outsize(call, reader.document if reader is not None and not reader.overflow else None)
+        return PASS
 
     async def _patch(self, intent: Intent, work: Callable[[], bytes], body: bytes) -> bytes:
         try:
@@ -215,17 +249,20 @@ async def _with_warnings(warnings: Sequence[str], reply: Reply | None) -> bytes 
     return await read(partial(docker_bodies.with_warnings, reply.body, told), len(reply.body))
 
 
-def _unread(body: bytes) -> Passage:
-    """What the engine will refuse passes, so that it says why. Raises BadRequest for what it might carry out although
-    it cannot be read here: bytes after the object, a depth or a size that no client sends."""
+def _is_refused(body: bytes) -> bool:
+    """Whether the engine will refuse the body, so that it says why. False for what it might carry out although it is
+    not read here: a size or a depth that few clients send, bytes after the object."""
     if len(body) > LARGEST:
-        raise BadRequest(f"the body is larger than {LARGEST} bytes")
-    if body.strip():
-        try:
-            msgspec.json.decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise BadRequest("the body is not one JSON document that can be read") from None
-    return PASS
+        return False
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return not body.strip()
+    return True
+
+
+def _too_large(what: str) -> str:
+    return f"{what} may have {LARGEST} bytes, in one JSON document"
 
 
 def _text(grant: Grant, main: bool = False) -> PlugGrant:

@@ -39,6 +39,30 @@ class Passage:
     settle: Settle | None = None
 
 
+class Reader(Protocol):
+    """Reads a body of any size, of which it keeps little."""
+
+    @property
+    def done(self) -> bool:
+        """Enough has come to know whose the request is; without the bytes of the last `feed` nobody can carry it
+        out."""
+        ...
+
+    @property
+    def overflow(self) -> bool:
+        """There is more to keep than is kept."""
+        ...
+
+    @property
+    def document(self) -> bytes:
+        """What was kept."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """More of the body. It is called on a thread."""
+        ...
+
+
 class Gate(Protocol):
     """Gives passages."""
 
@@ -49,6 +73,15 @@ class Gate(Protocol):
     async def passage(self, call: Call, body: bytes) -> Passage:
         """How the request may pass. body: complete, without the transfer's chunks. Raises a Fault, whose text and kind
         become the answer, and nothing reaches the engine then."""
+        ...
+
+    def reader(self, call: Call) -> Reader | None:
+        """What reads the body of the request when it is too large to be held; None when `outsize` needs none of it."""
+        ...
+
+    async def outsize(self, call: Call, document: bytes | None) -> None:
+        """The request, whose body is too large to be held, may pass as it is. document: what the reader kept, None when
+        that was too much. Raises a Fault as `passage` does."""
         ...
 
 

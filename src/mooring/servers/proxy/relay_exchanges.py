@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.framing import with_body
@@ -19,6 +20,9 @@ from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call
+
+if TYPE_CHECKING:
+    from mooring.servers.proxy.relay_large import Large
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +91,7 @@ class Fate(Enum):
 
     PASS = "sent on as it comes"
     HOLD = "kept until its passage is given"
+    SIFT = "sent on but for its end, for it is too large to be kept"
     DROP = "refused already"
 
 
@@ -154,12 +159,13 @@ class Exchange:
 class Held:
     """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it.
 
-    instead: the body that the client is told in the place of the engine's.
+    instead: the body that the client is told in the place of the engine's. large: what sends it on, where it is too
+    large to be kept.
     """
 
     __slots__ = (
-        "asked", "body", "call", "complete", "expects", "gone", "instead", "raw", "reply", "reply_raw", "settle",
-        "size",
+        "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "raw", "reply", "reply_raw",
+        "settle", "size",
     )  # fmt: skip
 
     def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
@@ -173,6 +179,7 @@ class Held:
         self.gone = False  # nobody waits for the reply any more
         self.settle: Settle | None = None
         self.instead: bytes | None = None
+        self.large: Large | None = None
         self.reply: list[bytes] = []
         self.reply_raw: list[bytes] = []
 

@@ -25,6 +25,7 @@ from mooring.servers.proxy.relay_exchanges import (
     Wait,
     settle,
 )
+from mooring.servers.proxy.relay_large import Large
 from mooring.servers.proxy.request_heads import CHUNKED, first_words, parse_request
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb, shows_containers
 
@@ -40,11 +41,11 @@ _LAST = re.compile(rb"\A[^\r\n]* HTTP/1\.0\r|\nconnection:[^\r\n]*close", re.IGN
 class Requests:
     """Follows the requests of one connection.
 
-    deaf: what comes is read and forgotten. taking: bytes that have come are being worked off right now.
+    deaf: what comes is read and forgotten. fresh: no request has come yet. taking: bytes are being worked off just now.
     """
 
     __slots__ = (
-        "_backlog", "_blanks", "_body", "_current", "_fate", "_fresh", "_last", "_reader", "_relay", "deaf",
+        "_backlog", "_blanks", "_body", "_current", "_fate", "_last", "_reader", "_relay", "deaf", "fresh",
         "taking", "waits",
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ class Requests:
         self._backlog: bytearray | None = None
         self._blanks = 0  # line ends that may come before the next request
         self.taking = False
-        self._fresh = True  # no request has come yet
+        self.fresh = True
         self.deaf = False
         self._last = False
         self.waits = 0
@@ -72,11 +73,6 @@ class Requests:
         """What there is of a head that is not complete: the same object as long as it is the same head."""
         return self._reader.pending
 
-    @property
-    def fresh(self) -> bool:
-        """No request has come yet."""
-        return self._fresh
-
     def too_slow(self) -> None:
         """The head that has begun takes too long."""
         self._malformed(TooSlow("the request's head was not complete in time"))
@@ -84,7 +80,8 @@ class Requests:
     @property
     def put_by(self) -> int:
         """How many bytes wait."""
-        return len(self._backlog) if self._backlog is not None else 0
+        held = self._current.held if self._fate is Fate.SIFT and self._current is not None else None
+        return (len(self._backlog) if self._backlog is not None else 0) + (held.size if held is not None else 0)
 
     def take_backlog(self) -> bytes:
         """What was put by."""
@@ -108,7 +105,7 @@ class Requests:
     def _send_known(self, data: bytes, call: Call, method: str) -> None:
         """The common case, at little cost: one complete head, seen before, that nobody has a hook on."""
         relay = self._relay
-        self._fresh = False
+        self.fresh = False
         exchange = Exchange(call, method)
         queue = relay.queue
         queue.append(exchange)
@@ -170,25 +167,25 @@ class Requests:
                 if self.waits:
                     self._put_by(data[pos:])
                     return
-                if self._fresh and self._preface(data):
+                if self.fresh and self._preface(data):
                     return
                 if self._blanks and (pos := self._after_post(data, pos)) == size:
                     return
                 found = self._reader.feed(data, pos)
                 if found is None:
                     return
-                self._fresh = False
+                self.fresh = False
                 raw, end = found
                 exchange, plain = self._begin(raw)
                 start = pos
                 # It began in bytes that came earlier, or is written otherwise than it goes on.
                 if self._fate is Fate.PASS and (end - pos != len(raw) or plain is not raw):
-                    self._send(exchange, plain)
+                    self.send(exchange, plain)
                     start = end
                 pos = end
                 if self._body is None:
                     if self._fate is Fate.PASS:
-                        self._send(exchange, data[start:pos])
+                        self.send(exchange, data[start:pos])
                     self._finish(exchange)
                     continue
             pos = self._follow_body(exchange, data, start, pos)
@@ -207,20 +204,23 @@ class Requests:
         """start: where the bytes begin that may be sent on with these."""
         body = self._body
         assert body is not None
-        held = exchange.held if self._fate is Fate.HOLD else None
+        held = exchange.held if self._fate in (Fate.HOLD, Fate.SIFT) else None
         end = body.advance(data, pos, held.body if held is not None else None)
         if self._fate is Fate.PASS:
-            self._send(exchange, data[start:end])
+            self.send(exchange, data[start:end])
         elif held is not None and end > pos:
             held.raw.append(data[pos:end])
             held.size += end - pos
-            if held.size > REQUEST_LIMIT:
-                self._refuse(exchange, 413, f"mooring: the request's body is larger than {REQUEST_LIMIT} bytes", True)
+            if self._fate is Fate.HOLD and held.size > REQUEST_LIMIT:
+                self._fate, held.large = Fate.SIFT, Large(self._relay, exchange, held)
+            if held.large is not None:
+                held.large.go_on()
+                self._relay.read_client()
         if body.done and not self.deaf:
             self._finish(exchange)
         return end
 
-    def _send(self, exchange: Exchange, data: bytes) -> None:
+    def send(self, exchange: Exchange, data: bytes) -> None:
         if data:
             exchange.forwarded = True
             self._relay.line.send(data)
@@ -268,6 +268,8 @@ class Requests:
         if exchange.held is not None:
             exchange.held.complete = True
             self.waits |= Wait.HOOK
+            if exchange.held.large is not None:
+                exchange.held.large.go_on()
         elif exchange.hijack and not exchange.replied:
             self.waits |= Wait.REPLY
         self._relay.proceed()
@@ -282,7 +284,7 @@ class Requests:
         if len(begun) < len(PREFACE):
             self._reader.feed(data, 0)
             return True
-        self._fresh = False
+        self.fresh = False
         if self._relay.blind:
             self._relay.tunnel()
             self._relay.line.send(begun + data[len(PREFACE) :])
@@ -342,6 +344,22 @@ class Requests:
 
     # Hooks.
 
+    def let_pass(self, exchange: Exchange, raw: bytes) -> None:
+        """It is none of ours, and passes from these bytes on as it comes."""
+        exchange.held = None
+        if self._current is exchange:
+            self._fate = Fate.PASS
+        self.waits &= ~Wait.HOOK
+        self.send(exchange, raw)
+        self._relay.read_client()
+        self._relay.proceed()
+
+    def refuse_large(self, exchange: Exchange, status: int, text: str) -> None:
+        """It is answered by us; what the engine has of it is no request, and ends with the connection."""
+        if not self._relay.over and exchange.answer is None:
+            exchange.forwarded = False
+            self._refuse(exchange, status, text if text.startswith("mooring: ") else f"mooring: {text}", True)
+
     def ask(self, exchange: Exchange, held: Held) -> None:
         """It is this request's turn: ask for its passage, or for its body."""
         if held.complete:
@@ -378,4 +396,4 @@ class Requests:
             raw = with_length(held.raw[0], len(passage.body)) + passage.body
         held.raw = held.body = []
         held.size = 0
-        self._send(exchange, raw)
+        self.send(exchange, raw)
