@@ -196,7 +196,8 @@ def test_the_audit_has_everybody_and_what_is_no_request(ruled: Host) -> None:
     der = ssl.PEM_cert_to_DER_cert((ruled.folder / "alice.pem").read_text())
 
     def told() -> list[dict[str, object]]:
-        every = [json.loads(line) for line in (ruled.folder / "tls.jsonl").read_text().splitlines()]
+        file = ruled.folder / "tls.jsonl"
+        every = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         found: list[dict[str, object]] = [next((one for one in every if one["path"] == "/volumes"), {})]
         found += [next((one for one in every if "reason" in one), {})]
         return found if all(found) else []
