@@ -82,3 +82,18 @@ def test_our_own_bridges_addresses_are_not_the_hosts(surroundings: Surroundings)
     finally:
         links.close()
     assert surroundings.addresses() == {}
+
+
+def test_only_routes_by_our_own_links_are_ours(surroundings: Surroundings) -> None:
+    """Another route to the same subnet is the host's, also one that leads nowhere."""
+    links = Links()
+    links.add_bridge(BRIDGE)
+    links.close()
+    sh(
+        PAIR,
+        "ip link set mr-one up; ip address add 10.1.0.1/24 dev mr-one; ip -6 address add fd00:1::1/64 dev mr-one nodad",
+        "ip route add 10.1.0.0/24 dev mr-one table 100",
+    )
+    assert surroundings.host_net().routes == ()
+    sh("ip route add 10.1.0.0/24 dev w0 metric 50; ip route add blackhole 10.2.0.0/24")
+    assert set(surroundings.host_net().routes) == {ip_network("10.1.0.0/24"), ip_network("10.2.0.0/24")}

@@ -74,10 +74,37 @@ def test_a_subnet_of_somebody_elses_is_refused_on_the_terminal(host: Host) -> No
     host.docker("network", "rm", "mine", "native")
 
 
+def test_a_subnet_that_a_vpn_has_a_route_to_is_refused_and_told_of(host: Host) -> None:
+    """All of it or a part; one that comes later takes nothing away, and the doctor names it. A network that has just
+    gone is in nobody's way."""
+    create = ("network", "create", "-d", "mooring", "--ipam-driver", "mooring", "--subnet", "10.63.1.0/24", "mine")
+    for route in ("10.63.1.0/24", "10.63.1.128/25"):
+        host.namespace.run("ip", "route", "add", route, "via", host.outside.ipv4)
+        assert f"overlaps {route} (held by a route of this host" in host.docker(*create, check=False).output
+        host.namespace.run("ip", "route", "del", route)
+        host.docker(*create)
+        host.namespace.run("ip", "route", "add", route, "via", host.outside.ipv4, "metric", "9")
+        said = eventually(lambda: _findings(host), "doctor tells", 40)
+        assert f"this host has a route to {route} elsewhere" in said
+        host.namespace.run("ip", "route", "del", route, "metric", "9")
+        eventually(lambda: host.mooring("doctor", check=False).ok, "doctor tells no more", 40)
+        host.docker("network", "rm", "mine")
+    for _ in range(5):
+        host.docker(*create)
+        host.docker("network", "rm", "mine")
+
+
 def test_a_network_of_dockers_that_comes_second_is_told_of(host: Host) -> None:
     """Docker asks nobody before it makes one over a plugin's."""
     host.create_network("one", "--subnet", "10.62.5.0/24")
     made = host.docker("network", "create", "--subnet", "10.62.0.0/16", "native", check=False)
     if made.ok:  # some engines look at the host's routes first
-        eventually(lambda: "10.62.0.1/16" in host.mooring("doctor", check=False).output, "doctor tells of both")
+        eventually(lambda: "10.62.0.1/16" in host.mooring("doctor", check=False).output, "doctor tells of both", 40)
         host.docker("network", "rm", "native")
+        eventually(lambda: host.mooring("doctor", check=False).ok, "doctor tells no more", 40)
+
+
+def _findings(host: Host) -> str:
+    """What the doctor finds, "" for nothing."""
+    told = host.mooring("doctor", check=False)
+    return "" if told.ok else told.output

@@ -44,7 +44,7 @@ class Host:
 
     async def occupied(self) -> Sequence[Subnet]:
         """See Surroundings."""
-        return [*self.routes, *(ip_network(each.ip) for each in self.own)]
+        return [*self.routes, *(each.network for each in self.own)]
 
     async def host_addresses(self) -> Mapping[Interface, str]:
         """See Surroundings."""

@@ -81,12 +81,14 @@ async def test_what_lies_around_is_in_no_way(caplog: pytest.LogCaptureFixture) -
     assert caplog.text == ""
 
 
-async def test_a_route_into_the_subnet_is_in_the_way() -> None:
-    """What is meant for it would not come to the network."""
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("route", ["10.9.1.0/24", "10.9.1.128/25"])
+async def test_a_route_into_the_subnet_is_in_the_way(route: str, ours: bool) -> None:
+    """What is meant for it would not come to the network, or the other way round; also a route to all of it."""
     host = await MemoryHost().start()
-    host.kernel.routes = [ip_network("10.9.1.128/25")]
+    host.kernel.routes = [ip_network(route)]
     with pytest.raises(Conflict, match="a route of this host"):
-        await create(host)
+        await create(host, ours=ours)
 
 
 async def test_who_insists_gets_it_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,3 +113,40 @@ async def test_what_exists_goes_on_and_is_told_of() -> None:
     (finding,) = outcome.findings
     assert "10.9.1.0/24" in finding
     assert "interface docker0 of this host has 10.9.0.1/16" in finding
+
+
+@pytest.mark.parametrize("route", ["10.9.1.0/24", "10.9.1.128/25"])
+async def test_a_route_that_comes_later_is_told_of(route: str) -> None:
+    """A VPN that pushes it; one that is wider, or to a single address, takes nothing away."""
+    host = await MemoryHost().start()
+    await create(host)
+    host.kernel.routes = [ip_network("10.8.0.0/15"), ip_network("10.9.1.7/32"), ip_network(route)]
+    assert host.services.recovering is not None
+    (finding,) = (await host.services.recovering.once(await host.kernel.observe())).findings
+    assert f"this host has a route to {route} elsewhere" in finding
+
+
+async def test_an_address_and_its_own_route_are_told_of_once() -> None:
+    """Whoever gets an address in a subnet gets a route to it."""
+    host = await MemoryHost().start()
+    await create(host)
+    host.kernel.own = {ip_interface("10.9.1.7/24"): "interface wg0 of this host"}
+    host.kernel.routes = [ip_network("10.9.1.0/24")]
+    assert host.services.recovering is not None
+    (finding,) = (await host.services.recovering.once(await host.kernel.observe())).findings
+    assert "interface wg0" in finding
+
+
+async def test_what_is_carved_is_never_refused() -> None:
+    """It lies beside what a given subnet would be refused over, also where no route is: an interface that is down, a
+    network of Docker's without an interface."""
+    host = await MemoryHost().start()
+    host.kernel.own = {ip_interface("10.32.0.77/23"): "interface eth1 of this host"}
+    view = EngineView("e", frozenset(), frozenset(), elsewhere={ip_network("10.32.2.0/24"): "macvlan network lan"})
+    host.services.reclaiming.view = view
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4))
+    assert grant.subnet == ip_network("10.32.3.0/24")
+    assert grant.gateway is not None
+    segment = SegmentRequest("default", grant.subnet, grant.gateway, {}, grant.pool)
+    await host.services.networks.create(NetworkRequest(NET, {}, False, (segment,), ()))
+    assert made(host)

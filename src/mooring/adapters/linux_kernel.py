@@ -28,7 +28,7 @@ from mooring.adapters.surroundings import Surroundings, nameservers
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import publication_changes
 from mooring.core.plumbing import Fact, Inside, Op
-from mooring.ports import Kernel
+from mooring.ports import HostNet, Kernel
 
 T = TypeVar("T")
 
@@ -121,11 +121,22 @@ class LinuxKernel(Kernel):
 
         def look() -> Sequence[IPv4Network | IPv6Network]:
             try:
-                own = (interface.ip for interface in self._surroundings.addresses())
-                found = {*self._surroundings.routes(), *map(ip_network, own), *map(ip_network, nameservers())}
+                own = (interface.network for interface in self._surroundings.addresses())
+                found = {*self._surroundings.routes(), *own, *map(ip_network, nameservers())}
             except NetlinkError as error:
                 raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
             return sorted(found, key=lambda subnet: (subnet.version, int(subnet.network_address), subnet.prefixlen))
+
+        return await self._in(self._reader, look)
+
+    async def host_net(self) -> HostNet:
+        """See Kernel."""
+
+        def look() -> HostNet:
+            try:
+                return self._surroundings.host_net()
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's addresses and routes cannot be read: {error.strerror}") from error
 
         return await self._in(self._reader, look)
 

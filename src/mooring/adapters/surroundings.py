@@ -7,24 +7,27 @@ are in no route of the main table; what is ours is not told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+from socket import AF_INET
 from struct import Struct
 
 from mooring.adapters.netlink import Message, Netlink, as_text, as_u32, attributes, u32
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.core.addresses import unmapped
 from mooring.core.networks import Address, Interface, Subnet
+from mooring.ports import HostNet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 # The longest prefix of a part of a default route: the widest private networks are 10.0.0.0/8 and fc00::/7.
 _DEFAULT_PART = {4: 7, 6: 6}
+_LENGTHS = {4: 32, 6: 128}
 
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
 _IFLA_IFNAME, _IFLA_IFALIAS, _IFLA_EXT_MASK, _FILTER_SKIP_STATS = 3, 20, 29, 8
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_TABLE = 1, 15
+_RTA_DST, _RTA_OIF = 1, 4
 _RTN_UNICAST, _RTN_LOCAL, _RTN_PROHIBIT = 1, 2, 8
 _TABLE_LOCAL = 255
 _IFINFO = Struct("=BBHiII")
@@ -43,41 +46,56 @@ class Surroundings:
         """Let go of the socket."""
         self._netlink.close()
 
-    def routes(self) -> Iterator[Subnet]:
+    def host_net(self) -> HostNet:
+        """See Kernel."""
+        links = list(self._links())
+        ours = frozenset(index for index, _, mine in links if mine)
+        return HostNet(self._addresses(links), tuple(dict.fromkeys(self.routes(ours))))
+
+    def routes(self, beside: Collection[int] = ()) -> Iterator[Subnet]:
         """Destinations of both families in every table: no part of a default route, and none that is link-local,
-        multicast or loopback; of the local table only whole subnets (`ip route add local`)."""
+        multicast or loopback; of the local table only whole subnets (`ip route add local`). beside: of routes that go
+        out by other links than these."""
         for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
-            _, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
+            family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
+            version = 4 if family == AF_INET else 6
+            # Most of what there is, and none of it a subnet: quickly.
+            if table == _TABLE_LOCAL and (kind != _RTN_LOCAL or prefix == _LENGTHS[version]):
+                continue
+            if prefix <= _DEFAULT_PART[version] or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
+                continue
             found = attributes(payload[_ROUTE.size :])
-            if not prefix or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT or _RTA_DST not in found:
+            if _RTA_DST not in found or as_u32(found.get(_RTA_OIF)) in beside:
                 continue
             subnet = ip_network((found[_RTA_DST], prefix), strict=False)
-            if (as_u32(found.get(_RTA_TABLE)) or table) == _TABLE_LOCAL and (
-                kind != _RTN_LOCAL or prefix == subnet.max_prefixlen
-            ):
-                continue
-            if prefix > _DEFAULT_PART[subnet.version] and _is_somewhere(subnet.network_address):
+            if _is_somewhere(subnet.network_address):
                 yield subnet
 
     def addresses(self) -> dict[Interface, str]:
-        """Addresses of the host itself and of the other ends of its lines, each with its holder for faults."""
-        theirs = dict(self._links())
+        """Addresses of the host itself and of the other ends of its lines, each with its holder for faults. A prefix
+        that is a part of a default route says nothing of a network."""
+        return self._addresses(self._links())
+
+    def _addresses(self, links: Iterable[tuple[int, str, bool]]) -> dict[Interface, str]:
+        theirs = {index: name for index, name, mine in links if not mine}
         found: dict[Interface, str] = {}
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
             _, prefix, _, _, index = _IFADDR.unpack_from(payload)
             given = attributes(payload[_IFADDR.size :])
             for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
-                if packed is not None and index in theirs and _is_somewhere(ip_address(packed)):
-                    found[ip_interface((packed, prefix))] = f"interface {theirs[index]} of this host"
+                if packed is None or index not in theirs or not _is_somewhere(address := ip_address(packed)):
+                    continue
+                length = prefix if prefix > _DEFAULT_PART[address.version] else address.max_prefixlen
+                found[ip_interface((packed, length))] = f"interface {theirs[index]} of this host"
         return found
 
-    def _links(self) -> Iterator[tuple[int, str]]:
-        """Index and name of every link that is not ours."""
+    def _links(self) -> Iterator[tuple[int, str, bool]]:
+        """Index and name of every link, and whether it is ours."""
         brief = _IFINFO.pack(0, 0, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
         for _, payload in self._netlink.dump(Message(_GETLINK, 0, brief)):
             found = attributes(payload[_IFINFO.size :])
-            if self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is None:
-                yield _IFINFO.unpack_from(payload)[3], as_text(found.get(_IFLA_IFNAME))
+            ours = self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is not None
+            yield _IFINFO.unpack_from(payload)[3], as_text(found.get(_IFLA_IFNAME)), ours
 
 
 def _is_somewhere(address: Address) -> bool:

@@ -5,7 +5,7 @@ mooring.testing pass the same contract tests (tests/contracts).
 """
 
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
-from mooring.ports.hosts import Clock, Engine, Kernel, PortGuard
+from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
 from mooring.ports.stores import Change, Entry, Store, Transaction
 
@@ -17,6 +17,7 @@ __all__ = [
     "Engine",
     "Entry",
     "Files",
+    "HostNet",
     "IpamDriver",
     "Kernel",
     "Lookup",

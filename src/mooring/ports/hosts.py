@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Protocol
 
@@ -10,6 +11,15 @@ from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
 from mooring.core.plumbing import Fact, Inside, Op
 from mooring.core.publications import Protocol as IpProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class HostNet:
+    """addresses: as Kernel.host_addresses. routes: destinations as Kernel.occupied has them, but only of routes that do
+    not go out by a link of ours."""
+
+    addresses: Mapping[IPv4Interface | IPv6Interface, str] = field(default_factory=dict)
+    routes: Sequence[IPv4Network | IPv6Network] = ()
 
 
 class Kernel(Protocol):
@@ -48,8 +58,13 @@ class Kernel(Protocol):
         ...
 
     async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
-        """Every destination that the host has a route to (parts of default routes and link-locals left out), what
-        `host_addresses` tells, its nameservers, and the networks of our own bridges. Raises Unavailable."""
+        """Every destination that the host has a route to (parts of default routes and link-locals left out), the
+        networks that `host_addresses` tells, its nameservers, and the networks of our own bridges. Raises
+        Unavailable."""
+        ...
+
+    async def host_net(self) -> HostNet:
+        """What the host is in without us, at one look. Raises Unavailable."""
         ...
 
     async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:

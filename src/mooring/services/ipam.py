@@ -7,7 +7,7 @@ the pool that the address came from.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -31,7 +31,7 @@ from mooring.core.leases import (
     phase,
     released,
 )
-from mooring.core.networks import Address, Interface, Network
+from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
@@ -67,7 +67,15 @@ class Facts:
 class Ipam:
     """The IPAM driver's use cases. Build it before the mirror is loaded."""
 
-    def __init__(self, mirror: Mirror, clock: Clock, policy: IpamPolicy, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        clock: Clock,
+        policy: IpamPolicy,
+        surroundings: Surroundings,
+        elsewhere: Callable[[], Iterable[Subnet]] = tuple,
+    ) -> None:
+        """elsewhere: as services.subnets has it."""
         self._mirror = mirror
         self._clock = clock
         self._policy = policy
@@ -75,7 +83,7 @@ class Ipam:
         self.tenures = Tenures(mirror)
         self.names = PoolNames(mirror, self._index)
         self.promises = Promises(self.tenures, clock, self._is_of_the_past)
-        self._subnets = Subnets(mirror, self._index, clock, policy, surroundings)
+        self._subnets = Subnets(mirror, self._index, clock, policy, surroundings, elsewhere)
 
     @property
     def requires_mac(self) -> bool:

@@ -144,9 +144,9 @@ class Recovering:
         return bool(rebuilt.done)
 
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
-        own = await self._kernel.host_addresses()
-        self._index.note_host({interface.ip: holder for interface, holder in own.items()})
-        outcome.findings += self._overlaps.findings(own)
+        host = await self._kernel.host_net()
+        self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()})
+        outcome.findings += self._overlaps.findings(host)
         found = await self._strangers(observed)
         published = [each for fact in observed if isinstance(fact, Member) and (each := publication_of(fact))]
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}

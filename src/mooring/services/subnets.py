@@ -7,7 +7,7 @@ because no revision guards "overlaps nothing"; a pool's record is the last thing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,12 +83,15 @@ class Subnets:
         clock: Clock,
         policy: IpamPolicy,
         surroundings: Surroundings,
+        elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
+        """elsewhere: subnets of other drivers' networks that no interface of the host shows."""
         self._mirror = mirror
         self._index = index
         self._clock = clock
         self._policy = policy
         self._surroundings = surroundings
+        self._elsewhere = elsewhere
         self._one_at_a_time = asyncio.Lock()
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
@@ -206,6 +209,7 @@ class Subnets:
     def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:
         busy = [Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool)]
         busy.extend(Busy(subnet, "what this host has or reaches") for subnet in occupied)
+        busy.extend(Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         busy.extend(Busy(subnet, "the deny list") for subnet in self._policy.deny)
         return busy
 

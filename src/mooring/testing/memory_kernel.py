@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Interface
@@ -31,7 +31,7 @@ from mooring.core.plumbing import (
     Veth,
 )
 from mooring.core.publications import Protocol
-from mooring.ports import Kernel, PortGuard
+from mooring.ports import HostNet, Kernel, PortGuard
 
 Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
@@ -120,7 +120,12 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
-        return [*self.routes, *(ip_network(each.ip) for each in self.own), *ours]
+        return [*self.routes, *(each.network for each in self.own), *ours]
+
+    async def host_net(self) -> HostNet:
+        """See Kernel."""
+        self._check_open()
+        return HostNet(dict(self.own), tuple(self.routes))
 
     async def host_addresses(self) -> Mapping[Interface, str]:
         """See Kernel."""
