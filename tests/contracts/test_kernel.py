@@ -255,6 +255,13 @@ async def test_calls_are_carried_out_in_the_order_made(kernel: Kernel) -> None:
     assert await ours(kernel) == {BRIDGE}
 
 
+async def test_a_gateway_of_a_typed_link_local_subnet_is_shown(kernel: Kernel) -> None:
+    """AWS's local ECS endpoints are in 169.254.170.0/24: what is not shown would be put right for ever."""
+    gateway = LinkAddress("mr-one", ip_interface("169.254.170.1/24"))
+    await kernel.apply(adds(BRIDGE, gateway))
+    assert gateway in await ours(kernel)
+
+
 async def test_our_own_bridges_are_occupied(kernel: Kernel) -> None:
     """The networks of the addresses on our bridges count as taken, in both families."""
     await kernel.apply(adds(BRIDGE, GATEWAY, GATEWAY6))

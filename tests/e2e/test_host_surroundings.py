@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.lab import Host, Lab, eventually
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import in_network, run
-from tests.e2e.lab.traffic import Server, ask_tcp
+from tests.e2e.lab.traffic import Server, ask_tcp, pings
 
 
 @pytest.fixture
@@ -104,7 +104,25 @@ def test_a_network_of_dockers_that_comes_second_is_told_of(host: Host) -> None:
         eventually(lambda: host.mooring("doctor", check=False).ok, "doctor tells no more", 40)
 
 
+def test_a_link_local_subnet_of_a_metadata_service_is_as_good_as_any(host: Host) -> None:
+    """https://github.com/awslabs/amazon-ecs-local-container-endpoints: 169.254.170.0/24, and .2 answers."""
+    host.create_network("one", "--subnet", "169.254.170.0/24", "--gateway", "169.254.170.1")
+    host.run_container("endpoints", "--network", "one", "--ip", "169.254.170.2")
+    host.run_container("app", "--network", "one")
+    assert pings(host.container_network("app"), "169.254.170.2")
+    assert pings(host.network, "169.254.170.2")
+    _look(host)
+    assert _look(host) == [], "nothing is put right again and again"
+
+
 def _findings(host: Host) -> str:
     """What the doctor finds, "" for nothing."""
     told = host.mooring("doctor", check=False)
     return "" if told.ok else told.output
+
+
+def _look(host: Host) -> list[str]:
+    """What the next look at the kernel put right."""
+    before = host.daemon.api("/v1/status")["repair"]["at"]
+    eventually(lambda: host.daemon.api("/v1/status")["repair"]["at"] > before, "the kernel was looked at", 40)
+    return list(host.daemon.api("/v1/status")["repair"]["repaired"])

@@ -89,12 +89,14 @@ def _info(index: int = 0, up: bool | None = None) -> bytes:
 
 
 def _addressed(payload: bytes) -> tuple[int, Interface | None]:
-    """Index of the link, and its address unless it is link-local. struct ifaddrmsg."""
+    """Index of the link, and its address unless the kernel makes such itself (link-local IPv6). struct ifaddrmsg."""
     _, prefix, _, _, index = _IFADDR.unpack_from(payload)
     found = attributes(payload[_IFADDR.size :])
     packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
     interface = ip_interface((packed, prefix)) if packed is not None else None
-    return index, None if interface is None or interface.ip.is_link_local else interface
+    # 169.254.0.0/16 is nobody's but who typed it: networks for what asks a cloud's metadata have such subnets.
+    own = interface is not None and interface.version == 6 and interface.ip.is_link_local
+    return index, None if own else interface
 
 
 def _mac(value: str) -> bytes:
@@ -296,7 +298,7 @@ class Links:
         return head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed) + u32(_IFA_FLAGS, flags)
 
     def addresses(self) -> Iterator[tuple[int, Interface]]:
-        """(link index, address) of both families; link-local ones are left out."""
+        """(link index, address) of both families; link-local IPv6 ones are left out."""
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
             index, interface = _addressed(payload)
             if interface is not None:

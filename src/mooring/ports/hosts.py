@@ -34,7 +34,7 @@ class Kernel(Protocol):
 
     async def insides(self, links: Collection[str]) -> Mapping[str, Inside]:
         """What the other ends of these veths of ours have, of those whose other end is in another namespace and can be
-        read. Link-local addresses are left out. Raises Unavailable."""
+        read. Link-local IPv6 addresses are left out. Raises Unavailable."""
         ...
 
     async def apply(self, ops: Sequence[Op]) -> None:
