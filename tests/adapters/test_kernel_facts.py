@@ -14,7 +14,7 @@ from mooring.adapters.settings import read_setting
 from mooring.core.datapath import HOST_SETTINGS
 from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
 from mooring.core.firewall import ruleset
-from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth
+from mooring.core.plumbing import Add, Alter, Bridge, Fact, LinkAddress, Member, Remove, Setting, Veth, plan
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -52,6 +52,17 @@ def test_a_link_that_is_down_or_unplugged_shows_as_different(bench: Bench) -> No
     bench.add(BRIDGE, VETH)
     sh("ip link set mv-e nomaster; ip link set mr-one down")
     assert {replace(BRIDGE, mtu=0), replace(VETH, bridge="")} <= bench.reader.observe()
+
+
+def test_a_bridge_of_an_older_version_stops_to_learn_from_reserved_groups(bench: Bench) -> None:
+    """It shows as different, and is put right where it is, by a plan as by an Add."""
+    bench.add(BRIDGE, VETH)
+    for mend in (plan({BRIDGE, VETH}, {replace(BRIDGE, linklocal_learn=True), VETH}), [Add(BRIDGE)]):
+        sh("ip link set mr-one type bridge no_linklocal_learn 0")
+        assert {replace(BRIDGE, linklocal_learn=True), VETH} <= bench.reader.observe()
+        bench.writer.run(mend)
+        assert {BRIDGE, VETH} <= bench.reader.observe()
+        assert "stp_state 0" in sh("ip -d link show mr-one")
 
 
 def test_adding_a_link_that_is_down_brings_it_up(bench: Bench) -> None:

@@ -44,13 +44,14 @@ def index_of(links: Links, name: str) -> int:
 
 
 def test_a_bridge_is_made_as_told(links: Links) -> None:
-    """Up, marked, without spanning tree and snooping; its MTU is its own."""
+    """Up, marked, without spanning tree and snooping; its MTU is its own; it learns from no reserved group."""
     links.add_bridge(BRIDGE)
     bridge = shown("mr-one")
     data = bridge["linkinfo"]["info_data"]
     assert (bridge["mtu"], bridge["address"], bridge["ifalias"]) == (1400, BRIDGE.mac, BRIDGE.alias)
     assert "UP" in bridge["flags"]
     assert (data["stp_state"], data["mcast_snooping"], data["forward_delay"]) == (0, 0, 0)
+    assert data["no_linklocal_learn"] == 1
 
 
 def test_a_veth_pair_is_made_and_plugged(links: Links) -> None:

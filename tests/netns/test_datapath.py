@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
@@ -43,6 +44,24 @@ async def test_containers_reach_each_other_and_the_outside(world: Rig, frames: N
     for protocol in (TCP, UDP):
         assert await reach(first, OUTSIDE, 80, protocol) == HOST
         assert await reach(first, OUTSIDE6, 80, protocol) == HOST6
+
+
+async def test_a_neighbour_s_mac_is_not_taken_by_frames_to_reserved_groups(world: Rig) -> None:
+    """IEEE 802.1D, table 7-10: the bridge handles them before its firewall, and learns nothing from them."""
+    network = await world.network("one", 1)
+    hostile, victim = await world.container("a", network, 2), await world.container("b", network, 3)
+    await serve(world.stack, victim, 80)
+    assert await reach(hostile, "10.1.0.3", 80) is not None
+    theirs = bytes.fromhex("020000000103")
+    learnt = f"{theirs.hex(':')} dev mv-b"
+    assert learnt in sh(f"bridge fdb show br {network.bridge}")
+    with hostile.inside():
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind(("eth0", 0))
+    with sender:
+        for last in (3, 14):  # IEEE 802.1X and LLDP: each way that the bridge has with such frames
+            sender.send(bytes.fromhex("0180c20000") + bytes([last]) + theirs + b"\x88\xcc" + bytes(46))
+            assert learnt in sh(f"bridge fdb show br {network.bridge}"), last
 
 
 async def test_published_ports_from_everywhere(world: Rig, frames: None) -> None:

@@ -249,9 +249,9 @@ class FactWriter:
             yield lambda: self._discards.add([bridge.name])
             return
         link = self._ours(bridge.name)
-        if link.kind != "bridge" or replace(_bridge(link), mtu=link.mtu) != bridge:
+        if link.kind != "bridge" or replace(_bridge(link), mtu=link.mtu, linklocal_learn=False) != bridge:
             raise _differs(link)
-        if not link.up:
+        if not link.up or link.linklocal_learn:
             self._links.set_bridge(bridge)
 
     def _add_veth(self, veth: Veth) -> Iterator[Undo]:
@@ -314,7 +314,7 @@ def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
 
 
 def _bridge(link: Link) -> Bridge:
-    return Bridge(link.name, link.alias, link.mtu if link.up else 0, link.mac)
+    return Bridge(link.name, link.alias, link.mtu if link.up else 0, link.mac, link.linklocal_learn)
 
 
 def _veth(link: Link, names: dict[int, str]) -> Veth:

@@ -44,12 +44,16 @@ _IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 37, 46
 _IFLA_AF_SPEC, _IFLA_NET_NS_FD, _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 28, 8, 1
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER = 1
-_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING, _BR_MULTI_BOOLOPT = 1, 5, 23, 46
+_NO_LL_LEARN = 1 << 0
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _FILTER_SKIP_STATS = 8
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
 _NDA_DST = 1
+
+# struct br_boolopt_multi: values, and which of them are meant.
+_NO_LEARNING = struct.pack("=II", _NO_LL_LEARN, _NO_LL_LEARN)
 
 _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBi")
@@ -65,7 +69,8 @@ class Link:
     """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0.
 
     ours: it bears the owner's mark, and then the alias is as facts say it. other: the index of a veth's other end, in
-    the namespace that the kernel calls by the number `beyond`; None: in this one.
+    the namespace that the kernel calls by the number `beyond`; None: in this one. linklocal_learn: it is a bridge and
+    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10).
     """
 
     index: int
@@ -80,6 +85,7 @@ class Link:
     isolated: bool
     other: int = 0
     beyond: int | None = None
+    linklocal_learn: bool = False
 
 
 def _info(index: int = 0, up: bool | None = None) -> bytes:
@@ -97,6 +103,11 @@ def _addressed(payload: bytes) -> tuple[int, Interface | None]:
     # 169.254.0.0/16 is nobody's but who typed it: networks for what asks a cloud's metadata have such subnets.
     own = interface is not None and interface.version == 6 and interface.ip.is_link_local
     return index, None if own else interface
+
+
+def _learns_linklocal(bridge: dict[int, bytes]) -> bool:
+    """Whether the bridge learns from frames to reserved groups. struct br_boolopt_multi."""
+    return not as_u32(bridge.get(_BR_MULTI_BOOLOPT, b"")[:4]) & _NO_LL_LEARN
 
 
 def _mac(value: str) -> bytes:
@@ -158,7 +169,13 @@ class Links:
         Snooping would have to be kept from losing neighbour discovery while no querier is there, and a network of
         containers gains nothing by it.
         """
-        settings = nest(_INFO_DATA, u32(_BR_FORWARD_DELAY, 0), u32(_BR_STP_STATE, 0), u8(_BR_MCAST_SNOOPING, 0))
+        settings = nest(
+            _INFO_DATA,
+            u32(_BR_FORWARD_DELAY, 0)
+            + u32(_BR_STP_STATE, 0)
+            + u8(_BR_MCAST_SNOOPING, 0)
+            + attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING),
+        )
         made = (
             _info(up=True)
             + text(_IFLA_IFNAME, bridge.name)
@@ -177,8 +194,14 @@ class Links:
             + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
             + u32(_IFLA_MTU, bridge.mtu)
             + self._mark(bridge.alias)
+            + nest(
+                _IFLA_LINKINFO,
+                text(_INFO_KIND, "bridge"),
+                nest(_INFO_DATA, attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING)),
+            )
         )
-        self._netlink.request(Message(_SETLINK, 0, wanted))
+        # A change of what is in LINKINFO is asked for as a new link is, without NLM_F_CREATE.
+        self._netlink.request(Message(_NEWLINK, 0, wanted))
 
     def add_veth(self, veth: Veth, bridge: int, inside: int | None = None) -> None:
         """The pair is there, its host end up and a port of the bridge with that index; its peer is down.
@@ -334,4 +357,5 @@ class Links:
             port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
             as_u32(found.get(_IFLA_LINK)),
             as_u32(found[_IFLA_LINK_NETNSID]) if _IFLA_LINK_NETNSID in found else None,
+            as_text(info.get(_INFO_KIND)) == "bridge" and _learns_linklocal(attributes(info.get(_INFO_DATA, b""))),
         )

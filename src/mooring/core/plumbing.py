@@ -15,12 +15,17 @@ from mooring.core.networks import Interface
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A Linux bridge that is up. alias: our mark, `mooring:network:<network id>`."""
+    """A Linux bridge that is up. alias: our mark, `mooring:network:<network id>`.
+
+    linklocal_learn: it learns where a MAC is from frames to the reserved groups (LLDP and others), too. No rule of a
+    firewall sees them, and a container could take its neighbour's frames by them.
+    """
 
     name: str
     alias: str
     mtu: int
     mac: str
+    linklocal_learn: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
