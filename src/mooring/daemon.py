@@ -192,7 +192,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         on_activate=partial(_engine_started, services),
     )
     api = ApiDoor(operated, world.store.backup, wait_until_loaded)
-    gate = AddressGate(services.keeping.desk, wait_until_loaded) if services.keeping is not None else None
+    gate = AddressGate(kept.desk, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
     return Daemon(services, plugin, api, gate, PortCompletion(services.mirror, services.roster), load)
 
 

@@ -87,6 +87,7 @@ def host(shared_host: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
         shared_host.daemon.start()  # a test that failed may have left it dead
     yield shared_host
     shared_host.engine.clear()
+    shared_host.forget_networks()
     found = leaks(shared_host)
     if not request.node.stash.get(FAILED, False):  # one failure is told once
         assert found == []

@@ -10,10 +10,11 @@ import pytest
 
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import Container, Plug
-from mooring.core.leases import Active, State
+from mooring.core.leases import Active, Lease, State
 from tests.services.holder_hosts import ENGINE, HolderHost, ident
 
 LABEL = {"fixed-ip": ""}
+COMPOSE = {"project": "shop", "service": "web", "container-number": "1"}
 
 
 async def host_with(*networks: str, v6: bool = False, **raw: str) -> HolderHost:
@@ -192,3 +193,17 @@ async def test_who_asks_for_nothing_gets_nothing_fixed(labels: dict[str, str]) -
     host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
     assert await adopt(host, "db") == []
     assert host.fixed() == {}
+
+
+async def test_what_an_earlier_version_fixed_for_a_container_of_compose_belongs_to_its_service_now() -> None:
+    """So that the container which takes its place has the address; not when the service has another one already."""
+    host = await host_with("web")
+    labels = {f"com.docker.compose.{key}": value for key, value in COMPOSE.items()} | LABEL
+    for name, key in (("one", f"container:{ident('one')}"), ("two", f"container:{ident('two')}")):
+        (grant,) = await host.made(name, host.seat(host.full("web"), key))
+        assert grant.ipv4 is not None
+        plug = Plug(host.full("web"), "web", wanted4=grant.ipv4)
+        host.engine.create(ident(name), name, plug, labels=labels)
+        assert await adopt(host, name) == []
+    keys = [lease.key for lease in host.services.mirror.every(Lease) if lease.state is State.FIXED]
+    assert keys == ["compose:shop/web/1", f"container:{ident('two')}"]

@@ -38,7 +38,7 @@ from mooring.wire.docker_api import LONGEST_PATH, MOST_PARAMETERS, Verb, is_trut
         ("POST", "/networks/_odd name/connect", Verb.CONNECT, "_odd name"),
         ("POST", "/networks/a%2Fb/disconnect", Verb.DISCONNECT, "a/b"),
         ("POST", "/networks/connect", Verb.OTHER, ""),
-        ("POST", "/networks/create", Verb.OTHER, ""),
+        ("POST", "/networks/create", Verb.NETWORK, ""),
         ("POST", "/networks/prune", Verb.OTHER, ""),
         ("POST", "/exec/abc/start", Verb.EXEC, "abc"),
         ("GET", "/containers/db/attach/ws?stdin=1", Verb.UPGRADE, "db"),

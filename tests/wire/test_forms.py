@@ -12,6 +12,7 @@ from mooring.core.containers import Holder
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
+from mooring.core.estates import Estate, Heirloom
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
 from mooring.core.networks import (
@@ -267,6 +268,8 @@ def names(kind: type) -> set[str]:
         (NetworkOptions, forms.OptionsV2, set()),
         (Holder, forms.HolderV2, {"id"}),
         (Intent, forms.IntentV1, {"id"}),
+        (Estate, forms.EstateV1, {"id"}),
+        (Heirloom, forms.HeirloomV1, set()),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
         (Endpoint, forms.EndpointV3, {"id", "network"}),

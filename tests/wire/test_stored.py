@@ -66,7 +66,7 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/",
+        "engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"

@@ -272,6 +272,8 @@ class EventAnswer(_Form):
         if self.type == "network" and of_network:
             container = (actor.attributes or {}).get("container", "")
             return EngineEvent(what, container, at, actor.id or "") if container else None
+        if self.type == "network" and what is Happening.CREATED and actor.id:
+            return EngineEvent(what, "", at, actor.id)
         if self.type == "container" and not of_network and actor.id:
             return EngineEvent(what, actor.id, at)
         return None

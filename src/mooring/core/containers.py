@@ -133,8 +133,8 @@ class Happening(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """One event. container: full id. network: full id for CONNECTED and DISCONNECTED, else "". at: nanoseconds since
-    the epoch by the engine's clock."""
+    """One event. container: full id. network: full id for CONNECTED and DISCONNECTED, else ""; a CREATED with a network
+    and without a container is about the network. at: nanoseconds since the epoch by the engine's clock."""
 
     what: Happening
     container: str
@@ -173,24 +173,33 @@ def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str)
 
     name: the container's, "" when it is not known yet. container: its full id, or what stands for it until it has one.
     The keys are `key:<text of the label mooring.key>`, `compose:<project>/<service>/<number>`, `name:<name>` and
-    `container:<id>`. `fixed-ip=0` says no, whatever the network says.
+    `container:<id>`. `fixed-ip=0` says no, whatever the network says. `fixed-ip` means the container, as it did to
+    Minions and Barrel, but where compose made it: compose removes it at each change of its file, and makes it anew.
     """
     fixed = labels.get(FIXED_LABEL)
     if fixed is not None and not is_on(fixed):
         return ""
     if (text := labels.get(KEY_LABEL, "")) and is_sound(text):
         return f"key:{text}"
-    if sticky is Sticky.NAME:
+    if sticky is Sticky.NAME or is_on(fixed):
         compose = [labels.get(each, "").replace("%", "%25").replace("/", "%2F") for each in _COMPOSE]
         # What `docker compose run` makes is nobody's successor, and its name is a random one.
         once = is_on(labels.get("com.docker.compose.oneoff", "false"))
         if all(compose) and all(map(is_sound, compose)) and not once:
             return "compose:" + "/".join(compose)
-        if name and not once:
+        if sticky is Sticky.NAME and name and not once:
             return f"name:{name.lstrip('/')}"
     if is_on(fixed) or sticky is not Sticky.OFF:
         return CONTAINER_KEY + container
     return ""
+
+
+def compose_replica(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Project and service as `shop/web`, and the number, of a container that compose made to stay; "" for others."""
+    project, service, number = (labels.get(each, "") for each in _COMPOSE)
+    if not (project and service and number) or is_on(labels.get("com.docker.compose.oneoff", "false")):
+        return "", ""
+    return f"{project}/{service}", number
 
 
 def outlives(key: str) -> bool:

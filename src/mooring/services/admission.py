@@ -12,6 +12,7 @@ from mooring.core.networks import Network, Origin
 from mooring.core.requests import EndpointGrant, EndpointRequest
 from mooring.services.liveness import Liveness
 from mooring.services.mirror import Mirror
+from mooring.services.residents import Residents
 from mooring.services.roster import Roster
 
 
@@ -22,6 +23,7 @@ class Admission:
         self._mirror = mirror
         self._roster = roster
         self._liveness = liveness
+        self.residents: Residents | None = None
 
     async def check_mac(self, network: Network, endpoint: Endpoint) -> None:
         """Raises Conflict for the MAC of another living endpoint or of the bridge. A dead endpoint with the MAC is
@@ -45,7 +47,10 @@ class Admission:
         await self._liveness.forget_dead(other)
 
     def _name(self, network: Network, endpoint: Endpoint) -> str:
-        """The containers that hold its addresses, where they are known, and what it has."""
+        """The container that has it, and those that hold its addresses, where they are known, and what it has."""
+        told = self.residents.name(endpoint.id) if self.residents is not None else ""
+        if told:  # of several holders of one address it is the one that runs
+            return f"container {told} ({', '.join(map(str, endpoint.addresses))})"
         names: set[str] = set()
         for address in endpoint.addresses:
             segment = network.segment_of(address)

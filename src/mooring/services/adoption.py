@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of
+from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
 from mooring.core.leases import Active, Claimant, Lease, State, may_hold
 from mooring.core.networks import Address, Network, Origin
 from mooring.core.pools import Pool
@@ -20,6 +20,7 @@ from mooring.ports import Clock
 from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
+from mooring.services.residents import Residents
 
 
 class Adoption:
@@ -32,6 +33,7 @@ class Adoption:
         self._holders = holders
         self._clock = clock
         self._policy = policy
+        self.residents: Residents | None = None
 
     async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
         """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
@@ -41,6 +43,8 @@ class Adoption:
         Returns findings, a line each: what it should hold and cannot. Raises Unavailable.
         """
         findings: list[str] = []
+        if self.residents is not None:
+            self.residents.note(container)
         for plug in container.plugs:
             network = self._mirror.network(plug.network) if plug.network else None
             if network is None or network.origin is Origin.LIBRARY:
@@ -132,6 +136,11 @@ class Adoption:
         lease = self._mirror.lease(pool.space, address)
         uses = bool(plug.endpoint) and self._index.endpoint(pool, address) == plug.endpoint
         if lease is not None and container.id in lease.holders:
+            if lease.key == CONTAINER_KEY + container.id and outlives(key):
+                # Fixed by an earlier version, to which a label meant less, or before the network was sticky.
+                known = self._tenures.of_key(plug.network, key)
+                if all(each.address.version != address.version for each in known):
+                    return msgspec.structs.replace(lease, key=key)
             return lease if others and (uses or wanted) else None
         now = self._clock.now()
         fixed = lease is not None and lease.state is State.FIXED

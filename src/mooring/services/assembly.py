@@ -23,6 +23,7 @@ from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
+from mooring.services.network_desk import NetworkDesk
 from mooring.services.networks import Networks
 from mooring.services.overlaps import Overlaps
 from mooring.services.publishing import Publishing
@@ -31,6 +32,7 @@ from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
 from mooring.services.reconciling import Reconciling
 from mooring.services.recovering import Recovering
 from mooring.services.repair import Repair
+from mooring.services.residents import Residents
 from mooring.services.roster import Roster
 from mooring.services.uplinks import Uplinks
 from mooring.services.watching import Watching
@@ -65,6 +67,7 @@ class Keeping:
     reconciling: Reconciling
     watching: Watching
     nudged: asyncio.Event
+    networks: NetworkDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +132,13 @@ def assemble(
         nudged = asyncio.Event()
         desk = CustodyDesk(mirror, holders, world.engine, nudged.set)
         adoption = Adoption(mirror, ipam, holders, clock, policy)
+        adoption.residents = endpoints.admission.residents = residents = Residents(mirror)
+        ipam.index.called = residents.user
         reconciling = Reconciling(
             mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged
         )  # fmt: skip
-        watching = Watching(mirror, holders, desk, adoption, reconciling, releases, world.engine, clock)
-        keeping = Keeping(desk, adoption, reconciling, watching, nudged)
+        watching = Watching(mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates)
+        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkDesk(ipam, plugin))
     return Services(
         mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, recovering,
         keeping,

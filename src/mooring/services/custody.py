@@ -21,6 +21,7 @@ from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
+from mooring.services.replicas import refuse_replicas
 from mooring.services.seats import Grant, Seat
 from mooring.services.wishes import Room, Spellings, addresses_of
 from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerWish, PlugWish
@@ -280,6 +281,7 @@ class CustodyDesk:
         seats = await self._seats(wish, name, self_id, room, spellings)
         if not seats:
             return None
+        await refuse_replicas(self._engine, self._holders.tenures, wish.labels, seats.values())
         claimant = Claimant(name=name, labels=wish.labels, container=intent.container)
         self._open.add(intent.id)
         try:

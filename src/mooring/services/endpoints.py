@@ -58,7 +58,7 @@ class Endpoints:
         self.successions = Successions(ipam, clock)
         self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
         liveness = Liveness(mirror, drivers, self._records, clock)
-        self._admission = Admission(mirror, roster, liveness)
+        self.admission = Admission(mirror, roster, liveness)
         forwarding = Forwarding(mirror, roster, drivers, self._records, publishing, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
@@ -106,7 +106,7 @@ class Endpoints:
         Raises Conflict when an address was given to somebody else since its holder was told it.
         """
         async with self._locks.hold(f"addresses of {network.id}"):
-            await self._admission.check_mac(network, endpoint)
+            await self.admission.check_mac(network, endpoint)
             for _ in range(ATTEMPTS):
                 dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
                 if dead and network.origin is Origin.LIBRARY:

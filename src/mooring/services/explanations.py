@@ -19,6 +19,7 @@ from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames
+from mooring.services.kept_addresses import kept_reasons
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import losses, upgrade_costs
 from mooring.services.outside_pools import by_rule, in_foreign_segment
@@ -40,6 +41,7 @@ def explain_address(
         for network in scene.mirror.every(Network)
         if (segment := network.segment_of(address)) is not None and not segment.pool
     ]
+    reasons = reasons or kept_reasons(scene.mirror, scene.now, address)
     return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
 
 

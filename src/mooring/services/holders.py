@@ -36,7 +36,7 @@ class Holders:
         self._mirror = mirror
         self._index = ipam.index
         self.seating = Seating(mirror, ipam, clock, policy, self.describe)
-        self._tenures = ipam.tenures
+        self.tenures = ipam.tenures
         self._clock = clock
         self._claiming = asyncio.Lock()
         self._policy = policy
@@ -55,11 +55,11 @@ class Holders:
     @property
     def any(self) -> bool:
         """Whether there is any fixed lease at all."""
-        return len(self._tenures) > 0
+        return len(self.tenures) > 0
 
     def holds(self, container: str) -> bool:
         """Whether the container (full id) holds anything."""
-        return bool(self._tenures.of_holder(container))
+        return bool(self.tenures.of_holder(container))
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -67,7 +67,7 @@ class Holders:
 
     def held_by(self, holder: str) -> list[tuple[str, Lease]]:
         """What the container (full id) or placeholder holds: id of the network, and the lease."""
-        return [(self._tenures.network_of(lease), lease) for lease in self._tenures.of_holder(holder)]
+        return [(self.tenures.network_of(lease), lease) for lease in self.tenures.of_holder(holder)]
 
     def begin(
         self, purpose: Purpose, engine: str, container: str = "", name: str = "", network: str = ""
@@ -131,7 +131,7 @@ class Holders:
                 claim = Claim(key=key, holder=container)
                 after = claimed(after, after.space, after.address, after.pool, claim, self._clock.now())
                 put.append(after)
-                for old, rest in self.seating.left_behind(self._tenures.of_key(network, key), after):
+                for old, rest in self.seating.left_behind(self.tenures.of_key(network, key), after):
                     (delete if rest is None else put).append(rest or old)
                 for old, rest in self.instead_of(others, container):
                     (delete if rest is None else put).append(rest or old)
@@ -152,7 +152,7 @@ class Holders:
 
     async def leave(self, container: str, network_id: str, intent: Intent | None = None) -> int:
         """The container holds nothing in the network. Returns how many leases it held there. Raises Unavailable."""
-        return await self._drop(container, lambda lease: self._tenures.network_of(lease) == network_id, intent)
+        return await self._drop(container, lambda lease: self.tenures.network_of(lease) == network_id, intent)
 
     async def end(self, intent: Intent) -> None:
         """The intent is gone, and nothing else has changed. Raises Unavailable."""
@@ -182,7 +182,7 @@ class Holders:
             nonlocal count
             put: list[Record] = []
             delete = self._recorded(intent)
-            mine = self._tenures.of_holder(holder)
+            mine = self.tenures.of_holder(holder)
             leaving = [lease for lease in mine if concerns(lease)]
             count = len(leaving)
             for lease in leaving:
@@ -208,18 +208,18 @@ class Holders:
         """What the container (full id) holds of the address's family in the network besides it."""
         return [
             other
-            for other in self._tenures.of_holder(container)
+            for other in self.tenures.of_holder(container)
             if other.address != address
             and other.address.version == address.version
-            and self._tenures.network_of(other) == network_id
+            and self.tenures.network_of(other) == network_id
         ]
 
     def _hold(self, lease: Lease) -> float:
         """Seconds that the lease's key keeps it: none when the key has another address of the family by now."""
-        network = self._tenures.network_of(lease)
+        network = self.tenures.network_of(lease)
         others = [
             other
-            for other in self._tenures.of_key(network, lease.key)
+            for other in self.tenures.of_key(network, lease.key)
             if other.address != lease.address and other.address.version == lease.address.version
         ]
         return 0.0 if any(other.holders for other in others) else lease.hold or self._policy.hold

@@ -24,6 +24,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_address, holder_names, holder_of
+from mooring.services.kept_addresses import kept_lease_rows, kept_rows
 from mooring.services.mirror import Mirror, Record
 from mooring.services.next_starts import losses
 from mooring.services.references import check_space, network_meant, pool_place, pools_meant
@@ -183,7 +184,7 @@ class Inspection:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
             rows.append(self._lease(lease, names))
-        return rows
+        return rows + kept_rows(self._mirror, self._clock.now(), wanted)
 
     def _wanted_pools(self, wanted: api.ListLeases, names: EngineNames) -> set[str] | None:
         """Ids of the pools that pool and network leave, None for all."""
@@ -202,9 +203,10 @@ class Inspection:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
         spaces = {pool.space for pool in self._mirror.every(Pool)}
         found = [lease for space in sorted(spaces) if (lease := self._mirror.lease(space, address)) is not None]
-        if not found:
+        waits = kept_lease_rows(self._mirror, self._clock.now(), address)
+        if not found and not waits:
             raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
-        return [self._lease(lease, names) for lease in found]
+        return [self._lease(lease, names) for lease in found] + waits
 
     def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> api.Explanation:
         """All that is known of any address, in sentences."""

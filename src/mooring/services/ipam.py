@@ -83,7 +83,8 @@ class Ipam:
         self.tenures = Tenures(mirror)
         self.names = PoolNames(mirror, self._index)
         self.promises = Promises(self.tenures, clock, self._is_of_the_past)
-        self._subnets = Subnets(mirror, self._index, clock, policy, surroundings, elsewhere)
+        self._subnets = Subnets(mirror, self._index, self.tenures, clock, policy, surroundings, elsewhere)
+        self.estates, self.may_return = self._subnets.estates, self._subnets.may_return
 
     @property
     def requires_mac(self) -> bool:
@@ -242,10 +243,8 @@ class Ipam:
         if (mine := self.promises.awaited(pool, request)) is not None:
             self.promises.make(mine, request)
             return self._answer(mine)
-        if request.mac or request.name:
-            again = self._index.given_before(pool, request.mac, request.name)
-            if again is not None:
-                return self._answer(again)
+        if (request.mac or request.name) and (again := self._index.given_before(pool, request.mac, request.name)):
+            return self._answer(again)
         chosen = self._index.choose(pool)
         if chosen is None:
             raise self._exhausted(pool)
@@ -376,7 +375,7 @@ class Ipam:
         if endpoint and not (known is not None and self._is_of_the_past(known)):
             raise Conflict(
                 f"address {address} of pool {pool.id} is in use",
-                holder=f"endpoint {endpoint[:12]} of network {pool.network[:12]}",
+                holder=self._index.called(pool.network, endpoint),
                 hint=f"stop that container, or choose another address; see `mooring explain {address}`",
             )
         if not verdict.allowed:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
+from mooring.core.estates import Estate
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
@@ -24,9 +25,9 @@ from mooring.ports import Store, Transaction
 from mooring.services.pacing import Pace
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
@@ -41,7 +42,7 @@ class Mirror:
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
-            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
+            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
         }
         self._listeners: list[Listener] = []
         self.revision = 0
@@ -82,6 +83,10 @@ class Mirror:
     def lease(self, space: str, address: Address) -> Lease | None:
         """The lease of the address."""
         return self._kinds[Lease].get(stored.lease_key(space, address))  # type: ignore[return-value]
+
+    def estate(self, network_id: str) -> Estate | None:
+        """What the network with the full id left."""
+        return self._kinds[Estate].get(stored.estate_key(network_id))  # type: ignore[return-value]
 
     def network(self, network_id: str) -> Network | None:
         """The network with the full id."""

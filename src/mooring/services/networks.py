@@ -233,7 +233,9 @@ class Networks:
         last = network.origin is Origin.LIBRARY
         if last:
             await self._release(pools)
-        await self._mirror.commit(delete=[*endpoints, network])
+        put, gone = self._ipam.estates.left(pools, network)
+        await self._mirror.commit(put=put, delete=[*endpoints, network, *gone])
+        self._ipam.estates.tell(put)
         for endpoint in endpoints:
             await self._publishing.let_go(endpoint.published)
         if not last:

@@ -7,7 +7,7 @@ what requests in flight hold is its own, and that ends with the request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from ipaddress import ip_network
@@ -32,11 +32,16 @@ class Usage:
     cooling: int
 
 
+def _endpoint_called(network_id: str, endpoint_id: str) -> str:
+    return f"endpoint {endpoint_id[:12]} of network {network_id[:12]}"
+
+
 class Occupancies:
-    """Build it before the mirror is loaded."""
+    """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self.called: Callable[[str, str], str] = _endpoint_called
         self._known: dict[str, Pool] = {}
         self._pools: dict[str, Occupancy] = {}
         self._leases: dict[str, dict[int, Lease]] = {}

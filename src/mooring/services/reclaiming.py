@@ -116,6 +116,7 @@ class Reclaiming:
                 )
             else:
                 await self._ipam.sweep()
+                await self._ipam.estates.sweep()
         except Fault as fault:
             findings.append(f"could not take back what Docker forgot: {fault}")
         self._missing = self._seen
@@ -142,6 +143,7 @@ class Reclaiming:
         now = KnownEngine(view.id, known.since if known else self._clock.now(), listed, version, view.release)
         if listed and now != known:
             await self._mirror.commit(put=[now])
+        await self._ipam.estates.learn(self._engine, view.networks)
         return view
 
     def _known(self, view: EngineView) -> KnownEngine | None:

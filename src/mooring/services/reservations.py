@@ -43,6 +43,7 @@ class Reservations:
         self._mirror = mirror
         self._index = ipam.index
         self._tenures = ipam.tenures
+        self._estates = ipam.estates
         self._engine = engine
         self._clock = clock
         self._policy = policy
@@ -133,6 +134,11 @@ class Reservations:
         force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
         change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
         """
+        if waiting := [each for each in self._estates.keeping(address) if space in (None, each.space)]:
+            if not dry:
+                await self._estates.give_up(address, waiting)
+            kept = "kept for a key of network {}, which is gone"
+            return [Change(each.space, address, kept.format(each.name), "free") for each in waiting]
         pool = pool_around(self._mirror, space, address)
         for _ in range(ATTEMPTS):
             lease = self._mirror.lease(pool.space, address)

@@ -119,9 +119,11 @@ class Seating:
             if lease.mac:
                 return lease.mac
         mine = {(lease.space, lease.address) for lease in taken}
-        mac = stable_mac(f"key:{seat.network.id}:{seat.key}")
+        # By the network's name, where it is known: the next network of that name gives the key the same one.
+        place = f"key:{seat.network.name or seat.network.id}:{seat.key}"
+        mac = stable_mac(place)
         if any((lease.space, lease.address) not in mine for lease in self._tenures.with_mac(seat.network.id, mac)):
-            mac = stable_mac(f"key:{seat.network.id}:{seat.key}:{taken[0].address}")
+            mac = stable_mac(f"{place}:{taken[0].address}")
         return mac
 
     def _with_mac(self, lease: Lease, mac: str, holder: str, nameable: bool) -> Lease:
@@ -205,7 +207,7 @@ class Seating:
         if endpoint and (lease is None or lease.state is not State.FIXED):
             raise Conflict(
                 f"address {address} is in use",
-                holder=f"endpoint {endpoint[:12]} of network {pool.network[:12]}",
+                holder=self._index.called(pool.network, endpoint),
                 hint=f"stop that container, or choose another address; see `mooring explain {address}`",
             )
 

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mooring.core.addresses import address_of, interface, usable
-from mooring.core.faults import BadRequest, Conflict, Forbidden, StaleRevision, Unavailable
+from mooring.core.estates import Estate
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, StaleRevision, Unavailable
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
 from mooring.core.networks import Address, HostOverlap, Interface, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.ports import Clock
+from mooring.services.estates import Estates
 from mooring.services.mirror import Mirror
 from mooring.services.occupancies import Occupancies
+from mooring.services.tenures import Tenures
 
 # How often a decision is taken anew when another writer was first.
 ATTEMPTS = 8
@@ -80,6 +83,7 @@ class Subnets:
         self,
         mirror: Mirror,
         index: Occupancies,
+        tenures: Tenures,
         clock: Clock,
         policy: IpamPolicy,
         surroundings: Surroundings,
@@ -92,6 +96,7 @@ class Subnets:
         self._policy = policy
         self._surroundings = surroundings
         self._elsewhere = elsewhere
+        self.estates = Estates(mirror, index, tenures, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
@@ -127,18 +132,18 @@ class Subnets:
             await self._settle_doubts()
             space = request.options.get("tenant") or request.space
             warnings: tuple[str, ...] = ()
-            source = ""
+            source, yielding = "", list[Estate]()
             if request.subnet is not None:
                 subnet = request.subnet
                 warnings = self._check_explicit(space, subnet, occupied)
             else:
                 subnet_pools = self._policy.subnet_pools(request.version, space)
-                origin, subnet = carve(subnet_pools, request.length, self._busy(occupied))
+                origin, subnet, yielding = self._carve(subnet_pools, request.length, occupied)
                 source = origin.name
             for _ in range(ATTEMPTS):
                 pool, leases = self._compose(request, space, subnet, source)
                 try:
-                    await self._mirror.commit(put=[pool, *leases])
+                    await self._mirror.commit(put=[pool, *leases], delete=self._known(yielding))
                 except StaleRevision:
                     continue
                 except Unavailable:
@@ -153,6 +158,38 @@ class Subnets:
                     warnings,
                 )
             raise contended(f"subnet {subnet}")
+
+    def _carve(
+        self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Sequence[Subnet]
+    ) -> tuple[SubnetPool, Subnet, list[Estate]]:
+        """A free subnet, where it is from, and the estates that yield for it: none while there is another one."""
+        busy, estates = self._busy(occupied), self.estates.living()
+        for yielding in range(len(estates) + 1):
+            try:
+                origin, subnet = carve(subnet_pools, length, [*busy, *self.estates.busy(estates[yielding:])])
+            except Exhausted:
+                if yielding == len(estates):
+                    raise
+                continue
+            return origin, subnet, [e for e in estates if any(overlap(subnet, each) for each in e.subnets)]
+        raise AssertionError
+
+    def _known(self, estates: Sequence[Estate]) -> list[Estate]:
+        return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
+
+    async def may_return(self, space: str, subnet: Subnet) -> bool:
+        """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the
+        configuration still has it for networks of the space. Raises Unavailable."""
+        prefixes = [prefix for pool in self._policy.subnet_pools(subnet.version, space) for prefix in pool.prefixes]
+        if not any(overlap(prefix, subnet) and prefix.prefixlen <= subnet.prefixlen for prefix in prefixes):
+            return False
+        occupied = await self._surroundings.occupied()
+        taken = [pool.subnet for pool in self._mirror.every(Pool)]  # of any space: bridges of a host never overlap
+        try:
+            warnings = self._check_explicit(space, subnet, occupied)
+        except Fault:
+            return False
+        return not warnings and not any(overlap(subnet, each) for each in (*taken, *self._elsewhere()))
 
     def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
         now = self._clock.now()
@@ -252,10 +289,11 @@ class Subnets:
             leases = self._index.leases(pool_id)
             for lease in leases[:BATCH]:
                 advance(phase(lease), Event.DROP, str(lease.address))
-            if len(leases) <= BATCH:
-                await self._mirror.commit(delete=[pool, *leases])
-            else:
-                await self._mirror.commit(delete=leases[:BATCH])
+            put, gone = self.estates.left([pool]) if pool.network else ([], [])
+            last = [pool] if len(leases) <= BATCH else []
+            await self._mirror.commit(put=put, delete=[*last, *leases[:BATCH], *gone])
+            if last:
+                self.estates.tell(put)
 
 
 def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lease:

@@ -18,6 +18,7 @@ from mooring.services.adoption import Adoption
 from mooring.services.custody import CustodyDesk
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_releases import EngineReleases
+from mooring.services.estates import Estates
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
 from mooring.services.reconciling import Reconciling
@@ -43,6 +44,7 @@ class Watching:
         releases: EngineReleases,
         engine: Engine,
         clock: Clock,
+        estates: Estates,
     ) -> None:
         self._mirror = mirror
         self._holders = holders
@@ -52,6 +54,7 @@ class Watching:
         self._releases = releases
         self._engine = engine
         self._clock = clock
+        self._estates = estates
         self._last = 0
         self._unproven: dict[str, list[str]] = {}
 
@@ -92,6 +95,8 @@ class Watching:
             self._unproven.pop(event.container, None)
             if self._holders.holds(event.container):
                 await self._holders.forget(event.container)
+        elif not event.container:
+            await self._learn_name(event.network)
         elif event.what is Happening.DISCONNECTED:
             await self._look_after_departure(event)
         elif event.what in _LOOK and self._mirror.count(Network):
@@ -102,6 +107,11 @@ class Watching:
                 for finding in await self._adoption.adopt(engine, container, departures):
                     log.warning("finding: %s", finding)
                 await self._tell_unproven(container)
+
+    async def _learn_name(self, network_id: str) -> None:
+        """A network was made: by somebody at another socket, who gets what the last one of its name left, too."""
+        if self._mirror.network(network_id) is not None:
+            await self._estates.learn(self._engine, frozenset({network_id}))
 
     async def _tell_unproven(self, container: Container) -> None:
         """Before its next start loses it; said once, whatever else happens to the container."""

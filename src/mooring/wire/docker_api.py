@@ -31,6 +31,7 @@ class Verb(Enum):
     CONNECT = "connect a container to a network"
     DISCONNECT = "disconnect a container from a network"
     RENAME = "rename a container"
+    NETWORK = "create a network"
 
     ATTACH = "attach to a container"
     EXEC = "start a process in a container"
@@ -39,7 +40,11 @@ class Verb(Enum):
     OTHER = "anything else"
 
 
-HOOKED = frozenset({Verb.CREATE, Verb.START, Verb.REMOVE, Verb.PRUNE, Verb.CONNECT, Verb.DISCONNECT, Verb.RENAME})
+HOOKED = frozenset(
+    {
+        Verb.CREATE, Verb.START, Verb.REMOVE, Verb.PRUNE, Verb.CONNECT, Verb.DISCONNECT, Verb.RENAME, Verb.NETWORK,
+    }
+)  # fmt: skip
 HIJACKING = frozenset({Verb.ATTACH, Verb.EXEC, Verb.UPGRADE})
 
 
@@ -165,6 +170,8 @@ def _posted(path: str) -> tuple[Verb, str]:
     match path.split("/")[1:]:
         case ["containers", "create"]:
             return Verb.CREATE, ""
+        case ["networks", "create"]:
+            return Verb.NETWORK, ""
         case ["containers", "prune"]:
             return Verb.PRUNE, ""
         case ["containers", *name, what] if what in _CONTAINER_VERBS and any(name):

@@ -18,6 +18,7 @@ import msgspec
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
+from mooring.core.estates import Estate
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
@@ -26,12 +27,12 @@ from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
-PREFIXES = ("engine/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/")
+PREFIXES = ("engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/")
 
 
 def _quoted(text: str) -> str:
@@ -72,6 +73,11 @@ def intent_key(intent_id: str) -> str:
     return f"intent/{_quoted(intent_id)}"
 
 
+def estate_key(network_id: str) -> str:
+    """Where what the network left is kept."""
+    return f"estate/{_quoted(network_id)}"
+
+
 def sandbox_key(sandbox_id: str) -> str:
     """Where the sandbox is kept."""
     return f"sandbox/{_quoted(sandbox_id)}"
@@ -108,6 +114,8 @@ def key_of(record: Record) -> str:
             return holder_key(record.id)
         case Intent():
             return intent_key(record.id)
+        case Estate():
+            return estate_key(record.id)
 
 
 class Form(Protocol[R_co]):
@@ -161,6 +169,7 @@ _READERS: dict[str, Reader[Any]] = {
     "engine": Reader[KnownEngine]([forms.EngineV1, forms.EngineV2, forms.EngineV3]),
     "holder": Reader[Holder]([forms.HolderV1, forms.HolderV2]),
     "intent": Reader[Intent]([forms.IntentV1]),
+    "estate": Reader[Estate]([forms.EstateV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Lease: forms.lease_form,
@@ -171,6 +180,7 @@ _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     KnownEngine: forms.engine_form,
     Holder: forms.holder_form,
     Intent: forms.intent_form,
+    Estate: forms.estate_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

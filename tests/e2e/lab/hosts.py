@@ -134,6 +134,13 @@ class Host:
         argv = ["network", "create", "-d", "mooring", "--ipam-driver", "mooring", *options, name]
         return self.docker(*argv).output.splitlines()[-1]
 
+    def forget_networks(self) -> None:
+        """Nothing waits for a network that is gone to come back."""
+        if self.with_mooring and self.daemon.running:
+            for row in self.daemon.leases("fixed"):
+                if not row["pool"]:
+                    self.daemon.mooring("lease", "release", str(row["address"]), check=False)
+
     def run_container(self, name: str, *options: str, command: Sequence[str] = ("stay",)) -> str:
         """`docker run -d --name NAME OPTIONS busybox COMMAND`; the container's id. Raises LabError when it fails."""
         return self.docker("run", "-d", "--name", name, *options, IMAGE, *command).output.splitlines()[-1]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
+from mooring.core.networks import Subnet
 from mooring.servers.proxy.gate import LARGEST, AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.wire.docker_api import Verb, recognise
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.network_bodies import NetworkWish
 
 INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
 GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09", frozenset({IPv4Address("10.0.0.9")}))
@@ -290,3 +292,53 @@ async def test_labels_that_do_what_they_say_are_not_spoken_of() -> None:
     found = await passage(ScriptedDesk(), "POST", "/containers/create", BODY)
     assert found.settle is not None
     assert await found.settle(Reply(201, b'{"Id":"abc","Warnings":null}')) is None
+
+
+class ScriptedNetworks:
+    """Says that one subnet comes back, and notes what was made."""
+
+    def __init__(self) -> None:
+        self.made_ones: list[tuple[str, str]] = []
+        self.fault: Exception | None = None
+
+    def concerns(self, wish: NetworkWish) -> bool:
+        return wish.driver == "mooring"
+
+    async def returning(self, wish: NetworkWish) -> Sequence[Subnet]:
+        return [ip_network("10.32.0.0/24")] if wish.name == "web" else []
+
+    async def made(self, network: str, name: str) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.made_ones.append((network, name))
+
+
+async def network_passage(networks: ScriptedNetworks, body: bytes) -> Passage:
+    """Of a network's creation with the body."""
+    gate = AddressGate(ScriptedDesk(), ready, networks)
+    call = recognise("POST", "/v1.41/networks/create", upgrade=False)
+    assert gate.wants(call)
+    return await gate.passage(call, body)
+
+
+async def test_a_network_that_comes_back_has_its_subnet_and_its_name_is_told() -> None:
+    """Before the reply goes on."""
+    networks = ScriptedNetworks()
+    passage = await network_passage(networks, b'{"Name":"web","Driver":"mooring"}')
+    assert passage.body == b'{"Name":"web","Driver":"mooring","IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'
+    assert passage.settle is not None
+    await passage.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'","Warning":""}'))
+    assert networks.made_ones == [("n" * 64, "web")]
+    await passage.settle(Reply(409, b'{"message":"exists"}'))
+    await passage.settle(None)
+    assert len(networks.made_ones) == 1
+    networks.fault = Unavailable("no store")
+    await passage.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'"}'))  # the reply goes on all the same
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"Name":"web","Driver":"bridge"}', b"[]", b"", b'{"Name":"other","Driver":"mooring"}']
+)
+async def test_other_networks_keep_every_byte(body: bytes) -> None:
+    """Those of other drivers, and new ones."""
+    assert (await network_passage(ScriptedNetworks(), body)).body is None

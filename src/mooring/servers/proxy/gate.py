@@ -17,15 +17,17 @@ import msgspec
 
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
+from mooring.core.networks import Subnet
 from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import Passage, Reader, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.services.wishes import unheeded
-from mooring.wire import docker_bodies
+from mooring.wire import docker_bodies, network_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
 from mooring.wire.json_sieve import CREATE, Sieve
+from mooring.wire.network_bodies import NetworkWish
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +92,28 @@ class Desk(Protocol):
         ...
 
 
+class NetworkDesk(Protocol):
+    """What the gate needs of services.network_desk."""
+
+    def concerns(self, wish: NetworkWish) -> bool:
+        """Whether the network will be one of ours."""
+        ...
+
+    async def returning(self, wish: NetworkWish) -> Sequence[Subnet]:
+        """Subnets for the network that is about to be made."""
+        ...
+
+    async def made(self, network: str, name: str) -> None:
+        """It was."""
+        ...
+
+
 class AddressGate:
     """A Gate. ready: returns when the store is read; a create waits for it."""
 
-    def __init__(self, desk: Desk, ready: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, desk: Desk, ready: Callable[[], Awaitable[None]], networks: NetworkDesk | None = None) -> None:
         self._desk = desk
+        self._networks = networks
         self._ready = ready
 
     def wants(self, call: Call) -> bool:
@@ -102,6 +121,8 @@ class AddressGate:
         match call.verb:
             case Verb.CREATE:
                 return True  # whether it has labels is in its body
+            case Verb.NETWORK:
+                return self._networks is not None
             case Verb.CONNECT:
                 return self._desk.serves
             case Verb.REMOVE | Verb.PRUNE | Verb.DISCONNECT:
@@ -114,6 +135,8 @@ class AddressGate:
         match call.verb:
             case Verb.CREATE:
                 return await self._create(call, body)
+            case Verb.NETWORK:
+                return await self._network(body)
             case Verb.CONNECT:
                 return await self._connect(call, body)
             case Verb.REMOVE:
@@ -184,6 +207,23 @@ class AddressGate:
                     return PASS
             await self.outsize(call, reader.document if reader is not None and not reader.overflow else None)
         return PASS
+
+    async def _network(self, body: bytes) -> Passage:
+        wish = await read(partial(network_bodies.network_wish, body), len(body))
+        if wish is None or self._networks is None or not self._networks.concerns(wish):
+            return PASS
+        await self._ready()
+        subnets = await self._networks.returning(wish)
+        patched = network_bodies.with_subnets(body, subnets) if subnets else None
+        return Passage(patched, partial(self._network_made, self._networks, wish.name))
+
+    async def _network_made(self, networks: NetworkDesk, name: str, reply: Reply | None) -> None:
+        made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
+        if made:  # of a reply that nobody heard the engine's events and list tell
+            try:
+                await networks.made(made, name)
+            except Fault as fault:
+                log.warning("network %s gets its addresses later: %s", name, fault)
 
     async def _patch(self, intent: Intent, work: Callable[[], bytes], body: bytes) -> bytes:
         try:

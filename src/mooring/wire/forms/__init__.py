@@ -14,6 +14,7 @@ from mooring.wire.forms.endpoints import (
     ServiceV1,
     endpoint_form,
 )
+from mooring.wire.forms.estates import EstateV1, HeirloomV1, estate_form
 from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
 from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
@@ -29,6 +30,8 @@ __all__ = [
     "EngineV1",
     "EngineV2",
     "EngineV3",
+    "EstateV1",
+    "HeirloomV1",
     "HolderV1",
     "HolderV2",
     "IntentV1",
@@ -48,6 +51,7 @@ __all__ = [
     "Stored",
     "endpoint_form",
     "engine_form",
+    "estate_form",
     "holder_form",
     "intent_form",
     "lease_form",

@@ -1,0 +1,78 @@
+"""The body of a network's creation: what is read of it, and the subnets that are put in."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_network
+
+import pytest
+
+from mooring.wire.network_bodies import NetworkWish, network_wish, with_subnets
+
+V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
+
+
+@pytest.mark.parametrize(
+    ("body", "families"),
+    [
+        ({}, (4,)),
+        ({"EnableIPv6": True}, (4, 6)),
+        ({"EnableIPv4": False, "EnableIPv6": True}, (6,)),
+        ({"IPAM": None}, (4,)),
+        ({"IPAM": {"Config": None}}, (4,)),
+        ({"IPAM": {"Config": []}}, (4,)),
+        ({"IPAM": {"Config": [{}]}}, (4,)),
+        ({"ipam": {"config": [{"subnet": "10.0.0.0/24"}]}, "EnableIPv6": True}, (6,)),
+        ({"IPAM": {"Config": [{"Subnet": "fd00::/64"}]}, "EnableIPv6": True}, (4,)),
+        ({"IPAM": {"Config": [{"Subnet": "0.0.0.0/28"}]}}, ()),
+    ],
+)
+def test_families_without_a_subnet(body: dict[str, object], families: tuple[int, ...]) -> None:
+    """As Go reads the body: names in any case of letters, null for nothing."""
+    wish = network_wish(json.dumps(body).encode())
+    assert wish is not None
+    assert wish.open == families
+
+
+def test_everything_that_is_read() -> None:
+    """Name, drivers and options."""
+    ipam = {"Driver": "mooring", "Options": {"tenant": "blue"}}
+    body = {"Name": "web", "Driver": "mooring", "Options": {"mtu": "1400"}, "IPAM": ipam}
+    assert network_wish(json.dumps(body).encode()) == NetworkWish(
+        "web", "mooring", "mooring", {"mtu": "1400"}, {"tenant": "blue"}, (4,)
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"IPAM":[]}', b'{"IPAM":{"Config":{}}}', b'{"Name":1}'])
+def test_what_has_another_shape_is_the_engines_matter(body: bytes) -> None:
+    """It says what is wrong."""
+    assert network_wish(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        (b'{"Name":"w"}', b'{"Name":"w","IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'),
+        (b'{"IPAM":null}', b'{"IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'),
+        (
+            b'{"IPAM":{"Driver":"m","Config":[]},"X": 1}',
+            b'{"IPAM":{"Driver":"m","Config":[{"Subnet":"10.32.0.0/24"}]},"X": 1}',
+        ),
+        (b'{"IPAM":{"Config":[{}]}}', b'{"IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'),
+        (
+            b'{"IPAM":{"Config":[{"Subnet":"fd00::/64"}]}}',
+            b'{"IPAM":{"Config":[{"Subnet":"fd00::/64"},{"Subnet":"10.32.0.0/24"}]}}',
+        ),
+    ],
+)  # fmt: skip
+def test_subnets_are_put_in_and_nothing_else_changes(body: bytes, after: bytes) -> None:
+    """Beside those that are there."""
+    assert with_subnets(body, [V4]) == after
+    wish = network_wish(with_subnets(b'{"EnableIPv6":true}', [V4, V6]))
+    assert wish is not None
+    assert wish.open == ()
+
+
+def test_a_body_that_cannot_be_read_stays() -> None:
+    """Byte for byte."""
+    assert with_subnets(b'{"IPAM":{"Config":{}}}', [V4]) == b'{"IPAM":{"Config":{}}}'
