@@ -258,3 +258,17 @@ def test_an_environment_of_any_size_passes_where_it_is_not_ours(ruled: Host, siz
     assert caught.value.status == 404
     ruled.docker("rm", "large")
     ruled.docker("network", "rm", "ours")
+
+
+def test_a_create_in_chunks_has_its_address(ruled: Host) -> None:
+    """As docker-java sends it, with a body that an authorization plugin of the engine would not see."""
+    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=name")
+    body = json.dumps({"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": "ours"}}).encode()
+    chunks = b"".join(b"%x\r\n%b\r\n" % (1, body[at : at + 1]) for at in range(len(body))) + b"0\r\n\r\n"
+    head = b"POST /containers/create?name=chunked HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+    said = raw(ruled, "docker", head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert said.startswith(b"HTTP/1.1 201 ")
+    config = ruled.engine.inspect("chunked")["NetworkSettings"]["Networks"]["ours"]["IPAMConfig"]
+    assert config["IPv4Address"].startswith("10.79.0.")
+    ruled.docker("rm", "chunked")
+    ruled.docker("network", "rm", "ours")

@@ -162,7 +162,9 @@ class AddressGate:
             if await self._desk.concerns([call.subject], None):
                 raise BadRequest(_too_large("a connect"))
         elif call.verb is Verb.CREATE:
-            wish = docker_bodies.container_wish(document) if document is not None else None
+            wish = None
+            if document is not None:
+                wish = await read(partial(docker_bodies.container_wish, document), len(document))
             if wish is None or wish.crowd:
                 raise BadRequest(_too_large("what a create says of networks and labels"))
             if wish.plugs:
