@@ -9,18 +9,18 @@ import pytest
 from mooring.adapters.host_bridges import host_bridges
 from mooring.adapters.links import Links
 from mooring.adapters.netlink import Netlink
-from mooring.adapters.ownership import Owner
+from mooring.adapters.ownership import DAEMON, Owner
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 
 
-def bridges() -> dict[str, bool]:
+def bridges(owner: Owner = DAEMON) -> dict[str, bool]:
     """As they are now."""
     netlink = Netlink()
     try:
-        return host_bridges(netlink)
+        return host_bridges(netlink, owner)
     finally:
         netlink.close()
 
@@ -58,3 +58,4 @@ def test_bridges_of_ours_are_not_told_and_those_of_another_owner_lead_somewhere(
         links.add_bridge(bridge)
         links.close()
     assert bridges() == {"mr-web": True}
+    assert bridges(Owner("web")) == {}

@@ -37,7 +37,7 @@ def test_routes_are_destinations_that_pools_must_avoid(surroundings: Surrounding
         "ip route add local 10.99.0.0/24 dev lo",
     )
     expected = ["198.18.0.0/24", "203.0.113.0/24", "192.0.2.0/24", "fd00:18::/64", "2001:db8::/32", "10.99.0.0/24"]
-    assert set(surroundings.routes()) == {ip_network(subnet) for subnet in expected}
+    assert set(surroundings.host_net().routes) == {ip_network(subnet) for subnet in expected}
 
 
 def test_parts_of_a_default_route_are_no_destinations(surroundings: Surroundings) -> None:
@@ -49,9 +49,9 @@ def test_parts_of_a_default_route_are_no_destinations(surroundings: Surroundings
         "ip route add 8.0.0.0/7 dev w0; ip route add 64.0.0.0/2 dev w0 table 51820; ip route add 160.0.0.0/5 dev w0",
         "ip -6 route add ::/1 dev w0; ip -6 route add 8000::/1 dev w0; ip -6 route add 2000::/3 dev w0",
     )
-    assert set(surroundings.routes()) == {ip_network("198.18.0.0/24"), ip_network("fd00:18::/64")}
+    assert set(surroundings.host_net().routes) == {ip_network("198.18.0.0/24"), ip_network("fd00:18::/64")}
     sh("ip route add 10.0.0.0/8 dev w0; ip -6 route add fc00::/7 dev w0")
-    assert {ip_network("10.0.0.0/8"), ip_network("fc00::/7")} <= set(surroundings.routes())
+    assert {ip_network("10.0.0.0/8"), ip_network("fc00::/7")} <= set(surroundings.host_net().routes)
 
 
 def test_what_the_host_has_is_known_wherever_it_is(surroundings: Surroundings) -> None:
@@ -64,7 +64,7 @@ def test_what_the_host_has_is_known_wherever_it_is(surroundings: Surroundings) -
         "ip address add 10.33.0.7/24 dev w0; ip address add 10.8.0.6 peer 10.8.0.5/32 dev w1",
         "ip link add v0 type veth peer name v1; ip address add 10.34.0.1/24 dev v0 noprefixroute; ip link set v0 up",
     )
-    found = surroundings.addresses()
+    found = surroundings.host_net().addresses
     expected = ["198.18.0.1/24", "fd00:18::1/64", "10.33.0.7/24", "10.34.0.1/24"]
     expected += ["10.32.0.2", "fd00:32::2", "10.8.0.6", "10.8.0.5"]
     assert set(found) == {ip_interface(address) for address in expected}
@@ -81,7 +81,7 @@ def test_our_own_bridges_addresses_are_not_the_hosts(surroundings: Surroundings)
         links.add_address(bridge.index, ip_interface("10.1.0.1/24"))
     finally:
         links.close()
-    assert surroundings.addresses() == {}
+    assert surroundings.host_net().addresses == {}
 
 
 def test_only_routes_by_our_own_links_are_ours(surroundings: Surroundings) -> None:
@@ -97,3 +97,23 @@ def test_only_routes_by_our_own_links_are_ours(surroundings: Surroundings) -> No
     assert surroundings.host_net().routes == ()
     sh("ip route add 10.1.0.0/24 dev w0 metric 50; ip route add blackhole 10.2.0.0/24")
     assert set(surroundings.host_net().routes) == {ip_network("10.1.0.0/24"), ip_network("10.2.0.0/24")}
+
+
+def test_the_hosts_routers_are_not_free(surroundings: Surroundings) -> None:
+    """Also one that no route of its own and no address of the host shows the network of, as at some hosters; not one
+    behind a link of ours, which may be a container."""
+    links = Links()
+    links.add_bridge(BRIDGE)
+    links.close()
+    sh(
+        PAIR,
+        UPLINK,
+        "ip route add default via 172.31.1.1 dev w0 onlink; ip -6 route add default via fd00:99::1 dev w0 onlink",
+        "ip -6 route add 2001:db8::/32 via fe80::1 dev w0",
+        "ip link set mr-one up; ip address add 10.1.0.1/24 dev mr-one; ip route add 10.2.0.0/16 via 10.1.0.7",
+    )
+    host = surroundings.host_net()
+    own = {ip_interface("198.18.0.1/24"), ip_interface("fd00:18::1/64")}
+    assert set(host.addresses) - own == {ip_interface("172.31.1.1"), ip_interface("fd00:99::1")}
+    assert host.addresses[ip_interface("172.31.1.1")] == "a router of this host on w0"
+    assert {ip_network("172.31.1.1/32"), ip_network("10.1.0.0/24"), ip_network("10.2.0.0/16")} <= set(host.occupied)

@@ -94,6 +94,16 @@ def test_a_subnet_that_a_vpn_has_a_route_to_is_refused_and_told_of(host: Host) -
         host.docker("network", "rm", "mine")
 
 
+def test_a_subnet_around_the_hosts_router_is_refused(host: Host) -> None:
+    """Some hosters' routers are in no network of the host's."""
+    create = ("network", "create", "-d", "mooring", "--ipam-driver", "mooring", "--subnet", "172.31.0.0/16", "mine")
+    route = ("10.64.0.0/16", "via", "172.31.1.1", "dev", "eth0", "onlink")
+    host.namespace.run("ip", "route", "add", *route)
+    refused = host.docker(*create, check=False).output
+    host.namespace.run("ip", "route", "del", *route)
+    assert "overlaps 172.31.1.1/32 (held by a router of this host on eth0)" in refused
+
+
 def test_a_network_of_dockers_that_comes_second_is_told_of(host: Host) -> None:
     """Docker asks nobody before it makes one over a plugin's."""
     host.create_network("one", "--subnet", "10.62.5.0/24")

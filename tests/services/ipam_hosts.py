@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
@@ -13,6 +13,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
+from mooring.ports import HostNet
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror
 from mooring.testing.clocks import ManualClock
@@ -42,13 +43,9 @@ class Host:
         self.mirror = Mirror(self.store)
         self.ipam = Ipam(self.mirror, self.clock, self.policy, self)
 
-    async def occupied(self) -> Sequence[Subnet]:
+    async def host_net(self) -> HostNet:
         """See Surroundings."""
-        return [*self.routes, *(each.network for each in self.own)]
-
-    async def host_addresses(self) -> Mapping[Interface, str]:
-        """See Surroundings."""
-        return self.own
+        return HostNet(self.own, self.routes, (*self.routes, *(each.network for each in self.own)))
 
     async def restart(self) -> None:
         """The daemon died and is back."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from mooring.adapters.netlink import Message, Netlink, as_text, as_u32, attributes, nest, text, u32
+from mooring.adapters.ownership import DAEMON, Owner
 from mooring.core.datapath import MARK
 
 _GETLINK, _GETROUTE = 18, 26
@@ -25,16 +26,16 @@ _NEXT_HOP = struct.Struct("=HBBi")
 _OURS = MARK.removesuffix(":")
 
 
-def host_bridges(netlink: Netlink) -> dict[str, bool]:
-    """Name of each bridge that is none of the caller's -> whether it cannot be Docker's: the host goes out by it, it
-    has a port that no container has, or it is another owner's. Raises NetlinkError."""
+def host_bridges(netlink: Netlink, owner: Owner = DAEMON) -> dict[str, bool]:
+    """Name of each bridge that is neither the owner's nor the daemon's -> whether it cannot be Docker's: the host goes
+    out by it, it has a port that no container has, or it is another owner's. Raises NetlinkError."""
     found: dict[str, bool] = {}
     foreign: dict[int, str] = {}
     for index, link in _links(netlink, nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"))):
         alias = as_text(link.get(_IFLA_IFALIAS))
         name = as_text(link.get(_IFLA_IFNAME))
-        if alias.startswith(MARK):
-            continue  # the daemon's own: every table has its own set for its own
+        if alias.startswith(MARK) or owner.unmarked(alias) is not None:
+            continue  # every table has its own set for its own
         found[name] = alias.startswith(_OURS + ".")
         if not found[name]:
             foreign[index] = name

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from mooring.adapters import conntrack
@@ -24,7 +24,7 @@ from mooring.adapters.links import Links
 from mooring.adapters.namespace_processes import is_lived_in
 from mooring.adapters.netlink import Netlink, NetlinkError
 from mooring.adapters.ownership import Owner
-from mooring.adapters.surroundings import Surroundings, nameservers
+from mooring.adapters.surroundings import Surroundings
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import publication_changes
 from mooring.core.plumbing import Fact, Inside, Op
@@ -44,7 +44,7 @@ class LinuxKernel(Kernel):
     """
 
     def __init__(self, owner: str = "") -> None:
-        whose = Owner(owner)
+        whose = self._owner = Owner(owner)
         self._discards = Discards()
         with ExitStack() as opened:
             self._writing = Tools.open(whose)
@@ -116,19 +116,6 @@ class LinuxKernel(Kernel):
 
         return await self._in(self._writer, look)
 
-    async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
-        """See Kernel."""
-
-        def look() -> Sequence[IPv4Network | IPv6Network]:
-            try:
-                own = (interface.network for interface in self._surroundings.addresses())
-                found = {*self._surroundings.routes(), *own, *map(ip_network, nameservers())}
-            except NetlinkError as error:
-                raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
-            return sorted(found, key=lambda subnet: (subnet.version, int(subnet.network_address), subnet.prefixlen))
-
-        return await self._in(self._reader, look)
-
     async def host_net(self) -> HostNet:
         """See Kernel."""
 
@@ -140,23 +127,12 @@ class LinuxKernel(Kernel):
 
         return await self._in(self._reader, look)
 
-    async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:
-        """See Kernel."""
-
-        def look() -> Mapping[IPv4Interface | IPv6Interface, str]:
-            try:
-                return self._surroundings.addresses()
-            except NetlinkError as error:
-                raise Unavailable(f"the kernel's addresses cannot be read: {error.strerror}") from error
-
-        return await self._in(self._reader, look)
-
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
 
         def look() -> Mapping[str, bool]:
             try:
-                return host_bridges(self._looking)
+                return host_bridges(self._looking, self._owner)
             except NetlinkError as error:
                 raise Unavailable(f"the kernel's bridges cannot be read: {error.strerror}") from error
 

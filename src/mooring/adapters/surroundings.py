@@ -7,7 +7,7 @@ are in no route of the main table; what is ours is not told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from socket import AF_INET
@@ -27,7 +27,7 @@ _LENGTHS = {4: 32, 6: 128}
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
 _IFLA_IFNAME, _IFLA_IFALIAS, _IFLA_EXT_MASK, _FILTER_SKIP_STATS = 3, 20, 29, 8
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF = 1, 4
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RTN_UNICAST, _RTN_LOCAL, _RTN_PROHIBIT = 1, 2, 8
 _TABLE_LOCAL = 255
 _IFINFO = Struct("=BBHiII")
@@ -48,36 +48,55 @@ class Surroundings:
 
     def host_net(self) -> HostNet:
         """See Kernel."""
-        links = list(self._links())
-        ours = frozenset(index for index, _, mine in links if mine)
-        return HostNet(self._addresses(links), tuple(dict.fromkeys(self.routes(ours))))
+        names: dict[int, str] = {}
+        ours: set[int] = set()
+        for index, name, mine in self._links():
+            names[index] = name
+            if mine:
+                ours.add(index)
+        addresses = self._addresses({index: name for index, name in names.items() if index not in ours})
+        occupied, routes = set[Subnet](), dict[Subnet, None]()
+        for subnet, link, router in self._routes():
+            if subnet is not None:
+                occupied.add(subnet)
+            if link in ours:
+                continue
+            if subnet is not None:
+                routes[subnet] = None
+            if router is not None:
+                addresses.setdefault(
+                    ip_interface(router), f"a router of this host on {names.get(link, 'no interface')}"
+                )
+        occupied.update(interface.network for interface in addresses)
+        occupied.update(map(ip_network, nameservers()))
+        return HostNet(addresses, tuple(routes), tuple(sorted(occupied, key=_place)))
 
-    def routes(self, beside: Collection[int] = ()) -> Iterator[Subnet]:
-        """Destinations of both families in every table: no part of a default route, and none that is link-local,
-        multicast or loopback; of the local table only whole subnets (`ip route add local`). beside: of routes that go
-        out by other links than these."""
+    def _routes(self) -> Iterator[tuple[Subnet | None, int, Address | None]]:
+        """Destination, link and next hop of the routes of both families in every table. None for a destination that is
+        a default route or a part of one, link-local, multicast or loopback; of the local table there are only whole
+        subnets (`ip route add local`)."""
         for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
             family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
             version = 4 if family == AF_INET else 6
             # Most of what there is, and none of it a subnet: quickly.
             if table == _TABLE_LOCAL and (kind != _RTN_LOCAL or prefix == _LENGTHS[version]):
                 continue
-            if prefix <= _DEFAULT_PART[version] or not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
+            if not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
                 continue
             found = attributes(payload[_ROUTE.size :])
-            if _RTA_DST not in found or as_u32(found.get(_RTA_OIF)) in beside:
-                continue
-            subnet = ip_network((found[_RTA_DST], prefix), strict=False)
-            if _is_somewhere(subnet.network_address):
-                yield subnet
+            subnet: Subnet | None = None
+            if prefix > _DEFAULT_PART[version] and _RTA_DST in found:
+                subnet = ip_network((found[_RTA_DST], prefix), strict=False)
+            router = ip_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
+            yield (
+                subnet if subnet is not None and _is_somewhere(subnet.network_address) else None,
+                as_u32(found.get(_RTA_OIF)),
+                router if router is not None and _is_somewhere(router) else None,
+            )
 
-    def addresses(self) -> dict[Interface, str]:
-        """Addresses of the host itself and of the other ends of its lines, each with its holder for faults. A prefix
-        that is a part of a default route says nothing of a network."""
-        return self._addresses(self._links())
-
-    def _addresses(self, links: Iterable[tuple[int, str, bool]]) -> dict[Interface, str]:
-        theirs = {index: name for index, name, mine in links if not mine}
+    def _addresses(self, theirs: Mapping[int, str]) -> dict[Interface, str]:
+        """Of these links (index -> name) and of the other ends of lines. A prefix that is a part of a default route
+        says nothing of a network."""
         found: dict[Interface, str] = {}
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
             _, prefix, _, _, index = _IFADDR.unpack_from(payload)
@@ -96,6 +115,10 @@ class Surroundings:
             found = attributes(payload[_IFINFO.size :])
             ours = self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is not None
             yield _IFINFO.unpack_from(payload)[3], as_text(found.get(_IFLA_IFNAME)), ours
+
+
+def _place(subnet: Subnet) -> tuple[int, int, int]:
+    return subnet.version, int(subnet.network_address), subnet.prefixlen
 
 
 def _is_somewhere(address: Address) -> bool:

@@ -15,11 +15,14 @@ from mooring.core.publications import Protocol as IpProtocol
 
 @dataclass(frozen=True, slots=True)
 class HostNet:
-    """addresses: as Kernel.host_addresses. routes: destinations as Kernel.occupied has them, but only of routes that do
-    not go out by a link of ours."""
+    """What the host has and reaches. addresses: with prefix lengths, those that the host itself has, the other ends of
+    its point-to-point lines and its routers, each with the holder as faults name it; those of our bridges, loopback and
+    link-local ones left out. routes: destinations of routes that do not go out by a link of ours; parts of default
+    routes and link-locals left out. occupied: all these, the networks of our own bridges, and nameservers."""
 
     addresses: Mapping[IPv4Interface | IPv6Interface, str] = field(default_factory=dict)
     routes: Sequence[IPv4Network | IPv6Network] = ()
+    occupied: Sequence[IPv4Network | IPv6Network] = ()
 
 
 class Kernel(Protocol):
@@ -57,26 +60,14 @@ class Kernel(Protocol):
         also True when that cannot be found out. Unknown names are not."""
         ...
 
-    async def occupied(self) -> Sequence[IPv4Network | IPv6Network]:
-        """Every destination that the host has a route to (parts of default routes and link-locals left out), the
-        networks that `host_addresses` tells, its nameservers, and the networks of our own bridges. Raises
-        Unavailable."""
-        ...
-
     async def host_net(self) -> HostNet:
-        """What the host is in without us, at one look. Raises Unavailable."""
-        ...
-
-    async def host_addresses(self) -> Mapping[IPv4Interface | IPv6Interface, str]:
-        """Addresses, with prefix lengths, that the host itself has and the other ends of its point-to-point lines, each
-        with the holder as faults name it; those of our bridges, loopback and link-local ones left out. Raises
-        Unavailable."""
+        """What the host has and reaches, at one look. Raises Unavailable."""
         ...
 
     async def host_bridges(self) -> Mapping[str, bool]:
-        """Every bridge of the host that is not the daemon's -> whether the kernel itself shows that it is none of
-        Docker's: the host goes out by it, or it has a port that no container has, or it is another owner's. Raises
-        Unavailable."""
+        """Every bridge of the host that is neither ours nor the daemon's -> whether the kernel itself shows that it is
+        none of Docker's: the host goes out by it, or it has a port that no container has, or it is another owner's.
+        Raises Unavailable."""
         ...
 
     async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:

@@ -7,7 +7,7 @@ because no revision guards "overlaps nothing"; a pool's record is the last thing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,11 +15,11 @@ from mooring.core.addresses import address_of, interface, usable
 from mooring.core.estates import Estate
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, StaleRevision, Unavailable
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
-from mooring.core.networks import Address, HostOverlap, Interface, Subnet, overlap
+from mooring.core.networks import Address, HostOverlap, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
-from mooring.ports import Clock
+from mooring.ports import Clock, HostNet
 from mooring.services.estates import Estates
 from mooring.services.mirror import Mirror
 from mooring.services.occupancies import Occupancies
@@ -67,12 +67,8 @@ class IpamPolicy:
 class Surroundings(Protocol):
     """What pools need of the kernel: see ports.Kernel."""
 
-    async def occupied(self) -> Sequence[Subnet]:
-        """Destinations that the host has."""
-        ...
-
-    async def host_addresses(self) -> Mapping[Interface, str]:
-        """What the host has itself, and how a fault names the holder."""
+    async def host_net(self) -> HostNet:
+        """What the host has and reaches."""
         ...
 
 
@@ -108,11 +104,10 @@ class Subnets:
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """Ipam.request_pool."""
         _check(request)
-        occupied = await self._surroundings.occupied()
-        own = await self._surroundings.host_addresses()
-        self._index.note_host({interface.ip: holder for interface, holder in own.items()})
+        host = await self._surroundings.host_net()
+        self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()})
         # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
-        making = asyncio.get_running_loop().create_task(self._make(request, occupied))
+        making = asyncio.get_running_loop().create_task(self._make(request, host.occupied))
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -183,10 +178,12 @@ class Subnets:
         prefixes = [prefix for pool in self._policy.subnet_pools(subnet.version, space) for prefix in pool.prefixes]
         if not any(overlap(prefix, subnet) and prefix.prefixlen <= subnet.prefixlen for prefix in prefixes):
             return False
-        occupied = await self._surroundings.occupied()
+        host = await self._surroundings.host_net()
+        # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
+        others = [*host.routes, *(interface.network for interface in host.addresses)]
         taken = [pool.subnet for pool in self._mirror.every(Pool)]  # of any space: bridges of a host never overlap
         try:
-            warnings = self._check_explicit(space, subnet, occupied)
+            warnings = self._check_explicit(space, subnet, others)
         except Fault:
             return False
         return not warnings and not any(overlap(subnet, each) for each in (*taken, *self._elsewhere()))

@@ -39,7 +39,7 @@ Before = Callable[[Op], Awaitable[None]]
 
 
 class MemoryKernel(Kernel):
-    """facts: what holds. foreign: names of links that are not ours. routes: what `occupied` tells. own: the host's
+    """facts: what holds. foreign: names of links that are not ours. routes: what `host_net` tells. own: the host's
     addresses. bridges: what `host_bridges` tells.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
@@ -116,21 +116,12 @@ class MemoryKernel(Kernel):
         self._check_open()
         return link in self.lived_in
 
-    async def occupied(self) -> Sequence[Subnet]:
-        """See Kernel."""
-        self._check_open()
-        ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
-        return [*self.routes, *(each.network for each in self.own), *ours]
-
     async def host_net(self) -> HostNet:
         """See Kernel."""
         self._check_open()
-        return HostNet(dict(self.own), tuple(self.routes))
-
-    async def host_addresses(self) -> Mapping[Interface, str]:
-        """See Kernel."""
-        self._check_open()
-        return dict(self.own)
+        ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
+        occupied = (*self.routes, *(each.network for each in self.own), *ours)
+        return HostNet(dict(self.own), tuple(self.routes), occupied)
 
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
