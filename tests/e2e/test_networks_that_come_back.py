@@ -70,12 +70,6 @@ def project(host: Host, tmp_path: Path) -> Iterator[Project]:
     project.compose("down", "--timeout", "1", "--volumes", check=False)
 
 
-def recreate(host: Host, name: str, *options: str) -> None:
-    """`docker network rm` and `create` through the proxy."""
-    host.proxy.docker("network", "rm", name)
-    create(host, name, *options)
-
-
 def create(host: Host, name: str, *options: str) -> None:
     """`docker network create` through the proxy."""
     host.proxy.docker("network", "create", "-d", "mooring", "--ipam-driver", "mooring", *options, name)
