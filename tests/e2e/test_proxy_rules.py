@@ -262,7 +262,7 @@ def test_an_environment_of_any_size_passes_where_it_is_not_ours(ruled: Host, siz
 
 def test_a_create_in_chunks_has_its_address(ruled: Host) -> None:
     """As docker-java sends it, with a body that an authorization plugin of the engine would not see."""
-    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=name")
+    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=container")
     body = json.dumps({"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": "ours"}}).encode()
     chunks = b"".join(b"%x\r\n%b\r\n" % (1, body[at : at + 1]) for at in range(len(body))) + b"0\r\n\r\n"
     head = b"POST /containers/create?name=chunked HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
