@@ -8,6 +8,7 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from mooring.adapters.links import Links
+from mooring.adapters.netlink import Netlink
 from mooring.adapters.surroundings import Surroundings
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh
@@ -117,3 +118,63 @@ def test_the_hosts_routers_are_not_free(surroundings: Surroundings) -> None:
     assert set(host.addresses) - own == {ip_interface("172.31.1.1"), ip_interface("fd00:99::1")}
     assert host.addresses[ip_interface("172.31.1.1")] == "a router of this host on w0"
     assert {ip_network("172.31.1.1/32"), ip_network("10.1.0.0/24"), ip_network("10.2.0.0/16")} <= set(host.occupied)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ip route delete 203.0.113.0/24",
+        "ip link set w0 down",
+        "ip link delete w0",
+        "ip address delete 198.18.0.1/24 dev w0",
+        "ip route replace 203.0.113.0/24 dev w1",
+        "ip route flush table 100; ip -6 route delete 2001:db8::/32",
+        "ip address add 10.8.0.6 peer 10.8.0.5/32 dev w1; ip route add 10.99.0.0/16 dev w1",
+        "ip link delete u0",
+        "ip link set w1 name renamed; ip address add 10.7.0.1/24 dev renamed",
+        "ip route add 192.0.2.0/24 nexthop via 198.18.0.2 nexthop via 198.18.0.3; ip link set w0 down",
+        "ip link add br9 type bridge; ip link set u1 master br9; ip address add 10.6.0.1/16 dev br9",
+        "for n in $(seq 1500); do echo route add 10.77.$((n/250)).$((n%250)) dev w1; done | ip -batch -",
+        "ip nexthop add id 1 via 198.18.0.2 dev w0; ip route add 192.0.2.0/24 nhid 1; ip nexthop delete id 1",
+    ],
+)
+def test_whatever_changes_is_known_at_the_next_look(surroundings: Surroundings, change: str) -> None:
+    """As one who looks for the first time sees it, also what the kernel does not tell of in full."""
+    sh(
+        PAIR,
+        UPLINK,
+        "ip route add 203.0.113.0/24 via 198.18.0.2 table 100; ip route add 203.0.113.0/24 via 198.18.0.2",
+        "ip -6 route add 2001:db8::/32 via fd00:18::2",
+        "ip link add u0 type veth peer name u1; ip link set u0 up; ip route add 10.5.0.0/16 dev u0",
+    )
+    assert ip_network("10.5.0.0/16") in surroundings.host_net().routes
+    for line in change.split("; ") if change.startswith("ip") else [change]:
+        sh(line)
+        surroundings.host_net()
+    fresh = Surroundings()
+    try:
+        known, there = surroundings.host_net(), fresh.host_net()
+        assert (known.addresses, known.occupied) == (there.addresses, there.occupied)
+        assert set(known.routes) == set(there.routes)
+    finally:
+        fresh.close()
+
+
+def test_a_look_at_what_did_not_change_reads_nothing(
+    surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one after a network of ours was made: that is followed."""
+    surroundings.host_net()
+    links = Links()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Netlink, "dump", None)
+            links.add_bridge(BRIDGE)
+            bridge = links.find(BRIDGE.name)
+            assert bridge is not None
+            links.add_address(bridge.index, ip_interface("10.1.0.1/24"))
+            found = surroundings.host_net()
+            assert (found.addresses, found.routes) == ({}, ())
+            assert ip_network("10.1.0.0/24") in found.occupied
+    finally:
+        links.close()

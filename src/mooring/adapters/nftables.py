@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from mooring.adapters.low_descriptors import Reserve, check_room, netlink_sockets_above
-from mooring.adapters.netlink import NETLINK_NETFILTER
+from mooring.adapters.netlink import NETLINK_NETFILTER, Message, Netlink, text
 from mooring.core import firewall
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
@@ -30,6 +30,10 @@ _OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
 
 # It waits for the kernel with select(2) (nftables, src/mnl.c, mnl_batch_talk).
 _reserve = Reserve()
+
+# linux/netfilter/nf_tables.h, nfnetlink.h: NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_INET
+_GET_CHAIN, _CHAIN_TABLE, _CHAIN_NAME = (10 << 8) | 4, 1, 3
+_INET = b"\x01\0\0\0"
 
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
@@ -47,6 +51,7 @@ class Nftables:
         self._context: int | None = _new_context(self._library)
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
+        self._netlink: Netlink | None = None
 
     def close(self) -> None:
         """Let go of the context. Twice is fine."""
@@ -54,6 +59,9 @@ class Nftables:
             self._library.nft_ctx_free(self._context)
             self._context = None
             _reserve.refill()
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
 
     def run(self, commands: str) -> str:
         """Carry out the commands in one transaction and return what they print. Raises NftablesError, and Unavailable
@@ -67,6 +75,17 @@ class Nftables:
             first = errors.decode(errors="replace").strip().splitlines()[:1]
             raise NftablesError(" ".join(first) or "no reason given")
         return output.decode(errors="replace")
+
+    def has_chain(self, table: str, chain: str) -> bool:
+        """Whether the table of family inet has the chain. Asked of the kernel itself: the library would read every
+        element of the table first."""
+        asked = _INET + text(_CHAIN_TABLE, table) + text(_CHAIN_NAME, chain)
+        try:
+            self._netlink = self._netlink or Netlink(NETLINK_NETFILTER)
+            self._netlink.ask(Message(_GET_CHAIN, 0, asked))
+        except OSError:
+            return False
+        return True
 
     def ask(self, command: str) -> list[dict[str, Any]]:
         """What a list command shows, as the library's JSON objects (libnftables-json(5)). Raises NftablesError."""
@@ -108,11 +127,7 @@ class Table:
 
     def is_current(self) -> bool:
         """Whether the table is there and made from this version's text."""
-        try:
-            self._nftables.ask(f"list chain {self._path} {firewall.VERSION_PREFIX}{firewall.DIGEST}")
-        except NftablesError:
-            return False
-        return True
+        return self._nftables.has_chain(self._name, f"{firewall.VERSION_PREFIX}{firewall.DIGEST}")
 
     def write(self) -> None:
         """The table is this version's, with the elements that it had; packets never meet anything in between.

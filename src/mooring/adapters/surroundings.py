@@ -7,14 +7,16 @@ are in no route of the main table; what is ours is not told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
-from socket import AF_INET
+from socket import AF_INET, AF_UNSPEC
 from struct import Struct
 
-from mooring.adapters.netlink import Message, Netlink, as_text, as_u32, attributes, u32
+from mooring.adapters.netlink import NLM_F_REPLACE, Message, Netlink, as_text, as_u32, attributes, u32
 from mooring.adapters.ownership import DAEMON, Owner
+from mooring.adapters.route_events import RouteEvents
 from mooring.core.addresses import unmapped
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.ports import HostNet
@@ -22,12 +24,15 @@ from mooring.ports import HostNet
 RESOLV_CONF = Path("/etc/resolv.conf")
 # The longest prefix of a part of a default route: the widest private networks are 10.0.0.0/8 and fc00::/7.
 _DEFAULT_PART = {4: 7, 6: 6}
+# Seconds after which everything is read again, whatever was told.
+_STALE = 60.0
 _LENGTHS = {4: 32, 6: 128}
 
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
+_IFF_UP = 1
 _IFLA_IFNAME, _IFLA_IFALIAS, _IFLA_EXT_MASK, _FILTER_SKIP_STATS = 3, 20, 29, 8
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH = 1, 4, 5, 9
 _RTN_UNICAST, _RTN_LOCAL, _RTN_PROHIBIT = 1, 2, 8
 _TABLE_LOCAL = 255
 _IFINFO = Struct("=BBHiII")
@@ -35,28 +40,58 @@ _IFADDR = Struct("=BBBBi")
 _ROUTE = Struct("=BBBBBBBBI")
 
 
+class _Kind:
+    NEWLINK, DELLINK, NEWADDR, NEWROUTE, DELROUTE = 16, 17, 20, 24, 25
+
+
+# Destination (None: of no subnet, as a default route's), link (0: none or several), next hop.
+_Route = tuple[Subnet | None, int, Address | None]
+
+
 class Surroundings:
-    """Of the network namespace in which it is made. Raises NetlinkError, OSError at its making."""
+    """Of the network namespace in which it is made. Raises NetlinkError, OSError at its making.
+
+    Everything is read once; later only what the kernel tells of. What it does not tell of in full is a reason to read
+    everything again, as is the time.
+    """
 
     def __init__(self, owner: Owner = DAEMON) -> None:
         self._owner = owner
         self._netlink = Netlink()
+        try:
+            self._events = RouteEvents()
+        except OSError:
+            self._netlink.close()
+            raise
+        self._read = float("-inf")
+        self._links: dict[int, tuple[str, bool]] = {}
+        self._given: dict[int, dict[Interface, None]] = {}
+        self._routes: dict[_Route, None] = {}
+        # Links by which these routes leave; 0 when there is a route of several.
+        self._ways: set[int] = set()
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Let go of the sockets."""
         self._netlink.close()
+        self._events.close()
 
     def host_net(self) -> HostNet:
         """See Kernel."""
         names: dict[int, str] = {}
         ours: set[int] = set()
-        for index, name, mine in self._links():
+        self._look()
+        for index, (name, mine) in self._links.items():
             names[index] = name
             if mine:
                 ours.add(index)
-        addresses = self._addresses({index: name for index, name in names.items() if index not in ours})
+        addresses = {
+            interface: f"interface {names[index]} of this host"
+            for index, interfaces in self._given.items()
+            if index in names and index not in ours
+            for interface in interfaces
+        }
         occupied, routes = set[Subnet](), dict[Subnet, None]()
-        for subnet, link, router in self._routes():
+        for subnet, link, router in self._routes:
             if subnet is not None:
                 occupied.add(subnet)
             if link in ours:
@@ -71,50 +106,90 @@ class Surroundings:
         occupied.update(map(ip_network, nameservers()))
         return HostNet(addresses, tuple(routes), tuple(sorted(occupied, key=_place)))
 
-    def _routes(self) -> Iterator[tuple[Subnet | None, int, Address | None]]:
-        """Destination, link and next hop of the routes of both families in every table. None for a destination that is
-        a default route or a part of one, link-local, multicast or loopback; of the local table there are only whole
-        subnets (`ip route add local`)."""
-        for _, payload in self._netlink.dump(Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0))):
-            family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
-            version = 4 if family == AF_INET else 6
-            # Most of what there is, and none of it a subnet: quickly.
-            if table == _TABLE_LOCAL and (kind != _RTN_LOCAL or prefix == _LENGTHS[version]):
-                continue
-            if not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
-                continue
-            found = attributes(payload[_ROUTE.size :])
-            subnet: Subnet | None = None
-            if prefix > _DEFAULT_PART[version] and _RTA_DST in found:
-                subnet = ip_network((found[_RTA_DST], prefix), strict=False)
-            router = ip_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
-            yield (
-                subnet if subnet is not None and _is_somewhere(subnet.network_address) else None,
-                as_u32(found.get(_RTA_OIF)),
-                router if router is not None and _is_somewhere(router) else None,
-            )
+    def _look(self) -> None:
+        """What is known is what there is."""
+        events = self._events.drain()
+        if events is None or time.monotonic() - self._read > _STALE or not all(self._follow(*each) for each in events):
+            self._read_everything()
 
-    def _addresses(self, theirs: Mapping[int, str]) -> dict[Interface, str]:
-        """Of these links (index -> name) and of the other ends of lines. A prefix that is a part of a default route
-        says nothing of a network."""
-        found: dict[Interface, str] = {}
-        for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
-            _, prefix, _, _, index = _IFADDR.unpack_from(payload)
-            given = attributes(payload[_IFADDR.size :])
-            for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
-                if packed is None or index not in theirs or not _is_somewhere(address := ip_address(packed)):
-                    continue
-                length = prefix if prefix > _DEFAULT_PART[address.version] else address.max_prefixlen
-                found[ip_interface((packed, length))] = f"interface {theirs[index]} of this host"
-        return found
-
-    def _links(self) -> Iterator[tuple[int, str, bool]]:
-        """Index and name of every link, and whether it is ours."""
+    def _read_everything(self) -> None:
+        self._read = float("-inf")
+        self._events.drain()  # what comes from now on is followed, though what is read may tell of it already
+        self._links, self._given, self._routes, self._ways = {}, {}, {}, set()
         brief = _IFINFO.pack(0, 0, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
-        for _, payload in self._netlink.dump(Message(_GETLINK, 0, brief)):
+        for question in (
+            Message(_GETLINK, 0, brief),
+            Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0)),
+            Message(_GETROUTE, 0, _ROUTE.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)),
+        ):
+            for kind, payload in self._netlink.dump(question):
+                self._follow(kind, 0, payload)
+        self._read = time.monotonic()
+
+    def _follow(self, kind: int, flags: int, payload: bytes) -> bool:
+        """What is told is known; False when it may be the end of more than is told."""
+        match kind:
+            case _Kind.NEWLINK | _Kind.DELLINK:
+                return self._follow_link(kind, payload)
+            case _Kind.NEWADDR:
+                self._note_address(payload)
+                return True
+            case _Kind.NEWROUTE:
+                route = _route(payload)
+                if route is None:
+                    return True
+                self._routes[route] = None
+                if route[1] or _RTA_MULTIPATH in attributes(payload[_ROUTE.size :]):
+                    self._ways.add(route[1])
+                return not flags & NLM_F_REPLACE
+            case _Kind.DELROUTE:
+                return _route(payload) is None
+            case _:
+                # IPv4 routes that an address or a next hop took along are not told of (net/ipv4/fib_frontend.c).
+                return False
+
+    def _follow_link(self, kind: int, payload: bytes) -> bool:
+        family, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
+        if family != AF_UNSPEC:
+            return True  # of a port, for its bridge
+        if kind == _Kind.DELLINK:
+            self._links.pop(index, None)
+        else:
             found = attributes(payload[_IFINFO.size :])
             ours = self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is not None
-            yield _IFINFO.unpack_from(payload)[3], as_text(found.get(_IFLA_IFNAME)), ours
+            self._links[index] = as_text(found.get(_IFLA_IFNAME)), ours
+        if kind == _Kind.NEWLINK and flags & _IFF_UP:
+            return True
+        # Its IPv4 routes went with it, untold; most links, as the ends of veth pairs, have neither these nor addresses.
+        return index not in self._given and self._ways.isdisjoint({index, 0})
+
+    def _note_address(self, payload: bytes) -> None:
+        """A prefix that is a part of a default route says nothing of a network."""
+        _, prefix, _, _, index = _IFADDR.unpack_from(payload)
+        given = attributes(payload[_IFADDR.size :])
+        for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
+            if packed is not None and _is_somewhere(address := ip_address(packed)):
+                length = prefix if prefix > _DEFAULT_PART[address.version] else address.max_prefixlen
+                self._given.setdefault(index, {})[ip_interface((packed, length))] = None
+
+
+def _route(payload: bytes) -> _Route | None:
+    """None for what says nothing of the surroundings; of the local table there are only whole subnets."""
+    family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
+    version = 4 if family == AF_INET else 6
+    # Most of what there is, and none of it a subnet: quickly.
+    if table == _TABLE_LOCAL and (kind != _RTN_LOCAL or prefix == _LENGTHS[version]):
+        return None
+    if not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
+        return None
+    found = attributes(payload[_ROUTE.size :])
+    subnet: Subnet | None = None
+    if prefix > _DEFAULT_PART[version] and _RTA_DST in found:
+        subnet = ip_network((found[_RTA_DST], prefix), strict=False)
+        subnet = subnet if _is_somewhere(subnet.network_address) else None
+    router = ip_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
+    router = router if router is not None and _is_somewhere(router) else None
+    return (subnet, as_u32(found.get(_RTA_OIF)), router) if subnet is not None or router is not None else None
 
 
 def _place(subnet: Subnet) -> tuple[int, int, int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
 
 import msgspec
 
@@ -28,7 +27,6 @@ from mooring.core.networks import (
     Origin,
     Pending,
     Segment,
-    overlap,
 )
 from mooring.core.options import parse_network_options
 from mooring.core.pools import Pool
@@ -40,6 +38,7 @@ from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
 from mooring.services.overlaps import Overlaps
 from mooring.services.publishing import Publishing
+from mooring.services.rooms import Rooms
 from mooring.services.roster import Roster
 
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
@@ -70,6 +69,7 @@ class Networks:
     ) -> None:
         self._mirror = mirror
         self._roster = roster
+        self._rooms = Rooms(mirror)
         self._drivers = drivers
         self._ipam = ipam
         self._publishing = publishing
@@ -278,9 +278,8 @@ class Networks:
         spaces = {tenant} if tenant else {part.space}
         free = [
             pool
-            for pool in self._mirror.every(Pool)
-            if pool.subnet == part.subnet
-            and not pool.network
+            for pool in self._ipam.index.pools_at(part.subnet)
+            if not pool.network
             and not self._ipam.is_in_use(pool.id)
             and (pool.space in spaces or (not tenant and part.space in OUR_SPACES and "tenant" in pool.options))
         ]
@@ -295,22 +294,19 @@ class Networks:
     def _check_room(self, network: Network) -> None:
         if not network.bridged:
             return
-        for other in self._mirror.every(Network):
-            if not other.bridged:
-                continue
-            if other.bridge == network.bridge:
+        for other in self._rooms.with_bridge(network.bridge):
+            raise Conflict(
+                f"bridge name {network.bridge} is in use",
+                holder=f"network {other.id[:12]}",
+                hint="choose another with -o bridge=",
+            )
+        for mine in network.segments:
+            for other, theirs in self._rooms.overlapping(mine.subnet):
                 raise Conflict(
-                    f"bridge name {network.bridge} is in use",
+                    f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
                     holder=f"network {other.id[:12]}",
-                    hint="choose another with -o bridge=",
+                    hint="choose another --subnet, or none and let Mooring carve one",
                 )
-            for mine, theirs in product(network.segments, other.segments):
-                if overlap(mine.subnet, theirs.subnet):
-                    raise Conflict(
-                        f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
-                        holder=f"network {other.id[:12]}",
-                        hint="choose another --subnet, or none and let Mooring carve one",
-                    )
 
     async def _retire_twins(self, request: NetworkRequest) -> None:
         """Remove networks of the same subnet whose pools Docker has released.
@@ -319,10 +315,8 @@ class Networks:
         between (libnetwork/network.go, delete): the subnet is in new hands, so the old network is dead.
         """
         subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
-        for other in self._mirror.every(Network):
-            if other.id == request.id or all(segment.subnet not in subnets for segment in other.segments):
-                continue
-            if self.is_abandoned(other):
+        for other in self._rooms.with_subnets(subnets):
+            if other.id != request.id and self.is_abandoned(other):
                 await self.delete(other.id)
 
     def is_abandoned(self, network: Network) -> bool:

@@ -191,6 +191,13 @@ class Occupancies:
         holdings = self._spaces.get((space, subnet.version))
         return holdings.overlapping(subnet) if holdings is not None else []
 
+    def pools_at(self, subnet: Subnet) -> Iterator[Pool]:
+        """The pools of exactly this subnet, in every space."""
+        for (_, version), holdings in self._spaces.items():
+            if version == subnet.version:
+                found = (self._known[pool_id] for pool_id in holdings.overlapping(subnet))
+                yield from (pool for pool in found if pool.subnet == subnet)
+
     def leases(self, pool_id: str) -> list[Lease]:
         """Every lease of the pool."""
         return list(self._leases.get(pool_id, {}).values())
