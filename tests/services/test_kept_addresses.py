@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from mooring.core.leases import State
+import pytest
+
+from mooring.core.leases import Lease, State
+from mooring.services.explanations import holder_of
 from mooring.services.inspection import Inspection, Surroundings
 from mooring.services.kept_addresses import kept_rows
 from mooring.wire.api import ListLeases
@@ -44,6 +47,23 @@ async def test_explain_says_for_whom_and_until_when() -> None:
     assert "network web, which is gone" in reason.text[0]
     (row,) = inspection.lease(ip_address(address))
     assert row.key == "key:db"
+
+
+@pytest.mark.parametrize("what", ["db", "key:db", "web"])
+async def test_who_asks_for_the_key_or_the_network_is_told(what: str) -> None:
+    """As before the network went."""
+    host, address = await host_with_one()
+    (reason,) = (await operate(host).inquiries.explain(what)).reasons
+    assert reason.text[0].startswith(f"{address} is kept for key db of network web, which is gone, until ")
+
+
+async def test_a_key_without_containers_is_not_called_by_one() -> None:
+    """Whoever reads a list takes a container for one that is there."""
+    lease = Lease(
+        address=ip_address("10.0.0.2"), space="default", pool="p", state=State.FIXED, since=0.0,
+        key="compose:shop/web/1", name="shop-web-1",
+    )  # fmt: skip
+    assert holder_of(lease, None) == "compose service shop/web, number 1"
 
 
 async def test_a_person_gives_it_up() -> None:

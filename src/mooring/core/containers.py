@@ -168,6 +168,19 @@ def is_sound(key: str) -> bool:
     return key.isprintable() and len(key) <= LONGEST_KEY
 
 
+def key_in_words(key: str) -> str:
+    """What an address belongs to, without the container's name, which a key does not have."""
+    kind, _, text = key.partition(":")
+    if kind == "compose" and text.count("/") == 2:
+        project, service, number = text.split("/")
+        return f"compose service {project}/{service}, number {number}"
+    if kind in ("key", "name") and text:
+        return f"{kind} {text}"
+    if key.startswith(CONTAINER_KEY):
+        return f"container {text[:12]}"
+    return f"key {key}"
+
+
 def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str) -> str:
     """What an address of the container belongs to in a network with this stickiness; "" for nothing.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mooring.core.addresses import usable
-from mooring.core.containers import outlives
+from mooring.core.containers import key_in_words, outlives
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
@@ -129,6 +129,8 @@ def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBO
     container = names.with_endpoint(endpoint.id) if endpoint is not None else None
     if container is not None:
         return f"container {container.name}"
+    if lease.state is LeaseState.FIXED and endpoint is None and not lease.holders and lease.key:
+        return key_in_words(lease.key)  # the name is that of a container which is gone
     if lease.name:
         return f"container {lease.name}"
     if endpoint is not None:

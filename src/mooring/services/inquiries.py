@@ -19,6 +19,7 @@ from mooring.core.pools import Pool
 from mooring.services.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_in_pool
 from mooring.services.inspection import Inspection
+from mooring.services.kept_addresses import kept_for
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import said_of
 from mooring.services.references import network_meant, pools_meant, subnet_in
@@ -84,7 +85,10 @@ class Inquiries:
         for container in containers:
             places += self._of_container(container)
         about = self._of_network(network, names) if network is not None else []
+        waiting = kept_for(self._mirror, self._inspection.scene(names).now, what)
         if not places and not containers and not about:
+            if waiting:
+                return Explanation("", waiting[:MOST], what)
             raise self._nobody(what, names)
         subject = f"container {containers[0].name}" if len(containers) == 1 else what
         if about and not containers and not places:
@@ -101,6 +105,7 @@ class Inquiries:
         if about and network is not None:
             name = names.of_network(network) or network.id[:12]
             answer.reasons[-1].text.append(f"A network is meant by {what}, too: see `mooring network inspect {name}`.")
+        answer.reasons.extend(waiting[:MOST])
         return answer
 
     def _network(self, what: str, names: EngineNames) -> Network | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mooring.core.containers import key_in_words
 from mooring.core.estates import Estate, Heirloom, living
 from mooring.core.leases import State
 from mooring.core.moments import moment
@@ -47,21 +48,33 @@ def kept_lease_rows(mirror: Mirror, now: float, address: Address) -> list[LeaseR
 
 def kept_reasons(mirror: Mirror, now: float, address: Address) -> list[Reason]:
     """What is true of an address that waits."""
+    return [_reason(estate, each) for estate, each in kept(mirror, now, address)]
+
+
+def kept_for(mirror: Mirror, now: float, what: str) -> list[Reason]:
+    """What is true of the addresses that wait for the key, for the compose service, or for the network of the name."""
+    keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
     return [
-        Reason("kept", estate.space, None, "", State.FIXED.value, [
-            f"{address} is kept for the key {each.key} of network {estate.name}, which is gone, "
-            f"until {moment(each.until)}.",
-            f"A network that is made again as {estate.name} in address space {estate.space} gives it back to that key.",
-            "No network is given its subnet by choice until then, unless there is no other; "
-            f"`mooring lease release {address}` gives it up now.",
-        ])
-        for estate, each in kept(mirror, now, address)
-    ]  # fmt: skip
+        _reason(estate, each)
+        for estate, each in kept(mirror, now)
+        if what == estate.name or each.key in keys or each.key.startswith(f"compose:{what}/")
+    ]
+
+
+def _reason(estate: Estate, each: Heirloom) -> Reason:
+    return Reason("kept", estate.space, None, "", State.FIXED.value, [
+        f"{each.address} is kept for {key_in_words(each.key)} of network {estate.name}, which is gone, "
+        f"until {moment(each.until)}.",
+        f"A network that is made again as {estate.name} in address space {estate.space} gives it back.",
+        "No network is given its subnet by choice until then, unless there is no other; "
+        f"`mooring lease release {each.address}` gives it up now.",
+    ])  # fmt: skip
 
 
 def _row(estate: Estate, each: Heirloom) -> LeaseRow:
     return LeaseRow(
         address=str(each.address), space=estate.space, subnet=None, pool="", network="", state=State.FIXED.value,
-        holder=f"key {each.key} of network {estate.name}, which is gone", mac=each.mac, name=each.name, endpoint="",
+        holder=f"{key_in_words(each.key)} of network {estate.name}, which is gone",
+        mac=each.mac, name=each.name, endpoint="",
         since=estate.since, until=each.until, key=each.key, network_name=estate.name,
     )  # fmt: skip
