@@ -15,6 +15,7 @@ from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import (
     GatewayMode,
+    HostOverlap,
     Mode,
     Network,
     NetworkOptions,
@@ -105,6 +106,8 @@ OPTIONS = st.builds(
     gateway=st.booleans(),
     tenant=TEXT,
     sticky=st.sampled_from(Sticky),
+    host_overlap=st.none() | st.sampled_from(HostOverlap),
+    port_security=st.booleans(),
 )
 NETWORKS = st.builds(
     Network,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from mooring.adapters.discards import Discards
@@ -16,7 +17,7 @@ from mooring.adapters.docker_chains import DockerChains
 from mooring.adapters.links import Link, Links
 from mooring.adapters.namespace_files import opened
 from mooring.adapters.netlink import NetlinkError
-from mooring.adapters.nftables import MemberOp, Nftables, Table
+from mooring.adapters.nftables import Nftables, Table, tables_of
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.settings import read_setting, write_setting
 from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS, ROUTERS
@@ -46,7 +47,7 @@ class Tools:
 
     links: Links
     nftables: Nftables
-    table: Table
+    tables: tuple[Table, ...]
     docker: DockerChains
 
     @classmethod
@@ -61,7 +62,7 @@ class Tools:
         except Fault:
             links.close()
             raise
-        return cls(links, nftables, Table(nftables, owner.table), DockerChains(nftables))
+        return cls(links, nftables, tables_of(nftables, owner), DockerChains(nftables))
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -100,10 +101,11 @@ class FactReader:
                 facts.add(_veth(link, names))
         facts.update(LinkAddress(bridges[index], interface) for index, interface in addresses if index in bridges)
         facts.update(_settings(bridges.values()))
-        ruleset, members = self._tools.table.observe()
-        if ruleset is not None:
-            facts.add(ruleset)
-            facts.update(members)
+        for table in self._tools.tables:
+            ruleset, members = table.observe()
+            if ruleset is not None:
+                facts.add(ruleset)
+                facts.update(members)
         facts.update(DockerAccept(version) for version in (4, 6) if self._tools.docker.accepts(version))
         return frozenset(facts)
 
@@ -121,7 +123,7 @@ class FactWriter:
 
     def __init__(self, tools: Tools, discards: Discards) -> None:
         self._links = tools.links
-        self._table = tools.table
+        self._tables = tools.tables
         self._docker = tools.docker
         self._discards = discards
 
@@ -150,10 +152,10 @@ class FactWriter:
         """Yields what undoes the steps. Several steps are about members, otherwise it is one."""
         fact = steps[0].after if isinstance(steps[0], Alter) else steps[0].fact
         if isinstance(fact, Member):
-            members: list[MemberOp] = list(steps)
-            back = self._table.change(members)
-            if back:
-                yield lambda: self._table.change(back)
+            for table in self._tables:
+                back = table.change([step for step in steps if table.has(_member(step))])
+                if back:
+                    yield partial(table.change, back)
             return
         match steps[0]:
             case Add(wanted):
@@ -179,11 +181,12 @@ class FactWriter:
                 if before is not None:
                     yield lambda: write_setting(fact.path, before)
             case Ruleset():
-                if not self._table.is_current():
-                    existed = self._table.observe()[0] is not None
-                    self._table.write()
+                table = self._table(fact)
+                if not table.is_current():
+                    existed = table.observe()[0] is not None
+                    table.write()
                     if not existed:
-                        yield self._table.remove
+                        yield table.remove
             case DockerAccept():
                 if self._docker.accept(fact.version):
                     yield lambda: self._docker.withdraw(fact.version)
@@ -214,8 +217,8 @@ class FactWriter:
                     self._links.delete_address(index, fact.interface)
                     yield lambda: self._links.add_address(index, fact.interface)
             case Ruleset():
-                self._table.remove()
-                yield self._table.write
+                self._table(fact).remove()
+                yield self._table(fact).write
             case DockerAccept():
                 self._docker.withdraw(fact.version)
                 yield lambda: self._docker.accept(fact.version)
@@ -234,9 +237,12 @@ class FactWriter:
                 self._links.set_veth(after, self._ours(after.bridge).index)
             case Ruleset(), Ruleset():
                 # No way back, and no need: the table is right now, and has the elements that it had.
-                self._table.write()
+                self._table(after).write()
             case _:
                 yield from self._add(after)
+
+    def _table(self, ruleset: Ruleset) -> Table:
+        return next(table for table in self._tables if table.family == ruleset.family)
 
     def _add_bridge(self, bridge: Bridge) -> Iterator[Undo]:
         self._discards.settle(bridge.name, self._links)
@@ -311,6 +317,12 @@ def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
             yield list(run)
         else:
             yield from ([op] for op in run)
+
+
+def _member(op: Op) -> Member:
+    fact = op.after if isinstance(op, Alter) else op.fact
+    assert isinstance(fact, Member)
+    return fact
 
 
 def _bridge(link: Link) -> Bridge:

@@ -1,6 +1,6 @@
-"""Our nftables table, read and written in process through libnftables.
+"""Our nftables tables, read and written in process through libnftables.
 
-Rules: one call is one transaction; only the owner's table is written, `inet mooring` or `inet mooring-<owner>`;
+Rules: one call is one transaction; only the owner's tables are written, `mooring` or `mooring-<owner>`;
 elements are spelled one way, that of core/firewall, however the library spells them; the library is never called where
 it would end the program (it does when it cannot open a socket, and glibc does when its socket's descriptor is 1024 or
 more). An object belongs to one thread and to that thread's network namespace.
@@ -17,9 +17,12 @@ import msgspec
 
 from mooring.adapters.low_descriptors import Reserve, check_room, netlink_sockets_above
 from mooring.adapters.netlink import NETLINK_NETFILTER, Message, Netlink, text
-from mooring.core import firewall
+from mooring.adapters.ownership import Owner
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.firewall import FIREWALL, TABLE
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
+from mooring.core.port_security import PORT_SECURITY
+from mooring.core.rulesets import VERSION_PREFIX, TableText
 
 MemberOp = Add | Remove | Alter
 
@@ -31,9 +34,12 @@ _OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
 # It waits for the kernel with select(2) (nftables, src/mnl.c, mnl_batch_talk).
 _reserve = Reserve()
 
-# linux/netfilter/nf_tables.h, nfnetlink.h: NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_INET
+# linux/netfilter/nf_tables.h, nfnetlink.h: NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_*
 _GET_CHAIN, _CHAIN_TABLE, _CHAIN_NAME = (10 << 8) | 4, 1, 3
-_INET = b"\x01\0\0\0"
+_FAMILIES = {"inet": b"\x01\0\0\0", "bridge": b"\x07\0\0\0"}
+
+SOON = "it is repaired soon"
+_HINTS = {"bridge": "a kernel without nf_tables_bridge has networks with -o port_security=off only"}
 
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
@@ -76,10 +82,10 @@ class Nftables:
             raise NftablesError(" ".join(first) or "no reason given")
         return output.decode(errors="replace")
 
-    def has_chain(self, table: str, chain: str) -> bool:
-        """Whether the table of family inet has the chain. Asked of the kernel itself: the library would read every
+    def has_chain(self, family: str, table: str, chain: str) -> bool:
+        """Whether the table has the chain. Asked of the kernel itself: the library would read every
         element of the table first."""
-        asked = _INET + text(_CHAIN_TABLE, table) + text(_CHAIN_NAME, chain)
+        asked = _FAMILIES[family] + text(_CHAIN_TABLE, table) + text(_CHAIN_NAME, chain)
         try:
             self._netlink = self._netlink or Netlink(NETLINK_NETFILTER)
             self._netlink.ask(Message(_GET_CHAIN, 0, asked))
@@ -99,12 +105,22 @@ class Nftables:
 
 
 class Table:
-    """The table `inet <name>`, in facts."""
+    """A table in facts: the one of that name which the text describes."""
 
-    def __init__(self, nftables: Nftables, name: str = firewall.TABLE) -> None:
+    def __init__(self, nftables: Nftables, name: str = TABLE, text: TableText = FIREWALL) -> None:
         self._nftables = nftables
         self._name = name
-        self._path = f"{firewall.FAMILY} {name}"
+        self._text = text
+        self._path = f"{text.family} {name}"
+
+    @property
+    def family(self) -> str:
+        """Of nftables."""
+        return self._text.family
+
+    def has(self, member: Member) -> bool:
+        """Whether the element's set or map is one of this table."""
+        return member.container in self._text.containers
 
     def observe(self) -> tuple[Ruleset | None, list[Member]]:
         """The table and its elements. A table with more or fewer rules than its text has shows as damaged, as does one
@@ -116,30 +132,30 @@ class Table:
         digest, rules = "", 0
         for entry in objects:
             name = entry["chain"]["name"] if "chain" in entry else ""
-            if name.startswith(firewall.VERSION_PREFIX):
-                digest = name.removeprefix(firewall.VERSION_PREFIX)
+            if name.startswith(VERSION_PREFIX):
+                digest = name.removeprefix(VERSION_PREFIX)
             rules += "rule" in entry
         members = list(_members(objects))
-        whole = rules == firewall.RULE_COUNT and None not in members
-        if digest == firewall.DIGEST and not whole:
+        whole = rules == self._text.rule_count and None not in members
+        if digest == self._text.digest and not whole:
             digest += "-damaged"
-        return Ruleset(digest), [member for member in members if member is not None]
+        return Ruleset(digest, self._text.family), [member for member in members if member is not None]
 
     def is_current(self) -> bool:
         """Whether the table is there and made from this version's text."""
-        return self._nftables.has_chain(self._name, f"{firewall.VERSION_PREFIX}{firewall.DIGEST}")
+        return self._nftables.has_chain(self.family, self._name, f"{VERSION_PREFIX}{self._text.digest}")
 
     def write(self) -> None:
         """The table is this version's, with the elements that it had; packets never meet anything in between.
 
         Connections go on: tracking is not touched. Elements that no longer fit are left out, for repair to add.
         """
-        anew = f"table {self._path}\ndelete table {self._path}\n{firewall.table_text(self._name)}"
+        anew = f"table {self._path}\ndelete table {self._path}\n{self._text.text(self._name)}"
         _, members = self.observe()
         try:
             self._nftables.run(anew + self._commands(Add(member) for member in members))
         except NftablesError:
-            self._run(anew)
+            self._run(anew, _HINTS.get(self.family, SOON))
 
     def remove(self) -> None:
         """The table is not there."""
@@ -150,6 +166,8 @@ class Table:
 
         Raises Conflict for an Add of a key that has another value, Unavailable for anything else that goes wrong.
         """
+        if not ops:
+            return []
         try:
             self._nftables.run(self._commands(ops))
         except NftablesError:
@@ -183,21 +201,20 @@ class Table:
 
     def _elements(self, container: str) -> list[Member]:
         """What the set or map holds; nothing when there is no such."""
+        kind = "map" if container in self._text.maps else "set"
         try:
-            objects = self._nftables.ask(f"list {_kind(container)} {self._path} {container}")
+            objects = self._nftables.ask(f"list {kind} {self._path} {container}")
         except NftablesError:
             return []
         return [member for member in _members(objects) if member is not None]
 
-    def _run(self, commands: str) -> None:
+    def _run(self, commands: str, hint: str = SOON) -> None:
         if not commands:
             return
         try:
             self._nftables.run(commands)
         except NftablesError as error:
-            raise Unavailable(
-                f"the table {self._path} cannot be changed: {error}", hint="it is repaired soon"
-            ) from error
+            raise Unavailable(f"the table {self._path} cannot be changed: {error}", hint=hint) from error
 
     def _commands(self, ops: Iterable[MemberOp]) -> str:
         """The commands for the ops, in order; runs of the same verb and container share one command.
@@ -219,6 +236,11 @@ class Table:
                 )
             before = verb, member.container
         return "".join(lines) + " }\n" if lines else ""
+
+
+def tables_of(nftables: Nftables, owner: Owner) -> tuple[Table, ...]:
+    """The owner's tables."""
+    return Table(nftables, owner.table), Table(nftables, owner.table, PORT_SECURITY)
 
 
 def _new_context(library: ctypes.CDLL) -> int:
@@ -267,10 +289,6 @@ def _member(op: MemberOp) -> Member:
     fact = op.after if isinstance(op, Alter) else op.fact
     assert isinstance(fact, Member)
     return fact
-
-
-def _kind(container: str) -> str:
-    return "map" if container in firewall.MAPS else "set"
 
 
 def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[str, Member]]:
@@ -325,6 +343,8 @@ def _spell_one(value: Any, kind: str) -> str:
         return f'"{value}"'
     if kind == "mark":
         return f"0x{value:08x}"
+    if kind == "integer":
+        return f"{int(str(value), 0):#x}"
     if kind == "inet_proto":
         return _PROTOCOLS.get(str(value), str(value))
     return str(value)

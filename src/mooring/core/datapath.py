@@ -12,6 +12,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import network_members, publication_members, ruleset, uplink_members
 from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
+from mooring.core.port_security import PORT_SECURITY, port_members
 from mooring.core.publications import Publication
 
 # Every interface of ours bears an alias that starts so.
@@ -68,6 +69,8 @@ def network_facts(network: Network) -> frozenset[Fact]:
         *_bridge_settings(network),
         *network_members(network),
     }
+    if network.options.port_security:
+        facts.add(PORT_SECURITY.ruleset)
     for segment in network.segments:
         version = segment.subnet.version
         if segment.gateway is None or not network.options.gateway:
@@ -90,7 +93,8 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
         peer_mac=endpoint.mac,
         mtu=network.mtu,
     )
-    return frozenset({veth}) | publication_facts(network, endpoint, endpoint.published)
+    facts: set[Fact] = {veth, *port_members(network, endpoint, veth.name)}
+    return publication_facts(network, endpoint, endpoint.published) | facts
 
 
 def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[Publication]) -> frozenset[Fact]:

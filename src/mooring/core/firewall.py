@@ -15,8 +15,8 @@ from ipaddress import ip_address
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
 from mooring.core.publications import Protocol, Publication
+from mooring.core.rulesets import TableText
 
-FAMILY = "inet"
 TABLE = "mooring"
 
 # The bit of the packet mark which says that our forward chain has accepted the packet. Kubernetes, Calico, Cilium,
@@ -162,10 +162,7 @@ CHAINS = f"""\
     }}
 """
 
-DIGEST = sha256((SETS + CHAINS).encode()).hexdigest()[:16]
-
-# An empty chain whose name tells which text the table was made from: every nftables keeps it, unlike comments.
-VERSION_PREFIX = "version_"
+FIREWALL = TableText("inet", SETS, CHAINS)
 
 # Bridges that every engine may make, whatever networks it tells of.
 DOCKER_BRIDGES = ("docker0", "docker_gwbridge")
@@ -173,23 +170,10 @@ DOCKER_BRIDGES = ("docker0", "docker_gwbridge")
 # What nftables takes as an interface name within quotes, and not as a pattern. The kernel allows more; nobody uses it.
 _PLAIN_NAME = re.compile(r"[\w.+=@~-]{1,15}", re.ASCII)
 
-# Which of the containers are maps.
-MAPS = frozenset(line.split()[1] for line in SETS.splitlines() if line.split()[0] == "map")
-
-# How many rules there are: a table of our digest with fewer or more was changed by somebody.
-RULE_COUNT = sum(
-    1 for line in CHAINS.splitlines() if line.startswith(" " * 8) and not line.strip().startswith(("type ", "#"))
-)
-
-
-def table_text(name: str = TABLE) -> str:
-    """The whole table of that name with empty sets, as `nft -f` reads it."""
-    return f"table {FAMILY} {name} {{\n{SETS}\n    chain {VERSION_PREFIX}{DIGEST} {{\n    }}\n\n{CHAINS}}}\n"
-
 
 def ruleset() -> Ruleset:
     """The fact that the table is this version's."""
-    return Ruleset(DIGEST)
+    return FIREWALL.ruleset
 
 
 def network_members(network: Network) -> Iterator[Member]:

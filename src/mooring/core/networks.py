@@ -101,7 +101,7 @@ class NetworkOptions:
     source4, source6: the host address that it takes, None to let the kernel choose. binding: host address for published
     ports that name none. peers: a word; networks with the same word reach one another. gateway: False for networks
     that have no gateway in either family. sticky: what its addresses belong to.
-    host_overlap: None for the host's own setting.
+    host_overlap: None for the host's own setting. port_security: what containers send is checked to be their own.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -121,6 +121,7 @@ class NetworkOptions:
     tenant: str = ""
     sticky: Sticky = Sticky.OFF
     host_overlap: HostOverlap | None = None
+    port_security: bool = True
 
 
 @dataclass(frozen=True, slots=True)

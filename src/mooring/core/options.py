@@ -387,4 +387,5 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": lambda what, text: _name(what, text, 63),
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
+    "port_security": _switch,
 }

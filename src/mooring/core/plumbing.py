@@ -95,14 +95,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Our nftables table with its chains and rules, sets and maps empty. digest: of its text."""
+    """An nftables table of ours with its chains and rules, sets and maps empty. digest: of its text; family: of
+    nftables."""
 
     digest: str
+    family: str = "inet"
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity."""
-        return ("ruleset",)
+        return ("ruleset", self.family)
 
 
 @dataclass(frozen=True, slots=True)

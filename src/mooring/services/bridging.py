@@ -25,6 +25,7 @@ from mooring.core.faults import BadRequest, Fault
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
+from mooring.core.port_security import port_members
 from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
@@ -85,6 +86,7 @@ class BridgeDriver(Driver):
         self._plugged.discard(endpoint.id)
         await _close(self._kernel, network, endpoint, endpoint.published)
         await self._kernel.discard([host_end(endpoint.id)])
+        await _remove(self._kernel, set(port_members(network, endpoint, host_end(endpoint.id))))
         await self._forget(endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:

@@ -30,6 +30,7 @@ from mooring.core.plumbing import (
     Setting,
     Veth,
 )
+from mooring.core.port_security import PORT_SECURITY
 from mooring.core.publications import Protocol
 from mooring.ports import HostNet, Kernel, PortGuard
 
@@ -220,7 +221,7 @@ class MemoryKernel(Kernel):
         if isinstance(fact, Bridge | Veth):
             self._drop_link(fact.name)
         elif isinstance(fact, Ruleset):
-            self.flush_ruleset()
+            self.facts = {key: each for key, each in self.facts.items() if _table(each) != fact.family}
         elif not isinstance(fact, Setting):
             self.facts.pop(fact.key, None)
 
@@ -237,8 +238,9 @@ class MemoryKernel(Kernel):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
             if name not in ("all", "*") and ("bridge", name) not in self.facts:
                 raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
-        if isinstance(fact, Member) and ("ruleset",) not in self.facts:
-            raise Unavailable("the table inet mooring cannot be changed: it is missing", hint="it is repaired soon")
+        if isinstance(fact, Member) and ("ruleset", _table(fact)) not in self.facts:
+            text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
+            raise Unavailable(text, hint="it is repaired soon")
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)
@@ -251,6 +253,13 @@ class MemoryKernel(Kernel):
                 del self.facts[key]
             elif isinstance(fact, Veth) and fact.bridge == name:
                 self.facts[key] = replace(fact, bridge="")
+
+
+def _table(fact: Fact) -> str:
+    """The family of the table that the fact is, or is in; "" for others."""
+    if isinstance(fact, Member):
+        return "bridge" if fact.container in PORT_SECURITY.containers else "inet"
+    return fact.family if isinstance(fact, Ruleset) else ""
 
 
 class MemoryPortGuard(PortGuard):

@@ -79,10 +79,12 @@ class OptionsV2(OptionsV1):
 
     sticky: Sticky = Sticky.OFF
     host_overlap: HostOverlap | None = None
+    port_security: bool = True
 
     def value(self) -> NetworkOptions:
         """The options as core knows them."""
-        return replace(OptionsV1.value(self), sticky=self.sticky)
+        base = OptionsV1.value(self)
+        return replace(base, sticky=self.sticky, host_overlap=self.host_overlap, port_security=self.port_security)
 
 
 class SegmentV1(Stored):
@@ -173,6 +175,7 @@ def _options_form(options: NetworkOptions) -> OptionsV2:
         tenant=options.tenant,
         sticky=options.sticky,
         host_overlap=options.host_overlap,
+        port_security=options.port_security,
     )
 
 

@@ -1,0 +1,83 @@
+"""A container says only what is its own: the frames that come from its port of a bridge are checked, by an nftables
+table of the bridge family.
+
+Rules: what comes from the MAC and an address of the endpoint passes after one lookup (IPv4) or few (IPv6); ARP names
+its own MAC and address as the sender (RFC 826), a neighbour advertisement its own address as the target (RFC 4861),
+as does a probe for duplicates (RFC 4862, 5.4.2); router advertisements and redirects are the host's. A port that is not
+`guarded` is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.networks import Network
+from mooring.core.plumbing import Member
+from mooring.core.rulesets import TableText
+
+SETS = """\
+    # Ports that are checked.
+    set guarded { type ifname; }
+    # What a port may send from: its MAC with each of its addresses.
+    set sources4 { type ifname . ether_addr . ipv4_addr; }
+    set sources6 { type ifname . ether_addr . ipv6_addr; }
+    # What a port may say in neighbour discovery that it has: behind the ICMPv6 header's 8 bytes.
+    set targets6 { typeof iifname . ether saddr . @th,64,128; }
+"""
+
+CHAINS = """\
+    # Before the bridge learns a MAC from the frame.
+    chain prerouting {
+        type filter hook prerouting priority -300; policy accept;
+        iifname . ether saddr . ip saddr @sources4 accept
+        iifname @guarded goto checked
+    }
+
+    chain checked {
+        ether type arp goto resolution
+        icmpv6 type { nd-router-advert, nd-redirect } drop
+        icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @targets6 drop
+        ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . ether saddr . @th,64,128 != @targets6 drop
+        iifname . ether saddr . ip6 saddr @sources6 accept
+        drop
+    }
+
+    # The frame's MAC and the one in it are the port's.
+    chain resolution {
+        iifname . ether saddr . arp saddr ip @sources4 iifname . arp saddr ether . arp saddr ip @sources4 accept
+        drop
+    }
+"""
+
+PORT_SECURITY = TableText("bridge", SETS, CHAINS)
+
+
+def port_members(network: Network, endpoint: Endpoint, port: str) -> Iterator[Member]:
+    """The elements that guard the endpoint's port (the name of its veth on the host).
+
+    None where the network's option says so, nor for who has no address of ours or is a next hop of the network's
+    routes: what passes through it is others'.
+    """
+    hops = {route.via for route in network.options.routes}
+    if not network.options.port_security or not endpoint.mac or hops & set(endpoint.addresses):
+        return
+    if not endpoint.addresses:
+        return
+    mine = f'"{port}" . {endpoint.mac}'
+    yield Member("guarded", f'"{port}"')
+    # Unspecified: who asks for an address, or whether anybody has it.
+    yield Member("sources4", f"{mine} . 0.0.0.0")
+    yield Member("sources6", f"{mine} . ::")
+    for address in (*endpoint.addresses, link_local(endpoint.mac)):
+        yield Member(f"sources{address.version}", f"{mine} . {address}")
+        if address.version == 6:
+            yield Member("targets6", f"{mine} . {int(address):#x}")
+
+
+def link_local(mac: str) -> IPv6Address:
+    """The address that the kernel makes from a MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
+    return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)

@@ -1,0 +1,210 @@
+"""What a hostile container says that is not its own, and what every container must be able to say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from mooring.core.networks import NetworkOptions, StaticRoute
+from mooring.core.plumbing import plan
+from mooring.core.port_security import link_local
+from mooring.core.publications import Protocol
+from tests.netns.rigs import SILENCE, Namespace, Rig, reach, serve, sh
+
+pytestmark = pytest.mark.netns
+
+ETH_IP, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
+EVERYBODY = b"\xff" * 6
+
+
+def mac(text: str) -> bytes:
+    """Six octets."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def macs(space: Namespace) -> bytes:
+    """The MAC of eth0 there."""
+    return mac(json.loads(space.sh("ip -j link show eth0"))[0]["address"])
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    folded = (total & 0xFFFF) + (total >> 16)
+    return int(~folded & 0xFFFF)
+
+
+def arp(source: bytes, operation: int, sender: str, target: str, claimed: bytes | None = None) -> bytes:
+    """RFC 826. claimed: the sender's MAC in the packet, the frame's unless given."""
+    head = struct.pack(">HHBBH", 1, ETH_IP, 6, 4, operation)
+    ends = (claimed or source) + ip_address(sender).packed + bytes(6) + ip_address(target).packed
+    return EVERYBODY + source + struct.pack(">H", ETH_ARP) + head + ends
+
+
+def udp(source: bytes, target: bytes, sender: str, to: str, port: int) -> bytes:
+    """A datagram, with no checksum in IPv4."""
+    body = struct.pack(">HHHH", 9999, port, 8 + 5, 0) + b"forge"
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0, *map(_packed, (sender, to)))
+    head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
+    return target + source + struct.pack(">H", ETH_IP) + head + body
+
+
+def icmp6(source: bytes, sender: str, to: str, kind: int, body: bytes) -> bytes:
+    """RFC 4443, to the multicast MAC of `to`."""
+    ends = _packed(sender) + _packed(to)
+    pseudo = ends + struct.pack(">II", len(body) + 4, 58)
+    message = struct.pack(">BBH", kind, 0, 0) + body
+    sum_ = checksum(pseudo + message + b"\0" * (len(message) % 2))
+    message = message[:2] + struct.pack(">H", sum_) + message[4:]
+    head = struct.pack(">IHBB", 6 << 28, len(message), 58, 255)
+    return b"\x33\x33" + _packed(to)[-4:] + source + struct.pack(">H", ETH_IPV6) + head + ends + message
+
+
+def advertisement(source: bytes, sender: str, target: str) -> bytes:
+    """An unsolicited neighbour advertisement that overrides (RFC 4861, 4.4)."""
+    return icmp6(source, sender, "ff02::1", 136, struct.pack(">I", 0x20000000) + _packed(target) + b"\x02\x01" + source)
+
+
+def _packed(text: str) -> bytes:
+    return ip_address(text).packed
+
+
+def utter(space: Namespace, *frames: bytes) -> None:
+    """Send the frames, three times each, from eth0 there."""
+    with space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("eth0", 0))
+        for frame in frames * 3:
+            sender.send(frame)
+
+
+async def heard(listener: Namespace, speaker: Namespace, *frames: bytes) -> list[bytes]:
+    """Which of the frames come to eth0 of the listener. Each must differ."""
+    with listener.inside():
+        ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
+        ear.bind(("eth0", 3))
+    with ear:
+        utter(speaker, *frames)
+        await asyncio.sleep(SILENCE)
+        got: list[bytes] = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                got.append(ear.recv(2000))
+    return [frame for frame in frames if frame in got]
+
+
+async def trio(world: Rig, **options: object) -> tuple[Namespace, Namespace, bytes]:
+    """A hostile container 10.1.0.2, its victim 10.1.0.3, and the hostile one's MAC."""
+    network = await world.network("one", 1, NetworkOptions(**options))  # type: ignore[arg-type]
+    hostile = await world.container("h", network, 2)
+    victim = await world.container("v", network, 3)
+    await serve(world.stack, victim, 80)
+    return hostile, victim, macs(hostile)
+
+
+async def test_what_is_ones_own_is_said(world: Rig) -> None:
+    """TCP, UDP, both families, ARP, neighbour discovery and link-local addresses; also with icc off nobody is mute."""
+    hostile, victim, mine = await trio(world)
+    for address in ("10.1.0.3", "fd00:1::3"):
+        for protocol in (Protocol.TCP, Protocol.UDP):
+            assert await reach(hostile, address, 80, protocol) is not None
+    own = [
+        arp(mine, 1, "10.1.0.2", "10.1.0.3"),
+        arp(mine, 2, "10.1.0.2", "10.1.0.2"),
+        arp(mine, 1, "0.0.0.0", "10.1.0.2"),
+        advertisement(mine, "fd00:1::2", "fd00:1::2"),
+        advertisement(mine, str(link_local(mine.hex(":"))), "fd00:1::2"),
+    ]
+    assert await heard(victim, hostile, *own) == own
+    assert str(link_local(mine.hex(":"))) in hostile.sh("ip -6 address show dev eth0 scope link")
+
+
+def forgeries(mine: bytes, theirs: bytes) -> list[bytes]:
+    """Addresses, MACs, and a router's part."""
+    foreign = mac("02:00:00:00:66:66")
+    own6 = str(link_local(mine.hex(":")))
+    return [
+        arp(mine, 2, "10.1.0.1", "10.1.0.3"),
+        arp(mine, 1, "10.1.0.3", "10.1.0.1"),
+        arp(mine, 2, "10.1.0.2", "10.1.0.3", claimed=foreign),
+        arp(foreign, 2, "10.1.0.2", "10.1.0.3"),
+        udp(mine, theirs, "8.8.8.8", "10.1.0.3", 80),
+        udp(mine, theirs, "10.1.0.1", "10.1.0.3", 80),
+        udp(foreign, theirs, "10.1.0.2", "10.1.0.3", 80),
+        advertisement(mine, "fd00:1::2", "fd00:1::3"),
+        advertisement(mine, own6, "fd00:1::1"),
+        icmp6(mine, own6, "ff02::1", 134, struct.pack(">BBHII", 64, 0, 1800, 0, 0)),
+        icmp6(mine, own6, "ff02::1", 137, struct.pack(">I", 0) + bytes(32)),
+        icmp6(mine, "::", "ff02::1", 135, struct.pack(">I", 0) + _packed("fd00:1::3")),
+        icmp6(mine, "2001:db8::1", "ff02::1", 128, bytes(8)),
+    ]
+
+
+@pytest.mark.parametrize("secure", [True, False])
+async def test_what_is_anothers_is_not_said(world: Rig, secure: bool) -> None:
+    """Unless the network's option says so (keepalived): -o port_security=off."""
+    hostile, victim, mine = await trio(world, port_security=secure)
+    forged = forgeries(mine, macs(victim))
+    assert await heard(victim, hostile, *forged) == ([] if secure else forged)
+
+
+async def test_a_tag_hides_nothing(world: Rig) -> None:
+    """What is in a frame of a VLAN is looked at, too."""
+    hostile, victim, mine = await trio(world)
+    with victim.inside():
+        ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
+        ear.bind(("eth0", 3))
+    forged = [udp(mine, macs(victim), sender, "10.1.0.3", 80) for sender in ("8.8.8.8", "10.1.0.2")]
+    tagged = [frame[:12] + b"\x81\x00\x00\x05" + frame[12:] for frame in forged]
+    with ear:
+        for frame, comes in zip(tagged, (False, True), strict=True):
+            utter(hostile, frame)
+            await asyncio.sleep(SILENCE)
+            got = b""
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got += ear.recv(2000)
+            assert (b"forge" in got) is comes
+
+
+async def test_the_host_hears_nothing_forged_either(world: Rig) -> None:
+    """Its services, its neighbour table and the flows of other networks."""
+    hostile, _, mine = await trio(world)
+    bridge = next(iter(world.networks.values())).bridge
+    gateway = mac(json.loads(sh(f"ip -j link show {bridge}"))[0]["address"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.bind(("0.0.0.0", 5353))
+        service.settimeout(SILENCE)
+        utter(hostile, udp(mine, gateway, "8.8.8.8", "10.1.0.1", 5353), arp(mine, 2, "10.1.0.3", "10.1.0.1"))
+        with pytest.raises(TimeoutError):
+            service.recv(100)
+        utter(hostile, udp(mine, gateway, "10.1.0.2", "10.1.0.1", 5353))
+        assert service.recv(100) == b"forge"
+    assert mine.hex(":") not in sh(f"ip neighbour show 10.1.0.3 dev {bridge}")
+
+
+async def test_a_next_hop_passes_on_what_is_others(world: Rig) -> None:
+    """It is a router: what it sends has other addresses than its own."""
+    route = StaticRoute(ip_network("192.0.2.0/24"), ip_address("10.1.0.2"))
+    hostile, victim, mine = await trio(world, routes=(route,))
+    passed = udp(mine, macs(victim), "192.0.2.7", "10.1.0.3", 80)
+    assert await heard(victim, hostile, passed) == [passed]
+
+
+async def test_it_is_kept_and_goes_with_the_endpoint(world: Rig) -> None:
+    """What was flushed comes back, and a port that is not ours any more has no elements."""
+    hostile, victim, mine = await trio(world)
+    sh("nft delete table bridge mooring")
+    forged = arp(mine, 2, "10.1.0.1", "10.1.0.3")
+    assert await heard(victim, hostile, forged) == [forged]
+    await world.build()
+    assert plan(world.desired(), await world.kernel.observe()) == []
+    assert await heard(victim, hostile, forged) == []
+    del world.endpoints["h"]
+    await world.build()
+    assert "mv-h" not in sh("nft list table bridge mooring")
