@@ -15,7 +15,7 @@ from mooring.core.networks import NetworkOptions, StaticRoute
 from mooring.core.plumbing import plan
 from mooring.core.port_security import link_local
 from mooring.core.publications import Protocol
-from tests.netns.rigs import SILENCE, Namespace, Rig, reach, serve, sh
+from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, reach, serve, sh
 
 pytestmark = pytest.mark.netns
 
@@ -83,18 +83,22 @@ def utter(space: Namespace, *frames: bytes) -> None:
             sender.send(frame)
 
 
-async def heard(listener: Namespace, speaker: Namespace, *frames: bytes) -> list[bytes]:
-    """Which of the frames come to eth0 of the listener. Each must differ."""
+async def heard(listener: Namespace, speaker: Namespace, *frames: bytes, tag: bytes = b"") -> list[bytes]:
+    """Which of the frames come to eth0 of the listener, ahead of one that the speaker, 10.1.0.2, may say for certain.
+
+    Each must differ. tag: of a VLAN; the kernel takes it off.
+    """
+    last = arp(macs(speaker), 1, "10.1.0.2", "10.1.0.99")
+    got: list[bytes] = []
     with listener.inside():
         ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(3))
         ear.bind(("eth0", 3))
     with ear:
-        utter(speaker, *frames)
-        await asyncio.sleep(SILENCE)
-        got: list[bytes] = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                got.append(ear.recv(2000))
+        utter(speaker, *(frame[:12] + tag + frame[12:] for frame in frames))
+        utter(speaker, last)
+        async with asyncio.timeout(PATIENCE):
+            while last not in got:
+                got.append(await asyncio.get_running_loop().sock_recv(ear, 2000))
     return [frame for frame in frames if frame in got]
 
 
@@ -170,6 +174,15 @@ async def test_a_tag_hides_nothing(world: Rig) -> None:
                 while True:
                     got += ear.recv(2000)
             assert (b"forge" in got) is comes
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("kind", [b"\x81\x00", b"\x88\xa8"])
+async def test_a_priority_hides_nothing(world: Rig, kind: bytes, secure: bool) -> None:
+    """A tag of VLAN 0 is none (IEEE 802.1Q, table 9-2): the receiver takes the frame for an untagged one."""
+    hostile, victim, mine = await trio(world, port_security=secure)
+    forged = forgeries(mine, macs(victim))
+    assert await heard(victim, hostile, *forged, tag=kind + bytes(2)) == ([] if secure else forged)
 
 
 async def test_the_host_hears_nothing_forged_either(world: Rig) -> None:

@@ -35,10 +35,12 @@ CHAINS = """\
         iifname @guarded goto checked
     }
 
+    # Behind a VLAN tag, too, which the kernel has taken off: where nothing else says so, nft would compare the Ethernet
+    # header's type, that of the tag. A tag of VLAN 0 is a priority only, and the receiver sees the frame as untagged.
     chain checked {
         ether type arp goto resolution
-        icmpv6 type { nd-router-advert, nd-redirect } drop
-        icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @targets6 drop
+        meta protocol ip6 icmpv6 type { nd-router-advert, nd-redirect } drop
+        meta protocol ip6 icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @targets6 drop
         ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . ether saddr . @th,64,128 != @targets6 drop
         iifname . ether saddr . ip6 saddr @sources6 accept
         drop
