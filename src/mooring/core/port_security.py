@@ -1,7 +1,7 @@
 """A container says only what is its own: the frames that come from its port of a bridge are checked, by an nftables
 table of the bridge family.
 
-Rules: what comes from the MAC and an address of the endpoint passes after one lookup (IPv4) or few (IPv6); ARP names
+Rules: what comes from the MAC and an address of the endpoint passes after one lookup, but for ICMPv6; ARP names
 its own MAC and address as the sender (RFC 826), a neighbour advertisement its own address as the target (RFC 4861),
 as does a probe for duplicates (RFC 4862, 5.4.2); router advertisements and redirects are the host's. A port that is not
 `guarded` is not looked at.
@@ -32,6 +32,7 @@ CHAINS = """\
     chain prerouting {
         type filter hook prerouting priority -300; policy accept;
         iifname . ether saddr . ip saddr @sources4 accept
+        meta protocol ip6 meta l4proto != icmpv6 iifname . ether saddr . ip6 saddr @sources6 accept
         iifname @guarded goto checked
     }
 
