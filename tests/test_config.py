@@ -198,5 +198,5 @@ def test_the_documented_example_is_a_good_configuration(tmp_path: Path) -> None:
     """What a reader copies works: the listeners, and the whole."""
     page = (Path(__file__).resolve().parents[1] / "docs/configuration.md").read_text()
     proxies, example = (part.split("```")[0] for part in page.split("```toml\n")[1:])
-    assert [one.rules.everything for one in from_file(tmp_path, proxies).proxies] == [True, False, False]
+    assert [one.rules.everything for one in from_file(tmp_path, proxies).proxies] == [True, False, False, False]
     assert [pool.name for pool in from_file(tmp_path, example).subnet_pools][:2] == ["apps", "apps-v6"]

@@ -346,8 +346,8 @@ async def test_events_are_asked_for_after_a_moment_and_without_an_end(tmp_path: 
 
 
 async def test_events_that_are_none_of_ours_are_left_out(tmp_path: Path) -> None:
-    """A network that is created is not a container, and empty lines are nothing."""
-    other = b'{"Type": "network", "Action": "create", "Actor": {"ID": "n1", "Attributes": {"name": "web"}}}\n'
+    """A network that is removed is not a container, and empty lines are nothing."""
+    other = b'{"Type": "network", "Action": "destroy", "Actor": {"ID": "n1", "Attributes": {"name": "web"}}}\n'
     lines = other + line("kill", "c1", 1) + line("destroy", "c1", 2)
     async with engine(tmp_path, {"/events": ok(lines)}) as asked:
         assert await first(asked, 0) == EngineEvent(Happening.DESTROYED, "c1", 2)

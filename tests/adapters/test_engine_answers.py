@@ -260,8 +260,7 @@ def test_when_it_was_made(text: str, seconds: float) -> None:
 
 def test_a_list_has_seconds() -> None:
     """Whole ones, or a fraction."""
-    assert row(Created=0).created == 0.0
-    assert row(Created=1.5).created == 1.5
+    assert (row(Created=0).created, row(Created=1.5).created) == (0.0, 1.5)
 
 
 ACTOR = {"ID": "c1", "Attributes": {"container": "c2", "name": "db"}}
@@ -269,12 +268,13 @@ ACTOR = {"ID": "c1", "Attributes": {"container": "c2", "name": "db"}}
 
 @pytest.mark.parametrize("what", [*Happening])
 def test_events_of_containers_and_of_their_places_in_networks(what: Happening) -> None:
-    """The former name the container as the actor, the latter the network, with the container beside it."""
+    """The former name the container as the actor, the latter the network; a network that is made is an event, too."""
     of_network = what in (Happening.CONNECTED, Happening.DISCONNECTED)
     expected = EngineEvent(what, "c2", 7, "c1") if of_network else EngineEvent(what, "c1", 7)
     types = ("network", "container") if of_network else ("container", "network")
     assert event(Type=types[0], Action=what.value, Actor=ACTOR, timeNano=7) == expected
-    assert event(Type=types[1], Action=what.value, Actor=ACTOR, timeNano=7) is None
+    made = EngineEvent(what, "", 7, "c1") if what is Happening.CREATED else None
+    assert event(Type=types[1], Action=what.value, Actor=ACTOR, timeNano=7) == made
     for other in ("volume", "image", "daemon", "plugin", "service", "", None):
         assert event(Type=other, Action=what.value, Actor=ACTOR, timeNano=7) is None
 

@@ -83,10 +83,10 @@ class BridgeDriver(Driver):
 
     async def delete_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
-        self._plugged.discard(endpoint.id)
         await _close(self._kernel, network, endpoint, endpoint.published)
+        if endpoint.id in self._plugged:  # otherwise it has left, or repair finds what is left of it
+            await self._unplug(network, endpoint)
         await self._kernel.discard([host_end(endpoint.id)])
-        await _remove(self._kernel, set(port_members(network, endpoint, host_end(endpoint.id))))
         await self._forget(endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
@@ -99,8 +99,7 @@ class BridgeDriver(Driver):
         """See Driver. An engine takes the interface out of a living sandbox itself, and deletes the endpoint then."""
         if network.origin is Origin.ENGINE and await self._kernel.is_lived_in(host_end(endpoint.id)):
             return
-        self._plugged.discard(endpoint.id)
-        await self._kernel.discard([host_end(endpoint.id)])
+        await self._unplug(network, endpoint)
 
     async def publish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
@@ -132,6 +131,12 @@ class BridgeDriver(Driver):
         return any(
             isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
         )
+
+    async def _unplug(self, network: Network, endpoint: Endpoint) -> None:
+        """The interface is gone, soon, and what its port may say."""
+        self._plugged.discard(endpoint.id)
+        await self._kernel.discard([host_end(endpoint.id)])
+        await _remove(self._kernel, set(port_members(network, endpoint, host_end(endpoint.id))))
 
     async def _plug(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
         facts = {
