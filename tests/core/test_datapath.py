@@ -22,7 +22,7 @@ from mooring.core.datapath import (
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import NULL, GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, LinkAddress, Member, Setting, Veth
-from mooring.core.port_security import port_members
+from mooring.core.port_security import port_guards
 from mooring.core.publications import Protocol, Publication
 
 ID = "0123456789ab" + "0" * 52
@@ -90,7 +90,7 @@ def test_an_endpoint_is_a_veth_and_what_it_publishes() -> None:
     )
     assert (veth.peer, veth.peer_mac, veth.mtu, veth.isolated) == ("mp-fedcba987654", ENDPOINT.mac, 1400, False)
     published = {Member("wildcard4", "6 . 8080", "10.1.0.2 . 80")}
-    assert facts - {veth} == published | set(port_members(NETWORK, ENDPOINT, veth.name))
+    assert facts - {veth} == published | set(port_guards(NETWORK, ENDPOINT, veth.name))
     apart = endpoint_facts(replace(NETWORK, options=NetworkOptions(icc=False)), ENDPOINT)
     assert [fact.isolated for fact in apart if isinstance(fact, Veth)] == [True]
 

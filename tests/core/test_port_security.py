@@ -9,8 +9,8 @@ import pytest
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import StaticRoute
-from mooring.core.plumbing import Member
-from mooring.core.port_security import PORT_SECURITY, link_local, port_members
+from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Remove
+from mooring.core.port_security import PORT_SECURITY, guards_of, link_local, member_ops, port_guards
 from tests.core.test_firewall import NETWORK
 
 MAC = "02:42:0a:01:00:02"
@@ -20,7 +20,9 @@ ENDPOINT = Endpoint("e", NETWORK.id, IPv4Interface("10.1.0.2/24"), IPv6Interface
 def test_a_port_may_say_its_own_addresses_and_that_it_has_none() -> None:
     """With its MAC alone."""
     mine = f'"mv-e" . {MAC}'
-    assert set(port_members(NETWORK, ENDPOINT, "mv-e")) == {
+    (guard,) = port_guards(NETWORK, ENDPOINT, "mv-e")
+    members = {op.fact for op in member_ops(Add(guard)) if isinstance(op, Add)}
+    assert members == {
         Member("guarded", '"mv-e"'),
         Member("sources4", f"{mine} . 0.0.0.0"),
         Member("sources4", f"{mine} . 10.1.0.2"),
@@ -30,7 +32,19 @@ def test_a_port_may_say_its_own_addresses_and_that_it_has_none() -> None:
         Member("targets6", f"{mine} . 0xfd000001000000000000000000000002"),
         Member("targets6", f"{mine} . 0xfe8000000000000000420afffe010002"),
     }
-    assert {member.container for member in port_members(NETWORK, ENDPOINT, "mv-e")} == PORT_SECURITY.containers
+    assert {member.container for member in members if isinstance(member, Member)} == PORT_SECURITY.containers
+    assert list(guards_of(member for member in members if isinstance(member, Member))) == [guard]
+
+
+def test_a_guard_that_differs_is_mended_in_its_elements() -> None:
+    """Only what differs is written."""
+    (guard,) = port_guards(NETWORK, ENDPOINT, "mv-e")
+    gone, kept = sorted(guard.elements)[0], frozenset(sorted(guard.elements)[1:])
+    other = ("sources4", '"mv-e" . 02:00:00:00:00:09 . 10.1.0.9')
+    damaged = GuardedPort("mv-e", kept | {other})
+    assert member_ops(Alter(damaged, guard)) == [Remove(Member(*other)), Add(Member(*gone))]
+    assert member_ops(Remove(damaged)) == [Remove(Member(*element)) for element in sorted(damaged.elements)]
+    assert member_ops(Add(Member("bridges", '"b"'))) == [Add(Member("bridges", '"b"'))]
 
 
 def test_the_link_local_address_is_the_kernels() -> None:
@@ -52,4 +66,4 @@ def test_who_speaks_for_others_is_not_guarded(why: str) -> None:
         case _:
             route = StaticRoute(ip_network("192.0.2.0/24"), ip_address("10.1.0.2"))
             network = replace(NETWORK, options=replace(NETWORK.options, routes=(route,)))
-    assert list(port_members(network, endpoint, "mv-e")) == []
+    assert list(port_guards(network, endpoint, "mv-e")) == []

@@ -104,7 +104,7 @@ async def test_leftovers_in_the_kernel_are_found(host: MemoryHost, doctor: Docto
     await host.services.mirror.commit(delete=[endpoint, lease])
     before = host.facts
     finding = await only(doctor)
-    assert (finding.subject, finding.text) == ("kernel leftovers", "1 leftover without a record")
+    assert (finding.subject, finding.text) == ("kernel leftovers", "2 leftovers without a record")
     assert host.facts == before
 
 

@@ -91,6 +91,7 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
                 source4=IPv4Address("192.0.2.1"),
                 binding=IPv4Address("127.0.0.1"),
                 routes=(StaticRoute(IPv4Network("10.0.0.0/8"), IPv4Address("10.32.0.9")),),
+                port_security=False,
             ),
             internal=False,
             ipv4=(
@@ -132,7 +133,7 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         b'"origin":"library","name":"web","labels":{"a":"b"},"attachable":true,"ipam":"other","pending":"delete"}',
         Network(
             id="n2",
-            options=NetworkOptions(mode=Mode.NULL),
+            options=NetworkOptions(mode=Mode.NULL, port_security=False),
             internal=True,
             ipv4=(),
             ipv6=(),
@@ -209,7 +210,7 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         b'"driver":"null"}',
         Network(
             id="n3",
-            options=NetworkOptions(mode=Mode.NULL, sticky=Sticky.NAME),
+            options=NetworkOptions(mode=Mode.NULL, sticky=Sticky.NAME, port_security=False),
             internal=True,
             ipv4=(),
             ipv6=(),

@@ -28,6 +28,7 @@ from mooring.core.plumbing import (
     Bridge,
     DockerAccept,
     Fact,
+    GuardedPort,
     Inside,
     LinkAddress,
     Member,
@@ -37,6 +38,7 @@ from mooring.core.plumbing import (
     Setting,
     Veth,
 )
+from mooring.core.port_security import PORT_SECURITY, guards_of, member_ops
 
 Undo = Callable[[], object]
 
@@ -105,7 +107,7 @@ class FactReader:
             ruleset, members = table.observe()
             if ruleset is not None:
                 facts.add(ruleset)
-                facts.update(members)
+                facts.update(guards_of(members) if table.family == PORT_SECURITY.family else members)
         facts.update(DockerAccept(version) for version in (4, 6) if self._tools.docker.accepts(version))
         return frozenset(facts)
 
@@ -151,9 +153,10 @@ class FactWriter:
     def _carry_out(self, steps: Sequence[Op]) -> Iterator[Undo]:
         """Yields what undoes the steps. Several steps are about members, otherwise it is one."""
         fact = steps[0].after if isinstance(steps[0], Alter) else steps[0].fact
-        if isinstance(fact, Member):
+        if isinstance(fact, Member | GuardedPort):
+            ops = [each for step in steps for each in member_ops(step)]
             for table in self._tables:
-                back = table.change([step for step in steps if table.has(_member(step))])
+                back = table.change([each for each in ops if table.has(_member(each))])
                 if back:
                     yield partial(table.change, back)
             return
@@ -222,7 +225,7 @@ class FactWriter:
             case DockerAccept():
                 self._docker.withdraw(fact.version)
                 yield lambda: self._docker.accept(fact.version)
-            case Setting() | Member():
+            case Setting() | Member() | GuardedPort():
                 return  # settings are never removed, members have their own way
 
     def _alter(self, before: Fact, after: Fact) -> Iterator[Undo]:
@@ -310,7 +313,7 @@ def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
     """Consecutive member ops together: they are one transaction. All others alone."""
 
     def about_member(op: Op) -> bool:
-        return isinstance(op.after if isinstance(op, Alter) else op.fact, Member)
+        return isinstance(op.after if isinstance(op, Alter) else op.fact, Member | GuardedPort)
 
     for together, run in groupby(ops, about_member):
         if together:

@@ -12,7 +12,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import network_members, publication_members, ruleset, uplink_members
 from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
-from mooring.core.port_security import PORT_SECURITY, port_members
+from mooring.core.port_security import PORT_SECURITY, port_guards
 from mooring.core.publications import Publication
 
 # Every interface of ours bears an alias that starts so.
@@ -93,7 +93,7 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
         peer_mac=endpoint.mac,
         mtu=network.mtu,
     )
-    facts: set[Fact] = {veth, *port_members(network, endpoint, veth.name)}
+    facts: set[Fact] = {veth, *port_guards(network, endpoint, veth.name)}
     return publication_facts(network, endpoint, endpoint.published) | facts
 
 

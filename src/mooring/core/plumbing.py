@@ -122,6 +122,20 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardedPort:
+    """What a port of a bridge may say: the elements (set, element) of the bridge family's table that name it, as one
+    fact, since there are some eight for each container."""
+
+    port: str
+    elements: frozenset[tuple[str, str]]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("guard", self.port)
+
+
+@dataclass(frozen=True, slots=True)
 class DockerAccept:
     """What we forward is not dropped by Docker's own FORWARD chain of the family (4 or 6).
 
@@ -136,7 +150,7 @@ class DockerAccept:
         return ("docker-accept", str(self.version))
 
 
-Fact = Bridge | Veth | LinkAddress | Setting | Ruleset | Member | DockerAccept
+Fact = Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort | DockerAccept
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +190,7 @@ class Alter:
 Op = Add | Remove | Alter
 
 # What must be there before what.
-ORDER: tuple[type, ...] = (Bridge, Setting, LinkAddress, Veth, Ruleset, Member, DockerAccept)
+ORDER: tuple[type, ...] = (Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, DockerAccept)
 
 
 def plan(desired: Iterable[Fact], observed: Iterable[Fact]) -> list[Op]:

@@ -9,12 +9,13 @@ as does a probe for duplicates (RFC 4862, 5.4.2); router advertisements and redi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network
-from mooring.core.plumbing import Member
+from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Op, Remove
 from mooring.core.rulesets import TableText
 
 SETS = """\
@@ -57,8 +58,8 @@ CHAINS = """\
 PORT_SECURITY = TableText("bridge", SETS, CHAINS)
 
 
-def port_members(network: Network, endpoint: Endpoint, port: str) -> Iterator[Member]:
-    """The elements that guard the endpoint's port (the name of its veth on the host).
+def port_guards(network: Network, endpoint: Endpoint, port: str) -> Iterator[GuardedPort]:
+    """What guards the endpoint's port (the name of its veth on the host).
 
     None where the network's option says so, nor for who has no address of ours or is a next hop of the network's
     routes: what passes through it is others'.
@@ -69,14 +70,33 @@ def port_members(network: Network, endpoint: Endpoint, port: str) -> Iterator[Me
     if not endpoint.addresses:
         return
     mine = f'"{port}" . {endpoint.mac}'
-    yield Member("guarded", f'"{port}"')
     # Unspecified: who asks for an address, or whether anybody has it.
-    yield Member("sources4", f"{mine} . 0.0.0.0")
-    yield Member("sources6", f"{mine} . ::")
+    elements = {("guarded", f'"{port}"'), ("sources4", f"{mine} . 0.0.0.0"), ("sources6", f"{mine} . ::")}
     for address in (*endpoint.addresses, link_local(endpoint.mac)):
-        yield Member(f"sources{address.version}", f"{mine} . {address}")
+        elements.add((f"sources{address.version}", f"{mine} . {address}"))
         if address.version == 6:
-            yield Member("targets6", f"{mine} . {int(address):#x}")
+            elements.add(("targets6", f"{mine} . {int(address):#x}"))
+    yield GuardedPort(port, frozenset(elements))
+
+
+def guards_of(members: Iterable[Member]) -> Iterator[GuardedPort]:
+    """The elements of the table, by port."""
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for member in members:
+        found[member.element.split('"')[1]].add((member.container, member.element))
+    return (GuardedPort(port, frozenset(elements)) for port, elements in found.items())
+
+
+def member_ops(op: Op) -> list[Add | Remove | Alter]:
+    """The op, in elements."""
+    before = op.before if isinstance(op, Alter) else op.fact if isinstance(op, Remove) else None
+    after = op.after if isinstance(op, Alter) else op.fact if isinstance(op, Add) else None
+    had = before.elements if isinstance(before, GuardedPort) else frozenset[tuple[str, str]]()
+    gets = after.elements if isinstance(after, GuardedPort) else frozenset[tuple[str, str]]()
+    if not had and not gets:
+        return [op]
+    gone = [Remove(Member(*element)) for element in sorted(had - gets)]
+    return [*gone, *(Add(Member(*element)) for element in sorted(gets - had))]
 
 
 def link_local(mac: str) -> IPv6Address:

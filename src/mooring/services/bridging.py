@@ -24,8 +24,8 @@ from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
-from mooring.core.plumbing import Bridge, Fact, Member, Op, Remove, Veth, plan
-from mooring.core.port_security import port_members
+from mooring.core.plumbing import Bridge, Fact, GuardedPort, Member, Op, Remove, Veth, plan
+from mooring.core.port_security import port_guards
 from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
@@ -136,7 +136,7 @@ class BridgeDriver(Driver):
         """The interface is gone, soon, and what its port may say."""
         self._plugged.discard(endpoint.id)
         await self._kernel.discard([host_end(endpoint.id)])
-        await _remove(self._kernel, set(port_members(network, endpoint, host_end(endpoint.id))))
+        await _remove(self._kernel, set(port_guards(network, endpoint, host_end(endpoint.id))))
 
     async def _plug(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
         facts = {
@@ -178,7 +178,7 @@ async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published
 
 async def _remove(kernel: Kernel, facts: set[Fact]) -> None:
     """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
-    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member)]
+    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member | GuardedPort)]
     if ops:
         await kernel.apply(ops)
     await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])

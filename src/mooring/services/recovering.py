@@ -23,7 +23,7 @@ from mooring.core.firewall import publication_of
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
-from mooring.core.plumbing import Bridge, Fact, Inside, LinkAddress, Member, Ruleset, Veth
+from mooring.core.plumbing import Bridge, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
 from mooring.core.publications import PortRequest, Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.ipam import ATTEMPTS, Ipam
@@ -71,7 +71,9 @@ class Spared:
                 publication = publication_of(fact)
                 if publication is not None:
                     return publication.target in self.addresses
-                return any(f'"{name}"' in fact.element for name in (*self.bridges, *self.links))
+                return any(f'"{bridge}"' in fact.element for bridge in self.bridges)
+            case GuardedPort(port=port):
+                return port in self.links
             case Ruleset():
                 return bool(self.links)
             case _:

@@ -21,6 +21,7 @@ from mooring.core.plumbing import (
     Bridge,
     DockerAccept,
     Fact,
+    GuardedPort,
     Inside,
     LinkAddress,
     Member,
@@ -30,7 +31,6 @@ from mooring.core.plumbing import (
     Setting,
     Veth,
 )
-from mooring.core.port_security import PORT_SECURITY
 from mooring.core.publications import Protocol
 from mooring.ports import HostNet, Kernel, PortGuard
 
@@ -148,7 +148,9 @@ class MemoryKernel(Kernel):
 
     def flush_ruleset(self) -> None:
         """As `nft flush ruleset` does."""
-        self.facts = {key: fact for key, fact in self.facts.items() if not isinstance(fact, Ruleset | Member)}
+        self.facts = {
+            key: fact for key, fact in self.facts.items() if not isinstance(fact, Ruleset | Member | GuardedPort)
+        }
 
     def lose(self, name: str) -> None:
         """The link is gone without our doing, as when its container's namespace ends."""
@@ -238,7 +240,7 @@ class MemoryKernel(Kernel):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
             if name not in ("all", "*") and ("bridge", name) not in self.facts:
                 raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
-        if isinstance(fact, Member) and ("ruleset", _table(fact)) not in self.facts:
+        if isinstance(fact, Member | GuardedPort) and ("ruleset", _table(fact)) not in self.facts:
             text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
             raise Unavailable(text, hint="it is repaired soon")
 
@@ -258,7 +260,9 @@ class MemoryKernel(Kernel):
 def _table(fact: Fact) -> str:
     """The family of the table that the fact is, or is in; "" for others."""
     if isinstance(fact, Member):
-        return "bridge" if fact.container in PORT_SECURITY.containers else "inet"
+        return "inet"
+    if isinstance(fact, GuardedPort):
+        return "bridge"
     return fact.family if isinstance(fact, Ruleset) else ""
 
 

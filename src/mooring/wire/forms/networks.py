@@ -71,6 +71,8 @@ class OptionsV1(Stored):
             peers=self.peers,
             gateway=self.gateway,
             tenant=self.tenant,
+            # What a container of an older network says has been its own so far: keepalived, a VPN's gateway.
+            port_security=False,
         )
 
 
@@ -79,7 +81,7 @@ class OptionsV2(OptionsV1):
 
     sticky: Sticky = Sticky.OFF
     host_overlap: HostOverlap | None = None
-    port_security: bool = True
+    port_security: bool = False
 
     def value(self) -> NetworkOptions:
         """The options as core knows them."""
