@@ -40,8 +40,8 @@ made = []
 try:
     while True:
         made.append(Tools.open())
-        made[-1].table.write()
-        assert made[-1].table.is_current()
+        made[-1].tables[0].write()
+        assert made[-1].tables[0].is_current()
 except Unavailable as fault:
     print(len(made) == KEPT, fault)
 before = len(os.listdir("/proc/self/fd"))
@@ -50,7 +50,7 @@ try:
 except Unavailable as fault:
     print(len(os.listdir("/proc/self/fd")) - before, fault)
 made.pop().close()
-Tools.open().table.write()
+Tools.open().tables[0].write()
 print("went on")
 """
 
@@ -66,9 +66,9 @@ def test_a_program_with_a_thousand_files_opens_some_and_is_refused_more(namespac
 
 NO_ROOM = """
 tools = Tools.open()
-tools.table.write()
+tools.tables[0].write()
 fill(200)
-for attempt in (Tools.open, tools.table.observe, tools.table.write):
+for attempt in (Tools.open, tools.tables[0].observe, tools.tables[0].write):
     try:
         attempt()
     except Unavailable as fault:
