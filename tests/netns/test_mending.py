@@ -12,7 +12,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset, plan
+from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Remove, Ruleset, plan
 from mooring.core.publications import Protocol, Publication
 from tests.netns.rigs import PATIENCE, Namespace, Rig, is_cut_off, plug, reach, serve, sh
 
@@ -45,7 +45,7 @@ async def test_a_flushed_ruleset_is_written_anew(world: Rig) -> None:
     sh("nft flush ruleset")
     assert await is_cut_off(world.outside, HOST, 8080)
     ops = plan(world.desired(), await world.kernel.observe())
-    assert {type(op.fact) for op in ops if isinstance(op, Add)} == {Ruleset, Member}
+    assert {type(op.fact) for op in ops if isinstance(op, Add)} == {Ruleset, Member, GuardedPort}
     await world.kernel.apply(ops)
     assert await reach(world.outside, HOST, 8080) == OUTSIDE
     assert plan(world.desired(), await world.kernel.observe()) == []
