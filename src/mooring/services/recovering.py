@@ -152,6 +152,9 @@ class Recovering:
         self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()})
         outcome.findings += self._overlaps.findings(host)
         found = await self._strangers(observed)
+        if not found:
+            self._spare(())
+            return
         published = [each for fact in observed if isinstance(fact, Member) and (each := publication_of(fact))]
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}
         left: list[Stranger] = []
