@@ -12,7 +12,6 @@ from collections.abc import Iterable
 import msgspec
 
 from mooring.core.containers import CONTAINER_KEY
-from mooring.core.intents import PLACEHOLDER
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 
@@ -54,8 +53,9 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def heirloom_of(lease: Lease, now: float, hold: float) -> Heirloom | None:
-    """What stays of a lease whose network goes, None for nothing. hold: seconds that keys are kept for."""
-    if lease.state is not State.FIXED or not lease.key or lease.key.startswith(CONTAINER_KEY + PLACEHOLDER):
+    """What stays of a lease whose network goes, None for nothing, as for a container's own address: it ends with the
+    container, which may have gone before the network. hold: seconds that keys are kept for."""
+    if lease.state is not State.FIXED or not lease.key or lease.key.startswith(CONTAINER_KEY):
         return None
     until = now + (lease.hold or hold)
     if not lease.holders and lease.active is None and lease.until is not None:
