@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mooring.adapters.nftables import Nftables, NftablesError, Table
+from mooring.adapters.nftables import Nftables, NftablesError, Table, _members
 from mooring.core import firewall
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove
@@ -172,3 +172,23 @@ def test_elements_of_others_in_a_form_of_ours_can_be_removed(table: Table, nftab
     assert set(members) == {Member("hairpin4", '10.8.0.0/16 . "mr-b"'), Member("bridges", '"mr-b"')}
     table.change([Remove(member) for member in members])
     assert table.observe()[1] == []
+
+
+TYPEOF = {
+    "typeof": {
+        "concat": [
+            {"meta": {"key": "iifname"}},
+            {"payload": {"protocol": "ether", "field": "saddr"}},
+            {"payload": {"base": "th", "offset": 64, "len": 128}},
+        ]
+    }
+}
+
+
+@pytest.mark.parametrize("told", [["ifname", "ether_addr", "integer"], TYPEOF], ids=["1.0", "1.1"])
+def test_a_set_declared_by_typeof_is_read_whoever_tells_it(told: object) -> None:
+    """nftables 1.0 tells the types, 1.1 (Debian 13) what was written."""
+    element = {"concat": ["mv-e", "02:00:00:00:00:01", "0xfd000000000000000000000000000001"]}
+    listed = {"set": {"name": "targets6", "type": told, "elem": [element]}}
+    expected = Member("targets6", '"mv-e" . 02:00:00:00:00:01 . 0xfd000000000000000000000000000001')
+    assert list(_members([listed])) == [expected]

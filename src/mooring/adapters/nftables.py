@@ -320,8 +320,16 @@ def _spelled(body: dict[str, Any], element: Any) -> Member:
     return Member(body["name"], _spell(element, _types(body["type"])))
 
 
-def _types(told: str | list[str]) -> list[str]:
+def _types(told: str | list[str] | dict[str, Any]) -> list[str]:
+    if isinstance(told, dict):  # from 1.1 on a set that was declared by `typeof` is told so
+        return [_type_of(part) for part in told["typeof"]["concat"]]
     return told if isinstance(told, list) else told.split(" . ")
+
+
+def _type_of(expression: dict[str, Any]) -> str:
+    if "meta" in expression:
+        return "ifname"
+    return "integer" if "base" in expression["payload"] else "ether_addr"
 
 
 def _spell(value: Any, types: list[str]) -> str:
