@@ -116,6 +116,7 @@ def make_host(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Callable[...
         if not request.node.stash.get(FAILED, False):
             for host in made:
                 host.engine.clear()
+                host.forget_networks()
                 assert not host.with_mooring or leaks(host) == []
     finally:
         for host in made:

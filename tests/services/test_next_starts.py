@@ -10,7 +10,9 @@ import pytest
 from mooring.core.containers import Container, Plug
 from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active
+from mooring.services.mirror import Mirror
 from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
+from mooring.testing.memory_store import MemoryStore
 from mooring.wire import api
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, fix, lease_of, operate, run_container
@@ -99,13 +101,19 @@ async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
 
 def test_of_a_container_what_it_names_counts() -> None:
     """An address in the label that the configuration names, too, needs no word."""
-    from mooring.services.mirror import Mirror
-    from mooring.testing.memory_store import MemoryStore
-
     mirror = Mirror(MemoryStore())
     container = Container(DB, "db", False, 0.0, {"other": "x"}, (Plug("", "bridge"),))
     assert said_of(container, mirror) == []
     assert list(label_findings([container], mirror, 0.0)) == []
+
+
+def test_what_is_only_being_made_is_taken_for_no_trouble() -> None:
+    """The engine lists a container before it has written down its networks."""
+    mirror = Mirror(MemoryStore())
+    container = Container(DB, "db", False, 100.0, {"fixed-ip": ""})
+    assert list(label_findings([container], mirror, 101.0)) == []
+    (finding,) = label_findings([container], mirror, 200.0)
+    assert "is in no network of Mooring's" in finding.text
 
 
 async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> None:

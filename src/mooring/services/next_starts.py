@@ -20,6 +20,7 @@ from mooring.core.networks import Address, Network
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import EngineNames
 from mooring.services.mirror import Mirror
+from mooring.services.symptoms import MAKING
 from mooring.services.tenures import Tenures
 
 ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
@@ -156,6 +157,9 @@ def said_of(container: Container, mirror: Mirror) -> list[str]:
 def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) -> Iterator[Finding]:
     """A finding for each label that does not do what whoever wrote it thought."""
     for container in containers:
+        # The engine lists a container before it writes down the networks that its create named.
+        if not container.plugs and now - container.created < MAKING:
+            continue
         for remark in said_of(container, mirror):
             yield Finding(
                 f"label {container.id} {remark}",
