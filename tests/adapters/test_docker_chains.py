@@ -47,10 +47,8 @@ def targets(tool: str) -> list[str]:
     return [line.split()[-1] for line in sh(f"{tool} -S DOCKER-USER").splitlines() if line.startswith("-A ")]
 
 
-@pytest.mark.parametrize("lines", [(), DOCKER[1:]])
-def test_without_docker_or_its_drop_nothing_is_needed(docker: DockerChains, lines: tuple[str, ...]) -> None:
-    """No chain, no policy: it holds, and nothing is written."""
-    sh(*(f"iptables {line}" for line in lines), "true")
+def test_without_docker_nothing_is_needed(docker: DockerChains) -> None:
+    """No chain: it holds, and nothing is written."""
     before = sh("iptables -S")
     assert docker.accepts(4)
     assert not docker.accept(4)
@@ -68,11 +66,27 @@ def test_a_drop_without_dockers_chain_is_told_and_left(docker: DockerChains, lin
     assert sh("iptables -S") == before
 
 
+def test_where_forward_accepts_only_what_must_not_pass_is_said(docker: DockerChains) -> None:
+    """As where forwarding was on before dockerd came: its networks are closed to each other there as well."""
+    sh(*(f"iptables {line}" for line in DOCKER[1:]))
+    before = sh("iptables -S")
+    assert not docker.accepts(4)
+    assert docker.accept(4)
+    assert docker.accepts(4)
+    assert targets("iptables") == ["DROP", "RETURN"]
+    sh("iptables -P FORWARD DROP")
+    assert docker.accept(4)
+    assert targets("iptables") == ["DROP", "ACCEPT", "RETURN"]
+    sh("iptables -P FORWARD ACCEPT")
+    docker.withdraw(4)
+    assert sh("iptables -S") == before
+
+
 TOOLS = [("iptables", 4), ("ip6tables", 6), ("iptables-legacy", 4), ("ip6tables-legacy", 6)]
 
 
 @pytest.mark.parametrize(("tool", "version"), TOOLS)
-def test_one_rule_in_dockers_chain_is_written_and_taken_back(docker: DockerChains, tool: str, version: int) -> None:
+def test_our_rules_in_dockers_chain_are_written_and_taken_back(docker: DockerChains, tool: str, version: int) -> None:
     """In the family asked for, by the iptables that Docker uses, once, and before Docker's own return."""
     imitate_if_possible(tool)
     before = sh(f"{tool} -S")
@@ -80,36 +94,36 @@ def test_one_rule_in_dockers_chain_is_written_and_taken_back(docker: DockerChain
     assert docker.accept(version)
     assert not docker.accept(version)
     assert docker.accepts(version)
-    assert targets(tool) == ["ACCEPT", "RETURN"]
+    assert targets(tool) == ["ACCEPT", "DROP", "RETURN"]
     docker.withdraw(version)
     assert sh(f"{tool} -S") == before
 
 
 @pytest.mark.parametrize(("tool", "version"), TOOLS)
 def test_the_administrators_own_rules_come_first(docker: DockerChains, tool: str, version: int) -> None:
-    """What they drop in DOCKER-USER stays dropped; and ours is before the first return, where it is still asked."""
+    """What they drop in DOCKER-USER stays dropped; and ours are before the first return, where it is still asked."""
     imitate_if_possible(tool)
     sh(f"{tool} -I DOCKER-USER -p tcp --dport 25 -j DROP; {tool} -I DOCKER-USER 2 -p tcp -j RETURN")
     sh(f"{tool} -A DOCKER-USER -j RETURN")
     assert docker.accept(version)
-    assert targets(tool) == ["DROP", "RETURN", "ACCEPT", "RETURN", "RETURN"]
+    assert targets(tool) == ["DROP", "RETURN", "ACCEPT", "DROP", "RETURN", "RETURN"]
 
 
-def test_without_a_return_the_rule_is_the_last(docker: DockerChains) -> None:
+def test_without_a_return_our_rules_are_the_last(docker: DockerChains) -> None:
     """Somebody flushed the chain and wrote their own."""
     imitate_if_possible("iptables")
     sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -p tcp --dport 25 -j DROP")
     assert docker.accept(4)
-    assert targets("iptables") == ["DROP", "ACCEPT"]
+    assert targets("iptables") == ["DROP", "DROP", "ACCEPT"]
 
 
 def test_a_rule_of_ours_that_is_there_stays_where_it_is(docker: DockerChains) -> None:
     """The administrator may have moved it."""
     imitate_if_possible("iptables")
     docker.accept(4)
-    sh("iptables -I DOCKER-USER 2 -p tcp --dport 25 -j DROP")
+    sh("iptables -I DOCKER-USER 2 -p tcp --dport 25 -j LOG")
     assert not docker.accept(4)
-    assert targets("iptables") == ["ACCEPT", "DROP", "RETURN"]
+    assert targets("iptables") == ["ACCEPT", "LOG", "DROP", "RETURN"]
 
 
 def test_a_lock_that_somebody_holds_is_no_missing_rule(
@@ -121,7 +135,7 @@ def test_a_lock_that_somebody_holds_is_no_missing_rule(
     busy = tmp_path / "iptables-nft"
     busy.write_text(
         "#!/bin/sh\n"
-        'case "$*" in *" -C "*) echo "Another app is currently holding the xtables lock." >&2; exit 4;; esac\n'
+        'case "$*" in *" -S "*) echo "Another app is currently holding the xtables lock." >&2; exit 4;; esac\n'
         f'exec {shutil.which("iptables")} "$@"\n'
     )
     busy.chmod(0o755)
@@ -130,4 +144,5 @@ def test_a_lock_that_somebody_holds_is_no_missing_rule(
         docker.accepts(4)
     with pytest.raises(Unavailable, match="holding the xtables lock"):
         docker.accept(4)
-    assert targets("iptables") == ["ACCEPT", "RETURN"]
+    monkeypatch.undo()
+    assert targets("iptables") == ["ACCEPT", "DROP", "RETURN"]

@@ -122,6 +122,29 @@ def test_a_plain_network_is_closed_from_its_first_packet(host: Host) -> None:
     host.daemon.start()
 
 
+def test_a_published_port_of_a_plain_network_is_reached_by_the_hosts_address_only(host: Host) -> None:
+    """As between two networks of Docker's own, both ways; and who opens more in DOCKER-USER has it open. Engines before
+    28 let in at a container's own address whoever comes from no network of Docker's."""
+    host.create_network("one", "--subnet", "10.77.0.0/24")
+    host.run_container("ours", "--network", "one", "-p", "8077:80")
+    host.docker("network", "create", "plain")
+    host.run_container("theirs", "--network", "plain", "-p", "8078:80")
+    ours, theirs = host.container_network("ours"), host.container_network("theirs")
+    address = host.addresses("theirs", "plain")[0]
+    with Server(ours, "ours", 80), Server(theirs, "theirs", 80):
+        assert ask_tcp(ours, host.ipv4, 8078).server == "theirs"
+        assert ask_tcp(theirs, host.ipv4, 8077).server == "ours"
+        assert not reaches(ours, address, 80)
+        assert not reaches(theirs, host.addresses("ours", "one")[0], 80)
+        if host.release.version < (28,):  # later ones drop it before any chain is asked
+            rule = ("DOCKER-USER", "-s", "10.77.0.0/24", "-d", address, "-j", "ACCEPT")
+            host.namespace.run("iptables", "-I", *rule)
+            assert ask_tcp(ours, address, 80).server == "theirs"
+            host.namespace.run("iptables", "-D", *rule)
+    host.docker("rm", "-f", "theirs")
+    host.docker("network", "rm", "plain")
+
+
 def test_a_host_whose_uplink_is_a_bridge_loses_nothing(make_host: MakeHost, lab: Lab) -> None:
     """The LAN is at br0: containers reach it and are reached from it, as soon as there is a network."""
     host = make_host()

@@ -263,6 +263,13 @@ async def test_containers_do_not_get_into_a_bridge_that_nobody_has_told_us_of(wo
     await serve(world.stack, inside, 80)
     await serve(world.stack, container, 80)
     assert await is_cut_off(container, "172.17.0.2", 80)
+    # As engines before 28 do for a published port, and as it is where forwarding was on before dockerd came.
+    for opened in ("-A FORWARD -d 172.17.0.2 -p tcp --dport 80 -j ACCEPT", "-P FORWARD ACCEPT"):
+        sh(f"iptables {opened}")
+        await world.build()
+        assert await is_cut_off(container, "172.17.0.2", 80)
+    sh("iptables -t nat -A PREROUTING -p tcp --dport 8078 -j DNAT --to 172.17.0.2:80")
+    assert await reach(container, HOST, 8078) is not None
     sh("iptables -I DOCKER-USER -d 172.17.0.2 -j ACCEPT")
     assert await reach(container, "172.17.0.2", 80) is not None
 

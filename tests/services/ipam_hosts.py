@@ -47,6 +47,10 @@ class Host:
         """See Surroundings."""
         return HostNet(self.own, self.routes, (*self.routes, *(each.network for each in self.own)))
 
+    def host_moved(self) -> bool:
+        """See Surroundings."""
+        return True
+
     async def restart(self) -> None:
         """The daemon died and is back."""
         self.__post_init__()

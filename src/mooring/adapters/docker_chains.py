@@ -1,26 +1,36 @@
-"""Docker's FORWARD chain: whether it would drop what we forward, and the one rule that keeps it from that.
+"""Docker's FORWARD chain: whether it would drop what we forward, or let pass what Docker's networks are closed to, and
+the rules that keep it from that.
 
-Rules: the rule accepts the mark of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of
-others, and behind all of theirs, so that what the administrator drops there stays dropped; iptables is started only
-where dockerd has set FORWARD to drop; nothing else in Docker's tables is touched.
+Rules: they go by the marks of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of others,
+and behind all of theirs, so that what the administrator drops there stays dropped, and what he lets in gets in; nothing
+is accepted where FORWARD does so by itself; iptables is started only where DOCKER-USER is asked; nothing else in
+Docker's tables is touched.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mooring.adapters.nftables import Nftables, NftablesError
 from mooring.core.faults import Unavailable
-from mooring.core.firewall import ACCEPTED_MARK
+from mooring.core.firewall import ACCEPTED_MARK, FOREIGN_MARK
 
 _CHAIN = "DOCKER-USER"
-_MARK = f"{ACCEPTED_MARK:#x}/{ACCEPTED_MARK:#x}"
-_RULE = ("-m", "mark", "--mark", _MARK, "-j", "ACCEPT")
+
+
+def _rule(mark: int, target: str) -> tuple[str, ...]:
+    """As iptables prints it."""
+    return ("-m", "mark", "--mark", f"{mark:#x}/{mark:#x}", "-j", target)
+
+
+_ACCEPT, _KEEP_OUT = _rule(ACCEPTED_MARK, "ACCEPT"), _rule(FOREIGN_MARK, "DROP")
 _RETURN = f"-A {_CHAIN} -j RETURN"
-# Of `iptables -C`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
+# Of `iptables -S`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
 _PRESENT, _ABSENT = 0, 1
 _FAMILY = {4: "ip", 6: "ip6"}
 _TIMEOUT = 10.0
@@ -31,6 +41,19 @@ _TIMEOUT = 10.0
 _NFTABLER = "docker-bridges"
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A chain DOCKER-USER. tool: the iptables command that sees it. drops: whether FORWARD does, in the end."""
+
+    tool: str
+    drops: bool
+
+    @property
+    def rules(self) -> tuple[tuple[str, ...], ...]:
+        """Those of ours that belong there, in any order."""
+        return (_KEEP_OUT, _ACCEPT) if self.drops else (_KEEP_OUT,)
+
+
 class DockerChains:
     """Looks and writes in the namespace of the thread that uses it."""
 
@@ -38,33 +61,37 @@ class DockerChains:
         self._nftables = nftables
 
     def accepts(self, version: int) -> bool:
-        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward. Raises Unavailable."""
-        tool = self._tool(version)
-        if tool is None:
+        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward, and nothing else of what
+        comes from us. Raises Unavailable."""
+        places = list(self._places(version))
+        if not places:
             return not self._is_closed(version)
-        return self._has_rule(tool)
+        return not any(self._missing(place) for place in places)
 
     def accept(self, version: int) -> bool:
-        """Docker lets pass what we forward; False when nothing was changed. Raises Unavailable.
+        """Docker lets pass what we forward, and nothing else; False when nothing was changed. Raises Unavailable.
 
         A rule of ours that is there already stays where it is. Where DOCKER-USER is missing or not asked, nothing can
         be done here: only dockerd makes it.
         """
-        tool = self._tool(version)
-        if tool is None or self._has_rule(tool):
-            return False
+        written = [self._write(place, version) for place in self._places(version)]
+        return any(written)
+
+    def _write(self, place: _Place, version: int) -> bool:
+        missing = self._missing(place)
         # Docker ends the chain with a return; nothing behind that is ever asked.
-        rules = [line for line in self._iptables(tool, "-S", _CHAIN).stdout.splitlines() if line.startswith("-A ")]
-        end = rules.index(_RETURN) + 1 if _RETURN in rules else 0
-        place = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
-        done = self._iptables(tool, *place, *_RULE)
-        if done.returncode:
-            raise Unavailable(
-                f"Docker drops what Mooring forwards (IPv{version}), and the rule that accepts it was refused: "
-                f"{_reason(done)}",
-                hint=f"try `{tool} {' '.join((*place, *_RULE))}`",
-            )
-        return True
+        lines = self._lines(place) if missing else []
+        end = lines.index(_RETURN) + 1 if _RETURN in lines else 0
+        where = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
+        for rule in missing:
+            done = self._iptables(place.tool, *where, *rule)
+            if done.returncode:
+                raise Unavailable(
+                    f"Docker drops what Mooring forwards, or lets pass what it must not (IPv{version}), and the rule "
+                    f"against that was refused: {_reason(done)}",
+                    hint=f"try `{place.tool} {' '.join((*where, *rule))}`",
+                )
+        return bool(missing)
 
     def leaves_forwarding(self, version: int) -> bool:
         """Whether the engine leaves it to the administrator to switch forwarding on (drivers/bridge/
@@ -76,22 +103,22 @@ class DockerChains:
         return any(entry["table"]["name"] == _NFTABLER for entry in objects if "table" in entry)
 
     def withdraw(self, version: int) -> None:
-        """Our rule is not in Docker's chain."""
-        tool = self._tool(version)
-        if tool is not None:
-            self._iptables(tool, "-D", _CHAIN, *_RULE)
+        """Our rules are not in Docker's chain."""
+        for place in self._places(version):
+            for rule in (_KEEP_OUT, _ACCEPT):
+                self._iptables(place.tool, "-D", _CHAIN, *rule)
 
-    def _tool(self, version: int) -> str | None:
-        """The iptables command whose FORWARD chain drops and has DOCKER-USER, None when there is none such."""
+    def _places(self, version: int) -> Iterator[_Place]:
+        """Where Docker's FORWARD chain asks DOCKER-USER: in tables of either sort, or both."""
         base = "iptables" if version == 4 else "ip6tables"
-        if _drops(self._chains(version)) and self._is_asked(version):
-            return shutil.which(f"{base}-nft") or base
+        chains = self._chains(version)
+        if _CHAIN in chains and self._is_asked(version):
+            yield _Place(shutil.which(f"{base}-nft") or base, chains.get("FORWARD", {}).get("policy") == "drop")
         legacy = shutil.which(f"{base}-legacy")
         if legacy is not None and _legacy_in_use(version):
             rules = _output(legacy, "-S")
-            if "-P FORWARD DROP" in rules and f"-N {_CHAIN}" in rules:
-                return legacy
-        return None
+            if f"-N {_CHAIN}" in rules:
+                yield _Place(legacy, "-P FORWARD DROP" in rules)
 
     def _is_closed(self, version: int) -> bool:
         """Whether FORWARD drops, and DOCKER-USER is not there or not asked: somebody flushed Docker's rules."""
@@ -114,14 +141,20 @@ class DockerChains:
         chains = [entry["chain"] for entry in objects if "chain" in entry]
         return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
 
-    def _has_rule(self, tool: str) -> bool:
-        done = self._iptables(tool, "-C", _CHAIN, *_RULE)
+    def _missing(self, place: _Place) -> list[tuple[str, ...]]:
+        """Those of our rules that belong there and are not."""
+        lines = self._lines(place)
+        return [rule for rule in place.rules if f"-A {_CHAIN} {' '.join(rule)}" not in lines]
+
+    def _lines(self, place: _Place) -> list[str]:
+        """The rules in the chain, as iptables prints them; none when it has just gone. Raises Unavailable."""
+        done = self._iptables(place.tool, "-S", _CHAIN)
         if done.returncode not in (_PRESENT, _ABSENT):
             raise Unavailable(
-                f"Docker's firewall rules cannot be read: {tool}: {_reason(done)}",
+                f"Docker's firewall rules cannot be read: {place.tool}: {_reason(done)}",
                 hint="it is tried again soon; see who holds /run/xtables.lock",
             )
-        return done.returncode == _PRESENT
+        return [line for line in done.stdout.splitlines() if line.startswith("-A ")]
 
     def _iptables(self, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         try:
@@ -136,10 +169,6 @@ class DockerChains:
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-
-
-def _drops(chains: dict[str, dict[str, Any]]) -> bool:
-    return _CHAIN in chains and chains.get("FORWARD", {}).get("policy") == "drop"
 
 
 def _legacy_in_use(version: int) -> bool:

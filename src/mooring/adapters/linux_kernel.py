@@ -19,6 +19,7 @@ from mooring.adapters import conntrack
 from mooring.adapters.announcements import Announcer
 from mooring.adapters.discards import Discards
 from mooring.adapters.host_bridges import host_bridges
+from mooring.adapters.host_news import HostNews
 from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.links import Links
 from mooring.adapters.namespace_processes import is_lived_in
@@ -61,6 +62,8 @@ class LinuxKernel(Kernel):
                 opened.callback(self._looking.close)
                 self._surroundings = Surroundings(whose)
                 opened.callback(self._surroundings.close)
+                self._news = HostNews()
+                opened.callback(self._news.close)
                 self._announcer = Announcer()
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
@@ -127,6 +130,10 @@ class LinuxKernel(Kernel):
 
         return await self._in(self._reader, look)
 
+    def host_moved(self) -> bool:
+        """See Kernel."""
+        return not self._closed and self._news.any()
+
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
 
@@ -173,6 +180,7 @@ class LinuxKernel(Kernel):
         self._asking.close()
         self._looking.close()
         self._surroundings.close()
+        self._news.close()
         self._announcer.close()
 
     def _soon(self, work: Callable[[], object]) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from mooring.adapters.netlink import NetlinkError
 
 # linux/rtnetlink.h, enum rtnetlink_groups; the last one is asked for by its number, the others fit into the mask.
-_GROUPS = sum(1 << (group - 1) for group in (1, 5, 7, 9, 11))  # LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE
+LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE = (1 << (group - 1) for group in (1, 5, 7, 9, 11))
+EVERYTHING = LINK | IPV4_IFADDR | IPV4_ROUTE | IPV6_IFADDR | IPV6_ROUTE
 _GROUP_NEXTHOP = 32
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _SO_RCVBUFFORCE = 33
@@ -24,15 +25,16 @@ _ROOM = 1 << 22
 
 
 class RouteEvents:
-    """Of the network namespace of the thread that makes it. Raises OSError."""
+    """Of the network namespace of the thread that makes it. groups: what to listen to. room: bytes; None for much.
+    Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = EVERYTHING, room: int | None = None) -> None:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
-            self._socket.bind((0, _GROUPS))
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, room or _ROOM)
+            self._socket.bind((0, groups))
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NEXTHOP)
         except OSError:
             self._socket.close()

@@ -40,12 +40,14 @@ _IFADDR = Struct("=BBBBi")
 _ROUTE = Struct("=BBBBBBBBI")
 
 
-class _Kind:
-    NEWLINK, DELLINK, NEWADDR, NEWROUTE, DELROUTE = 16, 17, 20, 24, 25
+class Kind:
+    """Of messages. linux/rtnetlink.h."""
+
+    NEWLINK, DELLINK, NEWADDR, DELADDR, NEWROUTE, DELROUTE = 16, 17, 20, 21, 24, 25
 
 
 # Destination (None: of no subnet, as a default route's), link (0: none or several), next hop.
-_Route = tuple[Subnet | None, int, Address | None]
+Route = tuple[Subnet | None, int, Address | None]
 
 
 class Surroundings:
@@ -66,7 +68,7 @@ class Surroundings:
         self._read = float("-inf")
         self._links: dict[int, tuple[str, bool]] = {}
         self._given: dict[int, dict[Interface, None]] = {}
-        self._routes: dict[_Route, None] = {}
+        self._routes: dict[Route, None] = {}
         # Links by which these routes leave; 0 when there is a route of several.
         self._ways: set[int] = set()
 
@@ -129,21 +131,21 @@ class Surroundings:
     def _follow(self, kind: int, flags: int, payload: bytes) -> bool:
         """What is told is known; False when it may be the end of more than is told."""
         match kind:
-            case _Kind.NEWLINK | _Kind.DELLINK:
+            case Kind.NEWLINK | Kind.DELLINK:
                 return self._follow_link(kind, payload)
-            case _Kind.NEWADDR:
+            case Kind.NEWADDR:
                 self._note_address(payload)
                 return True
-            case _Kind.NEWROUTE:
-                route = _route(payload)
+            case Kind.NEWROUTE:
+                route = route_of(payload)
                 if route is None:
                     return True
                 self._routes[route] = None
                 if route[1] or _RTA_MULTIPATH in attributes(payload[_ROUTE.size :]):
                     self._ways.add(route[1])
                 return not flags & NLM_F_REPLACE
-            case _Kind.DELROUTE:
-                return _route(payload) is None
+            case Kind.DELROUTE:
+                return route_of(payload) is None
             case _:
                 # IPv4 routes that an address or a next hop took along are not told of (net/ipv4/fib_frontend.c).
                 return False
@@ -152,13 +154,13 @@ class Surroundings:
         family, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
         if family != AF_UNSPEC:
             return True  # of a port, for its bridge
-        if kind == _Kind.DELLINK:
+        if kind == Kind.DELLINK:
             self._links.pop(index, None)
         else:
             found = attributes(payload[_IFINFO.size :])
             ours = self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is not None
             self._links[index] = as_text(found.get(_IFLA_IFNAME)), ours
-        if kind == _Kind.NEWLINK and flags & _IFF_UP:
+        if kind == Kind.NEWLINK and flags & _IFF_UP:
             return True
         # Its IPv4 routes went with it, untold; most links, as the ends of veth pairs, have neither these nor addresses.
         return index not in self._given and self._ways.isdisjoint({index, 0})
@@ -168,12 +170,12 @@ class Surroundings:
         _, prefix, _, _, index = _IFADDR.unpack_from(payload)
         given = attributes(payload[_IFADDR.size :])
         for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
-            if packed is not None and _is_somewhere(address := ip_address(packed)):
+            if packed is not None and is_somewhere(address := ip_address(packed)):
                 length = prefix if prefix > _DEFAULT_PART[address.version] else address.max_prefixlen
                 self._given.setdefault(index, {})[ip_interface((packed, length))] = None
 
 
-def _route(payload: bytes) -> _Route | None:
+def route_of(payload: bytes) -> Route | None:
     """None for what says nothing of the surroundings; of the local table there are only whole subnets."""
     family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(payload)
     version = 4 if family == AF_INET else 6
@@ -186,9 +188,9 @@ def _route(payload: bytes) -> _Route | None:
     subnet: Subnet | None = None
     if prefix > _DEFAULT_PART[version] and _RTA_DST in found:
         subnet = ip_network((found[_RTA_DST], prefix), strict=False)
-        subnet = subnet if _is_somewhere(subnet.network_address) else None
+        subnet = subnet if is_somewhere(subnet.network_address) else None
     router = ip_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
-    router = router if router is not None and _is_somewhere(router) else None
+    router = router if router is not None and is_somewhere(router) else None
     return (subnet, as_u32(found.get(_RTA_OIF)), router) if subnet is not None or router is not None else None
 
 
@@ -196,7 +198,7 @@ def _place(subnet: Subnet) -> tuple[int, int, int]:
     return subnet.version, int(subnet.network_address), subnet.prefixlen
 
 
-def _is_somewhere(address: Address) -> bool:
+def is_somewhere(address: Address) -> bool:
     """It is not the same on every host."""
     return not (address.is_link_local or address.is_multicast or address.is_loopback)
 
@@ -215,5 +217,5 @@ def nameservers() -> Iterator[Address]:
             address = unmapped(ip_address(words[1].partition("%")[0]))
         except ValueError:
             continue
-        if _is_somewhere(address):
+        if is_somewhere(address):
             yield address

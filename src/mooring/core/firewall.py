@@ -22,6 +22,9 @@ TABLE = "mooring"
 # The bit of the packet mark which says that our forward chain has accepted the packet. Kubernetes, Calico, Cilium,
 # Tailscale and Docker's swarm leave this one alone by default or use it in other places than DOCKER-USER.
 ACCEPTED_MARK = 0x20000000
+# The bit which says that a new connection of a container of ours goes into what may be a network of Docker's, and not
+# by a published port: what Docker's own isolation is for, of which ours are no part.
+FOREIGN_MARK = 0x10000000
 
 SETS = """\
     # Every bridge of ours, and the host's bridges that are known to be none of Docker's.
@@ -134,8 +137,18 @@ CHAINS = f"""\
         meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
         meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
         oifname @uplinks goto allow
-        meta oifkind "bridge" accept
+        meta oifkind "bridge" goto foreign
         goto allow
+    }}
+
+    # It is for DOCKER-USER to let in, and to keep out at its end: Docker's own chains behind it let reach a published
+    # port at the container's own address whoever comes from no network of Docker's (engines before 28), and everything
+    # where FORWARD accepts by default. What came to the host's address is translated by now.
+    chain foreign {{
+        ct state established,related accept
+        ct status dnat accept
+        meta mark set meta mark | {FOREIGN_MARK:#010x}
+        accept
     }}
 
     chain forward {{

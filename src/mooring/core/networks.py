@@ -64,6 +64,8 @@ class Pending(Enum):
     DELETE = "delete"
 
 
+# How the bridges begin that no option names.
+BRIDGE_PREFIX = "mr-"
 # The most interfaces of a Linux bridge (net/bridge/br_private.h, BR_MAX_PORTS, of which number 0 is not given).
 BRIDGE_PORTS = 1023
 
@@ -178,7 +180,7 @@ class Network:
     @property
     def bridge(self) -> str:
         """The bridge's interface name, at most 15 bytes (IFNAMSIZ - 1)."""
-        return self.options.bridge or f"mr-{self.id[:12]}"
+        return self.options.bridge or f"{BRIDGE_PREFIX}{self.id[:12]}"
 
     @property
     def mac(self) -> str:

@@ -137,9 +137,10 @@ class GuardedPort:
 
 @dataclass(frozen=True, slots=True)
 class DockerAccept:
-    """What we forward is not dropped by Docker's own FORWARD chain of the family (4 or 6).
+    """What we forward is not dropped by Docker's own FORWARD chain of the family (4 or 6), and keeps out of Docker's
+    networks as they keep out of each other.
 
-    Holds also where there is no such chain, or its policy is to accept.
+    Holds also where there is no such chain.
     """
 
     version: int

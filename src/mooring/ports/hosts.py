@@ -64,6 +64,11 @@ class Kernel(Protocol):
         """What the host has and reaches, at one look. Raises Unavailable."""
         ...
 
+    def host_moved(self) -> bool:
+        """Whether an address, router or route that `host_net` tells of may have come or gone since the last call. Does
+        not wait; what a program did before it returned is known."""
+        ...
+
     async def host_bridges(self) -> Mapping[str, bool]:
         """Every bridge of the host that is neither ours nor the daemon's -> whether the kernel itself shows that it is
         none of Docker's: the host goes out by it, or it has a port that no container has, or it is another owner's.

@@ -34,7 +34,7 @@ class Holders:
 
     def __init__(self, mirror: Mirror, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
         self._mirror = mirror
-        self._index = ipam.index
+        self._index, self._host = ipam.index, ipam.host
         self.seating = Seating(mirror, ipam, clock, policy, self.describe)
         self.tenures = ipam.tenures
         self._clock = clock
@@ -90,6 +90,7 @@ class Holders:
         """
         # One after another: no revision guards "the key has no address yet".
         async with self._claiming:
+            await self._host.refresh()
             return await self._claim(intent, seats, claimant)
 
     async def _claim(self, intent: Intent, seats: Sequence[Seat], claimant: Claimant) -> list[Grant]:

@@ -35,19 +35,12 @@ from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
+from mooring.services.host_addresses import HostAddresses, Surroundings
 from mooring.services.mirror import Mirror, Record
 from mooring.services.occupancies import Occupancies, Usage
 from mooring.services.pool_names import PoolNames
 from mooring.services.promises import Promises
-from mooring.services.subnets import (
-    ATTEMPTS,
-    BATCH,
-    IpamPolicy,
-    Subnets,
-    Surroundings,
-    contended,
-    gateway_lease,
-)
+from mooring.services.subnets import ATTEMPTS, BATCH, IpamPolicy, Subnets, contended, gateway_lease
 from mooring.services.tenures import Tenures
 
 __all__ = ["ATTEMPTS", "Facts", "Ipam", "IpamPolicy", "Usage"]
@@ -83,7 +76,8 @@ class Ipam:
         self.tenures = Tenures(mirror)
         self.names = PoolNames(mirror, self._index)
         self.promises = Promises(self.tenures, clock, self._is_of_the_past)
-        self._subnets = Subnets(mirror, self._index, self.tenures, clock, policy, surroundings, elsewhere)
+        self.host = HostAddresses(surroundings, self._index)
+        self._subnets = Subnets(mirror, self._index, self.tenures, clock, policy, self.host, elsewhere)
         self.estates, self.may_return = self._subnets.estates, self._subnets.may_return
 
     @property
@@ -115,6 +109,7 @@ class Ipam:
         """
         if (known := await self.names.settle(request.pool, request.address)) != request.pool:
             request = replace(request, pool=known)
+        await self.host.refresh()
         if request.role is Role.GATEWAY:
             return await self._decide(request.pool, partial(self._appoint, request))
         self._index.check_room(request)
@@ -241,9 +236,11 @@ class Ipam:
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
         if (mine := self.promises.awaited(pool, request)) is not None:
+            self._index.check_use(mine.address)
             self.promises.make(mine, request)
             return self._answer(mine)
-        if (request.mac or request.name) and (again := self._index.given_before(pool, request.mac, request.name)):
+        again = self._index.given_before(pool, request.mac, request.name) if request.mac or request.name else None
+        if again is not None and not self._index.kept_out(again.address):
             return self._answer(again)
         chosen = self._index.choose(pool)
         if chosen is None:

@@ -7,7 +7,7 @@ what requests in flight hold is its own, and that ends with the request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from ipaddress import ip_network
@@ -57,6 +57,7 @@ class Occupancies:
         self._strangers: dict[Address, str] = {}
         self._hosts: dict[Address, str] = {}
         self._kept_out: dict[Address, str] = {}
+        self._lost: frozenset[Address] = frozenset()
         mirror.listen(self._follow)
 
     def keep_out(self, used: Mapping[Address, str]) -> None:
@@ -64,20 +65,29 @@ class Occupancies:
         self._strangers = dict(used)
         self._keep_out()
 
-    def note_host(self, own: Mapping[Address, str]) -> None:
+    def note_host(self, own: Mapping[Address, str], lost: Iterable[Address] = ()) -> None:
         """The host has these addresses itself: they are given to nobody, and are no gateway, until the next call.
-        own: how faults name their holder."""
+        own: how faults name their holder. lost: those that the host would look for elsewhere, given only to who names
+        them."""
         self._hosts = dict(own)
-        self._keep_out()
+        self._keep_out(lost)
 
-    def _keep_out(self) -> None:
-        before, self._kept_out = self._kept_out, self._hosts | self._strangers
-        for address in before.keys() - self._kept_out.keys():
+    def _keep_out(self, lost: Iterable[Address] | None = None) -> None:
+        before = self._held
+        self._kept_out = self._hosts | self._strangers
+        self._lost = self._lost if lost is None else frozenset(lost)
+        after = self._held
+        for address in before - after:
             for pool_id in self._around(address):
                 self.of(pool_id).let_go(int(address))
-        for address in self._kept_out.keys() - before.keys():
+        for address in after - before:
             for pool_id in self._around(address):
                 self.of(pool_id).hold(int(address))
+
+    @property
+    def _held(self) -> Set[Address]:
+        """What is not chosen."""
+        return self._kept_out.keys() | self._lost
 
     def _around(self, address: Address) -> Iterator[str]:
         """Ids of the pools whose subnet has the address, of every space."""
@@ -278,7 +288,7 @@ class Occupancies:
         self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
         self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
-        for address in self._kept_out:
+        for address in self._held:
             if address in pool.subnet:
                 self.of(pool.id).hold(int(address))
         if pool.network:

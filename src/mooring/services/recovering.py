@@ -109,7 +109,7 @@ class Recovering:
     ) -> None:
         self._mirror = mirror
         self._roster = roster
-        self._index = ipam.index
+        self._index, self._host = ipam.index, ipam.host
         self._publishing = publishing
         self._kernel = kernel
         self._clock = clock
@@ -148,8 +148,7 @@ class Recovering:
         return bool(rebuilt.done)
 
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
-        host = await self._kernel.host_net()
-        self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()})
+        host = await self._host.look()
         outcome.findings += self._overlaps.findings(host)
         found = await self._strangers(observed)
         if not found:

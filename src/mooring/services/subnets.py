@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.estates import Estate
@@ -19,8 +18,9 @@ from mooring.core.networks import Address, HostOverlap, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
-from mooring.ports import Clock, HostNet
+from mooring.ports import Clock
 from mooring.services.estates import Estates
+from mooring.services.host_addresses import HostAddresses
 from mooring.services.mirror import Mirror
 from mooring.services.occupancies import Occupancies
 from mooring.services.tenures import Tenures
@@ -64,14 +64,6 @@ class IpamPolicy:
         return tuple(pool for pool in every if pool.space == space) or every
 
 
-class Surroundings(Protocol):
-    """What pools need of the kernel: see ports.Kernel."""
-
-    async def host_net(self) -> HostNet:
-        """What the host has and reaches."""
-        ...
-
-
 class Subnets:
     """Makes pools and gives them up."""
 
@@ -82,7 +74,7 @@ class Subnets:
         tenures: Tenures,
         clock: Clock,
         policy: IpamPolicy,
-        surroundings: Surroundings,
+        host: HostAddresses,
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
         """elsewhere: subnets of other drivers' networks that no interface of the host shows."""
@@ -90,7 +82,7 @@ class Subnets:
         self._index = index
         self._clock = clock
         self._policy = policy
-        self._surroundings = surroundings
+        self._host = host
         self._elsewhere = elsewhere
         self.estates = Estates(mirror, index, tenures, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
@@ -104,8 +96,7 @@ class Subnets:
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """Ipam.request_pool."""
         _check(request)
-        host = await self._surroundings.host_net()
-        self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()})
+        host = await self._host.look()
         # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
         making = asyncio.get_running_loop().create_task(self._make(request, host.occupied))
         try:
@@ -178,7 +169,7 @@ class Subnets:
         prefixes = [prefix for pool in self._policy.subnet_pools(subnet.version, space) for prefix in pool.prefixes]
         if not any(overlap(prefix, subnet) and prefix.prefixlen <= subnet.prefixlen for prefix in prefixes):
             return False
-        host = await self._surroundings.host_net()
+        host = await self._host.look()
         # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
         others = [*host.routes, *(interface.network for interface in host.addresses)]
         taken = [pool.subnet for pool in self._mirror.every(Pool)]  # of any space: bridges of a host never overlap

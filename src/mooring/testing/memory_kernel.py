@@ -68,6 +68,7 @@ class MemoryKernel(Kernel):
         self.lived_in: set[str] = set()
         self.routes = list(routes)
         self.own = dict(own or {})
+        self._told: object = None
         self.bridges: dict[str, bool] = {}
         self.fail_on = list(fail_on)
         self.before = before
@@ -123,6 +124,11 @@ class MemoryKernel(Kernel):
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
         occupied = (*self.routes, *(each.network for each in self.own), *ours)
         return HostNet(dict(self.own), tuple(self.routes), occupied)
+
+    def host_moved(self) -> bool:
+        """See Kernel."""
+        before, self._told = self._told, (dict(self.own), tuple(self.routes))
+        return before != self._told
 
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
