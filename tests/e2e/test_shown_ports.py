@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -167,6 +168,53 @@ def test_compose_tells_them(host: Host) -> None:
         assert compose("port", "--protocol", "udp", "web", "53").strip().endswith(":8053")
     finally:
         compose("down", "-t", "0")
+
+
+def test_a_search_for_a_port_finds_them(host: Host) -> None:
+    """`docker ps --filter publish=` and `expose=` as the engine has them, beside its own containers; with other filters,
+    a limit and a size; what would find nothing of ours is the engine's reply to the byte, and so are its refusals."""
+    host.engine.docker("network", "create", "own")
+    host.create_network("one", "--subnet", "10.77.0.0/24")
+    for name, network, *options in (
+        ("theirs", "own", "-p", "8090:80"),
+        ("ours", "one", "-p", "8080:80", "-p", "8085:53/udp"),
+        ("exposed", "one", "--expose", "443"),
+        ("silent", "one"),
+    ):
+        host.proxy.docker("run", "-d", "--name", name, "--network", network, *options, IMAGE, "stay")
+
+    def found(*argv: str) -> list[str]:
+        return host.proxy.docker("ps", "--format", "{{.Names}}", *argv).output.split()
+
+    def by(*filters: str) -> list[str]:
+        return found(*(word for each in filters for word in ("--filter", each)))
+
+    assert by("publish=8080") == by("publish=8080/tcp") == by("publish=8000-8080") == ["ours"]
+    assert by("publish=8080/udp") == by("publish=80") == by("publish=8081-8084") == []
+    assert by("publish=8085/udp") == ["ours"]
+    assert by("publish=8000-8100") == by("expose=80") == ["ours", "theirs"]
+    assert by("expose=443") == by("publish=0") == ["exposed"]
+    assert by("expose=443", "publish=8080") == ["exposed", "ours"]
+    assert by("publish=8000-8100", "name=theirs") == ["theirs"]
+    assert by("publish=8000-8100", "network=one") == by("publish=8000-8100", "since=theirs") == ["ours"]
+    assert found("-n", "1", "--filter", "expose=80") == found("-l", "--filter", "expose=80") == ["ours"]
+    assert found("-n", "5", "--filter", "expose=80") == ["ours", "theirs"]
+    assert "(virtual" in host.proxy.docker("ps", "-s", "--filter", "publish=8080", "--format", "{{.Size}}").output
+    rows = host.proxy.api("GET", "/containers/json?filters=" + quote('{"publish":["8080"]}'))
+    assert [row["Names"] for row in rows] == [["/ours"]]
+    usage = host.proxy.api("GET", "/system/df")["Containers"]
+    assert {row["Names"][0]: len(row["Ports"]) for row in usage}["/ours"] == 2
+    for text in (
+        '{"publish":{"8090":true}}',
+        '{"publish":{"x":true}}',
+        '{"publish":{"1:2":true}}',
+        '{"publish":{',
+        "1",
+    ):
+        path = f"/containers/json?filters={quote(text)}"
+        assert raw(str(host.proxy.socket), path) == raw(str(host.engine.socket), path)
+    host.proxy.docker("stop", "-t", "0", "ours")
+    assert by("publish=8080") == found("-a", "--filter", "publish=8080") == []
 
 
 def raw(socket: str, path: str) -> bytes:

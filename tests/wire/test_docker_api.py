@@ -162,6 +162,12 @@ def test_only_a_hooked_calls_query_is_read() -> None:
         "a": "",
     }
     assert recognise("GET", "/containers/json?all=1", False).query == {}
+    assert recognise("GET", "/v1.24/containers/json?all=1&filters=%7B%7D&all=0", False).query == {
+        "all": "1",
+        "filters": "{}",
+    }
+    for odd in ("filters={};all=1", "filters=%zz", "filters=\udcff", "filters={}" + "&a" * 256):
+        assert recognise("GET", f"/containers/json?{odd}", False).query == {}
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,14 @@ _FALSE = frozenset({"", "0", "no", "false", "none"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's strings.TrimSpace takes off, of the first 256
 _HUGE = 10**9
+# A query that every parser reads in one way.
+_PLAIN_QUERY = re.compile(r"(?:[!-$&-:<-~]|%[0-9A-Fa-f]{2})*+")
 # BuildKit's two calls. All others forget that an upgrade is offered, as RFC 9110 (7.8) has it.
 _UPGRADING = frozenset({"session", "grpc"})
+
+# What shows containers, beside each one's own inspection.
+LIST = "/containers/json"
+USAGE = "/system/df"
 
 # Before this version of the API a start may have a body with all that a create says of the host (engines up to 25).
 SETTINGS_AT_START = (1, 24)
@@ -122,10 +128,11 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
     if verb in HOOKED:
         if text.count("&") >= MOST_PARAMETERS:
             raise BadRequest(f"the query has more than {MOST_PARAMETERS} parameters")
-        # Of a name that comes twice the engine reads the first value (net/url, Values.Get).
-        query = dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else query
+        query = _first_values(text)
         if verb is Verb.REMOVE and is_truthy(query.get("link", "")):
             verb, subject, query = Verb.OTHER, "", {}  # `docker rm --link`: the container stays
+    elif path == LIST and "filters=" in text and _is_plain_query(text):
+        query = _first_values(text)
     if upgrade and section in _UPGRADING and method == "POST":
         verb = Verb.UPGRADE
     writes = method not in _READING or verb in HIJACKING
@@ -133,8 +140,20 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
 
 
 def shows_containers(call: Call) -> bool:
-    """Whether the call is a list of containers, or an inspection of one, whose reply has a body."""
-    return call.method == "GET" and call.section == "containers" and call.path.endswith("/json")
+    """Whether the call is a list of containers, an inspection of one or the disk usage of all, whose reply has a
+    body."""
+    if call.method != "GET":
+        return False
+    return call.path.endswith("/json") if call.section == "containers" else call.path == USAGE
+
+
+def _is_plain_query(text: str) -> bool:
+    return text.count("&") < MOST_PARAMETERS and _PLAIN_QUERY.fullmatch(text) is not None
+
+
+def _first_values(text: str) -> dict[str, str]:
+    """Of a name that comes twice the engine reads the first value (net/url, Values.Get)."""
+    return dict(reversed(parse_qsl(text, keep_blank_values=True))) if text else {}
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -139,6 +139,30 @@ def _with_row(text: bytes, shown: ShownPorts) -> bytes:
     return with_value(text, ("Ports",), b"[" + b",".join(rows) + b"]") if rows else text
 
 
+# -- disk usage --------------------------------------------------------------------------------------------------------
+
+
+_NOTHING = msgspec.Raw(b"null")
+
+
+class _Items(msgspec.Struct):
+    items: msgspec.Raw = msgspec.field(default=_NOTHING, name="Items")
+
+
+class _Usage(msgspec.Struct):
+    containers: msgspec.Raw = msgspec.field(default=_NOTHING, name="Containers")
+    usage: _Items | None = msgspec.field(default=None, name="ContainerUsage")
+
+
+def used(body: bytes) -> dict[tuple[str, ...], bytes]:
+    """The lists of containers in a disk usage, by their places: before and from API 1.52 on. Raises Unread."""
+    usage = _decoded(body, _Usage)
+    found: dict[tuple[str, ...], msgspec.Raw] = {("Containers",): usage.containers}
+    if usage.usage is not None:
+        found["ContainerUsage", "Items"] = usage.usage.items
+    return {path: bytes(raw) for path, raw in found.items() if bytes(raw) != b"null"}
+
+
 # -- inspections -------------------------------------------------------------------------------------------------------
 
 

@@ -29,13 +29,21 @@ TOLD = b'{"completed":true}'
 class Scripted:
     """Completes everything that is 200 with one text, and notes what it was asked."""
 
-    def __init__(self, told: bytes | None = TOLD) -> None:
+    def __init__(self, told: bytes | None = TOLD, query: str | None = None) -> None:
+        """query: with which the engine is asked instead."""
         self.told = told
+        self.query = query
         self.asked: list[Reply | None] = []
         self.hold = 0.0
 
     def wants(self, call: Call) -> bool:
         return True
+
+    def question(self, call: Call) -> str | None:
+        return self.query
+
+    async def answer(self, call: Call, reply: Reply | None) -> bytes | None:
+        return await self.complete(call, reply)
 
     async def complete(self, call: Call, reply: Reply | None) -> bytes | None:
         self.asked.append(reply)
@@ -130,6 +138,62 @@ async def test_a_reply_that_is_too_large_passes(tmp_path: Path, monkeypatch: pyt
     assert await through(tmp_path, wire, step=700) == wire
 
 
+async def test_the_engine_is_asked_another_question(tmp_path: Path) -> None:
+    """Only the query of the head differs; an error that it answers goes out as it is."""
+    seen: list[bytes] = []
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen.append((await request_of(reader))[0])
+            writer.write(JSON + b"Content-Length: 2\r\n\r\n[]")
+
+    async with relayed(tmp_path, engine, known=recognise, completion=Scripted(query="all=1&x=%7B")) as rig:
+        client = await rig.client()
+        old = b"GET http://d/v1.41/containers/json HTTP/1.0\r\nHost: docker\r\nConnection: keep-alive\r\n\r\n"
+        for request in (LIST, LIST[:30], LIST[30:], old):
+            await client.send(request)
+        assert [(await client.reply())[2] for _ in range(3)] == [TOLD] * 3
+    first, second, third = seen
+    assert first == second == LIST.replace(b"?all=1", b"?all=1&x=%7B")
+    assert third == old.replace(b"/json", b"/json?all=1&x=%7B")
+
+
+FAILED = {
+    "cut": JSON + b"Content-Length: 9\r\n\r\n[]",
+    "cut in its head": JSON,
+    "nothing": b"",
+    "no reply": b"SSH-2.0\r\n\r\n",
+    "too large": JSON + b"Content-Length: 5000\r\n\r\n" + b" " * 5000,
+    "gzip": JSON + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]",
+    "etag": JSON + b'ETag: "1"\r\nContent-Length: 2\r\n\r\n[]',
+    "larger, in chunks": JSON + b"Transfer-Encoding: chunked\r\n\r\n" + (b"3e8\r\n" + b" " * 1000 + b"\r\n") * 9,
+}
+
+
+@pytest.mark.parametrize("wire", FAILED.values(), ids=FAILED)
+@pytest.mark.parametrize("step", [700, 1 << 20])
+async def test_the_reply_to_another_question_never_goes_out_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: bytes, step: int
+) -> None:
+    """What is not complete, or too much: the client is told so, and the connection ends."""
+    monkeypatch.setattr(relay_exchanges, "HOLD_LIMIT", 1000)
+    got = await through(tmp_path, wire, LIST + LIST, step=step, completion=Scripted(query="x"))
+    assert b"[]" not in got
+    assert b"     " not in got
+    assert got.count(b"HTTP/1.1 ") <= 1
+    if wire.startswith(JSON):
+        assert got.startswith(b"HTTP/1.1 500 ")
+        assert b"could not be searched by ports" in got
+
+
+@pytest.mark.parametrize("fault", [b"?", None])
+async def test_a_failure_of_ours_is_told(tmp_path: Path, fault: bytes | None) -> None:
+    """Where the reply alone would be a lie."""
+    wire = JSON + b"Content-Length: 2\r\n\r\n[]"
+    got = await through(tmp_path, wire, completion=Scripted(fault, query="x"))
+    assert got.startswith(b"HTTP/1.1 500 ")
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -208,6 +272,42 @@ async def test_a_list_has_what_is_published(host: MemoryHost, count: int) -> Non
     assert json.loads(got)[:-1] == json.loads(listed(count))[:-1]
     await host.services.endpoints.detach(NETWORK, ENDPOINT)
     assert await told(host, "/containers/json", listed(count)) is None
+
+
+@pytest.mark.parametrize("count", [1, 2 * large_bodies.SMALL // 100])
+async def test_a_search_finds_what_is_published(host: MemoryHost, count: int) -> None:
+    """Where ours would be found the engine is asked for more, and we choose; else it is the engine's search."""
+    completion = PortCompletion(host.services.mirror, host.services.roster)
+
+    def search(key: str, value: str) -> Call:
+        return recognise("GET", f'/v1.41/containers/json?limit=0&filters={{"{key}":{{"{value}":true}}}}', False)
+
+    for key, value in (("publish", "8081"), ("publish", "8080/udp"), ("expose", "8080"), ("name", "8080")):
+        assert completion.question(search(key, value)) is None
+    for key, value in (("publish", "8080"), ("expose", "80")):
+        assert completion.question(search(key, value)) == "filters=%7B%7D"
+        got = await completion.answer(search(key, value), Reply(200, listed(count) + b"\n"))
+        assert got is not None
+        assert [row["Id"] for row in json.loads(got)] == ["c1"]
+        assert got.endswith(b"]\n")
+    assert await completion.answer(search("publish", "8080"), Reply(500, b"{}")) == b"{}"
+    assert await completion.answer(search("publish", "8080"), Reply(200, b"{}")) is None
+    assert await completion.answer(search("publish", "8080"), None) is None
+    await host.services.endpoints.detach(NETWORK, ENDPOINT)
+    assert completion.question(search("publish", "8080")) is None
+
+
+async def test_the_disk_usage_has_what_is_published(host: MemoryHost) -> None:
+    """Its list of containers, in both forms; without one of ours it stays."""
+    rows = listed(2).decode()
+    for body in (f'{{"LayersSize":1,"Containers":{rows},"X":[]}}\n', f'{{"ContainerUsage":{{"Items":{rows}}}}}'):
+        got = await told(host, "/v1.41/system/df", body.encode())
+        assert got is not None
+        ports = json.dumps([{"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}]).replace(" ", "")
+        before, _, after = body.rpartition("[], ")
+        assert got.decode() == f"{before}{ports}, {after}"
+    for body in ('{"Containers":null}', '{"Containers":[]}', "{}", "[]", f'{{"Containers":{listed()[:9].decode()}'):
+        assert await told(host, "/system/df", body.encode()) is None
 
 
 async def test_an_inspection_has_what_is_published_also_by_its_sandbox(host: MemoryHost) -> None:

@@ -92,6 +92,15 @@ class Completion(Protocol):
         """Whether the reply to this list or inspection of containers has to be kept until `complete` has answered."""
         ...
 
+    def question(self, call: Call) -> str | None:
+        """The query with which the engine is asked instead: then its reply never goes out as it is, and `answer` says
+        what does. None: it is asked as it was."""
+        ...
+
+    async def answer(self, call: Call, reply: Reply | None) -> bytes | None:
+        """As `complete`, of such a reply: the body that the client is told, None when that is not known."""
+        ...
+
     async def complete(self, call: Call, reply: Reply | None) -> bytes | None:
         """The body that the client is told instead; None to leave every byte as it is. reply: None when there was none,
         or one that is too large."""

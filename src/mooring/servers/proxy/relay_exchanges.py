@@ -18,6 +18,7 @@ from mooring.servers.proxy.framing import with_body
 from mooring.servers.proxy.passages import Completion, Gate, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
+from mooring.servers.proxy.request_heads import with_query
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call
 
@@ -159,13 +160,13 @@ class Exchange:
 class Held:
     """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it.
 
-    instead: the body that the client is told in the place of the engine's. large: what sends it on, where it is too
-    large to be kept.
+    instead: the body that the client is told in the place of the engine's. other: the engine was asked something else,
+    so that its reply never goes out without one. large: what sends it on, where it is too large to be kept.
     """
 
     __slots__ = (
-        "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "raw", "reply", "reply_raw",
-        "settle", "size",
+        "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "other", "raw", "reply",
+        "reply_raw", "settle", "size",
     )  # fmt: skip
 
     def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
@@ -179,22 +180,31 @@ class Held:
         self.gone = False  # nobody waits for the reply any more
         self.settle: Settle | None = None
         self.instead: bytes | None = None
+        self.other = False
         self.large: Large | None = None
         self.reply: list[bytes] = []
         self.reply_raw: list[bytes] = []
 
     @classmethod
-    def of_reply(cls, call: Call, completion: Completion) -> Held:
-        """Of a request that passes as it comes: only its reply is kept, and completed."""
+    def of_reply(cls, call: Call, raw: bytes, completion: Completion) -> tuple[Held | None, bytes]:
+        """Of a request that is not held: only its reply is kept, and completed. With the head as it goes on; None:
+        nobody wants the reply."""
+        if not completion.wants(call):
+            return None, raw
         held = cls(call, b"", False)
         held.complete = held.asked = True
-        held.settle = partial(completion.complete, call)
-        return held
+        question = completion.question(call)
+        held.other = question is not None
+        held.settle = partial(completion.answer if held.other else completion.complete, call)
+        return held, raw if question is None else with_query(raw, question)
 
-    def outgoing(self) -> bytes:
-        """What there is of the reply, as the client gets it."""
+    def outgoing(self) -> bytes | None:
+        """What there is of the reply, as the client gets it; None where that would answer another question."""
         raw = b"".join(self.reply_raw)
-        return raw if self.instead is None else with_body(raw, self.instead)
+        if self.instead is None:
+            return None if self.other else raw
+        out = with_body(raw, self.instead)
+        return None if self.other and out is raw and not raw.endswith(self.instead) else out
 
     def collect(self, raw: bytes) -> bool:
         """Keep more of the reply; False when it is too much."""

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 
 from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply, whole_reply
 from mooring.servers.proxy.passages import Reply
-from mooring.servers.proxy.relay_exchanges import Exchange, settle
+from mooring.servers.proxy.relay_exchanges import HOLD_LIMIT, Exchange, settle
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
 
 log = logging.getLogger(__name__)
+
+UNSEARCHED = (
+    "mooring: the containers could not be searched by ports: their list was not complete in time, or is larger than"
+    f" {HOLD_LIMIT >> 20} MiB; ask without the filters publish and expose"
+)
 
 
 class Replies:
@@ -189,8 +194,14 @@ class Replies:
         relay, held = self._relay, exchange.held
         self.frozen = False
         if held is not None:
-            relay.write(held.outgoing())
+            out = held.outgoing()
             held.reply_raw = held.reply = []
+            if out is None:
+                relay.write(relay.terms.refusals.reply(500, UNSEARCHED, closes=True))
+                self.raw = True
+                relay.hang_up()  # what is left of the reply is to another question
+                return
+            relay.write(out)
         after, self._after = self._after, None
         if after is not None:
             relay.completed(after)

@@ -254,8 +254,7 @@ class Requests:
         else:
             exchange.hijack = hijack
             if terms.completion is not None and shows_containers(call):
-                if terms.completion.wants(call):
-                    exchange.held = Held.of_reply(call, terms.completion)
+                exchange.held, raw = Held.of_reply(call, raw, terms.completion)
             elif self._body is None and not hijack and not exchange.last and raw is given:
                 terms.remember(raw, call, head.method)
         return exchange, raw

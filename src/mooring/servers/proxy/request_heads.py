@@ -74,6 +74,13 @@ def parse_request(given: bytes) -> RequestHead:
         raise
 
 
+def with_query(raw: bytes, query: str) -> bytes:
+    """The head with another query; its first line has two spaces."""
+    first, _, rest = raw.partition(b"\r\n")
+    method, target, version = first.split(b" ")
+    return b"%b %b?%b %b\r\n%b" % (method, target.partition(b"?")[0], query.encode("ascii"), version, rest)
+
+
 def _parse(raw: bytes) -> RequestHead:
     match = _HEAD.fullmatch(raw)
     if match is None:
