@@ -5,8 +5,8 @@ list without these two filters, and chooses from it as the engine would (moby da
 includeContainerInList): `publish` is about the host's ports and `expose` about the container's, one that fits is
 enough, each value is `80`, `80/udp` or `8000-8010/tcp`, and a limit counts what is left in the end.
 
-Rules: what the engine would refuse, or might read otherwise, is no PortQuery, so that it says so itself; of the elements
-that are chosen no byte changes.
+Rules: what the engine would refuse, or might read otherwise, is no PortQuery, so that it says so itself; of the
+elements that are chosen no byte changes.
 """
 
 from __future__ import annotations
