@@ -358,7 +358,7 @@ def proxy_server(
         engine,
         recognise,
         gate=gate,
-        admit=None if listener.rules.everything else listener.rules.admit,
+        admit=None if listener.rules.everything else listener.rules.remembering(),
         audit=audit.record if audit is not None else None,
         completion=completion,
     )

@@ -172,7 +172,8 @@ def test_compose_tells_them(host: Host) -> None:
 
 def test_a_search_for_a_port_finds_them(host: Host) -> None:
     """`docker ps --filter publish=` and `expose=` as the engine has them, beside its own containers; with other
-    filters, a limit and a size; what would find nothing of ours is the engine's reply to the byte, and so are its refusals."""
+    filters, a limit and a size; what would find nothing of ours is the engine's reply to the byte, and so are its
+    refusals."""
     host.engine.docker("network", "create", "own")
     host.create_network("one", "--subnet", "10.77.0.0/24")
     for name, network, *options in (

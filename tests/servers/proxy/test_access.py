@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.core.faults import Forbidden
-from mooring.servers.proxy.access import EVERYTHING, AccessRules, Rule
+from mooring.servers.proxy.access import EVERYTHING, REMEMBERED, SHORT, AccessRules, Rule
 from mooring.wire.docker_api import Call, Verb, recognise
 
 
@@ -270,3 +270,25 @@ def test_a_refusal_is_one_line_that_names_the_rule() -> None:
     odd = str(rules(read_only=True).admit(call("POST /a%0Ab%0D/" + "x" * 5000)))
     assert "\n" not in odd
     assert len(odd) < 300
+
+
+def test_a_verdict_that_is_remembered_is_the_same() -> None:
+    """Each call is judged by all that counts, also when another one of its path came before; memory has a bound."""
+    access = rules(read_only=True, deny="* exec,GET containers/*/attach/ws")
+    admit = access.remembering()
+    calls = [call(f"{method} {path}") for method in ("GET", "HEAD", "POST", "DELETE") for path in (
+        "/containers/json", "/v1.41/containers/json", "/exec/a/json", "/containers/a/attach/ws",
+        "/v1.18/containers/a/start", "/containers/a/start", "//", "/session", "/" + "x" * 2 * SHORT,
+    )]  # fmt: skip
+    for _ in range(2):
+        for each in calls:
+            assert str(admit(each)) == str(access.admit(each)), each
+    old = AccessRules(allow=(Rule.parse("POST containers/*/start"),)).remembering()
+    assert [old(call(f"POST {version}/containers/a/start")) is None for version in ("/v1.24", "/v1.23", "")] == [
+        True, False, True,
+    ]  # fmt: skip
+    for number in range(3 * REMEMBERED):
+        assert admit(call(f"GET /containers/{number}/json")) is None
+        assert admit(call(f"POST /containers/{number}/kill")) is not None
+    cells = [cell.cell_contents for cell in admit.__closure__ or ()]
+    assert max(len(cell) for cell in cells if isinstance(cell, dict)) <= REMEMBERED

@@ -10,12 +10,13 @@ A rule is a method and a class of paths, with a space between: `GET containers`,
 Rules: a path has the steps that the engine's route gives it, so that a name is one step whatever slashes it has; what
 is denied does not pass, whatever is allowed; where no route is known for a path, a rule that denies is read widely and
 one that allows narrowly; a path that the engine would read another way than we do (an empty step, dots, a version that
-is none) does not pass where anything is limited; judging costs no I/O.
+is none) does not pass where anything is limited; judging costs no I/O, and the same call has the same verdict.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -27,6 +28,9 @@ from mooring.wire.docker_routes import METHODS, NAMES, ROUTES, SECTIONS, Route, 
 ALWAYS = frozenset({"_ping", "version"})
 # How much of a path a refusal repeats.
 SHOWN = 120
+# Verdicts that a listener remembers, and the longest path among them.
+REMEMBERED = 1024
+SHORT = 256
 
 _METHOD = re.compile(r"\*|[A-Za-z]+")
 _STEP = re.compile(r"\*{1,2}|[^\s*?%/]+")
@@ -181,6 +185,26 @@ class AccessRules:
     def everything(self) -> bool:
         """Nothing at all is refused."""
         return not (self.read_only or self.allow or self.deny)
+
+    def remembering(self) -> Callable[[Call], Fault | None]:
+        """What judges as `admit` does, and knows a call that it has judged before. It keeps as many as REMEMBERED, and
+        only with short paths: a client must not fill our memory with them."""
+        known: dict[tuple[Verb, str, str, tuple[int, int] | None], Fault | None] = {}
+
+        def admit(call: Call) -> Fault | None:
+            # Nothing else of a call is judged: its section and whether it writes follow from these.
+            key = call.verb, call.method, call.path, call.version
+            try:
+                return known[key]
+            except KeyError:
+                verdict = self.admit(call)
+                if len(call.path) <= SHORT:
+                    if len(known) >= REMEMBERED:
+                        known.clear()
+                    known[key] = verdict
+                return verdict
+
+        return admit
 
     def admit(self, call: Call) -> Fault | None:
         """None when the call may pass; otherwise the refusal, which names the rule."""
