@@ -69,16 +69,16 @@ async def test_a_reconnect_that_is_refused_puts_the_container_back(tmp_path: Pat
     }  # fmt: skip
     async with engine(tmp_path, answers, script=script) as docker:
         with pytest.raises(Conflict, match="the engine refuses: Address already in use"):
-            await docker.reconnect("c", "n", [])
+            await docker.reconnect("c", "n", await docker.place("c", "n"), [])
     assert script.asked == ["/containers/c/json", "/networks/n/disconnect", *["/networks/n/connect"] * 2]
 
 
 async def test_who_goes_away_in_the_middle_of_a_reconnect_leaves_nobody_without_a_network(tmp_path: Path) -> None:
     """The container is put into it all the same."""
     script = Script()
-    answers = {"/containers/c/json": ok(PLACED), "/networks/n/connect": ok(b"")}
+    answers = {"/networks/n/connect": ok(b"")}
     async with engine(tmp_path, answers, script=script) as docker, asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(docker.reconnect("c", "n", []))
+        task = tasks.create_task(docker.reconnect("c", "n", "{}", []))
         for _ in range(1000):
             if "/networks/n/disconnect" in script.asked:
                 break

@@ -217,7 +217,8 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
     if not runs:
         rig.stop("db")
         await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
-    await rig.engine.reconnect(ident, web, [ip_address("10.77.1.99")])
+    place = await rig.engine.place(ident, web)
+    await rig.engine.reconnect(ident, web, place, [ip_address("10.77.1.99")])
     asked = await ask(rig.engine, ident)
     assert {plug.name: tuple(map(str, plug.wanted)) for plug in asked.plugs} == {
         "web": ("10.77.1.99",), "back": ("10.77.2.9",),
@@ -226,11 +227,11 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
     if runs and isinstance(rig, DockerRig):
         assert [str(plug.ipv4) for plug in asked.plugs if plug.network == web] == ["10.77.1.99"]
         with pytest.raises(Conflict, match="the engine refuses"):
-            await rig.engine.reconnect(ident, web, [ip_address("10.99.1.99")])
+            await rig.engine.reconnect(ident, web, place, [ip_address("10.99.1.99")])
         again = await ask(rig.engine, ident)
         assert [str(plug.ipv4) for plug in again.plugs if plug.network == web] == ["10.77.1.99"]
     with pytest.raises(NotFound):
-        await rig.engine.reconnect(ident, "f" * 64, [])
+        await rig.engine.place(ident, "f" * 64)
 
 
 async def test_all_networks_are_listed_with_their_names(rig: Rig) -> None:

@@ -20,6 +20,7 @@ from tests.e2e.lab.engine_relays import EngineRelay
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.relays import Moment
+from tests.e2e.lab.releases import selected
 from tests.e2e.lab.traffic import pings
 
 V4, V6 = "10.77.0.0/24", "fd77:1::/64"
@@ -121,6 +122,40 @@ def test_the_daemon_may_die_at_any_request_to_the_engine(make_host: MakeHost) ->
     with concurrent.futures.ThreadPoolExecutor() as pool:
         found = pool.map(lambda moment: die_everywhere(hosts[moment], moment), Moment)
         assert [trouble for troubles in found for trouble in troubles] == []
+
+
+def test_a_fix_that_dies_in_the_middle_ends_in_the_network(make_host: MakeHost) -> None:
+    """kill -9 when the container is out of it, and when it is in it again: it has its address, and names it. Engines
+    from 29 on tell who asks, so that there is nothing to fix."""
+    if selected().version >= (29,):
+        pytest.skip("this engine tells who asks")
+    host = make_host(settings={"MOORING_DOCKER_SOCKET": "/run/relay.sock", **EAGER})
+    with EngineRelay(host.folder / "run/relay.sock", host.engine.socket, host.daemon) as relay:
+        host.create_network("one", *DUAL)
+        for ending in ("/disconnect", "/connect"):
+            fix_and_die(host, relay, ending)
+
+
+def fix_and_die(host: Host, relay: EngineRelay, ending: str) -> None:
+    """A container that was made past the proxy is fixed, and the daemon dies after that request of it."""
+    host.run_container("db", "--network", "one", "--network-alias", "data", "--label", "fixed-ip")
+    before = host.addresses("db", "one")
+    eventually(lambda: held(host) == set(before), "it is adopted")
+    relay.arm(0, Moment.AFTER, ending)
+    host.mooring("fix", "db", check=False)
+    assert ending in relay.killed_at
+
+    def places() -> dict[str, dict[str, object]]:
+        found = host.engine.inspect("db")["NetworkSettings"]["Networks"]
+        assert isinstance(found, dict)
+        return found
+
+    eventually(lambda: bool(places().get("one", {}).get("IPAddress")), "it is in the network")
+    assert host.addresses("db", "one") == before
+    eventually(lambda: is_settled(host) and held(host) == set(before), "its addresses are named, and fixed")
+    assert "data" in str(places()["one"]["Aliases"])
+    host.engine.docker("rm", "-f", "db")
+    eventually(lambda: held(host) == set(), "they are given back")
 
 
 def start_fixed(host: Host) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from mooring.core.engines import KnownEngine
 from mooring.core.estates import Estate, Heirloom
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
+from mooring.core.moves import Move
 from mooring.core.networks import (
     GatewayMode,
     Mode,
@@ -240,6 +241,11 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             id="i1", purpose=Purpose.CONNECT, engine="ABCD:EFGH", created=5.5, container="c1", name="web", network="n1"
         ),
     ),
+    (
+        "move/c1/n1",
+        b'{"v":1,"place":"{}","since":5.5,"addresses":["10.0.0.2"]}',
+        Move(container="c1", network="n1", place="{}", addresses=("10.0.0.2",), since=5.5),
+    ),
 ]
 
 
@@ -271,6 +277,7 @@ def names(kind: type) -> set[str]:
         (Intent, forms.IntentV1, {"id"}),
         (Estate, forms.EstateV1, {"id"}),
         (Heirloom, forms.HeirloomV1, set()),
+        (Move, forms.MoveV1, {"container", "network"}),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
         (Endpoint, forms.EndpointV3, {"id", "network"}),

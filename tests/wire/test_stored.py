@@ -66,7 +66,7 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/",
+        "engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
@@ -74,6 +74,7 @@ def test_keys_are_as_documented() -> None:
     assert stored.sandbox_key("s/1") == "sandbox/s%2F1"
     assert stored.holder_key("c1") == "holder/c1"
     assert stored.intent_key("i1") == "intent/i1"
+    assert stored.move_key("c/1", "n1") == "move/c%2F1/n1"
     assert stored.endpoint_key("n", "e") == "endpoint/n/e"
     assert stored.lease_key("a b/ü", IPv4Address("10.0.0.1")) == "lease/a%20b%2F%C3%BC/4/0a000001"
     assert stored.lease_key("s", IPv6Address("fd00::1")) == "lease/s/6/fd000000000000000000000000000001"

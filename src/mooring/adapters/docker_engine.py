@@ -148,24 +148,36 @@ class DockerEngine(Engine):
         async with self._asking():
             return (await self._version()).release()
 
-    async def reconnect(self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
-        """See Engine. POST /networks/{id}/disconnect and connect."""
+    async def place(self, container: str, network: str) -> str:
+        """See Engine."""
         async with self._asking():
             found = await self._find(f"/containers/{quote(container, safe='')}/json", container)
             place = place_in(found.body, network) if found is not None else None
         if place is None:
             raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
-        anew = naming(place, addresses)
+        return msgspec.json.encode(place).decode()
+
+    async def reconnect(
+        self, container: str, network: str, place: str, addresses: Sequence[IPv4Address | IPv6Address]
+    ) -> None:
+        """See Engine. POST /networks/{id}/disconnect and connect."""
         try:
             await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
-            try:
-                await self._connect(container, network, anew)
-            except Fault:
-                await self._connect(container, network, place)
-                raise
+            await self.put_back(container, network, place, addresses)
         except asyncio.CancelledError:  # whoever asked for it may go away, but not between the two
             with contextlib.suppress(Fault):
-                await self._connect(container, network, anew)
+                await self._connect(container, network, naming(msgspec.json.decode(place), addresses))
+            raise
+
+    async def put_back(
+        self, container: str, network: str, place: str, addresses: Sequence[IPv4Address | IPv6Address]
+    ) -> None:
+        """See Engine. POST /networks/{id}/connect."""
+        before = msgspec.json.decode(place, type=dict[str, object])
+        try:
+            await self._connect(container, network, naming(before, addresses))
+        except Fault:
+            await self._connect(container, network, before)
             raise
 
     async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:

@@ -176,12 +176,25 @@ class Engine(Protocol):
         """Its own version, as (29, 1)."""
         ...
 
-    async def reconnect(self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+    async def place(self, container: str, network: str) -> str:
+        """What the container's configuration (full id) says of the network (full id), for `reconnect`; a JSON object.
+        Raises NotFound when it is not in it."""
+        ...
+
+    async def reconnect(
+        self, container: str, network: str, place: str, addresses: Sequence[IPv4Address | IPv6Address]
+    ) -> None:
         """The container (full id) is taken out of the network (full id) and put into it again, now with a configuration
         that names the addresses; all else of its place there stays. One that runs is out of it for a moment.
 
         Raises Conflict with the engine's words, and then it is in the network as it was; NotFound, Unavailable.
         """
+        ...
+
+    async def put_back(
+        self, container: str, network: str, place: str, addresses: Sequence[IPv4Address | IPv6Address]
+    ) -> None:
+        """The second half of `reconnect`, for a container that is out of the network."""
         ...
 
     def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:

@@ -23,6 +23,7 @@ from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.locks import KeyedLocks
 from mooring.services.mirror import Mirror
+from mooring.services.moving import Moving
 from mooring.services.network_desk import NetworkDesk
 from mooring.services.networks import Networks
 from mooring.services.overlaps import Overlaps
@@ -68,6 +69,7 @@ class Keeping:
     watching: Watching
     nudged: asyncio.Event
     networks: NetworkDesk
+    moving: Moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,16 @@ def assemble(
         adoption = Adoption(mirror, ipam, holders, clock, policy)
         adoption.residents = endpoints.admission.residents = residents = Residents(mirror)
         ipam.index.called = residents.user
+        moving = Moving(mirror, world.engine, clock)
         reconciling = Reconciling(
-            mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged
+            mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged,
+            moving,
         )  # fmt: skip
-        watching = Watching(mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates)
-        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkDesk(ipam, plugin))
+        watching = Watching(
+            mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates,
+            moving,
+        )  # fmt: skip
+        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkDesk(ipam, plugin), moving)
     return Services(
         mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, recovering,
         keeping,

@@ -23,6 +23,7 @@ from mooring.services.explanations import holder_names, in_words
 from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
+from mooring.services.moving import Moving
 from mooring.services.next_starts import ANEW
 from mooring.services.subnets import ATTEMPTS, contended
 
@@ -56,16 +57,18 @@ def _must_outlive(lease: Lease, hold: float | None) -> None:
 
 
 class Fastening:
-    """`hold` and `fix`. engine: None where there is none."""
+    """`hold` and `fix`. engine, moving: None where there is no engine."""
 
     def __init__(
-        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, clock: Clock, policy: IpamPolicy
-    ) -> None:
+        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, moving: Moving | None, clock: Clock,
+        policy: IpamPolicy,
+    ) -> None:  # fmt: skip
         self._mirror = mirror
         self._index = ipam.index
         self._tenures = ipam.tenures
         self._holders = holders
         self._engine = engine
+        self._moving = moving
         self._clock = clock
         self._policy = policy
 
@@ -166,13 +169,14 @@ class Fastening:
         keyed: the address is to be a key's that was given. Raises Conflict when it would lose the address all the same.
         """
         assert self._engine is not None  # it has told the container
+        assert self._moving is not None
         who, typed = f"container {container.name}", self._typed(plug)
         if await self._engine.api_version() >= NAMES:
             return "", False
         if not pool.source:
             if dry:
                 return f"{who} would be out of network {plug.name} for a moment: its configuration is to name it", False
-            await self._engine.reconnect(container.id, plug.network, typed)
+            await self._moving.reconnect(container.id, plug.network, typed)
             return f"{who} was out of network {plug.name} for a moment: its configuration names the address now", True
         why = "an engine before 29 does not say who asks, and takes no address by name in a subnet that Mooring chose"
         if keyed:
@@ -236,7 +240,7 @@ class Fastening:
         self, container: Container, plug: Plug, mine: list[Lease], lost: list[Lease], dry: bool
     ) -> list[Change]:  # fmt: skip
         """Its configuration names the addresses. Raises Conflict, and then it is as it was."""
-        assert self._engine is not None
+        assert self._moving is not None
         pools = {lease.pool: self._mirror.pool(lease.pool) for lease in mine}
         if any((pool := pools[lease.pool]) is None or pool.source for lease in lost):
             addresses = " and ".join(str(lease.address) for lease in lost)
@@ -251,7 +255,7 @@ class Fastening:
         if not dry:
             typed = [lease.address for lease in mine if (pool := pools[lease.pool]) is not None and not pool.source]
             others = [each for each in self._typed(plug) if each.version not in {one.version for one in typed}]
-            await self._engine.reconnect(container.id, plug.network, [*typed, *others])
+            await self._moving.reconnect(container.id, plug.network, [*typed, *others])
         return changes
 
     @staticmethod

@@ -18,6 +18,7 @@ from mooring.core.estates import Estate
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
+from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
@@ -25,9 +26,9 @@ from mooring.ports import Store, Transaction
 from mooring.services.pacing import Pace
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate | Move
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
@@ -42,7 +43,7 @@ class Mirror:
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
-            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
+            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
         }
         self._listeners: list[Listener] = []
         self.revision = 0

@@ -42,7 +42,8 @@ def operations(
     inspection = Inspection(mirror, roster, clock, surroundings, report or (lambda: services.repair.report))
     reconciling = services.keeping.reconciling if services.keeping is not None else None
     changes = EngineChanges(mirror, services.ipam.tenures, engine, policy.claim_policy) if engine is not None else None
-    fastening = Fastening(mirror, services.ipam, services.holders, engine, clock, policy)
+    moving = services.keeping.moving if services.keeping is not None else None
+    fastening = Fastening(mirror, services.ipam, services.holders, engine, moving, clock, policy)
     hosts = {policy.host: surroundings.host_name} if surroundings.host_name else {}
     names = partial(names_told, engine, hosts)
     return Operations(

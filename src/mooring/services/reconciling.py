@@ -18,6 +18,7 @@ from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.intents import Intent
+from mooring.core.moves import Move
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
 from mooring.services.adoption import Adoption
@@ -26,6 +27,7 @@ from mooring.services.endpoints import Endpoints
 from mooring.services.engine_changes import NAMES
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
+from mooring.services.moving import Moving
 from mooring.services.pacing import Pace
 from mooring.services.recognising import note_version, recognise
 
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # Seconds that an intent must be old before a list of the engine settles it: the request may still be on its way.
 INTENT_AGE = 2.0
+# Seconds for which a move that did not end is tried again as often; what is refused for longer waits for a pass.
+MOVE_AGE = 60.0
 # Seconds that an endpoint must be old before its container is looked for: dockerd lists it at the end of a start only.
 ENDPOINT_AGE = 60.0
 # Seconds between two passes, at least.
@@ -90,6 +94,7 @@ class Reconciling:
         period: float,
         minimum_age: float,
         nudged: asyncio.Event,
+        moving: Moving,
     ) -> None:
         self._mirror = mirror
         self._holders = holders
@@ -101,6 +106,7 @@ class Reconciling:
         self._period = period
         self._minimum_age = minimum_age
         self._nudged = nudged
+        self._moving = moving
         self._alone = asyncio.Lock()
         self._first: dict[str, tuple[float, float]] = {}
         self.findings: tuple[Finding, ...] = ()
@@ -114,7 +120,9 @@ class Reconciling:
                 # One container that nobody thought of must not end the daemon.
                 log.exception("a pass over the engine's containers failed by a mistake of our own")
             pause = self._period
-            if any(not self._desk.is_open(intent) for intent in self._mirror.every(Intent)):
+            open_ends = any(not self._desk.is_open(intent) for intent in self._mirror.every(Intent))
+            now = self._clock.now()
+            if open_ends or any(now - move.since < MOVE_AGE for move in self._mirror.every(Move)):
                 pause = min(pause, INTENT_AGE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -148,6 +156,8 @@ class Reconciling:
         try:
             await self._recognise(engine, containers)
             await self._replay(engine, containers, began, notes)
+            for finding in await self._moving.finish():
+                notes.add(finding.subject, finding.text, finding.proof, finding.remedy)
             await self._adopt(engine, containers, notes, departures)
             await self._missing(engine, containers, notes, eager)
             await self._endpoints_of_nobody(engine, containers, notes, eager)
@@ -158,7 +168,8 @@ class Reconciling:
         return self.findings
 
     def _concerned(self) -> bool:
-        return bool(self._mirror.count(Network) or self._mirror.count(Holder) or self._mirror.count(Intent))
+        held = self._mirror.count(Network) or self._mirror.count(Holder)
+        return bool(held or self._mirror.count(Intent) or self._mirror.count(Move))
 
     async def _recognise(self, engine: str, containers: Sequence[Container]) -> None:
         """The engine is known again under whatever id, by its containers, or else by its networks."""
@@ -259,7 +270,8 @@ class Reconciling:
                 f"the engine lists {holder.id[:12]} without that network",
                 "they are given up in time by itself", True,
             )  # fmt: skip
-            if before and not unknown and (eager or age >= self._minimum_age):
+            moving = self._moving.is_moving(holder.id, network)
+            if before and not unknown and not moving and (eager or age >= self._minimum_age):
                 asked = await self._engine.container(holder.id)
                 if asked is None or any(plug.network in (network, "") for plug in asked.plugs):
                     continue

@@ -21,6 +21,7 @@ from mooring.services.engine_releases import EngineReleases
 from mooring.services.estates import Estates
 from mooring.services.holders import Holders
 from mooring.services.mirror import Mirror
+from mooring.services.moving import Moving
 from mooring.services.reconciling import Reconciling
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Watching:
         engine: Engine,
         clock: Clock,
         estates: Estates,
+        moving: Moving,
     ) -> None:
         self._mirror = mirror
         self._holders = holders
@@ -55,6 +57,7 @@ class Watching:
         self._engine = engine
         self._clock = clock
         self._estates = estates
+        self._moving = moving
         self._last = 0
         self._unproven: dict[str, list[str]] = {}
 
@@ -123,7 +126,8 @@ class Watching:
 
     async def _look_after_departure(self, event: EngineEvent) -> None:
         """A stop looks like this too: it counts only when the configuration has lost the network."""
-        if not any(network == event.network for network, _ in self._holders.held_by(event.container)):
+        held = any(network == event.network for network, _ in self._holders.held_by(event.container))
+        if not held or self._moving.is_moving(event.container, event.network):
             return
         container = await self._engine.container(event.container)
         if container is None:

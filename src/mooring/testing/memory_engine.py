@@ -28,7 +28,7 @@ class MemoryEngine(Engine):
     up: whether it answers. described: network id -> all that it tells of the network; of others only id and name.
     names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
     belong to no container; those of running ones it knows. calls: how often it was asked anything. refuses: with which
-    words a reconnect is refused, "" when it is not.
+    words a reconnect is refused, "" when it is not. dies: it ends in the middle of one.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
@@ -44,6 +44,7 @@ class MemoryEngine(Engine):
         self.edition = (20, 10)
         self.calls = 0
         self.refuses = ""
+        self.dies = False
         self._containers: dict[str, Container] = {}
         self._events: deque[EngineEvent] = deque(maxlen=REMEMBERED)
         self._news = asyncio.Event()
@@ -115,19 +116,35 @@ class MemoryEngine(Engine):
         self._answer()
         return self.edition
 
-    async def reconnect(self, container: str, network: str, addresses: Sequence[Address]) -> None:
-        """See Engine. refuses: the words with which it is refused."""
+    async def place(self, container: str, network: str) -> str:
+        """See Engine. The name of the network is all that there is to say."""
         self._answer()
         known = self._containers.get(container)
-        place = next((plug for plug in known.plugs if plug.network == network), None) if known else None
-        if known is None or place is None:
+        plug = next((plug for plug in known.plugs if plug.network == network), None) if known else None
+        if plug is None:
             raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
+        return plug.name
+
+    async def reconnect(self, container: str, network: str, place: str, addresses: Sequence[Address]) -> None:
+        """See Engine. refuses: the words with which it is refused. dies: it ends when the container is out."""
+        self._answer()
+        before = next(plug for plug in self._containers[container].plugs if plug.network == network)
+        assert before.name == place
+        self.disconnect(container, network)
+        if self.dies:
+            self.go_down()
+        self._answer()
+        if self.refuses:
+            self.connect(container, before)
+            raise Conflict(f"the engine refuses: {self.refuses}")
+        self.connect(container, _naming(before, addresses))
+
+    async def put_back(self, container: str, network: str, place: str, addresses: Sequence[Address]) -> None:
+        """See Engine."""
+        self._answer()
         if self.refuses:
             raise Conflict(f"the engine refuses: {self.refuses}")
-        v4 = next((each for each in addresses if each.version == 4), place.wanted4)
-        v6 = next((each for each in addresses if each.version == 6), place.wanted6)
-        self.disconnect(container, network)
-        self.connect(container, replace(place, wanted4=v4, wanted6=v6))
+        self.connect(container, _naming(Plug(network, place), addresses))
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""
@@ -252,6 +269,13 @@ def _find(names: Mapping[str, str], reference: str) -> str:
             raise Conflict(f"{reference} is the name of several", hint="give the id")
         raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
     return found[0] if found else ""
+
+
+def _naming(plug: Plug, addresses: Sequence[Address]) -> Plug:
+    """The place with the addresses in its configuration."""
+    v4 = next((each for each in addresses if each.version == 4), plug.wanted4)
+    v6 = next((each for each in addresses if each.version == 6), plug.wanted6)
+    return replace(plug, wanted4=v4, wanted6=v6)
 
 
 def _listed(container: Container) -> Container:

@@ -22,17 +22,18 @@ from mooring.core.estates import Estate
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
+from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate | Move
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
-PREFIXES = ("engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "endpoint/", "lease/")
+PREFIXES = ("engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/")
 
 
 def _quoted(text: str) -> str:
@@ -71,6 +72,11 @@ def holder_key(container_id: str) -> str:
 def intent_key(intent_id: str) -> str:
     """Where the intent is kept."""
     return f"intent/{_quoted(intent_id)}"
+
+
+def move_key(container_id: str, network_id: str) -> str:
+    """Where the container's move in the network is kept."""
+    return f"move/{_quoted(container_id)}/{_quoted(network_id)}"
 
 
 def estate_key(network_id: str) -> str:
@@ -116,6 +122,8 @@ def key_of(record: Record) -> str:
             return intent_key(record.id)
         case Estate():
             return estate_key(record.id)
+        case Move():
+            return move_key(record.container, record.network)
 
 
 class Form(Protocol[R_co]):
@@ -170,6 +178,7 @@ _READERS: dict[str, Reader[Any]] = {
     "holder": Reader[Holder]([forms.HolderV1, forms.HolderV2]),
     "intent": Reader[Intent]([forms.IntentV1]),
     "estate": Reader[Estate]([forms.EstateV1]),
+    "move": Reader[Move]([forms.MoveV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Lease: forms.lease_form,
@@ -181,6 +190,7 @@ _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     Holder: forms.holder_form,
     Intent: forms.intent_form,
     Estate: forms.estate_form,
+    Move: forms.move_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

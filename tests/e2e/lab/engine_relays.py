@@ -24,7 +24,7 @@ class EngineRelay:
         self._back, self._daemon = back, daemon
         self.calls: list[str] = []
         self.killed_at = ""
-        self._fatal, self._moment = 0, Moment.BEFORE
+        self._fatal, self._moment, self._ending = 0, Moment.BEFORE, ""
         self._lock = threading.Lock()
         self._closing = False
         self._open: set[socket.socket] = set()
@@ -33,11 +33,12 @@ class EngineRelay:
         self._listener.bind(str(front))
         self._listener.listen(64)
 
-    def arm(self, number: int, moment: Moment) -> None:
-        """Count from now on; the daemon dies at the request of that number, 0 for never."""
+    def arm(self, number: int, moment: Moment, ending: str = "") -> None:
+        """Count from now on; the daemon dies at the request of that number, 0 for never. ending: or at the first whose
+        path ends like this."""
         with self._lock:
             self.calls, self.killed_at = [], ""
-            self._fatal, self._moment = number, moment
+            self._fatal, self._moment, self._ending = number, moment, ending
 
     def __enter__(self) -> EngineRelay:
         threading.Thread(target=self._accept, name="engine relay", daemon=True).start()
@@ -81,8 +82,9 @@ class EngineRelay:
             return self._exchange(request, back, client)
         with self._lock:
             self.calls.append(f"{method.decode()} {path}")
-            fatal = len(self.calls) == self._fatal
+            fatal = len(self.calls) == self._fatal or bool(self._ending and path.endswith(self._ending))
             if fatal:
+                self._ending = ""
                 self.killed_at = f"{self.calls[-1]}, {self._moment.value}"
         if not fatal:
             return self._exchange(request, back, client)

@@ -17,6 +17,7 @@ from mooring.wire.forms.endpoints import (
 from mooring.wire.forms.estates import EstateV1, HeirloomV1, estate_form
 from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
+from mooring.wire.forms.moves import MoveV1, move_form
 from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
 from mooring.wire.forms.pools import EngineV1, EngineV2, EngineV3, PoolV1, engine_form, pool_form
 from mooring.wire.forms.sandboxes import SandboxV1, sandbox_form
@@ -36,6 +37,7 @@ __all__ = [
     "HolderV2",
     "IntentV1",
     "LeaseV1",
+    "MoveV1",
     "NetworkV1",
     "NetworkV2",
     "NetworkV3",
@@ -55,6 +57,7 @@ __all__ = [
     "holder_form",
     "intent_form",
     "lease_form",
+    "move_form",
     "network_form",
     "pool_form",
     "sandbox_form",
