@@ -29,6 +29,7 @@ def test_a_port_may_say_its_own_addresses_and_that_it_has_none() -> None:
         Member("sources6", f"{mine} . ::"),
         Member("sources6", f"{mine} . fd00:1::2"),
         Member("sources6", f"{mine} . fe80::42:aff:fe01:2"),
+        Member("links6", '"mv-e" . 0x2420a010002'),
         Member("targets6", f"{mine} . 0xfd000001000000000000000000000002"),
         Member("targets6", f"{mine} . 0xfe8000000000000000420afffe010002"),
     }

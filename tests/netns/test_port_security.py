@@ -47,12 +47,28 @@ def arp(source: bytes, operation: int, sender: str, target: str, claimed: bytes 
     return EVERYBODY + source + struct.pack(">H", ETH_ARP) + head + ends
 
 
-def udp(source: bytes, target: bytes, sender: str, to: str, port: int) -> bytes:
-    """A datagram, with no checksum in IPv4."""
-    body = struct.pack(">HHHH", 9999, port, 8 + 5, 0) + b"forge"
+def udp(source: bytes, target: bytes, sender: str, to: str, port: int, origin: int = 9999) -> bytes:
+    """A datagram, with no checksum in IPv4. origin: its source port."""
+    body = struct.pack(">HHHH", origin, port, 8 + 5, 0) + b"forge"
     head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0, *map(_packed, (sender, to)))
     head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
     return target + source + struct.pack(">H", ETH_IP) + head + body
+
+
+def udp6(source: bytes, sender: str, to: str, ports: tuple[int, int]) -> bytes:
+    """A datagram to the multicast MAC of `to`. ports: its source and destination."""
+    body = struct.pack(">HHHH", *ports, 8 + 5, 0xFFFF) + b"forge"
+    head = struct.pack(">IHBB", 6 << 28, len(body), 17, 255)
+    return (
+        b"\x33\x33"
+        + _packed(to)[-4:]
+        + source
+        + struct.pack(">H", ETH_IPV6)
+        + head
+        + _packed(sender)
+        + _packed(to)
+        + body
+    )
 
 
 def icmp6(source: bytes, sender: str, to: str, kind: int, body: bytes) -> bytes:
@@ -123,9 +139,26 @@ async def test_what_is_ones_own_is_said(world: Rig) -> None:
         arp(mine, 1, "0.0.0.0", "10.1.0.2"),
         advertisement(mine, "fd00:1::2", "fd00:1::2"),
         advertisement(mine, str(link_local(mine.hex(":"))), "fd00:1::2"),
+        udp(mine, EVERYBODY, "0.0.0.0", "255.255.255.255", 67, origin=68),
+        udp6(mine, str(link_local(mine.hex(":"))), "ff02::1:2", (546, 547)),
+        *(icmp6(mine, "fd00:1::2", "ff02::1", kind, body + mine) for kind, body in links("fd00:1::2")),
+        icmp6(mine, "fd00:1::2", "ff02::1:ff00:3", 135, bytes(4) + _packed("fd00:1::3")),
+        icmp6(mine, "::", "ff02::1:ff00:2", 135, bytes(4) + _packed("fd00:1::2") + b"\x0e\x01nonce!"),
+        icmp6(mine, "::", "ff02::2", 133, bytes(4)),
+        udp(mine, EVERYBODY, "10.1.0.2", "10.1.0.255", 67, origin=67),
     ]
     assert await heard(victim, hostile, *own) == own
     assert str(link_local(mine.hex(":"))) in hostile.sh("ip -6 address show dev eth0 scope link")
+
+
+def links(own: str) -> list[tuple[int, bytes]]:
+    """Type and body, up to a MAC, of all messages that say where one's own address is: a neighbour's solicitation and
+    advertisement, and a router's solicitation."""
+    return [
+        (135, bytes(4) + _packed("fd00:1::3") + b"\x01\x01"),
+        (136, struct.pack(">I", 0x20000000) + _packed(own) + b"\x02\x01"),
+        (133, bytes(4) + b"\x01\x01"),
+    ]
 
 
 def forgeries(mine: bytes, theirs: bytes) -> list[bytes]:
@@ -146,6 +179,20 @@ def forgeries(mine: bytes, theirs: bytes) -> list[bytes]:
         icmp6(mine, own6, "ff02::1", 137, struct.pack(">I", 0) + bytes(32)),
         icmp6(mine, "::", "ff02::1", 135, struct.pack(">I", 0) + _packed("fd00:1::3")),
         icmp6(mine, "2001:db8::1", "ff02::1", 128, bytes(8)),
+        # One's own address at another's MAC, also behind what is one's own.
+        *(icmp6(mine, "fd00:1::2", "ff02::1", kind, body + foreign) for kind, body in links("fd00:1::2")),
+        icmp6(
+            mine,
+            "fd00:1::2",
+            "ff02::1",
+            136,
+            bytes(4) + _packed("fd00:1::2") + b"\x02\x01" + mine + b"\x02\x01" + foreign,
+        ),
+        # Answers of a DHCP server, whatever its own port: clients look at theirs only.
+        udp(mine, theirs, "10.1.0.2", "10.1.0.3", 68, origin=67),
+        udp(mine, EVERYBODY, "10.1.0.2", "255.255.255.255", 68, origin=6767),
+        udp6(mine, own6, "ff02::1", (547, 546)),
+        udp6(mine, "fd00:1::2", "ff02::1", (1547, 546)),
     ]
 
 
@@ -199,6 +246,42 @@ async def test_the_host_hears_nothing_forged_either(world: Rig) -> None:
         utter(hostile, udp(mine, gateway, "10.1.0.2", "10.1.0.1", 5353))
         assert service.recv(100) == b"forge"
     assert mine.hex(":") not in sh(f"ip neighbour show 10.1.0.3 dev {bridge}")
+
+
+async def test_nothing_forged_reaches_the_hosts_neighbours(world: Rig) -> None:
+    """Whatever a container says that names another's address, or another's MAC for its own: nobody answers for a
+    neighbour, there or not, and the host's entries stay. So there need not be permanent ones."""
+    hostile, victim, mine = await trio(world)
+    bridge = next(iter(world.networks.values())).bridge
+    theirs, foreign = macs(victim).hex(":"), mac("02:00:00:00:66:66")
+    sh("ping -c1 -W3 10.1.0.3; ping -c1 -W3 fd00:1::3; ping -c1 -W3 fd00:1::2; ping -c1 -W3 10.1.0.2")
+
+    def entries() -> dict[str, str]:
+        found = json.loads(sh(f"ip -j neighbour show dev {bridge}"))
+        return {each["dst"]: each.get("lladdr", "") for each in found if not each["dst"].startswith("fe80")}
+
+    before = entries()
+    assert (before["10.1.0.3"], before["fd00:1::3"], before["fd00:1::2"]) == (theirs, theirs, mine.hex(":"))
+    gateways = "10.1.0.1", "fd00:1::1"
+    forged = [arp(each, op, "10.1.0.3", gateways[0]) for each in (mine, foreign) for op in (1, 2)]
+    forged += [arp(mine, op, "10.1.0.2", gateways[0], claimed=foreign) for op in (1, 2)]
+    for source in ("fd00:1::2", "fd00:1::3", str(link_local(mine.hex(":")))):
+        forged += [icmp6(mine, source, to, kind, body + lladdr) for kind, body in links("fd00:1::3")
+                   for to in ("ff02::1", gateways[1]) for lladdr in (mine, foreign)]  # fmt: skip
+    forged += [icmp6(mine, "fd00:1::2", "ff02::1", kind, body + foreign) for kind, body in links("fd00:1::2")]
+    utter(hostile, *forged)
+    victim.sh("ip link set eth0 down")  # as one that has stopped
+    sh(f"ip neighbour flush dev {bridge}")
+    utter(hostile, *forged)
+    with contextlib.suppress(AssertionError):
+        sh("ping -c1 -W1 10.1.0.3")
+    with contextlib.suppress(AssertionError):
+        sh("ping -c1 -W1 fd00:1::3")
+    utter(hostile, *forged)
+    sh("ping -c1 -W3 fd00:1::2")
+    after = entries()
+    assert {after.get("10.1.0.3", ""), after.get("fd00:1::3", "")} == {""}
+    assert after["fd00:1::2"] == mine.hex(":")
 
 
 async def test_a_next_hop_passes_on_what_is_others(world: Rig) -> None:

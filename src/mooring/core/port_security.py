@@ -2,9 +2,10 @@
 table of the bridge family.
 
 Rules: what comes from the MAC and an address of the endpoint passes after one lookup, but for ICMPv6; ARP names
-its own MAC and address as the sender (RFC 826), a neighbour advertisement its own address as the target (RFC 4861),
-as does a probe for duplicates (RFC 4862, 5.4.2); router advertisements and redirects are the host's. A port that is not
-`guarded` is not looked at.
+its own MAC and address as the sender (RFC 826), neighbour discovery its own MAC (RFC 4861, 4.6.1), a neighbour
+advertisement its own address as the target (4.4), as does a probe for duplicates (RFC 4862, 5.4.2); router
+advertisements and redirects are the host's, and nobody serves DHCP: what comes to a client's port (RFC 2131, RFC 8415)
+says which router and which nameserver to use. A port that is not `guarded` is not looked at.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ SETS = """\
     set sources6 { type ifname . ether_addr . ipv6_addr; }
     # What a port may say in neighbour discovery that it has: behind the ICMPv6 header's 8 bytes.
     set targets6 { typeof iifname . ether saddr . @th,64,128; }
+    # The MAC that a port may say there that it has: in the one option.
+    set links6 { typeof iifname . @th,208,48; }
 """
 
 CHAINS = """\
     # Before the bridge learns a MAC from the frame.
     chain prerouting {
         type filter hook prerouting priority -300; policy accept;
+        udp dport { 68, 546 } iifname @guarded drop
         iifname . ether saddr . ip saddr @sources4 accept
         meta protocol ip6 meta l4proto != icmpv6 iifname . ether saddr . ip6 saddr @sources6 accept
         iifname @guarded goto checked
@@ -44,8 +48,17 @@ CHAINS = """\
         meta protocol ip6 icmpv6 type { nd-router-advert, nd-redirect } drop
         meta protocol ip6 icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @targets6 drop
         ip6 saddr :: icmpv6 type nd-neighbor-solicit iifname . ether saddr . @th,64,128 != @targets6 drop
+        meta protocol ip6 icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } jump told
+        ip6 saddr != :: icmpv6 type nd-router-solicit ip6 length > 8 iifname . @th,80,48 != @links6 drop
         iifname . ether saddr . ip6 saddr @sources6 accept
         drop
+    }
+
+    # Who has asked or answered takes the MAC from the option, which is one (RFC 4861, 4.3 and 4.4); a probe for
+    # duplicates has a nonce there (RFC 7527), and is believed by nobody.
+    chain told {
+        ip6 length > 32 drop
+        ip6 saddr != :: ip6 length 32 iifname . @th,208,48 != @links6 drop
     }
 
     # The frame's MAC and the one in it are the port's.
@@ -71,7 +84,13 @@ def port_guards(network: Network, endpoint: Endpoint, port: str) -> Iterator[Gua
         return
     mine = f'"{port}" . {endpoint.mac}'
     # Unspecified: who asks for an address, or whether anybody has it.
-    elements = {("guarded", f'"{port}"'), ("sources4", f"{mine} . 0.0.0.0"), ("sources6", f"{mine} . ::")}
+    link = f'"{port}" . {int(endpoint.mac.replace(":", ""), 16):#x}'
+    elements = {
+        ("guarded", f'"{port}"'),
+        ("links6", link),
+        ("sources4", f"{mine} . 0.0.0.0"),
+        ("sources6", f"{mine} . ::"),
+    }
     for address in (*endpoint.addresses, link_local(endpoint.mac)):
         elements.add((f"sources{address.version}", f"{mine} . {address}"))
         if address.version == 6:
