@@ -8,8 +8,9 @@ import pytest
 
 from mooring.adapters.nftables import Nftables, NftablesError, Table, _members
 from mooring.core import firewall
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove
+from mooring.core.port_security import PORT_SECURITY
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -192,3 +193,33 @@ def test_a_set_declared_by_typeof_is_read_whoever_tells_it(told: object) -> None
     listed = {"set": {"name": "targets6", "type": told, "elem": [element]}}
     expected = Member("targets6", '"mv-e" . 02:00:00:00:00:01 . 0xfd000000000000000000000000000001')
     assert list(_members([listed])) == [expected]
+
+
+def test_a_kernel_that_cannot_filter_in_bridges_is_told_from_one_that_fails(
+    nftables: Nftables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the smallest table that there can be, of which nothing is left."""
+    table = Table(nftables, text=PORT_SECURITY)
+    run = Nftables.run
+
+    def lack(self: Nftables, commands: str) -> str:
+        if "table bridge" in commands:
+            raise NftablesError("Could not process rule: Operation not supported")
+        return run(self, commands)
+
+    def fail(self: Nftables, commands: str) -> str:
+        if "sources6" in commands:
+            raise NftablesError("Could not process rule: No buffer space available")
+        return run(self, commands)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Nftables, "run", lack)
+        with pytest.raises(NotSupported, match="port_security=off"):
+            table.write()
+        patch.setattr(Nftables, "run", fail)
+        with pytest.raises(Unavailable, match="No buffer space") as caught:
+            table.write()
+        assert not isinstance(caught.value, NotSupported)
+    assert sh("nft list tables") == ""
+    table.write()
+    assert table.is_current()

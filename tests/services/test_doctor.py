@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -86,7 +87,11 @@ async def test_a_kernel_that_differs_is_found_and_put_right(host: MemoryHost, do
     host.kernel.flush_ruleset()
     flushed = host.facts
     findings = (await doctor.examine()).findings
-    assert {finding.subject for finding in findings} == {"kernel host", f"kernel network {A[:12]}"}
+    assert {finding.subject for finding in findings} == {
+        "kernel host",
+        "kernel port security",
+        f"kernel network {A[:12]}",
+    }
     assert all(finding.fixable and "missing or different" in finding.text for finding in findings)
     assert host.facts == flushed
     fixed = await doctor.fix(dry=False)
@@ -173,3 +178,16 @@ async def test_what_a_person_must_see_to_comes_first(host: MemoryHost, doctor: D
     assert [finding.fixable for finding in findings] == [False, True]
     assert "there is no lease for it" in findings[0].text
     assert len({finding.subject for finding in findings}) == len(findings)
+
+
+async def test_networks_from_before_port_security_are_good_to_know(host: MemoryHost, doctor: Doctor) -> None:
+    """One note for all of them, and none for who chose so."""
+    assert (await doctor.examine()).notes == ()
+    await host.network("chosen", port_security="off")
+    assert (await doctor.examine()).notes == ()
+    network = host.services.mirror.network(A)
+    assert network is not None
+    await host.services.mirror.commit(put=[replace(network, options=replace(network.options, port_security=False))])
+    (note,) = (await doctor.examine()).notes
+    assert "containers of web may send" in note.text
+    assert "port_security=off" in note.remedy

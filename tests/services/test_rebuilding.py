@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -11,6 +12,7 @@ from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
+from mooring.core.plumbing import GuardedPort
 from tests.services.hosts import MemoryHost
 from tests.services.lost_stores import ENDPOINT, NETWORK, bare_host, restored_host
 
@@ -96,3 +98,31 @@ async def test_an_engine_that_is_down_keeps_nothing_from_being_safe(bare: Memory
     bare.engine.up = True
     assert (await bare.services.repair.once()).findings == ()
     assert bare.services.mirror.count(Endpoint) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "guarded", "flushed", "secure"),
+    [
+        ({}, True, False, True),
+        ({"port_security": "off"}, True, False, False),
+        ({"mooring.port_security": "off"}, False, True, False),
+        ({}, False, False, False),
+        ({"port_security": "on"}, False, False, True),
+        ({}, False, True, True),
+    ],
+)
+async def test_what_containers_may_send_is_as_it_was(
+    bare: MemoryHost, options: dict[str, str], guarded: bool, flushed: bool, secure: bool
+) -> None:
+    """As the engine has it; a network from before the option shows in the kernel, unless somebody flushed that."""
+    bare.engine.described[NETWORK] = replace(bare.engine.described[NETWORK], options=options)
+    if not guarded:
+        bare.kernel.facts = {key: fact for key, fact in bare.kernel.facts.items() if not isinstance(fact, GuardedPort)}
+    if flushed:
+        bare.kernel.flush_ruleset()
+    await bare.services.repair.once()
+    network = bare.services.mirror.network(NETWORK)
+    assert network is not None
+    assert network.options.port_security is secure
+    await bare.services.repair.once()
+    assert any(isinstance(fact, GuardedPort) for fact in bare.facts) is secure

@@ -18,7 +18,7 @@ import msgspec
 from mooring.adapters.low_descriptors import Reserve, check_room, netlink_sockets_above
 from mooring.adapters.netlink import NETLINK_NETFILTER, Message, Netlink, text
 from mooring.adapters.ownership import Owner
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.firewall import FIREWALL, TABLE
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
 from mooring.core.port_security import PORT_SECURITY
@@ -39,7 +39,10 @@ _GET_CHAIN, _CHAIN_TABLE, _CHAIN_NAME = (10 << 8) | 4, 1, 3
 _FAMILIES = {"inet": b"\x01\0\0\0", "bridge": b"\x07\0\0\0"}
 
 SOON = "it is repaired soon"
-_HINTS = {"bridge": "a kernel without nf_tables_bridge has networks with -o port_security=off only"}
+# As small as a table can be that sees packets; gone again in the same transaction.
+_PROBE = "mooring-probe"
+_SMALLEST = "table {0}\nadd chain {0} seen {{ type filter hook prerouting priority 0; }}\ndelete table {0}\n"
+_LACKING = "this kernel cannot filter in bridges (nf_tables_bridge)"
 
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
@@ -155,7 +158,17 @@ class Table:
         try:
             self._nftables.run(anew + self._commands(Add(member) for member in members))
         except NftablesError:
-            self._run(anew, _HINTS.get(self.family, SOON))
+            self._check_kernel()
+            self._run(anew)
+
+    def _check_kernel(self) -> None:
+        """Raises NotSupported where the kernel takes no table of the family at all."""
+        try:
+            self._nftables.run(_SMALLEST.format(f"{self.family} {_PROBE}"))
+        except NftablesError as error:
+            if self.family == PORT_SECURITY.family:
+                hint = "make networks with -o port_security=off, or start a kernel that can"
+                raise NotSupported(f"{_LACKING}: {error}", hint=hint) from error
 
     def remove(self) -> None:
         """The table is not there."""
@@ -208,13 +221,13 @@ class Table:
             return []
         return [member for member in _members(objects) if member is not None]
 
-    def _run(self, commands: str, hint: str = SOON) -> None:
+    def _run(self, commands: str) -> None:
         if not commands:
             return
         try:
             self._nftables.run(commands)
         except NftablesError as error:
-            raise Unavailable(f"the table {self._path} cannot be changed: {error}", hint=hint) from error
+            raise Unavailable(f"the table {self._path} cannot be changed: {error}", hint=SOON) from error
 
     def _commands(self, ops: Iterable[MemberOp]) -> str:
         """The commands for the ops, in order; runs of the same verb and container share one command.

@@ -103,6 +103,10 @@ class Unavailable(Fault):
     kind = Kind.UNAVAILABLE
 
 
+class NotSupported(Unavailable):
+    """The kernel that runs has no such thing; trying again helps when another one does."""
+
+
 class StaleRevision(Conflict):
     """A commit's expectation did not hold: another writer was first. Read again and decide again.
 

@@ -127,6 +127,11 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
     return options
 
 
+def says_port_security(raw: Mapping[str, str]) -> bool:
+    """Whether the options say it, either way: what is older than the option does not."""
+    return not raw.keys().isdisjoint({"port_security", OWN_PREFIX + "port_security"})
+
+
 def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
     """The options of `--ipam-opt` under their own words: `tenant` (a name), `gateway` ("none" or "auto"), `claim`
     ("explicit" or "holders").

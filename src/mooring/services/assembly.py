@@ -127,7 +127,9 @@ def assemble(
             mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
         )  # fmt: skip
         recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps)
-    repair = Repair(mirror, roster, kernel, publishing, reclaiming, uplinks, clock, repair_period, recovering)
+    repair = Repair(
+        mirror, roster, kernel, publishing, reclaiming, uplinks, bridge.guarding, clock, repair_period, recovering
+    )  # fmt: skip
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None
     if world.engine is not None:

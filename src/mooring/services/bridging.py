@@ -15,13 +15,14 @@ An endpoint that joins again after its interface went gets a new one with the sa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts, sandbox_end
 from mooring.core.endpoints import Attachment, Endpoint, State
-from mooring.core.faults import BadRequest, Fault
+from mooring.core.faults import BadRequest, Fault, NotSupported
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Member, Op, Remove, Veth, plan
@@ -29,7 +30,10 @@ from mooring.core.port_security import port_guards
 from mooring.core.publications import Publication
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
+from mooring.services.port_guarding import PortGuarding
 from mooring.services.uplinks import Uplinks
+
+log = logging.getLogger(__name__)
 
 # Publications whose rules are made in one transaction, at one stretch.
 PART = 500
@@ -48,15 +52,29 @@ class BridgeDriver(Driver):
         self._kernel = kernel
         self._uplinks = uplinks
         self._take_names = take_names
+        self.guarding = PortGuarding(kernel)
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
         self._plugged: set[str] = set()
 
     async def create_network(self, network: Network) -> None:
         """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
+        await self._kernel.apply(plan(await self._needs(network), ()))
+        self._built.add(network.id)
+
+    async def _needs(self, network: Network) -> set[Fact]:
         uplinks = await self._uplinks.at_once() if self._uplinks is not None else ()
-        wanted = host_facts(bool(network.ipv6), uplinks=uplinks) | network_facts(network)
-        await self._kernel.apply(plan(wanted, ()))
+        return {*host_facts(bool(network.ipv6), uplinks=uplinks), *network_facts(network)}
+
+    async def _restore(self, network: Network) -> None:
+        """As `create_network`, of one that was there: with as much as this kernel has. Raises Conflict, Unavailable."""
+        wanted = await self._needs(network)
+        try:
+            await self._kernel.apply(plan(self.guarding.possible(wanted), ()))
+        except NotSupported as fault:
+            log.warning("network %s: what its containers send is not checked: %s", network.id[:12], fault)
+            self.guarding.lacking = True
+            await self._kernel.apply(plan(self.guarding.possible(wanted), ()))
         self._built.add(network.id)
 
     async def delete_network(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
@@ -143,17 +161,16 @@ class BridgeDriver(Driver):
             replace(fact, inside=inside) if isinstance(fact, Veth) else fact
             for fact in endpoint_facts(network, endpoint)
         }
-        ops = plan(facts, ())
         # After a reboot a bridge may not be there, and forwarding is off until the first container comes, so that
         # dockerd finds it off and guards its FORWARD chain as it always does.
         if network.id not in self._built:
-            await self.create_network(network)
+            await self._restore(network)
         try:
-            await self._kernel.apply(ops)
+            await self._kernel.apply(plan(self.guarding.possible(facts), ()))
         except Fault:
             # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
-            await self.create_network(network)
-            await self._kernel.apply(ops)
+            await self._restore(network)
+            await self._kernel.apply(plan(self.guarding.possible(facts), ()))
         self._plugged.add(endpoint.id)
         for address in endpoint.addresses:
             await self._kernel.announce(network.bridge, address, endpoint.mac)

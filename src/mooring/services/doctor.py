@@ -27,7 +27,16 @@ from mooring.services.reclaiming import Reclaiming
 from mooring.services.reconciling import Reconciling
 from mooring.services.repair import Repair
 from mooring.services.roster import Roster
-from mooring.services.symptoms import MAKING, astray, idle_pools, old_intents, overdue, stale_endpoints, unlike
+from mooring.services.symptoms import (
+    MAKING,
+    astray,
+    idle_pools,
+    old_intents,
+    overdue,
+    stale_endpoints,
+    unchecked,
+    unlike,
+)
 
 _KERNEL = "kernel "
 # Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
@@ -139,6 +148,7 @@ class Doctor:
         ):  # fmt: skip
             await asyncio.sleep(0)
             found += look
+        self._notes += tuple(unchecked(self._mirror))
         return self._dated(found), not why
 
     async def _reconciled(self) -> list[Finding]:

@@ -8,7 +8,7 @@ on record that the engine does not have, and in which nobody lives, gives way to
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 
 from mooring.core.addresses import address_of, usable
@@ -17,7 +17,7 @@ from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Interface, Network, Origin, Segment, overlap
-from mooring.core.options import parse_ipam_options, parse_network_options
+from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
 from mooring.core.pools import Pool, pool_id
 from mooring.ports import Clock, Engine
 from mooring.services.ipam import Ipam
@@ -62,14 +62,21 @@ class Rebuilding:
         self._policy = policy
         self._plugin = plugin
         self._ended: dict[str, None] = {}
+        self._unchecked: Collection[str] = ()
         self._seen: dict[str, float] = {}
         mirror.listen(self._follow)
 
     async def once(
-        self, lived_in: Collection[str], living: Callable[[str], bool], gateways: Sequence[Interface]
+        self,
+        lived_in: Collection[str],
+        living: Callable[[str], bool],
+        gateways: Sequence[Interface],
+        unchecked: Collection[str] = (),
     ) -> Rebuilt:
         """Take in networks that the engine has. lived_in: ids of networks without a record in which somebody lives.
-        living: whether somebody lives in the network with the id. gateways: addresses of bridges of ours."""
+        living: whether somebody lives in the network with the id. gateways: addresses of bridges of ours. unchecked:
+        ids of networks whose containers the kernel lets send what they want."""
+        self._unchecked = unchecked
         result = Rebuilt()
         view = None if lived_in else self._last()
         try:
@@ -148,6 +155,8 @@ class Rebuilding:
         """The network as it was made, with its pools, gateways and auxiliary addresses. Raises BadRequest, Conflict."""
         ipv6 = any(subnet.subnet.version == 6 for subnet in found.subnets)
         options = parse_network_options(found.options, found.internal, ipv6=ipv6)
+        if found.id in self._unchecked and not says_port_security(found.options):
+            options = replace(options, port_security=False)  # it is older than the option, and must not go mute
         ours = found.ipam in (self._plugin, found.driver)
         words = parse_ipam_options(found.ipam_options) if ours else {}
         space = options.tenant or words.get("tenant") or "default"

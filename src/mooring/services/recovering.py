@@ -19,7 +19,7 @@ from mooring.core.claims import started
 from mooring.core.datapath import MARK, host_end
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
-from mooring.core.firewall import publication_of
+from mooring.core.firewall import FIREWALL, publication_of
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
@@ -142,7 +142,7 @@ class Recovering:
         lived_in = {network for network, endpoint in living if endpoint not in self._ended}
         unknown = {network for network in lived_in if self._mirror.network(network) is None}
         gateways = [fact.interface for fact in observed if isinstance(fact, LinkAddress)]
-        rebuilt = await self._rebuilding.once(unknown, lived_in.__contains__, gateways)
+        rebuilt = await self._rebuilding.once(unknown, lived_in.__contains__, gateways, _unchecked(observed))
         outcome.adopted += rebuilt.done
         outcome.findings += rebuilt.findings
         return bool(rebuilt.done)
@@ -285,6 +285,17 @@ class Recovering:
         if known is None or known.state is LeaseState.COOLING:
             return [mine]
         return [msgspec.structs.replace(mine, whom=known.whom, note=known.note, until=known.until)]
+
+
+def _unchecked(observed: frozenset[Fact]) -> set[str]:
+    """Ids of networks in which somebody lives and no port is guarded, while our rules are there: none were flushed."""
+    if not any(isinstance(fact, Ruleset) and fact.family == FIREWALL.family for fact in observed):
+        return set()
+    guarded = {fact.port for fact in observed if isinstance(fact, GuardedPort)}
+    ports = [
+        (ids[0], fact.name) for fact in observed if isinstance(fact, Veth) and fact.living and (ids := _ids(fact.alias))
+    ]
+    return {network for network, _ in ports} - {network for network, port in ports if port in guarded}
 
 
 def _ids(alias: str) -> tuple[str, str] | None:

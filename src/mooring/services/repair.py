@@ -23,10 +23,12 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Setting, Veth, plan
+from mooring.core.port_security import PORT_SECURITY
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
 from mooring.services.mirror import Mirror
 from mooring.services.pacing import Pace
+from mooring.services.port_guarding import PortGuarding
 from mooring.services.publishing import Publishing
 from mooring.services.reclaiming import Reclaiming
 from mooring.services.recovering import Recovering, Spared
@@ -66,6 +68,12 @@ class _Pass:
     repaired: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
+    def note(self, subject: str, things: int) -> None:
+        """So many things of the subject were put right, or would be."""
+        self.repaired.append(
+            f"{subject}: {_count(things, 'thing')} {'missing or different' if self.dry else 'put right'}"
+        )
+
 
 # The facts of one endpoint by their keys, and the records that they follow from.
 _Made = tuple[Network, Endpoint, dict[tuple[str, ...], Fact]]
@@ -83,6 +91,7 @@ class Repair:
         publishing: Publishing,
         reclaiming: Reclaiming,
         uplinks: Uplinks,
+        guarding: PortGuarding,
         clock: Clock,
         period: float = 10.0,
         recovering: Recovering | None = None,
@@ -93,6 +102,7 @@ class Repair:
         self._publishing = publishing
         self._reclaiming = reclaiming
         self._uplinks = uplinks
+        self._guarding = guarding
         self._clock = clock
         self._period = period
         self._recovering = recovering
@@ -195,6 +205,10 @@ class Repair:
             await self._apply(shared - settings, have, "host", work)
             await self._apply(settings, have, "forwarding", work)
             await self._open_docker(have, work)
+            mended, finding = await self._guarding.restore(networks, have, work.dry)
+            if mended:
+                work.note("port security", 1)
+            work.findings += [finding] if finding else []
         for known in networks:
             await asyncio.sleep(0)  # plugin calls first, however many networks there are
             await self._foresee(known)
@@ -204,7 +218,9 @@ class Repair:
             wanted = {fact.key: fact for fact in network_facts(network)}
             for facts in self._living(network, have, work.alone):
                 wanted |= facts
-            await self._apply(wanted.values(), have, f"network {network.id[:12]}", work)
+            wanted.pop(PORT_SECURITY.ruleset.key, None)
+            possible = self._guarding.possible(wanted.values())
+            await self._apply(possible, have, f"network {network.id[:12]}", work)
 
     async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
@@ -273,8 +289,7 @@ class Repair:
         except Fault as fault:
             work.findings.append(f"{subject} could not be repaired: {fault}")
         else:
-            done = "missing or different" if work.dry else "put right"
-            work.repaired.append(f"{subject}: {_count(len(ops), 'thing')} {done}")
+            work.note(subject, len(ops))
 
     async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""

@@ -15,12 +15,15 @@ from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State, is_over
 from mooring.core.moments import moment
 from mooring.core.networks import Network
+from mooring.core.options import says_port_security
 from mooring.core.pools import Pool
 from mooring.services.ipam import Ipam
 from mooring.services.mirror import Mirror
 from mooring.services.roster import Roster
 from mooring.services.tenures import Tenures
 
+# Networks that are named in one line.
+NAMED = 5
 # Seconds that a thing may take to be made: a start of a container with everything slow.
 MAKING = 60.0
 
@@ -109,6 +112,26 @@ def idle_pools(mirror: Mirror, ipam: Ipam, view: EngineView, now: float) -> Iter
             pool.created,
             f"`mooring lease ls --pool {pool.id}` shows them" if held and not reserved else remedy,
             fixable=not held,
+        )
+
+
+def unchecked(mirror: Mirror) -> Iterator[Finding]:
+    """One note for the networks that are open because they are older than the option, and say nothing of it."""
+    old = [
+        network
+        for network in mirror.every(Network)
+        if network.bridged and not network.options.port_security and not says_port_security(network.raw)
+    ]
+    if old:
+        names = sorted(network.name or network.id[:12] for network in old)
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Finding(
+            "unchecked networks",
+            f"containers of {', '.join(names[:NAMED])}{more} may send as somebody else: what they send is not checked",
+            "made by a version that did not, and left as it was",
+            min(network.created for network in old),
+            "make the network anew when it suits (`docker network rm`, then create it: subnet and kept addresses come "
+            "back); with `-o port_security=off` it stays open on purpose",
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from mooring.core.faults import Conflict, Unavailable
+from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.networks import Interface
 from mooring.core.plumbing import (
     Add,
@@ -41,7 +41,7 @@ Before = Callable[[Op], Awaitable[None]]
 
 class MemoryKernel(Kernel):
     """facts: what holds. foreign: names of links that are not ours. routes: what `host_net` tells. own: the host's
-    addresses. bridges: what `host_bridges` tells.
+    addresses. bridges: what `host_bridges` tells. filters_bridges: whether there can be a table of that family.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
     inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
@@ -70,6 +70,7 @@ class MemoryKernel(Kernel):
         self.own = dict(own or {})
         self._told: object = None
         self.bridges: dict[str, bool] = {}
+        self.filters_bridges = True
         self.fail_on = list(fail_on)
         self.before = before
         self.inside: dict[str, Inside] = {}
@@ -235,6 +236,8 @@ class MemoryKernel(Kernel):
 
     def _check_ground(self, fact: Fact) -> None:
         """What the fact stands on must be there, and ours. Raises Unavailable, Conflict."""
+        if isinstance(fact, Ruleset) and fact.family == "bridge" and not self.filters_bridges:
+            raise NotSupported("this kernel cannot filter in bridges", hint="make networks with -o port_security=off")
         needed = {Veth: "bridge", LinkAddress: "link"}.get(type(fact))
         if needed is not None:
             name = str(getattr(fact, needed))
