@@ -106,9 +106,7 @@ def assemble(
     kernel, clock, others = world.kernel, world.clock, others or Others()
     mirror = Mirror(world.store)
     roster = Roster(mirror)
-    ipam = Ipam(
-        mirror, clock, policy, kernel, lambda: reclaiming.view.elsewhere if reclaiming.view is not None else ()
-    )  # fmt: skip
+    ipam = Ipam(mirror, clock, policy, kernel, lambda: view.elsewhere if (view := reclaiming.view) is not None else ())
     releases = EngineReleases(mirror)
     uplinks = Uplinks(kernel, clock, world.engine is not None)
     bridge = BridgeDriver(kernel, releases.take_interface_names, uplinks)
