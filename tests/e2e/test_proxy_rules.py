@@ -10,7 +10,9 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,21 +244,43 @@ def test_a_revoked_client_is_refused_and_living_streams_go_on(ruled: Host) -> No
     assert tls_docker(ruled, "bob", "ps").ok
 
 
-@pytest.mark.parametrize("size", [1_200_000, 5_000_000])
-def test_an_environment_of_any_size_passes_where_it_is_not_ours(ruled: Host, size: int) -> None:
-    """On another driver's network, beside one of ours in which labels hold addresses; on ours it is told."""
-    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=name")
+def environment(size: int, network: str) -> dict[str, Any]:
+    """A create with so many bytes of environment."""
     many = [f"V{number}=" + "x" * 1000 for number in range(size // 1000)]
-    wish = {"Image": IMAGE, "Cmd": ["true"], "Env": many, "HostConfig": {"NetworkMode": "bridge"}}
-    made = ruled.proxy.api("POST", "/containers/create?name=large", wish)["Id"]
-    assert len(ruled.engine.inspect(made)["Config"]["Env"]) >= len(many)
-    with pytest.raises(DockerError, match="1048576 bytes") as caught:
-        ruled.proxy.api("POST", "/containers/create?name=refused", {**wish, "HostConfig": {"NetworkMode": "ours"}})
+    return {"Image": IMAGE, "Cmd": ["true"], "Env": many, "HostConfig": {"NetworkMode": network}}
+
+
+def test_an_environment_may_be_as_large_as_linux_takes_it(ruled: Host) -> None:
+    """On another driver's network of any size; on ours with its address, several at once, by the name of the network
+    and by the beginning of its id, and it starts; what is larger is told the limit."""
+    ruled.create_network("ours", "--subnet", "10.79.0.0/24", "-o", "sticky=container")
+    made = ruled.proxy.api("POST", "/containers/create?name=large", environment(12_000_000, "bridge"))["Id"]
+    assert len(ruled.engine.inspect(made)["Config"]["Env"]) >= 12_000
+    ident = ruled.docker("network", "inspect", "-f", "{{.Id}}", "ours").output.strip()
+
+    def create(number: int) -> str:
+        wish = environment(1_200_000, ident[:12] if number % 2 else "ours")
+        wish["NetworkingConfig"] = {"EndpointsConfig": {wish["HostConfig"]["NetworkMode"]: {"Aliases": ["alias"]}}}
+        return str(ruled.proxy.api("POST", f"/containers/create?name=ours{number}", wish)["Id"])
+
+    with ThreadPoolExecutor(4) as threads:
+        idents = list(threads.map(create, range(4)))
+    addresses = set()
+    for each in idents:
+        config = ruled.engine.inspect(each)
+        assert len(config["Config"]["Env"]) >= 1200
+        assert ruled.docker("start", "-a", each).ok
+        (plug,) = ruled.engine.inspect(each)["NetworkSettings"]["Networks"].values()
+        assert "alias" in plug["Aliases"]
+        addresses.add(plug["IPAMConfig"]["IPv4Address"])
+    assert len(addresses) == 4
+    with pytest.raises(DockerError, match="8 MiB in one JSON document") as caught:
+        ruled.proxy.api("POST", "/containers/create?name=refused", environment(12_000_000, "ours"))
     assert caught.value.status in (400, 413)
     with pytest.raises(DockerError) as caught:
         ruled.engine.inspect("refused")
     assert caught.value.status == 404
-    ruled.docker("rm", "large")
+    ruled.docker("rm", "large", *idents)
     ruled.docker("network", "rm", "ours")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
 
-from mooring.servers.large_bodies import SMALL, read
+from mooring.servers.large_bodies import LONG, SMALL, read
 
 
 async def test_small_ones_are_read_at_once_and_large_ones_beside_the_loop() -> None:
@@ -25,3 +26,15 @@ async def test_what_cannot_be_read_raises_as_it_would_at_once(size: int) -> None
 
     with pytest.raises(ValueError, match="no"):
         await read(fail, size)
+
+
+async def test_nobody_waits_behind_a_long_one_with_a_usual_one() -> None:
+    """They are read by two threads."""
+    go = threading.Event()
+    async with asyncio.TaskGroup() as tasks:
+        long = tasks.create_task(read(lambda: go.wait(30), LONG + 1))
+        await asyncio.sleep(0)
+        assert await read(lambda: "read", LONG) == "read"
+        assert not long.done()
+        go.set()
+    assert long.result()

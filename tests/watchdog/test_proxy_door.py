@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.gate import LARGEST, AddressGate
-from mooring.servers.proxy.passages import Passage
+from mooring.servers.proxy.gate import AddressGate
+from mooring.servers.proxy.passages import LARGEST_REQUEST, Passage
 from mooring.wire import docker_api
 from mooring.wire.docker_bodies import MOST_NETWORKS
+from mooring.wire.go_json import LARGEST
 from tests.servers.proxy.rigs import HEAD, relayed
 from tests.services.holder_hosts import HolderHost
 from tests.watchdog.probe import assert_short
@@ -48,6 +49,12 @@ def repeated(piece: bytes, before: bytes = b"{", after: bytes = b"}") -> bytes:
     return before + b",".join([piece] * room) + after
 
 
+def longest(piece: bytes, before: bytes, after: bytes) -> bytes:
+    """As much of the piece as the relay keeps of a request, in a create that names a network of ours."""
+    after += b',"HostConfig":{"NetworkMode":"n0"},"Container":"db"}'
+    return before + piece * ((LARGEST_REQUEST - len(before) - len(after)) // len(piece)) + after
+
+
 BODIES: dict[str, Callable[[], bytes]] = {
     "8000 networks": lambda: networks(8000),
     "as many networks as fit": lambda: networks(70_000),
@@ -64,7 +71,11 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "deep objects": lambda: b'{"HostConfig":' * (LARGEST // 15) + b"1",
     "open": lambda: b"{" * LARGEST,
     "blanks": lambda: b"{" + b" " * (LARGEST - 2) + b"}",
-    "too large": lambda: b'{"X":"' + b"x" * LARGEST + b'"}',
+    "longer than is read at once": lambda: b'{"X":"' + b"x" * LARGEST + b'"}',
+    "as long as is kept, of text": lambda: longest(b"x", b'{"Labels":{"fixed-ip":""},"X":"', b'"'),
+    "as long as is kept, of lists": lambda: longest(b"[],", b'{"Labels":{"fixed-ip":""},"X":[', b"0]"),
+    "as long as is kept, of escapes": lambda: longest(b'"\\ud800",', b'{"X":[', b"0]"),
+    "as long as is kept, of members": lambda: longest(b'"a":{},', b"{", b'"b":1'),
 }
 
 
@@ -125,7 +136,7 @@ REQUESTS = {
     "a long path": b"GET /" + b"a/" * 450_000 + b" HTTP/1.1\r\n\r\n",
     "a long query": b"DELETE /containers/db?" + b"a=%41&" * 160_000 + b" HTTP/1.1\r\n\r\n",
     "an encoded path": b"DELETE /containers/" + b"%41" * 300_000 + b" HTTP/1.1\r\n\r\n",
-    "a body too large": b"POST /containers/create HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 4_000_000,
+    "a body too large": b"POST /containers/create HTTP/1.1\r\nContent-Length: 19000000\r\n\r\n" + b"x" * 14_000_000,
 }
 
 

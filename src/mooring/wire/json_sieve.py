@@ -24,11 +24,13 @@ _MARK = re.compile(rb"[{}\[\]]")
 
 class Wanted(NamedTuple):
     """What of an object is wanted. fields: by name, None for a field without fields of its own. keys: the object is a
-    map, of which these are wanted, or all for None. names: of that map only the keys are, and their values are null."""
+    map, of which these are wanted, or all for None. names: of that map only the keys are, and their values are null.
+    whole: of an object or a list every byte is."""
 
     fields: Mapping[str, Wanted | None] = {}
     keys: frozenset[str] | None = frozenset()
     names: bool = False
+    whole: bool = False
 
 
 # What decides whether a create is ours: its networks, and the labels that may say that it has no fixed address.
@@ -39,6 +41,9 @@ CREATE: Final = Wanted(
         "Labels": Wanted(keys=frozenset({FIXED_LABEL, KEY_LABEL})),
     }
 )
+
+
+WHOLE: Final = Wanted(whole=True)
 
 
 @dataclass(slots=True)
@@ -56,16 +61,20 @@ class _Frame:
 
 @dataclass(slots=True)
 class Sieve:
-    """done: the object has ended. overflow: what is wanted of it is too much to be kept."""
+    """done: the object has ended. overflow: what is wanted of it is too much to be kept. length: of the object that has
+    ended, in bytes from the first one on."""
 
     wanted: Wanted
     done: bool = False
     overflow: bool = False
+    length: int = 0
     _out: bytearray = field(default_factory=bytearray)
     _stack: list[_Frame] = field(default_factory=list)
     _pending: bytes = b""
     _depth: int = 0  # of the value that is passed over
     _in_string: bool = False  # one that is passed over
+    _copies: bool = False  # what is passed over is wanted as it is
+    _read: int = 0
 
     @property
     def document(self) -> bytes:
@@ -74,24 +83,34 @@ class Sieve:
 
     def feed(self, data: bytes) -> None:
         """More of it."""
+        before = self._read - len(self._pending)
+        self._read += len(data)
         data = self._pending + data if self._pending else data
         self._pending = b""
         pos, size = 0, len(data)
         while pos < size and not self.done and not self.overflow:
-            if self._in_string:
-                pos = self._pass_string(data, pos)
-            elif self._depth:
-                pos = self._pass_value(data, pos)
+            if self._in_string or self._depth:
+                pos = self._pass(data, pos)
             else:
                 pos = self._step(data, pos)
             if pos < 0:  # it goes on with the next bytes
                 break
+        if self.done:
+            self.length = before + pos
         if len(self._out) + len(self._pending) > LARGEST:
             self.overflow = True
 
     def _wait(self, data: bytes, pos: int) -> int:
         self._pending = data[pos:]
         return -1
+
+    def _pass(self, data: bytes, pos: int) -> int:
+        copies = self._copies
+        end = self._pass_string(data, pos) if self._in_string else self._pass_value(data, pos)
+        if copies:
+            self._out += data[pos : end if end >= 0 else len(data) - len(self._pending)]
+            self._copies = self._in_string or self._depth > 0
+        return end
 
     def _pass_string(self, data: bytes, pos: int) -> int:
         found = _REST.match(data, pos)
@@ -166,6 +185,11 @@ class Sieve:
     def _value(self, frame: _Frame, data: bytes, pos: int, sign: bytes) -> int:
         bare = frame.wanted.names
         keep = not (frame.drop or bare)
+        if keep and frame.child is not None and frame.child.whole and sign in b"{[":
+            self._name(frame)
+            self._out += sign
+            frame.expects, self._depth, self._copies = "end", 1, True
+            return pos + 1
         if sign == b"{" and keep and frame.child is not None:
             self._name(frame)
             frame.expects = "end"

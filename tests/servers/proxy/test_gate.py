@@ -12,12 +12,13 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
 from mooring.core.networks import Subnet
-from mooring.servers.proxy.gate import LARGEST, AddressGate
+from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.wire.docker_api import Verb, recognise
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.go_json import LARGEST
 from mooring.wire.network_bodies import NetworkWish
 
 INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
@@ -161,16 +162,36 @@ DEEP = b'{"HostConfig":{"NetworkMode":"web"},"Cmd":' + b'{"a":' * 100_000 + b"1"
 
 
 @pytest.mark.parametrize("target", ["/containers/create", "/networks/web/connect"])
-@pytest.mark.parametrize("body", [BODY + b"{}", DEEP, HUGE])
+@pytest.mark.parametrize("body", [BODY + b"{}", DEEP])
 async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused_where_it_is_ours(
     target: str, body: bytes
 ) -> None:
-    """Bytes after the document, a depth or a size that nobody sends; on other networks it passes."""
+    """Bytes after the document, a depth that nobody sends; on other networks it passes."""
     desk = ScriptedDesk()
     with pytest.raises(BadRequest, match="in one JSON document"):
         await passage(desk, "POST", target, body)
     assert desk.done == [("concerns", "web")]
     assert await passage(ScriptedDesk(grants=False), "POST", target, body) == Passage()
+
+
+async def test_a_large_body_has_its_address() -> None:
+    """A create, a connect and a network: as it came, and its change behind everything else."""
+    found = await passage(ScriptedDesk(), "POST", "/v1.44/containers/create?name=db", HUGE)
+    assert found.body is not None
+    assert found.body.startswith(HUGE[:-1] + b",")
+    assert json.loads(found.body)["NetworkingConfig"]["EndpointsConfig"]["web"]["IPAMConfig"] == {
+        "IPv4Address": "10.0.0.9"
+    }
+    assert found.settle is not None
+    plug = b'{"Container":"db","X":"%b"}' % (b"x" * LARGEST)
+    found = await passage(ScriptedDesk(), "POST", "/v1.44/networks/web/connect", plug)
+    assert found.body is not None
+    assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
+    host = HUGE.replace(b'"web"', b'"host"')
+    assert await passage(ScriptedDesk(), "POST", "/containers/create", host) == Passage()
+    labelled = HUGE[:-1] + b',"Labels":{"fixed-up":""}}'
+    said = await passage(ScriptedDesk(grants=False), "POST", "/containers/create", labelled)
+    assert (said.body, said.settle is None) == (None, False)
 
 
 async def test_half_a_document_passes() -> None:
@@ -181,7 +202,7 @@ async def test_half_a_document_passes() -> None:
 async def test_what_is_too_much_to_be_kept_is_refused() -> None:
     """Nobody knows whose it is."""
     many = b",".join(b'"%d%b":{}' % (number, b"x" * 1000) for number in range(2 * LARGEST // 1000))
-    with pytest.raises(BadRequest, match="of networks and labels"):
+    with pytest.raises(BadRequest, match="1 MiB about networks and labels"):
         await passage(
             ScriptedDesk(), "POST", "/containers/create", b'{"NetworkingConfig":{"EndpointsConfig":{%b}}}' % many
         )

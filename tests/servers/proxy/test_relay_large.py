@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from mooring.core.faults import BadRequest, Unavailable
-from mooring.servers.proxy.relay_exchanges import REQUEST_LIMIT
+from mooring.servers.proxy import relay_exchanges
+from mooring.servers.proxy.passages import LARGEST_REQUEST
+from mooring.servers.proxy.relay_exchanges import FRAMES, REQUEST_LIMIT
 from tests.servers.proxy.rigs import OK, Hooks, answer_all, relayed, request_of, until
 
 GET = b"GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n"
@@ -26,7 +28,7 @@ def create(size: int, chunked: bool) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("size", [REQUEST_LIMIT - 100, REQUEST_LIMIT, 5 << 20])
+@pytest.mark.parametrize("size", [REQUEST_LIMIT - 100, REQUEST_LIMIT, 5 << 20, LARGEST_REQUEST + FRAMES, 12 << 20])
 async def test_what_is_none_of_ours_passes_at_any_size(tmp_path: Path, size: int, chunked: bool) -> None:
     """Byte for byte, and what is pipelined behind it comes after it."""
     head, body = create(size, chunked)
@@ -49,6 +51,58 @@ async def test_what_is_none_of_ours_passes_at_any_size(tmp_path: Path, size: int
     assert len(hooks.asked) == 1
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_request_is_kept_and_changed(tmp_path: Path, chunked: bool) -> None:
+    """As a small one is, up to what is kept of one; its chunks come together."""
+    hooks = Hooks()
+    hooks.body = b"y" * (7 << 20)
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            seen.append(await request_of(reader))
+            writer.write(OK)
+
+    async with relayed(tmp_path, engine, gate=hooks) as rig:
+        client = await rig.client()
+        await client.send(b"".join(create(7 << 20, chunked)) + GET)
+        assert [(await client.reply())[0] for _ in range(2)] == [200, 200]
+    assert hooks.asked[0][1] == create(7 << 20, False)[1]
+    assert seen[0][1] == hooks.body
+    assert seen[1][0] == GET
+
+
+async def test_all_large_requests_of_a_door_are_kept_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the room that they have together one is sent on as it comes, as a larger one is; when they are gone there
+    is room again. Small ones are never among them."""
+    monkeypatch.setattr(relay_exchanges, "ROOM", 5 << 20)
+    hooks = Hooks()
+    head, body = create(2 << 20, False)
+    async with relayed(tmp_path, answer_all, gate=hooks) as rig:
+        waiting = [await rig.client() for _ in range(2)]
+        for each in waiting:
+            await each.send(head + body[:-9])
+        await until(lambda: all(relay.requests.unfinished for relay in rig.server.relays))
+        await asyncio.sleep(0.05)
+        hooks.fault = BadRequest("too large")
+        late = await rig.client()
+        await late.send(head + body)
+        assert (await late.reply())[0] == 413
+        hooks.fault = None
+        small = await rig.client()
+        await small.send(b"".join(create(1000, False)))
+        assert (await small.reply())[0] == 200
+        for each in waiting:
+            await each.send(body[-9:])
+            assert (await each.reply())[0] == 200
+        again = await rig.client()
+        await again.send(head + body)
+        assert (await again.reply())[0] == 200
+    assert [len(asked[1]) for asked in hooks.asked[-3:]] == [len(body)] * 3
+
+
 @pytest.mark.parametrize("fault", [BadRequest("too large"), Unavailable("no engine"), ValueError("a mistake")])
 async def test_of_what_is_ours_the_engine_gets_no_request(tmp_path: Path, fault: Exception) -> None:
     """It has the beginning at most, never the end of the object; the client is told, and the connection ends."""
@@ -60,7 +114,7 @@ async def test_of_what_is_ours_the_engine_gets_no_request(tmp_path: Path, fault:
 
     hooks = Hooks()
     hooks.fault = fault
-    head, body = create(5 << 20, False)
+    head, body = create(12 << 20, False)
     async with relayed(tmp_path, engine, gate=hooks) as rig:
         client = await rig.client()
         await client.send(head + body)
@@ -78,7 +132,7 @@ async def test_the_end_waits_for_the_gate_and_the_client_for_the_engine(tmp_path
     hooks = Hooks()
     hooks.go.clear()
     hooks.listens = False
-    head, body = create(2 << 20, False)
+    head, body = create(10 << 20, False)
     async with relayed(tmp_path, answer_all, gate=hooks) as rig:
         client = await rig.client()
         await client.send(head + body + GET)
@@ -92,7 +146,7 @@ async def test_the_end_waits_for_the_gate_and_the_client_for_the_engine(tmp_path
 async def test_an_object_without_an_end_is_the_engines_to_refuse(tmp_path: Path) -> None:
     """The body is complete, and its JSON is not: it passes."""
     hooks = Hooks()
-    head, body = create(2 << 20, False)
+    head, body = create(10 << 20, False)
     cut = PATH + b"Content-Length: %d\r\n\r\n" % (len(body) - 4) + body[:-4]
     async with relayed(tmp_path, answer_all, gate=hooks) as rig:
         client = await rig.client()
@@ -109,7 +163,7 @@ async def test_an_engine_that_answers_at_once_is_heard(tmp_path: Path) -> None:
         await reader.readexactly(1000)
         writer.write(OK.replace(b"200 OK", b"400 Bad Request"))
 
-    head, body = create(8 << 20, False)
+    head, body = create(16 << 20, False)
     async with relayed(tmp_path, engine, gate=Hooks()) as rig:
         client = await rig.client()
         client.writer.write(head + body)
@@ -124,10 +178,10 @@ async def test_a_client_that_leaves_leaves_nothing_behind(tmp_path: Path) -> Non
         while data := await reader.read(1 << 16):
             got.extend(data)
 
-    head, body = create(3 << 20, False)
+    head, body = create(11 << 20, False)
     async with relayed(tmp_path, engine, gate=Hooks()) as rig:
         client = await rig.client()
-        await client.send(head + body[: 2 << 20])
+        await client.send(head + body[: 10 << 20])
         await until(lambda: len(got) > 1000)
         client.close()
         await until(lambda: not rig.engine.open and not rig.server.relays)
@@ -135,7 +189,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(tmp_path: Path) -> Non
 
 async def test_without_an_engine_it_is_told(tmp_path: Path) -> None:
     """As everybody is."""
-    head, body = create(3 << 20, False)
+    head, body = create(11 << 20, False)
     async with relayed(tmp_path, answer_all, gate=Hooks(), up=False) as rig:
         client = await rig.client()
         await client.send(head + body)

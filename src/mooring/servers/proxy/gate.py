@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -19,21 +19,22 @@ from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.core.networks import Subnet
 from mooring.servers.large_bodies import read
-from mooring.servers.proxy.passages import Passage, Reader, Reply
+from mooring.servers.proxy.passages import LARGEST_REQUEST, Passage, Reader, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.services.wishes import unheeded
-from mooring.wire import docker_bodies, network_bodies
+from mooring.wire import docker_bodies, long_bodies, network_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
-from mooring.wire.json_sieve import CREATE, Sieve
+from mooring.wire.go_json import LARGEST
+from mooring.wire.json_sieve import CREATE, Sieve, Wanted
+from mooring.wire.long_bodies import Readable
 from mooring.wire.network_bodies import NetworkWish
 
 log = logging.getLogger(__name__)
 
 PASS = Passage()
-# Bytes of a create's body that are read, as in mooring.wire.docker_bodies.
-LARGEST = 1 << 20
+T = TypeVar("T")
 
 
 class Desk(Protocol):
@@ -166,38 +167,45 @@ class AddressGate:
             if document is not None:
                 wish = await read(partial(docker_bodies.container_wish, document), len(document))
             if wish is None or wish.crowd:
-                raise BadRequest(_too_large("what a create says of networks and labels"))
+                raise BadRequest(_too_large("a create"))
             if wish.plugs:
                 await self._ready()
                 if await self._desk.concerns([plug.network for plug in wish.plugs], wish.labels):
                     raise BadRequest(_too_large("a create of a container with fixed addresses"))
 
     async def _create(self, call: Call, body: bytes) -> Passage:
-        wish = await read(partial(docker_bodies.container_wish, body), len(body))
-        if wish is None:
+        whole = await _readable(body, long_bodies.CREATED)
+        wish = await _wished(docker_bodies.container_wish, whole)
+        if wish is None or whole is None:
             return await self._unread(call, body)
         if not wish.plugs and not wish.crowd:
-            return _warned(unheeded(wish, kept=False))
+            return _warned(await _remarked(wish, whole, kept=False))
         await self._ready()
         custody = await self._desk.create(call.query.get("name", "").lstrip("/"), wish, call.version)
         if custody is None:
-            return _warned(unheeded(wish, kept=False))
+            return _warned(await _remarked(wish, whole, kept=False))
         grants = {written: _text(grant, written == custody.main) for written, grant in custody.grants.items()}
-        work = partial(docker_bodies.with_grants, body, grants, custody.version, custody.spellings)
-        patched = await self._patch(custody.intent, work, body)
-        return Passage(patched, partial(self._created, custody.intent, unheeded(wish, kept=True)))
+        patched = await self._patch(
+            custody.intent,
+            whole,
+            lambda text: docker_bodies.with_grants(text, grants, custody.version, custody.spellings),
+        )
+        remarks = await _remarked(wish, whole, kept=True)
+        return Passage(patched, partial(self._created, custody.intent, remarks))
 
     async def _connect(self, call: Call, body: bytes) -> Passage:
-        wish = await read(partial(docker_bodies.connect_wish, body), len(body))
-        if wish is None:
+        whole = await _readable(body, long_bodies.CONNECTED)
+        wish = await _wished(docker_bodies.connect_wish, whole)
+        if wish is None or whole is None:
             return await self._unread(call, body)
         await self._ready()
         custody = await self._desk.connect(call.subject, wish.container, wish.plug, call.version)
         if custody is None:
             return PASS
-        grant = next(iter(custody.grants.values()))
-        work = partial(docker_bodies.connect_with_grant, body, _text(grant), custody.version)
-        patched = await self._patch(custody.intent, work, body)
+        grant = _text(next(iter(custody.grants.values())))
+        patched = await self._patch(
+            custody.intent, whole, lambda text: docker_bodies.connect_with_grant(text, grant, custody.version)
+        )
         return Passage(patched, partial(self._connected, custody.intent))
 
     async def _unread(self, call: Call, body: bytes) -> Passage:
@@ -211,12 +219,14 @@ class AddressGate:
         return PASS
 
     async def _network(self, body: bytes) -> Passage:
-        wish = await read(partial(network_bodies.network_wish, body), len(body))
-        if wish is None or self._networks is None or not self._networks.concerns(wish):
+        whole = await _readable(body, long_bodies.NETWORK)
+        wish = await _wished(network_bodies.network_wish, whole)
+        if wish is None or whole is None or self._networks is None or not self._networks.concerns(wish):
             return PASS
         await self._ready()
         subnets = await self._networks.returning(wish)
-        patched = network_bodies.with_subnets(body, subnets) if subnets else None
+        change = partial(whole.changed, lambda text: network_bodies.with_subnets(text, subnets))
+        patched = await read(change, len(body)) if subnets else None
         return Passage(patched, partial(self._network_made, self._networks, wish.name))
 
     async def _network_made(self, networks: NetworkDesk, name: str, reply: Reply | None) -> None:
@@ -227,9 +237,9 @@ class AddressGate:
             except Fault as fault:
                 log.warning("network %s gets its addresses later: %s", name, fault)
 
-    async def _patch(self, intent: Intent, work: Callable[[], bytes], body: bytes) -> bytes:
+    async def _patch(self, intent: Intent, whole: Readable, change: Callable[[bytes], bytes]) -> bytes:
         try:
-            return await read(work, len(body))
+            return await read(partial(whole.changed, change), len(whole.body))
         except BaseException:  # the intent is durable, and nobody will hear of it again
             self._desk.abandon(intent)
             raise
@@ -278,6 +288,18 @@ class AddressGate:
             self._desk.abandon(intent)
 
 
+async def _readable(body: bytes, wanted: Wanted) -> Readable | None:
+    return await read(partial(long_bodies.readable, body, wanted), len(body) if len(body) > LARGEST else 0)
+
+
+async def _wished(reads: Callable[[bytes], T | None], whole: Readable | None) -> T | None:
+    return await read(partial(reads, whole.text), len(whole.text)) if whole is not None else None
+
+
+async def _remarked(wish: ContainerWish, whole: Readable, *, kept: bool) -> tuple[str, ...]:
+    return await read(partial(unheeded, wish, kept=kept), len(whole.text))
+
+
 def _warned(warnings: Sequence[str]) -> Passage:
     """It passes as it is, and its reply has the warnings."""
     return Passage(settle=partial(_with_warnings, warnings)) if warnings else PASS
@@ -304,7 +326,10 @@ def _is_refused(body: bytes) -> bool:
 
 
 def _too_large(what: str) -> str:
-    return f"{what} may have {LARGEST} bytes, in one JSON document"
+    return (
+        f"{what} may have {LARGEST_REQUEST >> 20} MiB in one JSON document, of that {LARGEST >> 20} MiB about networks"
+        " and labels"
+    )
 
 
 def _text(grant: Grant, main: bool = False) -> PlugGrant:

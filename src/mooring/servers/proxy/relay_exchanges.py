@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.framing import with_body
-from mooring.servers.proxy.passages import Completion, Gate, Reply, Settle
+from mooring.servers.proxy.passages import LARGEST_REQUEST, Completion, Gate, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.request_heads import with_query
@@ -29,9 +30,11 @@ log = logging.getLogger(__name__)
 
 # What is held of one reply.
 HOLD_LIMIT = 16 << 20
-# What is held of one request, chunks' frames included. A create's body is some kilobytes, and more than a mebibyte of
-# one is read by nobody (wire/go_json).
+# What is held of every request, chunks' frames included; beyond it as much as ROOM in all, for the door.
 REQUEST_LIMIT = 5 << 18
+ROOM = 64 << 20
+# How much larger than its body a request may be because of them.
+FRAMES = 1 << 20
 # Requests of one connection that wait for their replies before no more are read.
 QUEUE_LIMIT = 32
 # Bytes behind a request that has to be waited for, before the client is read no further.
@@ -67,6 +70,7 @@ class Terms:
     deadline: float = 4.0
     completion: Completion | None = None
     known: dict[bytes, tuple[Call, str]] = field(default_factory=dict)
+    large: WeakSet[Held] = field(default_factory=WeakSet)
 
     def __post_init__(self) -> None:
         cached, plain = lru_cache(maxsize=KNOWN)(self.recognise), self.recognise
@@ -74,6 +78,13 @@ class Terms:
         self.recognise = lambda method, target, upgrade: (
             cached(method, target, upgrade) if len(target) <= KNOWN_SIZE else plain(method, target, upgrade)
         )
+
+    def has_room(self, held: Held) -> bool:
+        """Whether the request may be kept, as large as it is by now."""
+        if held.size <= REQUEST_LIMIT:
+            return True
+        self.large.add(held)
+        return held.size <= LARGEST_REQUEST + FRAMES and sum(each.size for each in self.large) <= ROOM
 
     def remember(self, raw: bytes, call: Call, method: str) -> None:
         """Know the head of a request without a body and without any say of ours, when it comes again.
@@ -165,8 +176,8 @@ class Held:
     """
 
     __slots__ = (
-        "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "other", "raw", "reply",
-        "reply_raw", "settle", "size",
+        "__weakref__", "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "other", "raw",
+        "reply", "reply_raw", "settle", "size",
     )  # fmt: skip
 
     def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
@@ -197,6 +208,13 @@ class Held:
         held.other = question is not None
         held.settle = partial(completion.answer if held.other else completion.complete, call)
         return held, raw if question is None else with_query(raw, question)
+
+    def take(self, raw: bytes, body: bytes) -> None:
+        """More of the request has come: its bytes, and what they have of the body."""
+        self.raw.append(raw)
+        self.size += len(raw)
+        if body:
+            self.body.append(raw if len(body) == len(raw) else body)  # a body without chunks is there once
 
     def outgoing(self) -> bytes | None:
         """What there is of the reply, as the client gets it; None where that would answer another question."""

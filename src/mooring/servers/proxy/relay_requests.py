@@ -205,13 +205,13 @@ class Requests:
         body = self._body
         assert body is not None
         held = exchange.held if self._fate in (Fate.HOLD, Fate.SIFT) else None
-        end = body.advance(data, pos, held.body if held is not None else None)
+        pieces: list[bytes] | None = [] if held is not None else None
+        end = body.advance(data, pos, pieces)
         if self._fate is Fate.PASS:
             self.send(exchange, data[start:end])
-        elif held is not None and end > pos:
-            held.raw.append(data[pos:end])
-            held.size += end - pos
-            if self._fate is Fate.HOLD and held.size > REQUEST_LIMIT:
+        elif held is not None and pieces is not None and end > pos:
+            held.take(data[pos:end], b"".join(pieces))
+            if self._fate is Fate.HOLD and not self._relay.terms.has_room(held):
                 self._fate, held.large = Fate.SIFT, Large(self._relay, exchange, held)
             if held.large is not None:
                 held.large.go_on()
@@ -389,10 +389,10 @@ class Requests:
         if held.gone:
             settle(held, None, terms, None)
             return
-        if passage.body is None:
-            raw = b"".join(held.raw)
-        else:
-            raw = with_length(held.raw[0], len(passage.body)) + passage.body
+        pieces = held.raw if passage.body is None else [with_length(held.raw[0], len(passage.body)), passage.body]
         held.raw = held.body = []
+        if held.size <= REQUEST_LIMIT:
+            pieces = [b"".join(pieces)]
         held.size = 0
-        self.send(exchange, raw)
+        for piece in pieces:
+            self.send(exchange, piece)
