@@ -36,7 +36,26 @@ from mooring.core.label_words import asks, concern, meant, remarks
         ("com.docker.compose.project", ""),
         ("maintainer", ""),
         ("fixed", ""),
-        ("morning.key", "mooring.key"),
+        ("morning.key", ""),
+        ("fixed-id", ""),
+        ("fixed_id", ""),
+        ("fixedid", ""),
+        ("fixed.ip.foo", ""),
+        ("fixed-in", ""),
+        ("fixture-ip", ""),
+        ("fixed.app", ""),
+        ("com.fixed.ip", ""),
+        ("mooring.io/owner", ""),
+        ("mooring.dev", ""),
+        ("mooring.role", ""),
+        ("moorings.berth", ""),
+        ("monitoring.key", ""),
+        ("fix-ip", "fixed-ip"),
+        ("fixed-pi", "fixed-ip"),
+        ("FIXED_IP", "fixed-ip"),
+        ("fixdip", "fixed-ip"),
+        ("mooring/key", "mooring.key"),
+        ("mooring", ""),
         ("traefik.enable", ""),
         ("", ""),
         ("key", ""),
@@ -68,7 +87,7 @@ def test_a_slip_is_told_from_somebody_elses_label(key: str, ours: str) -> None:
 )
 def test_what_is_to_be_said_of_labels(labels: dict[str, str], words: list[str]) -> None:
     """One sentence each; what is as it should be is passed over."""
-    text = "; ".join(remarks(labels, [ip_address("10.77.0.5")]))
+    text = "; ".join(remark.text for remark in remarks(labels, [ip_address("10.77.0.5")]))
     assert [word for word in words if word not in text] == []
     assert bool(text) is bool(words)
 
@@ -91,5 +110,5 @@ def test_who_asks_for_an_address(labels: dict[str, str], wanted: bool) -> None:
 def test_every_remark_is_a_line_and_never_about_nothing(labels: dict[str, str]) -> None:
     """Whatever the labels; the quick look is never wrong about nothing to say."""
     found = list(remarks(labels))
-    assert all(line.isprintable() for line in found)
+    assert all(line.isprintable() for remark in found for line in remark)
     assert concern(labels) or not found

@@ -10,6 +10,7 @@ import pytest
 from mooring.core.containers import Container, Plug
 from mooring.core.engines import KnownEngine
 from mooring.core.leases import Active
+from mooring.core.networks import Network
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
 from mooring.testing.memory_store import MemoryStore
@@ -75,14 +76,33 @@ async def test_labels_without_effect_are_said() -> None:
     assert label_remarks({}, [("bridge", None)]) == []
     assert label_remarks({"fixed-ip": "0"}, [("bridge", None)]) == []
     assert label_remarks({"mooring.key": "db"}, [("bridge", None), ("web", network)]) == []
-    assert label_remarks({"fixed-ip": ""}, [("bridge", None)]) == [
+    assert [remark.text for remark in label_remarks({"fixed-ip": ""}, [("bridge", None)])] == [
         "label fixed-ip has no effect: the container is in no network of Mooring's (bridge)"
     ]
     theirs = replace(network, ipv4=tuple(replace(segment, pool="") for segment in network.ipv4))
-    assert label_remarks({"fixed-ip": ""}, [("web", theirs)]) == [
+    assert [remark.text for remark in label_remarks({"fixed-ip": ""}, [("web", theirs)])] == [
         "label fixed-ip has no effect in network web: another IPAM driver gives its addresses"
     ]
-    assert "called mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0]
+    assert "called mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0].text
+
+
+async def test_each_remedy_fits_its_case() -> None:
+    """What is misspelt, empty, an address, in a foreign network, or under another IPAM driver wants another thing."""
+    host = await typed()
+    network = host.services.mirror.network(A)
+    assert network is not None
+    theirs = replace(network, ipv4=tuple(replace(segment, pool="") for segment in network.ipv4))
+    cases: list[tuple[dict[str, str], str, Network | None, str]] = [
+        ({"fixed_ip": ""}, "web", network, "with fixed-ip; if not"),
+        ({"mooring.key": ""}, "web", network, "mooring.key=TEXT"),
+        ({"fixed-ip": "10.9.9.9"}, "web", network, "--ip"),
+        ({"fixed-ip": "no"}, "web", network, "fixed-ip=false"),
+        ({"fixed-ip": ""}, "bridge", None, "`mooring network ls`"),
+        ({"fixed-ip": ""}, "web", theirs, "--ipam-driver mooring"),
+    ]
+    for labels, name, place, word in cases:
+        (remark,) = label_remarks(labels, [(name, place)])
+        assert word in remark.remedy, labels
 
 
 async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:

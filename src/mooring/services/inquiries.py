@@ -98,7 +98,7 @@ class Inquiries:
         for container in containers:
             who = f"Container {container.name}: " if len(containers) > 1 else ""
             answer.reasons[-1].text.extend(
-                f"{who}{remark[0].upper()}{remark[1:]}." for remark in said_of(container, self._mirror)
+                f"{who}{remark.text[0].upper()}{remark.text[1:]}." for remark in said_of(container, self._mirror)
             )
         if names.why:
             answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mooring.core.containers import FIXED_LABEL, Container, Holder
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
 from mooring.core.findings import Finding
-from mooring.core.label_words import asks, concern, remarks
+from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.services.engine_changes import NAMES
@@ -122,7 +122,7 @@ def _is_mute(holder: Holder | None, version: tuple[int, int]) -> bool:
 
 def label_remarks(
     container_labels: dict[str, str], networks: Iterable[tuple[str, Network | None]], named: Iterable[Address] = ()
-) -> list[str]:
+) -> list[Remark]:
     """What is to be said of a container's labels. networks: its networks by name, None for those that are not ours.
     named: the addresses that its configuration names."""
     if not concern(container_labels):
@@ -135,19 +135,22 @@ def label_remarks(
     label = FIXED_LABEL if FIXED_LABEL in container_labels else "mooring.key"
     if not ours:
         where = ", ".join(sorted(name for name, _ in places if name))
-        said.append(
-            f"label {label} has no effect: the container is in no network of Mooring's"
-            + (f" ({where})" if where else "")
+        text = f"label {label} has no effect: the container is in no network of Mooring's" + (
+            f" ({where})" if where else ""
         )
+        said.append(Remark(text, "make it anew in one of those that `mooring network ls` lists, or without the label"))
     said += [
-        f"label {label} has no effect in network {name}: another IPAM driver gives its addresses"
+        Remark(
+            f"label {label} has no effect in network {name}: another IPAM driver gives its addresses",
+            "make the network anew with `-d mooring --ipam-driver mooring`, and the container in it",
+        )
         for name, network in ours
         if network.segments and not any(segment.pool for segment in network.segments)
     ]
     return said
 
 
-def said_of(container: Container, mirror: Mirror) -> list[str]:
+def said_of(container: Container, mirror: Mirror) -> list[Remark]:
     """What is to be said of the labels of a container that is there."""
     networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
     named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
@@ -162,9 +165,9 @@ def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) 
             continue
         for remark in said_of(container, mirror):
             yield Finding(
-                f"label {container.id} {remark}",
-                f"container {container.name}: {remark}",
+                f"label {container.id} {remark.text}",
+                f"container {container.name}: {remark.text}",
                 "its labels and its networks, as the engine lists them",
                 now,
-                "make it anew with the label that was meant, in a network of Mooring's",
+                remark.remedy,
             )

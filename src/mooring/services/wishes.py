@@ -85,7 +85,7 @@ def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
     if not concern(wish.labels):
         return ()
     named = [address for plug in wish.plugs for address in addresses_of(plug) or ()]
-    said = list(remarks(wish.labels, named))
+    said = [remark.text for remark in remarks(wish.labels, named)]
     if not kept and asks(wish.labels):
         label = FIXED_LABEL if FIXED_LABEL in wish.labels else KEY_LABEL
         where = ", ".join(sorted({plug.network for plug in wish.plugs} or {wish.mode or "default"}))
