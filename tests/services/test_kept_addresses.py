@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
 from mooring.services.explanations import holder_of
 from mooring.services.inspection import Inspection, Surroundings
@@ -47,6 +48,52 @@ async def test_explain_says_for_whom_and_until_when() -> None:
     assert "network web, which is gone" in reason.text[0]
     (row,) = inspection.lease(ip_address(address))
     assert row.key == "key:db"
+
+
+@pytest.mark.parametrize("what", ["10.32.0.0/24", "10.32.0.0/16", "10.32.0.0/25", "10.32.0.77"])
+async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: str) -> None:
+    """Who waits, until when, and how to give it up; when another network has it, that one is told of."""
+    host, address = await host_with_one()
+    (reason,) = (await operate(host).inquiries.explain(what)).reasons
+    text = " ".join(reason.text)
+    assert reason.verdict == "kept"
+    assert "10.32.0.0/24" in reason.text[0]
+    assert "of network web, which is gone" in reason.text[0]
+    assert "1 address of it is kept for their keys until " in reason.text[0]
+    assert "`mooring lease ls web`" in text
+    await operate(host).reservations.release(None, ip_address(address), force=False, dry=False)
+    if "/" in what:
+        with pytest.raises(NotFound):
+            await operate(host).inquiries.explain(what)
+    else:
+        assert (await operate(host).inquiries.explain(what)).reasons[0].verdict != "kept"
+
+
+async def test_lists_take_the_network_and_the_subnet_that_are_gone() -> None:
+    """Those who wait are its rows; what never was is an error."""
+    host, address = await host_with_one()
+    inspection = operate(host).inspection
+    for wanted in (ListLeases(network="web"), ListLeases(pool="10.32.0.0/24"), ListLeases(pool="web")):
+        assert [row.address for row in await inspection.leases(wanted)] == [address]
+    for wanted in (ListLeases(network="wbe"), ListLeases(pool="10.32.1.0/24")):
+        with pytest.raises(NotFound):
+            await inspection.leases(wanted)
+    with pytest.raises(NotFound, match=r"network web is gone, .*`mooring lease ls web`"):
+        inspection.network("web")
+
+
+async def test_who_asks_for_the_service_or_the_mac_is_told() -> None:
+    """A service by its name alone, as while it ran."""
+    host = ComingHost()
+    network = await host.named("n1")
+    (grant,) = await host.made("first", host.seat(network, "compose:shop/web/1"))
+    await host.gone(network)
+    for what in ("web/1", "shop"):
+        with pytest.raises(NotFound):
+            await operate(host).inquiries.explain(what)
+    for what in ("web", "shop/web", "shop/web/1", "compose:shop/web/1", grant.mac):
+        (reason,) = (await operate(host).inquiries.explain(what)).reasons
+        assert reason.text[0].startswith(f"{grant.ipv4} is kept for compose service shop/web, number 1")
 
 
 @pytest.mark.parametrize("what", ["db", "key:db", "web"])

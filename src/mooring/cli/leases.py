@@ -215,7 +215,7 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
             ("MAC", row.mac),
             ("Endpoint", row.endpoint),
             ("Container", row.container),
-            ("Network", f"{row.network_name} ({row.network})" if row.network_name else row.network),
+            ("Network", f"{row.network_name} ({row.network or 'which is gone'})" if row.network_name else row.network),
             ("Subnet", row.subnet or ""),
             ("Pool", row.pool),
             ("Space", row.space),

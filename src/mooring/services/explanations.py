@@ -19,7 +19,7 @@ from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames
-from mooring.services.kept_addresses import kept_reasons
+from mooring.services.kept_addresses import kept_reasons, kept_subnets
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import losses, upgrade_costs
 from mooring.services.outside_pools import by_rule, in_foreign_segment
@@ -42,6 +42,7 @@ def explain_address(
         if (segment := network.segment_of(address)) is not None and not segment.pool
     ]
     reasons = reasons or kept_reasons(scene.mirror, scene.now, address)
+    reasons = reasons or kept_subnets(scene.mirror, scene.now, address)
     return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
 
 

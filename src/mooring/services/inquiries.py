@@ -19,7 +19,7 @@ from mooring.core.pools import Pool
 from mooring.services.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_in_pool
 from mooring.services.inspection import Inspection
-from mooring.services.kept_addresses import kept_for
+from mooring.services.kept_addresses import kept_for, kept_subnets
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import said_of
 from mooring.services.references import network_meant, pools_meant, subnet_in
@@ -72,6 +72,9 @@ class Inquiries:
             return self._of_subnet(what, names)
         if _MAC.fullmatch(what.lower()):
             mac = what.lower().replace("-", ":")
+            waiting = kept_for(self._mirror, self._inspection.scene(names).now, mac)
+            if waiting and not self._with_mac(mac):
+                return Explanation("", waiting[:MOST], f"MAC {mac}")
             return self._answer(
                 f"MAC {mac}", self._with_mac(mac), f"No lease and no endpoint has the MAC {mac}.", names
             )  # fmt: skip
@@ -143,6 +146,9 @@ class Inquiries:
         try:
             pools = pools_meant(what, self._mirror, names)
         except NotFound:
+            assert subnet is not None  # the caller has looked
+            if waiting := kept_subnets(self._mirror, self._inspection.scene(names).now, subnet):
+                return Explanation("", waiting[:MOST], f"subnet {subnet}")
             first = str(subnet).partition("/")[0]
             raise NotFound(
                 f"no network and no pool of Mooring's has the subnet {subnet}",

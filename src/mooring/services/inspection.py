@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_address, holder_names, holder_of
-from mooring.services.kept_addresses import kept_lease_rows, kept_rows
+from mooring.services.kept_addresses import is_waited_for, kept_lease_rows, kept_rows
 from mooring.services.mirror import Mirror, Record
 from mooring.services.next_starts import losses
 from mooring.services.references import check_space, network_meant, pool_place, pools_meant
@@ -192,12 +193,25 @@ class Inspection:
             check_space(wanted.space, self._mirror)
         left: set[str] | None = None
         if wanted.pool:
-            left = {pool.id for pool in pools_meant(wanted.pool, self._mirror, names)}
+            left = set()
+            with self._unless_waited_for(wanted.pool):
+                left = {pool.id for pool in pools_meant(wanted.pool, self._mirror, names)}
         if wanted.network:
-            network = network_meant(wanted.network, self._mirror, names)
-            its = {pool.id for pool in self._mirror.every(Pool) if pool.network == network.id}
+            its = set[str]()
+            with self._unless_waited_for(wanted.network):
+                network = network_meant(wanted.network, self._mirror, names)
+                its = {pool.id for pool in self._mirror.every(Pool) if pool.network == network.id}
             left = its if left is None else left & its
         return left
+
+    @contextmanager
+    def _unless_waited_for(self, reference: str) -> Iterator[None]:
+        """What there is not is no error when addresses wait for it to come back."""
+        try:
+            yield
+        except NotFound:
+            if not is_waited_for(self._mirror, self._clock.now(), reference):
+                raise
 
     def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""

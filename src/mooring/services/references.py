@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
+from mooring.core.estates import Estate
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.networks import Network, Subnet
 from mooring.core.pools import Pool
@@ -36,7 +37,7 @@ def network_meant(reference: str, mirror: Mirror, names: EngineNames) -> Network
     named = _named(reference, mirror, names)
     found = named or _otherwise(reference, mirror, names)
     if not found:
-        raise _unknown_network(reference, names)
+        raise _unknown_network(reference, mirror, names)
     if len(found) > 1:
         some = ", ".join(names.words(network) for network in found[:5])
         what = f"are called {reference!r}" if named else f"are meant by {reference!r}"
@@ -118,7 +119,7 @@ def _otherwise(reference: str, mirror: Mirror, names: EngineNames) -> list[Netwo
     return sorted(found, key=lambda network: network.id)
 
 
-def _unknown_network(reference: str, names: EngineNames) -> NotFound | Unavailable:
+def _unknown_network(reference: str, mirror: Mirror, names: EngineNames) -> NotFound | Unavailable:
     other = next((told for told in names.networks.values() if reference in (told.name, told.id)), None)
     if other is not None and other.driver:
         return NotFound(
@@ -128,4 +129,9 @@ def _unknown_network(reference: str, names: EngineNames) -> NotFound | Unavailab
     what = f"Mooring has no network {reference[:70]!r}"
     if names.why:
         return Unavailable(f"{what} by its id, and the engine cannot be asked for names: {names.why}")
+    if any(estate.name == reference for estate in mirror.every(Estate)):
+        return NotFound(
+            f"network {reference[:70]} is gone, and what its keys had waits for it to come back",
+            hint=f"`mooring lease ls {reference[:70]}` lists that",
+        )
     return NotFound(what, hint="`mooring network ls` lists them")
