@@ -190,3 +190,21 @@ async def test_networks_that_are_remembered_are_bounded(host: ComingHost, monkey
         await host.gone(network)
         host.clock.advance(1)
     assert sorted(each.name for each in host.estates) == ["web1", "web2"]
+
+
+async def test_what_keys_lost_past_the_proxy_is_a_finding(host: ComingHost) -> None:
+    """While that network is there; who types another subnet wants it so."""
+    host.typed = False
+    network = await host.named("n1")
+    (grant,) = await host.made("first", host.seat(network, "key:db"))
+    await host.gone(network)
+    assert host.services.ipam.estates.findings() == []
+    network = await host.named("n2")
+    (finding,) = host.services.ipam.estates.findings()
+    assert finding.text == f"network web was made again in another subnet, and its keys lost {grant.ipv4} (key:db)"
+    assert "docker context use mooring" in finding.remedy
+    await host.made("second", host.seat(network, "key:db"))
+    await host.gone(network)
+    assert host.services.ipam.estates.findings() == []
+    await host.again("n3", "10.79.0.0/24")
+    assert host.services.ipam.estates.findings() == []

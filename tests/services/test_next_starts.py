@@ -9,6 +9,7 @@ import pytest
 
 from mooring.core.containers import Container, Plug
 from mooring.core.engines import KnownEngine
+from mooring.core.faults import Conflict
 from mooring.core.leases import Active
 from mooring.core.networks import Network
 from mooring.services.mirror import Mirror
@@ -17,6 +18,7 @@ from mooring.testing.memory_store import MemoryStore
 from mooring.wire import api
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, fix, lease_of, operate, run_container
+from tests.services.test_estates import ComingHost
 from tests.services.test_fastening import E1, MAC, A, chosen, typed
 
 
@@ -171,3 +173,28 @@ async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
     operated = operate(host)
     assert operated.upgrade_notes() == []
     assert "version 25" not in " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+
+
+async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in() -> None:
+    """The engine looks for the network's id; a label that would work there is not said to have no effect."""
+    host = ComingHost()
+    network = await host.named("n1")
+    await host.made("first", host.seat(network, "key:db"))
+    host.engine.create(DB, "db", Plug(network, "web"), labels={"mooring.key": "db"})
+    assert list(label_findings(host.engine._containers.values(), host.services.mirror, 9e9)) == []
+    await host.gone(network)
+    (finding,) = label_findings(host.engine._containers.values(), host.services.mirror, 9e9)
+    assert finding.text == "container db: it cannot start: its network web is gone, which keeps what its keys had"
+    assert finding.remedy.startswith("make the network again under its name; `docker network disconnect -f web db`")
+    await host.named("n2")
+    (finding,) = label_findings(host.engine._containers.values(), host.services.mirror, 9e9)
+    assert "is gone, and the one that is called so now is another one" in finding.text
+    assert finding.remedy.startswith("`docker network disconnect -f web db`, then `docker network connect web db`")
+    operated = operate(host)
+    with pytest.raises(
+        Conflict, match=r"it cannot start: its network web is gone.*docker network disconnect -f web db"
+    ):
+        await operated.fastening.fix("db", False)
+    told = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    assert "It cannot start: its network web is gone" in told
+    assert "`docker network disconnect -f web db`" in told

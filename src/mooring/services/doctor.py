@@ -207,6 +207,7 @@ class Doctor:
         found += astray(self._ipam.tenures, running, self._clock.now())
         if self._mirror.count(Network):
             found += label_findings(containers, self._mirror, self._clock.now())
+            found += self._ipam.estates.findings()
         if self._changes is not None:
             version = await self._engine.api_version()
             found += await self._changes.next_starts(version, containers, self._clock.now())

@@ -16,6 +16,7 @@ from msgspec.structs import replace as replace_struct
 
 from mooring.core.estates import Estate, Heirloom, left_by, living
 from mooring.core.faults import Fault, StaleRevision, Unavailable
+from mooring.core.findings import Finding
 from mooring.core.leases import Lease, State
 from mooring.core.moments import moment
 from mooring.core.networks import Address, Network, Origin, Subnet
@@ -49,6 +50,7 @@ class Estates:
         self._tenures = tenures
         self._clock = clock
         self._hold = hold
+        self._lost: dict[str, Finding] = {}
 
     def living(self) -> list[Estate]:
         """Every estate without what is over, the one that ends first first."""
@@ -141,8 +143,27 @@ class Estates:
                 log.info("network %s is back, and keys have their %d addresses", name, len(leases))
                 if lost:
                     log.info("what does not fit into network %s any more: %s", name, _some(lost))
+                    self._note_lost(network, name, lost)
             return
         raise Unavailable(f"network {network_id[:12]} is contended: other writers were first", hint="try again")
+
+    def _note_lost(self, network: Network, name: str, lost: Sequence[Heirloom]) -> None:
+        """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
+        knows its name in time, or something else has its subnet."""
+        pools = [self._mirror.pool(segment.pool) for segment in network.segments if segment.pool]
+        if all(pool is not None and pool.source for pool in pools):
+            self._lost[network.id] = Finding(
+                f"estate {network.id}",
+                f"network {name} was made again in another subnet, and its keys lost {_some(lost)}",
+                "what the last network of the name left; past the proxy its name is not told before it has a subnet",
+                self._clock.now(),
+                "make it through the proxy (`docker context use mooring`), or with the --subnet of before",
+            )
+
+    def findings(self) -> list[Finding]:
+        """Of networks that are there: what their keys lost since this daemon began."""
+        self._lost = {ident: each for ident, each in self._lost.items() if self._mirror.network(ident) is not None}
+        return list(self._lost.values())
 
     async def learn(self, engine: Engine, listed: frozenset[str]) -> None:
         """Networks on record have the names that the engine has for them. listed: ids of those that it has. Asks for a

@@ -24,7 +24,7 @@ from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.moving import Moving
-from mooring.services.next_starts import ANEW
+from mooring.services.next_starts import ANEW, strandings
 from mooring.services.subnets import ATTEMPTS, contended
 
 
@@ -264,6 +264,8 @@ class Fastening:
         return bool(lease.mac) and lease.mac == plug.wanted_mac
 
     def _holds_nothing(self, container: Container) -> Conflict:
+        for remark in strandings(container, self._mirror) if not container.running else ():
+            return Conflict(f"container {container.name} holds no address; {remark.text}", hint=remark.remedy)
         ours = [plug for plug in container.plugs if plug.network and self._mirror.network(plug.network) is not None]
         if not ours:
             return Conflict(

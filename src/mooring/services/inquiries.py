@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
-from mooring.core.label_words import asks
+from mooring.core.label_words import Remark, asks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
@@ -101,7 +101,8 @@ class Inquiries:
         for container in containers:
             who = f"Container {container.name}: " if len(containers) > 1 else ""
             answer.reasons[-1].text.extend(
-                f"{who}{remark.text[0].upper()}{remark.text[1:]}." for remark in said_of(container, self._mirror)
+                f"{who}{remark.text[0].upper()}{remark.text[1:]}." + _to_do(remark)
+                for remark in said_of(container, self._mirror)
             )
         if names.why:
             answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
@@ -288,6 +289,11 @@ def _containers_meant(reference: str, names: EngineNames) -> list[Container]:
 
 def _place(lease: Lease) -> Place:
     return lease.space, lease.address
+
+
+def _to_do(remark: Remark) -> str:
+    """The remedy, for a sentence that does not say it itself."""
+    return f" {remark.remedy[0].upper()}{remark.remedy[1:]}." if remark.text.startswith("it cannot start") else ""
 
 
 def _empty_handed(container: Container, networks: Sequence[Network]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mooring.core.containers import FIXED_LABEL, Container, Holder
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
+from mooring.core.estates import Estate
 from mooring.core.findings import Finding
 from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
@@ -150,15 +151,41 @@ def label_remarks(
     return said
 
 
+def strandings(container: Container, mirror: Mirror) -> list[Remark]:
+    """What is to be said of a container whose network of ours is gone: the engine looks for it by its id, and does not
+    start the container in the next one of that name (tried on 20.10 and 28)."""
+    strange = [plug for plug in container.plugs if plug.network and mirror.network(plug.network) is None]
+    if not strange:
+        return []
+    heirs = {network.name for network in mirror.every(Network) if network.name}
+    left = {estate.id for estate in mirror.every(Estate)}
+    found = []
+    for plug in strange:
+        again = (
+            f"`docker network disconnect -f {plug.name} {container.name}`, then `docker network connect {plug.name} "
+        )
+        again += f"{container.name}`, through the proxy: it gets what its key has there"
+        if plug.name in heirs:
+            what = f"it cannot start: its network {plug.name} is gone, and the one that is called so now is another one"
+            found.append(Remark(what, again))
+        elif plug.network in left:
+            what = f"it cannot start: its network {plug.name} is gone, which keeps what its keys had"
+            found.append(Remark(what, f"make the network again under its name; {again}"))
+    return found
+
+
 def said_of(container: Container, mirror: Mirror) -> list[Remark]:
-    """What is to be said of the labels of a container that is there."""
+    """What is to be said of the labels of a container that is there, or of the network that it has lost."""
+    if not container.running and (lost := strandings(container, mirror)):
+        return lost
     networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
     named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
     return label_remarks(dict(container.labels), networks, named)
 
 
 def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) -> Iterator[Finding]:
-    """A finding for each label that does not do what whoever wrote it thought."""
+    """A finding for each label that does not do what whoever wrote it thought, and for each container whose network is
+    gone."""
     for container in containers:
         # The engine lists a container before it writes down the networks that its create named.
         if not container.plugs and now - container.created < MAKING:
