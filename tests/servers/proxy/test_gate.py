@@ -189,7 +189,7 @@ async def test_a_large_body_has_its_address() -> None:
     assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
     host = HUGE.replace(b'"web"', b'"host"')
     assert await passage(ScriptedDesk(), "POST", "/containers/create", host) == Passage()
-    labelled = HUGE[:-1] + b',"Labels":{"fixed-up":""}}'
+    labelled = HUGE[:-1] + b',"Labels":{"fixed_ip":""}}'
     said = await passage(ScriptedDesk(grants=False), "POST", "/containers/create", labelled)
     assert (said.body, said.settle is None) == (None, False)
 
