@@ -69,3 +69,14 @@ def test_a_host_that_forwards_already_is_left_alone(namespace: Namespace) -> Non
     assert read_setting(ROUTERS) == "2"
     write_setting(ROUTERS, "2")
     assert accept_ra("w0", "default") == ["1", "1"]
+
+
+def test_ports_of_bridges_are_not_looked_at(namespace: Namespace) -> None:
+    """They hear no router, and there may be thousands."""
+    write_setting(ROUTERS, "2")
+    write_setting("net/ipv6/conf/all/forwarding", "1")
+    names = ("mr-0123456789ab", "mv-0123456789ab", "veth0123abc")
+    sh(*(f"ip link add {name} type bridge; echo 1 >/proc/sys/net/ipv6/conf/{name}/accept_ra" for name in names))
+    assert read_setting(ROUTERS) == "2"
+    sh("ip link add veth0 type bridge; echo 1 >/proc/sys/net/ipv6/conf/veth0/accept_ra")
+    assert read_setting(ROUTERS) == "1"

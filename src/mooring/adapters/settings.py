@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Unavailable
 
 _ROOT = Path("/proc/sys")
+# Our bridges and the ends of veth pairs of ours and of Docker's, by their names: no router is heard there, and a host
+# may have thousands, each of which would be read at every look.
+_PORT = re.compile(r"m[rvp]-[0-9a-f]{12}$|veth[0-9a-f]{7}$")
 # Network namespaces in which this process has made the host forward and listen.
 _listening: set[int] = set()
 
@@ -54,29 +58,28 @@ def write_setting(path: str, value: str) -> str | None:
 def _listen() -> None:
     """Everything that should listen to routers does. There is nothing to take back: without forwarding 2 means 1."""
     if _is_ours():
-        for entry in _deaf():
+        for path in _deaf():
             with contextlib.suppress(OSError):  # the interface went away
-                entry.write_text("2")
+                (_ROOT / path).write_text("2")
         _listening.add(_namespace())
 
 
-def _deaf() -> list[Path]:
-    """What would listen if the host did not forward, and what comes later ("default")."""
-    entries = sorted((_ROOT / "net/ipv6/conf").glob("*/accept_ra")) if _is_ours() else []
-    return [entry for entry in entries if entry.parent.name != "all" and _value(entry) == "1"]
+def _deaf() -> list[str]:
+    """Paths of what would listen if the host did not forward, and of what comes later ("default")."""
+    if not _is_ours():
+        return []
+    try:
+        names = sorted(os.listdir(_ROOT / "net/ipv6/conf"))
+    except OSError:
+        return []
+    asked = (f"net/ipv6/conf/{name}/accept_ra" for name in names if name != "all" and not _PORT.match(name))
+    return [path for path in asked if read_setting(path) == "1"]
 
 
 def _is_ours() -> bool:
     """Whether the host does not forward yet, or does so because of us, in this life or one before."""
     forwards, later = read_setting(HOST_SETTINGS[1]), read_setting("net/ipv6/conf/default/accept_ra")
     return forwards != "1" or later == "2" or _namespace() in _listening
-
-
-def _value(entry: Path) -> str:
-    try:
-        return entry.read_text().strip()
-    except OSError:
-        return ""
 
 
 def _namespace() -> int:
