@@ -55,6 +55,40 @@ def test_parts_of_a_default_route_are_no_destinations(surroundings: Surroundings
     assert {ip_network("10.0.0.0/8"), ip_network("fc00::/7")} <= set(surroundings.host_net().routes)
 
 
+def everything_but(*spared: str) -> list[str]:
+    """What a VPN's configuration has that spares some subnets, as AllowedIPs calculators write it."""
+    parts = [ip_network("::/0" if ":" in spared[0] else "0.0.0.0/0")]
+    for subnet in map(ip_network, spared):
+        parts = [
+            left
+            for part in parts
+            for left in (part.address_exclude(subnet) if subnet.subnet_of(part) else [part])  # type: ignore[arg-type]
+        ]
+    return sorted(map(str, parts))
+
+
+@pytest.mark.parametrize(
+    "spared",
+    [
+        ["10.0.0.0/24"],
+        ["192.168.1.0/24", "10.32.5.7/32"],
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"],
+        ["fd12:3456::/48"],
+    ],
+)
+def test_a_default_route_around_some_subnets_is_one(surroundings: Surroundings, spared: list[str]) -> None:
+    """What a VPN has for itself besides, inside of these parts, is not, nor what leaves by another way."""
+    sh(PAIR, UPLINK, *(f"ip route add {part} dev w1" for part in everything_but(*spared)))
+    before = {ip_network("198.18.0.0/24"), ip_network("fd00:18::/64")}
+    assert set(surroundings.host_net().routes) == before
+    own = ("10.8.0.0/24", "fd08::/64")
+    sh(*(f"ip route add {route} dev w1" for route in own), "ip route add 10.64.0.0/10 dev w0 metric 50")
+    found = set(surroundings.host_net().routes) - before
+    assert found == {ip_network("10.64.0.0/10"), *map(ip_network, own)}
+    sh(f"ip route delete {everything_but(*spared)[0]} dev w1; ip address add 10.99.0.1/24 dev w1")
+    assert ip_network("10.99.0.0/24") in set(surroundings.host_net().routes)
+
+
 def test_what_the_host_has_is_known_wherever_it_is(surroundings: Surroundings) -> None:
     """On loopback, beside others, at the end of a line, in a VRF; not what every host has."""
     sh(

@@ -1,15 +1,19 @@
 """What the host has and reaches beside what is ours, by rtnetlink and resolv.conf(5).
 
 Rules: a route that is wider than any private network is a part of a default route, as VPNs write it (0.0.0.0/1 and
-128.0.0.0/1), and says of no subnet that it is in use; what the host has itself is found by its addresses, of which many
-are in no route of the main table; what is ours is not told.
+128.0.0.0/1), and says of no subnet that it is in use; so is each of several that lead the same way and are more than
+half of all there is, as they are written to spare a LAN; what the host has itself is found by its addresses, of which
+many are in no route of the main table; what is ours is not told.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
+from itertools import takewhile
 from pathlib import Path
 from socket import AF_INET, AF_UNSPEC
 from struct import Struct
@@ -18,12 +22,14 @@ from mooring.adapters.netlink import NLM_F_REPLACE, Message, Netlink, as_text, a
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.route_events import RouteEvents
 from mooring.core.addresses import unmapped
-from mooring.core.networks import Address, Interface, Subnet
+from mooring.core.networks import Address, Interface, Subnet, overlap
 from mooring.ports import HostNet
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 # The longest prefix of a part of a default route: the widest private networks are 10.0.0.0/8 and fc00::/7.
 _DEFAULT_PART = {4: 7, 6: 6}
+# Of all addresses: who leads more of them one way leads all that way that he does not lead another.
+_MOST = 0.5
 # Seconds after which everything is read again, whatever was told.
 _STALE = 60.0
 _LENGTHS = {4: 32, 6: 128}
@@ -93,12 +99,14 @@ class Surroundings:
             for interface in interfaces
         }
         occupied, routes = set[Subnet](), dict[Subnet, None]()
-        for subnet, link, router in self._routes:
-            if subnet is not None:
+        defaults = _parts_of_defaults(route for route in self._routes if route[1] not in ours)
+        for route in self._routes:
+            subnet, link, router = route
+            if subnet is not None and route not in defaults:
                 occupied.add(subnet)
             if link in ours:
                 continue
-            if subnet is not None:
+            if subnet is not None and route not in defaults:
                 routes[subnet] = None
             if router is not None:
                 addresses.setdefault(
@@ -186,12 +194,39 @@ def route_of(payload: bytes) -> Route | None:
         return None
     found = attributes(payload[_ROUTE.size :])
     subnet: Subnet | None = None
-    if prefix > _DEFAULT_PART[version] and _RTA_DST in found:
+    if prefix and _RTA_DST in found:
         subnet = ip_network((found[_RTA_DST], prefix), strict=False)
         subnet = subnet if is_somewhere(subnet.network_address) else None
     router = ip_address(found[_RTA_GATEWAY]) if _RTA_GATEWAY in found else None
     router = router if router is not None and is_somewhere(router) else None
     return (subnet, as_u32(found.get(_RTA_OIF)), router) if subnet is not None or router is not None else None
+
+
+def _parts_of_defaults(routes: Iterable[Route]) -> set[Route]:
+    """Those of the routes that are parts of a default route. What is inside of such a part is none."""
+    ways: defaultdict[tuple[int, int, Address | None], list[Subnet]] = defaultdict(list)
+    for subnet, link, router in routes:
+        if subnet is not None:
+            ways[subnet.version, link, router].append(subnet)
+    found = set[Route]()
+    for (version, link, router), subnets in ways.items():
+        wide = [subnet for subnet in subnets if subnet.prefixlen <= _DEFAULT_PART[version]]
+        outermost: list[Subnet] = []
+        for subnet in sorted(subnets, key=_place) if wide else ():
+            if not outermost or not overlap(outermost[-1], subnet):
+                outermost.append(subnet)
+        if sum(0.5**subnet.prefixlen for subnet in outermost) > _MOST:
+            wide += (subnet for subnet in outermost if _covers_most(outermost, subnet))
+        found.update((subnet, link, router) for subnet in wide)
+    return found
+
+
+def _covers_most(parts: Sequence[Subnet], part: Subnet) -> bool:
+    """Whether most of what is around the part is in the parts, which are sorted: what is left out is the exception."""
+    around = part.supernet(min(2, part.prefixlen))
+    begin = bisect_left(parts, _place(around), key=_place)
+    inside = takewhile(lambda each: overlap(each, around), parts[begin:])
+    return sum(0.5 ** (each.prefixlen - around.prefixlen) for each in inside) > _MOST
 
 
 def _place(subnet: Subnet) -> tuple[int, int, int]:
