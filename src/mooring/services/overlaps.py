@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict
 from mooring.core.networks import HostOverlap, Network, Origin, Subnet, overlap
+from mooring.core.pools import Holdings
 from mooring.ports import HostNet, Kernel
 from mooring.services.mirror import Mirror
 
@@ -57,17 +58,35 @@ class Overlaps:
             yield route, "a route of this host (`ip route show table all`)"
 
     def findings(self, host: HostNet) -> Iterator[str]:
-        """What has come over networks since they were made, a line each."""
-        for network in self._mirror.every(Network):
+        """What has come over networks since they were made, a line each. Quick, however many there are of both."""
+        ours = _Subnets(self._mirror)
+        for interface, holder in host.addresses.items():
+            for what, _ in ours.around(interface.network):
+                yield f"{what} {holder} has {interface}: {MIXED}; give one of them another subnet"
+        told = {interface.network for interface in host.addresses}
+        for route in host.routes:
+            for what, subnet in ours.around(route) if route not in told else ():
+                if _leads_away(route, subnet):
+                    yield f"{what} this host has a route to {route} elsewhere: {MIXED}; see `ip route show table all`"
+
+
+class _Subnets:
+    """Of the networks over which nothing may come, as they are now."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._held = {4: Holdings(), 6: Holdings()}
+        self._known: dict[str, tuple[str, Subnet]] = {}
+        for network in mirror.every(Network):
             if not network.bridged or network.options.host_overlap is HostOverlap.WARN:
                 continue
             for segment in network.segments:
                 what = f"network {network.name or network.id[:12]} has subnet {segment.subnet}, and"
-                for interface, holder in host.addresses.items():
-                    if overlap(interface.network, segment.subnet):
-                        yield f"{what} {holder} has {interface}: {MIXED}; give one of them another subnet"
-                for route in _leading_away(segment.subnet, host):
-                    yield f"{what} this host has a route to {route} elsewhere: {MIXED}; see `ip route show table all`"
+                self._known[f"{segment.subnet}"] = what, segment.subnet
+                self._held[segment.subnet.version].add(segment.subnet, f"{segment.subnet}")
+
+    def around(self, other: Subnet) -> list[tuple[str, Subnet]]:
+        """Those that overlap it, and how a finding about each begins."""
+        return [self._known[name] for name in self._held[other.version].overlapping(other)]
 
 
 def _leading_away(subnet: Subnet, host: HostNet) -> Iterator[Subnet]:
@@ -75,5 +94,10 @@ def _leading_away(subnet: Subnet, host: HostNet) -> Iterator[Subnet]:
     full-length one may be to a container of ours: a nameserver, or what a container announces."""
     told = {interface.network for interface in host.addresses}
     for route in host.routes:
-        if overlap(route, subnet) and subnet.prefixlen <= route.prefixlen < route.max_prefixlen and route not in told:
+        if overlap(route, subnet) and _leads_away(route, subnet) and route not in told:
             yield route
+
+
+def _leads_away(route: Subnet, subnet: Subnet) -> bool:
+    """Of a route that overlaps the subnet."""
+    return subnet.prefixlen <= route.prefixlen < route.max_prefixlen
