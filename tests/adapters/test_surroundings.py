@@ -169,6 +169,8 @@ def test_the_hosts_routers_are_not_free(surroundings: Surroundings) -> None:
         "ip route add 192.0.2.0/24 nexthop via 198.18.0.2 nexthop via 198.18.0.3; ip link set w0 down",
         "ip link add br9 type bridge; ip link set u1 master br9; ip address add 10.6.0.1/16 dev br9",
         "for n in $(seq 1500); do echo route add 10.77.$((n/250)).$((n%250)) dev w1; done | ip -batch -",
+        "ip link set u0 alias mooring:network:1; ip route add 10.4.0.0/16 via 10.5.0.1 dev u0 onlink",
+        "ip link add mr9 type bridge; ip address add 10.6.0.1/16 dev mr9; ip link set mr9 up alias mooring:network:9",
         "ip nexthop add id 1 via 198.18.0.2 dev w0; ip route add 192.0.2.0/24 nhid 1; ip nexthop delete id 1",
     ],
 )
@@ -188,7 +190,7 @@ def test_whatever_changes_is_known_at_the_next_look(surroundings: Surroundings, 
     fresh = Surroundings()
     try:
         known, there = surroundings.host_net(), fresh.host_net()
-        assert (known.addresses, known.occupied) == (there.addresses, there.occupied)
+        assert (known.addresses, list(known.occupied)) == (there.addresses, list(there.occupied))
         assert set(known.routes) == set(there.routes)
     finally:
         fresh.close()

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 
 from mooring.core.endpoints import Endpoint
+from mooring.core.holdings import Holdings
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.pools import Pool, SubnetPool
@@ -45,7 +46,7 @@ class Host:
 
     async def host_net(self) -> HostNet:
         """See Surroundings."""
-        return HostNet(self.own, self.routes, (*self.routes, *(each.network for each in self.own)))
+        return HostNet(self.own, self.routes, Holdings((*self.routes, *(each.network for each in self.own))))
 
     def host_moved(self) -> bool:
         """See Surroundings."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 
 import pytest
 
 from mooring.core.addresses import span
-from mooring.core.faults import BadRequest, Conflict, Forbidden, NotFound, Unavailable
+from mooring.core.estates import Estate, Heirloom
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Forbidden, NotFound, Unavailable
 from mooring.core.leases import Lease, State
-from mooring.core.pools import Pool
+from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam import IpamPolicy
 from mooring.testing.memory_store import When
+from tests.counting import counting
 from tests.services.ipam_hosts import NETWORK, POLICY, Host
 
 
@@ -204,3 +206,43 @@ async def test_a_pool_that_nobody_waited_for_goes_before_the_next_is_made(host: 
         await asyncio.sleep(0)
     again = await host.pool("10.0.0.0/24")
     assert [pool.id for pool in host.mirror.every(Pool)] == [again.pool]
+
+
+@pytest.mark.parametrize("subnet", [None, "192.168.77.0/24"], ids=["carved", "typed"])
+async def test_the_network_after_thousands_costs_what_the_first_one_does(subnet: str | None) -> None:
+    """In calls of functions, with as many subnets of other drivers and of estates as before."""
+    pools = (SubnetPool("default4", "default", (ip_network("10.0.0.0/8"),), 24, 16, 30),)
+    host = Host(IpamPolicy(subnet_pools4=pools))
+
+    async def cost() -> int:
+        with counting() as calls:
+            grant = await host.ipam.request_pool(PoolRequest("default", 4, ip_network(subnet) if subnet else None))
+        await host.ipam.release_pool(grant.pool)
+        return calls[0]
+
+    await cost()  # whatever is done once
+    first = await cost()
+    many = [
+        Pool(id=f"p{number}", space=f"tenant{number % 100}", subnet=each, network=f"{number:064x}")
+        for number, each in enumerate(itertools.islice(IPv4Network("10.0.0.0/8").subnets(new_prefix=24), 5000))
+    ]
+    await host.mirror.commit(put=many)
+    assert await cost() <= 1.2 * first
+
+
+async def test_as_many_estates_yield_as_must_and_no_more() -> None:
+    """Those that end first; what a subnet that was carved has nothing to do with stays."""
+    pools = (SubnetPool("small", "default", (ip_network("10.9.0.0/22"),), 24, 22, 30),)
+    host = Host(IpamPolicy(subnet_pools4=pools, hold=1000.0))
+    estates = [
+        Estate(
+            id=f"{n:064x}", name=f"net{n}", space="default", subnets=(ip_network(f"10.9.{n}.0/24"),), since=1.0,
+            heirlooms=(Heirloom(address=ip_address(f"10.9.{n}.7"), key=f"k{n}", until=host.clock.now() + until),),
+        )
+        for n, until in enumerate((400.0, 100.0, 300.0, 200.0))
+    ]  # fmt: skip
+    await host.mirror.commit(put=estates)
+    got = [str((await host.ipam.request_pool(PoolRequest("default", 4))).subnet) for _ in range(4)]
+    assert got == ["10.9.1.0/24", "10.9.3.0/24", "10.9.2.0/24", "10.9.0.0/24"]
+    with pytest.raises(Exhausted, match="small"):
+        await host.ipam.request_pool(PoolRequest("default", 4))

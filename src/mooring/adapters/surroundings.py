@@ -22,6 +22,7 @@ from mooring.adapters.netlink import NLM_F_REPLACE, Message, Netlink, as_text, a
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.route_events import RouteEvents
 from mooring.core.addresses import unmapped
+from mooring.core.holdings import Holdings
 from mooring.core.networks import Address, Interface, Subnet, overlap
 from mooring.ports import HostNet
 
@@ -77,6 +78,9 @@ class Surroundings:
         self._routes: dict[Route, None] = {}
         # Links by which these routes leave; 0 when there is a route of several.
         self._ways: set[int] = set()
+        # What follows from all that, None when it is to be worked out anew. What comes with a bridge of ours is added
+        # to it, so that a host's many networks cost the next one nothing.
+        self._told: HostNet | None = None
 
     def close(self) -> None:
         """Let go of the sockets."""
@@ -85,9 +89,18 @@ class Surroundings:
 
     def host_net(self) -> HostNet:
         """See Kernel."""
+        self._look()
+        if self._told is None:
+            self._told = self._worked_out()
+        occupied = self._told.occupied.copy()
+        for nameserver in nameservers():
+            occupied.add(ip_network(nameserver))
+        return HostNet(dict(self._told.addresses), self._told.routes, occupied)
+
+    def _worked_out(self) -> HostNet:
+        """What there is, without nameservers."""
         names: dict[int, str] = {}
         ours: set[int] = set()
-        self._look()
         for index, (name, mine) in self._links.items():
             names[index] = name
             if mine:
@@ -113,8 +126,7 @@ class Surroundings:
                     ip_interface(router), f"a router of this host on {names.get(link, 'no interface')}"
                 )
         occupied.update(interface.network for interface in addresses)
-        occupied.update(map(ip_network, nameservers()))
-        return HostNet(addresses, tuple(routes), tuple(sorted(occupied, key=_place)))
+        return HostNet(addresses, tuple(routes), Holdings(occupied))
 
     def _look(self) -> None:
         """What is known is what there is."""
@@ -124,6 +136,7 @@ class Surroundings:
 
     def _read_everything(self) -> None:
         self._read = float("-inf")
+        self._told = None
         self._events.drain()  # what comes from now on is followed, though what is read may tell of it already
         self._links, self._given, self._routes, self._ways = {}, {}, {}, set()
         brief = _IFINFO.pack(0, 0, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
@@ -148,7 +161,7 @@ class Surroundings:
                 route = route_of(payload)
                 if route is None:
                     return True
-                self._routes[route] = None
+                self._note_route(route)
                 if route[1] or _RTA_MULTIPATH in attributes(payload[_ROUTE.size :]):
                     self._ways.add(route[1])
                 return not flags & NLM_F_REPLACE
@@ -167,16 +180,34 @@ class Surroundings:
         else:
             found = attributes(payload[_IFINFO.size :])
             ours = self._owner.unmarked(as_text(found.get(_IFLA_IFALIAS))) is not None
-            self._links[index] = as_text(found.get(_IFLA_IFNAME)), ours
+            link = as_text(found.get(_IFLA_IFNAME)), ours
+            if self._links.get(index) != link and (index in self._given or index in self._ways):
+                self._told = None
+            self._links[index] = link
         if kind == Kind.NEWLINK and flags & _IFF_UP:
             return True
         # Its IPv4 routes went with it, untold; most links, as the ends of veth pairs, have neither these nor addresses.
         return index not in self._given and self._ways.isdisjoint({index, 0})
 
+    def _is_ours(self, index: int) -> bool:
+        return self._links.get(index, ("", False))[1]
+
+    def _note_route(self, route: Route) -> None:
+        if route in self._routes:
+            return
+        self._routes[route] = None
+        subnet, link, _ = route
+        if not self._is_ours(link):
+            self._told = None
+        elif self._told is not None and subnet is not None:
+            self._told.occupied.add(subnet)
+
     def _note_address(self, payload: bytes) -> None:
         """A prefix that is a part of a default route says nothing of a network."""
         _, prefix, _, _, index = _IFADDR.unpack_from(payload)
         given = attributes(payload[_IFADDR.size :])
+        if not self._is_ours(index):
+            self._told = None
         for packed in (given.get(_IFA_ADDRESS), given.get(_IFA_LOCAL)):
             if packed is not None and is_somewhere(address := ip_address(packed)):
                 length = prefix if prefix > _DEFAULT_PART[address.version] else address.max_prefixlen

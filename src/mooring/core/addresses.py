@@ -138,6 +138,12 @@ class RangeSet:
         """How many ranges there are."""
         return len(self._starts)
 
+    def copy(self) -> RangeSet:
+        """The same, and its own from now on."""
+        other = RangeSet()
+        other._starts, other._ends = self._starts.copy(), self._ends.copy()
+        return other
+
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number < self._ends[at]
@@ -171,17 +177,10 @@ class RangeSet:
         at = bisect_right(self._ends, start)
         return start < end and at < len(self._starts) and self._starts[at] < end
 
-    def gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The ranges of [start, end) that are not in the set, in order."""
-        at = bisect_right(self._ends, start)
-        while start < end:
-            if at == len(self._starts) or self._starts[at] >= end:
-                yield start, end
-                return
-            if start < self._starts[at]:
-                yield start, self._starts[at]
-            start = self._ends[at]
-            at += 1
+    def end_of_last(self, start: int, end: int) -> int | None:
+        """Where the last range ends that has a number of [start, end), None if there is none."""
+        at = bisect_left(self._starts, end) - 1
+        return self._ends[at] if start < end and at >= 0 and self._ends[at] > start else None
 
 
 class BitTree:

@@ -7,7 +7,6 @@ is a pure function of values.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -16,6 +15,7 @@ import msgspec
 
 from mooring.core.addresses import RangeSet, network, span, usable
 from mooring.core.faults import BadRequest, Exhausted
+from mooring.core.holdings import Holdings
 from mooring.core.networks import Address, Subnet, overlap
 
 # Prefixes in which no network can be: "this network", loopback, multicast and broadcast (RFC 6890), and for IPv6 also
@@ -108,39 +108,47 @@ class Busy:
     what: str
 
 
-def carve(subnet_pools: Sequence[SubnetPool], length: int | None, busy: Iterable[Busy]) -> tuple[SubnetPool, Subnet]:
-    """The first subnet of the length (None: each subnet pool's own) that overlaps nothing busy, and where it is from.
+def carve(
+    subnet_pools: Sequence[SubnetPool], length: int | None, taken: Sequence[Holdings]
+) -> tuple[SubnetPool, Subnet] | None:
+    """The first subnet of the length (None: each subnet pool's own) that overlaps nothing taken, and where it is from;
+    None when there is no room (`no_room` is the fault for that).
 
-    Prefixes are tried in the order given. O(n log n) in what is busy, whatever the size of the prefixes. Raises
-    BadRequest when no subnet pool allows the length, Exhausted when there is no room.
+    Prefixes are tried in the order given. What is taken without a gap costs one step, however many subnets that are.
+    Raises BadRequest when no subnet pool allows the length, Exhausted when there is no subnet pool.
     """
+    for pool in _fitting(subnet_pools, length):
+        wanted = pool.length if length is None else length
+        ranges = [SPECIAL[pool.version], *(each.ranges(pool.version) for each in taken)]
+        for prefix in pool.prefixes:
+            if wanted >= prefix.prefixlen and (start := _first_aligned(ranges, prefix, wanted)) is not None:
+                return pool, network(pool.version, start, wanted)
+    return None
+
+
+def _fitting(subnet_pools: Sequence[SubnetPool], length: int | None) -> list[SubnetPool]:
     if not subnet_pools:
         raise Exhausted("there is no subnet pool to choose from", hint="give a subnet with --subnet")
     fitting = [pool for pool in subnet_pools if length is None or pool.shortest <= length <= pool.longest]
     if not fitting:
         bounds = ", ".join(f"{pool.name}: /{pool.shortest} to /{pool.longest}" for pool in subnet_pools)
         raise BadRequest(f"no subnet pool has subnets of prefix length {length}", hint=f"allowed are {bounds}")
-    version = fitting[0].version
-    holders = [each for each in busy if each.subnet.version == version]
-    taken = RangeSet([*(span(each.subnet) for each in holders), *SPECIAL[version]])
-    for pool in fitting:
-        wanted = pool.length if length is None else length
-        for prefix in pool.prefixes:
-            if wanted >= prefix.prefixlen and (start := _first_aligned(taken, prefix, wanted)) is not None:
-                return pool, network(version, start, wanted)
-    raise _no_room(fitting, length, holders)
+    return fitting
 
 
-def _first_aligned(taken: RangeSet, prefix: Subnet, length: int) -> int | None:
+def _first_aligned(taken: Sequence[RangeSet], prefix: Subnet, length: int) -> int | None:
     size = 1 << (prefix.max_prefixlen - length)
-    for start, end in taken.gaps(*span(prefix)):
-        aligned = -(-start // size) * size
-        if aligned + size <= end:
-            return aligned
+    start, end = span(prefix)
+    while start + size <= end:
+        ends = [last for ranges in taken if (last := ranges.end_of_last(start, start + size)) is not None]
+        if not ends:
+            return start
+        start = -(-max(ends) // size) * size
     return None
 
 
-def _no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Sequence[Busy]) -> Exhausted:
+def no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Iterable[Busy]) -> Exhausted:
+    """The fault that names what is in the way of a subnet of the length."""
     prefixes = [prefix for pool in subnet_pools for prefix in pool.prefixes]
     within = [each for each in holders if any(overlap(each.subnet, prefix) for prefix in prefixes)]
     named = ", ".join(f"{each.subnet} by {each.what}" for each in within[:_NAMED])
@@ -189,37 +197,3 @@ def check_address(subnet: Subnet, address: Address) -> None:
     if not start <= int(address) < end:
         names = "the network or broadcast address" if subnet.version == 4 else "the subnet-router anycast address"
         raise BadRequest(f"address {address} is {names} of subnet {subnet}", hint="choose another one")
-
-
-class Holdings:
-    """Disjoint subnets of one family with the name of each one's holder; what overlaps is found in O(log n)."""
-
-    __slots__ = ("_ends", "_names", "_starts")
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._names: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def add(self, subnet: Subnet, name: str) -> None:
-        """The subnet is held. It overlaps no other one here."""
-        start, end = span(subnet)
-        at = bisect_left(self._starts, start)
-        self._starts.insert(at, start)
-        self._ends.insert(at, end)
-        self._names.insert(at, name)
-
-    def remove(self, subnet: Subnet, name: str) -> None:
-        """The subnet is not held by the name. Not held is fine."""
-        at = bisect_left(self._starts, span(subnet)[0])
-        if at < len(self._starts) and self._names[at] == name:
-            del self._starts[at], self._ends[at], self._names[at]
-
-    def overlapping(self, subnet: Subnet) -> list[str]:
-        """The holders of everything that overlaps the subnet, in order of address."""
-        start, end = span(subnet)
-        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
-        return self._names[first:last]

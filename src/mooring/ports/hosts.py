@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
+from mooring.core.holdings import Holdings
 from mooring.core.plumbing import Fact, Inside, Op
 from mooring.core.publications import Protocol as IpProtocol
 
@@ -22,7 +23,7 @@ class HostNet:
 
     addresses: Mapping[IPv4Interface | IPv6Interface, str] = field(default_factory=dict)
     routes: Sequence[IPv4Network | IPv6Network] = ()
-    occupied: Sequence[IPv4Network | IPv6Network] = ()
+    occupied: Holdings = field(default_factory=Holdings)
 
 
 class Kernel(Protocol):

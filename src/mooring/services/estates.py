@@ -8,7 +8,7 @@ subnet yields when there is no other, the one that ends first before the others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from mooring.core.findings import Finding
 from mooring.core.leases import Lease, State
 from mooring.core.moments import moment
 from mooring.core.networks import Address, Network, Origin, Subnet
-from mooring.core.pools import Busy, Pool, check_address
+from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock, Engine
 from mooring.services.kept_addresses import kept
 from mooring.services.mirror import Mirror, Record
@@ -93,12 +93,6 @@ class Estates:
         if over:
             with suppress(StaleRevision):  # then the next sweep
                 await self._mirror.commit(delete=over)
-
-    def busy(self, estates: Sequence[Estate]) -> Iterator[Busy]:
-        """Their subnets."""
-        for estate in estates:
-            for subnet in estate.subnets:
-                yield Busy(subnet, f"network {estate.name}, which is gone and may come back")
 
     def of_name(self, name: str, space: str) -> list[Estate]:
         """What networks of the name left in the address space, the newest first."""

@@ -15,9 +15,10 @@ from ipaddress import ip_network
 from mooring.core.addresses import Occupancy
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, Exhausted
+from mooring.core.holdings import Holdings
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
-from mooring.core.pools import Holdings, Pool, candidates
+from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.mirror import Mirror, Record
 
@@ -37,7 +38,8 @@ def _endpoint_called(network_id: str, endpoint_id: str) -> str:
 
 
 class Occupancies:
-    """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault."""
+    """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault.
+    taken: the subnets of all pools with their ids."""
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
@@ -48,7 +50,8 @@ class Occupancies:
         self._counts: dict[str, Counter[State]] = {}
         self._bounds: dict[str, tuple[int, int]] = {}
         self._siblings: dict[tuple[str, int], list[str]] = {}
-        self._spaces: dict[tuple[str, int], Holdings] = {}
+        self._spaces: dict[str, Holdings] = {}
+        self.taken = Holdings()
         self._owners: dict[tuple[str, str, str], Address] = {}
         self._endpoints: dict[tuple[str, Address], str] = {}
         self._members: Counter[str] = Counter()
@@ -91,10 +94,8 @@ class Occupancies:
 
     def _around(self, address: Address) -> Iterator[str]:
         """Ids of the pools whose subnet has the address, of every space."""
-        alone = ip_network(address)
-        for (_, version), holdings in self._spaces.items():
-            if version == address.version:
-                yield from holdings.overlapping(alone)
+        for _, pool_id in self.taken.overlapping(ip_network(address)):
+            yield pool_id
 
     def let_in(self, address: Address) -> None:
         """Docker has released the address: nobody uses it without a record, until a look says otherwise."""
@@ -198,15 +199,13 @@ class Occupancies:
 
     def overlapping(self, space: str, subnet: Subnet) -> list[str]:
         """Ids of the pools of the space that overlap the subnet."""
-        holdings = self._spaces.get((space, subnet.version))
-        return holdings.overlapping(subnet) if holdings is not None else []
+        holdings = self._spaces.get(space)
+        return [pool_id for _, pool_id in holdings.overlapping(subnet)] if holdings is not None else []
 
     def pools_at(self, subnet: Subnet) -> Iterator[Pool]:
         """The pools of exactly this subnet, in every space."""
-        for (_, version), holdings in self._spaces.items():
-            if version == subnet.version:
-                found = (self._known[pool_id] for pool_id in holdings.overlapping(subnet))
-                yield from (pool for pool in found if pool.subnet == subnet)
+        for pool_id in self.taken.at(subnet):
+            yield self._known[pool_id]
 
     def leases(self, pool_id: str) -> list[Lease]:
         """Every lease of the pool."""
@@ -287,7 +286,8 @@ class Occupancies:
     def _note_pool(self, pool: Pool) -> None:
         self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
-        self._spaces.setdefault((pool.space, pool.subnet.version), Holdings()).add(pool.subnet, pool.id)
+        self._spaces.setdefault(pool.space, Holdings()).add(pool.subnet, pool.id)
+        self.taken.add(pool.subnet, pool.id)
         for address in self._held:
             if address in pool.subnet:
                 self.of(pool.id).hold(int(address))
@@ -297,7 +297,8 @@ class Occupancies:
     def _forget_pool(self, pool: Pool, after: Record | None) -> None:
         del self._known[pool.id]
         del self._bounds[pool.id]
-        self._spaces[pool.space, pool.subnet.version].remove(pool.subnet, pool.id)
+        self._spaces[pool.space].remove(pool.subnet, pool.id)
+        self.taken.remove(pool.subnet, pool.id)
         siblings = self._siblings.get((pool.network, pool.subnet.version))
         if siblings is not None:
             siblings.remove(pool.id)

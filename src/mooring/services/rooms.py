@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from mooring.core.addresses import span
+from mooring.core.holdings import Holdings
 from mooring.core.networks import Network, Segment, Subnet
 from mooring.services.mirror import Mirror, Record
 
@@ -22,8 +22,8 @@ class Rooms:
         self._networks: dict[str, Network] = {}
         self._bridges: dict[str, dict[str, Network]] = {}
         self._subnets: dict[Subnet, dict[str, Network]] = {}
-        # Of bridged networks only. Numbers in a row: a thousand are looked at in some ten microseconds.
-        self._spans: dict[int, dict[tuple[str, int], tuple[int, int]]] = {4: {}, 6: {}}
+        # Of bridged networks only.
+        self._bridged = Holdings()
         for network in mirror.every(Network):
             self._note(network)
         mirror.listen(self._follow)
@@ -41,12 +41,9 @@ class Rooms:
 
     def overlapping(self, subnet: Subnet) -> Iterator[tuple[Network, Segment]]:
         """The segments of bridged networks that overlap the subnet."""
-        start, end = span(subnet)
-        spans = self._spans[subnet.version].items()
-        met = [key for key, (low, high) in spans if low < end and start < high]
-        for ident, number in met:
+        for held, ident in self._bridged.overlapping(subnet):
             network = self._networks[ident]
-            yield network, network.segments[number]
+            yield network, next(segment for segment in network.segments if segment.subnet == held)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Network):
@@ -58,17 +55,17 @@ class Rooms:
         self._networks[network.id] = network
         if network.bridged:
             self._bridges.setdefault(network.bridge, {})[network.id] = network
-        for number, segment in enumerate(network.segments):
+        for segment in network.segments:
             self._subnets.setdefault(segment.subnet, {})[network.id] = network
             if network.bridged:
-                self._spans[segment.subnet.version][network.id, number] = span(segment.subnet)
+                self._bridged.add(segment.subnet, network.id)
 
     def _drop(self, network: Network) -> None:
         self._networks.pop(network.id, None)
         if network.bridged:
             _take(self._bridges, network.bridge, network.id)
-        for number, segment in enumerate(network.segments):
-            self._spans[segment.subnet.version].pop((network.id, number), None)
+        for segment in network.segments:
+            self._bridged.remove(segment.subnet, network.id)
             _take(self._subnets, segment.subnet, network.id)
 
 

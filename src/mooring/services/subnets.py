@@ -7,15 +7,17 @@ because no revision guards "overlaps nothing"; a pool's record is the last thing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.estates import Estate
-from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, StaleRevision, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
+from mooring.core.holdings import Holdings
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
 from mooring.core.networks import Address, HostOverlap, Subnet, overlap
-from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet
+from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, no_room
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.ports import Clock
@@ -113,7 +115,7 @@ class Subnets:
             lease = self._mirror.lease(pool.space, pool.gateway) if pool.gateway is not None else None
             self._doubtful.append((pool, [lease] if lease is not None else []))
 
-    async def _make(self, request: PoolRequest, occupied: Sequence[Subnet]) -> PoolGrant:
+    async def _make(self, request: PoolRequest, occupied: Holdings) -> PoolGrant:
         async with self._one_at_a_time:
             await self._settle_doubts()
             space = request.options.get("tenant") or request.space
@@ -146,19 +148,21 @@ class Subnets:
             raise contended(f"subnet {subnet}")
 
     def _carve(
-        self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Sequence[Subnet]
+        self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
     ) -> tuple[SubnetPool, Subnet, list[Estate]]:
         """A free subnet, where it is from, and the estates that yield for it: none while there is another one."""
-        busy, estates = self._busy(occupied), self.estates.living()
-        for yielding in range(len(estates) + 1):
-            try:
-                origin, subnet = carve(subnet_pools, length, [*busy, *self.estates.busy(estates[yielding:])])
-            except Exhausted:
-                if yielding == len(estates):
-                    raise
-                continue
-            return origin, subnet, [e for e in estates if any(overlap(subnet, each) for each in e.subnets)]
-        raise AssertionError
+        taken = [self._index.taken, occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny)]
+        estates = self.estates.living()
+
+        def room(yielding: int) -> tuple[SubnetPool, Subnet] | None:
+            kept = (subnet for estate in estates[yielding:] for subnet in estate.subnets)
+            return carve(subnet_pools, length, [*taken, Holdings(kept)])
+
+        # There is the more room the more of them yield.
+        number = 0 if room(0) else bisect_left(range(len(estates)), True, key=lambda each: room(each) is not None)
+        if (found := room(number)) is None:
+            raise no_room(subnet_pools, length, self._busy(occupied))
+        return *found, [e for e in estates if any(overlap(found[1], each) for each in e.subnets)]
 
     def _known(self, estates: Sequence[Estate]) -> list[Estate]:
         return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
@@ -171,13 +175,14 @@ class Subnets:
             return False
         host = await self._host.look()
         # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
-        others = [*host.routes, *(interface.network for interface in host.addresses)]
-        taken = [pool.subnet for pool in self._mirror.every(Pool)]  # of any space: bridges of a host never overlap
+        others = Holdings((*host.routes, *(interface.network for interface in host.addresses)))
         try:
             warnings = self._check_explicit(space, subnet, others)
         except Fault:
             return False
-        return not warnings and not any(overlap(subnet, each) for each in (*taken, *self._elsewhere()))
+        if warnings or self._index.taken.overlapping(subnet):  # of any space: bridges of a host never overlap
+            return False
+        return not any(overlap(subnet, each) for each in self._elsewhere())
 
     def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
         now = self._clock.now()
@@ -203,7 +208,7 @@ class Subnets:
                 return address
         raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
 
-    def _check_explicit(self, space: str, subnet: Subnet, occupied: Sequence[Subnet]) -> tuple[str, ...]:
+    def _check_explicit(self, space: str, subnet: Subnet, occupied: Holdings) -> tuple[str, ...]:
         for denied in self._policy.deny:
             if overlap(denied, subnet):
                 raise Forbidden(
@@ -224,19 +229,18 @@ class Subnets:
                     holder=_describe(pool),
                     hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
                 )
-        ours = {pool.subnet for pool in self._mirror.every(Pool)}
-        routes = [str(route) for route in occupied if overlap(route, subnet) and route not in ours]
+        routes = [str(route) for route, _ in occupied.overlapping(subnet) if not self._index.taken.at(route)]
         if not routes:
             return ()
         # It may be for a driver whose networks are in the host's own (macvlan); ours are checked when they are made.
         return (f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}",)
 
-    def _busy(self, occupied: Sequence[Subnet]) -> list[Busy]:
-        busy = [Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool)]
-        busy.extend(Busy(subnet, "what this host has or reaches") for subnet in occupied)
-        busy.extend(Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
-        busy.extend(Busy(subnet, "the deny list") for subnet in self._policy.deny)
-        return busy
+    def _busy(self, occupied: Holdings) -> Iterator[Busy]:
+        """Whatever nothing can be carved over, for a person."""
+        yield from (Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool))
+        yield from (Busy(subnet, "what this host has or reaches") for subnet in occupied)
+        yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
+        yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
 
     async def _settle_doubts(self) -> None:
         """Take back pools whose commit failed with an unknown outcome. Nobody was told of them. Raises Unavailable."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.core.faults import Conflict, NotSupported, Unavailable
+from mooring.core.holdings import Holdings
 from mooring.core.networks import Interface
 from mooring.core.plumbing import (
     Add,
@@ -124,7 +125,7 @@ class MemoryKernel(Kernel):
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
         occupied = (*self.routes, *(each.network for each in self.own), *ours)
-        return HostNet(dict(self.own), tuple(self.routes), occupied)
+        return HostNet(dict(self.own), tuple(self.routes), Holdings(occupied))
 
     def host_moved(self) -> bool:
         """See Kernel."""
