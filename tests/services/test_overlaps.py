@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
-from ipaddress import ip_interface, ip_network
+from dataclasses import replace
+from ipaddress import IPv4Network, ip_interface, ip_network
+from itertools import islice
 
 import pytest
 
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict
-from mooring.core.networks import Network
+from mooring.core.networks import HostOverlap, Network, Segment
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.services.overlaps import Overlaps
 from mooring.services.recovering import Outcome
+from tests.counting import counting
 from tests.services.hosts import MemoryHost
 
 DOCKER0 = {ip_interface("10.9.0.1/16"): "interface docker0 of this host"}
@@ -150,3 +154,28 @@ async def test_what_is_carved_is_never_refused() -> None:
     segment = SegmentRequest("default", grant.subnet, grant.gateway, {}, grant.pool)
     await host.services.networks.create(NetworkRequest(NET, {}, False, (segment,), ()))
     assert made(host)
+
+
+async def test_looking_for_what_came_over_networks_costs_what_the_host_has_and_not_what_we_have() -> None:
+    """In calls of functions: with a thousand networks that nothing came over, no more than with one."""
+    host = await MemoryHost().start()
+    await create(host, "10.9.0.0/24")
+    overlaps = Overlaps(host.services.mirror, host.kernel, HostOverlap.REFUSE, lambda: None)
+    host.kernel.own = DOCKER0 | {ip_interface("192.0.2.7/24"): "interface eth0 of this host"}
+    there = await host.kernel.host_net()
+
+    def cost() -> int:
+        with counting() as calls:
+            found = list(overlaps.findings(there))
+        assert [line.startswith(f"network {NET[:12]} has subnet 10.9.0.0/24, and") for line in found] == [True]
+        return calls[0]
+
+    before = cost()
+    template = host.services.mirror.network(NET)
+    assert template is not None
+    others = [
+        replace(template, id=f"{number:064x}", ipv4=(Segment(subnet, None, "default", ""),))
+        for number, subnet in enumerate(islice(IPv4Network("10.64.0.0/10").subnets(new_prefix=24), 1000))
+    ]
+    await host.services.mirror.commit(put=others)
+    assert cost() <= before + 10

@@ -6,11 +6,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.datapath import HOST_SETTINGS
+from mooring.core.datapath import HOST_SETTINGS, network_facts
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import ruleset
+from mooring.core.networks import Network
 from mooring.core.plumbing import Alter, Bridge, DockerAccept, Fact, Member, Op, Setting, Veth
 from mooring.core.publications import PortRequest, Protocol
+from mooring.services import repair
 from mooring.services.uplinks import SETTLED
 from tests.services.hosts import MemoryHost
 
@@ -36,6 +38,25 @@ async def test_a_restart_touches_nothing_that_is_right(host: MemoryHost) -> None
     assert report.findings == ()
     assert host.ops == before
     assert len(host.guard.held) == 2
+
+
+async def test_a_pass_works_out_anew_only_what_has_changed(host: MemoryHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a network nor an endpoint whose record is as it was; one that is new, once."""
+    await host.services.repair.once()
+    drawn: list[str] = []
+
+    def draw(network: Network) -> frozenset[Fact]:
+        drawn.append(network.id)
+        return network_facts(network)
+
+    monkeypatch.setattr(repair, "network_facts", draw)
+    monkeypatch.setattr(repair, "endpoint_facts", None)
+    assert (await host.services.repair.once()).findings == ()
+    assert not drawn
+    new = await host.network("b")
+    for _ in range(2):
+        assert str(await host.services.repair.once()) == "nothing to repair"
+    assert drawn == [new]
 
 
 async def test_a_flushed_ruleset_comes_back_whole(host: MemoryHost) -> None:

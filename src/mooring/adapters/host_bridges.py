@@ -24,6 +24,8 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _NEXT_HOP = struct.Struct("=HBBi")
 # Every owner's mark begins so (adapters/ownership).
 _OURS = MARK.removesuffix(":")
+# The head of the alias of a link of ours, without its length; no other attribute has such bytes in it.
+_OUR_ALIAS = struct.pack("=H", _IFLA_IFALIAS) + MARK.encode()
 
 
 def host_bridges(netlink: Netlink, owner: Owner = DAEMON) -> dict[str, bool]:
@@ -49,9 +51,11 @@ def host_bridges(netlink: Netlink, owner: Owner = DAEMON) -> dict[str, bool]:
 
 
 def _links(netlink: Netlink, wanted: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """Index and attributes of the links that the filter lets through."""
+    """Index and attributes of the links that the filter lets through and that are not the daemon's."""
     request = _IFINFO.pack(0, 0, 0, 0, 0, 0) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS) + wanted
     for _, payload in netlink.dump(Message(_GETLINK, 0, request)):
+        if _OUR_ALIAS in payload:
+            continue
         yield _IFINFO.unpack_from(payload)[3], dict(attributes(payload[_IFINFO.size :]))
 
 

@@ -7,20 +7,21 @@ the kernel says becomes a fault in here.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
 from mooring.adapters.discards import Discards
 from mooring.adapters.docker_chains import DockerChains
+from mooring.adapters.link_settings import link_settings
 from mooring.adapters.links import Link, Links
 from mooring.adapters.namespace_files import opened
 from mooring.adapters.netlink import NetlinkError
 from mooring.adapters.nftables import Nftables, Table, tables_of
 from mooring.adapters.ownership import DAEMON, Owner
 from mooring.adapters.settings import read_setting, write_setting
-from mooring.core.datapath import BRIDGE_SETTINGS, HOST_SETTINGS, ROUTERS
+from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (
     Add,
@@ -99,10 +100,11 @@ class FactReader:
             if link.kind == "bridge":
                 bridges[link.index] = link.name
                 facts.add(_bridge(link))
+                facts.update(Setting(path, value) for path, value in link_settings(link.name, link.families))
             elif link.kind == "veth":
                 facts.add(_veth(link, names))
         facts.update(LinkAddress(bridges[index], interface) for index, interface in addresses if index in bridges)
-        facts.update(_settings(bridges.values()))
+        facts.update(_host_settings())
         for table in self._tools.tables:
             ruleset, members = table.observe()
             if ruleset is not None:
@@ -338,11 +340,8 @@ def _veth(link: Link, names: dict[int, str]) -> Veth:
     return Veth(link.name, link.alias, bridge, link.isolated, peer="", peer_mac="", mtu=link.mtu, living=living)
 
 
-def _settings(bridges: Iterable[str]) -> Iterator[Setting]:
-    paths = [*HOST_SETTINGS, ROUTERS]
-    for name in bridges:
-        paths += [path.format(name) for path in BRIDGE_SETTINGS]
-    for path in paths:
+def _host_settings() -> Iterator[Setting]:
+    for path in (*HOST_SETTINGS, ROUTERS):
         value = read_setting(path)
         if value is not None:
             yield Setting(path, value)

@@ -70,7 +70,8 @@ class Link:
 
     ours: it bears the owner's mark, and then the alias is as facts say it. other: the index of a veth's other end, in
     the namespace that the kernel calls by the number `beyond`; None: in this one. linklocal_learn: it is a bridge and
-    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10).
+    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10). families: what the kernel tells
+    of IPv4 and IPv6 on it.
     """
 
     index: int
@@ -86,6 +87,7 @@ class Link:
     other: int = 0
     beyond: int | None = None
     linklocal_learn: bool = False
+    families: bytes = b""
 
 
 def _info(index: int = 0, up: bool | None = None) -> bytes:
@@ -358,4 +360,5 @@ class Links:
             as_u32(found.get(_IFLA_LINK)),
             as_u32(found[_IFLA_LINK_NETNSID]) if _IFLA_LINK_NETNSID in found else None,
             as_text(info.get(_INFO_KIND)) == "bridge" and _learns_linklocal(attributes(info.get(_INFO_DATA, b""))),
+            found.get(_IFLA_AF_SPEC, b""),
         )

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict
 from mooring.core.networks import HostOverlap, Network, Origin, Subnet, overlap
-from mooring.core.pools import Holdings
 from mooring.ports import HostNet, Kernel
 from mooring.services.mirror import Mirror
+from mooring.services.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Overlaps:
     def __init__(
         self, mirror: Mirror, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
     ) -> None:
-        self._mirror = mirror
+        self._rooms = Rooms(mirror)
         self._kernel = kernel
         self._default = default
         self._view = view
@@ -59,34 +59,20 @@ class Overlaps:
 
     def findings(self, host: HostNet) -> Iterator[str]:
         """What has come over networks since they were made, a line each. Quick, however many there are of both."""
-        ours = _Subnets(self._mirror)
         for interface, holder in host.addresses.items():
-            for what, _ in ours.around(interface.network):
+            for what, _ in self._around(interface.network):
                 yield f"{what} {holder} has {interface}: {MIXED}; give one of them another subnet"
         told = {interface.network for interface in host.addresses}
         for route in host.routes:
-            for what, subnet in ours.around(route) if route not in told else ():
+            for what, subnet in self._around(route) if route not in told else ():
                 if _leads_away(route, subnet):
                     yield f"{what} this host has a route to {route} elsewhere: {MIXED}; see `ip route show table all`"
 
-
-class _Subnets:
-    """Of the networks over which nothing may come, as they are now."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        self._held = {4: Holdings(), 6: Holdings()}
-        self._known: dict[str, tuple[str, Subnet]] = {}
-        for network in mirror.every(Network):
-            if not network.bridged or network.options.host_overlap is HostOverlap.WARN:
-                continue
-            for segment in network.segments:
-                what = f"network {network.name or network.id[:12]} has subnet {segment.subnet}, and"
-                self._known[f"{segment.subnet}"] = what, segment.subnet
-                self._held[segment.subnet.version].add(segment.subnet, f"{segment.subnet}")
-
-    def around(self, other: Subnet) -> list[tuple[str, Subnet]]:
-        """Those that overlap it, and how a finding about each begins."""
-        return [self._known[name] for name in self._held[other.version].overlapping(other)]
+    def _around(self, other: Subnet) -> Iterator[tuple[str, Subnet]]:
+        """Subnets over which nothing may come and that overlap it, and how a finding about each begins."""
+        for network, segment in self._rooms.overlapping(other):
+            if network.options.host_overlap is not HostOverlap.WARN:
+                yield f"network {network.name or network.id[:12]} has subnet {segment.subnet}, and", segment.subnet
 
 
 def _leading_away(subnet: Subnet, host: HostNet) -> Iterator[Subnet]:

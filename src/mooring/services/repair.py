@@ -42,8 +42,9 @@ DOCKER = frozenset({DockerAccept(4), DockerAccept(6)})
 
 # Seconds between the passes after a nudge.
 HURRIED = (0.5, 1.0, 2.0)
-# Facts that are made at a stretch.
+# Facts that are made at a stretch, and networks that are compared.
 PART = 500
+STRETCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Repair:
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[Publication, ...]] = {}
         self._made: dict[str, _Made] = {}
+        self._drawn: dict[str, tuple[Network, dict[tuple[str, ...], Fact]]] = {}
         self._ways_out: frozenset[str] = frozenset()
         self._closed: set[DockerAccept] = set()
         self._turn = asyncio.Lock()
@@ -164,8 +166,9 @@ class Repair:
         observed = await self._kernel.observe()
         self._ways_out = await self._uplinks.look(observed)
         await self._recover(observed, work)
-        await self._mend(observed, work)
-        await self._sweep(observed, settled, work)
+        have = await _by_key(observed)
+        await self._mend(have, work)
+        await self._sweep(have, settled, work)
         return Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
 
     async def _look(self, work: _Pass) -> None:
@@ -175,8 +178,9 @@ class Repair:
         observed = await self._kernel.observe()
         self._ways_out = await self._uplinks.look(observed)
         await self._recover(observed, work)
-        await self._mend(observed, work)
-        await self._sweep(observed, settled, work)
+        have = await _by_key(observed)
+        await self._mend(have, work)
+        await self._sweep(have, settled, work)
         await self._hold_ports(observed, work)
         interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
         taken, findings = await self._reclaiming.once(interfaces)
@@ -192,13 +196,12 @@ class Repair:
             work.repaired += outcome.adopted
             work.findings += outcome.findings
 
-    async def _mend(self, observed: frozenset[Fact], work: _Pass) -> None:
+    async def _mend(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
-        have = await _by_key(observed)
         networks = [network for network in self._mirror.every(Network) if network.bridged]
         if networks:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
-            forwarding = any(isinstance(fact, Veth) for fact in observed)
+            forwarding = any(isinstance(fact, Veth) for fact in have.values())
             ipv6 = any(network.ipv6 for network in networks)
             shared = host_facts(ipv6, forwarding, self._ways_out) - DOCKER
             settings = {fact for fact in shared if isinstance(fact, Setting)}
@@ -209,18 +212,19 @@ class Repair:
             if mended:
                 work.note("port security", 1)
             work.findings += [finding] if finding else []
+        pace = Pace(STRETCH)
         for known in networks:
-            await asyncio.sleep(0)  # plugin calls first, however many networks there are
+            await pace.step()  # plugin calls first, however many networks there are
             await self._foresee(known)
             network = self._mirror.network(known.id)
             if network is None:
                 continue
-            wanted = {fact.key: fact for fact in network_facts(network)}
+            wanted = dict(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone):
                 wanted |= facts
             wanted.pop(PORT_SECURITY.ruleset.key, None)
-            possible = self._guarding.possible(wanted.values())
-            await self._apply(possible, have, f"network {network.id[:12]}", work)
+            missing = [fact for key, fact in wanted.items() if have.get(key) != fact]
+            await self._apply(self._guarding.possible(missing), have, f"network {network.id[:12]}", work)
 
     async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
@@ -265,6 +269,12 @@ class Repair:
                 await asyncio.sleep(0)
             self._made[endpoint.id] = network, endpoint, facts
 
+    def _facts_of_network(self, network: Network) -> dict[tuple[str, ...], Fact]:
+        known = self._drawn.get(network.id)
+        if known is None or known[0] is not network:
+            known = self._drawn[network.id] = network, {fact.key: fact for fact in network_facts(network)}
+        return known[1]
+
     def _known_facts(self, network: Network, endpoint: Endpoint) -> dict[tuple[str, ...], Fact] | None:
         known = self._made.get(endpoint.id)
         return known[2] if known is not None and known[0] is network and known[1] is endpoint else None
@@ -291,12 +301,11 @@ class Repair:
         else:
             work.note(subject, len(ops))
 
-    async def _sweep(self, observed: frozenset[Fact], settled: set[str], work: _Pass) -> None:
+    async def _sweep(self, have: dict[tuple[str, ...], Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""
-        have = await _by_key(observed)
         wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._ways_out)}
         for network in self._mirror.every(Network):
-            wanted |= {fact.key for fact in network_facts(network)}
+            wanted.update(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone, settled):
                 wanted.update(facts)
         spared = self._recovering.spared if self._recovering is not None else Spared()
@@ -335,6 +344,7 @@ class Repair:
                 self._held[endpoint.id] = endpoint.published
         self._held = {ident: held for ident, held in self._held.items() if self._roster.knows(ident)}
         self._made = {ident: made for ident, made in self._made.items() if self._roster.knows(ident)}
+        self._drawn = {ident: drawn for ident, drawn in self._drawn.items() if self._mirror.network(ident) is not None}
 
 
 async def _by_key(facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:

@@ -1,0 +1,53 @@
+"""A link's sysctls as rtnetlink tells them: what the files below /proc/sys say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mooring.adapters.link_settings import link_settings
+from mooring.adapters.links import Links
+from mooring.adapters.settings import read_setting
+from mooring.core.datapath import BRIDGE_SETTINGS
+from tests.adapters.test_links import BRIDGE
+from tests.netns.rigs import Namespace, sh
+
+pytestmark = pytest.mark.netns
+
+PATHS = [pattern.format(BRIDGE.name) for pattern in BRIDGE_SETTINGS]
+
+
+def told() -> dict[str, str]:
+    """By the kernel together with the bridge."""
+    links = Links()
+    try:
+        link = links.find(BRIDGE.name)
+        assert link is not None
+        return dict(link_settings(link.name, link.families))
+    finally:
+        links.close()
+
+
+@pytest.fixture
+def bridge(namespace: Namespace) -> None:
+    """It is there."""
+    links = Links()
+    links.add_bridge(BRIDGE)
+    links.close()
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+@pytest.mark.parametrize("path", PATHS)
+def test_each_is_what_its_file_says(bridge: None, path: str, value: str) -> None:
+    """Whichever is changed, and no other one."""
+    before = told()
+    assert before == {each: read_setting(each) for each in PATHS}
+    Path(f"/proc/sys/{path}").write_text(value)
+    assert told() == before | {path: value}
+
+
+def test_those_of_ipv6_are_not_there_without_it(bridge: None) -> None:
+    """As on a bridge with an MTU below the least of IPv6 (RFC 8200, section 5)."""
+    sh(f"ip link set {BRIDGE.name} mtu 1000")
+    assert list(told()) == PATHS[:1]
