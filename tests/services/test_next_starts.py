@@ -17,7 +17,7 @@ from mooring.services.next_starts import label_findings, label_remarks, losses, 
 from mooring.testing.memory_store import MemoryStore
 from mooring.wire import api
 from tests.services.hosts import MemoryHost
-from tests.services.operators import DB, fix, lease_of, operate, run_container
+from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 from tests.services.test_estates import ComingHost
 from tests.services.test_fastening import E1, MAC, A, chosen, typed
 
@@ -198,3 +198,10 @@ async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in()
     told = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
     assert "It cannot start: its network web is gone" in told
     assert "`docker network disconnect -f web db`" in told
+
+
+def test_a_label_beside_another_containers_network_is_that_ones_matter() -> None:
+    """compose's network_mode: service:web; who it is, in short."""
+    container = Container(DB, "side", False, 0.0, {"fixed-ip": ""}, mode="container:" + WEB)
+    (remark,) = said_of(container, Mirror(MemoryStore()))
+    assert remark.text == f"its label has no effect: it has the network of container {WEB[:12]}, whose labels count"

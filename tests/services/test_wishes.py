@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.services.wishes import Room, Spellings, addresses_of, parsed_mac
-from mooring.wire.docker_bodies import PlugWish
+from mooring.services.wishes import Room, Spellings, addresses_of, parsed_mac, unheeded
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
 
 MAC, OTHER = "02:42:00:00:00:01", "02:42:00:00:00:02"
 
@@ -71,3 +71,11 @@ def test_addresses_and_macs_are_read_as_go_reads_them() -> None:
     assert addresses_of(PlugWish("web", "10.0.0")) is None
     assert {parsed_mac(text) for text in (MAC, MAC.replace(":", "-"), "0242.0000.0001")} == {MAC}
     assert (parsed_mac(""), parsed_mac("02:42")) == ("", None)
+
+
+def test_a_label_beside_another_containers_network_says_whose_counts() -> None:
+    """compose's network_mode: service:web, in short."""
+    wish = ContainerWish({"fixed-ip": ""}, "container:" + "a" * 64, ())
+    assert unheeded(wish, kept=False) == (
+        "label fixed-ip has no effect: it has the network of container aaaaaaaaaaaa, whose labels count",
+    )

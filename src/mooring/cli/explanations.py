@@ -17,7 +17,7 @@ def explain(connection: Connection, what: str, form: str) -> None:
 
     WHAT is an address, any address, also one that is not of Mooring's networks. Or it is a container's name or the
     beginning of its id, a compose service as PROJECT/SERVICE, a key, an endpoint's id or a MAC: then everything that it
-    holds is explained. Or it is a network or a subnet: then how full that is.
+    holds is explained. Or it is a network or a subnet: then how full that is, or what of it waits when it is gone.
 
     \b
     Example:

@@ -53,7 +53,8 @@ def list_leases(
 ) -> None:
     """List the leases that match everything given; TEXT: in the address, MAC, name, owner, key or note.
 
-    A network, a pool or an address space that there is not is an error.
+    A network that is gone has those who wait for it to come back. A network, a pool or an address space that there is
+    not otherwise is an error.
 
     \b
     Example:

@@ -23,6 +23,7 @@ from mooring.services.engine_names import EngineNames
 from mooring.services.mirror import Mirror
 from mooring.services.symptoms import MAKING
 from mooring.services.tenures import Tenures
+from mooring.services.wishes import BESIDE, beside
 
 ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
 
@@ -178,6 +179,10 @@ def said_of(container: Container, mirror: Mirror) -> list[Remark]:
     """What is to be said of the labels of a container that is there, or of the network that it has lost."""
     if not container.running and (lost := strandings(container, mirror)):
         return lost
+    if container.mode.startswith(BESIDE) and asks(container.labels):
+        return [
+            Remark(f"its label has no effect: {beside(container.mode)}", "label that one, and make this anew without")
+        ]
     networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
     named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
     return label_remarks(dict(container.labels), networks, named)

@@ -15,6 +15,8 @@ from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
 from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerWish, PlugWish
 
+# How the mode of a container begins that has another one's network (compose: network_mode: service:NAME).
+BESIDE = "container:"
 # The first version of the API in which a connect may name a MAC (moby daemon/server/router/network, engine 29.3).
 CONNECT_MACS = (1, 54)
 
@@ -77,6 +79,13 @@ class Spellings:
         return {before: name for before, (network, name) in self.changed.items() if network in network_ids}
 
 
+def beside(mode: str) -> str:
+    """Why no label of a container with such a mode has an effect."""
+    other = mode.removeprefix(BESIDE)
+    other = other[:12] if len(other) == 64 else other
+    return f"it has the network of container {other}, whose labels count"
+
+
 def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
     """What is to be said of the labels of a container that is being made, a line each.
 
@@ -88,6 +97,8 @@ def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
     said = [remark.text for remark in remarks(wish.labels, named)]
     if not kept and asks(wish.labels):
         label = FIXED_LABEL if FIXED_LABEL in wish.labels else KEY_LABEL
+        if wish.mode.startswith(BESIDE):
+            return (*said, f"label {label} has no effect: {beside(wish.mode)}")
         where = ", ".join(sorted({plug.network for plug in wish.plugs} or {wish.mode or "default"}))
         said.append(f"label {label} has no effect: Mooring gives no addresses in its networks ({where})")
     return tuple(said)
