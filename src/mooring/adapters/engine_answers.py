@@ -174,6 +174,10 @@ class SettingsAnswer(_Form):
         return {key: (each or _Endpoint()).plug(key, ids) for key, each in (self.networks or {}).items()}
 
 
+class _HostConfig(_Form):
+    network_mode: str | None = ""
+
+
 class ContainerRow(_Form):
     """GET /containers/json, one of them."""
 
@@ -182,6 +186,7 @@ class ContainerRow(_Form):
     created: float | None = 0.0
     state: str | None = ""
     labels: dict[str, str] | None = None
+    host_config: _HostConfig | None = None
     network_settings: SettingsAnswer | None = None
 
     def value(self, ids: Mapping[str, str]) -> Container:
@@ -194,6 +199,7 @@ class ContainerRow(_Form):
             created=self.created or 0.0,
             labels=self.labels or {},
             plugs=_once((self.network_settings or SettingsAnswer()).plugs(ids).values()),
+            mode=(self.host_config.network_mode if self.host_config else "") or "",
         )
 
 
@@ -204,10 +210,6 @@ class _State(_Form):
 class _Config(_Form):
     labels: dict[str, str] | None = None
     mac_address: str | None = ""
-
-
-class _HostConfig(_Form):
-    network_mode: str | None = ""
 
 
 class ContainerAnswer(_Form):

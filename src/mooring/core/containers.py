@@ -63,7 +63,7 @@ class Plug:
 class Container:
     """A container of an engine. id: full. name: without the slash. created: seconds since the epoch.
 
-    mode: its network mode, "" where a list does not tell it. mac: the container-wide one, on engines that use it
+    mode: its network mode. mac: the container-wide one, on engines that use it
     (before 25, for the network whose name is the mode), else "".
     """
 
