@@ -158,7 +158,7 @@ def test_the_proxy_says_at_once_what_labels_do_not_do(host: Host) -> None:
     said = host.proxy.docker(*run, "--name", "typo", "--label", "mooring.kye=db", IMAGE, "stay").output
     assert "WARNING: mooring: label mooring.kye has no effect: the label is called mooring.key" in said
     said = host.proxy.docker("run", "-d", "--network", "none", "--label", "fixed-ip", IMAGE, "stay").output
-    assert "WARNING: mooring: label fixed-ip has no effect: Mooring gives no addresses in its networks (none)" in said
+    assert "WARNING: mooring: label fixed-ip has no effect: Mooring keeps no addresses in its networks (none)" in said
     said = host.proxy.docker(*run, "--name", "where", "--label", "fixed-ip=10.77.0.9", IMAGE, "stay").output
     assert "WARNING: mooring: label fixed-ip=10.77.0.9 names no address" in said
     assert "WARNING" not in host.proxy.docker(*run, "--name", "db", "--label", "fixed-ip", IMAGE, "stay").output

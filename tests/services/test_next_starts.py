@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address, ip_network
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from mooring.core.engines import KnownEngine
 from mooring.core.faults import Conflict
 from mooring.core.leases import Active
 from mooring.core.networks import Network
+from mooring.core.requests import PoolRequest
 from mooring.services.mirror import Mirror
 from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
 from mooring.testing.memory_store import MemoryStore
@@ -205,3 +207,17 @@ def test_a_label_beside_another_containers_network_is_that_ones_matter() -> None
     container = Container(DB, "side", False, 0.0, {"fixed-ip": ""}, mode="container:" + WEB)
     (remark,) = said_of(container, Mirror(MemoryStore()))
     assert remark.text == f"its label has no effect: it has the network of container {WEB[:12]}, whose labels count"
+
+
+async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
+    """compose's `ipam: {driver: mooring}` without `driver: mooring`: the addresses are ours, and nobody keeps them."""
+    host = await MemoryHost().start()
+    await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.88.0.0/24")))
+    mirror = host.services.mirror
+    plug = Plug("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
+    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (plug,)), mirror)
+    assert remark.text == "its label has no effect in network half: Mooring is its IPAM driver only, and not its driver"
+    assert "-d mooring --ipam-driver mooring" in remark.remedy
+    other = Plug("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
+    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), mirror)
+    assert "in no network of Mooring's (bridge)" in remark.text

@@ -63,8 +63,8 @@ class Plug:
 class Container:
     """A container of an engine. id: full. name: without the slash. created: seconds since the epoch.
 
-    mode: its network mode. mac: the container-wide one, on engines that use it
-    (before 25, for the network whose name is the mode), else "".
+    mode: its network mode. mac: the container-wide one, on engines that use it (before 25, for the network whose name
+    is the mode), else "".
     """
 
     id: str

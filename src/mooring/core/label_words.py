@@ -24,7 +24,7 @@ _LONGEST = 40
 _FIXED_GUESSES = ("ip", "fix", "fixed", "static", "staticip", "address", "addr")
 _KEY_GUESSES = ("sticky", "name", "id")
 # What the second word of fixed-ip becomes by a slip; with another one it is a label of somebody's own, as fixed-id.
-_IP_SLIPS = ("ip", "ips", "ipp", "iip", "pi")
+_IP_SLIPS = ("ip", "ips", "ipp", "iip", "pi", "up", "op")
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 

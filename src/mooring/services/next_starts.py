@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mooring.core.containers import FIXED_LABEL, Container, Holder
+from mooring.core.containers import FIXED_LABEL, Container, Holder, Plug
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
 from mooring.core.estates import Estate
 from mooring.core.findings import Finding
 from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool
 from mooring.services.engine_changes import NAMES
 from mooring.services.engine_names import EngineNames
 from mooring.services.mirror import Mirror
@@ -175,6 +176,13 @@ def strandings(container: Container, mirror: Mirror) -> list[Remark]:
     return found
 
 
+def _has_ours(plug: Plug, mirror: Mirror) -> bool:
+    """Whether it has an address there from a pool of ours that no network of ours has."""
+    if not plug.held:
+        return False
+    return any(not pool.network and address in pool.subnet for pool in mirror.every(Pool) for address in plug.held)
+
+
 def said_of(container: Container, mirror: Mirror) -> list[Remark]:
     """What is to be said of the labels of a container that is there, or of the network that it has lost."""
     if not container.running and (lost := strandings(container, mirror)):
@@ -184,6 +192,15 @@ def said_of(container: Container, mirror: Mirror) -> list[Remark]:
             Remark(f"its label has no effect: {beside(container.mode)}", "label that one, and make this anew without")
         ]
     networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
+    halves = [plug.name for plug in container.plugs if not mirror.network(plug.network) and _has_ours(plug, mirror)]
+    if halves and asks(container.labels):
+        return [
+            Remark(
+                f"its label has no effect in network {name}: Mooring is its IPAM driver only, and not its driver",
+                f"make network {name} anew with `-d mooring --ipam-driver mooring`, and the container in it",
+            )
+            for name in halves
+        ]
     named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
     return label_remarks(dict(container.labels), networks, named)
 

@@ -100,7 +100,7 @@ def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
         if wish.mode.startswith(BESIDE):
             return (*said, f"label {label} has no effect: {beside(wish.mode)}")
         where = ", ".join(sorted({plug.network for plug in wish.plugs} or {wish.mode or "default"}))
-        said.append(f"label {label} has no effect: Mooring gives no addresses in its networks ({where})")
+        said.append(f"label {label} has no effect: Mooring keeps no addresses in its networks ({where})")
     return tuple(said)
 
 
