@@ -12,6 +12,7 @@ from mooring.services.explanations import holder_of
 from mooring.services.inspection import Inspection, Surroundings
 from mooring.services.kept_addresses import kept_rows
 from mooring.wire.api import ListLeases
+from tests.services.holder_hosts import ident
 from tests.services.operators import operate
 from tests.services.test_estates import ComingHost
 
@@ -67,6 +68,18 @@ async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: st
             await operate(host).inquiries.explain(what)
     else:
         assert (await operate(host).inquiries.explain(what)).reasons[0].verdict != "kept"
+
+
+async def test_they_are_in_the_order_of_their_addresses() -> None:
+    """Whoever left first."""
+    host = ComingHost()
+    network = await host.named("n1")
+    for number in (9, 2, 5):
+        await host.made(f"c{number}", host.seat(network, f"key:{number}", f"10.32.0.{number}"))
+        await host.services.holders.forget(ident(f"c{number}"))
+    await host.gone(network)
+    rows = kept_rows(host.services.mirror, host.clock.now(), ListLeases())
+    assert [row.address for row in rows] == ["10.32.0.2", "10.32.0.5", "10.32.0.9"]
 
 
 async def test_lists_take_the_network_and_the_subnet_that_are_gone() -> None:

@@ -45,9 +45,10 @@ def containers(context: click.Context, _parameter: click.Parameter, begun: str) 
 
 
 def anything(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
-    """What `explain` takes: containers, networks, addresses."""
+    """What `explain` takes: containers, networks (also those that are gone and waited for), addresses."""
     rows = _leases(context)
-    called = [*_containers(rows), *_networks(context, begun), *(row.address for row in rows)]
+    gone = {row.network_name for row in rows if not row.pool}
+    called = [*_containers(rows), *_networks(context, begun), *sorted(gone), *(row.address for row in rows)]
     return _begin(called, begun)
 
 

@@ -30,13 +30,13 @@ def kept(mirror: Mirror, now: float, address: Address | None = None) -> Iterator
 
 
 def kept_rows(mirror: Mirror, now: float, wanted: ListLeases) -> list[LeaseRow]:
-    """Those that a list of leases is to have."""
+    """Those that a list of leases is to have, by address space, family and address."""
     if wanted.state not in (None, State.FIXED):
         return []
     text = wanted.text.lower()
     return [
         _row(estate, each)
-        for estate, each in kept(mirror, now)
+        for estate, each in sorted(kept(mirror, now), key=_place)
         if wanted.space in ("", None, estate.space)
         and wanted.network in ("", None, estate.name)
         and (not wanted.pool or _is_of(each, estate, wanted.pool))
@@ -83,6 +83,12 @@ def kept_subnets(mirror: Mirror, now: float, place: Address | Subnet) -> list[Re
 def is_waited_for(mirror: Mirror, now: float, reference: str) -> bool:
     """Whether the reference is the name, or a subnet, of a network that is gone and for which addresses wait."""
     return any(reference == estate.name or _is_of(each, estate, reference) for estate, each in kept(mirror, now))
+
+
+def _place(pair: tuple[Estate, Heirloom]) -> tuple[str, int, int]:
+    """For the order of a list."""
+    estate, each = pair
+    return estate.space, each.address.version, int(each.address)
 
 
 def _is_service(key: str, what: str) -> bool:
