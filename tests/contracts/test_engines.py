@@ -226,6 +226,7 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
     assert asked.running is runs
     if runs and isinstance(rig, DockerRig):
         assert [str(plug.ipv4) for plug in asked.plugs if plug.network == web] == ["10.77.1.99"]
+        place = await rig.engine.place(ident, web)
         with pytest.raises(Conflict, match="the engine refuses"):
             await rig.engine.reconnect(ident, web, place, [ip_address("10.99.1.99")])
         again = await ask(rig.engine, ident)

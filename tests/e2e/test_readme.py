@@ -20,14 +20,14 @@ DONE = ("mooring setup", "docker context use mooring")
 # The page speaks of a project that the reader has already.
 OWN = """
 services:
-  broker:
-    image: eclipse-mosquitto
+  zigbee:
+    image: koenkk/zigbee2mqtt
   hass:
     image: homeassistant/home-assistant
     ports: ["8123:8123"]
-    depends_on: [broker]
+    depends_on: [zigbee]
 """
-APPS = ("shop", "home", "dns")
+APPS = ("shop", "home", "mqtt")
 EVERY = f"for app in {' '.join(APPS)}; do (cd $app; docker compose %s) & done; wait"
 
 
@@ -107,9 +107,16 @@ def test_the_first_page_does_what_it_says(host: Host, reader: Reader) -> None:
             missing = [word for place in pictures[-1].values() for word in place if word not in said]
             assert missing == [], said
     first, again = pictures
-    assert set(first) == {"/shop-db-1", "/shop-web-1", "/shop-web-2", "/home-broker-1", "/home-hass-1", "/dns-dns-1"}
-    assert first["/dns-dns-1"][0] == "10.80.0.53"
-    assert first["/dns-dns-1"][1]
+    assert set(first) == {
+        "/shop-db-1",
+        "/shop-web-1",
+        "/shop-web-2",
+        "/home-zigbee-1",
+        "/home-hass-1",
+        "/mqtt-broker-1",
+    }
+    assert first["/mqtt-broker-1"][0] == "10.80.0.18"
+    assert first["/mqtt-broker-1"][1]
     assert again == first
 
     def still(line: str) -> None:
@@ -129,7 +136,7 @@ def test_the_first_page_does_what_it_says(host: Host, reader: Reader) -> None:
     reader.do("cd shop; docker compose up -d --scale web=1 --timeout 1")
     assert reader.places().items() < first.items()
     still("cd shop; docker compose up -d --scale web=2")
-    for file in ("shop/compose.yml", "home/compose.override.yml", "dns/compose.yml"):
+    for file in ("shop/compose.yml", "home/compose.override.yml", "mqtt/compose.yml"):
         reader.edit(file, "ipam: {driver: mooring", "labels: [edited]\n    ipam: {driver: mooring")
     reader.do(EVERY % "up -d --timeout 1")
     # A newer compose puts the same containers into the new network, and engines before 29.3 draw a MAC then.

@@ -196,11 +196,10 @@ class ContainerRow(_Form):
             id=self.id,
             name=own[0].lstrip("/") if own else "",
             running=self.state in ("running", "paused", "restarting"),
-            created=self.created or 0.0,
-            labels=self.labels or {},
+            created=self.created or 0.0, labels=self.labels or {},
             plugs=_once((self.network_settings or SettingsAnswer()).plugs(ids).values()),
             mode=(self.host_config.network_mode if self.host_config else "") or "",
-        )
+        )  # fmt: skip
 
 
 class _State(_Form):
