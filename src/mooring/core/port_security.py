@@ -32,10 +32,12 @@ SETS = """\
 """
 
 CHAINS = """\
-    # Before the bridge learns a MAC from the frame.
+    # Before the bridge learns a MAC from the frame. The port of a DHCP client is looked at before anything else of the
+    # packet, by its place: of all others that costs two loads and comparisons, which the kernel does without a call.
     chain prerouting {
         type filter hook prerouting priority -300; policy accept;
-        udp dport { 68, 546 } iifname @guarded drop
+        @th,16,16 68 meta l4proto udp iifname @guarded drop
+        @th,16,16 546 meta l4proto udp iifname @guarded drop
         iifname . ether saddr . ip saddr @sources4 accept
         meta protocol ip6 meta l4proto != icmpv6 iifname . ether saddr . ip6 saddr @sources6 accept
         iifname @guarded goto checked
