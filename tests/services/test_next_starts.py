@@ -221,3 +221,20 @@ async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
     other = Plug("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
     (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), mirror)
     assert "in no network of Mooring's (bridge)" in remark.text
+
+
+async def test_an_address_that_the_next_start_loses_becomes_free_then() -> None:
+    """And not only when its container is removed; a kept one says since when nobody uses it, and not since when it is
+    fixed, which no record has."""
+    host = await chosen()
+    operated = operate(host)
+    host.engine.networks.add(A)
+    host.engine.create(DB, "db", Plug(A, "web"))
+    lease = await fix(host, "10.32.0.9", DB, key=f"container:{DB}")
+    told = (await operated.inquiries.explain("10.32.0.9")).reasons[0].text
+    assert "It becomes free when db starts again, with another address, or is removed." in told
+    await host.services.mirror.commit(put=[msgspec.structs.replace(lease, mac=MAC)])
+    told = (await operated.inquiries.explain("10.32.0.9")).reasons[0].text
+    assert "It becomes free when the last container that names it is removed: db." in told
+    assert "It is fixed for container db: a stop or a crash does not free it." in told
+    assert any(line.startswith("So it has been since ") for line in told)

@@ -255,14 +255,16 @@ def _reserved(lease: Lease, since: str, now: float) -> list[str]:
 def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
     mirror, now = scene.mirror, scene.now
     whose = _key_in_words(lease, mirror, scene.names)
-    lines = [f"It is fixed for {whose}, {since}: a stop or a crash does not free it."]
+    lines = [f"It is fixed for {whose}: a stop or a crash does not free it."]
     lines.append(in_use(lease, endpoint, scene))
+    if endpoint is None and lease.active is None and lease.holders:
+        lines.append(f"So it has been {since}.")
     made = [each for each in lease.holders if is_placeholder(each)]
     names = [name.removeprefix("container ") for name in holder_names(lease, mirror, scene.names)]
     if made:
         lines.append(f"It is promised to a container that is being made{_begun(made, now, mirror)}.")
     if there := ", ".join(names[: len(names) - len(made)]):
-        lines.append(f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}.")
+        lines.append(_ending(lease, there, scene))
         lines += _gone(lease, scene)
     elif not made and lease.until is not None and not lease.whom and lease.active is None:
         left = f" (in {span(lease.until - now)})" if lease.until > now else ""
@@ -276,6 +278,14 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     if lease.whom and not (lease.until is not None and lease.until <= now):
         lines.append(f"After that it is reserved for {lease.whom} again.")
     return lines
+
+
+def _ending(lease: Lease, there: str, scene: Scene) -> str:
+    """When it becomes free. there: the containers that hold it, for people."""
+    losing = {loss.container.id for loss in losses(lease, scene.mirror, scene.names)}
+    if losing and losing == {each for each in lease.holders if not is_placeholder(each)}:
+        return f"It becomes free when {there} starts again, with another address, or is removed."
+    return f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}."
 
 
 def _when(lease: Lease, scene: Scene) -> str:
