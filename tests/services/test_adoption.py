@@ -11,6 +11,7 @@ import pytest
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import Container, Plug
 from mooring.core.leases import Active, Lease, State
+from mooring.core.pools import Pool
 from tests.services.holder_hosts import ENGINE, HolderHost, ident
 
 LABEL = {"fixed-ip": ""}
@@ -122,7 +123,12 @@ async def test_what_was_really_given_is_fixed_instead_of_what_nobody_can_prove()
     assert await host.keeping.adoption.adopt(ENGINE, running) == []
     assert host.fixed() == {address: frozenset({"db"})}
     assert await host.keeping.adoption.adopt(ENGINE, running) == []
-    (told,) = host.keeping.adoption.unproven(running)
+    ((told, remedy),) = host.keeping.adoption.unproven(running)
+    assert remedy == "`mooring fix db` writes it into the configuration"
+    pools = [msgspec.structs.replace(pool, source="default4") for pool in host.services.mirror.every(Pool)]
+    await host.services.mirror.commit(put=pools)
+    ((_, remedy),) = host.keeping.adoption.unproven(running)
+    assert remedy.startswith("make it anew through the proxy")
     assert "db" in told
     assert address in told
 

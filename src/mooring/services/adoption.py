@@ -13,6 +13,7 @@ import msgspec
 
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.label_words import Remark
 from mooring.core.leases import Active, Claimant, Lease, State, may_hold
 from mooring.core.networks import Address, Network, Origin
 from mooring.core.pools import Pool
@@ -21,6 +22,9 @@ from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.residents import Residents
+
+# What to do about a container that cannot ask for its address again.
+PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
 
 
 class Adoption:
@@ -61,23 +65,29 @@ class Adoption:
             await self._holders.rename(container.id, container.name)
         return findings
 
-    def unproven(self, container: Container) -> list[str]:
-        """What the container holds and cannot ask for at its next start, a line for each network, unless the engine
+    def unproven(self, container: Container) -> list[Remark]:
+        """What the container holds and cannot ask for at its next start, one for each network, unless the engine
         tells its name: its configuration has neither the address nor a MAC of the address's own."""
         found = []
         for plug in container.plugs:
             network = self._mirror.network(plug.network) if plug.network else None
             held = [
-                str(lease.address)
+                lease
                 for lease in self._tenures.of_holder(container.id)
                 if self._tenures.network_of(lease) == plug.network
                 and not lease.mac
                 and lease.address not in plug.wanted
             ]
             if network is not None and held:
+                addresses = " and ".join(str(lease.address) for lease in held)
+                pools = [self._mirror.pool(lease.pool) for lease in held]
+                typed = all(pool is not None and not pool.source for pool in pools)
                 found.append(
-                    f"container {container.name} has {' and '.join(held)} of network {plug.name} until it stops: its "
-                    "configuration names no address and no MAC there, and this engine does not say who asks"
+                    Remark(
+                        f"container {container.name} has {addresses} of network {plug.name} until it stops: its "
+                        "configuration names no address and no MAC there, and this engine does not say who asks",
+                        f"`mooring fix {container.name}` writes it into the configuration" if typed else PROOF,
+                    )
                 )
         return found
 

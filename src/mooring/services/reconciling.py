@@ -41,8 +41,6 @@ MOVE_AGE = 60.0
 ENDPOINT_AGE = 60.0
 # Seconds between two passes, at least.
 FLOOR = 0.2
-# What to do about a container that cannot ask for its address again.
-PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
 # Containers that are compared at a stretch: each takes some tenths of a millisecond.
 PACE = 32
 
@@ -204,13 +202,13 @@ class Reconciling:
                 texts = await self._adoption.adopt(engine, asked, departures)
             for text in texts:
                 notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
-            for text in self._adoption.unproven(container):
+            for remark in self._adoption.unproven(container):
                 if told is None:
                     told = await self._engine.api_version() >= NAMES
                 if not told:
                     notes.add(
-                        f"proof {container.id} {text}", text, "its configuration, and the engine's version",
-                        f"`mooring fix {container.name}` where the subnet was typed by hand; or {PROOF}",
+                        f"proof {container.id} {remark.text}", remark.text,
+                        "its configuration, and the engine's version", remark.remedy,
                     )  # fmt: skip
 
     def _is_keyed(self, container: Container) -> bool:

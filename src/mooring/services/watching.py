@@ -118,7 +118,7 @@ class Watching:
 
     async def _tell_unproven(self, container: Container) -> None:
         """Before its next start loses it; said once, whatever else happens to the container."""
-        found = self._adoption.unproven(container)
+        found = [remark.text for remark in self._adoption.unproven(container)]
         if found != self._unproven.get(container.id, []) and await self._engine.api_version() < NAMES:
             self._unproven[container.id] = found
             for finding in found:
