@@ -119,3 +119,19 @@ def test_a_network_without_any_addresses_is_refused(host: Host) -> None:
     assert not refused.ok
     assert "a network needs IPv4 or IPv6" in refused.output
     assert host.engine.networks() == []
+
+
+@pytest.mark.needs("v6 only")
+def test_ports_go_over_when_a_gateway_without_ipv4_leaves(host: Host, lab: Lab) -> None:
+    """A network with both families stays: it has the ports of both, also when the other one comes back and leaves."""
+    host.create_network("six", "--ipv4=false", "--ipv6")
+    host.create_network("both", *DUAL)
+    host.run_container("web", "--network", "name=six,gw-priority=5", *PORTS)
+    with Server(host.container_network("web"), "web", 80):
+        for step in (
+            ("connect", "--gw-priority", "3", "both", "web"), ("disconnect", "six", "web"),
+            ("connect", "--gw-priority", "5", "six", "web"), ("disconnect", "six", "web"),
+        ):  # fmt: skip
+            host.docker("network", *step)
+            for address in (host.ipv4, host.ipv6):
+                eventually(lambda a=address: answers(host, lab, a), f"{address} answers after {step}", 20)  # type: ignore[misc]
