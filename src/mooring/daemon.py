@@ -292,8 +292,8 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
-    engine, clock = DockerEngine(str(config.docker_socket)), SystemClock(config.lock.with_name("clock"))
-    return World(store, kernel, SocketPortGuard(raise_limit().ports), engine, clock)
+    clock = SystemClock(config.lock.with_name("clock"), config.state_dir / "clock")
+    return World(store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), clock)
 
 
 async def _run_tasks(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mooring.adapters.clocks import SystemClock
+from mooring.core.steady_time import LASTING
 from mooring.ports import Clock
 from mooring.testing.clocks import ManualClock
 
@@ -119,3 +120,54 @@ def test_a_restart_while_the_wall_clock_is_wrong_goes_on_with_the_time_from_befo
     assert abs(clock.step() - 86400) < 60
     note.write_text("nonsense")
     assert abs(SystemClock(note).now() - time.time()) < 60
+
+
+YEAR = 365 * 86400
+
+
+@pytest.mark.parametrize("off", [-56 * YEAR, -3600.0, YEAR, 20 * YEAR])
+def test_a_clock_that_comes_up_wrong_is_not_believed_until_it_has_stayed_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    """As at a boot without a clock of the machine's own: 1970, what a flat battery left, or years ahead. What NTP then
+    says is right is no step, and what stays is believed."""
+    last, right, boot, passed = tmp_path / "clock", time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), [0.0]
+    SystemClock(None, last)
+    monkeypatch.setattr(time, "clock_gettime", lambda _: boot + passed[0])
+    monkeypatch.setattr(time, "time", lambda: right + off + passed[0])
+    for stays in (False, True):
+        passed[0] = 0.0
+        clock = SystemClock(tmp_path / f"note {stays}", last)
+        assert (abs(clock.now() - right) < 60, abs(clock.step() - off) < 60) == (True, True)
+        again = SystemClock(tmp_path / f"note {stays}", last)  # a restart in the same boot
+        assert abs(again.now() - right) < 60
+        passed[0] = LASTING + 60
+        if stays:
+            assert (abs(clock.now() - right - off) < 2000, clock.step()) == (True, 0.0)
+
+
+@pytest.mark.parametrize("off", [-56 * YEAR, 20 * YEAR])
+def test_the_time_that_a_clock_comes_right_with_is_believed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    """The host was off for a day; a later step is one again."""
+    last, right, wrong = tmp_path / "clock", time.time(), [off]
+    last.write_text(str(right - 86400))
+    monkeypatch.setattr(time, "time", lambda: right + wrong[0])
+    clock = SystemClock(None, last)
+    assert abs(clock.now() - (right - 86400)) < 60
+    wrong[0] = 0.0
+    assert (abs(clock.now() - right) < 60, clock.step()) == (True, 0.0)
+    wrong[0] = 86400.0
+    assert (abs(clock.now() - right) < 60, abs(clock.step() - 86400) < 60) == (True, True)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "nan", "inf"])
+def test_a_time_that_was_not_kept_is_no_matter(tmp_path: Path, text: str) -> None:
+    """The wall clock is believed, and the time is kept from then on; so it is after weeks without power."""
+    last = tmp_path / "clock"
+    last.write_text(text)
+    assert SystemClock(None, last).step() == 0.0
+    assert abs(float(last.read_text()) - time.time()) < 60
+    last.write_text(str(time.time() - 60 * 86400))
+    assert SystemClock(None, last).step() == 0.0
