@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from mooring.core.faults import NotSupported, Unavailable
 from mooring.core.networks import Network
-from mooring.core.plumbing import Add, Bridge, GuardedPort, Ruleset
+from mooring.core.plumbing import Add, Alter, Bridge, GuardedPort, Op, Ruleset
 from mooring.core.port_security import PORT_SECURITY
 from tests.services.hosts import MemoryHost
 
@@ -64,3 +67,26 @@ async def test_a_kernel_that_fails_otherwise_opens_nothing() -> None:
     host.kernel.fail_on = []
     await host.endpoint(network, "next")
     assert PORT_SECURITY.ruleset in {fact for fact in host.facts if isinstance(fact, Ruleset)}
+
+
+async def test_a_newer_table_knows_at_once_what_ports_may_say() -> None:
+    """Of all networks, in one call: one that wants to know more of each port would be deaf to them meanwhile."""
+    host = await MemoryHost().start()
+    for name in ("a", "b"):
+        await host.endpoint(await host.network(name), f"in-{name}")
+    for key, fact in list(host.kernel.facts.items()):
+        if isinstance(fact, GuardedPort):
+            older = {element for element in fact.elements if element[0] != "links6"}
+            host.kernel.facts[key] = replace(fact, elements=frozenset(older))
+    host.kernel.facts[PORT_SECURITY.ruleset.key] = replace(PORT_SECURITY.ruleset, digest="older")
+    calls: list[list[str]] = []
+    apply = host.kernel.apply
+
+    async def note(ops: Sequence[Op]) -> None:
+        calls.append([type(op.after).__name__ for op in ops if isinstance(op, Alter)])
+        await apply(ops)
+
+    host.kernel.apply = note  # type: ignore[method-assign]
+    report = await host.services.repair.once()
+    assert [call for call in calls if call] == [["Ruleset", "GuardedPort", "GuardedPort"]]
+    assert report.repaired == ("port security: 3 things put right",)

@@ -30,22 +30,25 @@ class PortGuarding:
         ruleset = PORT_SECURITY.ruleset
         return [fact for fact in facts if not isinstance(fact, GuardedPort) and fact != ruleset]
 
-    async def restore(
-        self, networks: Iterable[Network], have: Mapping[tuple[str, ...], Fact], dry: bool
-    ) -> tuple[bool, str]:
-        """The table is there if a network needs it. Whether it was put right (dry: would be); a finding, or ""."""
+    def is_whole(self, networks: Iterable[Network], have: Mapping[tuple[str, ...], Fact]) -> bool:
+        """Whether the table is there, or no network needs it."""
         ruleset = PORT_SECURITY.ruleset
-        before = have.get(ruleset.key)
-        if before == ruleset or not any(network.options.port_security for network in networks):
-            self.lacking = False
-            return False, ""
+        return have.get(ruleset.key) == ruleset or not any(network.options.port_security for network in networks)
+
+    async def restore(
+        self, guards: Iterable[GuardedPort], have: Mapping[tuple[str, ...], Fact], dry: bool
+    ) -> tuple[int, str]:
+        """The table is there, with what ports may say, at once: a newer table may want to know more of each than the
+        one before. How many things were put right (dry: would be); a finding, or ""."""
+        wanted: list[Fact] = [PORT_SECURITY.ruleset, *guards]
+        ops = plan(wanted, [have[fact.key] for fact in wanted if fact.key in have])
         try:
             if not dry:
-                await self._kernel.apply(plan([ruleset], [before] if before is not None else []))
+                await self._kernel.apply(ops)
                 self.lacking = False
         except NotSupported as fault:
             self.lacking = True
-            return False, f"what containers send is not checked, also in networks that ask for it: {fault}"
+            return 0, f"what containers send is not checked, also in networks that ask for it: {fault}"
         except Fault as fault:
-            return False, f"what containers send cannot be checked now: {fault}"
-        return not self.lacking, ""
+            return 0, f"what containers send cannot be checked now: {fault}"
+        return 0 if self.lacking else len(ops), ""

@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Setting, Veth, plan
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
 from mooring.core.port_security import PORT_SECURITY
 from mooring.core.publications import Publication
 from mooring.ports import Clock, Kernel
@@ -208,10 +208,7 @@ class Repair:
             await self._apply(shared - settings, have, "host", work)
             await self._apply(settings, have, "forwarding", work)
             await self._open_docker(have, work)
-            mended, finding = await self._guarding.restore(networks, have, work.dry)
-            if mended:
-                work.note("port security", 1)
-            work.findings += [finding] if finding else []
+            await self._guard(networks, have, work)
         pace = Pace(STRETCH)
         for known in networks:
             await pace.step()  # plugin calls first, however many networks there are
@@ -225,6 +222,21 @@ class Repair:
             wanted.pop(PORT_SECURITY.ruleset.key, None)
             missing = [fact for key, fact in wanted.items() if have.get(key) != fact]
             await self._apply(self._guarding.possible(missing), have, f"network {network.id[:12]}", work)
+
+    async def _guard(self, networks: Sequence[Network], have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
+        """The table that checks what containers send is whole. In `have` are the guards that it has now."""
+        if self._guarding.is_whole(networks, have):
+            self._guarding.lacking = False
+            return
+        for known in networks:
+            await self._foresee(known)
+        living = [facts for each in networks for facts in self._living(each, have, work.alone)]
+        guards = [fact for facts in living for fact in facts.values() if isinstance(fact, GuardedPort)]
+        mended, finding = await self._guarding.restore(guards, have, work.dry)
+        if mended:
+            work.note("port security", mended)
+            have.update((fact.key, fact) for fact in guards)
+        work.findings += [finding] if finding else []
 
     async def _open_docker(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Have Docker's FORWARD chain let pass what we forward. What cannot be done twice is told as a finding."""
