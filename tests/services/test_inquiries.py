@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
+
 import pytest
 
 from mooring.core.containers import Plug
@@ -47,6 +49,20 @@ async def test_a_fixed_address_is_found_by_all_that_it_belongs_to(operated: Oper
     text = " ".join(found.reasons[0].text)
     assert "fixed for the key db (label mooring.key)" in text
     assert "removed: name-d." in text
+
+
+async def test_what_the_host_has_is_not_called_free(host: MemoryHost, operated: Operations) -> None:
+    """From the moment when it has it, and until it has it no more; a container's address is told to be both's."""
+    for address, verdict in (("10.32.0.77", "held"), ("10.32.0.2", "held")):
+        host.kernel.own = {ip_interface(address): "interface lo of this host"}
+        (reason,) = (await operated.inquiries.explain(address)).reasons
+        assert reason.verdict == verdict
+        assert "nterface lo of this host has it" in " ".join(reason.text)
+    (reason,) = (await operated.inquiries.explain("10.32.0.77")).reasons
+    assert reason.verdict == "free"
+    host.kernel.own = {ip_interface("192.168.1.5/24"): "interface eth0 of this host"}
+    (reason,) = (await operated.inquiries.explain("192.168.1.5")).reasons
+    assert reason.text[-1] == "Interface eth0 of this host has it."
 
 
 async def test_an_address_is_explained_as_ever(operated: Operations) -> None:

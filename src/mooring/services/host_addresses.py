@@ -7,11 +7,15 @@ nothing that did not change.
 from __future__ import annotations
 
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import Protocol
+
+import msgspec
 
 from mooring.core.faults import Unavailable
 from mooring.ports import HostNet
 from mooring.services.occupancies import Occupancies
+from mooring.wire.api import Explanation, Reason
 
 
 class Surroundings(Protocol):
@@ -46,9 +50,25 @@ class HostAddresses:
         self._known = max(self._known, told)
         return host
 
+    async def explain(self, found: Explanation) -> Explanation:
+        """The explanation of one address, with what uses it without a record: the host above all."""
+        await self.refresh()
+        if not found.address or not (user := self._index.kept_out(ip_address(found.address))):
+            return found
+        return msgspec.structs.replace(found, reasons=[_with(user, each, found.address) for each in found.reasons])
+
     async def refresh(self) -> None:
         """The index knows all that the kernel has told of. A kernel that cannot be read holds nobody up."""
         self._told += self._surroundings.host_moved()
         if self._known < self._told:
             with suppress(Unavailable):
                 await self.look()
+
+
+def _with(user: str, reason: Reason, address: str) -> Reason:
+    if reason.verdict == "free":
+        text = f"{address} is in subnet {reason.subnet}, and {user} has it: it is given to nobody while that is so."
+        return msgspec.structs.replace(reason, verdict="held", text=[text])
+    nobodys = reason.verdict in ("denied", "carvable", "elsewhere", "never")
+    text = f"{user} has it." if nobodys else f"{user} has it, too: what is meant for one may go to the other."
+    return msgspec.structs.replace(reason, text=[*reason.text, text[:1].upper() + text[1:]])

@@ -18,6 +18,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.services.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.explanations import explain_in_pool
+from mooring.services.host_addresses import HostAddresses
 from mooring.services.inspection import Inspection
 from mooring.services.kept_addresses import kept_for, kept_subnets
 from mooring.services.mirror import Mirror
@@ -45,12 +46,14 @@ class Inquiries:
         roster: Roster,
         tenures: Tenures,
         names: Callable[[], Awaitable[EngineNames]],
+        host: HostAddresses,
     ) -> None:
         self._inspection = inspection
         self._mirror = mirror
         self._roster = roster
         self._tenures = tenures
         self._names = names
+        self._host = host
 
     async def explain(self, what: str) -> Explanation:
         """All that is known of the address, the subnet or the network, or of what the container, the compose service,
@@ -66,7 +69,7 @@ class Inquiries:
             if not what or "%" in what or re.fullmatch(r"[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
                 raise
         else:
-            return self._inspection.explain(address, await self._names())
+            return await self._host.explain(self._inspection.explain(address, await self._names()))
         names = await self._names()
         if subnet_in(what) is not None:
             return self._of_subnet(what, names)

@@ -48,7 +48,7 @@ def operations(
     names = partial(names_told, engine, hosts)
     return Operations(
         inspection,
-        Inquiries(inspection, mirror, roster, services.ipam.tenures, names),
+        Inquiries(inspection, mirror, roster, services.ipam.tenures, names, services.ipam.host),
         Reservations(mirror, services.ipam, engine, clock, policy, fastening),
         Doctor(
             mirror,
