@@ -15,7 +15,7 @@ import pytest
 
 from mooring import removal
 from mooring.core.faults import Conflict
-from mooring.removal import Place, steps
+from mooring.removal import STORE_ENDS, Place, steps
 
 OURS, BOTH, OTHER = "a" * 64, "b" * 64, "c" * 64
 
@@ -123,7 +123,8 @@ def test_files_go_and_others_stay(place: Place) -> None:
     """Sockets and pages always; store and configuration only when they are to; what is beside them never."""
     kept = [place.store, place.root / "etc/mooring/mooring.toml", place.store.with_name("backup.db")]
     gone = [place.plugin_socket, place.run_dir / "api.sock", place.root / "usr/share/man/man1/mooring.1"]
-    for path in (*kept, *gone):
+    beside = [place.store.with_name(f"{place.store.name}{end}") for end in STORE_ENDS]
+    for path in (*kept, *gone, *beside):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     for purge in (False, True):
@@ -132,6 +133,7 @@ def test_files_go_and_others_stay(place: Place) -> None:
                 step.carry_out()
         assert [path.exists() for path in gone] == [False] * 3
         assert [path.exists() for path in kept] == ([False, False, True] if purge else [True] * 3)
+        assert any(path.exists() for path in beside) is not purge
     assert not (place.root / "etc/mooring").exists()
 
 

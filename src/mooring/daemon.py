@@ -292,7 +292,7 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     cleanup.push_async_callback(store.close)
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
-    clock = SystemClock(config.lock.with_name("clock"), config.state_dir / "clock")
+    clock = SystemClock(config.lock.with_name("clock"), Path(f"{config.store}.time"))
     return World(store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), clock)
 
 

@@ -28,6 +28,8 @@ UNITS = (
     "mooring-again.service", "mooring-away.socket", "mooring.socket", "mooring-api.socket", "mooring-proxy.socket",
     "mooring.service", "mooring-away@.service",
 )  # fmt: skip
+# What is beside the store is called after it.
+STORE_ENDS = ("", "-wal", "-shm", ".lock", ".time")
 ENABLED = ("mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service")
 # What packaging/README.md says to install besides.
 PAGES = (
@@ -74,7 +76,7 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
     files = [place.plugin_socket, *(place.root / page for page in PAGES)]
     files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
     if purge:
-        files += [place.store.with_name(place.store.name + end) for end in ("", "-wal", "-shm", ".lock")]
+        files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
     for path in files:
         if path.exists() or path.is_symlink():

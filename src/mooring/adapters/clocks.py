@@ -83,7 +83,7 @@ def _number(path: Path | None) -> float | None:
 
 
 def _write(path: Path, number: float) -> None:
-    draft = path.with_suffix(".new")
+    draft = path.with_name(f"{path.name}.new")
     with suppress(OSError):  # then the next start believes the wall clock
         draft.write_text(f"{number:.3f}\n")
         os.replace(draft, path)
