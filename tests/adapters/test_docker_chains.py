@@ -47,6 +47,11 @@ def targets(tool: str) -> list[str]:
     return [line.split()[-1] for line in sh(f"{tool} -S DOCKER-USER").splitlines() if line.startswith("-A ")]
 
 
+def forward(tool: str) -> list[str]:
+    """The targets of the rules in FORWARD, in order."""
+    return [line.split()[-1] for line in sh(f"{tool} -S FORWARD").splitlines() if line.startswith("-A ")]
+
+
 def test_without_docker_nothing_is_needed(docker: DockerChains) -> None:
     """No chain: it holds, and nothing is written."""
     before = sh("iptables -S")
@@ -107,6 +112,19 @@ def test_the_administrators_own_rules_come_first(docker: DockerChains, tool: str
     sh(f"{tool} -A DOCKER-USER -j RETURN")
     assert docker.accept(version)
     assert targets(tool) == ["DROP", "RETURN", "ACCEPT", "DROP", "RETURN", "RETURN"]
+    assert docker.accepts(version)
+    assert forward(tool) == ["DOCKER-USER", "ACCEPT", "DROP"]
+    # As dockerd does when it starts again.
+    sh(
+        f"{tool} -N LATER; {tool} -I FORWARD -j LATER",
+        f"{tool} -D FORWARD -j DOCKER-USER; {tool} -I FORWARD -j DOCKER-USER",
+    )
+    assert not docker.accepts(version)
+    assert docker.accept(version)
+    assert forward(tool) == ["DOCKER-USER", "ACCEPT", "DROP", "LATER"]
+    assert docker.accepts(version)
+    docker.withdraw(version)
+    assert forward(tool) == ["DOCKER-USER", "LATER"]
 
 
 def test_without_a_return_our_rules_are_the_last(docker: DockerChains) -> None:

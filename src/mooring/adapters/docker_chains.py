@@ -2,8 +2,9 @@
 the rules that keep it from that.
 
 Rules: they go by the marks of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of others,
-and behind all of theirs, so that what the administrator drops there stays dropped, and what he lets in gets in; nothing
-is accepted where FORWARD does so by itself; iptables is started only where DOCKER-USER is asked; nothing else in
+and behind all of theirs, so that what the administrator drops there stays dropped, and what he lets in gets in; where
+some of it returns before (ufw-docker: everything from private addresses) they are behind the chain as well; nothing is
+accepted where FORWARD does so by itself; iptables is started only where DOCKER-USER is asked; nothing else in
 Docker's tables is touched.
 """
 
@@ -20,7 +21,8 @@ from mooring.adapters.nftables import Nftables, NftablesError
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import ACCEPTED_MARK, FOREIGN_MARK
 
-_CHAIN = "DOCKER-USER"
+_CHAIN, _FORWARD = "DOCKER-USER", "FORWARD"
+_JUMP = f"-A {_FORWARD} -j {_CHAIN}"
 
 
 def _rule(mark: int, target: str) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ class DockerChains:
         places = list(self._places(version))
         if not places:
             return not self._is_closed(version)
-        return not any(self._missing(place) for place in places)
+        return not any(self._outstanding(place) for place in places)
 
     def accept(self, version: int) -> bool:
         """Docker lets pass what we forward, and nothing else; False when nothing was changed. Raises Unavailable.
@@ -78,20 +80,16 @@ class DockerChains:
         return any(written)
 
     def _write(self, place: _Place, version: int) -> bool:
-        missing = self._missing(place)
-        # Docker ends the chain with a return; nothing behind that is ever asked.
-        lines = self._lines(place) if missing else []
-        end = lines.index(_RETURN) + 1 if _RETURN in lines else 0
-        where = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
-        for rule in missing:
-            done = self._iptables(place.tool, *where, *rule)
+        todo = self._outstanding(place)
+        for command in todo:
+            done = self._iptables(place.tool, *command)
             if done.returncode:
                 raise Unavailable(
                     f"Docker drops what Mooring forwards, or lets pass what it must not (IPv{version}), and the rule "
                     f"against that was refused: {_reason(done)}",
-                    hint=f"try `{place.tool} {' '.join((*where, *rule))}`",
+                    hint=f"try `{place.tool} {' '.join(command)}`",
                 )
-        return bool(missing)
+        return bool(todo)
 
     def leaves_forwarding(self, version: int) -> bool:
         """Whether the engine leaves it to the administrator to switch forwarding on (drivers/bridge/
@@ -105,8 +103,9 @@ class DockerChains:
     def withdraw(self, version: int) -> None:
         """Our rules are not in Docker's chain."""
         for place in self._places(version):
-            for rule in (_KEEP_OUT, _ACCEPT):
-                self._iptables(place.tool, "-D", _CHAIN, *rule)
+            for chain in (_CHAIN, _FORWARD):
+                for rule in (_KEEP_OUT, _ACCEPT):
+                    self._iptables(place.tool, "-D", chain, *rule)
 
     def _places(self, version: int) -> Iterator[_Place]:
         """Where Docker's FORWARD chain asks DOCKER-USER: in tables of either sort, or both."""
@@ -141,14 +140,32 @@ class DockerChains:
         chains = [entry["chain"] for entry in objects if "chain" in entry]
         return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
 
-    def _missing(self, place: _Place) -> list[tuple[str, ...]]:
-        """Those of our rules that belong there and are not."""
-        lines = self._lines(place)
-        return [rule for rule in place.rules if f"-A {_CHAIN} {' '.join(rule)}" not in lines]
+    def _outstanding(self, place: _Place) -> list[tuple[str, ...]]:
+        """What iptables is to be asked for until our rules are where they belong. Raises Unavailable."""
+        lines = self._lines(place, _CHAIN)
+        # Docker ends the chain with a return; nothing behind that is ever asked.
+        end = lines.index(_RETURN) + 1 if _RETURN in lines else 0
+        where = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
+        todo = [(*where, *rule) for rule in place.rules if _line(_CHAIN, rule) not in lines]
+        if any(line.endswith(" -j RETURN") for line in lines if line != _RETURN):
+            todo += self._behind(place)
+        return todo
 
-    def _lines(self, place: _Place) -> list[str]:
+    def _behind(self, place: _Place) -> Iterator[tuple[str, ...]]:
+        """The same behind DOCKER-USER, as the next that FORWARD asks: dockerd puts its own there when it starts."""
+        lines = self._lines(place, _FORWARD)
+        mine = {_line(_FORWARD, rule): rule for rule in place.rules}
+        others = [line for line in lines if line not in mine]
+        if _JUMP not in others:
+            return
+        at = lines.index(_JUMP) + 1
+        if set(lines[at : at + len(mine)]) != mine.keys():
+            yield from (("-D", _FORWARD, *rule) for line, rule in mine.items() if line in lines)
+            yield from (("-I", _FORWARD, str(others.index(_JUMP) + 2), *rule) for rule in mine.values())
+
+    def _lines(self, place: _Place, chain: str) -> list[str]:
         """The rules in the chain, as iptables prints them; none when it has just gone. Raises Unavailable."""
-        done = self._iptables(place.tool, "-S", _CHAIN)
+        done = self._iptables(place.tool, "-S", chain)
         if done.returncode not in (_PRESENT, _ABSENT):
             raise Unavailable(
                 f"Docker's firewall rules cannot be read: {place.tool}: {_reason(done)}",
@@ -165,6 +182,10 @@ class DockerChains:
             raise Unavailable(
                 f"Docker's firewall rules cannot be read: {tool}: {error}", hint="apt-get install iptables"
             ) from error
+
+
+def _line(chain: str, rule: tuple[str, ...]) -> str:
+    return f"-A {chain} {' '.join(rule)}"
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
