@@ -174,3 +174,23 @@ def test_the_compose_file_of_the_documentation_keeps_what_it_promises(host: Host
         assert project.up_as_written() == before
     project.compose("up", "--detach", "--scale", "web=1")
     assert project.up_as_written() == before
+
+
+def test_a_stopped_container_gets_into_the_next_network_as_the_doctor_says(host: Host) -> None:
+    """No engine starts it there by itself; with what explain says it has its key's address again."""
+    create(host, "one")
+    run(host, "web", *KEY)
+    before = held(host, "web")
+    host.proxy.docker("stop", "-t", "0", "web")
+    host.proxy.docker("network", "rm", "one")
+    assert "It cannot start: its network one is gone" in host.mooring("explain", "web").output
+    create(host, "one")
+    assert not host.proxy.docker("start", "web", check=False).ok
+    said = host.mooring("doctor", check=False).output
+    assert "it cannot start: its network one is gone" in said
+    for line in ("docker network disconnect -f one web", "docker network connect one web"):
+        assert line in said
+        host.proxy.docker(*line.split()[1:])
+    host.proxy.docker("start", "web")
+    assert held(host, "web") == before
+    assert "cannot start" not in host.mooring("doctor", check=False).output
