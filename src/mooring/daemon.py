@@ -30,7 +30,7 @@ from mooring.adapters.linux_kernel import LinuxKernel
 from mooring.adapters.logs import start_logging
 from mooring.adapters.machine_ids import boot_id, machine_id
 from mooring.adapters.port_guard import SocketPortGuard
-from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.store_copies import open_kept_store
 from mooring.adapters.tls import MutualTls
 from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
@@ -288,8 +288,7 @@ def _refuse_the_engines_own(config: Config, doors: Sequence[ProxyDoor]) -> None:
 async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     """The adapters of this host, opened; the cleanup closes them in reverse."""
     listeners.make_directory(config.state_dir, 0o700)
-    store = await open_sqlite_store(str(config.store))
-    cleanup.push_async_callback(store.close)
+    store = await open_kept_store(str(config.store), cleanup)
     kernel = LinuxKernel()
     cleanup.push_async_callback(kernel.close)
     clock = SystemClock(config.lock.with_name("clock"), Path(f"{config.store}.time"))

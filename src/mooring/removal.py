@@ -29,7 +29,7 @@ UNITS = (
     "mooring.service", "mooring-away@.service",
 )  # fmt: skip
 # What is beside the store is called after it.
-STORE_ENDS = ("", "-wal", "-shm", ".lock", ".time")
+STORE_ENDS = ("", "-wal", "-shm", ".lock", ".time", ".bak")
 ENABLED = ("mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service")
 # What packaging/README.md says to install besides.
 PAGES = (

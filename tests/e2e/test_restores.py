@@ -145,3 +145,25 @@ def test_a_store_that_is_deleted_under_the_daemon_loses_nothing(make_host: MakeH
     assert state(host).exists()
     host.daemon.stop()
     host.daemon.start()  # who starts it anew has read that
+
+
+def test_a_lost_store_comes_back_from_its_copy_with_what_only_records_tell(make_host: MakeHost) -> None:
+    """What is reserved, and what a key kept without a container; what runs goes on, and what is younger comes in."""
+    host = make_host(settings=QUICK)
+    network = host.create_network("one", "--subnet", "10.77.0.0/24")
+    host.proxy.docker("run", "-d", "--name", "db", "--network", "one", "--label", "mooring.key=db", IMAGE, "stay")
+    address = host.addresses("db", "one")[0]
+    host.proxy.docker("rm", "-f", "db")
+    host.mooring("lease", "reserve", "10.77.0.77", "--for", "mail")
+    host.mooring("backup", str(state(host).with_name("mooring.db.bak")))  # as mooring does itself every ten minutes
+    host.run_container("young", "--network", "one")
+    host.daemon.stop()
+    state(host).unlink()
+    host.daemon.start()
+    assert [row["address"] for row in host.daemon.leases("reserved")] == ["10.77.0.77"]
+    eventually(lambda: host.addresses("young", "one")[0] in host.daemon.held(network), "what is younger is taken in")
+    host.proxy.docker("run", "-d", "--name", "db", "--network", "one", "--label", "mooring.key=db", IMAGE, "stay")
+    assert host.addresses("db", "one")[0] == address
+    host.docker("rm", "-f", "young", "db")
+    host.mooring("lease", "release", address)
+    host.mooring("lease", "release", "10.77.0.77")

@@ -7,7 +7,9 @@ it is complete; every error of SQLite or of the file system leaves this module a
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +18,9 @@ from dataclasses import dataclass
 import apsw
 
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.moments import moment
+
+log = logging.getLogger(__name__)
 
 # "Moor", at byte 68 of the file; `file` shows it.
 APPLICATION_ID = 0x4D6F6F72
@@ -30,6 +35,8 @@ CREATE TABLE counters (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER N
 INSERT INTO counters VALUES (1, 0);
 COMMIT;
 """
+# What the copy beside a store is called (adapters/store_copies.py).
+COPY = ".bak"
 # Somebody's sqlite3 shell may hold a lock for a moment.
 _PATIENCE_MS = 2000
 
@@ -103,7 +110,7 @@ def open_database(path: str) -> Database:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         lock = _lock(path)
         undo.callback(_unlock, lock)
-        if not exists and not _inspect(path):
+        if not exists and not _inspect(path) and not _bring_back(path):
             _create(path)
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         undo.callback(connection.close)
@@ -192,6 +199,28 @@ def _forget_locks() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_locks)
+
+
+def _bring_back(path: str) -> bool:
+    """Whether a store that was lost is there again, as the copy beside it has it."""
+    copy, draft = f"{path}{COPY}", f"{path}.new"
+    try:
+        if not _inspect(copy):
+            return False
+        for each in (draft, f"{path}-wal", f"{path}-shm"):  # the log of a file that is gone would be taken for its own
+            _unlink_if_there(each)
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with open(copy, "rb") as source, open(descriptor, "wb") as target:
+            shutil.copyfileobj(source, target)
+        open_again(draft).close()
+        sync(draft)
+        os.rename(draft, path)
+    except (Conflict, Unavailable, apsw.Error, OSError) as error:
+        _unlink_if_there(draft)
+        log.warning("store %s is not there, and its copy is of no use: %s", path, error)
+        return False
+    log.warning("store %s was lost: it is as its copy %s has it, of %s", path, copy, moment(os.stat(copy).st_mtime))
+    return True
 
 
 def _create(path: str) -> None:
