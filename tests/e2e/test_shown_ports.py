@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -224,6 +225,65 @@ def raw(socket: str, path: str) -> bytes:
     try:
         connection.request("GET", path)
         return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def traefik(host: Host) -> dict[str, int]:
+    """Its Docker provider (pkg/provider/docker/pdocker.go, API 1.24): the version, a list of all, and each one by
+    itself; the port that it takes is the first of those that are told. By container."""
+    api = host.proxy.api
+    assert api("GET", "/v1.24/version")["ApiVersion"]
+    found = [api("GET", f"/v1.24/containers/{row['Id']}/json") for row in api("GET", "/v1.24/containers/json?all=1")]
+    ports = {each["Name"]: sorted(int(key.split("/")[0]) for key in each["NetworkSettings"]["Ports"]) for each in found}
+    return {name[1:]: told[0] for name, told in ports.items() if told}
+
+
+def docker_gen(host: Host) -> dict[str, str]:
+    """nginx-proxy's (internal/generator/generator.go): info, a list of what runs, the networks, and each one by itself,
+    without a version; the host's port of the first one that has any. By container."""
+    api = host.proxy.api
+    assert api("GET", "/info")["ID"]
+    networks = {network["Name"] for network in api("GET", "/networks")}
+    told: dict[str, str] = {}
+    for row in api("GET", "/containers/json?all=0&size=0"):
+        one = api("GET", f"/containers/{row['Id']}/json")
+        assert set(one["NetworkSettings"]["Networks"]) <= networks
+        bound = [bindings[0]["HostPort"] for bindings in one["NetworkSettings"]["Ports"].values() if bindings]
+        told |= {one["Name"][1:]: bound[0]} if bound else {}
+    return told
+
+
+def portainer(host: Host) -> dict[str, list[int]]:
+    """Its snapshot (api/docker/snapshot.go): ping, info, and everything that there is. By container."""
+    for path in ("/_ping", "/info", "/images/json", "/volumes", "/networks", "/version", "/system/df"):
+        assert raw(str(host.proxy.socket), path)
+    rows = host.proxy.api("GET", "/containers/json?all=1")
+    return {row["Names"][0][1:]: [port["PublicPort"] for port in row["Ports"] if "PublicPort" in port] for row in rows}
+
+
+def test_who_watches_the_engine_sees_ports_with_the_event(host: Host) -> None:
+    """Call by call as their sources have it; a container's ports are there when its start is told, and gone with its
+    end."""
+    host.create_network("one", "--subnet", "10.77.0.0/24")
+    connection = SocketConnection(str(host.proxy.socket), 60)
+    connection.request("GET", "/v1.24/events?filters=" + quote('{"type":{"container":true}}'))
+    events = connection.getresponse()
+
+    def hear(action: str) -> None:
+        while json.loads(events.readline())["Action"] != action:
+            pass
+
+    try:
+        create = ("-d", "--name", "web", "--network", "one", "-p", "8080:80", "--expose", "443", IMAGE, "stay")
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(host.proxy.docker, "run", *create)
+            hear("start")
+            assert (traefik(host), docker_gen(host), portainer(host)) == ({"web": 80}, {"web": "8080"}, {"web": [8080]})
+            running.result()
+        host.proxy.docker("stop", "-t", "0", "web")
+        hear("die")
+        assert (traefik(host), docker_gen(host), portainer(host)) == ({}, {}, {"web": []})
     finally:
         connection.close()
 
