@@ -12,9 +12,10 @@ from mooring.core.faults import Fault, Forbidden
 from mooring.servers.proxy.access import AccessRules, Rule
 from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.servers.proxy.peers import Who
+from mooring.servers.proxy.server import ProxyLimits
 from mooring.wire.docker_api import Call
 from mooring.wire.docker_api import recognise as docker_recognise
-from tests.servers.proxy.rigs import UPGRADED, Hooks, hijack, parrot, relayed
+from tests.servers.proxy.rigs import OK, UPGRADED, Hooks, hijack, parrot, relayed, request_of, until
 
 GET = b"GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n"
 
@@ -54,6 +55,68 @@ async def test_the_audit_knows_of_bytes_that_are_no_request(tmp_path: Path) -> N
     ]
     assert [bool(one[4]) for one in heard] == [True] * 5 + [False]
     assert {one[5] for one in heard} == {os.getuid()}
+
+
+async def test_the_audit_knows_of_what_never_became_a_request(tmp_path: Path) -> None:
+    """A head that was cut off, by a client that is gone; and HTTP/2, in which nothing more is seen."""
+    heard: list[tuple[str, str, int, str]] = []
+
+    def audit(call: Call, status: int, _who: Who, _refused: bool, reason: str) -> None:
+        heard.append((call.method, call.path, status, reason))
+
+    async with relayed(tmp_path, hijack, known=docker_recognise, blind=True, heard=audit) as rig:
+        for data in (b"GET /info?x HT", b"\r\n", b"PRI * HT"):
+            client = await rig.client()
+            await client.send(data)
+            await until(lambda: any(relay.requests.begun for relay in rig.server.relays))
+            client.close()
+            await until(lambda: not rig.server.relays)
+        client = await rig.client()
+        await client.send(b"PRI * HT", b"TP/2.0\r\n\r\n")
+        await until(lambda: len(heard) > 2)
+    cut = "mooring: the request's head was cut off"
+    assert heard == [("GET", "/info", 0, cut), ("PRI", "*", 0, cut), ("PRI", "*", 0, "")]
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "replies"),
+    [
+        (b"HTTP/1.1", b"Connection: close\r\n", 1),
+        (b"HTTP/1.1", b"Connection: x, Close\r\n", 1),
+        (b"HTTP/1.1", b"Connection: keep-alive\r\nConnection: close\r\n", 1),
+        (b"HTTP/1.1", b"Connection: closed\r\n", 2),
+        (b"HTTP/1.0", b"", 1),
+        (b"HTTP/1.0", b"Connection: Keep-Alive\r\n", 2),
+    ],
+)
+@pytest.mark.parametrize("target", [b"GET /version", b"POST /containers/create"])
+async def test_behind_the_last_request_nothing_is_read(
+    tmp_path: Path, target: bytes, line: bytes, options: bytes, replies: int
+) -> None:
+    """As the engine does it: what a client sends after it has asked for the end is no request, and is told nothing."""
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, _ = await request_of(reader)
+        writer.write(OK)
+        if replies == 2:
+            await request_of(reader)
+            writer.write(OK)
+        assert head
+
+    async with relayed(tmp_path, engine, gate=Hooks(), known=docker_recognise, limits=ProxyLimits(spare=0)) as rig:
+        client = await rig.client()
+        request = target + b" " + line + b"\r\nHost: d\r\n" + options + b"\r\n"
+        await client.send(request, request if replies == 2 else b'{"Image": "x"}')
+        assert (await client.rest()).count(b"HTTP/1.1 ") == replies
+
+
+async def test_an_old_client_is_not_asked_to_go_on(tmp_path: Path) -> None:
+    """HTTP/1.0 knows no `100 Continue` (RFC 9110, 10.1.1)."""
+    async with relayed(tmp_path, parrot, gate=Hooks(), known=docker_recognise) as rig:
+        client = await rig.client()
+        head = b"POST /containers/create HTTP/1.%d\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        await client.send(head % 0, b"{}")
+        assert (await client.reply())[0] == 200
 
 
 async def test_a_loose_request_passes_in_its_plain_form(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mooring.adapters.tls import mutual_tls
 from mooring.servers.proxy import tls_streams
 from mooring.servers.proxy.tls_streams import over_tls
 from tests.adapters.certificates import authority, signed
+from tests.servers.proxy.rigs import until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 PATIENCE = 10.0
@@ -337,3 +338,45 @@ async def test_who_does_not_shake_hands_is_let_go(folder: Path, monkeypatch: pyt
                 assert not (await reader.read()).startswith(b"HTTP")
         writer.close()
     assert not application.made.is_set()
+
+
+@pytest.mark.parametrize(
+    ("sent", "gone", "why"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", False, "HTTP_REQUEST"),
+        (b"\x16\x03\x01\x02\x00\x01", True, "the handshake was cut off"),
+        (b"\x16\x03\x01\x02\x00\x01", False, "the handshake took too long"),
+        (b"", True, ""),
+        (b"", False, ""),
+    ],
+)
+async def test_who_proves_nothing_is_heard_of_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes, gone: bool, why: str
+) -> None:
+    """Whatever ends the handshake; who has said nothing asked for nothing."""
+    monkeypatch.setattr(tls_streams, "HANDSHAKE", 30.0 if gone else 0.2)
+    heard: list[tuple[str, bool]] = []
+
+    def refused(transport: asyncio.BaseTransport, reason: str) -> None:
+        heard.append((reason, bool(transport.get_extra_info("peername"))))
+
+    context = mutual_tls(folder / "server.pem", folder / "server.key", folder / "ca.pem")
+    streams: list[asyncio.Protocol] = []
+
+    def made() -> asyncio.Protocol:
+        streams.append(over_tls(partial(context.wrap_bio, server_side=True), Application, None, refused)())
+        return streams[-1]
+
+    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(sent)
+        await writer.drain()
+        if gone:
+            writer.close()
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionError):
+                await reader.read()
+        await until(lambda: bool(streams) and all(getattr(stream, "below", stream) is None for stream in streams))
+        writer.close()
+    assert heard == ([(why, True)] if why else [])

@@ -351,9 +351,8 @@ class Relay(asyncio.Protocol):
 
     def _let_go(self) -> None:
         """Nothing is relayed any more; the engine's connection ends, after what was sent."""
-        self._closed = True
-        self._tunnel = False
-        queue = list(self.queue)
+        queue = [*self.queue, *(() if self._closed or self._tunnel else self.requests.left())]
+        self._closed, self._tunnel = True, False
         self.queue.clear()
         for exchange in queue:
             exchange.told(self.terms, 0, self.who)

@@ -19,9 +19,9 @@ from mooring.servers.proxy.framing import with_body
 from mooring.servers.proxy.passages import LARGEST_REQUEST, Completion, Gate, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
-from mooring.servers.proxy.request_heads import with_query
+from mooring.servers.proxy.request_heads import first_words, with_query
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
-from mooring.wire.docker_api import HIJACKING, HOOKED, Call
+from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay_large import Large
@@ -78,6 +78,14 @@ class Terms:
         self.recognise = lambda method, target, upgrade: (
             cached(method, target, upgrade) if len(target) <= KNOWN_SIZE else plain(method, target, upgrade)
         )
+
+    def judged(self, call: Call) -> Fault | None:
+        """Why the call does not pass, None when it does."""
+        try:
+            return self.admit(call) if self.admit is not None else None
+        except Exception:  # the last guard: what cannot be judged does not pass
+            log.exception("not judged: %s", call.verb.name)
+            return Fault("mooring: internal error of the proxy; its log has more")
 
     def has_room(self, held: Held) -> bool:
         """Whether the request may be kept, as large as it is by now."""
@@ -148,6 +156,12 @@ class Exchange:
         self.may_switch = False
         self.replied = False  # some of the reply has come
         self.held: Held | None = None
+
+    @classmethod
+    def of_bytes(cls, begun: bytes, reason: str) -> Exchange:
+        """Of bytes that begin so and are no request."""
+        method, path = first_words(begun)
+        return cls(Call(Verb.OTHER, method, "", path=path), method, reason)
 
     @property
     def to_head(self) -> bool:

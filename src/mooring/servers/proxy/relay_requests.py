@@ -7,7 +7,6 @@ one that may turn the connection into a stream everything waits; behind bytes th
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from mooring.core.faults import Fault
@@ -26,16 +25,13 @@ from mooring.servers.proxy.relay_exchanges import (
     settle,
 )
 from mooring.servers.proxy.relay_large import Large
-from mooring.servers.proxy.request_heads import CHUNKED, first_words, parse_request
+from mooring.servers.proxy.request_heads import CHUNKED, parse_request
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb, shows_containers
 
 if TYPE_CHECKING:
     from mooring.servers.proxy.relay import Relay
 
 log = logging.getLogger(__name__)
-
-# A head whose sender wants the connection to end with the reply (RFC 9112, 9.6), or that is of HTTP/1.0.
-_LAST = re.compile(rb"\A[^\r\n]* HTTP/1\.0\r|\nconnection:[^\r\n]*close", re.IGNORECASE)
 
 
 class Requests:
@@ -77,6 +73,15 @@ class Requests:
         """The head that has begun takes too long."""
         self._malformed(TooSlow("the request's head was not complete in time"))
 
+    def left(self) -> list[Exchange]:
+        """What there is of a request whose head never ends, for the audit."""
+        begun, self._reader = self._reader.partial, HeadReader(request=True)
+        return (
+            [Exchange.of_bytes(begun, "mooring: the request's head was cut off")]
+            if begun.strip() and not self.deaf
+            else []
+        )
+
     @property
     def put_by(self) -> int:
         """How many bytes wait."""
@@ -111,19 +116,11 @@ class Requests:
         queue.append(exchange)
         if len(queue) >= QUEUE_LIMIT:
             self.waits |= Wait.QUEUE
-        if relay.terms.admit is not None and (fault := self._admit(call)) is not None:
+        if relay.terms.admit is not None and (fault := relay.terms.judged(call)) is not None:
             self._refuse(exchange, 403, str(fault), False)
             return
         exchange.forwarded = True
         relay.line.send(data)
-
-    def _admit(self, call: Call) -> Fault | None:
-        admit = self._relay.terms.admit
-        try:
-            return admit(call) if admit is not None else None
-        except Exception:  # the last guard: what cannot be judged does not pass
-            log.exception("not judged: %s", call.verb.name)
-            return Fault("mooring: internal error of the proxy; its log has more")
 
     def _put_by(self, data: bytes) -> None:
         if self._backlog is None:
@@ -236,9 +233,9 @@ class Requests:
             if not isinstance(error, Fault):
                 log.exception("not recognised: a request of %s", head.method)
             raise Malformed(str(error), raw) from None
-        fault = self._admit(call)
+        fault = terms.judged(call)
         exchange = Exchange(call, head.method)
-        exchange.last = _LAST.search(raw) is not None
+        exchange.last = head.last
         self._current, self._body, self._fate = exchange, head.body(), Fate.PASS
         relay.queue.append(exchange)
         if len(relay.queue) >= QUEUE_LIMIT:
@@ -263,7 +260,7 @@ class Requests:
         """A request is complete."""
         self._current = self._body = None
         self._blanks = 4 if exchange.method == "POST" else 0  # net/http, conn.readRequest
-        self.deaf = self.deaf or self._last
+        self.deaf = self.deaf or self._last or (exchange.last and not exchange.hijack)
         if exchange.held is not None:
             exchange.held.complete = True
             self.waits |= Wait.HOOK
@@ -285,6 +282,7 @@ class Requests:
             return True
         self.fresh = False
         if self._relay.blind:
+            self._relay.queue.append(Exchange(Call(Verb.UPGRADE, "PRI", "", path="*"), "PRI"))  # for the audit
             self._relay.tunnel()
             self._relay.line.send(begun + data[len(PREFACE) :])
         else:
@@ -308,8 +306,7 @@ class Requests:
 
     def _refuse_all(self, status: int, text: str, begun: bytes) -> None:
         """These bytes, which begin so, are answered by us, and nothing more is read."""
-        method, path = first_words(begun)
-        exchange = Exchange(Call(Verb.OTHER, method, "", path=path), method, text)
+        exchange = Exchange.of_bytes(begun, text)
         self._relay.queue.append(exchange)
         self._refuse(exchange, status, text, True)
 

@@ -40,6 +40,7 @@ class RequestHead:
 
     raw: its bytes, as they go on. target: as sent, as UTF-8 (other bytes as surrogates). length: of the body, or
     CHUNKED. upgrade: the protocols asked for, lower case, "" for none. expects: the client waits for `100 Continue`.
+    last: the connection ends with the reply, and what comes behind the request is none.
     """
 
     raw: bytes
@@ -48,6 +49,7 @@ class RequestHead:
     length: int
     upgrade: str
     expects: bool
+    last: bool = False
 
     def body(self) -> Body | None:
         """What measures the body; None when there is none."""
@@ -106,13 +108,16 @@ def _parse(raw: bytes) -> RequestHead:
     # A client that offers HTTP/2 in this way names it twice; either name is enough to be careful.
     if values(lower, b"http2-settings"):
         upgrades.append(b"h2c")
+    old = match[3] == b"0"
+    options = {option.strip() for value in values(lower, b"connection") for option in value.split(b",")}
     return RequestHead(
         raw,
         match[1].decode("ascii"),
         match[2].decode("utf-8", "surrogateescape"),
         length,
         ", ".join(value.decode("latin-1") for value in upgrades if value),
-        any(b"100-continue" in value for value in values(lower, b"expect")),
+        not old and any(b"100-continue" in value for value in values(lower, b"expect")),
+        b"close" in options or (old and b"keep-alive" not in options),
     )
 
 

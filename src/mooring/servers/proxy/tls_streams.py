@@ -41,6 +41,7 @@ class TlsStream(asyncio.Protocol):
         self._refused = refused
         self._below: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._begun = False  # some of a handshake has come
         self._open = False  # the application has been told
         self._paused = False
         self._backlog: list[bytes] = []  # read before our end was sent, while paused
@@ -56,10 +57,21 @@ class TlsStream(asyncio.Protocol):
         if self._quota is not None and self._quota.enter(self, transport):
             self.abort()  # there is no language yet to say it in
             return
-        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE, transport.close)
+        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE, self._too_slow, transport)
+
+    def _too_slow(self, transport: asyncio.BaseTransport) -> None:
+        self._proved_nothing("the handshake took too long")
+        transport.close()
+
+    def _proved_nothing(self, why: str) -> None:
+        """Whoever wants to know hears of it, once."""
+        refused, self._refused = self._refused, None
+        if refused is not None and self._begun and not self._open and self._below is not None:
+            refused(self._below, why)
 
     def data_received(self, data: bytes) -> None:
         """The client's bytes, encrypted."""
+        self._begun = True
         self._incoming.write(data)
         if not self._open and not self._shake_hands():
             return
@@ -67,10 +79,12 @@ class TlsStream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client's socket ended; nothing can be said to it any more."""
+        self._proved_nothing("the handshake was cut off")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self._proved_nothing("the handshake was cut off")
         self.closing = True
         self._stop_timer()
         self._below = None
@@ -105,8 +119,7 @@ class TlsStream(asyncio.Protocol):
             return False
         except ssl.SSLError as error:
             self._flush()  # the alert says why
-            if self._refused is not None and self._below is not None:
-                self._refused(self._below, getattr(error, "verify_message", "") or error.reason or "no TLS")
+            self._proved_nothing(getattr(error, "verify_message", "") or error.reason or "no TLS")
             self._drop()
             return False
         self._flush()
