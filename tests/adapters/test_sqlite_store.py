@@ -13,7 +13,7 @@ import uvloop
 from mooring.adapters import sqlite_store
 from mooring.adapters.sqlite_store import SqliteStore, open_sqlite_store
 from mooring.core.faults import Conflict, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Transaction
+from mooring.ports import Entry, Transaction
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -122,23 +122,6 @@ async def test_a_mistake_of_ours_is_shown_to_the_caller_only(path: str, monkeypa
             await store.commit(Transaction(put={"a": b""}))
     assert await store.get("a") is None
     await fill(store, 1)
-    await store.close()
-
-
-async def test_a_watch_from_before_the_memory_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A watcher from before the start, or too far behind, is told to scan again; one within reach misses nothing."""
-    monkeypatch.setattr(sqlite_store, "_HISTORY", 10)
-    store = await open_sqlite_store(path)
-    await fill(store, 3)
-    await store.close()
-    store = await open_sqlite_store(path)
-    with pytest.raises(Unavailable, match="scan again"):
-        await anext(store.watch("", 0))
-    for number in range(40):
-        await store.commit(Transaction(put={"a": str(number).encode()}))
-    with pytest.raises(Unavailable, match="scan again"):
-        await anext(store.watch("", 3))
-    assert await anext(store.watch("", 38)) == Change("a", b"35", 39)
     await store.close()
 
 

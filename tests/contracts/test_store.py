@@ -10,7 +10,7 @@ import pytest
 
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.faults import BadRequest, Conflict, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Store, Transaction
+from mooring.ports import Entry, Store, Transaction
 from mooring.testing.memory_store import MemoryStore
 
 MEGABYTE = 1 << 20
@@ -244,65 +244,6 @@ async def test_a_cancelled_commit_harms_nobody(store: Store) -> None:
     assert len(await keys(store, "k")) == len(await keys(store, "m")) == 20
 
 
-async def take(changes: AsyncIterator[Change], count: int) -> list[Change]:
-    """The next few changes."""
-    return [await anext(changes) for _ in range(count)]
-
-
-async def test_watch_tells_changes_in_order_and_resumes(store: Store) -> None:
-    """What happened after `since` under the prefix comes first, then what happens, with deletions."""
-    first = await put(store, a1="1", b1="x")
-    second = await put(store, a2="2")
-    third = await store.commit(Transaction(delete=["a1", "b1", "a9"]))
-    changes = store.watch("a", first)
-    assert await take(changes, 2) == [Change("a2", b"2", second), Change("a1", None, third)]
-    async with asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(take(changes, 1))
-        await asyncio.sleep(0)
-        await put(store, b2="x")
-        fourth = await put(store, a3="3")
-    assert waiting.result() == [Change("a3", b"3", fourth)]
-    again = store.watch("a", second)
-    assert await take(again, 2) == [Change("a1", None, third), Change("a3", b"3", fourth)]
-
-
-async def test_a_watch_from_a_scan_misses_nothing(store: Store) -> None:
-    """A scan and the changes after its revision give the contents, however writers interleave."""
-    mirror: dict[str, bytes] = {}
-
-    async def writer(name: int) -> None:
-        for step in range(20):
-            await store.commit(Transaction(put={f"w{name}": str(step).encode()}))
-
-    async def follow() -> None:
-        await asyncio.sleep(0)
-        found, revision = await store.scan("w")
-        mirror.update({entry.key: entry.value for entry in found})
-        if mirror == final:
-            return
-        async for change in store.watch("w", revision):
-            assert change.value is not None
-            mirror[change.key] = change.value
-            if mirror == final:
-                return
-
-    final = {f"w{name}": b"19" for name in range(5)}
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(follow())
-        for name in range(5):
-            tasks.create_task(writer(name))
-    assert mirror == final
-
-
-async def test_a_failed_commit_is_not_told_to_watchers(store: Store) -> None:
-    """Watchers hear of what took effect only."""
-    since = await put(store, a="1")
-    with pytest.raises(StaleRevision):
-        await store.commit(Transaction({"a": 0}, {"a": b"2"}))
-    revision = await put(store, a="3")
-    assert await take(store.watch("", since), 1) == [Change("a", b"3", revision)]
-
-
 async def test_backup_refuses_a_file_that_exists(store: Store, tmp_path: Path) -> None:
     """A backup never replaces anything."""
     target = str(tmp_path / "copy.db")
@@ -319,19 +260,11 @@ async def test_a_closed_store_refuses_everything(store: Store, tmp_path: Path) -
     for call in (store.get("a"), store.scan(""), put(store, a="1"), store.backup(str(tmp_path / "b"))):
         with pytest.raises(Unavailable, match="closed"):
             await call
-    with pytest.raises(Unavailable):
-        await anext(store.watch("", 0))
 
 
-async def test_close_finishes_what_was_accepted_and_ends_watches(store: Store) -> None:
-    """Commits that were waiting are carried out; a watcher is told that there will be no more."""
-
-    async def watching() -> None:
-        with pytest.raises(Unavailable):
-            await take(store.watch("never", 0), 1)
-
+async def test_close_finishes_what_was_accepted(store: Store) -> None:
+    """Commits that were waiting are carried out."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(watching())
         commits = [tasks.create_task(put(store, **{f"k{n}": "v"})) for n in range(30)]
         await asyncio.sleep(0)
         tasks.create_task(store.close())

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ import apsw
 from mooring.adapters.sqlite_files import Database, copy_database, fault_of, open_database, translated
 from mooring.adapters.store_guard import FileGuard, why_refused
 from mooring.core.faults import Fault, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Transaction
+from mooring.ports import Entry, Transaction
 
 T = TypeVar("T")
 
@@ -36,15 +35,12 @@ _GROUP = 512
 # Rows in one statement. Each step of a statement gives up the interpreter's lock and has to get it back from a busy
 # loop, so few large steps are much faster than many small ones; fixed sizes, so that statements are prepared once.
 _CHUNKS = (64, 16, 4, 1)
-# Changes that are kept for watchers that come or read late.
-_HISTORY = 20_000
 
 
 @dataclass(slots=True, eq=False)
 class _Commit:
     transaction: Transaction
     done: asyncio.Future[int]
-    changes: list[Change] = field(default_factory=list)
     outcome: int | Exception = 0
 
 
@@ -84,7 +80,6 @@ class SqliteStore:
         self._path = database.path
         self._loop = loop
         self._queue: SimpleQueue[_Commit | _Call] = SimpleQueue()
-        self._history = _History(database.revision)
         self._writer = _Writer(database, self._queue, self._tell)
         self._closing: asyncio.Future[None] | None = None
         # A daemon thread: a process that ends without close() is a crash to the file, and may be one at any time.
@@ -106,21 +101,6 @@ class SqliteStore:
         self._queue.put(_Commit(transaction, done))
         return await done
 
-    async def watch(self, prefix: str, since: int) -> AsyncIterator[Change]:
-        """See the port. The last 20 000 changes are kept for who reads late."""
-        while True:
-            self._check_open()
-            changes = self._history.after(since)
-            # Held before anything is given out: what happens meanwhile must not be waited for afterwards.
-            news = self._history.news
-            for change in changes:
-                if change.key.startswith(prefix):
-                    yield change
-            if changes:
-                since = changes[-1].revision
-            else:
-                await news.wait()
-
     async def backup(self, path: str) -> None:
         """See the port. When cancelled, the copy is still finished."""
         await self._call(self._writer.keep_file)
@@ -138,7 +118,6 @@ class SqliteStore:
         if self._closing is None:
             self._closing = self._loop.create_future()
             self._queue.put(_Call(self._writer.close, self._closing, last=True))
-            self._history.tell()
         # Whoever closes waits, and being cancelled ends only the waiting.
         await asyncio.shield(self._closing)
         self._thread.join()
@@ -163,46 +142,12 @@ class SqliteStore:
 
     def _settle(self, jobs: Sequence[_Commit | _Call]) -> None:
         for job in jobs:
-            if isinstance(job, _Commit) and job.changes:
-                self._history.add(job.changes)
             if job.done.done():
                 continue
             if isinstance(job.outcome, Exception):
                 job.done.set_exception(job.outcome)
             else:
                 job.done.set_result(job.outcome)
-        self._history.tell()
-
-
-class _History:
-    """The last changes in order. news: set when there are more, and replaced by a new one."""
-
-    def __init__(self, revision: int) -> None:
-        self._changes: list[Change] = []
-        self._forgotten = revision
-        self.news = asyncio.Event()
-
-    def add(self, changes: Iterable[Change]) -> None:
-        """All of one revision, greater than any before."""
-        self._changes += changes
-        if len(self._changes) > 2 * _HISTORY:
-            # Never half a revision, or a watcher would resume in its middle.
-            self._forgotten = self._changes[-_HISTORY].revision
-            del self._changes[: self._index(self._forgotten)]
-
-    def after(self, revision: int) -> list[Change]:
-        """Raises Unavailable when some of them are forgotten."""
-        if revision < self._forgotten:
-            raise Unavailable(f"changes after revision {revision} are forgotten", hint="scan again")
-        return self._changes[self._index(revision) :]
-
-    def _index(self, revision: int) -> int:
-        return bisect_left(self._changes, revision + 1, key=lambda change: change.revision)
-
-    def tell(self) -> None:
-        """Wake who waits."""
-        self.news.set()
-        self.news = asyncio.Event()
 
 
 class _Writer:
@@ -297,7 +242,6 @@ class _Writer:
             outcome = "nothing was written"
         self._failed = True
         for job in jobs:
-            job.changes = []
             known = isinstance(error, apsw.Error | OSError)
             job.outcome = fault_of(error, self._database.path, outcome) if known else error
 
@@ -349,11 +293,9 @@ class _Writer:
             for key, value in transaction.put.items():
                 writes[key] = (value, revision)
                 current[key] = revision
-                job.changes.append(Change(key, value, revision))
             for key in transaction.delete:
                 if current.pop(key, 0):
                     writes[key] = None
-                    job.changes.append(Change(key, None, revision))
         return revision, writes if accepted else None
 
     def _revisions(self, keys: Iterable[str]) -> dict[str, int]:

@@ -7,10 +7,9 @@ mooring.testing pass the same contract tests (tests/contracts).
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
 from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
-from mooring.ports.stores import Change, Entry, Store, Transaction
+from mooring.ports.stores import Entry, Store, Transaction
 
 __all__ = [
-    "Change",
     "Clock",
     "Counters",
     "Driver",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,15 +42,6 @@ class Transaction:
                 raise BadRequest(f"record {key} is both written and deleted")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a watcher sees: value None means deleted. revision: that of the commit."""
-
-    key: str
-    value: bytes | None
-    revision: int
-
-
 class Store(Protocol):
     """A small transactional key-value store with revisions, the shape of etcd.
 
@@ -72,11 +63,6 @@ class Store(Protocol):
         Raises StaleRevision, and changes nothing, when an expectation does not hold. After Unavailable the outcome is
         unknown unless the text says that nothing was written. So it is after cancellation; a get made later sees it.
         """
-        ...
-
-    def watch(self, prefix: str, since: int) -> AsyncIterator[Change]:
-        """Changes under the prefix with a revision > since, in order, for ever. `since` must be a revision which this
-        process got from scan or commit. Raises Unavailable when changes since then were forgotten: scan again."""
         ...
 
     async def complaints(self) -> Sequence[str]:

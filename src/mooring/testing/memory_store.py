@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
-from mooring.ports import Change, Entry, Transaction
+from mooring.ports import Entry, Transaction
 
 
 class When(Enum):
@@ -37,8 +37,6 @@ class MemoryStore:
         self._records: dict[str, Entry] = {}
         self._keys: list[str] = []
         self._revision = 0
-        self._history: list[Change] = []
-        self._news = asyncio.Event()
         self._faults: list[tuple[When, Fault]] = []
         self._closed = False
 
@@ -91,24 +89,9 @@ class MemoryStore:
             if key not in self._records:
                 self._keys.insert(bisect_left(self._keys, key), key)
             self._records[key] = Entry(key, value, self._revision)
-            self._history.append(Change(key, value, self._revision))
         for key in transaction.delete:
             if self._records.pop(key, None) is not None:
                 del self._keys[bisect_left(self._keys, key)]
-                self._history.append(Change(key, None, self._revision))
-        self._tell()
-
-    async def watch(self, prefix: str, since: int) -> AsyncIterator[Change]:
-        """See the port."""
-        at = bisect_left(self._history, since + 1, key=lambda change: change.revision)
-        while True:
-            self._check_open()
-            while at < len(self._history):
-                change = self._history[at]
-                at += 1
-                if change.key.startswith(prefix):
-                    yield change
-            await self._news.wait()
 
     async def complaints(self) -> Sequence[str]:
         """What a test says is wrong."""
@@ -124,11 +107,6 @@ class MemoryStore:
     async def close(self) -> None:
         """See the port."""
         self._closed = True
-        self._tell()
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
 
     async def _turn(self) -> None:
         """Let others run, as a store on a disk would."""
