@@ -122,7 +122,7 @@ async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
         ("nobody", NotFound, "nobody who is called 'nobody' holds an address; `mooring lease ls`"),
         ("10.32.0.1/24", BadRequest, "is not a subnet"),
         ("fd00::/64", NotFound, "no network and no pool of Mooring's has the subnet fd00::/64"),
-        ("fe80::1%eth0", BadRequest, "is not an IP address"),
+        ("fe80::1%eth0", BadRequest, "has a zone"),
         ("", BadRequest, "is not an IP address"),
         ("::ffff:127.0.0.1", BadRequest, "is IPv4-mapped; write 127.0.0.1"),
     ],

@@ -196,8 +196,9 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
       mooring lease inspect 10.32.0.2
     """
     from mooring.cli.tables import print_facts, printed
+    from mooring.core.addresses import parse_address
     from mooring.core.moments import moment
-    from mooring.wire.api import GetLease, LeaseRow, parse_address
+    from mooring.wire.api import GetLease, LeaseRow
 
     rows = connection.ask(GetLease(parse_address(address)), list[LeaseRow])
     if printed(rows, form):

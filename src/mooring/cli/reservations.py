@@ -75,7 +75,8 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
       mooring lease release 10.32.0.9
       mooring lease release 10.32.0.5 --force --dry-run
     """
-    from mooring.wire.api import Release, parse_address
+    from mooring.core.addresses import parse_address
+    from mooring.wire.api import Release
 
     _carry_out(connection, Release(parse_address(address), space, force, dry_run), form)
 
@@ -102,8 +103,9 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
       mooring lease hold 10.32.0.2
       mooring lease hold 10.32.0.2 --key db --hold 7d
     """
+    from mooring.core.addresses import parse_address
     from mooring.core.moments import seconds_of
-    from mooring.wire.api import Hold, parse_address
+    from mooring.wire.api import Hold
 
     wanted = Hold(parse_address(address), space, key, seconds_of(kept) if kept else None, dry_run)
     _carry_out(connection, wanted, form)
@@ -136,8 +138,8 @@ def _range(text: str) -> tuple[Address, Address]:
     """First and last. Raises BadRequest."""
     from ipaddress import ip_network
 
+    from mooring.core.addresses import parse_address
     from mooring.core.faults import BadRequest
-    from mooring.wire.api import parse_address
 
     if "/" in text:
         try:

@@ -13,12 +13,13 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from mooring.cnm.values import Subnet
+from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
 from mooring.core.moments import seconds_of
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, Address
 from mooring.core.networks import Subnet as Network
-from mooring.core.options import parse_address, parse_subnet, shown, unknown
+from mooring.core.options import parse_subnet, shown, unknown
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import SandboxWish, SubnetWish
@@ -118,7 +119,7 @@ def address(what: str, value: object) -> Address:
     """An address without a length. Raises BadRequest."""
     if isinstance(value, IPv4Address | IPv6Address):
         value = str(value).partition("/")[0]  # an IPv4Interface is one, too
-    return parse_address(what, text(what, value))
+    return parse_address(text(what, value), what)
 
 
 def subnet(what: str, value: object) -> Network:

@@ -27,16 +27,20 @@ _LOW = (1 << _BITS) - 1
 _ALL = (1 << (1 << _BITS)) - 1
 
 
-def parse_address(text: str) -> Address:
-    """The address that the text spells. Raises BadRequest also for zones and for IPv4-mapped IPv6 (RFC 4291, 2.5.5)."""
+def parse_address(text: str, what: str = "") -> Address:
+    """The address that the text spells. what: whose value it is, for the error. Raises BadRequest, also for zones, for
+    lengths and for IPv4-mapped IPv6 (RFC 4291, 2.5.5)."""
+    name = f"{what} {_shown(text)}".lstrip()
     try:
         address = IPv6Address(text) if ":" in text else IPv4Address(text)
     except (ValueError, TypeError) as error:
-        raise BadRequest(f"{_shown(text)} is not an IP address") from error
+        # A subnet is the usual mistake.
+        hint = "leave out the prefix length" if "/" in text else "write it as 10.32.0.2 or fd00::2"
+        raise BadRequest(f"{name} is not an IP address", hint=hint) from error
     if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise BadRequest(f"address {_shown(text)} has a zone", hint="leave out everything from the % on")
+        raise BadRequest(f"{name} has a zone", hint="leave out everything from the % on")
     if unmapped(address) is not address:
-        raise BadRequest(f"address {_shown(text)} is IPv4-mapped", hint=f"write {unmapped(address)}")
+        raise BadRequest(f"{name} is IPv4-mapped", hint=f"write {unmapped(address)}")
     return address
 
 

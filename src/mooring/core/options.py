@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any, TypeVar
 
-from mooring.core.addresses import unmapped
+from mooring.core.addresses import parse_address
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import Address, GatewayMode, HostOverlap, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
@@ -190,22 +190,9 @@ def parse_subnet(what: str, text: str) -> Subnet:
         subnet = ip_network(text, strict=False)
     except ValueError:
         raise BadRequest(f"{what} {shown(text)} is not a subnet; write it as 10.0.0.0/24") from None
-    if subnet.network_address != parse_address(what, address):
+    if subnet.network_address != parse_address(address, what):
         raise BadRequest(f"{what} {shown(text)} has host bits set; the subnet is {subnet}")
     return subnet
-
-
-def parse_address(what: str, text: str) -> Address:
-    """`10.0.0.1` as a value. Raises BadRequest that names `what`: also for zones, lengths and what is not canonical."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        raise BadRequest(f"{what} {shown(text)} is not an IP address") from None
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise BadRequest(f"{what} {shown(text)} has a zone, which an address in a subnet cannot have")
-    if unmapped(address) is not address:
-        raise BadRequest(f"{what} {shown(text)} is IPv4-mapped; write {unmapped(address)}")
-    return address
 
 
 def _is_engines(name: str, text: str, internal: bool) -> bool:
@@ -331,7 +318,7 @@ def _bridge(what: str, text: str) -> str:
 
 def _host(what: str, text: str) -> Address:
     """An address that the host may have; unspecified stands for every address of the family."""
-    address = parse_address(what, text)
+    address = parse_address(text, what)
     if address.is_multicast:
         raise BadRequest(f"{what}={shown(text)}: a host cannot have a multicast address")
     return address

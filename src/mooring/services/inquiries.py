@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from mooring.core.addresses import parse_address
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
@@ -26,7 +27,7 @@ from mooring.services.next_starts import said_of
 from mooring.services.references import network_meant, pools_meant, subnet_in
 from mooring.services.roster import Roster
 from mooring.services.tenures import Tenures
-from mooring.wire.api import Explanation, Reason, parse_address
+from mooring.wire.api import Explanation, Reason
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
 _ID = re.compile(r"[0-9a-f]{4,64}")

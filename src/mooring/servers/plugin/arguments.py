@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Interface, IPv6Interface
 
+from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
 from mooring.core.networks import GatewayMode, Mode
 from mooring.core.options import (
-    parse_address,
     parse_endpoint_options,
     parse_ipam_options,
     parse_network_options,
@@ -123,7 +123,7 @@ def address_request(query: api.AddressQuery) -> AddressRequest:
     kind = options.get(api.ADDRESS_TYPE_KEY, "")
     if kind not in ("", api.GATEWAY_KEY):
         raise BadRequest(f"{api.ADDRESS_TYPE_KEY} {shown(kind)} is not known")
-    address = parse_address("Address", query.address) if query.address else None
+    address = parse_address(query.address, "Address") if query.address else None
     text = options.get(MAC_KEY, "")
     mac = parse_mac(MAC_KEY, text) if text else ""
     name = options.get(api.NAME_KEY, "")

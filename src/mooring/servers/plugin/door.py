@@ -15,10 +15,10 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol
 
+from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import HTTP_STATUS, BadRequest, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.networks import Address, Interface
-from mooring.core.options import parse_address
 from mooring.core.publications import PortRequest
 from mooring.core.requests import (
     AddressRequest,
@@ -311,7 +311,7 @@ class PluginDoor:
         return api.AddressAnswer(str(interface), {})
 
     async def _release_address(self, query: api.AddressReference) -> api.Message:
-        await self._endpoints.release(arguments.pool_id(query.pool_id), parse_address("Address", query.address))
+        await self._endpoints.release(arguments.pool_id(query.pool_id), parse_address(query.address, "Address"))
         return api.Empty()
 
 

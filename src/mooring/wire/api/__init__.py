@@ -33,7 +33,6 @@ from mooring.wire.api.encodings import (
 from mooring.wire.api.paths import (
     ROUTES,
     parse,
-    parse_address,
     target_of,
 )
 from mooring.wire.api.replies import (
@@ -104,6 +103,5 @@ __all__ = [
     "error_of",
     "fault_of",
     "parse",
-    "parse_address",
     "target_of",
 ]

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
-from mooring.core.addresses import unmapped
+from mooring.core.addresses import parse_address
 from mooring.core.faults import BadRequest, NotFound
 from mooring.core.leases import State
-from mooring.core.networks import Address
 from mooring.wire.api.calls import (
     Backup,
     Call,
@@ -169,20 +167,6 @@ def _posts(steps: list[str], body: bytes) -> Callable[[], Call] | None:
             return lambda: _backup(body)
         case _:
             return None
-
-
-def parse_address(text: str) -> Address:
-    """The address. Raises BadRequest; a subnet is told apart, since it is the usual mistake."""
-    try:
-        if "%" in text:
-            raise ValueError  # a scope is this host's business and no part of a lease
-        address = ip_address(text.strip())
-    except ValueError:
-        hint = "leave out the prefix length" if "/" in text else "write it as 10.32.0.2 or fd00::2"
-        raise BadRequest(f"{text[:60]!r} is not an IP address", hint=hint) from None
-    if unmapped(address) is not address:
-        raise BadRequest(f"{text[:60]!r} is IPv4-mapped", hint=f"write {unmapped(address)}")
-    return address
 
 
 def _query(text: str, known: tuple[str, ...]) -> dict[str, str]:
