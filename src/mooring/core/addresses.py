@@ -319,8 +319,3 @@ class Occupancy:
                 self.hold(number)
                 return number
         return None
-
-    def first_absent(self, start: int, end: int) -> int | None:
-        """The lowest address of [start, end) that is not taken."""
-        number = self._taken.next_absent(start)
-        return number if number < end else None
