@@ -12,7 +12,6 @@ from mooring.core.containers import Holder
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, State
 from mooring.core.pools import Pool
-from mooring.services.explanations import holder_of, in_words
 from mooring.wire.api import Reason
 from tests.services.samples import DB, MAC, START, leased, sample
 
@@ -212,20 +211,6 @@ async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: 
     text = " ".join(host.inspection.explain(ip_address("10.32.0.8")).reasons[0].text)
     missing = [word for word in (*words, "which is past", "`mooring lease release 10.32.0.8`") if word not in text]
     assert missing == []
-
-
-@pytest.mark.parametrize("state", list(State))
-async def test_every_state_is_told_in_a_few_words(state: State) -> None:
-    """What a change is shown with; free is a word, too."""
-    mirror = (await sample()).mirror
-    assert in_words(leased("10.0.0.1", state), mirror)
-    assert in_words(None, mirror) == "free"
-
-
-@pytest.mark.parametrize("state", list(State))
-def test_every_state_has_a_holder_in_words(state: State) -> None:
-    """No state is without an answer to who has it."""
-    assert holder_of(leased("10.0.0.1", state), None)
 
 
 @given(address=st.ip_addresses())

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
-from mooring.services.explanations import holder_of
+from mooring.services.holder_names import holder_of
 from mooring.services.inspection import Inspection, Surroundings
 from mooring.services.kept_addresses import kept_rows
 from mooring.wire.api import ListLeases

@@ -19,7 +19,7 @@ from mooring.core.pools import Pool
 from mooring.core.reservations import belonging, key_named
 from mooring.ports import Clock, Engine
 from mooring.services.engine_changes import NAMES
-from mooring.services.explanations import holder_names, in_words
+from mooring.services.holder_names import holder_names, in_words
 from mooring.services.holders import Holders
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record

@@ -19,7 +19,7 @@ from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
 from mooring.ports import Clock
-from mooring.services.explanations import holder_names
+from mooring.services.holder_names import holder_names
 from mooring.services.ipam import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.seats import Draft, Grant, Seat, Seating

@@ -24,7 +24,8 @@ from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.ports import Clock
 from mooring.services.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
-from mooring.services.explanations import explain_address, holder_names, holder_of
+from mooring.services.explanations import explain_address
+from mooring.services.holder_names import holder_names, holder_of
 from mooring.services.kept_addresses import is_waited_for, kept_lease_rows, kept_rows
 from mooring.services.mirror import Mirror, Record
 from mooring.services.next_starts import losses

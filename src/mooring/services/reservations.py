@@ -17,8 +17,8 @@ from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, given_up, line, reserved, whom_named
 from mooring.ports import Clock, Engine
-from mooring.services.explanations import holder_names, holder_of, in_words
 from mooring.services.fastening import Change, Fastening, pool_around
+from mooring.services.holder_names import holder_names, holder_of, in_words
 from mooring.services.ipam import Ipam, IpamPolicy
 from mooring.services.mirror import Mirror, Record
 from mooring.services.subnets import ATTEMPTS, BATCH, contended
