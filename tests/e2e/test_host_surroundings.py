@@ -36,22 +36,39 @@ def test_what_the_host_has_is_in_no_networks_way(crowded: Host) -> None:
         assert ask_tcp(crowded.network, address, 80).server == "web"
 
 
-def test_what_the_host_gets_is_given_to_nobody_from_that_moment(host: Host) -> None:
+@pytest.fixture
+def grown(host: Host) -> Iterator[Host]:
+    """A host that gets addresses from the test, and has none of them afterwards."""
+    before = _own(host)
+    yield host
+    for link, address in _own(host) - before:
+        host.namespace.run("ip", "address", "delete", *address.split(), "dev", link)
+    eventually(lambda: host.mooring("doctor", check=False).ok, "doctor tells no more", 40)
+
+
+def _own(host: Host) -> set[tuple[str, str]]:
+    """Links of the host but bridges, and addresses on them."""
+    lines = host.namespace.run("ip", "-o", "address").output.splitlines()
+    found = ((words[1], " ".join(words[3 : 6 if "peer" in words else 4])) for words in map(str.split, lines))
+    return {(link, address) for link, address in found if link in ("lo", "eth0")}
+
+
+def test_what_the_host_gets_is_given_to_nobody_from_that_moment(grown: Host) -> None:
     """A VIP on loopback, a secondary address, the end of a line: no pass comes in between, for either family."""
-    host.create_network("one", "--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77:1::/64")
-    host.run_container("zero", "--network", "one")
-    taken = [host.addresses("zero", "one")[0]]
+    grown.create_network("one", "--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77:1::/64")
+    grown.run_container("zero", "--network", "one")
+    taken = [grown.addresses("zero", "one")[0]]
     for number, what in enumerate(("{}/32 dev lo", "{}/24 dev eth0", "192.0.2.9 peer {}/32 dev eth0")):
         address = f"10.77.0.{int(taken[-1].rpartition('.')[2]) + 1}"
-        host.namespace.run("ip", "address", "add", *what.format(address).split())
-        host.run_container(f"c{number}", "--network", "one")
-        taken += [address, host.addresses(f"c{number}", "one")[0]]
-        refused = host.docker("run", "--rm", "--network", "one", "--ip", address, IMAGE, "true", check=False)
+        grown.namespace.run("ip", "address", "add", *what.format(address).split())
+        grown.run_container(f"c{number}", "--network", "one")
+        taken += [address, grown.addresses(f"c{number}", "one")[0]]
+        refused = grown.docker("run", "--rm", "--network", "one", "--ip", address, IMAGE, "true", check=False)
         assert "of this host" in refused.output
-    host.namespace.run("ip", "-6", "address", "add", "fd77:1::5/128", "dev", "lo")
-    host.run_container("last", "--network", "one")
-    assert len({*taken, *host.addresses("last", "one")}) == len(taken) + 2
-    assert "fd77:1::5" not in host.addresses("last", "one")
+    grown.namespace.run("ip", "-6", "address", "add", "fd77:1::5/128", "dev", "lo")
+    grown.run_container("last", "--network", "one")
+    assert len({*taken, *grown.addresses("last", "one")}) == len(taken) + 2
+    assert "fd77:1::5" not in grown.addresses("last", "one")
 
 
 def test_a_sender_with_a_fixed_port_outlives_a_restart(host: Host, lab: Lab) -> None:
