@@ -19,7 +19,7 @@ from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.core.networks import Subnet
 from mooring.servers.large_bodies import read
-from mooring.servers.proxy.passages import LARGEST_REQUEST, Passage, Reader, Reply
+from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Passage, Reader, Reply
 from mooring.services.custody import Custody
 from mooring.services.seats import Grant
 from mooring.services.wishes import unheeded
@@ -328,7 +328,7 @@ def _is_refused(body: bytes) -> bool:
 def _too_large(what: str) -> str:
     return (
         f"{what} may have {LARGEST_REQUEST >> 20} MiB in one JSON document, of that {LARGEST >> 20} MiB about networks"
-        " and labels"
+        f" and labels, and all large ones that are under way {ROOM >> 20} MiB"
     )
 
 

@@ -16,6 +16,8 @@ from mooring.wire.docker_api import Call
 # What is kept of one hooked request. Its body is some kilobytes, but for the environment, of which Linux takes 2 MiB
 # with the usual limits and 6 MiB at the most (execve(2)).
 LARGEST_REQUEST = 8 << 20
+# What is kept of all large ones of a door.
+ROOM = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.framing import with_body
-from mooring.servers.proxy.passages import LARGEST_REQUEST, Completion, Gate, Reply, Settle
+from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Completion, Gate, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.request_heads import first_words, with_query
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 HOLD_LIMIT = 16 << 20
 # What is held of every request, chunks' frames included; beyond it as much as ROOM in all, for the door.
 REQUEST_LIMIT = 5 << 18
-ROOM = 64 << 20
 # How much larger than its body a request may be because of them.
 FRAMES = 1 << 20
 # Requests of one connection that wait for their replies before no more are read.
