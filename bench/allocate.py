@@ -22,8 +22,8 @@ import uvloop
 from mooring.adapters.clocks import SystemClock
 from mooring.adapters.sqlite_store import open_sqlite_store
 from mooring.core.requests import AddressRequest, PoolRequest, Role
-from mooring.services.ipam import Ipam, IpamPolicy
-from mooring.services.mirror import Mirror
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.records.record_cache import Mirror
 from mooring.testing.memory_kernel import MemoryKernel
 
 CONCURRENCY = (1, 16, 64, 256)

@@ -22,7 +22,7 @@ from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, Role
 from mooring.ports import Store, Transaction
 from mooring.services.assembly import World, assemble
-from mooring.services.ipam import IpamPolicy
+from mooring.services.ipam.allocator import IpamPolicy
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.wire import stored

@@ -24,7 +24,7 @@ from mooring.core.leases import ClaimPolicy
 from mooring.ports import Entry
 from mooring.servers.proxy.access import AccessRules
 from mooring.services.assembly import World
-from mooring.services.repair import Repair
+from mooring.services.networking.kernel_reconciler import Repair
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

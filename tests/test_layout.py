@@ -15,7 +15,7 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 UNTESTED: dict[str, str] = {
     "ports/stores.py": "a Protocol: tests/contracts holds every implementation to it",
-    "core/findings.py": "a value without behaviour; services/reconciling.py and the doctor make it",
+    "core/findings.py": "a value without behaviour; containers/container_reconciler.py and the doctor make it",
     "servers/proxy/passages.py": "values and a Protocol; the relay and the gate are tested with them",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
     "__main__.py": "two lines; every end-to-end test goes through it",

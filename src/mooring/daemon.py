@@ -45,11 +45,11 @@ from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Pool, Quota
 from mooring.services.assembly import Services, World, assemble
-from mooring.services.engine_networks import EngineNetworks
-from mooring.services.inspection import Surroundings
-from mooring.services.operations import operations
-from mooring.services.report_log import ReportLog
-from mooring.services.subnets import IpamPolicy
+from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.engine_networks import EngineNetworks
+from mooring.services.networking.report_log import ReportLog
+from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.operations import operations
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.networks import BRIDGE, NULL, Network, NetworkOptions, Origin, Segment
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver
-from mooring.services.bare_drivers import BareDriver
-from mooring.services.bridging import BridgeDriver
+from mooring.services.drivers.bridge import BridgeDriver
+from mooring.services.drivers.null import BareDriver
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_kernel import MemoryKernel
 
@@ -101,7 +101,7 @@ async def test_a_network_goes_with_its_endpoints(case: Case) -> None:
     await case.driver.join(case.network, ENDPOINT, REQUEST)
     await case.driver.delete_network(case.network, (ENDPOINT,))
     if case.network.driver == BRIDGE:
-        return  # the host's own settings stay: tests/services/test_bridging.py looks closer
+        return  # the host's own settings stay: tests/services/test_bridge.py looks closer
     assert case.picture() == before
 
 

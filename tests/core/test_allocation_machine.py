@@ -22,7 +22,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, PoolRequest, Role
-from mooring.services.ipam import IpamPolicy
+from mooring.services.ipam.allocator import IpamPolicy
 from mooring.testing.memory_store import When
 from mooring.wire import stored
 from tests.services.ipam_hosts import Host

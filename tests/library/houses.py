@@ -25,9 +25,9 @@ from mooring.core.requests import (
 )
 from mooring.ports import IpamDriver, Transaction
 from mooring.services.assembly import Others, World, assemble
-from mooring.services.ipam import IpamPolicy
-from mooring.services.library import Library, LibraryWorld, assemble_library
-from mooring.services.repair import Report
+from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.kernel_reconciler import Report
+from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_files import MemoryFiles

@@ -11,7 +11,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import OUR_IPAM, Network
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.sandboxes import InsideAddress, InsideLink, InsideRoute, Kind, Sandbox
-from mooring.services.library import Library
+from mooring.services.sandboxes.library import Library
 from tests.library.houses import House
 
 

@@ -13,7 +13,7 @@ from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
 from mooring.core.sandboxes import Kind, Sandbox
-from mooring.services.library import Library
+from mooring.services.sandboxes.library import Library
 
 T = TypeVar("T", Network, Endpoint, Sandbox)
 Seen = dict[tuple[type, str], Network | Endpoint | Sandbox]

@@ -15,7 +15,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Network, stable_mac
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
-from mooring.services.mirror import Mirror
+from mooring.services.records.record_cache import Mirror
 from tests.library.houses import House
 
 Picture = dict[str, list[str]]

@@ -17,7 +17,7 @@ from mooring.cnm.hosts import HostSettings, open_library
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.sandboxes import Kind, Sandbox
-from mooring.services.library import Library
+from mooring.services.sandboxes.library import Library
 from tests.library.invariants import first, hop, ordered, seen_as_model
 from tests.library.lines import Seen, run
 from tests.library.naive import ENDPOINTS, LINES, PATHS, SANDBOXES, Model

@@ -13,8 +13,8 @@ from mooring.core.leases import Claimant, Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.services.assembly import Keeping
-from mooring.services.custody import Custody
-from mooring.services.seats import Grant, Seat
+from mooring.services.containers.admission import Custody
+from mooring.services.containers.fixed_allocator import Grant, Seat
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services.hosts import MemoryHost
 

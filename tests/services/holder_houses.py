@@ -17,7 +17,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.ports import Transaction
-from mooring.services.custody import Custody
+from mooring.services.containers.admission import Custody
 from mooring.testing.memory_store import MemoryStore, When
 from mooring.wire.docker_bodies import ContainerWish
 from tests.services.holder_hosts import HolderHost

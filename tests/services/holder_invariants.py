@@ -8,7 +8,7 @@ from mooring.core.containers import Container, Holder, Plug, key_of
 from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
-from mooring.services.custody import Custody
+from mooring.services.containers.admission import Custody
 from mooring.wire.docker_bodies import ContainerWish
 from tests.services.holder_houses import HolderHouse
 

@@ -20,7 +20,7 @@ from mooring.core.requests import (
     SegmentRequest,
 )
 from mooring.services.assembly import Others, Services, World, assemble
-from mooring.services.ipam import IpamPolicy
+from mooring.services.ipam.allocator import IpamPolicy
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

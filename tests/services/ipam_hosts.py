@@ -15,8 +15,8 @@ from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import HostNet
-from mooring.services.ipam import Ipam, IpamPolicy
-from mooring.services.mirror import Mirror
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.records.record_cache import Mirror
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_store import MemoryStore
 

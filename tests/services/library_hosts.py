@@ -7,7 +7,7 @@ from mooring.core.networks import Network
 from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
 from mooring.core.sandboxes import Sandbox
 from mooring.services.assembly import Others
-from mooring.services.library import Library, LibraryWorld, assemble_library
+from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_files import MemoryFiles

@@ -11,8 +11,8 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.services.assembly import World
-from mooring.services.inspection import Surroundings
-from mooring.services.operations import Operations, operations
+from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.operations import Operations, operations
 from tests.services.hosts import POLICY, MemoryHost
 
 DB, WEB = "d" * 64, "e" * 64

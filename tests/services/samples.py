@@ -12,11 +12,11 @@ from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.publications import Protocol, Publication
 from mooring.services.assembly import Services, World, assemble
-from mooring.services.inspection import Inspection, PassReport, Surroundings
-from mooring.services.ipam import IpamPolicy
-from mooring.services.mirror import Mirror
-from mooring.services.operations import Operations, operations
-from mooring.services.roster import Roster
+from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.operations.inspection import Inspection, PassReport, Surroundings
+from mooring.services.operations.operations import Operations, operations
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.record_cache import Mirror
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

@@ -14,9 +14,9 @@ from mooring.core.publications import PortRequest, Protocol
 from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
 from mooring.core.sandboxes import InsideAddress, InsideFact, InsideLink, InsideRoute, Sandbox
 from mooring.services.assembly import Others, Services, World, assemble
-from mooring.services.naming import Naming
-from mooring.services.provisioning import Provisioning
-from mooring.services.sandboxes import Sandboxes
+from mooring.services.sandboxes.dns_names import Naming
+from mooring.services.sandboxes.provisioning import Provisioning
+from mooring.services.sandboxes.sandboxes import Sandboxes
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver
 from mooring.testing.memory_files import MemoryFiles

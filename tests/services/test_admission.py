@@ -1,99 +1,398 @@
-"""One MAC, one living endpoint of a network."""
+"""What is asked before a container is made or goes, and done after."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from mooring.core.datapath import host_end
-from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Conflict
-from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
-from mooring.services.liveness import STARTED
+from mooring.core.containers import Plug
+from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.core.intents import Intent
+from mooring.core.leases import State
+from mooring.services.containers.admission import CustodyDesk
+from mooring.testing.memory_store import When
+from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services.holder_hosts import HolderHost, ident
-from tests.services.hosts import MemoryHost
 
-MAC = "02:00:00:00:00:55"
-ONE, TWO = "one".ljust(64, "0"), "two".ljust(64, "0")
+PLAIN: dict[str, str] = {}
 
 
-async def start(host: MemoryHost, network: str, endpoint: str, mac: str = MAC) -> None:
-    """A container starts as dockerd starts it in a subnet that Mooring chose: it asks for any address."""
-    segment = host.services.mirror.network(network)
-    assert segment is not None
-    interface = await host.services.ipam.request_address(AddressRequest(segment.ipv4[0].pool, Role.ENDPOINT, mac=mac))
-    try:
-        await host.services.endpoints.create(EndpointRequest(network, endpoint, interface, None, mac))  # type: ignore[arg-type]
-    except Conflict:
-        await host.services.endpoints.release(segment.ipv4[0].pool, interface.ip)
-        raise
-    await host.services.endpoints.attach(network, endpoint, JoinRequest(f"/run/docker/netns/{endpoint[:3]}"))
-    host.kernel.lived_in.add(host_end(endpoint))
+async def host_with(*networks: str, v6: bool = False, **raw: str) -> HolderHost:
+    """A host that serves these networks."""
+    host = HolderHost()
+    await host.serve(*networks, v6=v6, **raw)
+    return host
 
 
-def living(host: MemoryHost) -> list[str]:
-    """Ids of the endpoints on record."""
-    return sorted(endpoint.id for endpoint in host.services.mirror.every(Endpoint))
+async def test_a_labelled_container_holds_its_addresses_once_it_is_made() -> None:
+    """In every network and family, by its full id."""
+    host = await host_with("web", "back", v6=True)
+    await host.docker_create("db", "web", "back")
+    assert len(host.fixed()) == 4
+    assert set(host.fixed().values()) == {frozenset({"db"})}
+    assert host.services.mirror.count(Intent) == 0
 
 
-async def test_the_second_of_one_mac_is_refused_naming_the_first() -> None:
-    """At its start, and nothing of it is left; in another network it is fine."""
-    host = await MemoryHost().start()
-    network, other = await host.network("a"), await host.network("b")
-    await start(host, network, ONE)
-    revision = host.services.mirror.revision
-    with pytest.raises(Conflict, match=rf"MAC {MAC} is in use.*endpoint one.*10\.32\.0\.2"):
-        await host.services.endpoints.create(EndpointRequest(network, TWO, None, None, MAC))
-    assert (living(host), host.services.mirror.revision) == ([ONE], revision)
-    await start(host, other, TWO)
-    assert living(host) == [ONE, TWO]
+async def test_an_unlabelled_container_costs_store_and_engine_nothing() -> None:
+    """Neither does one that says no, nor one that asks for no network of ours."""
+    host = await host_with("web")
+    revision, calls = host.services.mirror.revision, host.engine.calls
+    for labels in (PLAIN, {"fixed-ip": "0"}, {"fixed-ip": "false", "mooring.key": "k"}):
+        assert await host.keeping.desk.create("x", host.wish("web", labels=labels), (1, 41)) is None
+    assert (host.services.mirror.revision, host.engine.calls) == (revision, calls)
+    assert await host.keeping.desk.create("x", host.wish("bridge"), (1, 41)) is None
+    assert host.services.mirror.revision == revision
 
 
-async def test_two_at_once_are_not_both_let_in() -> None:
-    """Neither knows of the other when it begins."""
-    host = await MemoryHost().start()
-    network = await host.network("a")
-    requests = [EndpointRequest(network, ident_, None, None, MAC) for ident_ in (ONE, TWO)]
-    done = await asyncio.gather(*map(host.services.endpoints.create, requests), return_exceptions=True)
-    assert sum(isinstance(each, Conflict) for each in done) == 1
-    assert len(living(host)) == 1
+async def test_removals_of_containers_that_hold_nothing_are_not_of_interest() -> None:
+    """Nothing is asked while nobody holds anything, and no intent is written for who holds nothing."""
+    host = await host_with("web")
+    host.engine.create(ident("plain"), "plain")
+    calls = host.engine.calls
+    assert await host.keeping.desk.removal("plain") is None
+    assert host.engine.calls == calls
+    await host.docker_create("db", "web")
+    assert await host.keeping.desk.removal("plain") is None
+    assert host.services.mirror.count(Intent) == 0
 
 
-async def test_a_dead_endpoint_with_the_mac_makes_room() -> None:
-    """Its interface went with its container, or was left on the host, which nobody told us."""
-    host = await MemoryHost().start()
-    network = await host.network("a")
-    await start(host, network, ONE)
-    host.kernel.lived_in.clear()
-    with pytest.raises(Conflict):
-        await host.services.endpoints.create(EndpointRequest(network, TWO, None, None, MAC))
-    host.clock.advance(STARTED + 1)
-    await host.services.endpoints.create(EndpointRequest(network, TWO, None, None, MAC))
-    assert living(host) == [TWO]
+async def test_a_refused_create_leaves_nothing() -> None:
+    """The engine said no: the addresses are free at once."""
+    host = await host_with("web", v6=True)
+    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 41))
+    assert custody is not None
+    assert host.services.mirror.count(Intent) == 1
+    await host.keeping.desk.give_back(custody.intent)
+    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
 
 
-async def test_the_bridges_mac_is_nobodys() -> None:
-    """The container would take the gateway's traffic."""
-    host = await MemoryHost().start()
-    network = await host.network("a")
-    known = host.services.mirror.network(network)
-    assert known is not None
-    with pytest.raises(Conflict, match="the network's bridge"):
-        await host.services.endpoints.create(EndpointRequest(network, ONE, None, None, known.mac))
+async def test_the_mac_is_granted_where_the_api_has_room_for_it() -> None:
+    """Before 1.44 for the mode's network only; the lease of another one has none, so that nobody is asked for it."""
+    host = await host_with("web", "back")
+    custody = await host.keeping.desk.create("db", host.wish("web", "back"), (1, 43))
+    assert custody is not None
+    assert len(custody.grants["web"].mac) == 17
+    assert custody.grants["back"].mac == ""
 
 
-async def test_the_second_replica_of_a_key_is_refused_by_the_name_of_the_first() -> None:
-    """In a chosen subnet their MAC is all that says who they are."""
+async def test_without_a_version_the_engines_own_counts() -> None:
+    """It is asked for it."""
+    host = await host_with("web", "back")
+    host.engine.version = (1, 50)
+    custody = await host.keeping.desk.create("db", host.wish("web", "back"), None)
+    assert custody is not None
+    assert custody.version == (1, 50)
+    assert custody.grants["back"].mac != ""
+
+
+async def test_an_engine_is_asked_for_its_version_once() -> None:
+    """It answers slowly (it runs `runc --version`); one that ended may have become another."""
     host = HolderHost()
     host.typed = False
     await host.serve("web")
-    labels = {"mooring.key": "db"}
-    network = host.full("web")
-    for name in ("first", "second"):
-        await host.docker_create(name, "web", labels=labels)
-    (mac,) = {lease.mac for lease in host.services.holders.held_by(ident("first"))[0][1:]}
-    await start(host, network, ONE, mac)
-    with pytest.raises(Conflict, match="container first"):
-        await start(host, network, TWO, mac)
-    assert living(host) == [ONE]
+    host.engine.edition = (29, 0)
+    await host.docker_create("one", "web")
+    calls = host.engine.calls
+    await host.docker_create("two", "web")
+    assert host.engine.calls == calls + 1, "the network's name"
+    host.keeping.desk.meet("")
+    host.engine.edition = (29, 1)
+    custody = await host.keeping.desk.create("three", host.wish("web"), None)
+    assert custody is not None
+    assert custody.grants["web"].nameable != frozenset()
+
+
+async def test_an_address_that_is_no_address_is_left_to_the_engine() -> None:
+    """It says better what is wrong."""
+    host = await host_with("web")
+    assert await host.keeping.desk.create("db", host.wish("web", ipv4="nonsense"), (1, 41)) is None
+
+
+async def test_who_is_removed_holds_nothing_and_who_stays_keeps_everything() -> None:
+    """By the engine's word for the full id, whatever was answered."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    assert await host.keeping.desk.departed(intent) is False
+    assert len(host.fixed()) == 1
+    await host.docker_remove("db")
+    assert host.fixed() == {}
+
+
+async def test_a_name_that_was_given_to_another_container_frees_the_one_that_is_gone() -> None:
+    """The id was found out before; the name may mean somebody else afterwards."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    host.engine.remove(ident("db"))
+    host.engine.create(ident("other"), "db")
+    assert await host.keeping.desk.departed(intent) is True
+    assert host.fixed() == {}
+
+
+async def test_connect_and_disconnect_of_a_labelled_container() -> None:
+    """One more network is held, and given up again; the first one stays."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web")
+    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 41))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    host.engine.connect(ident("db"), Plug(host.full("back"), "back", wanted4=grant.ipv4))
+    await host.keeping.desk.settle(custody.intent, custody.intent.container)
+    assert len(host.fixed()) == 2
+    intent = await host.keeping.desk.disconnection("back", "db")
+    assert intent is not None
+    assert await host.keeping.desk.departed(intent) is False
+    intent = await host.keeping.desk.disconnection("back", "db")
+    assert intent is not None
+    host.engine.disconnect(ident("db"), host.full("back"))
+    assert await host.keeping.desk.departed(intent) is True
+    assert len(host.fixed()) == 1
+
+
+@pytest.mark.parametrize("mac", ["", "02:42:00:00:00:77"])
+@pytest.mark.parametrize("typed", [True, False])
+@pytest.mark.parametrize("version", [(1, 41), (1, 44), (1, 53), (1, 54), None])
+async def test_a_connect_claims_what_the_engine_will_give_only(
+    version: tuple[int, int] | None, typed: bool, mac: str
+) -> None:
+    """An address where one may be named, else what a MAC proves; and that is ignored below 1.54."""
+    host = HolderHost()
+    host.typed = typed
+    await host.serve("web", "back")
+    host.engine.version, host.engine.edition = (1, 51), (28, 5)
+    await host.docker_create("db", "web")
+    before = host.fixed()
+    custody = await host.keeping.desk.connect("back", "db", PlugWish("", mac=mac), version)
+    if not typed and version != (1, 54):
+        assert custody is None
+        assert (host.fixed(), host.services.mirror.count(Intent)) == (before, 0)
+        return
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    lease = host.lease(grant.ipv4)
+    assert lease is not None
+    assert grant.mac == lease.mac
+    assert (grant.ipv4 in grant.nameable) is typed
+    assert bool(grant.mac) is (version == (1, 54))
+    assert grant.mac == mac or not (mac and grant.mac)
+
+
+@pytest.mark.parametrize(("edition", "named"), [((28, 5), False), ((29, 0), False), ((29, 1), True), ((30, 0), True)])
+async def test_an_address_is_the_proof_wherever_the_engine_takes_one(edition: tuple[int, int], named: bool) -> None:
+    """From 29.1 on also in a subnet that Mooring chose: in a create beside the MAC, in a connect of old API alone."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web", "back", v6=True)
+    host.engine.edition = edition
+    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    assert grant.nameable == (frozenset({grant.ipv4, grant.ipv6}) if named else frozenset())
+    assert grant.mac
+    host.engine_creates("db", host.wish("web"), custody)
+    await host.keeping.desk.settle(custody.intent, ident("db"))
+    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 51))
+    assert (custody is not None) is named
+    if custody is not None:
+        (grant,) = custody.grants.values()
+        assert grant.nameable == frozenset({grant.ipv4, grant.ipv6})
+        assert grant.mac == ""
+
+
+async def test_the_mac_of_the_container_counts_when_it_joins_its_main_network_again() -> None:
+    """Tools disconnect and connect it before its first start; engines before 25 keep the MAC with the container."""
+    host = HolderHost()
+    host.typed = False
+    await host.serve("web", "back")
+    host.engine.names[host.full("web")] = "the-web"
+    mac = "02:42:00:00:00:77"
+    made = host.engine.create(ident("db"), "db", labels={"fixed-ip": ""})
+    host.engine._containers[made.id] = replace(made, mode="the-web", mac=mac)
+    assert await host.keeping.desk.connect("back", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41)) is None
+    custody = await host.keeping.desk.connect("the-web", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41))
+    assert custody is not None
+    (grant,) = custody.grants.values()
+    assert grant.mac == mac
+    assert grant.ipv4 is not None
+
+
+@pytest.mark.parametrize("reference", ["nobody", "plain", "db"])
+async def test_connecting_who_is_not_there_not_labelled_or_there_already_is_the_engines_matter(reference: str) -> None:
+    """Nothing is claimed."""
+    host = await host_with("web", "back")
+    await host.docker_create("db", "web")
+    host.engine.create(ident("plain"), "plain")
+    target = "web" if reference == "db" else "back"
+    assert await host.keeping.desk.connect(target, reference, PlugWish(""), (1, 41)) is None
+    assert len(host.fixed()) == 1
+
+
+async def test_pruned_containers_hold_nothing() -> None:
+    """Those that the engine names, and no others."""
+    host = await host_with("web")
+    for name in ("a1", "b1", "c1"):
+        await host.docker_create(name, "web")
+    await host.keeping.desk.pruned([ident("a1"), ident("c1"), ident("unheard")])
+    assert set(host.fixed().values()) == {frozenset({"b1"})}
+
+
+async def test_a_labelled_create_is_refused_while_the_store_is_down_and_removals_go_through() -> None:
+    """What could not be written is settled later: the reconciler sees that the container is gone."""
+    host = await host_with("web")
+    await host.docker_create("db", "web")
+    host.store.fail_next()
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.create("new", host.wish("web"), (1, 41))
+    host.store.fail_next(times=2)
+    intent = await host.keeping.desk.removal("db")
+    assert intent is not None
+    host.engine.remove(ident("db"))
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.departed(intent)
+    host.keeping.desk.abandon(intent)
+    assert len(host.fixed()) == 1
+    for _ in range(2):
+        await host.keeping.reconciling.once()
+        host.clock.advance(200)
+    await host.keeping.reconciling.once()
+    assert host.fixed() == {}
+
+
+class _Slow(HolderHost):
+    """An engine that never answers."""
+
+    async def stall(self) -> None:
+        async def container(_: str) -> None:
+            await asyncio.Event().wait()
+
+        self.engine.container = container  # type: ignore[method-assign, assignment]
+
+
+async def test_an_engine_that_does_not_answer_holds_up_nobody_for_long() -> None:
+    """A removal goes on without an intent, a connect is refused."""
+    host = _Slow()
+    await host.serve("web", "back")
+    await host.docker_create("db", "web")
+    await host.stall()
+    desk = CustodyDesk(host.services.mirror, host.services.holders, host.engine, deadline=0.01)
+    assert await desk.removal("db") is None
+    with pytest.raises(Unavailable, match=r"0\.01 s"):
+        await desk.connect("back", "db", PlugWish(""), (1, 41))
+
+
+async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reconciler() -> None:
+    """The client heard of a failure, the engine of nothing: no address is lost."""
+    host = await host_with("web")
+    host.store.fail_next(When.AFTER)
+    with pytest.raises(Unavailable):
+        await host.keeping.desk.create("db", host.wish("web"), (1, 41))
+    assert host.services.mirror.count(Intent) == 1
+    host.clock.advance(10)
+    await host.keeping.reconciling.once()
+    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
+
+
+@pytest.mark.parametrize("version", [(1, 41), (1, 44)])
+async def test_two_names_for_one_network_are_one_seat(version: tuple[int, int]) -> None:
+    """NetworkMode has the name and EndpointsConfig the id, with the address: only one of them is an endpoint, since
+    no engine starts a container that has two in one network."""
+    host = await host_with("web")
+    wish = host.wish("web")
+    wish = replace(wish, plugs=(*wish.plugs, PlugWish(host.full("web"), "10.32.0.77")))
+    custody = await host.keeping.desk.create("db", wish, version)
+    assert custody is not None
+    assert [*custody.grants] == [custody.main] == [host.full("web")]
+    grant = custody.grants[host.full("web")]
+    assert str(grant.ipv4) == "10.32.0.77"
+    assert grant.nameable == frozenset({grant.ipv4})
+    assert grant.mac != ""
+
+
+FULL = "web".ljust(64, "0")
+SPELLINGS = [
+    # version, mode, endpoints, what is to be written otherwise, how the endpoint is written in the end
+    ((1, 44), "the-web", [], {}, "the-web"),
+    ((1, 44), FULL, [], {}, FULL),
+    ((1, 44), "web00", [], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", ["web00"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", ["the-web"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "web00", [FULL], {"web00": "the-web"}, FULL),
+    ((1, 44), FULL, ["web00"], {"web00": "the-web"}, "the-web"),
+    ((1, 44), "the-web", ["web00"], {"web00": "the-web"}, "the-web"),
+    # The one MAC that there is room for is used for the network whose name is the mode (engines before 25).
+    ((1, 43), FULL, [], {FULL: "the-web"}, "the-web"),
+    ((1, 43), "web00", [], {"web00": "the-web"}, "the-web"),
+    ((1, 43), FULL, [FULL], {FULL: "the-web"}, "the-web"),
+]
+
+
+@pytest.mark.parametrize(("version", "mode", "endpoints", "changed", "written"), SPELLINGS)
+async def test_a_network_is_written_the_way_that_an_engine_starts_a_container_with(
+    version: tuple[int, int], mode: str, endpoints: list[str], changed: dict[str, str], written: str
+) -> None:
+    """Not by the beginning of its id: "endpoint with name ... already exists", on every engine."""
+    host = await host_with("web")
+    host.engine.names[FULL] = "the-web"
+    wish = ContainerWish({"fixed-ip": ""}, mode, tuple(map(PlugWish, dict.fromkeys([mode, *endpoints]))))
+    custody = await host.keeping.desk.create("db", wish, version)
+    assert custody is not None
+    assert (custody.spellings, [*custody.grants], custody.main) == (changed, [written], written)
+
+
+async def test_a_clash_names_the_holder() -> None:
+    """Under the policy holders, by the container's name."""
+    host = await host_with("web")
+    await host.set_policy(host.full("web"), "holders")
+    await host.docker_create("db", "web")
+    (address,) = host.fixed()
+    with pytest.raises(Conflict, match="container db"):
+        await host.keeping.desk.create("thief", host.wish("web", ipv4=address), (1, 41))
+    lease = host.lease(address)
+    assert lease is not None
+    assert lease.state is State.FIXED
+
+
+@pytest.mark.parametrize("text", ["02:42:AC:11:00:02", "02-42-ac-11-00-02", "0242.ac11.0002"])
+async def test_a_mac_is_read_as_the_engine_tells_it(text: str) -> None:
+    """In every form that Go takes; the plugin hears colons."""
+    host = await host_with("web")
+    wish = replace(host.wish("web"), mac=text)
+    custody = await host.keeping.desk.create("db", wish, (1, 41))
+    assert custody is not None
+    assert custody.grants["web"].mac == "02:42:ac:11:00:02"
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "taken"), [("::ffff:10.32.0.77", "10.32.0.77"), ("fd00::1", None), ("10.32.0.077", None)]
+)
+async def test_an_address_is_read_as_the_engine_reads_it_or_left_to_it(ipv4: str, taken: str | None) -> None:
+    """A mapped address is an IPv4 one to Go; one of the other family is the engine's to refuse."""
+    host = await host_with("web")
+    custody = await host.keeping.desk.create("db", host.wish("web", ipv4=ipv4), (1, 41))
+    assert (str(custody.grants["web"].ipv4) if custody is not None else None) == taken
+
+
+@pytest.mark.parametrize("text", ["x" * 201, "a\x1b[2Jb", "a\nb"])
+async def test_a_key_is_a_line_of_text(text: str) -> None:
+    """Anything else is refused at create."""
+    host = await host_with("web")
+    with pytest.raises(BadRequest, match=r"mooring\.key"):
+        await host.keeping.desk.create("db", host.wish("web", labels={"mooring.key": text}), (1, 41))
+
+
+async def test_a_container_that_was_destroyed_before_it_was_settled_holds_nothing() -> None:
+    """Somebody else removed it between the engine's reply and the settlement."""
+    host = await host_with("web")
+    wish = host.wish("web")
+    custody = await host.keeping.desk.create("db", wish, (1, 44))
+    assert custody is not None
+    host.engine_creates("db", wish, custody)
+    host.engine.remove(ident("db"))
+    host.keeping.desk.note_gone(ident("db"))
+    await host.keeping.desk.settle(custody.intent, ident("db"))
+    assert host.fixed() == {}

@@ -12,7 +12,7 @@ from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
 from mooring.core.requests import AddressRequest, Role
-from mooring.services.doctor import Doctor
+from mooring.services.operations.doctor import Doctor
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 

@@ -10,8 +10,8 @@ from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
 from mooring.core.requests import EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
-from mooring.services.endpoint_records import EndpointRecords
-from mooring.services.provisioning import Provisioning
+from mooring.services.networking.endpoint_records import EndpointRecords
+from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from tests.services.hosts import MemoryHost
 

@@ -10,7 +10,7 @@ import pytest
 from mooring.core.faults import Conflict
 from mooring.core.findings import Finding
 from mooring.core.requests import AddressRequest, Role
-from mooring.services.engine_changes import NAMED, NAMES
+from mooring.services.containers.engine_changes import NAMED, NAMES
 from tests.services.holder_hosts import HolderHost, ident
 from tests.services.operators import operate
 

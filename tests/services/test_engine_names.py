@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from mooring.core.containers import EngineNetwork, Plug
-from mooring.services.engine_names import compose_container_names, compose_network_names, names_told
+from mooring.services.records.engine_names import compose_container_names, compose_network_names, names_told
 from mooring.testing.memory_engine import MemoryEngine
 from tests.services.samples import ALIEN, DB, WEB, sample
 

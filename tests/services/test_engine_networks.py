@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Network
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
-from mooring.services.engine_networks import EngineNetworks
+from mooring.services.networking.engine_networks import EngineNetworks
 from tests.services.hosts import MemoryHost
 
 A = "a" * 64

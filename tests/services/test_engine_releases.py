@@ -12,7 +12,7 @@ from mooring.core.faults import BadRequest
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.requests import EndpointRequest, JoinRequest
 from tests.services.holder_hosts import HolderHost
-from tests.services.test_watching import stopped, watched
+from tests.services.test_engine_events import stopped, watched
 
 ENDPOINT = "e" * 64
 

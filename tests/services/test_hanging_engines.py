@@ -11,12 +11,13 @@ import pytest
 from mooring.adapters.docker_engine import DockerEngine
 from mooring.core.faults import NotFound
 from mooring.core.leases import State
-from mooring.services import doctor, engine_names
 from mooring.services.assembly import World, assemble
-from mooring.services.inspection import Surroundings
-from mooring.services.ipam import IpamPolicy
-from mooring.services.mirror import Mirror
-from mooring.services.operations import Operations, operations
+from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.operations import doctor
+from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.operations import Operations, operations
+from mooring.services.records import engine_names
+from mooring.services.records.record_cache import Mirror
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore

@@ -17,8 +17,8 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
-from mooring.services import engine_changes
-from mooring.services.wishes import CONNECT_MACS
+from mooring.services.containers import engine_changes
+from mooring.services.containers.container_specs import CONNECT_MACS
 from mooring.testing.memory_store import When
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from tests.services import holder_invariants as invariants

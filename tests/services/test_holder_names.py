@@ -7,7 +7,7 @@ import pytest
 from mooring.core.containers import Holder
 from mooring.core.intents import PLACEHOLDER
 from mooring.core.leases import State
-from mooring.services.holder_names import holder_names, holder_of, in_words
+from mooring.services.records.holder_names import holder_names, holder_of, in_words
 from tests.services.samples import DB, leased, sample
 
 

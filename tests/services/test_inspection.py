@@ -10,7 +10,7 @@ from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
 from mooring.core.leases import Active, State
 from mooring.core.networks import Network, NetworkOptions
-from mooring.services.inspection import size_of
+from mooring.services.operations.inspection import size_of
 from mooring.wire import api
 from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, Sighting, leased, sample
 

@@ -8,13 +8,13 @@ import pytest
 
 from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
-from mooring.services.holder_names import holder_of
-from mooring.services.inspection import Inspection, Surroundings
-from mooring.services.kept_addresses import kept_rows
+from mooring.services.ipam.kept_addresses import kept_rows
+from mooring.services.operations.inspection import Inspection, Surroundings
+from mooring.services.records.holder_names import holder_of
 from mooring.wire.api import ListLeases
 from tests.services.holder_hosts import ident
 from tests.services.operators import operate
-from tests.services.test_estates import ComingHost
+from tests.services.test_kept_networks import ComingHost
 
 
 async def host_with_one() -> tuple[ComingHost, str]:

@@ -6,8 +6,8 @@ import pytest
 
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
-from mooring.services.endpoint_records import EndpointRecords
-from mooring.services.liveness import STARTED, Liveness
+from mooring.services.networking.endpoint_records import EndpointRecords
+from mooring.services.networking.liveness import STARTED, Liveness
 from tests.services.hosts import MemoryHost
 
 OLD = "old".ljust(64, "0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mooring.services.locks import KeyedLocks
+from mooring.services.records.locks import KeyedLocks
 
 
 async def test_one_key_is_held_by_one_at_a_time_in_the_order_of_asking() -> None:

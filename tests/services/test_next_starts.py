@@ -14,14 +14,14 @@ from mooring.core.faults import Conflict
 from mooring.core.leases import Active
 from mooring.core.networks import Network
 from mooring.core.requests import PoolRequest
-from mooring.services.mirror import Mirror
-from mooring.services.next_starts import label_findings, label_remarks, losses, said_of
+from mooring.services.operations.next_starts import label_findings, label_remarks, losses, said_of
+from mooring.services.records.record_cache import Mirror
 from mooring.testing.memory_store import MemoryStore
 from mooring.wire import api
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
-from tests.services.test_estates import ComingHost
-from tests.services.test_fastening import E1, MAC, A, chosen, typed
+from tests.services.test_holds import E1, MAC, A, chosen, typed
+from tests.services.test_kept_networks import ComingHost
 
 
 async def text(host: MemoryHost, address: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mooring.services.assembly import World, assemble
-from mooring.services.inspection import Surroundings
-from mooring.services.operations import operations
+from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from mooring.services.engine_names import NOBODY_ASKED
-from mooring.services.outside_pools import by_rule, in_foreign_segment
+from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
+from mooring.services.records.engine_names import NOBODY_ASKED
 from tests.services.samples import ALIEN, DENY, SUBNET_POOLS, sample
 
 

@@ -13,8 +13,8 @@ from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict
 from mooring.core.networks import HostOverlap, Network, Segment
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
-from mooring.services.overlaps import Overlaps
-from mooring.services.recovering import Outcome
+from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.unrecorded import Outcome
 from tests.counting import counting
 from tests.services.hosts import MemoryHost
 
@@ -79,7 +79,7 @@ async def test_what_lies_around_is_in_no_way(caplog: pytest.LogCaptureFixture) -
     host = await MemoryHost().start()
     host.kernel.own = {ip_interface("fd00::1/64"): "interface eth0 of this host"}
     host.kernel.routes = [ip_network("10.0.0.0/8"), ip_network("10.9.1.53/32")]
-    with caplog.at_level(logging.WARNING, "mooring.services.overlaps"):
+    with caplog.at_level(logging.WARNING, "mooring.services.networking.overlaps"):
         await create(host)
     assert made(host)
     assert caplog.text == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mooring.services.pacing import Pace
+from mooring.services.records.pacing import Pace
 
 
 async def test_somebody_else_gets_a_turn_every_so_many_steps() -> None:

@@ -15,7 +15,7 @@ from mooring.core.plumbing import Bridge, Veth
 from mooring.core.pools import Pool
 from mooring.core.requests import EndpointGrant, EndpointWish, JoinRequest, NetworkWish, SubnetWish
 from mooring.services.assembly import Others
-from mooring.services.provisioning import Provisioning
+from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from tests.services.hosts import MemoryHost
 

@@ -7,8 +7,8 @@ import pytest
 from mooring.core.containers import EngineNetwork
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.networks import Network, NetworkOptions
-from mooring.services.engine_names import EngineNames
-from mooring.services.references import check_space, network_meant, pools_meant, subnet_in
+from mooring.services.operations.references import check_space, network_meant, pools_meant, subnet_in
+from mooring.services.records.engine_names import EngineNames
 from tests.services.samples import ALIEN, LAB, START, WEB, Sample, sample
 
 BRIDGE = "b" * 64

@@ -10,8 +10,8 @@ from mooring.core.containers import Holder, Plug
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Active, Lease, State
-from mooring.services.fastening import Change
-from mooring.services.operations import Operations
+from mooring.services.operations.holds import Change
+from mooring.services.operations.operations import Operations
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate
 

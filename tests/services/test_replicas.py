@@ -6,7 +6,7 @@ import pytest
 
 from mooring.core.containers import Plug, compose_replica
 from mooring.core.faults import Conflict
-from mooring.services.replicas import refuse_replicas
+from mooring.services.containers.replicas import refuse_replicas
 from tests.services.holder_hosts import HolderHost, ident
 
 

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from mooring.services.repair import Report
-from mooring.services.report_log import ReportLog
+from mooring.services.networking.kernel_reconciler import Report
+from mooring.services.networking.report_log import ReportLog
 
 
 def test_a_finding_is_said_once_until_it_is_over_or_another(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mooring.core.containers import Container, Plug
 from mooring.core.leases import Active, State
-from mooring.services.engine_names import EngineNames
-from mooring.services.scenes import Scene, in_use
+from mooring.services.operations.scenes import Scene, in_use
+from mooring.services.records.engine_names import EngineNames
 from tests.services.samples import DB, START, WEB, leased, sample
 
 HOLDER = "c" * 64

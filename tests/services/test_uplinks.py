@@ -6,7 +6,7 @@ import pytest
 
 from mooring.core.faults import Unavailable
 from mooring.core.plumbing import Member
-from mooring.services.uplinks import SETTLED, Uplinks
+from mooring.services.drivers.uplinks import SETTLED, Uplinks
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel
 

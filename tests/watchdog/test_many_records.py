@@ -18,7 +18,7 @@ from mooring.core.pools import Pool
 from mooring.core.publications import Protocol, Publication
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.http import Request
-from mooring.services.mirror import Mirror
+from mooring.services.records.record_cache import Mirror
 from tests.services.samples import START, Sample, sample
 from tests.watchdog.probe import assert_short
 

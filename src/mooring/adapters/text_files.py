@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 from mooring.adapters.open_folders import OpenFolders
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.ports import Files
-from mooring.services.locks import KeyedLocks
+from mooring.services.records.locks import KeyedLocks
 
 # More than any hosts file or resolv.conf has; a container must not make the daemon read its whole disk.
 _LIMIT = 1 << 20

@@ -26,7 +26,7 @@ from mooring.core.requests import (
 )
 from mooring.core.sandboxes import Kind
 from mooring.ports import Counters, Driver, IpamDriver
-from mooring.services.repair import Report
+from mooring.services.networking.kernel_reconciler import Report
 
 __all__ = [
     "AddressLike",

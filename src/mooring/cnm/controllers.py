@@ -25,8 +25,8 @@ from mooring.core.pools import SubnetPool
 from mooring.core.requests import NetworkWish, SandboxWish
 from mooring.core.sandboxes import Kind
 from mooring.ports import Driver, IpamDriver
-from mooring.services.library import Library
-from mooring.services.repair import Report
+from mooring.services.networking.kernel_reconciler import Report
+from mooring.services.sandboxes.library import Library
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.networks import Network, Origin, Pending
 from mooring.core.options import shown
 from mooring.core.sandboxes import Sandbox
-from mooring.services.library import Library
-from mooring.services.mirror import Record
+from mooring.services.records.record_cache import Record
+from mooring.services.sandboxes.library import Library
 
 # How many are named when a beginning matches several.
 _NAMED = 4

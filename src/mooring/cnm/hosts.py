@@ -30,9 +30,9 @@ from mooring.core.plumbing import Remove, Ruleset
 from mooring.core.pools import SubnetPool
 from mooring.ports import Driver, IpamDriver, Kernel
 from mooring.services.assembly import Others
-from mooring.services.library import Library, LibraryWorld, assemble_library
-from mooring.services.mirror import Mirror
-from mooring.services.subnets import IpamPolicy
+from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.records.record_cache import Mirror
+from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,32 +11,32 @@ from dataclasses import dataclass, field
 
 from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
-from mooring.services.adoption import Adoption
-from mooring.services.bare_drivers import BareDriver
-from mooring.services.bridging import BridgeDriver
-from mooring.services.checked_drivers import CheckedDriver
-from mooring.services.custody import CustodyDesk
-from mooring.services.drivers import Drivers
-from mooring.services.endpoints import Endpoints
-from mooring.services.engine_releases import EngineReleases
-from mooring.services.holders import Holders
-from mooring.services.ipam import Ipam, IpamPolicy
-from mooring.services.locks import KeyedLocks
-from mooring.services.mirror import Mirror
-from mooring.services.moving import Moving
-from mooring.services.network_desk import NetworkDesk
-from mooring.services.networks import Networks
-from mooring.services.overlaps import Overlaps
-from mooring.services.publishing import Publishing
-from mooring.services.rebuilding import Rebuilding
-from mooring.services.reclaiming import MINIMUM_AGE, Reclaiming
-from mooring.services.reconciling import Reconciling
-from mooring.services.recovering import Recovering
-from mooring.services.repair import Repair
-from mooring.services.residents import Residents
-from mooring.services.roster import Roster
-from mooring.services.uplinks import Uplinks
-from mooring.services.watching import Watching
+from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.adoption import Adoption
+from mooring.services.containers.container_reconciler import Reconciling
+from mooring.services.containers.engine_events import Watching
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.reattachment import Moving
+from mooring.services.drivers.bridge import BridgeDriver
+from mooring.services.drivers.checked import CheckedDriver
+from mooring.services.drivers.null import BareDriver
+from mooring.services.drivers.registry import Drivers
+from mooring.services.drivers.uplinks import Uplinks
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.engine_releases import EngineReleases
+from mooring.services.networking.garbage_collector import MINIMUM_AGE, Reclaiming
+from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.networking.network_requests import NetworkDesk
+from mooring.services.networking.networks import Networks
+from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.port_allocator import Publishing
+from mooring.services.networking.rebuilding import Rebuilding
+from mooring.services.networking.unrecorded import Recovering
+from mooring.services.records.endpoint_containers import Residents
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import Mirror
 
 
 @dataclass(frozen=True, slots=True)

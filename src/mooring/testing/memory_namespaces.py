@@ -25,7 +25,7 @@ from mooring.core.sandboxes import (
     Interior,
 )
 from mooring.ports import Counters, Namespaces
-from mooring.services.locks import KeyedLocks
+from mooring.services.records.locks import KeyedLocks
 from mooring.testing.memory_kernel import MemoryKernel
 
 # An op, or ("create", id) and ("remove", path).

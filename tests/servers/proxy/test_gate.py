@@ -14,8 +14,8 @@ from mooring.core.intents import Intent, Purpose
 from mooring.core.networks import Subnet
 from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.passages import Passage, Reply
-from mooring.services.custody import Custody
-from mooring.services.seats import Grant
+from mooring.services.containers.admission import Custody
+from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire.docker_api import Verb, recognise
 from mooring.wire.docker_bodies import ContainerWish, PlugWish
 from mooring.wire.go_json import LARGEST

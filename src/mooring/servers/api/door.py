@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mooring.core.faults import HTTP_STATUS, Fault, Kind
 from mooring.servers.http import Request, Response
-from mooring.services.doctor import Diagnosis
-from mooring.services.fastening import Change
-from mooring.services.operations import Operations
+from mooring.services.operations.doctor import Diagnosis
+from mooring.services.operations.holds import Change
+from mooring.services.operations.operations import Operations
 from mooring.wire import api
 
 _KIND_OF_STATUS = {status: kind for kind, status in HTTP_STATUS.items()}

@@ -45,7 +45,7 @@ ERROR_LENGTH = 1000
 
 
 class Ipam(Protocol):
-    """What the door needs of services.ipam."""
+    """What the door needs of ipam.allocator."""
 
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """A pool is made."""
@@ -61,7 +61,7 @@ class Ipam(Protocol):
 
 
 class Networks(Protocol):
-    """What the door needs of services.networks."""
+    """What the door needs of networking.networks."""
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is there."""
@@ -73,7 +73,7 @@ class Networks(Protocol):
 
 
 class Endpoints(Protocol):
-    """What the door needs of services.endpoints."""
+    """What the door needs of networking.endpoints."""
 
     async def create(self, request: EndpointRequest) -> EndpointGrant:
         """The endpoint is there."""

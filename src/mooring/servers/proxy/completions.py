@@ -17,8 +17,8 @@ from functools import partial
 from mooring.core.endpoints import Endpoint, State
 from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import Reply
-from mooring.services.mirror import Mirror
-from mooring.services.roster import Roster
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.record_cache import Mirror
 from mooring.wire import docker_ports, port_filters
 from mooring.wire.docker_api import LIST, USAGE, Call
 from mooring.wire.docker_ports import Place, ShownPorts

@@ -20,9 +20,9 @@ from mooring.core.intents import Intent
 from mooring.core.networks import Subnet
 from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Passage, Reader, Reply
-from mooring.services.custody import Custody
-from mooring.services.seats import Grant
-from mooring.services.wishes import unheeded
+from mooring.services.containers.admission import Custody
+from mooring.services.containers.container_specs import unheeded
+from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire import docker_bodies, long_bodies, network_bodies
 from mooring.wire.docker_api import Call, Verb
 from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Desk(Protocol):
-    """What the gate needs of services.custody."""
+    """What the gate needs of containers.admission."""
 
     @property
     def guards(self) -> bool:
@@ -94,7 +94,7 @@ class Desk(Protocol):
 
 
 class NetworkDesk(Protocol):
-    """What the gate needs of services.network_desk."""
+    """What the gate needs of networking.network_requests."""
 
     def concerns(self, wish: NetworkWish) -> bool:
         """Whether the network will be one of ours."""

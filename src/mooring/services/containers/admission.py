@@ -1,0 +1,400 @@
+"""What is asked before a container is made, plugged, unplugged or removed, and done after: the proxy's use cases.
+
+Rules: an intent is durable before the engine hears of the request; what became of it is asked of the engine by full
+id, whatever its reply was; a container that is to have no fixed address, and one that holds none, costs the store
+nothing; what cannot be found out here is left to the reconciler, and never holds up a removal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
+from mooring.core.engines import ANY_ADDRESS
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
+from mooring.core.intents import Intent, Purpose, placeholder
+from mooring.core.leases import Claimant, Lease
+from mooring.core.networks import Network, Origin, Sticky
+from mooring.ports import Engine
+from mooring.services.containers.container_specs import Room, Spellings, addresses_of
+from mooring.services.containers.fixed_allocator import Grant, Seat
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.replicas import refuse_replicas
+from mooring.services.records.record_cache import Mirror
+from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerWish, PlugWish
+
+# Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
+DEADLINE = 4.0
+# How many destroyed containers are remembered: as many as the engine remembers events.
+REMEMBERED = 256
+# Seconds that the engine may still be at a create whose client has gone.
+AT_IT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """What a container gets, by how each network is to be written in the request, until it is settled.
+
+    version: of the API that the request is written in. spellings: networks that it writes otherwise, as no engine can
+    start a container with. main: the network of the container's mode, "" where that is none of these.
+    """
+
+    intent: Intent
+    grants: Mapping[str, Grant]
+    version: tuple[int, int]
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    main: str = ""
+
+
+class CustodyDesk:
+    """One method for each thing that may change who holds an address."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        engine: Engine,
+        left_undone: Callable[[], None] = lambda: None,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """left_undone: told when something is left to the reconciler."""
+        self._mirror = mirror
+        self._holders = holders
+        self._engine = engine
+        self._left_undone = left_undone
+        self._deadline = deadline
+        self._identity = ""
+        # What the engine says of itself is slow to say (it runs `runc --version`), and holds until its events end.
+        self._release: tuple[int, int] | None = None
+        self._api_version: tuple[int, int] | None = None
+        self._open: set[str] = set()
+        self._gone: dict[str, None] = {}
+        self._at_it: dict[str, float] = {}
+
+    @property
+    def guards(self) -> bool:
+        """Whether anybody holds a fixed address, so that removals are of interest."""
+        return self._holders.any
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is any network in which somebody could hold one."""
+        return self._mirror.count(Network) > 0
+
+    def is_open(self, intent: Intent) -> bool:
+        """Whether somebody still waits for the engine's reply to it, or the engine may still be at it."""
+        return intent.id in self._open or self._holders.now() < self._at_it.get(intent.id, 0.0)
+
+    def abandon(self, intent: Intent) -> None:
+        """Nobody waits any more, and nobody knows the outcome: the reconciler asks the engine."""
+        self._open.discard(intent.id)
+        if intent.purpose in (Purpose.CREATE, Purpose.CONNECT):
+            # Who hung up does not end a create that the engine has begun.
+            now = self._holders.now()
+            self._at_it = {ident: until for ident, until in self._at_it.items() if until > now}
+            self._at_it[intent.id] = now + AT_IT
+        self._left_undone()
+
+    def note_gone(self, container: str) -> None:
+        """The engine says that the container (full id) was destroyed."""
+        self._gone[container] = None
+        while len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+
+    def meet(self, engine_id: str) -> None:
+        """The engine has said who it is; "": it has ended, and is asked when it matters."""
+        self._identity = engine_id
+        if not engine_id:
+            self._release = self._api_version = None
+
+    async def create(
+        self, name: str, wish: ContainerWish, version: tuple[int, int] | None
+    ) -> Custody | None:  # fmt: skip
+        """Addresses and MACs for the container that is about to be made, None when it is to have no fixed ones.
+
+        name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
+        an address that it names is somebody else's, Exhausted, BadRequest, Unavailable within the deadline.
+        """
+        if not self._may_stick(wish.labels):
+            return None
+        if not is_sound(wish.labels.get(KEY_LABEL, "")):
+            raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
+        if wish.crowd:
+            raise BadRequest(
+                f"the container names {wish.crowd} networks, and fixed addresses are kept in at most {MOST_NETWORKS}",
+                hint="connect it to fewer, or create it with the label fixed-ip=false",
+            )
+        async with self._in_time():
+            intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
+            room = Room(version or await self._spoken(), mac=wish.mac)
+            return await self._claim(intent, wish, name, placeholder(intent.id), room)
+
+    async def connect(
+        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
+    ) -> Custody | None:
+        """As `create`, for a container (as the request names it) that is about to be plugged into one more network."""
+        if not self.serves:
+            return None
+        async with self._in_time():
+            network, called = await self._look_up(reference, always=True)
+            known = await self._engine.container(container) if network is not None else None
+            if network is None or known is None or any(each.network == network.id for each in known.plugs):
+                return None
+            if not self._may_stick(known.labels):
+                return None
+            intent = self._holders.begin(
+                Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
+            )  # fmt: skip
+            place = known.mode if called and called == known.mode else network.id
+            wish = ContainerWish(dict(known.labels), known.mode, (replace(plug, network=place),))
+            room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
+            return await self._claim(intent, wish, known.name, known.id, room)
+
+    async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
+        """Whether a container with these labels (None: not known) might get an address in one of these networks, as a
+        request names them. Raises Unavailable within the deadline."""
+        if labels is not None and not self._may_stick(labels):
+            return False
+        async with self._in_time():
+            for reference in networks:
+                if await self._network(reference) is not None:
+                    return True
+        return False
+
+    async def settle(self, intent: Intent, container: str) -> None:
+        """The container (full id) was made, or plugged: it holds what the intent did. Raises Unavailable."""
+        try:
+            await self._holders.settle(intent, container, intent.name)
+        finally:
+            self._open.discard(intent.id)
+        if container in self._gone:  # somebody else was quicker with its removal
+            await self._holders.forget(container)
+
+    async def give_back(self, intent: Intent) -> None:
+        """The engine refused: nobody holds anything because of the intent. Raises Unavailable."""
+        try:
+            await self._holders.give_back(intent)
+        finally:
+            self._open.discard(intent.id)
+
+    async def removal(self, reference: str) -> Intent | None:
+        """The container that is named is about to be removed: a durable intent, None when it holds nothing.
+
+        Never raises a Fault: a removal is not held up.
+        """
+        return await self._departure(Purpose.REMOVE, reference, "")
+
+    async def disconnection(self, reference: str, container: str) -> Intent | None:
+        """The container is about to be unplugged from the network, as `removal`."""
+        if not self.guards:
+            return None
+        with suppress(Fault):
+            async with self._in_time():
+                network = await self._network(reference)
+                return await self._departure(Purpose.DISCONNECT, container, network.id) if network else None
+        return None
+
+    async def departed(self, intent: Intent) -> bool:
+        """The engine has answered a removal or a disconnection: whoever is gone by its own word holds nothing, who is
+        still there keeps everything. Returns whether he is gone. Raises Unavailable: the intent stays, and the
+        reconciler goes on."""
+        self._open.discard(intent.id)
+        known = await self._engine.container(intent.container)
+        if known is None:
+            self.note_gone(intent.container)
+            await self._holders.forget(intent.container, intent)
+            return True
+        if intent.purpose is Purpose.DISCONNECT and all(plug.network != intent.network for plug in known.plugs):
+            await self._holders.leave(intent.container, intent.network, intent)
+            return True
+        await self._holders.end(intent)
+        return False
+
+    async def pruned(self, containers: Sequence[str]) -> None:
+        """The engine says that it has removed these (full ids). Raises Unavailable."""
+        for container in containers:
+            if self._holders.holds(container):
+                await self._holders.forget(container)
+
+    async def replay(self, intent: Intent, containers: Sequence[Container]) -> None:
+        """Settle an intent whose reply nobody heard. containers: all of the engine's, listed after it was written.
+
+        Raises Unavailable.
+        """
+        mine = self._holders.held_by(placeholder(intent.id))
+        if intent.purpose in (Purpose.REMOVE, Purpose.DISCONNECT):
+            await self.departed(intent)
+            return
+        holding = {holder for _, lease in mine for holder in lease.holders}
+        for container in containers if mine else ():
+            if intent.container and container.id != intent.container:
+                continue
+            # A predecessor's configuration names the same addresses: it is a holder already.
+            if not intent.container and container.id in holding:
+                continue
+            if await self._is_meant(container, mine):
+                await self._holders.settle(intent, container.id, container.name)
+                if container.id in self._gone:  # since it was listed
+                    await self._holders.forget(container.id)
+                return
+        await self._holders.give_back(intent)
+
+    async def _is_meant(self, container: Container, leases: Sequence[tuple[str, Lease]]) -> bool:
+        """Whether the container's configuration names all these addresses, or bears their MACs."""
+        plugged = {plug.network for plug in container.plugs}
+        if not all(network in plugged for network, _ in leases):
+            return False
+        if all(_names(container, network, lease) for network, lease in leases):
+            return True
+        known = await self._engine.container(container.id)  # a list does not tell the MAC that was asked for
+        return known is not None and all(_names(known, network, lease) for network, lease in leases)
+
+    async def _departure(self, purpose: Purpose, reference: str, network: str) -> Intent | None:
+        if not self.guards:
+            return None
+        with suppress(Fault):
+            async with self._in_time():
+                container = reference
+                if not self._holders.holds(reference):
+                    known = await self._engine.container(reference)
+                    container = known.id if known is not None else ""
+                if not container or not self._holders.holds(container):
+                    return None
+                intent = self._holders.begin(purpose, await self.engine_id(), container, network=network)
+                self._open.add(intent.id)
+                try:
+                    with suppress(Fault):  # without it the events and the reconciler see to it, a little later
+                        await self._holders.note(intent)
+                except BaseException:
+                    self._open.discard(intent.id)
+                    raise
+                return intent
+        return None
+
+    async def _claim(
+        self, intent: Intent, wish: ContainerWish, name: str, self_id: str, room: Room
+    ) -> Custody | None:  # fmt: skip
+        spellings = Spellings()
+        seats = await self._seats(wish, name, self_id, room, spellings)
+        if not seats:
+            return None
+        await refuse_replicas(self._engine, self._holders.tenures, wish.labels, seats.values())
+        claimant = Claimant(name=name, labels=wish.labels, container=intent.container)
+        self._open.add(intent.id)
+        try:
+            grants = await self._holders.claim(intent, list(seats.values()), claimant)
+        except BaseException:
+            self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
+            raise
+        got = {grant.network: grant for grant in grants if grant.ipv4 or grant.ipv6}
+        if not got:
+            self._open.discard(intent.id)
+            return None
+        written = {spellings.written[network]: grant for network, grant in got.items()}
+        return Custody(intent, written, room.version, spellings.needed(got), spellings.main)
+
+    async def _seats(
+        self, wish: ContainerWish, name: str, self_id: str, room: Room, spellings: Spellings
+    ) -> dict[str, Seat]:
+        """The container's place in each network of ours in which it is to have fixed addresses, by the network's id.
+
+        self_id: what stands for the container, whose id is not known before it is made. spellings: is filled in.
+        """
+        seats: dict[str, Seat] = {}
+        for plug in wish.plugs:
+            main = bool(wish.mode) and plug.network == wish.mode
+            # Before 1.44 a create has room for one MAC, that of the mode's network, which old engines want by its name.
+            network, called = await self._look_up(plug.network, always=main and room.version < ENDPOINT_MACS)
+            wanted, mac = addresses_of(plug), room.mac_of(plug, main)
+            if network is None or wanted is None or mac is None:
+                continue
+            key = key_of(wish.labels, name, network.options.sticky, self_id)
+            if not key:
+                continue
+            seat = Seat(
+                network, key, wanted, mac, settable=room.settable(main),
+                nameable=room.nameable(main, len(wish.plugs) == 1), anywhere=await self._takes_any_address(network),
+            )  # fmt: skip
+            before = seats.get(network.id)
+            if before is not None:
+                seat = replace(
+                    seat, wanted=(*before.wanted, *wanted), mac=mac or before.mac,
+                    settable=seat.settable or before.settable, nameable=True,
+                )  # fmt: skip
+            seats[network.id] = seat
+            spellings.note(network.id, plug.network, called, main)
+        return seats
+
+    async def _takes_any_address(self, network: Network) -> bool:
+        """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
+        pools = [self._mirror.pool(segment.pool) for segment in network.segments]
+        chosen = any(pool is not None and pool.source for pool in pools)
+        if chosen and self._release is None:
+            self._release = await self._engine.release()
+        return chosen and self._release is not None and self._release >= ANY_ADDRESS
+
+    async def _spoken(self) -> tuple[int, int]:
+        """The version of the API that the engine speaks where a request names none. Raises Unavailable."""
+        if self._api_version is None:
+            self._api_version = await self._engine.api_version()
+        return self._api_version
+
+    async def _network(self, reference: str) -> Network | None:
+        """Our network that the engine has under the name or id, None when it is not ours or there is none."""
+        return (await self._look_up(reference))[0]
+
+    async def _look_up(self, reference: str, *, always: bool = False) -> tuple[Network | None, str]:
+        """As `_network`, and the network's name, "" where that was not asked for. always: ask for it, although the
+        reference is a full id."""
+        known, name = self._mirror.network(reference), ""
+        if known is None or always:
+            try:
+                found = await self._engine.network(reference)
+            except Conflict:  # a name of several: the engine says so at the start
+                return None, ""
+            known = self._mirror.network(found.id) if found is not None else None
+            name = found.name if found is not None and found.name != found.id else ""
+        return (known, name) if known is not None and known.origin is Origin.ENGINE else (None, "")
+
+    def _may_stick(self, labels: Mapping[str, str]) -> bool:
+        """Whether the labels, or any network of ours, ask for fixed addresses."""
+        if FIXED_LABEL in labels and not is_on(labels[FIXED_LABEL]):
+            return False
+        if FIXED_LABEL in labels or labels.get(KEY_LABEL):
+            return self.serves
+        return any(network.options.sticky is not Sticky.OFF for network in self._mirror.every(Network))
+
+    async def engine_id(self) -> str:
+        """Who the engine is, as it said last. Raises Unavailable."""
+        if not self._identity:
+            # A client's request may start an engine that is stopped, as it would without us; `identity` starts none.
+            self._release = await self._engine.release()
+            self._identity = await self._engine.identity()
+        return self._identity
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise Unavailable(
+                f"the addresses of the container were not to be had within {self._deadline:g} s",
+                hint="see `mooring status`, then do it again",
+            ) from None
+        except NotFound as fault:  # the container or network went meanwhile: the engine says so better
+            raise Unavailable(str(fault), hint="do it again") from fault
+
+
+def _names(container: Container, network: str, lease: Lease) -> bool:
+    """Whether the container asks for the address, or for its MAC, in the network."""
+    return any(
+        plug.network == network
+        and (lease.address in plug.wanted or (bool(lease.mac) and lease.mac in (plug.wanted_mac, plug.mac)))
+        for plug in container.plugs
+    )

@@ -1,0 +1,201 @@
+"""Taking what an engine tells of a container into the records: labels and addresses that no proxy saw.
+
+Rules: a container whose configuration names a fixed address is one of its holders, whatever its labels; a container
+that is to have fixed addresses keeps the one that it has, and in each network one of a family; an address that it has
+no proof for goes when it was given another one; nothing that somebody else holds is taken, that is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mooring.core.claims import Claim, claimed, started
+from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.label_words import Remark
+from mooring.core.leases import Active, Claimant, Lease, State, may_hold
+from mooring.core.networks import Address, Network, Origin
+from mooring.core.pools import Pool
+from mooring.ports import Clock
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.records.endpoint_containers import Residents
+from mooring.services.records.record_cache import Mirror, Record
+
+# What to do about a container that cannot ask for its address again.
+PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
+
+
+class Adoption:
+    """`adopt` for each container that an engine tells of."""
+
+    def __init__(self, mirror: Mirror, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
+        self._mirror = mirror
+        self._index = ipam.index
+        self._tenures = ipam.tenures
+        self._holders = holders
+        self._clock = clock
+        self._policy = policy
+        self.residents: Residents | None = None
+
+    async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
+        """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
+        were before the engine was asked; one that has left something since then is not as it was seen, and is left
+        alone.
+
+        Returns findings, a line each: what it should hold and cannot. Raises Unavailable.
+        """
+        findings: list[str] = []
+        if self.residents is not None:
+            self.residents.note(container)
+        for plug in container.plugs:
+            network = self._mirror.network(plug.network) if plug.network else None
+            if network is None or network.origin is Origin.LIBRARY:
+                continue
+            key = key_of(container.labels, container.name, network.options.sticky, container.id)
+            for wanted, held in ((plug.wanted4, plug.ipv4), (plug.wanted6, plug.ipv6)):
+                address = wanted or held
+                if address is not None:
+                    await self._adopt(
+                        engine, container, network, plug, key, address, wanted is not None, findings, departures
+                    )  # fmt: skip
+        known = self._mirror.holder(container.id)
+        if known is not None and known.name != container.name:
+            await self._holders.rename(container.id, container.name)
+        return findings
+
+    def unproven(self, container: Container) -> list[Remark]:
+        """What the container holds and cannot ask for at its next start, one for each network, unless the engine
+        tells its name: its configuration has neither the address nor a MAC of the address's own."""
+        found = []
+        for plug in container.plugs:
+            network = self._mirror.network(plug.network) if plug.network else None
+            held = [
+                lease
+                for lease in self._tenures.of_holder(container.id)
+                if self._tenures.network_of(lease) == plug.network
+                and not lease.mac
+                and lease.address not in plug.wanted
+            ]
+            if network is not None and held:
+                addresses = " and ".join(str(lease.address) for lease in held)
+                pools = [self._mirror.pool(lease.pool) for lease in held]
+                typed = all(pool is not None and not pool.source for pool in pools)
+                found.append(
+                    Remark(
+                        f"container {container.name} has {addresses} of network {plug.name} until it stops: its "
+                        "configuration names no address and no MAC there, and this engine does not say who asks",
+                        f"`mooring fix {container.name}` writes it into the configuration" if typed else PROOF,
+                    )
+                )
+        return found
+
+    async def _adopt(
+        self,
+        engine: str,
+        container: Container,
+        network: Network,
+        plug: Plug,
+        key: str,
+        address: Address,
+        wanted: bool,
+        findings: list[str],
+        departures: int | None,
+    ) -> None:
+        def change() -> tuple[list[Record], list[Record]]:
+            if departures is not None and self._holders.has_left_since(container.id, departures):
+                return [], []
+            segment = network.segment_of(address)
+            pool = self._index.pool(segment.pool) if segment is not None else None
+            if pool is None:
+                return [], []
+            others = self._holders.others(container.id, network.id, address)
+            taken = self._taken(pool, container, plug, key, address, wanted, others)
+            if taken is None:
+                return [], []
+            put: list[Record] = [taken]
+            gone: list[Record] = []
+            mine = self._tenures.of_key(network.id, taken.key)
+            for lease, rest in (
+                *self._holders.seating.left_behind(mine, taken),
+                *self._holders.instead_of(others, container.id),
+            ):
+                (gone if rest is None else put).append(rest or lease)
+            if self._mirror.holder(container.id) is None:
+                put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))
+            return put, gone
+
+        try:
+            await self._holders.commit(change, f"address {address}")
+        except _Refused as refusal:
+            findings.append(str(refusal))
+
+    def _taken(
+        self,
+        pool: Pool,
+        container: Container,
+        plug: Plug,
+        key: str,
+        address: Address,
+        wanted: bool,
+        others: Sequence[Lease],
+    ) -> Lease | None:
+        """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
+        the family in the network. Raises _Refused."""
+        lease = self._mirror.lease(pool.space, address)
+        uses = bool(plug.endpoint) and self._index.endpoint(pool, address) == plug.endpoint
+        if lease is not None and container.id in lease.holders:
+            if lease.key == CONTAINER_KEY + container.id and outlives(key):
+                # Fixed by an earlier version, to which a label meant less, or before the network was sticky.
+                known = self._tenures.of_key(plug.network, key)
+                if all(each.address.version != address.version for each in known):
+                    return msgspec.structs.replace(lease, key=key)
+            return lease if others and (uses or wanted) else None
+        now = self._clock.now()
+        fixed = lease is not None and lease.state is State.FIXED
+        if not fixed and not key:
+            return None
+        kept = next((other for other in others if _is_kept(other)), None)
+        if not wanted and kept is not None:
+            raise _Refused(
+                f"container {container.name} has {address}, although {kept.address} is fixed for it: {_why(kept)}"
+            )
+        claim = Claim(key=key or CONTAINER_KEY + container.id, holder=container.id, name=container.name)
+        if uses and lease is not None and lease.state in (State.FIXED, State.DYNAMIC):
+            active = Active(plug.endpoint, self._policy.host, self._policy.boot)
+            proof = "" if fixed else plug.proof
+            mine = msgspec.structs.replace(claim, mac=proof)
+            return started(claimed(lease, pool.space, address, pool.id, mine, now), active)
+        if not wanted:
+            return None  # what it had when it was asked, and has no more
+        claimant = Claimant(container.name, plug.wanted_mac, container.labels, container.id, claim.key)
+        verdict = may_hold(lease, claimant, self._policy.claim_policy(pool), now)
+        if not verdict.allowed or (self._index.endpoint(pool, address) and not fixed):
+            holder = f", which {verdict.holder} has" if verdict.holder else ""
+            raise _Refused(
+                f"container {container.name} names {address}{holder}: {verdict.rule}; {verdict.hint or 'see explain'}"
+            )
+        return claimed(lease, pool.space, address, pool.id, claim, now)
+
+
+def _is_kept(lease: Lease) -> bool:
+    """Whether a container that was given another address than this one of its own keeps it all the same: somebody else
+    has it too, or there is a MAC in its configuration that proves it, or will once it is made anew. Without that each
+    start gives it another one."""
+    return lease.active is not None or len(lease.holders) > 1 or bool(lease.mac)
+
+
+def _why(kept: Lease) -> str:
+    """Why a container was given another address than its own, and what to do."""
+    if kept.active is not None or len(kept.holders) > 1:
+        return "that was in use when it started, or is others' too; start it again when nobody else uses it"
+    mac = f", with `--mac-address {kept.mac}` or its `mooring.key`" if kept.mac else ""
+    return (
+        "its configuration names no address, and this engine does not say who asks; make it anew through the proxy"
+        + mac
+    )
+
+
+class _Refused(Exception):
+    """What the container should hold is somebody else's. Its text is a finding."""

@@ -1,0 +1,312 @@
+"""Comparing who holds addresses with the containers that the engine has, again and again.
+
+Rules: an intent that nobody waits for is settled by what the engine says; a holder is gone when two lists without it
+and the engine's own word for its full id say so, after a minimum age; the word of an engine counts for its own
+containers only; whoever is there is never taken anything from, and an endpoint goes when its container has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+from mooring.core.containers import Container, Holder, key_of
+from mooring.core.endpoints import Endpoint, State
+from mooring.core.engines import KnownEngine
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.intents import Intent
+from mooring.core.moves import Move
+from mooring.core.networks import Network
+from mooring.ports import Clock, Engine
+from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.adoption import Adoption
+from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.reattachment import Moving
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.engine_identity import note_version, recognise
+from mooring.services.records.pacing import Pace
+from mooring.services.records.record_cache import Mirror
+
+log = logging.getLogger(__name__)
+
+# Seconds that an intent must be old before a list of the engine settles it: the request may still be on its way.
+INTENT_AGE = 2.0
+# Seconds for which a move that did not end is tried again as often; what is refused for longer waits for a pass.
+MOVE_AGE = 60.0
+# Seconds that an endpoint must be old before its container is looked for: dockerd lists it at the end of a start only.
+ENDPOINT_AGE = 60.0
+# Seconds between two passes, at least.
+FLOOR = 0.2
+# Containers that are compared at a stretch: each takes some tenths of a millisecond.
+PACE = 32
+
+
+class _Notes:
+    """What one pass finds. first: when the pass before saw each subject first, by the wall and by the boot clock."""
+
+    def __init__(self, first: Mapping[str, tuple[float, float]], clock: Clock) -> None:
+        self._first = first
+        self._now = clock.now(), clock.boot()
+        self.sightings: dict[str, tuple[float, float]] = {}
+        self.found: list[Finding] = []
+
+    def before(self, subject: str) -> bool:
+        """Whether the pass before saw it."""
+        return subject in self._first
+
+    def add(self, subject: str, text: str, proof: str, remedy: str = "", fixable: bool = False) -> float:
+        """It is so; for how many seconds, by the boot clock."""
+        first = self.sightings[subject] = self._first.get(subject, self._now)
+        self.found.append(Finding(subject, text, proof, first[0], remedy, fixable))
+        return self._now[1] - first[1]
+
+    @contextlib.contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """What cannot be done for one thing keeps nobody else's from being done: it is a finding."""
+        try:
+            yield
+        except Fault as fault:
+            self.add(f"trying {what}", f"{what} could not be compared: {fault}", "the fault itself")
+
+    def withdraw(self) -> None:
+        """The last one was put right."""
+        self.found.pop()
+
+
+class Reconciling:
+    """Passes over the engine's list. nudged: when a pass is wanted soon. findings: of the last pass."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        desk: CustodyDesk,
+        adoption: Adoption,
+        endpoints: Endpoints,
+        engine: Engine,
+        clock: Clock,
+        period: float,
+        minimum_age: float,
+        nudged: asyncio.Event,
+        moving: Moving,
+    ) -> None:
+        self._mirror = mirror
+        self._holders = holders
+        self._desk = desk
+        self._adoption = adoption
+        self._endpoints = endpoints
+        self._engine = engine
+        self._clock = clock
+        self._period = period
+        self._minimum_age = minimum_age
+        self._nudged = nudged
+        self._moving = moving
+        self._alone = asyncio.Lock()
+        self._first: dict[str, tuple[float, float]] = {}
+        self.findings: tuple[Finding, ...] = ()
+
+    async def run(self) -> None:
+        """Pass after pass, for ever."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                # One container that nobody thought of must not end the daemon.
+                log.exception("a pass over the engine's containers failed by a mistake of our own")
+            pause = self._period
+            open_ends = any(not self._desk.is_open(intent) for intent in self._mirror.every(Intent))
+            now = self._clock.now()
+            if open_ends or any(now - move.since < MOVE_AGE for move in self._mirror.every(Move)):
+                pause = min(pause, INTENT_AGE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
+            self._nudged.clear()
+            await self._clock.sleep(FLOOR)  # several nudges are one pass
+
+    def nudge(self) -> None:
+        """The engine is another one than before, or something was left undone: a pass soon."""
+        self._nudged.set()
+
+    async def once(self, eager: bool = False) -> tuple[Finding, ...]:
+        """One pass; what it found and could not or would not put right.
+
+        eager: a person asks for it: what is missing now and was missing before need not be old. Raises no Fault.
+        """
+        async with self._alone:
+            return await self._once(eager)
+
+    async def _once(self, eager: bool) -> tuple[Finding, ...]:
+        if not self._concerned():
+            self.findings = ()
+            return self.findings
+        began, departures = self._clock.now(), self._holders.departures
+        try:
+            engine, containers = await self._engine.containers()
+        except Fault:
+            return self.findings  # an engine that is down is Docker's matter
+        self._desk.meet(engine)
+        notes = _Notes(self._first, self._clock)
+        try:
+            await self._recognise(engine, containers)
+            await self._replay(engine, containers, began, notes)
+            for finding in await self._moving.finish():
+                notes.add(finding.subject, finding.text, finding.proof, finding.remedy)
+            await self._adopt(engine, containers, notes, departures)
+            await self._missing(engine, containers, notes, eager)
+            await self._endpoints_of_nobody(engine, containers, notes, eager)
+        except Fault as fault:
+            notes.add("reconcile", f"the containers could not be compared: {fault}", "the fault itself")
+        self._first = notes.sightings
+        self.findings = tuple(notes.found)
+        return self.findings
+
+    def _concerned(self) -> bool:
+        held = self._mirror.count(Network) or self._mirror.count(Holder)
+        return bool(held or self._mirror.count(Intent) or self._mirror.count(Move))
+
+    async def _recognise(self, engine: str, containers: Sequence[Container]) -> None:
+        """The engine is known again under whatever id, by its containers, or else by its networks."""
+        there = {container.id for container in containers}
+        plugged = {plug.network for container in containers for plug in container.plugs}
+        if await recognise(self._mirror, engine, there, plugged):
+            view = await self._engine.view()
+            await recognise(self._mirror, view.id, (), view.networks)
+        await note_version(self._mirror, engine, await self._engine.api_version(), there)
+
+    async def _replay(self, engine: str, containers: Sequence[Container], began: float, notes: _Notes) -> None:
+        for intent in self._mirror.every(Intent):
+            if intent.engine == engine and began - intent.created >= INTENT_AGE and not self._desk.is_open(intent):
+                with notes.trying(f"intent {intent.id}"):
+                    await self._desk.replay(intent, containers)
+
+    async def _adopt(
+        self, engine: str, containers: Sequence[Container], notes: _Notes, departures: int
+    ) -> None:  # fmt: skip
+        told: bool | None = None  # whether the engine says who asks for an address
+        pace = Pace(PACE)
+        for container in containers:
+            await pace.step()
+            if not any(plug.network and self._mirror.network(plug.network) for plug in container.plugs):
+                continue
+            texts: list[str] = []
+            with notes.trying(f"container {container.name}"):
+                asked = container
+                if self._is_keyed(container) and self._mirror.holder(container.id) is None:
+                    # Only the container itself tells the MAC that its configuration has (a rebuilt record needs it).
+                    asked = await self._engine.container(container.id) or container
+                texts = await self._adoption.adopt(engine, asked, departures)
+            for text in texts:
+                notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
+            for remark in self._adoption.unproven(container):
+                if told is None:
+                    told = await self._engine.api_version() >= NAMES
+                if not told:
+                    notes.add(
+                        f"proof {container.id} {remark.text}", remark.text,
+                        "its configuration, and the engine's version", remark.remedy,
+                    )  # fmt: skip
+
+    def _is_keyed(self, container: Container) -> bool:
+        networks = [network for plug in container.plugs if (network := self._mirror.network(plug.network)) is not None]
+        return container.running and any(
+            key_of(container.labels, container.name, network.options.sticky, container.id) for network in networks
+        )
+
+    async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
+        there = {container.id: container for container in containers}
+        pace = Pace(PACE)
+        for holder in self._mirror.every(Holder):
+            await pace.step()
+            if holder.engine != engine:
+                if not self._holders.holds(holder.id):
+                    await self._holders.forget(holder.id)  # its networks went first
+                    continue
+                notes.add(
+                    f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
+                    f"the engine at the socket is {engine}, and has none of the containers and networks of that one",
+                    "if that engine is gone for good, `mooring lease release ADDRESS --force` frees them",
+                )  # fmt: skip
+                continue
+            container = there.get(holder.id)
+            with notes.trying(f"container {holder.name}"):
+                if container is None:
+                    await self._gone(holder, notes, eager)
+                else:
+                    await self._unplugged(holder, container, notes, eager)
+
+    async def _gone(self, holder: Holder, notes: _Notes, eager: bool) -> None:
+        subject = f"holder {holder.id}"
+        before = notes.before(subject)
+        age = notes.add(
+            subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
+            f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", True,
+        )  # fmt: skip
+        if not self._holders.holds(holder.id):
+            await self._holders.forget(holder.id)  # its networks went first
+        elif before and (eager or age >= self._minimum_age):
+            if await self._engine.container(holder.id) is not None:
+                return
+            await self._holders.forget(holder.id)
+            log.info("addresses of container %s given up: the engine does not have it", holder.name or holder.id[:12])
+        else:
+            return
+        notes.withdraw()
+
+    async def _unplugged(self, holder: Holder, container: Container, notes: _Notes, eager: bool) -> None:
+        plugged = {plug.network for plug in container.plugs}
+        unknown = any(not plug.network for plug in container.plugs)  # a name that the engine cannot tell: wait
+        for network in {network for network, _ in self._holders.held_by(holder.id)} - plugged:
+            subject = f"holder {holder.id} in {network}"
+            before = notes.before(subject)
+            age = notes.add(
+                subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
+                f"the engine lists {holder.id[:12]} without that network",
+                "they are given up in time by itself", True,
+            )  # fmt: skip
+            moving = self._moving.is_moving(holder.id, network)
+            if before and not unknown and not moving and (eager or age >= self._minimum_age):
+                asked = await self._engine.container(holder.id)
+                if asked is None or any(plug.network in (network, "") for plug in asked.plugs):
+                    continue
+                await self._holders.leave(holder.id, network)
+                notes.withdraw()
+
+    async def _endpoints_of_nobody(
+        self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool
+    ) -> None:
+        """An engine that removed a container while nobody listened moved its interface back to the host, so that it
+        looks attached: but no container of the engine has the endpoint."""
+        known = next((each for each in self._mirror.every(KnownEngine) if each.id == engine), None)
+        if known is None:
+            return
+        has = {plug.endpoint for container in containers for plug in container.plugs}
+        pace = Pace(PACE)
+        for endpoint in self._mirror.every(Endpoint):
+            await pace.step()
+            if endpoint.state is not State.ATTACHED or endpoint.network not in known.networks or endpoint.id in has:
+                continue
+            if self._clock.now() - endpoint.created < min(ENDPOINT_AGE, self._minimum_age):
+                continue
+            subject = f"endpoint {endpoint.id}"
+            before = notes.before(subject)
+            age = notes.add(
+                subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
+                "no container of the engine has it", "it is removed in time by itself", True,
+            )  # fmt: skip
+            if before and (eager or age >= self._minimum_age):
+                asked = await self._engine.network(endpoint.network)
+                if asked is None or any(each.id == endpoint.id for each in asked.endpoints):
+                    continue  # a start that takes long
+                network = self._mirror.network(endpoint.network)
+                for address in endpoint.addresses:
+                    segment = network.segment_of(address) if network is not None else None
+                    if segment is not None:
+                        await self._endpoints.release(segment.pool, address)
+                await self._endpoints.delete(endpoint.network, endpoint.id)
+                log.info("endpoint %s removed: no container of the engine has it", endpoint.id[:12])
+                notes.withdraw()

@@ -1,0 +1,136 @@
+"""Following what the engine tells of containers, whoever caused it.
+
+Rules: an event is a reason to look, and only a removal is proof by itself, since ids are never used again; what was
+missed while nobody listened comes from the engine's memory or from the reconciler's list; no order of events, and no
+event that comes twice, does harm.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+
+from mooring.core.containers import Container, EngineEvent, Happening
+from mooring.core.faults import Fault
+from mooring.core.networks import Network
+from mooring.ports import Clock, Engine
+from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.adoption import Adoption
+from mooring.services.containers.container_reconciler import Reconciling
+from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.reattachment import Moving
+from mooring.services.ipam.kept_networks import Estates
+from mooring.services.networking.engine_releases import EngineReleases
+from mooring.services.records.record_cache import Mirror
+
+log = logging.getLogger(__name__)
+
+# Seconds between two attempts to listen: quick after a restart of the engine, patient while there is none.
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_LOOK = frozenset({Happening.CREATED, Happening.STARTED, Happening.CONNECTED, Happening.RENAMED})
+
+
+class Watching:
+    """`run` for as long as the daemon lives."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        holders: Holders,
+        desk: CustodyDesk,
+        adoption: Adoption,
+        reconciling: Reconciling,
+        releases: EngineReleases,
+        engine: Engine,
+        clock: Clock,
+        estates: Estates,
+        moving: Moving,
+    ) -> None:
+        self._mirror = mirror
+        self._holders = holders
+        self._desk = desk
+        self._adoption = adoption
+        self._reconciling = reconciling
+        self._releases = releases
+        self._engine = engine
+        self._clock = clock
+        self._estates = estates
+        self._moving = moving
+        self._last = 0
+        self._unproven: dict[str, list[str]] = {}
+
+    async def run(self) -> None:
+        """Listen for ever; again after each end of the connection, from where it ended."""
+        failures = 0
+        while True:
+            try:
+                self._desk.meet(await self._engine.identity())
+                self._releases.meet(await self._engine.release())
+                self._reconciling.nudge()
+                async with aclosing(self._engine.events(self._last)) as events:
+                    async for event in events:
+                        failures = 0
+                        self._last = max(self._last, event.at)
+                        await self._heed(event)
+            except Fault as fault:
+                log.debug("not listening to the engine: %s", fault)
+            self._desk.meet("")  # the next one may be another, or the same under another id
+            await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+            failures += 1
+
+    async def _heed(self, event: EngineEvent) -> None:
+        try:
+            await self.heed(event)
+        except Fault as fault:
+            log.warning("%s of container %s: %s", event.what.value, event.container[:12], fault)
+            self._reconciling.nudge()
+        except Exception:
+            # One container that nobody thought of must not end the daemon.
+            log.exception("%s of container %s", event.what.value, event.container[:12])
+            self._reconciling.nudge()
+
+    async def heed(self, event: EngineEvent) -> None:
+        """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
+        if event.what is Happening.DESTROYED:
+            self._desk.note_gone(event.container)
+            self._unproven.pop(event.container, None)
+            if self._holders.holds(event.container):
+                await self._holders.forget(event.container)
+        elif not event.container:
+            await self._learn_name(event.network)
+        elif event.what is Happening.DISCONNECTED:
+            await self._look_after_departure(event)
+        elif event.what in _LOOK and self._mirror.count(Network):
+            departures = self._holders.departures
+            container = await self._engine.container(event.container)
+            if container is not None:
+                engine = await self._desk.engine_id()
+                for finding in await self._adoption.adopt(engine, container, departures):
+                    log.warning("finding: %s", finding)
+                await self._tell_unproven(container)
+
+    async def _learn_name(self, network_id: str) -> None:
+        """A network was made: by somebody at another socket, who gets what the last one of its name left, too."""
+        if self._mirror.network(network_id) is not None:
+            await self._estates.learn(self._engine, frozenset({network_id}))
+
+    async def _tell_unproven(self, container: Container) -> None:
+        """Before its next start loses it; said once, whatever else happens to the container."""
+        found = [remark.text for remark in self._adoption.unproven(container)]
+        if found != self._unproven.get(container.id, []) and await self._engine.api_version() < NAMES:
+            self._unproven[container.id] = found
+            for finding in found:
+                log.warning("finding: %s", finding)
+
+    async def _look_after_departure(self, event: EngineEvent) -> None:
+        """A stop looks like this too: it counts only when the configuration has lost the network."""
+        held = any(network == event.network for network, _ in self._holders.held_by(event.container))
+        if not held or self._moving.is_moving(event.container, event.network):
+            return
+        container = await self._engine.container(event.container)
+        if container is None:
+            await self._holders.forget(event.container)
+        elif all(plug.network != event.network for plug in container.plugs):
+            await self._holders.leave(event.container, event.network)

@@ -1,0 +1,102 @@
+"""Putting a container into its network anew, so that its configuration names its addresses, through every crash.
+
+Rules: what is needed to put it back is on record before it is taken out; who dies in the middle (this daemon, dockerd,
+whoever asked) leaves a move that the next pass ends; a container that is in the network, by whomever, is not touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from mooring.core.faults import Conflict, Fault, NotFound
+from mooring.core.findings import Finding
+from mooring.core.moves import Move
+from mooring.core.networks import Address
+from mooring.ports import Clock, Engine
+from mooring.services.records.record_cache import Mirror
+from mooring.wire.stored import move_key
+
+log = logging.getLogger(__name__)
+
+
+class Moving:
+    """`reconnect`, and `finish` for what was left in the middle."""
+
+    def __init__(self, mirror: Mirror, engine: Engine, clock: Clock) -> None:
+        self._mirror = mirror
+        self._engine = engine
+        self._clock = clock
+        self._open: set[str] = set()
+
+    def is_moving(self, container: str, network: str) -> bool:
+        """Whether the container (full id) is out of the network (full id) for a moment only."""
+        return self._mirror.get(move_key(container, network)) is not None
+
+    async def reconnect(self, container: str, network: str, addresses: Sequence[Address]) -> None:
+        """The container is in the network with a configuration that names the addresses. Raises Conflict with the
+        engine's words, and then it is in it as it was; NotFound, Unavailable, and then it will be in it."""
+        key = move_key(container, network)
+        if key in self._open or self._mirror.get(key) is not None:
+            raise Conflict(
+                f"container {container[:12]} is being put into network {network[:12]} already",
+                hint="do it again in some seconds",
+            )
+        self._open.add(key)
+        try:
+            move = Move(
+                container=container, network=network, place=await self._engine.place(container, network),
+                addresses=tuple(map(str, addresses)), since=self._clock.now(),
+            )  # fmt: skip
+            await self._mirror.commit(put=[move])
+            try:
+                await self._engine.reconnect(container, network, move.place, addresses)
+            except Conflict:
+                await self._end_if_there(move)
+                raise
+            await self._mirror.commit(delete=[move])
+        finally:
+            self._open.discard(key)
+
+    async def finish(self) -> list[Finding]:
+        """Every move that nobody is at is ended, and its container is in the network; a finding for each that the
+        engine refuses. Raises Unavailable."""
+        found: list[Finding] = []
+        for move in self._mirror.every(Move):
+            key = move_key(move.container, move.network)
+            if key in self._open:
+                continue
+            self._open.add(key)
+            try:
+                if not await self._end_if_there(move):
+                    await self._engine.put_back(
+                        move.container, move.network, move.place, [ip_address(each) for each in move.addresses]
+                    )
+                    await self._mirror.commit(delete=[move])
+                    log.info("container %s is in network %s again", move.container[:12], move.network[:12])
+            except Conflict as fault:
+                found.append(self._refused(move, fault))
+            except NotFound:
+                await self._mirror.commit(delete=[move])  # one of the two went this moment
+            finally:
+                self._open.discard(key)
+        return found
+
+    async def _end_if_there(self, move: Move) -> bool:
+        """Whether the container is in the network, or never will be: then the move is over."""
+        known = await self._engine.container(move.container)
+        there = known is None or any(plug.network == move.network for plug in known.plugs)
+        if not there and await self._engine.network(move.network) is not None:
+            return False
+        await self._mirror.commit(delete=[move])
+        return True
+
+    def _refused(self, move: Move, fault: Fault) -> Finding:
+        return Finding(
+            f"move {move.container} {move.network}",
+            f"container {move.container[:12]} is out of network {move.network[:12]}, and cannot be put back: {fault}",
+            "a move that did not end, and the engine's words",
+            move.since,
+            f"`docker network connect {move.network[:12]} {move.container[:12]}` when what it says is mended",
+        )

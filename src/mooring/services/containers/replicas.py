@@ -1,0 +1,40 @@
+"""Replicas of one compose service that have one key: two containers that can never run together.
+
+Rule: refused is only what can be nothing else. A container with another's key is its successor as a rule, made while
+the predecessor runs; compose's numbers tell replicas from successors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mooring.core.containers import compose_replica
+from mooring.core.faults import Conflict
+from mooring.core.intents import is_placeholder
+from mooring.ports import Engine
+from mooring.services.containers.fixed_allocator import Seat
+from mooring.services.records.fixed_index import Tenures
+
+
+async def refuse_replicas(engine: Engine, tenures: Tenures, labels: Mapping[str, str], seats: Iterable[Seat]) -> None:
+    """Raises Conflict when another replica of the container's service holds an address by the same key, naming it;
+    Unavailable when the engine cannot be asked."""
+    service, number = compose_replica(labels)
+    if not number:
+        return
+    asked: set[str] = set()
+    for seat in seats:
+        for lease in tenures.of_key(seat.network.id, seat.key):
+            for holder in sorted(lease.holders - asked):
+                if is_placeholder(holder):
+                    continue
+                asked.add(holder)
+                known = await engine.container(holder)
+                theirs = compose_replica(known.labels) if known is not None else ("", "")
+                if known is not None and theirs[0] == service and theirs[1] not in ("", number):
+                    raise Conflict(
+                        f"replica {number} of service {service} has the key of another replica, and one address "
+                        "cannot be two containers'",
+                        holder=f"container {known.name}, which has {lease.address}",
+                        hint="use the label fixed-ip, which tells replicas apart, in the place of mooring.key",
+                    )  # fmt: skip

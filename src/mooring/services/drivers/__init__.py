@@ -1,0 +1,1 @@
+"""Network drivers: the bridge, those that make nothing, and plugins."""

@@ -1,0 +1,1 @@
+"""Addresses: pools, subnets, leases, and what is kept for a network that comes back."""

@@ -1,0 +1,396 @@
+"""Addresses: who gets which, durable before it is answered.
+
+Rules: every change is one commit that expects what was read, and is decided anew when another writer was first; what
+was already given is given again, and what is not held is released with success; an answer names the prefix length of
+the pool that the address came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from mooring.core.addresses import address_of, interface
+from mooring.core.claims import started
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import BadRequest, Conflict, Exhausted, StaleRevision
+from mooring.core.leases import (
+    Active,
+    Claimant,
+    Event,
+    Lease,
+    State,
+    advance,
+    holder,
+    is_over,
+    may_take,
+    phase,
+    released,
+)
+from mooring.core.networks import Address, Interface, Network, Subnet
+from mooring.core.pools import Pool, candidates, check_address
+from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
+from mooring.ports import Clock
+from mooring.services.ipam.host_addresses import HostAddresses, Surroundings
+from mooring.services.ipam.pending_allocations import Promises
+from mooring.services.ipam.pool_ids import PoolNames
+from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Subnets, contended, gateway_lease
+from mooring.services.records.address_index import Occupancies, Usage
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror, Record
+
+__all__ = ["ATTEMPTS", "Facts", "Ipam", "IpamPolicy", "Usage"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an address in a space: the pools whose subnet holds it, its lease, its endpoint's id or ""."""
+
+    pools: tuple[Pool, ...]
+    lease: Lease | None
+    endpoint: str
+
+
+class Ipam:
+    """The IPAM driver's use cases. Build it before the mirror is loaded."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        clock: Clock,
+        policy: IpamPolicy,
+        surroundings: Surroundings,
+        elsewhere: Callable[[], Iterable[Subnet]] = tuple,
+    ) -> None:
+        """elsewhere: as ipam.pools has it."""
+        self._mirror = mirror
+        self._clock = clock
+        self._policy = policy
+        self._index = self.index = Occupancies(mirror)
+        self.tenures = Tenures(mirror)
+        self.names = PoolNames(mirror, self._index)
+        self.promises = Promises(self.tenures, clock, self._is_of_the_past)
+        self.host = HostAddresses(surroundings, self._index)
+        self._subnets = Subnets(mirror, self._index, self.tenures, clock, policy, self.host, elsewhere)
+        self.estates, self.may_return = self._subnets.estates, self._subnets.may_return
+
+    @property
+    def requires_mac(self) -> bool:
+        """It proves that an address which is asked for twice is one request."""
+        return True
+
+    async def default_space(self) -> str:
+        """Where pools are when nobody names a tenant."""
+        return "default"
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """A pool with a new id exists, and its gateway is leased unless the options say `gateway=none`.
+
+        Raises BadRequest for what no network can have, Conflict for an overlap with a pool of the space, Forbidden for
+        the deny list and (a setting) the host's routes, Exhausted when there is no subnet left, Unavailable.
+        """
+        return await self._subnets.request_pool(request)
+
+    async def release_pool(self, pool_id: str) -> None:
+        """The pool and every lease of it are gone; an unknown one is gone already. Raises Unavailable."""
+        await self._subnets.release_pool(self.names.bound(pool_id))
+
+    async def request_address(self, request: AddressRequest) -> Interface:
+        """The address is leased; with the prefix length of the subnet that it is from.
+
+        Raises NotFound for an unknown pool, BadRequest for an address that cannot be in it, Conflict when somebody else
+        has it, Exhausted when nothing is left, Unavailable.
+        """
+        if (known := await self.names.settle(request.pool, request.address)) != request.pool:
+            request = replace(request, pool=known)
+        await self.host.refresh()
+        if request.role is Role.GATEWAY:
+            return await self._decide(request.pool, partial(self._appoint, request))
+        self._index.check_room(request)
+        if request.address is None:
+            if request.role is Role.AUXILIARY:
+                raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")
+            return await self._decide(request.pool, partial(self._choose, request))
+        return await self._decide(request.pool, partial(self._give, request, request.address))
+
+    async def release_address(self, pool_id: str, address: Address) -> None:
+        """Nobody uses the address: a dynamic one cools, a gateway or auxiliary one is free, a fixed one is idle.
+
+        What is not leased, or not from this pool or its siblings, is left as it is: success. So is an address that an
+        endpoint still has: the release is late, and meant somebody before. Raises Unavailable.
+        """
+        self._index.let_in(address)
+        pool_id = await self.names.settle(pool_id, address)
+        await self._decide(pool_id, partial(self._release, pool_id, address))
+
+    def confirm(self, network: Network, endpoint: Endpoint, inherited: frozenset[Address]) -> list[Lease]:
+        """The leases of the endpoint's addresses as they must be when it is recorded, to be written with it.
+
+        A lease that has cooled or gone since Docker was told the address is taken again, and so is one inherited from
+        a dead endpoint. Raises Conflict when somebody else has it. Addresses of other IPAM drivers have no lease here.
+        """
+        leases: list[Lease] = []
+        now = self._clock.now()
+        for address in endpoint.addresses:
+            segment = network.segment_of(address)
+            pool = self._index.pool(segment.pool) if segment is not None else None
+            if pool is None:
+                continue
+            lease = self._mirror.lease(pool.space, address)
+            self.promises.end(pool.space, address)
+            stranger = lease is not None and lease.mac not in ("", endpoint.mac)
+            free = lease is None or lease.state is State.COOLING
+            if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
+                mine = Lease(
+                    space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=now,
+                    owner=f"mac:{endpoint.mac}", mac=endpoint.mac,
+                )  # fmt: skip
+                leases.append(mine)
+            elif lease is not None and lease.state is State.DYNAMIC and not stranger:
+                leases.append(lease)
+            elif lease is not None and lease.state is State.FIXED:
+                leases.append(started(lease, Active(endpoint.id, self._policy.host, self._policy.boot)))
+            elif lease is not None:
+                raise Conflict(
+                    f"address {address} was given to somebody else meanwhile",
+                    holder=holder(lease),
+                    hint="start the container again",
+                )
+        return leases
+
+    def relinquish(self, network: Network, endpoint: Endpoint) -> tuple[list[Lease], list[Lease]]:
+        """The endpoint's leases as they are without it, and those that are gone, to be written when it is deleted."""
+        after: list[Lease] = []
+        gone: list[Lease] = []
+        for address in endpoint.addresses:
+            segment = network.segment_of(address)
+            pool = self._index.pool(segment.pool) if segment is not None else None
+            lease = self._mirror.lease(pool.space, address) if pool is not None else None
+            if lease is None:
+                continue
+            left = released(lease, self._clock.now(), self._policy.cooldown)
+            if left is None:
+                gone.append(lease)
+            elif left is not lease:
+                after.append(left)
+        return after, gone
+
+    async def sweep(self) -> int:
+        """Cooldowns, reservations and sightings whose time is over have ended, and so have leases without a pool.
+
+        Returns how many; a record that another writer changed meanwhile is left to the next sweep. Raises Unavailable.
+        """
+        ended = 0
+        orphans = self._index.orphans()
+        while True:
+            due = [*orphans[:BATCH], *self._index.over(self._clock.now(), BATCH)]
+            del orphans[:BATCH]
+            if not due:
+                return ended
+            try:
+                await self._mirror.commit(delete=due)
+            except BaseException as error:
+                for lease in due:
+                    self._index.note_end(lease)
+                if not isinstance(error, StaleRevision):
+                    raise
+                continue
+            ended += len(due)
+
+    def is_in_use(self, pool_id: str) -> bool:
+        """Whether the pool has addresses that were given to endpoints, or that something is to get again."""
+        idle = (State.GATEWAY, State.AUXILIARY, State.COOLING)
+        return any(count for state, count in self._index.counts(pool_id).items() if state not in idle)
+
+    def usage(self, pool_id: str) -> Usage:
+        """How full the pool is. Raises NotFound."""
+        pool = self._pool(pool_id)
+        start, end = candidates(pool.subnet, pool.range)
+        leases = [lease for lease in self._index.leases(pool_id) if start <= int(lease.address) < end]
+        cooling = sum(lease.state is State.COOLING for lease in leases)
+        return Usage(end - start, len(leases) - cooling, end - start - len(leases), cooling)
+
+    def explain(self, space: str | None, address: Address) -> tuple[Facts, ...]:
+        """What is known of the address in the space, or in every space that has a pool around it."""
+        pools = [pool for pool in self._mirror.every(Pool) if address in pool.subnet and space in (None, pool.space)]
+        return tuple(
+            Facts((pool,), self._mirror.lease(pool.space, address), self._index.endpoint(pool, address))
+            for pool in pools
+        )
+
+    async def _decide(self, pool_id: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What the attempt answers; it is made again when another writer was first, a bounded number of times."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await attempt()
+            except StaleRevision:
+                continue
+        raise contended(f"pool {pool_id}")
+
+    async def _choose(self, request: AddressRequest) -> Interface:
+        pool = self._pool(request.pool)
+        if (mine := self.promises.awaited(pool, request)) is not None:
+            self._index.check_use(mine.address)
+            self.promises.make(mine, request)
+            return self._answer(mine)
+        again = self._index.given_before(pool, request.mac, request.name) if request.mac or request.name else None
+        if again is not None and not self._index.kept_out(again.address):
+            return self._answer(again)
+        chosen = self._index.choose(pool)
+        if chosen is None:
+            raise self._exhausted(pool)
+        origin, number = chosen
+        subnet = origin.subnet
+        try:
+            await self._grant(origin, self._dynamic(origin, address_of(subnet.version, number), request))
+        finally:
+            # From here on only the record counts, also when the commit failed or this task was cancelled.
+            self._index.let_go(origin.id, number)
+        return interface(subnet.version, number, subnet.prefixlen)
+
+    async def _give(self, request: AddressRequest, address: Address) -> Interface:
+        pool = self._pool(request.pool)
+        check_address(pool.subnet, address)
+        self._index.check_use(address, aside=request.role is Role.AUXILIARY)
+        number = int(address)
+        answer = interface(address.version, number, pool.subnet.prefixlen)
+        lease = self._lease(pool, address)
+        if request.role is Role.AUXILIARY:
+            if lease is not None and lease.state is State.AUXILIARY and lease.pool == pool.id:
+                return answer
+            self._check_unused(pool, address, lease, Event.SET_ASIDE)
+            after = Lease(
+                space=pool.space, address=address, pool=pool.id, state=State.AUXILIARY, since=self._clock.now(),
+                owner=f"aux:{pool.id}",
+            )  # fmt: skip
+        else:
+            asked = lease
+            if lease is not None and lease.state is State.FIXED:
+                asked = msgspec.structs.replace(lease, mac=self.tenures.proof(lease))
+            self._check_free(pool, address, asked, self.promises.claimant(lease, request))
+            if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
+                if lease.state is State.FIXED:
+                    self.promises.make(lease, request)
+                return answer
+            after = self._dynamic(pool, address, request)
+            if lease is not None and lease.state is State.RESERVED:
+                after = msgspec.structs.replace(after, whom=lease.whom, note=lease.note, until=lease.until)
+        occupancy = self._index.of(pool.id)
+        occupancy.hold(number)
+        try:
+            await self._grant(pool, after)
+        finally:
+            occupancy.let_go(number)
+        return answer
+
+    async def _appoint(self, request: AddressRequest) -> Interface:
+        pool = self._pool(request.pool)
+        address = request.address or pool.gateway or self._subnets.first_free(pool.space, pool.subnet)
+        check_address(pool.subnet, address)
+        answer = interface(address.version, int(address), pool.subnet.prefixlen)
+        lease = self._lease(pool, address)
+        if pool.gateway == address and lease is not None and lease.state is State.GATEWAY:
+            return answer
+        self._index.check_use(address)
+        self._check_unused(pool, address, lease, Event.APPOINT)
+        put: list[Record] = [
+            msgspec.structs.replace(pool, gateway=address),
+            gateway_lease(pool.space, address, pool.id, self._clock.now()),
+        ]
+        before = self._lease(pool, pool.gateway) if pool.gateway is not None and pool.gateway != address else None
+        moved = before is not None and before.state is State.GATEWAY and before.pool == pool.id
+        await self._mirror.commit(put=put, delete=[before] if moved and before is not None else [])
+        return answer
+
+    async def _release(self, pool_id: str, address: Address) -> None:
+        pool = self._index.pool(pool_id)
+        lease = self._mirror.lease(pool.space, address) if pool is not None else None
+        if pool is None or lease is None or not self._index.is_sibling(pool, lease.pool):
+            return
+        if self._index.endpoint(pool, address):
+            return
+        self.promises.end(pool.space, address)
+        after = released(lease, self._clock.now(), self._policy.cooldown)
+        if after is lease:
+            return
+        origin = self._index.pool(lease.pool)
+        if after is not None:
+            await self._mirror.commit(put=[after])
+        elif origin is not None and origin.gateway == address:
+            await self._mirror.commit(put=[msgspec.structs.replace(origin, gateway=None)], delete=[lease])
+        else:
+            await self._mirror.commit(delete=[lease])
+
+    async def _grant(self, pool: Pool, lease: Lease) -> None:
+        """The lease is durable, and its pool is still there. Raises NotFound when that went meanwhile."""
+        await self._mirror.commit(put=(lease,))
+        if not self._subnets.is_open(pool.id):
+            if self._mirror.lease(lease.space, lease.address) is lease:
+                await self._mirror.commit(delete=(lease,))
+            raise self.names.unknown(pool.id)
+
+    def _dynamic(self, pool: Pool, address: Address, request: AddressRequest) -> Lease:
+        owner = f"name:{request.name}" if request.name else f"mac:{request.mac}" if request.mac else ""
+        return Lease(
+            space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=self._clock.now(),
+            owner=owner, mac=request.mac, name=request.name,
+        )  # fmt: skip
+
+    def _pool(self, pool_id: str) -> Pool:
+        pool = self._index.pool(pool_id)
+        if pool is None or not self._subnets.is_open(pool_id):
+            raise self.names.unknown(pool_id)
+        return pool
+
+    def _lease(self, pool: Pool, address: Address) -> Lease | None:
+        """The lease of the address; one whose pool is gone or whose time is over counts for nothing."""
+        lease = self._mirror.lease(pool.space, address)
+        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+            return None
+        # Nothing is in use any more that was before this host's last boot.
+        return msgspec.structs.replace(lease, active=None) if self._is_of_the_past(lease) else lease
+
+    def _is_of_the_past(self, lease: Lease) -> bool:
+        active = lease.active
+        return active is not None and active.host == self._policy.host and active.boot != self._policy.boot
+
+    def _answer(self, lease: Lease) -> Interface:
+        pool = self._pool(lease.pool)
+        return interface(lease.address.version, int(lease.address), pool.subnet.prefixlen)
+
+    def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
+        """Raises Conflict unless whoever names the address may have it."""
+        verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
+        endpoint = self._index.endpoint(pool, address)
+        known = self._mirror.lease(pool.space, address)
+        if endpoint and not (known is not None and self._is_of_the_past(known)):
+            raise Conflict(
+                f"address {address} of pool {pool.id} is in use",
+                holder=self._index.called(pool.network, endpoint),
+                hint=f"stop that container, or choose another address; see `mooring explain {address}`",
+            )
+        if not verdict.allowed:
+            what = f"address {address} of pool {pool.id} is not free: {verdict.rule}"
+            raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
+
+    def _check_unused(self, pool: Pool, address: Address, lease: Lease | None, event: Event) -> None:
+        """Raises Conflict unless nobody has the address."""
+        self._check_free(pool, address, lease, Claimant())
+        advance(phase(lease), event, f"address {address} of pool {pool.id}")
+
+    def _exhausted(self, pool: Pool) -> Exhausted:
+        start, end = candidates(pool.subnet, pool.range)
+        counts = self._index.counts(pool.id)
+        held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+        limit = f" range {pool.range}" if pool.range is not None else ""
+        return Exhausted(
+            f"pool {pool.id} ({pool.subnet}{limit}, {max(end - start, 0)} addresses) has no free address",
+            holder=held or "requests in flight",
+            hint=f"see `mooring lease ls --pool {pool.id}`",
+        )

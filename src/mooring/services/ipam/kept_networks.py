@@ -1,0 +1,235 @@
+"""What networks leave behind, and giving it to the next one of the same name.
+
+Rules: an estate is written in the commit that ends its leases, and ended in the one that gives them to the heir; nobody
+is waited for to name a network, so an unnamed one leaves nothing and gets nothing until its name is known; a remembered
+subnet yields when there is no other, the one that ends first before the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from msgspec.structs import replace as replace_struct
+
+from mooring.core.estates import Estate, Heirloom, left_by, living
+from mooring.core.faults import Fault, StaleRevision, Unavailable
+from mooring.core.findings import Finding
+from mooring.core.leases import Lease, State
+from mooring.core.moments import moment
+from mooring.core.networks import Address, Network, Origin, Subnet
+from mooring.core.pools import Pool, check_address
+from mooring.ports import Clock, Engine
+from mooring.services.ipam.kept_addresses import kept
+from mooring.services.records.address_index import Occupancies
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror, Record
+
+log = logging.getLogger(__name__)
+
+# Networks that are remembered, at most: a host on which projects come and go holds a quarter of a /8 of /24s no longer.
+MOST = 256
+# How often a decision is taken anew when another writer was first.
+ATTEMPTS = 8
+# Networks whose names are asked for in one pass.
+AT_ONCE = 64
+# How many addresses a line names.
+NAMED = 5
+
+
+class Estates:
+    """hold: seconds that a key keeps an address without a holder; 0 and nothing is left."""
+
+    def __init__(
+        self, mirror: Mirror, index: Occupancies, tenures: Tenures, clock: Clock, hold: float
+    ) -> None:  # fmt: skip
+        self._mirror = mirror
+        self._index = index
+        self._tenures = tenures
+        self._clock = clock
+        self._hold = hold
+        self._lost: dict[str, Finding] = {}
+
+    def living(self) -> list[Estate]:
+        """Every estate without what is over, the one that ends first first."""
+        now = self._clock.now()
+        found = [left for each in self._mirror.every(Estate) if (left := living(each, now)) is not None]
+        return sorted(found, key=lambda each: (each.until, each.id))
+
+    def left(self, pools: Sequence[Pool], network: Network | None = None) -> tuple[list[Record], list[Record]]:
+        """What is to be written and deleted with the end of these pools of one network. network: None for the one on
+        record."""
+        network = network or (self._mirror.network(pools[0].network) if pools else None)
+        if network is None or network.origin is not Origin.ENGINE or not network.name or self._hold <= 0:
+            return [], []
+        before = self._mirror.estate(network.id)
+        estate = before
+        for pool in pools:
+            leases = self._index.leases(pool.id)
+            now = self._clock.now()
+            estate = left_by(estate, network.id, network.name, pool.subnet, pool.space, leases, now, self._hold)
+        if estate is None or estate is before:
+            return [], []
+        others = sorted(
+            (each for each in self._mirror.every(Estate) if each.id != network.id), key=lambda each: each.until
+        )
+        return [estate], list[Record](others[: max(0, len(others) + 1 - MOST)])
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Say in the log what these estates keep, and for how long."""
+        for estate in records:
+            if isinstance(estate, Estate):
+                log.info(
+                    "network %s is gone; kept for their keys until %s: %s",
+                    estate.name, moment(estate.until), _some(estate.heirlooms),
+                )  # fmt: skip
+
+    async def sweep(self) -> None:
+        """Estates of which nothing is left have ended. Raises Unavailable."""
+        now = self._clock.now()
+        over = [each for each in self._mirror.every(Estate) if living(each, now) is None]
+        if over:
+            with suppress(StaleRevision):  # then the next sweep
+                await self._mirror.commit(delete=over)
+
+    def of_name(self, name: str, space: str) -> list[Estate]:
+        """What networks of the name left in the address space, the newest first."""
+        found = [each for each in self.living() if each.name == name and each.space == space]
+        return sorted(found, key=lambda each: each.since, reverse=True)
+
+    def keeping(self, address: Address) -> list[Estate]:
+        """The estates in which the address waits for its key, and that no pool has."""
+        now = self._clock.now()
+        idents = {estate.id for estate, _ in kept(self._mirror, now, address)}
+        return [estate for estate in self._mirror.every(Estate) if estate.id in idents]
+
+    async def give_up(self, address: Address, estates: Sequence[Estate]) -> None:
+        """The address waits in none of these. Raises Unavailable."""
+        put: list[Record] = []
+        gone: list[Record] = []
+        for estate in estates:
+            rest = tuple(each for each in estate.heirlooms if each.address != address)
+            left = living(replace_struct(estate, heirlooms=rest), self._clock.now())
+            (gone if left is None else put).append(left or estate)
+        await self._mirror.commit(put=put, delete=gone)
+
+    async def inherit(self, network_id: str, name: str) -> None:
+        """The network (full id) is called so: its record says it, and it has what the last ones of this name left, as
+        far as that fits. Raises Unavailable."""
+        for _ in range(ATTEMPTS):
+            network = self._mirror.network(network_id)
+            if network is None or network.origin is not Origin.ENGINE or self._is_going(network):
+                return
+            spaces = {segment.space for segment in network.segments}
+            estates = [each for space in sorted(spaces) for each in self.of_name(name, space)]
+            if network.name == name and not estates:
+                return
+            leases = self._fitting(network, estates)
+            try:
+                await self._mirror.commit(put=[replace(network, name=name), *leases], delete=self._as_known(estates))
+            except StaleRevision:
+                continue
+            if estates:
+                every = {each.address: each for estate in estates for each in estate.heirlooms}
+                lost = [every[address] for address in every.keys() - {lease.address for lease in leases}]
+                log.info("network %s is back, and keys have their %d addresses", name, len(leases))
+                if lost:
+                    log.info("what does not fit into network %s any more: %s", name, _some(lost))
+                    self._note_lost(network, name, lost)
+            return
+        raise Unavailable(f"network {network_id[:12]} is contended: other writers were first", hint="try again")
+
+    def _note_lost(self, network: Network, name: str, lost: Sequence[Heirloom]) -> None:
+        """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
+        knows its name in time, or something else has its subnet."""
+        pools = [self._mirror.pool(segment.pool) for segment in network.segments if segment.pool]
+        if all(pool is not None and pool.source for pool in pools):
+            self._lost[network.id] = Finding(
+                f"estate {network.id}",
+                f"network {name} was made again in another subnet, and its keys lost {_some(lost)}",
+                "what the last network of the name left; past the proxy its name is not told before it has a subnet",
+                self._clock.now(),
+                "make it through the proxy (`docker context use mooring`), or with the --subnet of before",
+            )
+
+    def findings(self) -> list[Finding]:
+        """Of networks that are there: what their keys lost since this daemon began."""
+        self._lost = {ident: each for ident, each in self._lost.items() if self._mirror.network(ident) is not None}
+        return list(self._lost.values())
+
+    async def learn(self, engine: Engine, listed: frozenset[str]) -> None:
+        """Networks on record have the names that the engine has for them. listed: ids of those that it has. Asks for a
+        few at a time. Raises Unavailable."""
+        unnamed = [
+            network.id
+            for network in self._mirror.every(Network)
+            if not network.name and network.origin is Origin.ENGINE and network.id in listed
+        ]
+        for ident in unnamed[:AT_ONCE]:
+            found = await engine.network(ident)
+            if found is not None and found.name and found.name != ident:
+                await self.inherit(ident, found.name)
+
+    def _as_known(self, estates: Sequence[Estate]) -> list[Record]:
+        return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
+
+    def _is_going(self, network: Network) -> bool:
+        """Whether a pool of it was released already."""
+        return any(segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments)
+
+    def _fitting(self, network: Network, estates: Sequence[Estate]) -> list[Lease]:
+        """The leases of what fits: one address of each family for a key, and no MAC that another one has."""
+        now = self._clock.now()
+        taken: set[tuple[str, int]] = set()
+        macs: dict[str, str] = {}
+        leases: list[Lease] = []
+        for estate in estates:
+            for each in estate.heirlooms:
+                place = each.key, each.address.version
+                pool = self._room(network, estate, each)
+                if pool is None or place in taken or each.until <= now:
+                    continue
+                taken.add(place)
+                others = {lease.key for lease in self._tenures.with_mac(network.id, each.mac)} if each.mac else set()
+                mac = each.mac if others <= {each.key} and macs.setdefault(each.mac, each.key) == each.key else ""
+                leases.append(
+                    Lease(
+                        space=pool.space, address=each.address, pool=pool.id, state=State.FIXED, since=now, mac=mac,
+                        name=each.name, key=each.key, hold=each.hold, until=each.until,
+                    )
+                )  # fmt: skip
+        return leases
+
+    def _room(self, network: Network, estate: Estate, heirloom: Heirloom) -> Pool | None:
+        """The pool in which the address is free for its key."""
+        address = heirloom.address
+        segment = network.segment_of(address)
+        pool = self._index.pool(segment.pool) if segment is not None else None
+        if pool is None or pool.space != estate.space:
+            return None
+        try:
+            check_address(pool.subnet, address)
+        except Fault:
+            return None
+        lease = self._mirror.lease(pool.space, address)
+        free = lease is None or lease.state is State.COOLING or self._index.pool(lease.pool) is None
+        has = any(
+            lease.address.version == address.version for lease in self._tenures.of_key(network.id, heirloom.key)
+        )  # fmt: skip
+        if not free or has or self._index.endpoint(pool, address) or self._index.kept_out(address):
+            return None
+        return pool
+
+
+def subnets_of(estates: Sequence[Estate], version: int) -> list[Subnet]:
+    """Their subnets of the family, the newest estate's first."""
+    return [subnet for estate in estates for subnet in estate.subnets if subnet.version == version]
+
+
+def _some(heirlooms: Sequence[Heirloom]) -> str:
+    """The first few, for people."""
+    ordered = sorted(heirlooms, key=lambda each: (each.address.version, int(each.address)))
+    told = ", ".join(f"{each.address} ({each.key})" for each in ordered[:NAMED])
+    return told + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")

@@ -1,0 +1,76 @@
+"""Which fixed address waits for who asks, and to whom one was promised that is not in use yet.
+
+Rules: what a call of the engine proves is a MAC (fixed addresses have one of their own) or a container's name; between
+RequestAddress and CreateEndpoint nobody else is promised the same address, since two holders may start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mooring.core.faults import Conflict
+from mooring.core.leases import Claimant, Lease, State, holder
+from mooring.core.networks import Address
+from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest
+from mooring.ports import Clock
+from mooring.services.records.fixed_index import Tenures
+
+# Seconds between RequestAddress and CreateEndpoint, at most: dockerd makes the one call right after the other.
+PROMISE = 10.0
+
+
+class Promises:
+    """Over the index of fixed leases. is_past: whether a lease is in use only by what an earlier boot had."""
+
+    def __init__(self, tenures: Tenures, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
+        self._tenures = tenures
+        self._clock = clock
+        self._is_past = is_past
+        self._given: dict[tuple[str, Address], tuple[str, float]] = {}
+
+    def awaited(self, pool: Pool, request: AddressRequest) -> Lease | None:
+        """The idle fixed lease of the pool's network and family that belongs to who asks, None when there is none."""
+        if not pool.network or not (request.mac or request.name):
+            return None
+        found = self._tenures.with_mac(pool.network, request.mac) if request.mac else []
+        if request.name:
+            # A name may be another container's by now: where there is a MAC, that is the proof.
+            for known in self._tenures.holders_named(request.name):
+                found += [lease for lease in self._tenures.of_holder(known.id) if not self._tenures.proof(lease)]
+            found += self._tenures.of_key(pool.network, f"name:{request.name}")
+        for lease in found:
+            here = lease.space == pool.space and self._tenures.network_of(lease) == pool.network
+            if here and lease.address.version == pool.subnet.version and (lease.active is None or self._is_past(lease)):
+                return lease
+        return None
+
+    def claimant(self, lease: Lease | None, request: AddressRequest) -> Claimant:
+        """Who asks for the address, as far as the call proves it."""
+        if lease is None or lease.state is not State.FIXED or not request.name or self._tenures.proof(lease):
+            return Claimant(request.name, request.mac)
+        mine = [known.id for known in self._tenures.holders_named(request.name) if known.id in lease.holders]
+        return Claimant(
+            request.name, request.mac, container=mine[0] if mine else "", key=f"name:{request.name}"
+        )  # fmt: skip
+
+    def make(self, lease: Lease, request: AddressRequest) -> None:
+        """The fixed address is promised to who asks. Raises Conflict while it is promised to somebody else."""
+        place, now = (lease.space, lease.address), self._clock.now()
+        who, until = self._given.get(place, ("", 0.0))
+        asks = f"{request.mac} {request.name}"
+        if who and who != asks and now < until:
+            raise Conflict(
+                f"address {lease.address} is on its way to another container",
+                holder=holder(lease),
+                hint="start one after the other",
+            )
+        self._given[place] = (asks, now + PROMISE)
+
+    def end(self, space: str, address: Address) -> None:
+        """The address is in use, or given back."""
+        self._given.pop((space, address), None)
+
+    def end_all(self) -> None:
+        """The engine has started anew: nobody waits for anything."""
+        self._given.clear()

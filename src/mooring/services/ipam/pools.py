@@ -1,0 +1,313 @@
+"""Pools: which subnet a network gets, and giving it up with everything in it.
+
+Rules: making a pool is one commit that leases its gateway too; decisions about subnets are taken one after another,
+because no revision guards "overlaps nothing"; a pool's record is the last thing of it to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mooring.core.addresses import address_of, interface, usable
+from mooring.core.estates import Estate
+from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
+from mooring.core.holdings import Holdings
+from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
+from mooring.core.networks import Address, HostOverlap, Subnet, overlap
+from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, no_room
+from mooring.core.pools import pool_id as new_pool_id
+from mooring.core.requests import PoolGrant, PoolRequest
+from mooring.ports import Clock
+from mooring.services.ipam.host_addresses import HostAddresses
+from mooring.services.ipam.kept_networks import Estates
+from mooring.services.records.address_index import Occupancies
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror
+
+# How often a decision is taken anew when another writer was first.
+ATTEMPTS = 8
+# How many leases of a pool go in one transaction, so that a store with a limit (etcd: 128 operations) is not the only
+# one that can, and a large pool does not hold up the others for long.
+BATCH = 500
+# The word of `--ipam-opt` for a pool without a gateway.
+NO_GATEWAY = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class IpamPolicy:
+    """The configuration's part in decisions.
+
+    deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
+    hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none. host, boot:
+    ids of this host and of its present boot, for leases in use.
+    """
+
+    subnet_pools4: tuple[SubnetPool, ...] = ()
+    subnet_pools6: tuple[SubnetPool, ...] = ()
+    deny: tuple[Subnet, ...] = ()
+    cooldown: float = 60.0
+    on_host_overlap: HostOverlap = HostOverlap.REFUSE
+    hold: float = 86400.0
+    claim: ClaimPolicy = ClaimPolicy.EXPLICIT
+    host: str = "host"
+    boot: str = "boot"
+
+    def claim_policy(self, pool: Pool) -> ClaimPolicy:
+        """The pool's own (`--ipam-opt claim=`), or the host's."""
+        own = pool.options.get("claim") or pool.options.get("mooring.claim")
+        return ClaimPolicy(own) if own else self.claim
+
+    def subnet_pools(self, version: int, space: str) -> tuple[SubnetPool, ...]:
+        """Those of the family that belong to the space; where it has none of its own, all of the family."""
+        every = self.subnet_pools4 if version == 4 else self.subnet_pools6
+        return tuple(pool for pool in every if pool.space == space) or every
+
+
+class Subnets:
+    """Makes pools and gives them up."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        index: Occupancies,
+        tenures: Tenures,
+        clock: Clock,
+        policy: IpamPolicy,
+        host: HostAddresses,
+        elsewhere: Callable[[], Iterable[Subnet]] = tuple,
+    ) -> None:
+        """elsewhere: subnets of other drivers' networks that no interface of the host shows."""
+        self._mirror = mirror
+        self._index = index
+        self._clock = clock
+        self._policy = policy
+        self._host = host
+        self._elsewhere = elsewhere
+        self.estates = Estates(mirror, index, tenures, clock, policy.hold)
+        self._one_at_a_time = asyncio.Lock()
+        self._doubtful: list[tuple[Pool, list[Lease]]] = []
+        self._closing: set[str] = set()
+
+    def is_open(self, pool_id: str) -> bool:
+        """Whether addresses of the pool may still be given."""
+        return pool_id not in self._closing and self._index.pool(pool_id) is not None
+
+    async def request_pool(self, request: PoolRequest) -> PoolGrant:
+        """Ipam.request_pool."""
+        _check(request)
+        host = await self._host.look()
+        # Not cancelled half-way: a pool that was made without being known here could be overlapped by the next one.
+        making = asyncio.get_running_loop().create_task(self._make(request, host.occupied))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._doubt)
+            raise
+
+    def _doubt(self, making: asyncio.Task[PoolGrant]) -> None:
+        """Nobody waited for the pool that was made: it goes before the next one is made."""
+        if making.cancelled() or making.exception() is not None:
+            return
+        if (pool := self._mirror.pool(making.result().pool)) is not None:
+            lease = self._mirror.lease(pool.space, pool.gateway) if pool.gateway is not None else None
+            self._doubtful.append((pool, [lease] if lease is not None else []))
+
+    async def _make(self, request: PoolRequest, occupied: Holdings) -> PoolGrant:
+        async with self._one_at_a_time:
+            await self._settle_doubts()
+            space = request.options.get("tenant") or request.space
+            warnings: tuple[str, ...] = ()
+            source, yielding = "", list[Estate]()
+            if request.subnet is not None:
+                subnet = request.subnet
+                warnings = self._check_explicit(space, subnet, occupied)
+            else:
+                subnet_pools = self._policy.subnet_pools(request.version, space)
+                origin, subnet, yielding = self._carve(subnet_pools, request.length, occupied)
+                source = origin.name
+            for _ in range(ATTEMPTS):
+                pool, leases = self._compose(request, space, subnet, source)
+                try:
+                    await self._mirror.commit(put=[pool, *leases], delete=self._known(yielding))
+                except StaleRevision:
+                    continue
+                except Unavailable:
+                    # It may have been written all the same.
+                    self._doubtful.append((pool, leases))
+                    raise
+                gateway = pool.gateway
+                return PoolGrant(
+                    pool.id,
+                    subnet,
+                    interface(subnet.version, int(gateway), subnet.prefixlen) if gateway is not None else None,
+                    warnings,
+                )
+            raise contended(f"subnet {subnet}")
+
+    def _carve(
+        self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
+    ) -> tuple[SubnetPool, Subnet, list[Estate]]:
+        """A free subnet, where it is from, and the estates that yield for it: none while there is another one."""
+        taken = [self._index.taken, occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny)]
+        estates = self.estates.living()
+
+        def room(yielding: int) -> tuple[SubnetPool, Subnet] | None:
+            kept = (subnet for estate in estates[yielding:] for subnet in estate.subnets)
+            return carve(subnet_pools, length, [*taken, Holdings(kept)])
+
+        # There is the more room the more of them yield.
+        number = 0 if room(0) else bisect_left(range(len(estates)), True, key=lambda each: room(each) is not None)
+        if (found := room(number)) is None:
+            raise no_room(subnet_pools, length, self._busy(occupied))
+        return *found, [e for e in estates if any(overlap(found[1], each) for each in e.subnets)]
+
+    def _known(self, estates: Sequence[Estate]) -> list[Estate]:
+        return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
+
+    async def may_return(self, space: str, subnet: Subnet) -> bool:
+        """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the
+        configuration still has it for networks of the space. Raises Unavailable."""
+        prefixes = [prefix for pool in self._policy.subnet_pools(subnet.version, space) for prefix in pool.prefixes]
+        if not any(overlap(prefix, subnet) and prefix.prefixlen <= subnet.prefixlen for prefix in prefixes):
+            return False
+        host = await self._host.look()
+        # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
+        others = Holdings((*host.routes, *(interface.network for interface in host.addresses)))
+        try:
+            warnings = self._check_explicit(space, subnet, others)
+        except Fault:
+            return False
+        if warnings or self._index.taken.overlapping(subnet):  # of any space: bridges of a host never overlap
+            return False
+        return not any(overlap(subnet, each) for each in self._elsewhere())
+
+    def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
+        now = self._clock.now()
+        ident = new_pool_id(self._clock.token(), space, subnet)
+        gateway: Address | None = None
+        leases: list[Lease] = []
+        if request.options.get("gateway") != NO_GATEWAY:
+            gateway = self.first_free(space, subnet)
+            leases.append(gateway_lease(space, gateway, ident, now))
+        pool = Pool(
+            id=ident, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
+            created=now, gateway=gateway,
+        )  # fmt: skip
+        return pool, leases
+
+    def first_free(self, space: str, subnet: Subnet) -> Address:
+        """The lowest usable address of the subnet that may become a gateway. Raises Conflict if there is none."""
+        for number in range(*usable(subnet)):
+            address = address_of(subnet.version, number)
+            lease = self._mirror.lease(space, address)
+            free = lease is None or not self.is_open(lease.pool) or lease.state is State.COOLING
+            if free and not self._index.kept_out(address):
+                return address
+        raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
+
+    def _check_explicit(self, space: str, subnet: Subnet, occupied: Holdings) -> tuple[str, ...]:
+        for denied in self._policy.deny:
+            if overlap(denied, subnet):
+                raise Forbidden(
+                    f"subnet {subnet} overlaps {denied}, which the deny list of the configuration keeps free",
+                    hint="choose another subnet",
+                )
+        if living := self._index.kept_out_of(subnet):
+            user = self._index.kept_out(living[0])
+            raise Conflict(
+                f"subnet {subnet} has addresses that are in use without a record", holder=user,
+                hint="see `mooring doctor`, or choose another subnet",
+            )  # fmt: skip
+        for pool_id in self._index.overlapping(space, subnet):
+            pool = self._index.pool(pool_id)
+            if pool is not None:
+                raise Conflict(
+                    f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
+                    holder=_describe(pool),
+                    hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
+                )
+        routes = [str(route) for route, _ in occupied.overlapping(subnet) if not self._index.taken.at(route)]
+        if not routes:
+            return ()
+        # It may be for a driver whose networks are in the host's own (macvlan); ours are checked when they are made.
+        return (f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}",)
+
+    def _busy(self, occupied: Holdings) -> Iterator[Busy]:
+        """Whatever nothing can be carved over, for a person."""
+        yield from (Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool))
+        yield from (Busy(subnet, "what this host has or reaches") for subnet in occupied)
+        yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
+        yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
+
+    async def _settle_doubts(self) -> None:
+        """Take back pools whose commit failed with an unknown outcome. Nobody was told of them. Raises Unavailable."""
+        while self._doubtful:
+            pool, leases = self._doubtful[-1]
+            for _ in range(ATTEMPTS):
+                # Expects what the mirror knows; where that is wrong, it reads the record and the next turn removes it.
+                doomed = [each for each in leases if self._is_of(pool.id, each)]
+                try:
+                    await self._mirror.commit(delete=[pool, *doomed])
+                    break
+                except StaleRevision:
+                    continue
+            else:
+                raise contended(f"pool {pool.id}")
+            self._doubtful.pop()
+
+    def _is_of(self, pool_id: str, lease: Lease) -> bool:
+        """Whether the address has the pool's lease, or none that we know of."""
+        known = self._mirror.lease(lease.space, lease.address)
+        return known is None or known.pool == pool_id
+
+    async def release_pool(self, pool_id: str) -> None:
+        """Ipam.release_pool."""
+        self._closing.add(pool_id)
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    return await self._drop(pool_id)
+                except StaleRevision:
+                    continue
+            raise contended(f"pool {pool_id}")
+        finally:
+            self._closing.discard(pool_id)
+
+    async def _drop(self, pool_id: str) -> None:
+        while (pool := self._index.pool(pool_id)) is not None:
+            leases = self._index.leases(pool_id)
+            for lease in leases[:BATCH]:
+                advance(phase(lease), Event.DROP, str(lease.address))
+            put, gone = self.estates.left([pool]) if pool.network else ([], [])
+            last = [pool] if len(leases) <= BATCH else []
+            await self._mirror.commit(put=put, delete=[*last, *leases[:BATCH], *gone])
+            if last:
+                self.estates.tell(put)
+
+
+def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lease:
+    """The lease of a pool's gateway."""
+    return Lease(space=space, address=address, pool=pool_id, state=State.GATEWAY, since=now, owner=f"gateway:{pool_id}")
+
+
+def contended(subject: str) -> Unavailable:
+    """The fault for a decision that other writers overtook too often."""
+    return Unavailable(f"{subject} is contended: other writers were first {ATTEMPTS} times", hint="try again")
+
+
+def _check(request: PoolRequest) -> None:
+    if request.subnet is not None:
+        if request.subnet.version != request.version:
+            raise BadRequest(f"subnet {request.subnet} is not IPv{request.version}")
+        check_subnet(request.subnet)
+        if request.range is not None:
+            check_range(request.subnet, request.range)
+    elif request.range is not None:
+        raise BadRequest(f"range {request.range} without a subnet", hint="give the subnet too (--subnet)")
+
+
+def _describe(pool: Pool) -> str:
+    return f"pool {pool.id} of " + (f"network {pool.network[:12]}" if pool.network else "no network yet")

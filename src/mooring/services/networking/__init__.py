@@ -1,0 +1,1 @@
+"""Networks, endpoints and published ports, and keeping the kernel as the records say."""

@@ -1,0 +1,55 @@
+"""Networks as an engine asks for them: as networking.networks, but for those whose addresses the engine gives itself.
+
+Rules: a network of our driver alone, without our IPAM driver, is refused with what to add, since nothing that Mooring
+is for would be true in it, and nobody would be told; one that is on record stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mooring.core.faults import BadRequest
+from mooring.core.networks import Mode
+from mooring.core.options import parse_network_options
+from mooring.core.requests import NetworkRequest
+from mooring.services.records.record_cache import Mirror
+
+# Address spaces of Docker's own IPAM driver (libnetwork/ipams/defaultipam; engines before 27 have both).
+DOCKERS_OWN = ("LocalDefault", "GlobalDefault")
+
+
+class Networks(Protocol):
+    """What is needed of networking.networks."""
+
+    async def create(self, request: NetworkRequest) -> None:
+        """The network is there."""
+        ...
+
+    async def delete(self, network_id: str) -> None:
+        """It is gone."""
+        ...
+
+
+class EngineNetworks:
+    """`create` and `delete`. plugin: the name that the engine has for us."""
+
+    def __init__(self, networks: Networks, mirror: Mirror, plugin: str) -> None:
+        self._networks = networks
+        self._mirror = mirror
+        self._plugin = plugin
+
+    async def create(self, request: NetworkRequest) -> None:
+        """As networking.networks. Raises BadRequest when Docker's own IPAM driver gives the addresses."""
+        parts = request.ipv4 + request.ipv6
+        if any(part.space in DOCKERS_OWN for part in parts) and self._mirror.network(request.id) is None:
+            mode = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6)).mode
+            if mode is Mode.BRIDGE:
+                raise BadRequest(
+                    "Docker's own IPAM driver would give the addresses of this network, and Mooring could keep none",
+                    hint=f"add `--ipam-driver {self._plugin}`; in a compose file `ipam: {{driver: {self._plugin}}}`",
+                )
+        await self._networks.create(request)
+
+    async def delete(self, network_id: str) -> None:
+        """As networking.networks."""
+        await self._networks.delete(network_id)

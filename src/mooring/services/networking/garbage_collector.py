@@ -1,0 +1,241 @@
+"""Taking back what Docker forgot to give back: leases, endpoints, pools and networks that nobody has any more.
+
+Rules: nothing is taken because it was not seen once: it must be missing in two passes and for a minimum age; the
+engine's list counts only for what that engine has listed before, unless it is the only one on the host (another engine
+at the same socket proves nothing), and for subnets that nobody uses; a network with a container's interface in it is
+never taken, whatever the engine says: it is told as a finding.
+
+Docker forgets in many ways (libnetwork/network.go, endpoint.go): the IPv4 address when the IPv6 one fails, all that an
+unreadable or lost reply granted, and everything that it released while Mooring was not there to hear it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mooring.core.datapath import host_end
+from mooring.core.endpoints import State
+from mooring.core.engines import EngineView, KnownEngine
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.networks import Network, Origin
+from mooring.core.pools import Pool
+from mooring.ports import Clock, Engine
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.engine_identity import recognise
+from mooring.services.networking.networks import Networks
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.record_cache import Mirror
+
+# Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
+MINIMUM_AGE = 120.0
+# Seconds that a thing must have been missing before a person is told: every start of a container looks like this.
+TOLD_AGE = 30.0
+
+# How the sightings begin that only an engine can confirm or refute.
+ENGINE = "engine's "
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    """When a thing was missing first, by the boot and by the wall clock. since: when it was made, by its record."""
+
+    boot: float
+    at: float
+    since: float
+
+
+class Reclaiming:
+    """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said. asked: when
+    that was, in seconds since the boot. view: what it said in the last pass, None when it did not answer."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        ipam: Ipam,
+        networks: Networks,
+        endpoints: Endpoints,
+        engine: Engine | None,
+        clock: Clock,
+        minimum_age: float = MINIMUM_AGE,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._ipam = ipam
+        self._networks = networks
+        self._endpoints = endpoints
+        self._engine = engine
+        self._clock = clock
+        self._minimum_age = minimum_age
+        self._missing: dict[str, _Sighting] = {}
+        self._seen: dict[str, _Sighting] = {}
+        self.bridges: frozenset[str] = frozenset()
+        self.asked = float("-inf")
+        self.view: EngineView | None = None
+
+    @property
+    def missing(self) -> tuple[Finding, ...]:
+        """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
+        leases = {f"{lease.space} {lease.address}" for lease in self._roster.unattached()}
+        return tuple(
+            Finding(subject, *_told(subject), sighting.at, "it is taken back in time by itself", fixable=True)
+            for subject, sighting in sorted(self._missing.items(), key=lambda each: each[0])
+            if self._is_there(subject, leases) and self._clock.boot() - sighting.boot >= TOLD_AGE
+        )
+
+    def _is_there(self, subject: str, leases: set[str]) -> bool:
+        """Whether what was missed is still on record: what a pass has taken is not missed any more."""
+        kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
+        match kind:
+            case "network":
+                return self._mirror.network(rest) is not None
+            case "pool":
+                return self._mirror.pool(rest) is not None
+            case "endpoint":
+                return self._roster.knows(rest)
+            case _:
+                return rest in leases
+
+    async def once(self, interfaces: frozenset[str]) -> tuple[list[str], list[str]]:
+        """What was taken back and what could not be, a line each. interfaces: host ends that exist."""
+        taken: list[str] = []
+        findings: list[str] = []
+        self._seen = {}
+        try:
+            view = self.view = await self._ask()
+            await self._networks_nobody_has(view, interfaces, taken, findings)
+            await self._pools_nobody_has(view, taken)
+            await self._endpoints_nobody_has(interfaces, taken)
+            await self._leases_nobody_has(taken)
+            if self._clock.step():
+                findings.append(
+                    f"the wall clock is {self._clock.step():+.0f} s off since lately: no deadline ends until it is "
+                    "right again, or has stayed so for ten minutes"
+                )
+            else:
+                await self._ipam.sweep()
+                await self._ipam.estates.sweep()
+        except Fault as fault:
+            findings.append(f"could not take back what Docker forgot: {fault}")
+        self._missing = self._seen
+        return taken, findings
+
+    async def _ask(self) -> EngineView | None:
+        """What the engine says, or None when nobody says it."""
+        if self._engine is None:
+            return None
+        asked = self._clock.boot()
+        try:
+            view, version = await self._engine.view(), await self._engine.api_version()
+        except Fault:
+            # An engine that is down is Docker's matter; what was missing stays missing until somebody can tell.
+            self._seen.update(
+                {subject: first for subject, first in self._missing.items() if subject.startswith(ENGINE)}
+            )
+            return None
+        self.bridges, self.asked = view.bridges, asked
+        await recognise(self._mirror, view.id, (), view.networks)
+        ours = {network.id for network in self._mirror.every(Network)}
+        known = self._known(view)
+        listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)
+        now = KnownEngine(view.id, known.since if known else self._clock.now(), listed, version, view.release)
+        if listed and now != known:
+            await self._mirror.commit(put=[now])
+        await self._ipam.estates.learn(self._engine, view.networks)
+        return view
+
+    def _known(self, view: EngineView) -> KnownEngine | None:
+        return next((known for known in self._mirror.every(KnownEngine) if known.id == view.id), None)
+
+    def _is_overdue(self, subject: str, since: float) -> bool:
+        """Note that the subject is missing; whether it has been for long enough, and in an earlier pass too.
+
+        since: when it was made, by its record. Its age is counted by the boot clock, from when it was first missing.
+        """
+        first = self._missing.get(subject)
+        if first is None or first.since != since:  # what is made anew under the same name is a new thing
+            self._seen[subject] = _Sighting(self._clock.boot(), self._clock.now(), since)
+            return False
+        self._seen[subject] = first
+        return self._clock.boot() - first.boot >= self._minimum_age
+
+    async def _networks_nobody_has(
+        self, view: EngineView | None, interfaces: frozenset[str], taken: list[str], findings: list[str]
+    ) -> None:
+        known = self._known(view) if view is not None else None
+        for network in self._mirror.every(Network):
+            if network.origin is Origin.LIBRARY:
+                continue
+            if self._networks.is_abandoned(network):
+                why, subject = "Docker released its subnets", f"network {network.id}"
+            elif view is not None and known is not None and _lacks(view, known, network):
+                why, subject = "the engine does not have it", f"{ENGINE}network {network.id}"
+            else:
+                continue
+            if not self._is_overdue(subject, network.created):
+                continue
+            if any(host_end(endpoint.id) in interfaces for endpoint in self._roster.of_network(network.id)):
+                findings.append(f"network {network.id[:12]} stays because a container is in it, although {why}")
+                continue
+            await self._networks.delete(network.id)
+            taken.append(f"network {network.id[:12]} removed: {why}")
+
+    async def _pools_nobody_has(self, view: EngineView | None, taken: list[str]) -> None:
+        for pool in self._mirror.every(Pool):
+            if pool.network:
+                if self._mirror.network(pool.network) is None:
+                    await self._ipam.release_pool(pool.id)
+                    taken.append(f"subnet {pool.subnet} released: its network is gone")
+            elif (
+                view is not None
+                and self._known(view) is not None
+                and pool.subnet not in view.subnets
+                and not self._ipam.is_in_use(pool.id)
+                and self._is_overdue(f"{ENGINE}pool {pool.id}", pool.created)
+            ):
+                await self._ipam.release_pool(pool.id)
+                taken.append(f"subnet {pool.subnet} released: no network of the engine has it")
+
+    async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
+        """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
+        for network in self._mirror.every(Network):
+            if not network.bridged or network.origin is Origin.LIBRARY:
+                continue
+            for endpoint in self._roster.of_network(network.id):
+                if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:
+                    continue
+                if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
+                    await self._endpoints.delete(network.id, endpoint.id)
+                    for address in endpoint.addresses:
+                        if (segment := network.segment_of(address)) is not None:
+                            await self._ipam.release_address(segment.pool, address)
+                    taken.append(f"endpoint {endpoint.id[:12]} removed: nothing is attached to it")
+
+    async def _leases_nobody_has(self, taken: list[str]) -> None:
+        for lease in self._roster.unattached():
+            if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
+                await self._ipam.release_address(lease.pool, lease.address)
+                taken.append(f"lease {lease.address} given back: no endpoint has it")
+
+
+def _told(subject: str) -> tuple[str, str]:
+    """What is missed, and what proves it."""
+    kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
+    match kind, subject.startswith(ENGINE):
+        case "network", True:
+            return f"network {rest[:12]} is on record, and the engine does not have it", "the engine's list of networks"
+        case "network", False:
+            return f"network {rest[:12]} has lost its subnets", "Docker released them, and never deleted the network"
+        case "pool", _:
+            return f"pool {rest} has no network", "no network of the engine has its subnet, and nobody uses it"
+        case "endpoint", _:
+            return f"endpoint {rest[:12]} is on record, and nothing is attached to it", "its interface is not there"
+        case _:
+            return f"lease {rest.rpartition(' ')[2]} was given, and no endpoint has it", "the records of endpoints"
+
+
+def _lacks(view: EngineView, known: KnownEngine, network: Network) -> bool:
+    """Whether it proves something that the engine does not list the network."""
+    return network.id not in view.networks and (view.alone or network.id in known.networks)

@@ -1,0 +1,49 @@
+"""What is asked before a network is made, and done after: the proxy's use case of `docker network create`.
+
+Rules: a network of ours that is made again has the subnets of the last one of its name, where nothing is in their way;
+whatever cannot be found out here holds up no creation, and is left to the engine's list.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from mooring.core.faults import Fault
+from mooring.core.networks import Subnet
+from mooring.core.options import parse_ipam_options
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.ipam.kept_networks import subnets_of
+from mooring.wire.network_bodies import NetworkWish
+
+
+class NetworkDesk:
+    """plugin: the name that dockerd has for us."""
+
+    def __init__(self, ipam: Ipam, plugin: str) -> None:
+        self._ipam = ipam
+        self._plugin = plugin
+
+    def concerns(self, wish: NetworkWish) -> bool:
+        """Whether the network will be one of ours."""
+        return bool(wish.name) and wish.driver == self._plugin
+
+    async def returning(self, wish: NetworkWish) -> list[Subnet]:
+        """The subnets that the network had when it was there the last time, of the families for which none is named.
+        Raises no Fault."""
+        found: list[Subnet] = []
+        if wish.ipam != self._plugin:
+            return found
+        with suppress(Fault):
+            words = parse_ipam_options(wish.ipam_options)
+            space = words.get("tenant") or "default"
+            estates = self._ipam.estates.of_name(wish.name, space)
+            for family in wish.open:
+                for subnet in subnets_of(estates, family):
+                    if await self._ipam.may_return(space, subnet):
+                        found.append(subnet)
+                        break
+        return found
+
+    async def made(self, network: str, name: str) -> None:
+        """The engine has made it (full id). Raises Unavailable."""
+        await self._ipam.estates.inherit(network, name)

@@ -1,0 +1,371 @@
+"""Making and removing networks.
+
+Rules: the record is written before the driver is told, and goes before the driver cleans up, so what the kernel has
+without a record is a leftover and what a record has without the kernel is rebuilt (kernel_reconciler.py); a driver that
+remembers is told of every end, so what is begun with it is noted in the record first (`pending`), and a start undoes or
+finishes it; bridges of this host never overlap; a network without a subnet of Docker's gets one of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
+from mooring.core.leases import Lease
+from mooring.core.networks import (
+    BRIDGE,
+    HOST,
+    NULL,
+    OUR_IPAM,
+    Mode,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Segment,
+)
+from mooring.core.options import parse_network_options
+from mooring.core.pools import Pool
+from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
+from mooring.ports import Clock, Driver, IpamDriver
+from mooring.services.drivers.registry import Drivers
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.port_allocator import Publishing
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.network_index import Rooms
+from mooring.services.records.record_cache import Mirror
+
+# Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
+# will ever release it. An option of the pool, since it says how the pool was asked for.
+OWNED = "mooring.owned-by-network"
+
+
+# The lock under which a network finds its place among the others; ids of networks are hexadecimal.
+ROOM = "room"
+
+# What GetDefaultAddressSpaces answers; Docker's own IPAM driver has other names.
+OUR_SPACES = frozenset({"default", "global"})
+
+
+class Networks:
+    """CreateNetwork and DeleteNetwork."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        drivers: Drivers,
+        ipam: Ipam,
+        publishing: Publishing,
+        clock: Clock,
+        locks: KeyedLocks,
+        overlaps: Overlaps,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._rooms = Rooms(mirror)
+        self._drivers = drivers
+        self._ipam = ipam
+        self._publishing = publishing
+        self._clock = clock
+        self._locks = locks
+        self._overlaps = overlaps
+
+    async def create(self, request: NetworkRequest) -> None:
+        """The network is recorded and its bridge is up.
+
+        Called again with the same request it repairs what is missing. Raises BadRequest for options that cannot be,
+        Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
+        """
+        options = _options(request)
+        driver = await self._drivers.network_driver(request.driver or options.mode.value)
+        async with self._locks.hold(request.id):
+            known = self._mirror.network(request.id)
+            if known is not None:
+                _must_match(known, request)
+                await driver.create_network(known)
+                return
+            if request.origin is Origin.ENGINE:
+                _must_have_addresses(request, options)
+                await self._retire_twins(request)
+            owned: list[str] = []
+            try:
+                async with self._locks.hold(ROOM):
+                    network = await self._enter(request, options, driver, owned)
+            except BaseException:
+                entered = self._mirror.network(request.id)
+                if entered is not None:  # by a commit whose answer was lost
+                    await self._give_up(entered, driver)
+                for pool_id in owned:
+                    await self._ipam.release_pool(pool_id)
+                raise
+            try:
+                await driver.create_network(network)
+                if network.pending is not None:
+                    await self._mirror.commit(put=[replace(network, pending=None)])
+            except BaseException:
+                await self._give_up(network, driver)
+                raise
+
+    async def _enter(
+        self, request: NetworkRequest, options: NetworkOptions, driver: Driver, owned: list[str]
+    ) -> Network:
+        """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
+        ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
+        ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
+        network = Network(
+            request.id,
+            options,
+            request.internal,
+            ipv4,
+            ipv6,
+            self._clock.now(),
+            dict(request.raw),
+            driver=request.driver,
+            origin=request.origin,
+            name=request.name,
+            labels=dict(request.labels),
+            attachable=request.attachable,
+            ipam=request.ipam,
+            pending=Pending.CREATE if driver.remembers else None,
+        )
+        _check_routes(network)
+        self._check_room(network)
+        await self._overlaps.check(network)
+        bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
+        await self._mirror.commit(put=[network, *bound])
+        return network
+
+    async def readmit(self, network: Network, pools: Sequence[Pool], leases: Sequence[Lease]) -> bool:
+        """A network that its engine has is on record again, with its pools and what they began with.
+
+        False when it is by now. Repair makes the kernel follow. Raises Conflict when something on record is in its way.
+        """
+        async with self._locks.hold(network.id), self._locks.hold(ROOM):
+            if self._mirror.network(network.id) is not None:
+                return False
+            self._check_room(network)
+            for pool in pools:
+                for ident in self._ipam.index.overlapping(pool.space, pool.subnet):
+                    raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {ident}")
+            await self._mirror.commit(put=[network, *pools, *leases])
+        return True
+
+    async def _give_up(self, network: Network, driver: Driver) -> None:
+        """Nothing of the network is left. A driver that cannot be told now is told at the next start by the note."""
+        if driver.remembers:
+            with contextlib.suppress(Fault):
+                await driver.delete_network(network, ())
+                await self._erase(network, driver)
+        else:
+            await self._erase(network, driver)
+
+    async def delete(self, network_id: str, force: bool = False, empty: bool = False) -> None:
+        """The network and every endpoint of it are gone; what is not known is gone already.
+
+        Its pools are released as well: Docker has done so or is about to, or has forgotten (a retry comes without a
+        body), and releasing what is released is success. force: also when its driver cannot be reached, which then may
+        keep what it made. Raises Unavailable otherwise: the network is marked, and deleting it again goes on. empty:
+        only when it has no endpoints. Raises Conflict otherwise, which names them.
+        """
+        async with self._locks.hold(network_id):
+            network = self._mirror.network(network_id)
+            if network is None:
+                return
+            endpoints = self._roster.of_network(network_id)
+            if empty:
+                self.must_be_empty(network)
+            driver = await self._mark(network, force)
+            if driver is not None and driver.remembers:
+                try:
+                    await driver.delete_network(network, endpoints)
+                except Fault:
+                    if not force:
+                        raise
+            await self._give_back(network, force)
+            await self._erase(network, driver)
+
+    def must_be_empty(self, network: Network) -> None:
+        """Raises Conflict when it has endpoints, and names them."""
+        endpoints = self._roster.of_network(network.id)
+        if endpoints:
+            raise Conflict(
+                f"network {network.name or network.id[:12]} has endpoints",
+                holder=", ".join(endpoint.name or endpoint.id[:12] for endpoint in endpoints[:5]),
+                hint="delete them first",
+            )
+
+    async def _mark(self, network: Network, force: bool) -> Driver | None:
+        """The network's driver, None when it cannot be had and that is forgiven. The record says that it goes, where
+        going takes more than one step: an engine repeats what it did not hear of, nobody else does."""
+        try:
+            driver = await self._drivers.network_driver(network.driver)
+        except (NotFound, Unavailable):
+            if not force:
+                raise
+            driver = None
+        marked = replace(network, pending=Pending.DELETE)
+        if network.origin is Origin.LIBRARY and network != marked:
+            await self._mirror.commit(put=[marked])
+        return driver
+
+    async def _give_back(self, network: Network, force: bool) -> None:
+        """Another IPAM driver's subnets are given up."""
+        if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
+            return
+        try:
+            for segment in network.segments:
+                await release_segment(await self._drivers.ipam_driver(network.ipam), segment)
+        except Fault:
+            if not force:
+                raise
+
+    async def _erase(self, network: Network, driver: Driver | None) -> None:
+        endpoints = self._roster.of_network(network.id)
+        pools = self._pools(network)
+        # Of the library's networks nobody asks a second time: the record goes last, for a start to find what is left.
+        last = network.origin is Origin.LIBRARY
+        if last:
+            await self._release(pools)
+        put, gone = self._ipam.estates.left(pools, network)
+        await self._mirror.commit(put=put, delete=[*endpoints, network, *gone])
+        self._ipam.estates.tell(put)
+        for endpoint in endpoints:
+            await self._publishing.let_go(endpoint.published)
+        if not last:
+            await self._release(pools)
+        if driver is not None and not driver.remembers:
+            await driver.delete_network(network, endpoints)
+
+    async def _release(self, pools: list[Pool]) -> None:
+        for pool in pools:
+            await self._ipam.release_pool(pool.id)
+
+    async def _segment(self, part: SegmentRequest, version: int, tenant: str, owned: list[str]) -> Segment:
+        if part.pool:
+            return Segment(part.subnet, part.gateway, part.space, part.pool, dict(part.auxiliary))
+        if part.subnet.prefixlen == 0:
+            grant = await self._ipam.request_pool(PoolRequest(tenant or part.space, version, options={OWNED: "yes"}))
+            owned.append(grant.pool)
+            return Segment(grant.subnet, grant.gateway, tenant or part.space, grant.pool)
+        pool = self._granted(part, tenant)
+        if pool is None and tenant:
+            raise BadRequest(
+                f"tenant {tenant} has no free subnet {part.subnet}", hint=f"ask for it with --ipam-opt tenant={tenant}"
+            )
+        # Engines before 28 ask for a gateway's address whatever the network wants; it stays reserved, and unused.
+        gateway = None if pool is not None and pool.options.get("gateway") == "none" else part.gateway
+        return Segment(
+            part.subnet,
+            gateway,
+            pool.space if pool else part.space,
+            pool.id if pool else "",
+            dict(part.auxiliary),
+        )
+
+    def _granted(self, part: SegmentRequest, tenant: str) -> Pool | None:
+        """The pool that Docker means: it names only the subnet and its own address space, never the PoolID.
+
+        A tenant that was named to the IPAM driver alone does not show in the request, so a pool made in that way may be
+        meant. Never one that has addresses in use already: another driver's network lives on it.
+        """
+        spaces = {tenant} if tenant else {part.space}
+        free = [
+            pool
+            for pool in self._ipam.index.pools_at(part.subnet)
+            if not pool.network
+            and not self._ipam.is_in_use(pool.id)
+            and (pool.space in spaces or (not tenant and part.space in OUR_SPACES and "tenant" in pool.options))
+        ]
+        free.sort(key=lambda pool: pool.created, reverse=True)
+        return free[0] if free else None
+
+    def _pools(self, network: Network) -> list[Pool]:
+        """The pools of the network that are still there."""
+        found = (self._mirror.pool(segment.pool) for segment in network.segments if segment.pool)
+        return [pool for pool in found if pool is not None]
+
+    def _check_room(self, network: Network) -> None:
+        if not network.bridged:
+            return
+        for other in self._rooms.with_bridge(network.bridge):
+            raise Conflict(
+                f"bridge name {network.bridge} is in use",
+                holder=f"network {other.id[:12]}",
+                hint="choose another with -o bridge=",
+            )
+        for mine in network.segments:
+            for other, theirs in self._rooms.overlapping(mine.subnet):
+                raise Conflict(
+                    f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
+                    holder=f"network {other.id[:12]}",
+                    hint="choose another --subnet, or none and let Mooring carve one",
+                )
+
+    async def _retire_twins(self, request: NetworkRequest) -> None:
+        """Remove networks of the same subnet whose pools Docker has released.
+
+        Docker releases a network's pools before it deletes the network, and forgets the deletion when it crashes in
+        between (libnetwork/network.go, delete): the subnet is in new hands, so the old network is dead.
+        """
+        subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
+        for other in self._rooms.with_subnets(subnets):
+            if other.id != request.id and self.is_abandoned(other):
+                await self.delete(other.id)
+
+    def is_abandoned(self, network: Network) -> bool:
+        """Whether Docker has released a pool of the network, which it does only when the network is to go."""
+        return network.origin is Origin.ENGINE and any(
+            segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments
+        )
+
+
+async def release_segment(ipam: IpamDriver, part: Segment | SegmentRequest) -> None:
+    """The subnet is given up, and each address of it before: not every IPAM driver sees to that."""
+    gateway = [part.gateway.ip] if part.gateway is not None else []
+    for address in (*gateway, *part.auxiliary.values()):
+        await ipam.release_address(part.pool, address)
+    await ipam.release_pool(part.pool)
+
+
+def _options(request: NetworkRequest) -> NetworkOptions:
+    """The options of a driver of ours, parsed; those of others are theirs to read. Raises BadRequest."""
+    if request.driver in ("", BRIDGE):
+        options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+        if request.driver and options.mode.value != request.driver:
+            raise BadRequest(f"option mode={options.mode.value} contradicts driver {request.driver}")
+        return options
+    if request.driver in (HOST, NULL) and request.raw:
+        raise BadRequest(f"driver {request.driver} has no options", hint=f"leave out {', '.join(request.raw)}")
+    return NetworkOptions()
+
+
+def _must_have_addresses(request: NetworkRequest, options: NetworkOptions) -> None:
+    """As the engine's own driver has it. `--ipam-driver null` gives 0.0.0.0/0, which is a subnet here."""
+    if options.mode is Mode.BRIDGE and not request.ipv4 and not request.ipv6:
+        raise BadRequest("a network needs IPv4 or IPv6", hint="add --ipv6, or leave out --ipv4=false")
+
+
+def _check_routes(network: Network) -> None:
+    for route in network.options.routes:
+        if route.via is not None and network.segment_of(route.via) is None:
+            raise BadRequest(
+                f"option routes: next hop {route.via} is in no subnet of the network, so no container could reach it",
+                hint=f"the network has {', '.join(str(segment.subnet) for segment in network.segments)}",
+            )
+
+
+def _must_match(known: Network, request: NetworkRequest) -> None:
+    asked = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
+    have = {segment.subnet for segment in known.segments}
+    if known.raw != request.raw or known.internal != request.internal or not asked <= have:
+        raise Conflict(
+            f"network {known.id[:12]} exists already with other settings",
+            hint=f"see `mooring network inspect {known.id[:12]}`",
+        )

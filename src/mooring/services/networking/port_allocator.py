@@ -1,0 +1,310 @@
+"""Choosing and holding host ports.
+
+Rules: a port is checked against our own publications first, then held against the host's processes; a range or an
+ephemeral request tries the next port, a single port is refused with the holder's name; the choice is durable before
+the kernel forwards anything; a container may publish tens of thousands of ports, so each costs the same however many
+there are, and the loop has a break every so many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import BadRequest, Conflict, Exhausted
+from mooring.core.networks import Address, GatewayMode, Network
+from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.ports import PortGuard
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.pacing import Pace
+
+ANY4 = IPv4Address("0.0.0.0")
+ANY6 = IPv6Address("::")
+LOOPBACK6 = IPv6Address("::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of what a sandbox publishes that is one endpoint's.
+
+    families: it publishes these. elsewhere: families that other endpoints of the sandbox have, so that a request for
+    one of them is theirs and no mistake. near: what they publish, or did: a host port that need not change does not.
+    """
+
+    families: frozenset[int] = frozenset({4, 6})
+    elsewhere: frozenset[int] = frozenset()
+    near: tuple[Publication, ...] = ()
+
+
+WHOLE = Scope()
+
+
+class PortPublished(Conflict):
+    """A host port that is asked for is published by an endpoint of ours.
+
+    endpoint: the one that has it.
+    """
+
+    def __init__(self, wanted: Publication, other: Publication, endpoint: Endpoint) -> None:
+        super().__init__(
+            f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
+            holder=f"endpoint {endpoint.id[:12]} at {other.target}",
+            hint=f"stop that container, or publish another port; see `mooring explain {other.target}`",
+        )
+        self.endpoint = endpoint
+
+
+@dataclass(eq=False, slots=True)
+class _Promise:
+    """What one call chooses, and no record tells yet. places: the addresses of the host at each port."""
+
+    publications: list[Publication] = field(default_factory=list)
+    places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
+
+
+class Publishing:
+    """Host ports of this host: who has which, and which is next."""
+
+    def __init__(self, roster: Roster, guard: PortGuard) -> None:
+        self._roster = roster
+        self._guard = guard
+        # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
+        self._promised: dict[int, _Promise] = {}
+        self._cursor = 0
+
+    async def choose(
+        self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope = WHOLE
+    ) -> Sequence[Publication]:
+        """One publication for each request and family of the scope that the endpoint does not publish yet, each held.
+
+        Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
+        held but those that it has. `settle` must follow when the outcome is recorded or given up.
+        """
+        promise = _Promise()
+        self._promised[id(promise.publications)] = promise
+        pace = Pace()
+        # Where the search in a range goes on: what was taken for the request before is taken for the next one, too.
+        passed: dict[tuple[object, ...], int] = {}
+        try:
+            had = await _Had.of(network, endpoint.published, pace)
+            hints: dict[tuple[Protocol, Address | None, int], int] = {}
+            for each in chain(scope.near, endpoint.published):
+                await pace.step()
+                hints[each.protocol, each.host, each.target_port] = each.host_port
+            for request in requests:
+                await pace.step()
+                missing = tuple(
+                    (host, target)
+                    for host, target in _targets(network, endpoint, request, scope)
+                    if had.take(request, host, target) is None
+                )
+                if missing:
+                    hint = hints.get((request.protocol, missing[0][0], request.port), 0)
+                    await self._choose_one(network, request, missing, promise, passed, pace, hint)
+        except BaseException:
+            await self.let_go(promise.publications)
+            self.settle(promise.publications)
+            raise
+        return promise.publications
+
+    async def kept(
+        self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope
+    ) -> tuple[Publication, ...]:
+        """What the endpoint publishes already of what is asked for now. Raises BadRequest as `choose`."""
+        pace = Pace()
+        had = await _Had.of(network, endpoint.published, pace)
+        kept: list[Publication] = []
+        for request in requests:
+            await pace.step()
+            for host, target in _targets(network, endpoint, request, scope):
+                if (old := had.take(request, host, target)) is not None:
+                    kept.append(old)
+        return endpoint.published if len(kept) == len(endpoint.published) else tuple(kept)
+
+    def settle(self, publications: Sequence[Publication]) -> None:
+        """The record tells from now on who has these ports. publications: the very ones that were chosen."""
+        self._promised.pop(id(publications), None)
+
+    async def hold(self, publications: Iterable[Publication]) -> None:
+        """Hold what a record says is published, after a restart. Raises Conflict that names the holder."""
+        pace = Pace()
+        for publication in publications:
+            await pace.step()
+            if not publication.host_port:
+                continue
+            try:
+                await self._guard.hold(*_place(publication))
+            except Conflict as fault:
+                raise await self._named(fault, publication) from fault
+
+    async def let_go(self, publications: Iterable[Publication]) -> None:
+        """The host ports are free for others, also when the caller is cancelled meanwhile."""
+        pace, cancelled = Pace(), None
+        for publication in publications:
+            if publication.host_port:
+                await self._guard.let_go(*_place(publication))
+            try:
+                await pace.step()
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _choose_one(
+        self,
+        network: Network,
+        request: PortRequest,
+        targets: tuple[tuple[Address | None, Address], ...],
+        promise: _Promise,
+        passed: dict[tuple[object, ...], int],
+        pace: Pace,
+        hint: int,
+    ) -> None:
+        """Promise publications at one host port that is free in every family of the targets. hint: the port to try
+        first, or 0."""
+        if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
+            promise.publications += [
+                Publication(request.protocol, None, 0, target, request.port) for _, target in targets
+            ]
+            return
+        single = request.first != 0 and request.first == request.last
+        search = request.protocol, request.first, request.last, tuple(host for host, _ in targets)
+        hinted = (hint,) if hint and not single and (not request.first or _within(request, hint)) else ()
+        for port in chain(hinted, await self._candidates(request, passed.get(search, request.first))):
+            await pace.step()
+            if request.first and port not in hinted:
+                passed[search] = port + 1
+            picked = [Publication(request.protocol, host, port, target, request.port) for host, target in targets]
+            try:
+                await self._take(picked, single, promise)
+            except Conflict:
+                if single:
+                    raise
+                continue
+            return
+        low, high = (request.first, request.last) if request.first else await self._guard.ephemeral()
+        raise Exhausted(
+            f"no free host port in {low}-{high}/{request.protocol.label} for container port {request.port}",
+            hint="publish to another range, or see `mooring network inspect` for who holds them",
+        )
+
+    async def _candidates(self, request: PortRequest, first: int) -> Iterable[int]:
+        """The ports of the request, from the first that may be free."""
+        if request.first:
+            return range(first, (request.last or request.first) + 1)
+        low, high = await self._guard.ephemeral()
+        count = high - low + 1
+        start = self._cursor
+        self._cursor = (start + 1) % count
+
+        def around() -> Iterator[int]:
+            for step in range(count):
+                yield low + (start + step) % count
+
+        return around()
+
+    async def _take(self, picked: list[Publication], single: bool, promise: _Promise) -> None:
+        """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
+        for publication in picked:
+            self._refuse_ours(publication)
+        places = [_place(publication) for publication in picked]
+        ports = {(protocol, port) for protocol, _, port in places}
+        before = {key: list(promise.places.get(key, ())) for key in ports}
+        for protocol, host, port in places:
+            promise.places.setdefault((protocol, port), []).append(host)
+        held: list[tuple[Protocol, Address, int]] = []
+        try:
+            for place in places:
+                await self._guard.hold(*place)
+                held.append(place)
+        except BaseException as error:
+            promise.places.update(before)
+            for place in held:
+                await self._guard.let_go(*place)
+            if isinstance(error, Conflict) and single:
+                raise await self._named(error, picked[len(held)]) from error
+            raise
+        promise.publications += picked
+
+    async def _named(self, fault: Conflict, publication: Publication) -> Conflict:
+        """The refusal of a host port with the process that has it: found out late, since that takes long."""
+        return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
+
+    def _refuse_ours(self, wanted: Publication) -> None:
+        for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
+            if _meet(_place(other)[1], _place(wanted)[1]):
+                raise PortPublished(wanted, other, holder)
+        for promise in self._promised.values():
+            hosts = promise.places.get((wanted.protocol, wanted.host_port), ())
+            if any(_meet(host, _place(wanted)[1]) for host in hosts):
+                raise Conflict(
+                    f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
+                    holder="a container that is being started",
+                    hint="publish another port",
+                )
+
+
+def _place(publication: Publication) -> tuple[Protocol, Address, int]:
+    host = publication.host or (ANY4 if publication.target.version == 4 else ANY6)
+    return publication.protocol, host, publication.host_port
+
+
+def _meet(one: Address, other: Address) -> bool:
+    """Whether both may not have the same port: equal, or one of them is every address of the same family."""
+    return one.version == other.version and (one == other or one in (ANY4, ANY6) or other in (ANY4, ANY6))
+
+
+def _within(request: PortRequest, port: int) -> bool:
+    return request.first <= port <= request.last
+
+
+class _Had:
+    """Publications to be found again, each once."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._left: dict[tuple[Protocol, Address | None, Address, int], list[Publication]] = {}
+
+    @classmethod
+    async def of(cls, network: Network, published: Iterable[Publication], pace: Pace) -> _Had:
+        """These."""
+        had = cls(network)
+        for each in published:
+            await pace.step()
+            had._left.setdefault((each.protocol, each.host, each.target, each.target_port), []).append(each)
+        return had
+
+    def take(self, request: PortRequest, host: Address | None, target: Address) -> Publication | None:
+        """One that does what the request asks for."""
+        routed = self._network.gateway_mode(target.version) is GatewayMode.ROUTED
+        key = request.protocol, None if routed else host, target, request.port
+        for index, each in enumerate(left := self._left.get(key, [])):
+            if routed or not request.first or _within(request, each.host_port):
+                return left.pop(index)
+        return None
+
+
+def _targets(
+    network: Network, endpoint: Endpoint, request: PortRequest, scope: Scope
+) -> list[tuple[Address | None, Address]]:
+    """(host address or None for all, container address) for each family that the request concerns."""
+    host = request.host or network.options.binding
+    wildcard = host is None or host in (ANY4, ANY6)
+    if host == LOOPBACK6:
+        raise BadRequest(
+            f"cannot publish port {request.port}/{request.protocol.label} at [::1]: nothing is forwarded from there",
+            hint="publish at 127.0.0.1, or at another IPv6 address of the host",
+        )
+    wanted = (4, 6) if host is None else (host.version,)
+    found = [(None if wildcard else host, address) for address in endpoint.addresses if address.version in wanted]
+    if not found and request.host is not None and request.host.version not in scope.elsewhere:
+        raise BadRequest(
+            f"cannot publish port {request.port}/{request.protocol.label} at {request.host}: "
+            f"the container has no IPv{request.host.version} address",
+            hint="create the network with that family, or publish at another address",
+        )
+    return [(host, target) for host, target in found if target.version in scope.families]

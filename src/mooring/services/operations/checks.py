@@ -1,0 +1,179 @@
+"""What the records and the engine tell that should not be: each look is a function that finds and changes nothing.
+
+Rules: what is only just being made is no finding; a finding says what proves it; what nobody can prove is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from mooring.core.containers import Container, EngineNetwork
+from mooring.core.endpoints import Endpoint
+from mooring.core.engines import EngineView
+from mooring.core.findings import Finding
+from mooring.core.intents import Intent
+from mooring.core.leases import Lease, State, is_over
+from mooring.core.moments import moment
+from mooring.core.networks import Network
+from mooring.core.options import says_port_security
+from mooring.core.pools import Pool
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror
+
+# Networks that are named in one line.
+NAMED = 5
+# Seconds that a thing may take to be made: a start of a container with everything slow.
+MAKING = 60.0
+
+
+def old_intents(mirror: Mirror, now: float, engine: str) -> Iterator[Finding]:
+    """What was begun with the engine and is not settled. engine: id of the one at the socket, "" when not known."""
+    for intent in mirror.every(Intent):
+        if now - intent.created < MAKING:
+            continue
+        strange = bool(engine) and intent.engine != engine
+        whom = intent.name or intent.container[:12] or "a container"
+        yield Finding(
+            f"intent {intent.id}",
+            f"the {intent.purpose.value} of {whom} was begun and is not settled",
+            f"intent {intent.id}" + (f" of engine {intent.engine[:12]}, which is not the one here" if strange else ""),
+            intent.created,
+            "`mooring lease release ADDRESS --force` frees what it holds"
+            if strange
+            else "it is settled in time by itself",
+            fixable=not strange,
+        )
+
+
+def overdue(mirror: Mirror, now: float) -> Iterator[Finding]:
+    """Reservations whose time is over, and keys without a container that were kept long enough."""
+    for lease in mirror.every(Lease):
+        if lease.state in (State.RESERVED, State.FIXED) and is_over(lease, now) and lease.until is not None:
+            what = (
+                f"reserved for {lease.whom or 'nobody'}" if lease.state is State.RESERVED else f"kept for {lease.key}"
+            )
+            yield Finding(
+                f"overdue {lease.space} {lease.address}",
+                f"address {lease.address} is still {what}, and the time of that is over",
+                f"it ended at {moment(lease.until)}",
+                lease.until,
+                "it ends in time by itself",
+                fixable=True,
+            )
+
+
+def unlike(mirror: Mirror, roster: Roster, host: str) -> Iterator[Finding]:
+    """Leases and endpoints of this host that contradict each other."""
+    for lease in mirror.every(Lease):
+        if lease.active is None or lease.active.host != host:
+            continue
+        pool = mirror.pool(lease.pool)
+        if pool is not None and roster.at(pool.network, lease.address) is None:
+            yield Finding(
+                f"active {lease.space} {lease.address}",
+                f"address {lease.address} is noted as in use, and no endpoint has it",
+                f"the lease names endpoint {lease.active.endpoint[:12]}",
+                lease.since,
+                f"if no container has it, `mooring lease release {lease.address} --force`",
+            )
+    for endpoint in mirror.every(Endpoint):
+        network = mirror.network(endpoint.network)
+        for address in endpoint.addresses if network is not None else ():
+            segment = network.segment_of(address) if network is not None else None
+            if segment is None or not segment.pool or mirror.lease(segment.space, address) is not None:
+                continue
+            yield Finding(
+                f"unleased {endpoint.id} {address}",
+                f"endpoint {endpoint.id[:12]} has {address}, and there is no lease for it",
+                "the records; somebody else may be given it",
+                endpoint.created,
+                "restart that container when it suits",
+            )
+
+
+def idle_pools(mirror: Mirror, ipam: Ipam, view: EngineView, now: float) -> Iterator[Finding]:
+    """Pools that no network of ours or of the engine uses."""
+    for pool in mirror.every(Pool):
+        young = now - pool.created < MAKING
+        if pool.network or young or pool.subnet in view.subnets:
+            continue
+        reserved = ipam.index.counts(pool.id)[State.RESERVED]
+        held = ipam.is_in_use(pool.id)
+        why = (
+            f", but {reserved} reserved addresses keep it" if reserved else ", but leases of it keep it" if held else ""
+        )
+        remedy = "`mooring lease release` ends the reservations" if reserved else "it is released in time by itself"
+        yield Finding(
+            f"pool {pool.id}",
+            f"pool {pool.id} ({pool.subnet}) has no network{why}",
+            "no network of Mooring's and none of the engine has its subnet",
+            pool.created,
+            f"`mooring lease ls --pool {pool.id}` shows them" if held and not reserved else remedy,
+            fixable=not held,
+        )
+
+
+def unchecked(mirror: Mirror) -> Iterator[Finding]:
+    """One note for the networks that are open because they are older than the option, and say nothing of it."""
+    old = [
+        network
+        for network in mirror.every(Network)
+        if network.bridged and not network.options.port_security and not says_port_security(network.raw)
+    ]
+    if old:
+        names = sorted(network.name or network.id[:12] for network in old)
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        yield Finding(
+            "unchecked networks",
+            f"containers of {', '.join(names[:NAMED])}{more} may send as somebody else: what they send is not checked",
+            "made by a version that did not, and left as it was",
+            min(network.created for network in old),
+            "make the network anew when it suits (`docker network rm`, then create it: subnet and kept addresses come "
+            "back); with `-o port_security=off` it stays open on purpose",
+        )
+
+
+def stale_endpoints(
+    known: Network, found: EngineNetwork, roster: Roster, containers: Collection[Container], now: float
+) -> Iterator[Finding]:
+    """Endpoints of the engine that belong to no container: with them, `docker network rm` says "has active endpoints".
+
+    containers: those that the engine listed before it was asked for the network.
+    """
+    listed = {container.id for container in containers}
+    used = {plug.endpoint for container in containers for plug in container.plugs}
+    ours = {endpoint.id: endpoint for endpoint in roster.of_network(known.id)}
+    for endpoint in found.endpoints:
+        record = ours.get(endpoint.id)
+        making = record is not None and now - record.created < MAKING
+        if endpoint.container in listed or endpoint.id in used or making:
+            continue
+        addresses = ", ".join(str(each) for each in (endpoint.ipv4, endpoint.ipv6) if each is not None)
+        name = endpoint.name or endpoint.id
+        yield Finding(
+            f"stale {endpoint.id}",
+            f"network {found.name} has an endpoint of no container: {name}" + (f", {addresses}" if addresses else ""),
+            f"the engine lists endpoint {endpoint.id[:12]}, and no container for it",
+            record.created if record is not None else now,
+            f"`docker network disconnect -f {found.name} {name}`",
+        )
+
+
+def astray(tenures: Tenures, containers: Collection[Container], now: float) -> Iterator[Finding]:
+    """Running containers that have another address than the one that is fixed for them."""
+    for container in containers:
+        for lease in tenures.of_holder(container.id) if container.running else ():
+            plugs = [plug for plug in container.plugs if plug.network == tenures.network_of(lease)]
+            held = [each for plug in plugs for each in plug.held if each.version == lease.address.version]
+            if not held or lease.address in held:
+                continue
+            option = "--ip" if lease.address.version == 4 else "--ip6"
+            yield Finding(
+                f"astray {container.id} {lease.address}",
+                f"container {container.name} has {held[0]}, although {lease.address} is fixed for it",
+                "the engine's list of containers, and the lease",
+                now,
+                f"restart it; if that does not help, make it anew with `{option} {lease.address}`",
+            )

@@ -1,0 +1,244 @@
+"""The doctor: everything that is not as it should be, with its proof, its age and what puts it right.
+
+Rules: looking does nothing that would not be done in the next seconds anyway; what is put right is what the passes of
+repair and of the reconciler put right, by their own rules, so a live address is never touched; what was looked for and
+could not be seen is a finding too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+
+from mooring.core.endpoints import Endpoint
+from mooring.core.engines import EngineView
+from mooring.core.faults import Fault, Unavailable
+from mooring.core.findings import Finding
+from mooring.core.moments import moment
+from mooring.core.networks import Network, Origin
+from mooring.ports import Clock, Engine
+from mooring.services.containers.container_reconciler import Reconciling
+from mooring.services.containers.engine_changes import EngineChanges
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.garbage_collector import Reclaiming
+from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.operations.checks import (
+    MAKING,
+    astray,
+    idle_pools,
+    old_intents,
+    overdue,
+    stale_endpoints,
+    unchecked,
+    unlike,
+)
+from mooring.services.operations.next_starts import label_findings
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.record_cache import Mirror
+
+_KERNEL = "kernel "
+# Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
+PATIENCE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is not as it should be, and what was put right, or would be, one line each. notes: what is as it should be,
+    and good to know."""
+
+    at: float
+    findings: tuple[Finding, ...]
+    done: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+
+class Doctor:
+    """`examine` and `fix`. engine, reconciling, changes: None where there is no engine. host: our id in leases."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        ipam: Ipam,
+        repair: Repair,
+        reclaiming: Reclaiming,
+        reconciling: Reconciling | None,
+        engine: Engine | None,
+        clock: Clock,
+        host: str,
+        changes: EngineChanges | None = None,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._ipam = ipam
+        self._repair = repair
+        self._reclaiming = reclaiming
+        self._reconciling = reconciling
+        self._engine = engine
+        self._clock = clock
+        self._host = host
+        self._changes = changes
+        self._notes: tuple[Finding, ...] = ()
+        self._first: dict[str, float] = {}
+        self._turn = asyncio.Lock()
+
+    async def examine(self) -> Diagnosis:
+        """What is not as it should be now. Raises no Fault."""
+        async with self._turn:
+            found, _ = await self._look()
+            return Diagnosis(self._clock.now(), found, notes=self._notes)
+
+    async def fix(self, dry: bool) -> Diagnosis:
+        """What can be put right is, and what is left is found; dry: what would be, and everything that is found.
+
+        Raises no Fault.
+        """
+        async with self._turn:
+            before, answers = await self._look()
+            if dry:
+                done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
+                return Diagnosis(self._clock.now(), before, tuple(done), self._notes)
+            if self._reconciling is not None and answers:
+                missed = {finding.subject for finding in await self._reconciling.once()}
+                await self._reconciling.once(eager=not missed & self._young())
+            report = await self._repair.once()
+            after, _ = await self._look(answers)
+            left = {finding.subject for finding in after}
+            done = [f"{finding.text}: put right" for finding in before if _went(finding, left)]
+            return Diagnosis(self._clock.now(), after, (*done, *report.repaired), self._notes)
+
+    def _young(self) -> set[str]:
+        """What the reconciler calls the endpoints that were only just made. dockerd lists them at the end of a start:
+        until then no container seems to have them."""
+        now = self._clock.now()
+        return {f"endpoint {each.id}" for each in self._mirror.every(Endpoint) if now - each.created < MAKING}
+
+    async def _look(self, ask: bool = True) -> tuple[tuple[Finding, ...], bool]:
+        """What is found, and whether the engine answered. ask: it may be asked; else it did not answer just now."""
+        self._notes = ()
+        found: list[Finding] = []
+        view: EngineView | None = None
+        why = "" if ask else "it did not answer a moment ago"
+        until = asyncio.get_running_loop().time() + PATIENCE
+        try:
+            if ask and self._engine is not None:
+                async with _patience(until):
+                    view = await self._engine.view()
+                    found += await self._reconciled()
+        except Fault as fault:
+            why = str(fault)
+            found += self._reconciling.findings if self._reconciling is not None else ()
+        found += self._reclaiming.missing
+        found += await self._of_kernel()
+        try:
+            if view is not None and not why:
+                async with _patience(until):
+                    await self._of_engine(found, view)
+        except Fault as fault:
+            why = str(fault)
+        if why:
+            text = "the engine cannot be asked, so what it has was not looked at"
+            found.append(Finding("engine", text, why, self._clock.now(), "see `systemctl status docker`"))
+        now, ident = self._clock.now(), view.id if view is not None and not why else ""
+        for look in (
+            old_intents(self._mirror, now, ident), overdue(self._mirror, now),
+            unlike(self._mirror, self._roster, self._host),
+        ):  # fmt: skip
+            await asyncio.sleep(0)
+            found += look
+        self._notes += tuple(unchecked(self._mirror))
+        return self._dated(found), not why
+
+    async def _reconciled(self) -> list[Finding]:
+        """What the reconciler finds now."""
+        if self._reconciling is None:
+            return []
+        findings = await self._reconciling.once()
+        young = self._young()
+        return [finding for finding in findings if finding.subject not in young]
+
+    def _dated(self, found: Iterable[Finding]) -> tuple[Finding, ...]:
+        """The findings once each, what a person must see to first; those without an age have the first sighting's."""
+        unique = {finding.subject: finding for finding in found}
+        now = self._clock.now()
+        self._first = {subject: self._first.get(subject, now) for subject in unique}
+        dated = [replace(each, since=min(each.since, self._first[each.subject])) for each in unique.values()]
+        return tuple(sorted(dated, key=lambda each: (each.fixable, each.since, each.subject)))
+
+    async def _of_kernel(self) -> list[Finding]:
+        """What a repair pass would put right, and what the last one could not."""
+        now, report = self._clock.now(), self._repair.report
+        found = list[Finding]()
+        if report is not None:
+            proof = f"the look at the kernel at {moment(report.at)}"
+            found += [Finding(f"repair {text}", text, proof, report.at) for text in report.findings]
+        try:
+            once, again = (await self._repair.preview()).repaired, tuple[str, ...]()
+            if once:  # a record is written before the kernel follows: what is just being made shows once only
+                again = (await self._repair.preview()).repaired
+        except Fault as fault:
+            return [
+                *found,
+                Finding("kernel", "the kernel cannot be read", str(fault), now, "see the log of the daemon"),
+            ]
+        remedy = "it is put right in time by itself"
+        found += [
+            Finding(_KERNEL + _part(text), text, "kernel and records compared", now, remedy, fixable=True)
+            for text in again
+            if text in once
+        ]
+        return found
+
+    async def _of_engine(self, found: list[Finding], view: EngineView) -> None:
+        """Add what the engine's networks tell. Raises Unavailable."""
+        assert self._engine is not None
+        _, containers = await self._engine.containers()
+        told = {finding.subject.rpartition(" ")[2] for finding in found}
+        found += [
+            finding
+            for finding in idle_pools(self._mirror, self._ipam, view, self._clock.now())
+            if finding.subject.rpartition(" ")[2] not in told
+        ]
+        await asyncio.sleep(0)
+        refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
+        running = [container for container in containers if container.id not in refused]
+        found += astray(self._ipam.tenures, running, self._clock.now())
+        if self._mirror.count(Network):
+            found += label_findings(containers, self._mirror, self._clock.now())
+            found += self._ipam.estates.findings()
+        if self._changes is not None:
+            version = await self._engine.api_version()
+            found += await self._changes.next_starts(version, containers, self._clock.now())
+            self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
+        for network in self._mirror.every(Network):
+            await asyncio.sleep(0)
+            if network.origin is Origin.LIBRARY or network.id not in view.networks:
+                continue
+            seen = await self._engine.network(network.id)
+            if seen is not None:
+                found += stale_endpoints(network, seen, self._roster, containers, self._clock.now())
+
+
+@contextlib.asynccontextmanager
+async def _patience(until: float) -> AsyncIterator[None]:
+    """What is not done at that time of the loop is given up. Raises Unavailable then."""
+    try:
+        async with asyncio.timeout_at(until) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise Unavailable(f"it did not answer within {PATIENCE:g} s") from None
+
+
+def _part(text: str) -> str:
+    """Which part of the kernel a line of repair is about, the same however much of it there is."""
+    part, colon, _ = text.partition(": ")
+    return part if colon else "leftovers"
+
+
+def _went(finding: Finding, left: set[str]) -> bool:
+    """Whether the finding was put right; what repair did to the kernel it says itself."""
+    return finding.subject not in left and finding.fixable and not finding.subject.startswith(_KERNEL)

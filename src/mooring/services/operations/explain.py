@@ -1,0 +1,301 @@
+"""What is true of one address, in sentences for somebody who is woken at night.
+
+Rules: every address has an answer; it says who has it, since when, why, and what would free it, or why nobody can have
+it; a sentence names a thing as the commands do, so that it can be pasted into the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mooring.core.addresses import usable
+from mooring.core.containers import outlives
+from mooring.core.endpoints import Endpoint
+from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.moments import ago, moment, span
+from mooring.core.networks import Address, Network, Subnet
+from mooring.core.pools import Pool, SubnetPool
+from mooring.services.containers.engine_changes import NAMES
+from mooring.services.ipam.kept_addresses import kept_reasons, kept_subnets
+from mooring.services.operations.next_starts import losses, upgrade_costs
+from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
+from mooring.services.operations.scenes import Scene, in_use
+from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
+from mooring.services.records.record_cache import Mirror
+from mooring.wire.api import Explanation, Reason
+
+
+def explain_address(
+    address: Address, scene: Scene, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]
+) -> Explanation:  # fmt: skip
+    """Every place that has something to say of the address: its pools, else its networks, else the rules."""
+    reasons = [
+        explain_in_pool(address, pool, scene)
+        for pool in sorted(scene.mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
+        if address in pool.subnet
+    ]
+    reasons += [
+        in_foreign_segment(address, network, scene.roster, scene.names)
+        for network in scene.mirror.every(Network)
+        if (segment := network.segment_of(address)) is not None and not segment.pool
+    ]
+    reasons = reasons or kept_reasons(scene.mirror, scene.now, address)
+    reasons = reasons or kept_subnets(scene.mirror, scene.now, address)
+    return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
+
+
+def special_role(address: Address, subnet: Subnet) -> str:
+    """Why the subnet can never give this address to anybody, "" when it can."""
+    start, end = usable(subnet)
+    if start <= int(address) < end:
+        return ""
+    if address == subnet.network_address:
+        return "the network address" if address.version == 4 else "the subnet-router anycast address"
+    return "the broadcast address"
+
+
+def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
+    """What is true of the address in the pool."""
+    lease = scene.mirror.lease(pool.space, address)
+    network = scene.mirror.network(pool.network) if pool.network else None
+    endpoint = scene.roster.at(pool.network, address) if pool.network else None
+    place = f"subnet {pool.subnet}"
+    if network is not None:
+        place += f" of network {scene.names.place(network)}"
+    if lease is not None:
+        waits = lease.state is LeaseState.FIXED and not lease.holders and lease.active is None and endpoint is None
+        verdict = "cooling" if lease.state is LeaseState.COOLING else "kept" if waits else "held"
+        text = [f"{address} is in {place}.", *_of_lease(lease, network, endpoint, scene)]
+    else:
+        verdict, text = _without_lease(address, pool, network, endpoint, place)
+    if pool.space != "default":
+        text.append(f"This is the address space {pool.space}; another one may have the same address.")
+    state = lease.state.value if lease else ""
+    return Reason(verdict, pool.space, str(pool.subnet), pool.network, state, text, str(address))
+
+
+def _without_lease(
+    address: Address, pool: Pool, network: Network | None, endpoint: Endpoint | None, place: str
+) -> tuple[str, list[str]]:
+    if endpoint is not None:
+        return "held", [
+            f"{address} is in {place}, and endpoint {endpoint.id[:12]} has it, MAC {endpoint.mac}.",
+            "There is no lease for it, which should not be: Docker released the address of a living endpoint.",
+            "It becomes free when the container is disconnected or stopped.",
+        ]
+    if role := special_role(address, pool.subnet):
+        return "never", [f"{address} is {role} of {place}: it is never given to anybody."]
+    if network is None:
+        lines = [f"{address} is free in {place}, which no network of Mooring's uses now."]
+    else:
+        lines = [f"{address} is free in {place}: nobody holds it, and any container of the network may get it."]
+    if pool.range is not None and address not in pool.range:
+        lines = [
+            f"{address} is free in {place}, but outside of the range {pool.range} (--ip-range).",
+            "It is never chosen automatically.",
+        ]
+    family = "--ip" if address.version == 4 else "--ip6"
+    lines.append(f"Who asks for it with `docker run {family} {address}` gets it.")
+    return "free", lines
+
+
+def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, scene: Scene) -> list[str]:
+    now = scene.now
+    since = f"since {moment(lease.since)} ({ago(now - lease.since)})"
+    name = scene.names.of_network(network) or network.id[:12] if network else ""
+    remove = f"`docker network rm {name}`" if name else "`docker network rm` of its network"
+    match lease.state:
+        case LeaseState.GATEWAY:
+            return [f"It is the gateway of that subnet, {since}.", f"Only {remove} frees it."]
+        case LeaseState.AUXILIARY:
+            name = _auxiliary_name(lease.address, network)
+            return [f"It was set aside with --aux-address{name} when the network was made, {since}.",
+                    f"Only {remove} frees it."]  # fmt: skip
+        case LeaseState.COOLING:
+            return _cooling(lease, since, now)
+        case LeaseState.RESERVED:
+            return _reserved(lease, since, now)
+        case LeaseState.FOREIGN:
+            seen = f" with the MAC {lease.seen}" if lease.seen else ""
+            return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
+                    "Find that host and give it another address."]  # fmt: skip
+        case LeaseState.FIXED:
+            return [*_fixed(lease, endpoint, since, scene), *_unproven(lease, scene)]
+        case LeaseState.DYNAMIC:
+            return _dynamic(lease, network, endpoint, since, scene)
+
+
+def _cooling(lease: Lease, since: str, now: float) -> list[str]:
+    lines = [f"Nobody holds it: it was released, and is cooling down {since}."]
+    if lease.until is not None and lease.until > now:
+        lines.append(f"It is not chosen automatically before {moment(lease.until)} (in {span(lease.until - now)}).")
+    else:
+        lines.append("Its cooldown is over: it may be chosen again, after all addresses that rested longer.")
+    lines.append("Who asks for it by name (--ip, --ip6) gets it now.")
+    return lines
+
+
+def _reserved(lease: Lease, since: str, now: float) -> list[str]:
+    whom = f" for {lease.whom}" if lease.whom else ""
+    note = f" Note: {lease.note}." if lease.note else ""
+    until = " It has no end."
+    if lease.until is not None:
+        rest = f" (in {span(lease.until - now)})" if lease.until > now else ", which is past: it counts no more"
+        until = f" It ends at {moment(lease.until)}{rest}."
+    lines = [f"An operator reserved it{whom}, {since}.{note}{until}"]
+    if "=" in lease.whom:
+        lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; nobody else does.")
+        lines.append("Docker tells a driver no labels: it has to be made through the proxy, with the label fixed-ip.")
+    elif lease.whom:
+        lines.append(f"A container that asks for it gets it when its name is {lease.whom}; nobody else does.")
+        lines.append("Engines before 29 tell no names: there, through the proxy and with the label fixed-ip.")
+    else:
+        lines.append("Nobody gets it.")
+    lines.append(f"`mooring lease release {lease.address}` ends the reservation.")
+    return lines
+
+
+def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
+    mirror, now = scene.mirror, scene.now
+    whose = owner_in_words(lease, mirror, scene.names)
+    lines = [f"It is fixed for {whose}: a stop or a crash does not free it."]
+    lines.append(in_use(lease, endpoint, scene))
+    if endpoint is None and lease.active is None and lease.holders:
+        lines.append(f"So it has been {since}.")
+    made = [each for each in lease.holders if is_placeholder(each)]
+    names = [name.removeprefix("container ") for name in holder_names(lease, mirror, scene.names)]
+    if made:
+        lines.append(f"It is promised to a container that is being made{_begun(made, now, mirror)}.")
+    if there := ", ".join(names[: len(names) - len(made)]):
+        lines.append(_ending(lease, there, scene))
+        lines += _gone(lease, scene)
+    elif not made and lease.until is not None and not lease.whom and lease.active is None:
+        left = f" (in {span(lease.until - now)})" if lease.until > now else ""
+        lines.append(f"Its containers are gone. The key keeps it until {moment(lease.until)}{left}; then it is free.")
+        lines.append(f"`mooring lease release {lease.address}` gives it up now.")
+    elif not made and lease.active is None:
+        lines.append(f"No container names it any more; `mooring lease release {lease.address}` gives it up.")
+    elif not made:
+        kept = f", and not before {moment(lease.until)}" if lease.until is not None and lease.until > now else ""
+        lines.append(f"No container names it any more: it becomes free when the one that uses it stops{kept}.")
+    if lease.whom and not (lease.until is not None and lease.until <= now):
+        lines.append(f"After that it is reserved for {lease.whom} again.")
+    return lines
+
+
+def _ending(lease: Lease, there: str, scene: Scene) -> str:
+    """When it becomes free. there: the containers that hold it, for people."""
+    losing = {loss.container.id for loss in losses(lease, scene.mirror, scene.names)}
+    if losing and losing == {each for each in lease.holders if not is_placeholder(each)}:
+        return f"It becomes free when {there} starts again, with another address, or is removed."
+    return f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}."
+
+
+def _when(lease: Lease, scene: Scene) -> str:
+    """How long after its last container is gone: a key may keep it for a while."""
+    hold = lease.hold or scene.policy.hold
+    return f"{span(hold)} after" if outlives(lease.key) and not lease.whom and hold > 0 else "when"
+
+
+def _gone(lease: Lease, scene: Scene) -> list[str]:
+    """What is to be said of holders that the engine does not have any more."""
+    if not scene.names.heard:
+        return []
+    gone = [each for each in sorted(lease.holders) if not is_placeholder(each) and each not in scene.names.containers]
+    if not gone:
+        return []
+    who = ", ".join(container_name(each, lease, scene.mirror) for each in gone)
+    return [
+        f"The engine has no container {who} any more: Mooring notices that by itself within some minutes, and "
+        "`mooring doctor --fix` has it looked at now."
+    ]
+
+
+def _unproven(lease: Lease, scene: Scene) -> list[str]:
+    """What is to be said of a fixed address that only its container's name can prove."""
+    if scene.names.heard:
+        said = [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.mirror, scene.names)]
+        return [*said, *upgrade_costs(lease, scene.mirror, scene.names)]
+    pool = scene.mirror.pool(lease.pool)
+    if lease.mac or not lease.holders or pool is None or not pool.source:
+        return []
+    return [
+        "No MAC of its own is in its container's configuration, as when the container was connected to the network",
+        "later (engines before 29.3, or API below 1.54): an engine before 29 does not say who asks, and gives the",
+        "container another address at its next start. Make it anew with this network in the create, or use --subnet.",
+    ]
+
+
+def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:
+    """Since when a container is being made."""
+    intents = [mirror.intent(each.removeprefix(PLACEHOLDER)) for each in sorted(placeholders)]
+    known = next((intent for intent in intents if intent is not None), None)
+    if known is None:
+        return ""
+    return (f" ({known.name})" if known.name else "") + f", begun {ago(now - known.created)}"
+
+
+def _dynamic(
+    lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene
+) -> list[str]:  # fmt: skip
+    known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
+    name = known.name if known is not None else lease.name
+    back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
+    if endpoint is not None:
+        who = f"container {name}, " if name else ""
+        lines = [
+            f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
+            *_this_run(lease, endpoint, scene),
+        ]
+        if scene.names.heard and known is None:
+            lines.append(
+                "The engine lists no container with that endpoint: it is just starting or stopping, or Docker forgot "
+                "it, and then `mooring doctor` says what removes it."
+            )
+            return [*lines, *back]
+        free = f"`docker stop {name or 'CONTAINER'}` or `docker network disconnect` frees it; it cools down first."
+        return [*lines, free, *back]
+    asked = holder_of(lease, None)
+    if network is None:
+        return [
+            f"It was given to {asked}, {since}.",
+            "The network is not one of Mooring's (its driver is another one), so only Docker knows the container:",
+            "`docker network inspect NETWORK` shows it. It becomes free when that container stops.",
+        ]
+    return [
+        f"It was given to {asked}, {since}, but no endpoint has it.",
+        "Its container is just starting, or Docker forgot the address; forgotten ones are given back in some minutes.",
+    ]
+
+
+def _this_run(lease: Lease, endpoint: Endpoint, scene: Scene) -> list[str]:
+    """What becomes of a dynamic address at the next start, and what would keep it."""
+    address = lease.address
+    option = "--ip" if address.version == 4 else "--ip6"
+    found = scene.names.endpoints.get(endpoint.id)
+    if found is None:
+        return [
+            "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
+            f"unless it was created with `{option} {address}`. `mooring lease hold {address}` fixes it.",
+        ]
+    pool = scene.mirror.pool(lease.pool)
+    if address in found[1].wanted:
+        return [
+            f"It is dynamic, and the container's configuration names it ({option}): it asks for it at each start, but",
+            f"while it does not run somebody else may get the address. `mooring lease hold {address}` fixes it.",
+        ]
+    lines = [
+        "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one.",
+    ]
+    if scene.names.version < NAMES and pool is not None and pool.source:
+        how = "To keep it, make the container anew through the proxy, with the label fixed-ip or mooring.key."
+        return [*lines, how]
+    return [*lines, f"`mooring lease hold {address}` fixes it."]
+
+
+def _auxiliary_name(address: Address, network: Network | None) -> str:
+    segment = network.segment_of(address) if network else None
+    names = [name for name, held in (segment.auxiliary if segment else {}).items() if held == address]
+    return f" {names[0]}={address}" if names else ""

@@ -1,0 +1,287 @@
+"""Fixing an address for good by hand: the one that a container has, so that it has it after its next start, too.
+
+Rules: what is promised is true when it is said: where the engine does not tell who asks, the container's configuration
+names the address, or a MAC of its own, before the address is called its own, and where neither can be it is refused;
+a container that runs is out of its network for a moment then, and nothing else of it changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mooring.core.claims import Claim, claimed, started
+from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
+from mooring.core.label_words import asks
+from mooring.core.leases import Active, Lease, State, is_over
+from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool
+from mooring.core.reservations import belonging, key_named
+from mooring.ports import Clock, Engine
+from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.reattachment import Moving
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.ipam.pools import ATTEMPTS, contended
+from mooring.services.operations.next_starts import ANEW, strandings
+from mooring.services.records.holder_names import holder_names, in_words
+from mooring.services.records.record_cache import Mirror, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one address, or would. before, after: in words. note: what else to know."""
+
+    space: str
+    address: Address
+    before: str
+    after: str
+    note: str = ""
+
+
+def pool_around(mirror: Mirror, space: str | None, address: Address) -> Pool:
+    """The one pool around the address. Raises NotFound for none, Conflict for several spaces."""
+    found = [pool for pool in mirror.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)]
+    if not found:
+        where = f" in address space {space}" if space else ""
+        raise NotFound(f"no pool{where} has {address}", hint="`mooring pool ls` lists them")
+    if len(found) > 1:
+        spaces = ", ".join(sorted(pool.space for pool in found))
+        raise Conflict(f"{address} is in several address spaces: {spaces}", hint="say which one with --space")
+    return found[0]
+
+
+def _must_outlive(lease: Lease, hold: float | None) -> None:
+    if hold is not None and not outlives(lease.key):
+        raise BadRequest("its key ends with its container, and keeps nothing then", hint="give one with --key")
+
+
+class Fastening:
+    """`hold` and `fix`. engine, moving: None where there is no engine."""
+
+    def __init__(
+        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, moving: Moving | None, clock: Clock,
+        policy: IpamPolicy,
+    ) -> None:  # fmt: skip
+        self._mirror = mirror
+        self._index = ipam.index
+        self._tenures = ipam.tenures
+        self._holders = holders
+        self._engine = engine
+        self._moving = moving
+        self._clock = clock
+        self._policy = policy
+
+    async def hold(self, space: str | None, address: Address, key: str, hold: float | None, dry: bool) -> list[Change]:
+        """The address is fixed: a dynamic one for the container that uses it, or for the key; a fixed one gets the key.
+
+        key: "" for the container's own, or as it was. hold: seconds that the key keeps it without a container, None as
+        it was. A container that could not ask for it at its next start is put into its network anew, by name. Raises
+        Conflict when nobody uses it, the key has another, or nothing can make it ask; NotFound, BadRequest,
+        Unavailable.
+        """
+        pool, key = pool_around(self._mirror, space, address), key_named(key)
+        note = ""
+        for _ in range(ATTEMPTS):
+            lease = self.lease_in(pool, address)
+            gone = list[Record]()
+            if lease is not None and lease.state is State.FIXED:
+                self._check_key(pool, lease, key or lease.key)
+                after = belonging(lease, key, hold, self._clock.now())
+                _must_outlive(after, hold)
+                put: list[Record] = [after]
+            else:
+                after, put, gone, asker = await self._settled(pool, address, lease, key)
+                _must_outlive(after, hold)
+                if asker is not None:
+                    note, again = await self._prove(*asker, pool, bool(key), dry)
+                    if again:
+                        continue
+                if hold is not None:
+                    after = put[0] = belonging(after, "", hold, self._clock.now())
+            if after == lease:
+                return []
+            if self._mirror.lease(pool.space, address) is not lease:
+                continue
+            changes = [Change(pool.space, address, in_words(lease, self._mirror), in_words(after, self._mirror), note)]
+            if dry:
+                return changes
+            try:
+                await self._mirror.commit(put=put, delete=gone)
+            except StaleRevision:
+                continue
+            return changes
+        raise contended(f"address {address}")
+
+    def _check_key(self, pool: Pool, lease: Lease, key: str) -> None:
+        """Raises Conflict when somebody has another address of the network and family under the key."""
+        for other in self._tenures.of_key(pool.network, key):
+            same = other.address.version == lease.address.version and other.address != lease.address
+            if same and key != lease.key and (other.holders or other.active is not None):
+                raise Conflict(
+                    f"the key {key} has {other.address} in that network",
+                    holder=", ".join(holder_names(other, self._mirror)),
+                    hint="choose another key",
+                )
+
+    async def _settled(
+        self, pool: Pool, address: Address, lease: Lease | None, key: str
+    ) -> tuple[Lease, list[Record], list[Record], tuple[Container, Plug] | None]:
+        """The lease of the container that uses the address now, all that has to be written and deleted, and that
+        container when its configuration does not ask for the address."""
+        network = self._mirror.network(pool.network) if pool.network else None
+        endpoint = self._index.endpoint(pool, address)
+        if network is None or lease is None or lease.state is not State.DYNAMIC or not endpoint:
+            raise Conflict(
+                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._mirror)}",
+                hint=f"start the container, or keep the address with `mooring lease reserve {address} --for NAME`",
+            )
+        engine, container, plug = await self._user(network, address, endpoint)
+        claim = Claim(
+            key=key or key_of(container.labels, container.name, network.options.sticky, container.id)
+            or CONTAINER_KEY + container.id,
+            holder=container.id, mac=plug.proof, name=container.name,
+        )  # fmt: skip
+        now = self._clock.now()
+        fixed = claimed(lease, pool.space, address, pool.id, claim, now)
+        after = started(fixed, Active(endpoint, self._policy.host, self._policy.boot))
+        self._check_key(pool, lease, after.key)
+        for other in self._tenures.of_holder(container.id):
+            if self._tenures.network_of(other) == network.id and other.address.version == address.version:
+                raise Conflict(
+                    f"container {container.name} has another fixed address in that network: {other.address}",
+                    hint="make it anew without that one",
+                )
+        put: list[Record] = [after]
+        gone: list[Record] = []
+        for old, rest in self._holders.seating.left_behind(self._tenures.of_key(network.id, after.key), after):
+            (gone if rest is None else put).append(rest or old)
+        if self._mirror.holder(container.id) is None:
+            put.append(Holder(id=container.id, engine=engine, name=container.name, since=now))
+        named = address in plug.wanted or bool(plug.proof)
+        return after, put, gone, None if named else (container, plug)
+
+    async def _prove(
+        self, container: Container, plug: Plug, pool: Pool, keyed: bool, dry: bool
+    ) -> tuple[str, bool]:  # fmt: skip
+        """A note, and whether the container is in its network anew, so that everything is to be looked at again.
+
+        keyed: the address is to be a key's that was given. Raises Conflict when it would lose the address all the same.
+        """
+        assert self._engine is not None  # it has told the container
+        assert self._moving is not None
+        who, typed = f"container {container.name}", self._typed(plug)
+        if await self._engine.api_version() >= NAMES:
+            return "", False
+        if not pool.source:
+            if dry:
+                return f"{who} would be out of network {plug.name} for a moment: its configuration is to name it", False
+            await self._moving.reconnect(container.id, plug.network, typed)
+            return f"{who} was out of network {plug.name} for a moment: its configuration names the address now", True
+        why = "an engine before 29 does not say who asks, and takes no address by name in a subnet that Mooring chose"
+        if keyed:
+            return f"{who} gets another one at its next start ({why}); one that is made with the key gets this", False
+        raise Conflict(f"{who} would lose the address at its next start: {why}", hint=f"{ANEW}; or give a --key")
+
+    def _typed(self, plug: Plug) -> list[Address]:
+        """What it has in subnets that were typed by hand, where an engine takes an address by name."""
+        network = self._mirror.network(plug.network)
+        found = []
+        for address in plug.held:
+            segment = network.segment_of(address) if network is not None else None
+            pool = self._mirror.pool(segment.pool) if segment is not None and segment.pool else None
+            if pool is not None and not pool.source:
+                found.append(address)
+        return found
+
+    async def _user(self, network: Network, address: Address, endpoint: str) -> tuple[str, Container, Plug]:
+        """The engine's id, and the container whose endpoint it is. Raises Unavailable and Conflict."""
+        if self._engine is None:
+            raise Conflict(f"no engine can tell which container has {address}")
+        engine, containers = await self._engine.containers()
+        for container in containers:
+            for plug in container.plugs:
+                if plug.endpoint == endpoint and plug.network == network.id and address in plug.held:
+                    known = await self._engine.container(container.id)  # a list does not tell the MAC that it asks for
+                    plugs = known.plugs if known is not None else ()
+                    return engine, container, next((each for each in plugs if each.endpoint == endpoint), plug)
+        raise Conflict(
+            f"the engine lists no container that has {address}",
+            holder=f"endpoint {endpoint[:12]}",
+            hint="wait until the container has started, and do it again",
+        )
+
+    async def fix(self, reference: str, dry: bool) -> list[Change]:
+        """The container (by name or id) asks for the fixed addresses that it holds at its next start.
+
+        One that runs is out of a network for a moment, where its configuration does not name its address yet. Nothing
+        to do is no change. Raises NotFound for no such container, Conflict when it holds none or an engine cannot be
+        made to ask, Unavailable.
+        """
+        if self._engine is None:
+            raise Conflict("there is no engine here that has containers")
+        container = await self._engine.container(reference.strip())
+        if container is None:
+            raise NotFound(f"the engine has no container {reference[:70]!r}", hint="`docker ps -a` lists them")
+        held = self._tenures.of_holder(container.id)
+        if not held:
+            raise self._holds_nothing(container)
+        changes: list[Change] = []
+        if await self._engine.api_version() >= NAMES:
+            return changes  # it tells the container's name, which is proof
+        for plug in container.plugs:
+            mine = [lease for lease in held if plug.network and self._tenures.network_of(lease) == plug.network]
+            lost = [lease for lease in mine if lease.address not in plug.wanted and not self._shows(plug, lease)]
+            if lost:
+                changes += await self._name(container, plug, mine, lost, dry)
+        return changes
+
+    async def _name(
+        self, container: Container, plug: Plug, mine: list[Lease], lost: list[Lease], dry: bool
+    ) -> list[Change]:  # fmt: skip
+        """Its configuration names the addresses. Raises Conflict, and then it is as it was."""
+        assert self._moving is not None
+        pools = {lease.pool: self._mirror.pool(lease.pool) for lease in mine}
+        if any((pool := pools[lease.pool]) is None or pool.source for lease in lost):
+            addresses = " and ".join(str(lease.address) for lease in lost)
+            raise Conflict(
+                f"container {container.name} cannot be made to ask for {addresses}: this engine takes no address by "
+                f"name in network {plug.name}, whose subnet Mooring chose",
+                hint=ANEW,
+            )
+        words = f"named by the configuration of container {container.name}"
+        moment = f"it is out of network {plug.name} for a moment" if container.running else ""
+        changes = [Change(lease.space, lease.address, in_words(lease, self._mirror), words, moment) for lease in lost]
+        if not dry:
+            typed = [lease.address for lease in mine if (pool := pools[lease.pool]) is not None and not pool.source]
+            others = [each for each in self._typed(plug) if each.version not in {one.version for one in typed}]
+            await self._moving.reconnect(container.id, plug.network, [*typed, *others])
+        return changes
+
+    @staticmethod
+    def _shows(plug: Plug, lease: Lease) -> bool:
+        """Whether the MAC that proves the lease is in the configuration."""
+        return bool(lease.mac) and lease.mac == plug.wanted_mac
+
+    def _holds_nothing(self, container: Container) -> Conflict:
+        for remark in strandings(container, self._mirror) if not container.running else ():
+            return Conflict(f"container {container.name} holds no address; {remark.text}", hint=remark.remedy)
+        ours = [plug for plug in container.plugs if plug.network and self._mirror.network(plug.network) is not None]
+        if not ours:
+            return Conflict(
+                f"container {container.name} is in no network of Mooring's, so it has no address to keep",
+                hint="`docker network connect NETWORK`; `mooring network ls` lists them",
+            )
+        if asks(container.labels):
+            hint = "do it again in some seconds" if container.running else "start it first"
+            return Conflict(f"container {container.name} has no fixed address yet", hint=hint)
+        address = next((each for plug in ours for each in plug.held), None)
+        hint = f"`mooring lease hold {address}` fixes the one it has" if address else "give it the label fixed-ip"
+        return Conflict(f"container {container.name} has no fixed address", hint=hint)
+
+    def lease_in(self, pool: Pool, address: Address) -> Lease | None:
+        """The lease of the address; one whose pool is gone, or whose time is over, counts for nothing."""
+        lease = self._mirror.lease(pool.space, address)
+        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+            return None
+        return lease

@@ -1,0 +1,367 @@
+"""Looking: what there is, in the words of the API. Nothing here changes anything or waits for anybody.
+
+Rules: records come from the mirror and cost no I/O, and names from what the engine was asked just before; an endpoint
+and a lease belong together when the endpoint's network took that address from the lease's pool space; counts per pool
+follow the mirror's changes and are not counted on demand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mooring.core.addresses import usable
+from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import State as EndpointState
+from mooring.core.faults import NotFound
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.networks import Address, Interface, Network, Segment, Subnet
+from mooring.core.pools import Pool, SubnetPool
+from mooring.ports import Clock
+from mooring.services.ipam.kept_addresses import is_waited_for, kept_lease_rows, kept_rows
+from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.operations.explain import explain_address
+from mooring.services.operations.next_starts import losses
+from mooring.services.operations.references import check_space, network_meant, pool_place, pools_meant
+from mooring.services.operations.scenes import Scene
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
+from mooring.services.records.holder_names import holder_names, holder_of
+from mooring.services.records.record_cache import Mirror, Record
+from mooring.wire import api
+
+# How many rows are made before others may run: about a millisecond's worth.
+BATCH = 256
+
+
+class PassReport(Protocol):
+    """What networking.kernel_reconciler says of its last pass."""
+
+    @property
+    def at(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    @property
+    def repaired(self) -> Sequence[str]:
+        """One line each."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """One line each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the daemon knows and the records do not. since: seconds since the epoch of its start. host_name: of this
+    host."""
+
+    version: str
+    since: float
+    store: str
+    plugin_socket: str
+    api_socket: str
+    subnet_pools: tuple[SubnetPool, ...] = ()
+    deny: tuple[Subnet, ...] = ()
+    policy: IpamPolicy = field(default_factory=IpamPolicy)
+    host_name: str = ""
+
+
+class Inspection:
+    """Reads the mirror for people. Build it before the mirror is loaded, as it counts what is loaded."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        clock: Clock,
+        surroundings: Surroundings,
+        report: Callable[[], PassReport | None],
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._clock = clock
+        self._surroundings = surroundings
+        self._report = report
+        self._states: Counter[LeaseState] = Counter()
+        self._by_pool: dict[str, Counter[LeaseState]] = {}
+        self._attached = 0
+        mirror.listen(self._follow)
+
+    def version(self) -> api.VersionReply:
+        """What runs."""
+        return api.VersionReply(self._surroundings.version, [api.VERSION])
+
+    def status(self, notes: Sequence[str] = ()) -> api.StatusReply:
+        """How the daemon is and how much it holds. notes: what else is good to know."""
+        around, report = self._surroundings, self._report()
+        return api.StatusReply(
+            version=around.version,
+            since=around.since,
+            now=self._clock.now(),
+            networks=self._mirror.count(Network),
+            endpoints=self._mirror.count(Endpoint),
+            attached=self._attached,
+            pools=self._mirror.count(Pool),
+            leases={state.value: self._states[state] for state in LeaseState if self._states[state]},
+            store=around.store,
+            plugin_socket=around.plugin_socket,
+            api_socket=around.api_socket,
+            repair=api.RepairStatus(report.at, list(report.repaired), list(report.findings)) if report else None,
+            notes=list(notes),
+        )
+
+    def networks(self, names: EngineNames = NOBODY_ASKED) -> list[api.NetworkRow]:
+        """Every network, oldest first."""
+        return [
+            api.NetworkRow(
+                id=network.id,
+                mode=network.options.mode.value,
+                bridge=network.bridge,
+                internal=network.internal,
+                subnets=[str(segment.subnet) for segment in network.segments],
+                endpoints=len(self._roster.of_network(network.id)),
+                created=network.created,
+                name=names.of_network(network),
+            )
+            for network in sorted(self._mirror.every(Network), key=lambda network: (network.created, network.id))
+        ]
+
+    def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> api.NetworkDetail:
+        """The one network that is meant. Raises as references.network_meant."""
+        network = network_meant(reference, self._mirror, names)
+        endpoints = sorted(self._roster.of_network(network.id), key=lambda endpoint: (endpoint.created, endpoint.id))
+        return api.NetworkDetail(
+            id=network.id,
+            mode=network.options.mode.value,
+            bridge=network.bridge,
+            mac=network.mac,
+            mtu=network.mtu,
+            internal=network.internal,
+            created=network.created,
+            options=dict(network.raw),
+            segments=[self._segment(segment) for segment in network.segments],
+            endpoints=[self._endpoint(network, endpoint, names) for endpoint in endpoints],
+            name=names.of_network(network),
+        )
+
+    def pools(self, names: EngineNames = NOBODY_ASKED) -> list[api.PoolRow]:
+        """Every pool, by address space, family and subnet."""
+        return [self._pool(pool, names) for pool in sorted(self._mirror.every(Pool), key=pool_place)]
+
+    def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[api.PoolDetail]:
+        """The pools that are meant. Raises as references.pools_meant."""
+        return [
+            api.PoolDetail(
+                pool=self._pool(pool, names),
+                leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
+                options=dict(pool.options),
+                claim=self._surroundings.policy.claim_policy(pool).value,
+            )
+            for pool in pools_meant(which, self._mirror, names)
+        ]
+
+    async def leases(self, wanted: api.ListLeases, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
+        """The leases that match, by address space, family and address. Others run while many are gone through.
+
+        Raises as references.network_meant and pools_meant, and NotFound for an address space that is not there.
+        """
+        pools = self._wanted_pools(wanted, names)
+        found = []
+        for number, lease in enumerate(self._mirror.every(Lease), 1):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+            if self._matches(lease, wanted, pools, names):
+                found.append(lease)
+        found.sort(key=_place)
+        rows = []
+        for number, lease in enumerate(found, 1):
+            if number % BATCH == 0:
+                await asyncio.sleep(0)
+            rows.append(self._lease(lease, names))
+        return rows + kept_rows(self._mirror, self._clock.now(), wanted)
+
+    def _wanted_pools(self, wanted: api.ListLeases, names: EngineNames) -> set[str] | None:
+        """Ids of the pools that pool and network leave, None for all."""
+        if wanted.space:
+            check_space(wanted.space, self._mirror)
+        left: set[str] | None = None
+        if wanted.pool:
+            left = set()
+            with self._unless_waited_for(wanted.pool):
+                left = {pool.id for pool in pools_meant(wanted.pool, self._mirror, names)}
+        if wanted.network:
+            its = set[str]()
+            with self._unless_waited_for(wanted.network):
+                network = network_meant(wanted.network, self._mirror, names)
+                its = {pool.id for pool in self._mirror.every(Pool) if pool.network == network.id}
+            left = its if left is None else left & its
+        return left
+
+    @contextmanager
+    def _unless_waited_for(self, reference: str) -> Iterator[None]:
+        """What there is not is no error when addresses wait for it to come back."""
+        try:
+            yield
+        except NotFound:
+            if not is_waited_for(self._mirror, self._clock.now(), reference):
+                raise
+
+    def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
+        """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
+        spaces = {pool.space for pool in self._mirror.every(Pool)}
+        found = [lease for space in sorted(spaces) if (lease := self._mirror.lease(space, address)) is not None]
+        waits = kept_lease_rows(self._mirror, self._clock.now(), address)
+        if not found and not waits:
+            raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
+        return [self._lease(lease, names) for lease in found] + waits
+
+    def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> api.Explanation:
+        """All that is known of any address, in sentences."""
+        around = self._surroundings
+        return explain_address(address, self.scene(names), around.subnet_pools, around.deny)
+
+    def scene(self, names: EngineNames) -> Scene:
+        """What answers to `explain` are made of now."""
+        return Scene(self._mirror, self._roster, self._clock.now(), names, self._surroundings.policy)
+
+    def _tally(self, pool_id: str) -> Counter[LeaseState]:
+        return self._by_pool.get(pool_id, Counter())
+
+    def _pool(self, pool: Pool, names: EngineNames) -> api.PoolRow:
+        tally = self._tally(pool.id)
+        used = tally.total() - tally[LeaseState.COOLING]
+        network = self._mirror.network(pool.network) if pool.network else None
+        return api.PoolRow(
+            id=pool.id,
+            space=pool.space,
+            subnet=str(pool.subnet),
+            range=_text(pool.range),
+            gateway=str(pool.gateway) if pool.gateway is not None else None,
+            network=pool.network,
+            source=pool.source,
+            size=size_of(pool.subnet),
+            used=used,
+            cooling=tally[LeaseState.COOLING],
+            created=pool.created,
+            network_name=names.of_network(network) if network is not None else "",
+            percent=round(100 * used / size_of(pool.subnet), 1),
+        )
+
+    def _segment(self, segment: Segment) -> api.SegmentView:
+        pool = self._mirror.pool(segment.pool) if segment.pool else None
+        tally = self._tally(segment.pool) if pool else Counter[LeaseState]()
+        return api.SegmentView(
+            subnet=str(segment.subnet),
+            gateway=_text(segment.gateway),
+            auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
+            space=segment.space,
+            pool=segment.pool,
+            range=_text(pool.range) if pool else None,
+            source=pool.source if pool else "",
+            size=size_of(segment.subnet) if pool else 0,
+            used=tally.total() - tally[LeaseState.COOLING],
+            cooling=tally[LeaseState.COOLING],
+        )
+
+    def _endpoint(self, network: Network, endpoint: Endpoint, names: EngineNames) -> api.EndpointView:
+        called = {lease.name for address in endpoint.addresses if (lease := self._lease_at(network, address))}
+        container = names.with_endpoint(endpoint.id)
+        return api.EndpointView(
+            id=endpoint.id,
+            state=endpoint.state.value,
+            name=container.name if container is not None else next(iter(sorted(called - {""})), endpoint.name),
+            ipv4=_text(endpoint.ipv4),
+            ipv6=_text(endpoint.ipv6),
+            mac=endpoint.mac,
+            published=[str(publication) for publication in endpoint.published],
+            sandbox=endpoint.sandbox,
+            created=endpoint.created,
+            container=container.id if container is not None else "",
+        )
+
+    def _lease_at(self, network: Network, address: Address) -> Lease | None:
+        segment = network.segment_of(address)
+        return self._mirror.lease(segment.space, address) if segment is not None else None
+
+    def _lease(self, lease: Lease, names: EngineNames) -> api.LeaseRow:
+        pool = self._mirror.pool(lease.pool)
+        network = self._mirror.network(pool.network) if pool is not None and pool.network else None
+        endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        container = names.with_endpoint(endpoint.id) if endpoint is not None else None
+        holders = [name.removeprefix("container ") for name in holder_names(lease, self._mirror, names)]
+        return api.LeaseRow(
+            address=str(lease.address),
+            space=lease.space,
+            subnet=str(pool.subnet) if pool else None,
+            pool=lease.pool,
+            network=pool.network if pool else "",
+            state=lease.state.value,
+            holder=", ".join(f"container {name}" for name in holders) or holder_of(lease, endpoint, names),
+            mac=lease.mac or (endpoint.mac if endpoint else ""),
+            name=container.name if container is not None else lease.name,
+            endpoint=endpoint.id if endpoint else "",
+            since=lease.since,
+            until=lease.until,
+            key=lease.key,
+            holders=holders,
+            active=endpoint is not None or lease.active is not None,
+            whom=lease.whom,
+            note=lease.note,
+            network_name=names.of_network(network) if network is not None else "",
+            container=container.id if container is not None else "",
+            warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._mirror, names)),
+        )
+
+    def _matches(self, lease: Lease, wanted: api.ListLeases, pools: set[str] | None, names: EngineNames) -> bool:
+        if wanted.state is not None and lease.state is not wanted.state:
+            return False
+        if wanted.fixed and lease.state is not LeaseState.FIXED:
+            return False
+        if (wanted.space and lease.space != wanted.space) or (pools is not None and lease.pool not in pools):
+            return False
+        text = wanted.text.lower()
+        fields = self._texts(lease, names) if text else ()
+        return not text or any(text in field.lower() for field in fields)
+
+    def _texts(self, lease: Lease, names: EngineNames) -> tuple[str, ...]:
+        pool = self._mirror.pool(lease.pool)
+        endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        users = [names.with_endpoint(endpoint.id) if endpoint is not None else None]
+        users += [names.containers.get(each) for each in lease.holders]
+        called = [text for each in users if each is not None
+                  for text in (each.name, *compose_container_names(each.labels)[:1])]  # fmt: skip
+        called += holder_names(lease, self._mirror, names)
+        return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        for record, step in ((before, -1), (after, 1)):
+            if isinstance(record, Lease):
+                self._states[record.state] += step
+                tally = self._by_pool.setdefault(record.pool, Counter())
+                tally[record.state] += step
+                if not tally.total():
+                    del self._by_pool[record.pool]
+            elif isinstance(record, Endpoint) and record.state is EndpointState.ATTACHED:
+                self._attached += step
+
+
+def size_of(subnet: Subnet) -> int:
+    """How many addresses of the subnet can be given at all, LARGEST at most."""
+    start, end = usable(subnet)
+    return min(end - start, api.LARGEST)
+
+
+def _text(value: Subnet | Interface | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _place(lease: Lease) -> tuple[str, int, int]:
+    return lease.space, lease.address.version, int(lease.address)

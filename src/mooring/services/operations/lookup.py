@@ -1,0 +1,316 @@
+"""What somebody holds, when one has a name, an id, a key or a MAC and no address.
+
+Rules: everything that may be meant is said, with the address that it is about; the records say who holds what, and the
+engine what it is called and what runs; who holds nothing is told so, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from mooring.core.addresses import parse_address
+from mooring.core.containers import Container, Holder
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.label_words import Remark, asks
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool
+from mooring.services.ipam.host_addresses import HostAddresses
+from mooring.services.ipam.kept_addresses import kept_for, kept_subnets
+from mooring.services.operations.explain import explain_in_pool
+from mooring.services.operations.inspection import Inspection
+from mooring.services.operations.next_starts import said_of
+from mooring.services.operations.references import network_meant, pools_meant, subnet_in
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.engine_names import UNASKED, EngineNames, compose_container_names
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror
+from mooring.wire.api import Explanation, Reason
+
+_MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
+_ID = re.compile(r"[0-9a-f]{4,64}")
+# Answers of one question; a key or a name has a handful.
+MOST = 50
+
+Place = tuple[str, Address]
+
+
+class Inquiries:
+    """Answers `explain`. names: what the engine calls everything."""
+
+    def __init__(
+        self,
+        inspection: Inspection,
+        mirror: Mirror,
+        roster: Roster,
+        tenures: Tenures,
+        names: Callable[[], Awaitable[EngineNames]],
+        host: HostAddresses,
+    ) -> None:
+        self._inspection = inspection
+        self._mirror = mirror
+        self._roster = roster
+        self._tenures = tenures
+        self._names = names
+        self._host = host
+
+    async def explain(self, what: str) -> Explanation:
+        """All that is known of the address, the subnet or the network, or of what the container, the compose service,
+        the key, the endpoint or the MAC holds.
+
+        Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for what looks
+        like an address or a subnet and is none.
+        """
+        what = what.strip()
+        try:
+            address = parse_address(what)
+        except BadRequest:
+            if not what or "%" in what or re.fullmatch(r"[0-9]+(\.[0-9]*)+|::[fF]{4}:.+", what):
+                raise
+        else:
+            return await self._host.explain(self._inspection.explain(address, await self._names()))
+        names = await self._names()
+        if subnet_in(what) is not None:
+            return self._of_subnet(what, names)
+        if _MAC.fullmatch(what.lower()):
+            mac = what.lower().replace("-", ":")
+            waiting = kept_for(self._mirror, self._inspection.scene(names).now, mac)
+            if waiting and not self._with_mac(mac):
+                return Explanation("", waiting[:MOST], f"MAC {mac}")
+            return self._answer(
+                f"MAC {mac}", self._with_mac(mac), f"No lease and no endpoint has the MAC {mac}.", names
+            )  # fmt: skip
+        return self._of_somebody(what, names)
+
+    def _of_somebody(self, what: str, names: EngineNames) -> Explanation:
+        name = what.lstrip("/")
+        network = self._network(what, names)
+        containers = _containers_meant(name, names)
+        places = self._of_key(what) + self._of_name(name) + self._of_id(what)
+        for container in containers:
+            places += self._of_container(container)
+        about = self._of_network(network, names) if network is not None else []
+        waiting = kept_for(self._mirror, self._inspection.scene(names).now, what)
+        if not places and not containers and not about:
+            if waiting:
+                return Explanation("", waiting[:MOST], what)
+            raise self._nobody(what, names)
+        subject = f"container {containers[0].name}" if len(containers) == 1 else what
+        if about and not containers and not places:
+            return Explanation("", about, f"network {names.of_network(network) if network else what}")
+        nothing = " ".join(_empty_handed(each, self._networks(each)) for each in containers)
+        answer = self._answer(subject, places, nothing, names)
+        for container in containers:
+            who = f"Container {container.name}: " if len(containers) > 1 else ""
+            answer.reasons[-1].text.extend(
+                f"{who}{remark.text[0].upper()}{remark.text[1:]}." + _to_do(remark)
+                for remark in said_of(container, self._mirror)
+            )
+        if names.why:
+            answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
+        if about and network is not None:
+            name = names.of_network(network) or network.id[:12]
+            answer.reasons[-1].text.append(f"A network is meant by {what}, too: see `mooring network inspect {name}`.")
+        answer.reasons.extend(waiting[:MOST])
+        return answer
+
+    def _network(self, what: str, names: EngineNames) -> Network | None:
+        """The network that is meant, None when there is none."""
+        try:
+            return network_meant(what, self._mirror, names)
+        except (NotFound, Unavailable):
+            return None
+
+    def _nobody(self, what: str, names: EngineNames) -> NotFound:
+        other = next((told for told in names.networks.values() if told.name == what and told.driver), None)
+        if other is not None:
+            return NotFound(
+                f"{what[:70]!r} is a network of the driver {other.driver}, and nobody of that name holds an address",
+                hint="`mooring network ls` lists Mooring's networks",
+            )
+        return NotFound(
+            f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC"
+            + (f"; {UNASKED[0].lower()}{UNASKED[1:]}: {names.why}" if names.why else ""),
+            hint="`mooring lease ls` lists who does",
+        )
+
+    def _of_subnet(self, what: str, names: EngineNames) -> Explanation:
+        """Raises NotFound for a subnet that no pool and no network has."""
+        subnet = subnet_in(what)
+        segments = [
+            reason
+            for network in self._mirror.every(Network)
+            if any(segment.subnet == subnet for segment in network.segments)
+            for reason in self._of_network(network, names)
+            if reason.subnet == str(subnet)
+        ]
+        if segments:
+            return Explanation("", segments, f"subnet {subnet}")
+        try:
+            pools = pools_meant(what, self._mirror, names)
+        except NotFound:
+            assert subnet is not None  # the caller has looked
+            if waiting := kept_subnets(self._mirror, self._inspection.scene(names).now, subnet):
+                return Explanation("", waiting[:MOST], f"subnet {subnet}")
+            first = str(subnet).partition("/")[0]
+            raise NotFound(
+                f"no network and no pool of Mooring's has the subnet {subnet}",
+                hint=f"`mooring network ls` lists those there are, `mooring explain {first}` says whose that is",
+            ) from None
+        return Explanation(
+            "",
+            [
+                Reason("network", pool.space, str(pool.subnet), "", "", [
+                    f"Subnet {pool.subnet} is the pool {pool.id}, which no network of Mooring's uses now.",
+                    f"`mooring lease ls --pool {pool.id}` lists what is held in it.",
+                ])
+                for pool in pools
+            ],
+            f"subnet {subnet}",
+        )  # fmt: skip
+
+    def _of_network(self, network: Network, names: EngineNames) -> list[Reason]:
+        """What is true of the network, a reason for each subnet."""
+        detail = self._inspection.network(network.id, names)
+        name = detail.name or network.id[:12]
+        reasons = []
+        for segment in detail.segments:
+            place = f"Subnet {segment.subnet} of network {names.place(network)}"
+            if segment.pool:
+                # No size of an IPv6 subnet is a figure that anybody reads.
+                size = f", of {segment.size}" if segment.size < 2**32 else ""
+                usage = f"{segment.used} held, {segment.cooling} cooling{size}"
+                gateway = f" Its gateway is {segment.gateway.partition('/')[0]}." if segment.gateway else ""
+                text = [f"{place}: {usage}.{gateway}", f"`mooring lease ls --network {name}` lists who holds them."]
+            else:
+                text = [f"{place}: another IPAM driver gives its addresses, so Mooring keeps no lease of them.",
+                        f"`mooring network inspect {name}` lists its endpoints."]  # fmt: skip
+            text.append(f"It becomes free with `docker network rm {name}`.")
+            reasons.append(Reason("network", segment.space, segment.subnet, network.id, "", text))
+        if not reasons:
+            text = [f"Network {names.words(network)} has no subnet.", f"See `mooring network inspect {name}`."]
+            reasons.append(Reason("network", "", None, network.id, "", text))
+        return reasons
+
+    def _networks(self, container: Container) -> list[Network]:
+        found = (self._mirror.network(plug.network) for plug in container.plugs if plug.network)
+        return [network for network in found if network is not None]
+
+    def _of_container(self, container: Container) -> list[Place]:
+        places = [_place(lease) for lease in self._tenures.of_holder(container.id)]
+        for plug in container.plugs:
+            network = self._mirror.network(plug.network) if plug.network else None
+            if network is None:
+                continue
+            for address in plug.held:
+                segment = network.segment_of(address)
+                endpoint = self._roster.at(network.id, address)
+                if segment is not None and endpoint is not None and endpoint.id == plug.endpoint:
+                    places.append((segment.space, address))
+        return places
+
+    def _of_key(self, what: str) -> list[Place]:
+        keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
+        return [_place(lease) for lease in self._fixed() if lease.key in keys]
+
+    def _of_name(self, name: str) -> list[Place]:
+        places = [_place(lease) for known in self._tenures.holders_named(name) for lease in self._held(known)]
+        return places + [
+            _place(lease) for lease in self._mirror.every(Lease) if lease.state is State.DYNAMIC and lease.name == name
+        ]
+
+    def _of_id(self, what: str) -> list[Place]:
+        """Of the container or endpoint whose id begins so. Raises Conflict for several containers."""
+        if not _ID.fullmatch(what.lower()):
+            return []
+        holders = [known for known in self._mirror.every(Holder) if known.id.startswith(what.lower())]
+        if len(holders) > 1:
+            some = ", ".join(sorted(f"{known.id[:12]} ({known.name})" for known in holders)[:5])
+            raise Conflict(
+                f"{len(holders)} containers have ids that begin with {what!r}: {some}", hint="give more of it"
+            )
+        places = [_place(lease) for known in holders for lease in self._held(known)]
+        for endpoint in self._mirror.every(Endpoint):
+            if endpoint.id.startswith(what.lower()):
+                places += self._of_endpoint(endpoint)
+        return places
+
+    def _with_mac(self, mac: str) -> list[Place]:
+        places = [
+            _place(lease) for lease in self._mirror.every(Lease) if mac in (lease.mac.lower(), lease.seen.lower())
+        ]
+        for endpoint in self._mirror.every(Endpoint):
+            if endpoint.mac.lower() == mac:
+                places += self._of_endpoint(endpoint)
+        return places
+
+    def _of_endpoint(self, endpoint: Endpoint) -> list[Place]:
+        network = self._mirror.network(endpoint.network)
+        segments = [(network.segment_of(address), address) for address in endpoint.addresses] if network else []
+        return [(segment.space, address) for segment, address in segments if segment is not None]
+
+    def _fixed(self) -> Iterable[Lease]:
+        return (lease for lease in self._mirror.every(Lease) if lease.state is State.FIXED)
+
+    def _held(self, known: Holder) -> list[Lease]:
+        return self._tenures.of_holder(known.id)
+
+    def _answer(self, subject: str, places: Iterable[Place], nothing: str, names: EngineNames) -> Explanation:
+        unique = sorted(set(places), key=lambda place: (place[0], place[1].version, int(place[1])))
+        scene = self._inspection.scene(names)
+        reasons = [
+            explain_in_pool(address, pool, scene)
+            for space, address in unique[:MOST]
+            for pool in self._mirror.every(Pool)
+            if pool.space == space and address in pool.subnet
+        ]
+        if not reasons:
+            reasons = [Reason("none", "", None, "", "", [nothing or f"{subject} holds no address of a pool."])]
+        return Explanation("", reasons, subject)
+
+
+def _containers_meant(reference: str, names: EngineNames) -> list[Container]:
+    """The container with the id or the name, those of the compose service, or the one whose id begins so.
+
+    Raises Conflict for the beginning of several ids.
+    """
+    if not reference:
+        return []
+    containers = names.containers
+    if reference in containers:
+        return [containers[reference]]
+    named = [each for each in containers.values() if each.name == reference]
+    found = named or [each for each in containers.values() if reference in compose_container_names(each.labels)]
+    found = found or [each for each in containers.values() if each.id.startswith(reference.lower())]
+    if len(found) > 1 and not named and all(each.id.startswith(reference.lower()) for each in found):
+        some = ", ".join(sorted(f"{each.id[:12]} ({each.name})" for each in found)[:5])
+        many = f"{len(found)} containers have ids that begin with {reference!r}"
+        raise Conflict(f"{many}: {some}", hint="give more of it")
+    return sorted(found, key=lambda each: each.name)
+
+
+def _place(lease: Lease) -> Place:
+    return lease.space, lease.address
+
+
+def _to_do(remark: Remark) -> str:
+    """The remedy, for a sentence that does not say it itself."""
+    return f" {remark.remedy[0].upper()}{remark.remedy[1:]}." if remark.text.startswith("it cannot start") else ""
+
+
+def _empty_handed(container: Container, networks: Sequence[Network]) -> str:
+    if not networks:
+        return f"Container {container.name} is in no network of Mooring's, so it holds no address here."
+    if container.running:
+        return f"Container {container.name} runs, but Mooring has given it no address that it has now."
+    if asks(container.labels):
+        return (
+            f"Container {container.name} does not run and has no address yet, since no proxy saw it made: what it gets "
+            "when it starts is fixed for it then."
+        )
+    return (
+        f"Container {container.name} does not run and has no fixed address: it gets one when it starts. "
+        "The label fixed-ip would keep it."
+    )

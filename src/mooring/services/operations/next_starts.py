@@ -1,0 +1,222 @@
+"""What the next start of a container does to its fixed address, and what its labels do not do: said before it is lost.
+
+An engine before 29 does not say who asks for an address: what it says is what the container's configuration has, the
+address or a MAC. What got its address in another way, past the proxy or at a connect, keeps it until it stops.
+
+Rules: only what the engine told is concluded from; nothing is said of an engine that was not heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mooring.core.containers import FIXED_LABEL, Container, Holder, Plug
+from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
+from mooring.core.estates import Estate
+from mooring.core.findings import Finding
+from mooring.core.label_words import Remark, asks, concern, remarks
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address, Network
+from mooring.core.pools import Pool
+from mooring.services.containers.container_specs import BESIDE, beside
+from mooring.services.containers.engine_changes import NAMES
+from mooring.services.operations.checks import MAKING
+from mooring.services.records.engine_names import EngineNames
+from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.record_cache import Mirror
+
+ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An address that its container does not get again. mends: `mooring fix` can write it into the configuration."""
+
+    container: Container
+    lease: Lease
+    mends: bool
+
+    @property
+    def text(self) -> str:
+        """What will happen, and why."""
+        return (
+            f"container {self.container.name} gets another address than {self.lease.address} at its next start: its "
+            "configuration does not name it, and an engine before 29 does not say who asks"
+        )
+
+    @property
+    def remedy(self) -> str:
+        """What to do before that."""
+        return f"`mooring fix {self.container.name}` writes it into the configuration" if self.mends else ANEW
+
+
+def losses(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[Loss]:
+    """Of the holders of the fixed address those that do not get it again."""
+    pool = mirror.pool(lease.pool)
+    if lease.state is not State.FIXED or pool is None or not names.heard or names.version >= NAMES:
+        return
+    for holder in sorted(lease.holders):
+        container = names.containers.get(holder)
+        for plug in container.plugs if container is not None else ():
+            if container is None or plug.network != pool.network or lease.address in plug.wanted:
+                continue
+            held = [each for each in plug.held if each.version == lease.address.version]
+            if held and lease.address not in held:
+                continue  # it has been lost already, which is told elsewhere
+            if lease.mac and not _is_mute(mirror.holder(holder), names.version):
+                continue
+            yield Loss(container, lease, not pool.source)
+
+
+def upgrade_costs(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[str]:
+    """What an upgrade of the engine would take from the holders of the fixed address, sentences: before 25 an engine
+    writes the MAC that proves them in a place where later ones do not look for it."""
+    pool = mirror.pool(lease.pool)
+    old = names.heard and (0, 0) < names.version < ENDPOINT_MACS
+    if not old or lease.state is not State.FIXED or not lease.mac or pool is None:
+        return
+    for holder in sorted(lease.holders):
+        container = names.containers.get(holder)
+        plugs = [plug for plug in container.plugs if plug.network == pool.network] if container is not None else []
+        if container is not None and any(lease.address not in plug.wanted for plug in plugs):
+            yield (
+                f"With an engine of version 25 to 28 container {container.name} would get another address at its first "
+                "start: those do not read the MAC by which it asks. From 29 on it keeps it; `mooring doctor` says more."
+            )
+
+
+def upgrade_notes(mirror: Mirror, tenures: Tenures) -> list[str]:
+    """What another version of the engine would cost, or costs, by the records alone: a line each.
+
+    Where Mooring chose the subnet, no engine before 29 takes an address by name, and the MAC is all the proof there is.
+    """
+    versions = {known.id: known.version for known in mirror.every(KnownEngine)}
+    would, will = 0, 0
+    for holder in mirror.every(Holder):
+        version = versions.get(holder.engine, (0, 0))
+        pools = [mirror.pool(lease.pool) for lease in tenures.of_holder(holder.id) if lease.mac]
+        if not any(pool is not None and pool.source for pool in pools):
+            continue
+        would += (0, 0) < version < ENDPOINT_MACS
+        will += version < NAMES and is_mute(holder.oldest, holder.newest, version)
+    notes = []
+    if would:
+        notes.append(
+            f"an upgrade of the engine to version 25 to 28 would cost {_containers(would)} the fixed address, at the "
+            "first start; from 29 on it is kept (`mooring doctor` names them)"
+        )
+    if will:
+        notes.append(
+            f"{_containers(will)} may get another address at the next start, since another version of the engine made "
+            "them (`mooring doctor` names them)"
+        )
+    return notes
+
+
+def _containers(count: int) -> str:
+    return f"{count} container{'s' if count != 1 else ''}"
+
+
+def _is_mute(holder: Holder | None, version: tuple[int, int]) -> bool:
+    """Whether the engine does not read the MAC that another version wrote, as far as a list tells it."""
+    return holder is not None and version >= ENDPOINT_MACS and is_mute(holder.oldest, holder.newest, version)
+
+
+def label_remarks(
+    container_labels: dict[str, str], networks: Iterable[tuple[str, Network | None]], named: Iterable[Address] = ()
+) -> list[Remark]:
+    """What is to be said of a container's labels. networks: its networks by name, None for those that are not ours.
+    named: the addresses that its configuration names."""
+    if not concern(container_labels):
+        return []
+    said = list(remarks(container_labels, tuple(named)))
+    if not asks(container_labels):
+        return said
+    places = list(networks)
+    ours = [(name, network) for name, network in places if network is not None]
+    label = FIXED_LABEL if FIXED_LABEL in container_labels else "mooring.key"
+    if not ours:
+        where = ", ".join(sorted(name for name, _ in places if name))
+        text = f"label {label} has no effect: the container is in no network of Mooring's" + (
+            f" ({where})" if where else ""
+        )
+        said.append(Remark(text, "make it anew in one of those that `mooring network ls` lists, or without the label"))
+    said += [
+        Remark(
+            f"label {label} has no effect in network {name}: another IPAM driver gives its addresses",
+            "make the network anew with `-d mooring --ipam-driver mooring`, and the container in it",
+        )
+        for name, network in ours
+        if network.segments and not any(segment.pool for segment in network.segments)
+    ]
+    return said
+
+
+def strandings(container: Container, mirror: Mirror) -> list[Remark]:
+    """What is to be said of a container whose network of ours is gone: the engine looks for it by its id, and does not
+    start the container in the next one of that name (tried on 20.10 and 28)."""
+    strange = [plug for plug in container.plugs if plug.network and mirror.network(plug.network) is None]
+    if not strange:
+        return []
+    heirs = {network.name for network in mirror.every(Network) if network.name}
+    left = {estate.id for estate in mirror.every(Estate)}
+    found = []
+    for plug in strange:
+        again = (
+            f"`docker network disconnect -f {plug.name} {container.name}`, then `docker network connect {plug.name} "
+        )
+        again += f"{container.name}`, through the proxy: it gets what its key has there"
+        if plug.name in heirs:
+            what = f"it cannot start: its network {plug.name} is gone, and the one that is called so now is another one"
+            found.append(Remark(what, again))
+        elif plug.network in left:
+            what = f"it cannot start: its network {plug.name} is gone, which keeps what its keys had"
+            found.append(Remark(what, f"make the network again under its name; {again}"))
+    return found
+
+
+def _has_ours(plug: Plug, mirror: Mirror) -> bool:
+    """Whether it has an address there from a pool of ours that no network of ours has."""
+    if not plug.held:
+        return False
+    return any(not pool.network and address in pool.subnet for pool in mirror.every(Pool) for address in plug.held)
+
+
+def said_of(container: Container, mirror: Mirror) -> list[Remark]:
+    """What is to be said of the labels of a container that is there, or of the network that it has lost."""
+    if not container.running and (lost := strandings(container, mirror)):
+        return lost
+    if container.mode.startswith(BESIDE) and asks(container.labels):
+        return [
+            Remark(f"its label has no effect: {beside(container.mode)}", "label that one, and make this anew without")
+        ]
+    networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
+    halves = [plug.name for plug in container.plugs if not mirror.network(plug.network) and _has_ours(plug, mirror)]
+    if halves and asks(container.labels):
+        return [
+            Remark(
+                f"its label has no effect in network {name}: Mooring is its IPAM driver only, and not its driver",
+                f"make network {name} anew with `-d mooring --ipam-driver mooring`, and the container in it",
+            )
+            for name in halves
+        ]
+    named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
+    return label_remarks(dict(container.labels), networks, named)
+
+
+def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) -> Iterator[Finding]:
+    """A finding for each label that does not do what whoever wrote it thought, and for each container whose network is
+    gone."""
+    for container in containers:
+        # The engine lists a container before it writes down the networks that its create named.
+        if not container.plugs and now - container.created < MAKING:
+            continue
+        for remark in said_of(container, mirror):
+            yield Finding(
+                f"label {container.id} {remark.text}",
+                f"container {container.name}: {remark.text}",
+                "its labels and its networks, as the engine lists them",
+                now,
+                remark.remedy,
+            )

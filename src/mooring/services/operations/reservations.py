@@ -1,0 +1,284 @@
+"""What an operator does with addresses by hand: reserve and release; what fixes one is in operations.holds.
+
+Rules: all or nothing, in one commit as far as one goes; who holds what is wanted is named, with the way out; an address
+that an endpoint has is never taken from it; with `dry` everything is looked at and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mooring.core.addresses import address_of, usable
+from mooring.core.containers import Holder
+from mooring.core.faults import BadRequest, Conflict, Fault, Kind, StaleRevision, Unavailable
+from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address
+from mooring.core.pools import Pool, check_address
+from mooring.core.reservations import ending, given_up, line, reserved, whom_named
+from mooring.ports import Clock, Engine
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
+from mooring.services.operations.checks import MAKING
+from mooring.services.operations.holds import Change, Fastening, pool_around
+from mooring.services.records.holder_names import holder_names, holder_of, in_words
+from mooring.services.records.record_cache import Mirror, Record
+
+# Addresses that one reservation may have.
+MOST = 4096
+
+
+class Reservations:
+    """One method for each thing that an operator does. engine: None where there is none."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        ipam: Ipam,
+        engine: Engine | None,
+        clock: Clock,
+        policy: IpamPolicy,
+        fastening: Fastening,
+    ) -> None:
+        self._mirror = mirror
+        self._index = ipam.index
+        self._tenures = ipam.tenures
+        self._estates = ipam.estates
+        self._engine = engine
+        self._clock = clock
+        self._policy = policy
+        self._fastening = fastening
+
+    async def reserve(
+        self,
+        space: str | None,
+        first: Address,
+        last: Address,
+        whom: str,
+        note: str,
+        until: float | None,
+        dry: bool,
+    ) -> list[Change]:
+        """The addresses from first to last are for whom it says, until then; those that were so already do not count.
+
+        whom: a container's name, a pattern, or a label selector; "" is nobody. until: seconds since the epoch, None for
+        ever. More than 500 addresses are several commits, and a refusal after the first one says how many were done.
+        Raises NotFound when no pool has them, Conflict when one is somebody's, BadRequest, Unavailable.
+        """
+        whom, note = whom_named(whom), line(note, "a note")
+        if until is not None:
+            ending(until, self._clock.now())
+        pool = pool_around(self._mirror, space, first)
+        left = _run(pool, first, last)
+        total, changes, attempts = len(left), list[Change](), ATTEMPTS
+        while left:
+            try:
+                plan = self._planned(pool, left, whom, note, until)
+                if dry:
+                    return [change for change, _ in plan]
+                batch = plan[:BATCH]
+                await self._mirror.commit(put=[lease for _, lease in batch])
+            except StaleRevision:
+                attempts -= 1
+                if not attempts:
+                    raise _partly(contended("the reservation"), len(changes), total) from None
+                continue
+            except Fault as fault:
+                raise _partly(fault, len(changes), total) from fault
+            changes += [change for change, _ in batch]
+            done = {change.address for change, _ in batch}
+            left = [address for address in left if address not in done] if len(batch) < len(plan) else []
+        return changes
+
+    def _planned(
+        self, pool: Pool, addresses: Sequence[Address], whom: str, note: str, until: float | None
+    ) -> list[tuple[Change, Lease]]:
+        """What has to be written. Raises Conflict, naming the first address that is somebody's."""
+        plan: list[tuple[Change, Lease]] = []
+        taken: list[str] = []
+        for address in addresses:
+            before = self._fastening.lease_in(pool, address)
+            if who := self._has(pool, address, before, whom):
+                taken.append(f"{address} by {who}")
+                continue
+            if taken:
+                continue
+            after = reserved(before, pool, address, whom, note, until, self._clock.now())
+            if after != before:
+                words = in_words(before, self._mirror), in_words(after, self._mirror)
+                plan.append((Change(pool.space, address, *words), after))
+        if taken:
+            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+            first, _, who = taken[0].partition(" by ")
+            raise Conflict(
+                f"address {first}{more} cannot be reserved",
+                holder=who,
+                hint=f"nothing was changed; see `mooring explain {first}`",
+            )
+        return plan
+
+    def _has(self, pool: Pool, address: Address, lease: Lease | None, whom: str) -> str:
+        """Who has the address, "" when it may be reserved for whom it says: also another reservation has it."""
+        endpoint = self._index.endpoint(pool, address)
+        if lease is not None and lease.state is State.RESERVED and lease.whom != whom:
+            return f"the reservation for {lease.whom or 'nobody'}" + (f" ({lease.note})" if lease.note else "")
+        if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
+            if lease.state is State.FIXED and lease.holders:
+                return ", ".join(holder_names(lease, self._mirror))
+            return holder_of(lease, self._mirror.endpoint(pool.network, endpoint) if endpoint else None)
+        return f"endpoint {endpoint[:12]}" if endpoint else ""
+
+    async def release(self, space: str | None, address: Address, force: bool, dry: bool) -> list[Change]:
+        """Nobody has the address by a reservation, a cooldown, a sighting, or a key whose containers are gone.
+
+        force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
+        change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
+        """
+        if waiting := [each for each in self._estates.keeping(address) if space in (None, each.space)]:
+            if not dry:
+                await self._estates.give_up(address, waiting)
+            kept = "kept for a key of network {}, which is gone"
+            return [Change(each.space, address, kept.format(each.name), "free") for each in waiting]
+        pool = pool_around(self._mirror, space, address)
+        for _ in range(ATTEMPTS):
+            lease = self._mirror.lease(pool.space, address)
+            if lease is None:
+                return []
+            self._check_idle(pool, lease, force)
+            note = await self._check_unwanted(lease, force)
+            if self._mirror.lease(pool.space, address) is not lease or self._index.endpoint(pool, address):
+                continue  # something happened while the engine was asked
+            after = given_up(lease, self._clock.now(), self._policy.cooldown)
+            words = in_words(lease, self._mirror), in_words(after, self._mirror)
+            change = Change(pool.space, address, *words, note)
+            if dry:
+                return [change]
+            try:
+                gone: list[Record] = [*self._idle_holders(lease), *([] if after is not None else [lease])]
+                await self._mirror.commit(put=[after] if after is not None else [], delete=gone)
+            except StaleRevision:
+                continue
+            return [change]
+        raise contended(f"address {address}")
+
+    def _check_idle(self, pool: Pool, lease: Lease, force: bool) -> None:
+        """Raises Conflict for what ends with its network or its container only."""
+        address, network = lease.address, pool.network[:12]
+        endpoint = self._index.endpoint(pool, address)
+        if lease.state in (State.GATEWAY, State.AUXILIARY):
+            what = "the gateway" if lease.state is State.GATEWAY else "an auxiliary address"
+            raise Conflict(
+                f"address {address} is {what} of its subnet and goes with it",
+                holder=f"network {network}" if network else f"pool {pool.id}",
+                hint="`docker network rm` frees it",
+            )
+        who = ", ".join(holder_names(lease, self._mirror)) or (f"container {lease.name}" if lease.name else "")
+        if endpoint:
+            raise Conflict(
+                f"address {address} is in use",
+                holder=who or f"endpoint {endpoint[:12]} of network {network}",
+                hint=f"stop that container first; see `mooring explain {address}`",
+            )
+        if lease.state is State.DYNAMIC:
+            hint = "Mooring takes it back in some minutes if Docker forgot it" if network else "stop that container"
+            raise Conflict(
+                f"address {address} was given to a container that is starting, or that only Docker knows",
+                holder=holder_of(lease, None),
+                hint=hint,
+            )
+        if lease.active is not None and lease.active.host != self._policy.host:
+            raise Conflict(
+                f"address {address} is in use on another host",
+                holder=f"endpoint {lease.active.endpoint[:12]} on host {lease.active.host}",
+                hint="stop that container there first",
+            )
+        if lease.active is not None and not force:
+            raise Conflict(
+                f"address {address} is noted as in use by an endpoint that Mooring does not have",
+                holder=f"endpoint {lease.active.endpoint[:12]}",
+                hint="if no container has it, give it up with --force",
+            )
+
+    async def _check_unwanted(self, lease: Lease, force: bool) -> str:
+        """Raises Conflict when a container wants the address; with force, what it means that one does."""
+        if not force or not self._is_forgotten(lease):
+            self._check_promised(lease)
+        if force:
+            names = ", ".join(holder_names(lease, self._mirror))
+            return f"if {names} is there and its configuration names it, it asks for it again" if names else ""
+        living, strange = await self._living(lease)
+        if strange:
+            raise Conflict(
+                f"address {lease.address} is fixed for containers of another engine than the one at the socket",
+                holder=", ".join(strange),
+                hint="if that engine is gone for good, give it up with --force",
+            )
+        if living:
+            raise Conflict(
+                f"address {lease.address} is fixed",
+                holder=", ".join(living),
+                hint="remove that container (`docker rm`), or give it up all the same with --force",
+            )
+        return ""
+
+    def _check_promised(self, lease: Lease) -> None:
+        if any(is_placeholder(holder) for holder in lease.holders):
+            what = f"address {lease.address} is promised to a container that is being made"
+            raise Conflict(what, hint="wait some seconds")
+
+    def _is_forgotten(self, lease: Lease) -> bool:
+        """Whether whatever promised the lease was begun so long ago that nobody waits for it."""
+        intents = [
+            self._mirror.intent(each.removeprefix(PLACEHOLDER)) for each in lease.holders if is_placeholder(each)
+        ]
+        return all(intent is None or self._clock.now() - intent.created > MAKING for intent in intents)
+
+    async def _living(self, lease: Lease) -> tuple[list[str], list[str]]:
+        """Names of the holders that are there, and of those that the engine cannot know. Raises Unavailable."""
+        living: list[str] = []
+        strange: list[str] = []
+        if not lease.holders:
+            return living, strange
+        if self._engine is None:
+            return living, holder_names(lease, self._mirror)
+        identity = await self._engine.identity()
+        for holder in sorted(lease.holders):
+            known = self._mirror.holder(holder)
+            name = f"container {known.name}" if known is not None and known.name else f"container {holder[:12]}"
+            if await self._engine.container(holder) is not None:  # also when the engine has got another id
+                living.append(name)
+            elif known is not None and known.engine != identity:
+                strange.append(f"{name} of engine {known.engine[:12]}")
+        return living, strange
+
+    def _idle_holders(self, lease: Lease) -> list[Holder]:
+        """The holders that hold nothing without the lease."""
+        known = [self._mirror.holder(each) for each in sorted(lease.holders)]
+        return [each for each in known if each is not None and self._tenures.of_holder(each.id) == [lease]]
+
+    async def hold(self, space: str | None, address: Address, key: str, hold: float | None, dry: bool) -> list[Change]:
+        """As operations.holds."""
+        return await self._fastening.hold(space, address, key, hold, dry)
+
+
+def _run(pool: Pool, first: Address, last: Address) -> list[Address]:
+    """The addresses from first to last that can be given. Raises BadRequest when they are not all of the pool."""
+    if first.version != last.version or int(last) < int(first):
+        raise BadRequest(f"{first}-{last} is no range", hint="write the lower address first")
+    if last not in pool.subnet:
+        raise BadRequest(f"{first}-{last} is not within one pool: {first} is in {pool.subnet}")
+    if int(last) - int(first) >= MOST:
+        raise BadRequest(f"{first}-{last} has more than {MOST} addresses", hint="reserve a part of it")
+    if first == last:
+        check_address(pool.subnet, first)
+    start, end = usable(pool.subnet)
+    numbers = range(max(int(first), start), min(int(last) + 1, end))
+    return [address_of(first.version, number) for number in numbers]
+
+
+def _partly(fault: Fault, done: int, total: int) -> Fault:
+    """The fault, and what was done before it."""
+    if not done:
+        return fault
+    text = f"{done} of {total} addresses are reserved, the others are not: {fault}"
+    return Conflict(text) if fault.kind is Kind.CONFLICT else Unavailable(text)

@@ -1,0 +1,56 @@
+"""What an explanation is made of, and who uses a fixed address at the moment, as records and engine have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mooring.core.containers import Container
+from mooring.core.endpoints import Endpoint
+from mooring.core.leases import Lease
+from mooring.core.moments import ago, moment
+from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
+from mooring.services.records.record_cache import Mirror
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an answer is made of. now: seconds since the epoch. names: what the engine told a moment ago."""
+
+    mirror: Mirror
+    roster: Roster
+    now: float
+    names: EngineNames = NOBODY_ASKED
+    policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value
+
+
+def in_use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:
+    """Which endpoint has the fixed address now, and who runs without it."""
+    if endpoint is not None:
+        host = f" on host {scene.names.host(lease.active.host)}" if lease.active is not None else ""
+        began = f"since {moment(endpoint.created)} ({ago(scene.now - endpoint.created)})"
+        container = scene.names.with_endpoint(endpoint.id)
+        who = f"container {container.name}, " if container is not None else ""
+        state = endpoint.state.value
+        return f"It is in use by {who}endpoint {endpoint.id[:12]} ({state}){host}, MAC {endpoint.mac}, {began}."
+    if lease.active is not None:
+        return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {scene.names.host(lease.active.host)}."
+    known = [scene.names.containers[each] for each in sorted(lease.holders) if each in scene.names.containers]
+    if not known:
+        return "It is idle: no endpoint has it."
+    return "It is idle: " + ", ".join(_without_it(each, lease, scene) for each in known) + "."
+
+
+def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
+    """What a container does that names an address and does not have it."""
+    if not container.running:
+        return f"container {container.name} does not run"
+    pool = scene.mirror.pool(lease.pool)
+    plugs = [plug for plug in container.plugs if pool is not None and plug.network == pool.network]
+    held = [str(each) for plug in plugs for each in plug.held if each.version == lease.address.version]
+    if held:
+        return f"container {container.name} runs with {held[0]} instead"
+    if plugs:
+        return f"container {container.name} has no address in that network now: it is just starting, or starts again"
+    return f"container {container.name} runs and is not in that network now"

@@ -1,0 +1,1 @@
+"""What is on record, in memory: every record, and indexes of them. Nothing here decides."""

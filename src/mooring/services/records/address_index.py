@@ -1,0 +1,308 @@
+"""What the address model needs to find quickly: an index of the mirror.
+
+Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them. Only
+what requests in flight hold is its own, and that ends with the request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from ipaddress import ip_network
+
+from mooring.core.addresses import Occupancy
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Conflict, Exhausted
+from mooring.core.holdings import Holdings
+from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
+from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
+from mooring.core.pools import Pool, candidates
+from mooring.core.requests import AddressRequest, Role
+from mooring.services.records.record_cache import Mirror, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counts of the addresses of a pool that can be chosen automatically; size is all of them."""
+
+    size: int
+    used: int
+    free: int
+    cooling: int
+
+
+def _endpoint_called(network_id: str, endpoint_id: str) -> str:
+    return f"endpoint {endpoint_id[:12]} of network {network_id[:12]}"
+
+
+class Occupancies:
+    """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault.
+    taken: the subnets of all pools with their ids."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self.called: Callable[[str, str], str] = _endpoint_called
+        self._known: dict[str, Pool] = {}
+        self._pools: dict[str, Occupancy] = {}
+        self._leases: dict[str, dict[int, Lease]] = {}
+        self._counts: dict[str, Counter[State]] = {}
+        self._bounds: dict[str, tuple[int, int]] = {}
+        self._siblings: dict[tuple[str, int], list[str]] = {}
+        self._spaces: dict[str, Holdings] = {}
+        self.taken = Holdings()
+        self._owners: dict[tuple[str, str, str], Address] = {}
+        self._endpoints: dict[tuple[str, Address], str] = {}
+        self._members: Counter[str] = Counter()
+        self._ending: list[tuple[float, int, Lease]] = []
+        self._sequence = 0
+        self._strangers: dict[Address, str] = {}
+        self._hosts: dict[Address, str] = {}
+        self._kept_out: dict[Address, str] = {}
+        self._lost: frozenset[Address] = frozenset()
+        mirror.listen(self._follow)
+
+    def keep_out(self, used: Mapping[Address, str]) -> None:
+        """These addresses are in use without a record, and given to nobody, until the next call. used: by whom."""
+        self._strangers = dict(used)
+        self._keep_out()
+
+    def note_host(self, own: Mapping[Address, str], lost: Iterable[Address] = ()) -> None:
+        """The host has these addresses itself: they are given to nobody, and are no gateway, until the next call.
+        own: how faults name their holder. lost: those that the host would look for elsewhere, given only to who names
+        them."""
+        self._hosts = dict(own)
+        self._keep_out(lost)
+
+    def _keep_out(self, lost: Iterable[Address] | None = None) -> None:
+        before = self._held
+        self._kept_out = self._hosts | self._strangers
+        self._lost = self._lost if lost is None else frozenset(lost)
+        after = self._held
+        for address in before - after:
+            for pool_id in self._around(address):
+                self.of(pool_id).let_go(int(address))
+        for address in after - before:
+            for pool_id in self._around(address):
+                self.of(pool_id).hold(int(address))
+
+    @property
+    def _held(self) -> Set[Address]:
+        """What is not chosen."""
+        return self._kept_out.keys() | self._lost
+
+    def _around(self, address: Address) -> Iterator[str]:
+        """Ids of the pools whose subnet has the address, of every space."""
+        for _, pool_id in self.taken.overlapping(ip_network(address)):
+            yield pool_id
+
+    def let_in(self, address: Address) -> None:
+        """Docker has released the address: nobody uses it without a record, until a look says otherwise."""
+        if address in self._strangers:
+            self.keep_out({each: user for each, user in self._strangers.items() if each != address})
+
+    def kept_out(self, address: Address) -> str:
+        """Who uses the address without a record, "" for nobody."""
+        return self._kept_out.get(address, "")
+
+    def check_use(self, address: Address, *, aside: bool = False) -> None:
+        """Raises Conflict when somebody uses the address without a record. aside: it is to be given to nobody, so that
+        it may be the host's."""
+        if user := (self._strangers if aside else self._kept_out).get(address):
+            hint = "choose another address" if address in self._hosts else "see `mooring doctor`, or choose another"
+            raise Conflict(f"address {address} is in use", holder=user, hint=hint)
+
+    def kept_out_of(self, subnet: Subnet) -> tuple[Address, ...]:
+        """The addresses of the subnet that containers use without a record."""
+        return tuple(address for address in self._strangers if address in subnet)
+
+    def pool(self, pool_id: str) -> Pool | None:
+        """The pool with the PoolID."""
+        return self._known.get(pool_id)
+
+    def choose(self, pool: Pool) -> tuple[Pool, int] | None:
+        """The next address of the pool or, when that is full, of another one of its network and family.
+
+        It is held until `let_go`. None when all are full.
+        """
+        start, end = self._bounds[pool.id]
+        number = self.of(pool.id).choose(start, end)
+        if number is not None:
+            return pool, number
+        for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()):
+            sibling = self._known.get(pool_id)
+            if sibling is None or pool_id == pool.id or sibling.space != pool.space:
+                continue
+            start, end = self._bounds[pool_id]
+            number = self.of(pool_id).choose(start, end)
+            if number is not None:
+                return sibling, number
+        return None
+
+    def of(self, pool_id: str) -> Occupancy:
+        """The addresses of the pool."""
+        occupancy = self._pools.get(pool_id)
+        if occupancy is None:
+            occupancy = self._pools[pool_id] = Occupancy()
+        return occupancy
+
+    def let_go(self, pool_id: str, number: int) -> None:
+        """The request that held the address is over."""
+        occupancy = self._pools.get(pool_id)
+        if occupancy is not None:
+            occupancy.let_go(number)
+
+    def is_sibling(self, pool: Pool, pool_id: str) -> bool:
+        """Whether addresses asked for in the pool may come from the one with the id: itself or one of its network."""
+        return pool_id == pool.id or pool_id in self._siblings.get((pool.network, pool.subnet.version), ())
+
+    def given_before(self, pool: Pool, mac: str, name: str) -> Lease | None:
+        """The dynamic lease that who asks got from the pool or its siblings, while no endpoint has it yet.
+
+        In a network of ours that is the answer to a request which came twice, or was never used. Elsewhere endpoints
+        are not seen; there only the same MAC tells a repetition from a container that took over a name.
+        """
+        siblings = self._siblings.get((pool.network, pool.subnet.version)) if pool.network else None
+        for pool_id in siblings or (pool.id,):
+            address = self._owners.get((pool_id, "mac", mac)) if mac else None
+            if address is None and name and (pool.network or not mac):
+                address = self._owners.get((pool_id, "name", name))
+            if address is None or self.endpoint(pool, address):
+                continue
+            lease = self._mirror.lease(pool.space, address)
+            if lease is not None and lease.state is State.DYNAMIC and same_owner(lease, Claimant(name, mac)):
+                return lease
+        return None
+
+    def endpoint(self, pool: Pool, address: Address) -> str:
+        """Id of the endpoint of the pool's network that has the address, "" if none."""
+        return self._endpoints.get((pool.network, address), "") if pool.network else ""
+
+    def check_room(self, request: AddressRequest) -> None:
+        """Raises Exhausted when an endpoint asks and the bridge has no room for one more. Whose address is asked for
+        again has room already: an engine that crashed asks so."""
+        pool = self.pool(request.pool) if request.role is Role.ENDPOINT else None
+        network = self._mirror.network(pool.network) if pool is not None else None
+        if pool is None or network is None or not network.bridged or network.origin is not Origin.ENGINE:
+            return
+        again = request.address is not None and bool(self.endpoint(pool, request.address))
+        if self._members[network.id] >= BRIDGE_PORTS and not again:
+            raise Exhausted(
+                f"network {network.id[:12]} is full: a Linux bridge has room for {BRIDGE_PORTS} endpoints",
+                hint="use a second network",
+            )
+
+    def counts(self, pool_id: str) -> Counter[State]:
+        """How many leases of each state the pool has."""
+        return self._counts.get(pool_id, Counter())
+
+    def overlapping(self, space: str, subnet: Subnet) -> list[str]:
+        """Ids of the pools of the space that overlap the subnet."""
+        holdings = self._spaces.get(space)
+        return [pool_id for _, pool_id in holdings.overlapping(subnet)] if holdings is not None else []
+
+    def pools_at(self, subnet: Subnet) -> Iterator[Pool]:
+        """The pools of exactly this subnet, in every space."""
+        for pool_id in self.taken.at(subnet):
+            yield self._known[pool_id]
+
+    def leases(self, pool_id: str) -> list[Lease]:
+        """Every lease of the pool."""
+        return list(self._leases.get(pool_id, {}).values())
+
+    def over(self, now: float, most: int) -> list[Lease]:
+        """At most so many leases whose `until` has come, as they are now. Each is named once."""
+        due: list[Lease] = []
+        while self._ending and self._ending[0][0] <= now and len(due) < most:
+            lease = heappop(self._ending)[2]
+            if self._mirror.lease(lease.space, lease.address) is lease and is_over(lease, now):
+                due.append(lease)
+        return due
+
+    def note_end(self, lease: Lease) -> None:
+        """Name the lease when its time has come, if it has one."""
+        if lease.until is not None:
+            self._sequence += 1
+            heappush(self._ending, (lease.until, self._sequence, lease))
+
+    def orphans(self) -> list[Lease]:
+        """Every lease whose pool is gone."""
+        gone = [pool_id for pool_id in self._leases if pool_id not in self._known]
+        return [lease for pool_id in gone for lease in self.leases(pool_id)]
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Lease):
+            self._forget_lease(before, after)
+        elif isinstance(before, Pool):
+            self._forget_pool(before, after)
+        elif isinstance(before, Endpoint):
+            self._members[before.network] -= 1
+            for address in before.addresses:
+                if self._endpoints.get((before.network, address)) == before.id:
+                    del self._endpoints[before.network, address]
+        if isinstance(after, Lease):
+            self._note_lease(after)
+        elif isinstance(after, Pool):
+            self._note_pool(after)
+        elif isinstance(after, Endpoint):
+            self._members[after.network] += 1
+            for address in after.addresses:
+                self._endpoints[after.network, address] = after.id
+
+    def _note_lease(self, lease: Lease) -> None:
+        number = int(lease.address)
+        leases = self._leases.get(lease.pool)
+        if leases is None:
+            leases = self._leases[lease.pool] = {}
+            self._counts[lease.pool] = Counter()
+        leases[number] = lease
+        self._counts[lease.pool][lease.state] += 1
+        self.of(lease.pool).record(number, lease.since if lease.state is State.COOLING else None)
+        if lease.until is not None:
+            self.note_end(lease)
+        if lease.state is State.DYNAMIC:
+            if lease.mac:
+                self._owners[lease.pool, "mac", lease.mac] = lease.address
+            if lease.name:
+                self._owners[lease.pool, "name", lease.name] = lease.address
+
+    def _forget_lease(self, before: Lease, after: Record | None) -> None:
+        number = int(before.address)
+        leases = self._leases[before.pool]
+        del leases[number]
+        self._counts[before.pool][before.state] -= 1
+        if not isinstance(after, Lease) or after.pool != before.pool:
+            self.of(before.pool).erase(number)
+        if before.state is State.DYNAMIC:
+            for key in ((before.pool, "mac", before.mac), (before.pool, "name", before.name)):
+                if self._owners.get(key) == before.address:
+                    del self._owners[key]
+        if not leases:
+            del self._leases[before.pool], self._counts[before.pool]
+            if before.pool not in self._known:
+                self._pools.pop(before.pool, None)
+
+    def _note_pool(self, pool: Pool) -> None:
+        self._known[pool.id] = pool
+        self._bounds[pool.id] = candidates(pool.subnet, pool.range)
+        self._spaces.setdefault(pool.space, Holdings()).add(pool.subnet, pool.id)
+        self.taken.add(pool.subnet, pool.id)
+        for address in self._held:
+            if address in pool.subnet:
+                self.of(pool.id).hold(int(address))
+        if pool.network:
+            self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
+
+    def _forget_pool(self, pool: Pool, after: Record | None) -> None:
+        del self._known[pool.id]
+        del self._bounds[pool.id]
+        self._spaces[pool.space].remove(pool.subnet, pool.id)
+        self.taken.remove(pool.subnet, pool.id)
+        siblings = self._siblings.get((pool.network, pool.subnet.version))
+        if siblings is not None:
+            siblings.remove(pool.id)
+            if not siblings:
+                del self._siblings[pool.network, pool.subnet.version]
+        if pool.id not in self._leases and after is None:
+            self._pools.pop(pool.id, None)

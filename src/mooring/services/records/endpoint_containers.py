@@ -1,0 +1,38 @@
+"""Which container is behind an endpoint, as the engine said last: for people, who know no endpoints.
+
+Rule: a name decides nothing, and is in memory only.
+"""
+
+from __future__ import annotations
+
+from mooring.core.containers import Container
+from mooring.core.endpoints import Endpoint
+from mooring.services.records.record_cache import Mirror, Record
+
+
+class Residents:
+    """One name for each endpoint on record, at most. Build it before the mirror is loaded."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._names: dict[str, str] = {}
+        mirror.listen(self._follow)
+
+    def note(self, container: Container) -> None:
+        """The engine tells of the container."""
+        for plug in container.plugs:
+            if plug.endpoint and self._mirror.endpoint(plug.network, plug.endpoint) is not None:
+                self._names[plug.endpoint] = container.name
+
+    def name(self, endpoint_id: str) -> str:
+        """Of the container that has the endpoint (full id), "" while nobody has said it."""
+        return self._names.get(endpoint_id, "")
+
+    def user(self, network_id: str, endpoint_id: str) -> str:
+        """Who has an address of the network, for a fault: the container where it is known, or else the endpoint."""
+        name = self.name(endpoint_id)
+        return f"{f'container {name}' if name else f'endpoint {endpoint_id[:12]}'} of network {network_id[:12]}"
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Endpoint) and after is None:
+            self._names.pop(before.id, None)

@@ -1,0 +1,107 @@
+"""Who holds a lease, in words: for refusals, lists and explanations."""
+
+from __future__ import annotations
+
+from mooring.core.containers import key_in_words
+from mooring.core.endpoints import Endpoint
+from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.leases import Lease
+from mooring.core.leases import State as LeaseState
+from mooring.core.moments import moment, span
+from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
+from mooring.services.records.record_cache import Mirror
+
+
+def holder_names(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> list[str]:
+    """The containers that hold the fixed lease, for people: by name where one is known. One that is being made has no
+    name yet and comes last."""
+    found = []
+    for each in sorted(lease.holders, key=lambda holder: (is_placeholder(holder), holder)):
+        if is_placeholder(each):
+            intent = mirror.intent(each.removeprefix(PLACEHOLDER))
+            name = f" {intent.name}" if intent is not None and intent.name else ""
+            found.append(f"container{name} that is being made")
+        else:
+            found.append(f"container {container_name(each, lease, mirror, names)}")
+    return found
+
+
+def container_name(container: str, lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
+    """The container's name, the beginning of its id when nobody has said it."""
+    told = names.containers.get(container)
+    if told is not None:
+        return told.name
+    known = mirror.holder(container)
+    if known is not None and known.name:
+        return known.name
+    return lease.name if lease.name and lease.holders == {container} else container[:12]
+
+
+def in_words(lease: Lease | None, mirror: Mirror) -> str:
+    """What an address is, in a few words: the state with its essentials."""
+    if lease is None:
+        return "free"
+    until = f" until {moment(lease.until)}" if lease.until is not None else ""
+    match lease.state:
+        case LeaseState.RESERVED:
+            note = f" ({lease.note})" if lease.note else ""
+            return f"reserved for {lease.whom or 'nobody'}{note}{until}"
+        case LeaseState.COOLING:
+            return f"cooling{until}"
+        case LeaseState.FIXED:
+            who = ", ".join(holder_names(lease, mirror))
+            kept = f", kept {span(lease.hold)} without one" if lease.hold else ""
+            use = ", in use" if lease.active is not None else ", idle"
+            return f"fixed for {owner_in_words(lease, mirror)}" + (f", held by {who}" if who else until) + use + kept
+        case LeaseState.DYNAMIC:
+            return f"dynamic, {holder_of(lease, None)}"
+        case LeaseState.FOREIGN:
+            return f"foreign, {holder_of(lease, None)}"
+        case state:
+            return str(state.value)
+
+
+def owner_in_words(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
+    """What a fixed address belongs to."""
+    key = lease.key
+    kind, _, text = key.partition(":")
+    match kind if text else "":
+        case "container" if is_placeholder(text):
+            return "the container that is being made"
+        case "container":
+            return f"container {container_name(text, lease, mirror, names)}"
+        case "key":
+            return f"the key {text} (label mooring.key)"
+        case "name":
+            return f"whichever container is named {text}"
+        case "compose":
+            return f"the compose service {text.rpartition('/')[0]}, number {text.rpartition('/')[2]}"
+        case _:
+            return f"the key {key}" if key else "its container"
+
+
+def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBODY_ASKED) -> str:
+    """Who has the lease, in words; of a fixed one without its containers' names (see holder_names)."""
+    match lease.state:
+        case LeaseState.GATEWAY:
+            return "gateway"
+        case LeaseState.AUXILIARY:
+            return "auxiliary address"
+        case LeaseState.RESERVED:
+            return f"reserved for {lease.whom}" if lease.whom else "reserved"
+        case LeaseState.FOREIGN:
+            return f"another host, MAC {lease.seen}" if lease.seen else "another host"
+        case LeaseState.COOLING:
+            return "nobody"
+    container = names.with_endpoint(endpoint.id) if endpoint is not None else None
+    if container is not None:
+        return f"container {container.name}"
+    if lease.state is LeaseState.FIXED and endpoint is None and not lease.holders and lease.key:
+        return key_in_words(lease.key)  # the name is that of a container which is gone
+    if lease.name:
+        return f"container {lease.name}"
+    if endpoint is not None:
+        return f"endpoint {endpoint.id[:12]}"
+    if lease.key:
+        return f"key {lease.key}"
+    return f"MAC {lease.mac}" if lease.mac else "a container that Docker did not name"

@@ -1,0 +1,76 @@
+"""Networks found by what no two of them may share: an index of the mirror.
+
+Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from mooring.core.holdings import Holdings
+from mooring.core.networks import Network, Segment, Subnet
+from mooring.services.records.record_cache import Mirror, Record
+
+K = TypeVar("K")
+
+
+class Rooms:
+    """Of the networks that the mirror has and will have."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._networks: dict[str, Network] = {}
+        self._bridges: dict[str, dict[str, Network]] = {}
+        self._subnets: dict[Subnet, dict[str, Network]] = {}
+        # Of bridged networks only.
+        self._bridged = Holdings()
+        for network in mirror.every(Network):
+            self._note(network)
+        mirror.listen(self._follow)
+
+    def with_bridge(self, name: str) -> list[Network]:
+        """The bridged networks whose bridge has the name."""
+        return list(self._bridges.get(name, {}).values())
+
+    def with_subnets(self, subnets: Iterable[Subnet]) -> list[Network]:
+        """The networks that have one of exactly these subnets."""
+        found: dict[str, Network] = {}
+        for subnet in subnets:
+            found |= self._subnets.get(subnet, {})
+        return list(found.values())
+
+    def overlapping(self, subnet: Subnet) -> Iterator[tuple[Network, Segment]]:
+        """The segments of bridged networks that overlap the subnet."""
+        for held, ident in self._bridged.overlapping(subnet):
+            network = self._networks[ident]
+            yield network, next(segment for segment in network.segments if segment.subnet == held)
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Network):
+            self._drop(before)
+        if isinstance(after, Network):
+            self._note(after)
+
+    def _note(self, network: Network) -> None:
+        self._networks[network.id] = network
+        if network.bridged:
+            self._bridges.setdefault(network.bridge, {})[network.id] = network
+        for segment in network.segments:
+            self._subnets.setdefault(segment.subnet, {})[network.id] = network
+            if network.bridged:
+                self._bridged.add(segment.subnet, network.id)
+
+    def _drop(self, network: Network) -> None:
+        self._networks.pop(network.id, None)
+        if network.bridged:
+            _take(self._bridges, network.bridge, network.id)
+        for segment in network.segments:
+            self._bridged.remove(segment.subnet, network.id)
+            _take(self._subnets, segment.subnet, network.id)
+
+
+def _take(index: dict[K, dict[str, Network]], key: K, ident: str) -> None:
+    found = index.get(key, {})
+    found.pop(ident, None)
+    if not found:
+        index.pop(key, None)

@@ -1,0 +1,64 @@
+"""The services of the library's users, put together: those of a host, and sandboxes, names and the start besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mooring.ports import Clock, Files, Kernel, Namespaces, PortGuard, Resolver, Store
+from mooring.services.assembly import Others, World, assemble
+from mooring.services.drivers.registry import Drivers
+from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.record_cache import Mirror
+from mooring.services.sandboxes.dns_names import Naming
+from mooring.services.sandboxes.provisioning import Provisioning
+from mooring.services.sandboxes.recovery import Restoring
+from mooring.services.sandboxes.sandboxes import Sandboxes
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryWorld:
+    """What the library stands on. folder: where it keeps the files of sandboxes."""
+
+    store: Store
+    kernel: Kernel
+    guard: PortGuard
+    clock: Clock
+    namespaces: Namespaces
+    resolver: Resolver
+    files: Files
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The use cases of the library's users."""
+
+    mirror: Mirror
+    roster: Roster
+    drivers: Drivers
+    provisioning: Provisioning
+    endpoints: Endpoints
+    sandboxes: Sandboxes
+    repair: Repair
+    restoring: Restoring
+
+
+def assemble_library(
+    world: LibraryWorld, policy: IpamPolicy, repair_period: float = 10.0, others: Others | None = None
+) -> Library:
+    """As `assemble`, with sandboxes and names: `await library.mirror.load()` and `library.restoring.start()` follow."""
+    host = assemble(
+        World(world.store, world.kernel, world.guard, None, world.clock), policy, repair_period, others=others
+    )
+    mirror, roster, networks, endpoints = host.mirror, host.roster, host.networks, host.endpoints
+    naming = Naming(mirror, roster, world.files)
+    sandboxes = Sandboxes(
+        mirror, roster, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
+        world.folder,
+    )  # fmt: skip
+    provisioning = Provisioning(mirror, roster, host.drivers, networks, endpoints, world.clock, host.locks)
+    restoring = Restoring(mirror, roster, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces)
+    return Library(mirror, roster, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring)

@@ -1,0 +1,303 @@
+"""Making networks and endpoints for the library's users: asking the IPAM driver first, then the network driver.
+
+Rules: names are unique, and so is every refusal before anything is asked for; what was granted is given back when a
+later step fails; a network that has endpoints and an endpoint that is in a sandbox are not ended by accident.
+"""
+
+from __future__ import annotations
+
+import logging
+from ipaddress import IPv4Interface, IPv6Interface
+
+from mooring.core.endpoints import Endpoint, State
+from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
+from mooring.core.networks import (
+    BRIDGE,
+    HOST,
+    NULL,
+    NULL_IPAM,
+    OUR_IPAM,
+    Address,
+    Interface,
+    Network,
+    Origin,
+    Segment,
+    stable_mac,
+)
+from mooring.core.options import ENDPOINT_IFNAME, parse_endpoint_options, parse_ipam_options
+from mooring.core.pools import Pool
+from mooring.core.requests import (
+    AddressRequest,
+    EndpointRequest,
+    EndpointWish,
+    NetworkRequest,
+    NetworkWish,
+    PoolRequest,
+    Role,
+    SegmentRequest,
+    SubnetWish,
+)
+from mooring.core.sandboxes import Sandbox
+from mooring.ports import Clock, IpamDriver
+from mooring.services.drivers.registry import Drivers
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.networks import Networks, release_segment
+from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import Mirror
+
+log = logging.getLogger(__name__)
+
+# Drivers whose options we know.
+OURS = frozenset({BRIDGE, HOST, NULL})
+
+# An option of a pool of ours: the network that it is asked for, so that a start can tell when that never came.
+FOR_NETWORK = "mooring.for-network"
+
+
+class Provisioning:
+    """Networks and endpoints of the library, from the wish to the record."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        roster: Roster,
+        drivers: Drivers,
+        networks: Networks,
+        endpoints: Endpoints,
+        clock: Clock,
+        locks: KeyedLocks,
+    ) -> None:
+        self._mirror = mirror
+        self._roster = roster
+        self._drivers = drivers
+        self._networks = networks
+        self._endpoints = endpoints
+        self._clock = clock
+        self._locks = locks
+
+    async def create_network(self, wish: NetworkWish) -> Network:
+        """The network is there, with its subnets, gateways and auxiliary addresses granted.
+
+        Raises Conflict for a name or a subnet that is in use, NotFound for an unknown driver, and what the drivers
+        raise. On a fault nothing is left.
+        """
+        async with self._locks.hold(f"network name {wish.name}"):
+            for other in self._mirror.every(Network):
+                if other.name == wish.name and other.origin is Origin.LIBRARY:
+                    raise Conflict(f"network name {wish.name!r} is in use", holder=f"network {other.id[:12]}")
+            driver = await self._drivers.network_driver(wish.driver)
+            if wish.ipam == NULL_IPAM and wish.subnets:
+                raise BadRequest("the IPAM driver null gives no subnets", hint="leave the subnets out")
+            gateways = await driver.wants_gateways(wish)
+            ident = self._ident()
+            ipam = await self._drivers.ipam_driver(wish.ipam) if wish.subnets else None
+            granted: list[SegmentRequest] = []
+            try:
+                for subnet in wish.subnets:
+                    assert ipam is not None
+                    wanted = gateways[0 if subnet.version == 4 else 1]
+                    granted.append(await self._segment(ident, wish, ipam, subnet, wanted))
+                await self._networks.create(_request(ident, wish, granted))
+            except BaseException:
+                # A network that could not be ended stays, marked, and keeps its subnets until it is.
+                if self._mirror.network(ident) is None and ipam is not None:
+                    for part in granted:
+                        await release_segment(ipam, part)
+                    await self._release_unheard(ident)
+                raise
+            return self._network(ident)
+
+    async def _release_unheard(self, ident: str) -> None:
+        """Subnets of ours that were granted to the network by commits whose answers were lost are given up."""
+        for pool in self._mirror.every(Pool):
+            if pool.options.get(FOR_NETWORK) == ident:
+                ipam = await self._drivers.ipam_driver(OUR_IPAM)
+                await ipam.release_pool(pool.id)
+
+    async def _segment(
+        self, ident: str, wish: NetworkWish, ipam: IpamDriver, subnet: SubnetWish, gateway: bool
+    ) -> SegmentRequest:
+        """One subnet with its gateway and auxiliary addresses, or nothing."""
+        space, options = await ipam.default_space(), dict(wish.ipam_options)
+        if wish.ipam == OUR_IPAM:
+            options = parse_ipam_options(options)
+            space = options.get("tenant", space)
+            options[FOR_NETWORK] = ident
+            if not gateway:
+                options["gateway"] = "none"
+        grant = await ipam.request_pool(PoolRequest(space, subnet.version, subnet.subnet, None, subnet.range, options))
+        made = SegmentRequest(space, grant.subnet, grant.gateway if gateway else None, {}, grant.pool)
+        for warning in grant.warnings:
+            log.warning("network %s: %s", wish.name, warning)
+        try:
+            if grant.subnet.version != subnet.version or subnet.subnet not in (None, grant.subnet):
+                wanted = subnet.subnet or f"an IPv{subnet.version} subnet"
+                raise Unavailable(f"IPAM driver {wish.ipam} answered {grant.subnet}, and was asked for {wanted}")
+            if gateway and (made.gateway is None or subnet.gateway not in (None, made.gateway.ip)):
+                own = await ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, subnet.gateway))
+                made = SegmentRequest(space, grant.subnet, own, {}, grant.pool)
+            for name, address in subnet.auxiliary.items():
+                await ipam.request_address(AddressRequest(grant.pool, Role.AUXILIARY, address))
+                made.auxiliary[name] = address
+        except BaseException:
+            await release_segment(ipam, made)
+            raise
+        return made
+
+    async def delete_network(self, network_id: str, force: bool = False) -> None:
+        """The network is gone. Raises NotFound, Conflict when it has endpoints, Unavailable when a driver cannot be
+        reached: then it is marked, and deleting it again, or the next start, goes on. force: without that driver."""
+        # Asked before the lock as well: who waits for it keeps every other endpoint of the network waiting.
+        self._networks.must_be_empty(self._network(network_id))
+        await self._networks.delete(network_id, force, empty=True)
+
+    async def create_endpoint(self, wish: EndpointWish) -> Endpoint:
+        """The endpoint is there, and has the addresses that were wished for or one of each family.
+
+        Raises NotFound, BadRequest for an address that the network cannot have, Conflict for a name or an address that
+        is in use, Exhausted, and what the driver raises. On a fault nothing is left.
+        """
+        async with self._locks.hold(f"endpoint name {wish.network} {wish.name}"):
+            network = self._network(wish.network)
+            other = self._roster.named(network.id, wish.name)
+            if other is not None:
+                raise Conflict(
+                    f"endpoint name {wish.name!r} is in use in network {network.name}",
+                    holder=f"endpoint {other.id[:12]}",
+                )
+            self._must_be_free(network, wish.mac)
+            options = parse_endpoint_options(wish.options) if network.driver in OURS else dict(wish.options)
+            if ENDPOINT_IFNAME in options and network.driver in OURS:
+                raise BadRequest(f"{ENDPOINT_IFNAME} is for engines", hint="the network's interface_prefix names them")
+            driver = await self._drivers.network_driver(network.driver)
+            ipam = await self._drivers.ipam_driver(network.ipam) if network.segments else None
+            ident = self._ident()
+            mac = wish.mac
+            if not mac and (not driver.remembers or (ipam is not None and ipam.requires_mac)):
+                mac = stable_mac(f"endpoint:{ident}")
+            granted: dict[int, tuple[Segment, Interface]] = {}
+            try:
+                await self._addresses(network, wish, ipam, mac, granted)
+                await self._endpoints.create(
+                    EndpointRequest(
+                        network.id,
+                        ident,
+                        _v4(granted),
+                        _v6(granted),
+                        mac,
+                        options=options,
+                        name=wish.name,
+                        aliases=wish.aliases,
+                        links=dict(wish.links),
+                        services=wish.services,
+                    )
+                )
+            except BaseException:
+                if self._mirror.endpoint(network.id, ident) is None and ipam is not None:
+                    for segment, interface in granted.values():
+                        await ipam.release_address(segment.pool, interface.ip)
+                    pools = {segment.pool for segment in network.segments}
+                    for lease in self._roster.unattached():  # granted by a commit whose answer was lost
+                        if lease.pool in pools and (lease.mac, lease.name) == (mac, wish.name):
+                            await ipam.release_address(lease.pool, lease.address)
+                raise
+            endpoint = self._mirror.endpoint(network.id, ident)
+            assert endpoint is not None
+            return endpoint
+
+    async def _addresses(
+        self,
+        network: Network,
+        wish: EndpointWish,
+        ipam: IpamDriver | None,
+        mac: str,
+        granted: dict[int, tuple[Segment, Interface]],
+    ) -> None:
+        """granted: gets one address of each family."""
+        named: dict[int, Address] = {address.version: address for address in wish.addresses}
+        for address in wish.addresses:
+            if network.segment_of(address) is None:
+                subnets = ", ".join(str(segment.subnet) for segment in network.segments) or "none"
+                raise BadRequest(
+                    f"address {address} is in no subnet of network {network.name}", hint=f"it has {subnets}"
+                )
+        for version, segments in ((4, network.ipv4), (6, network.ipv6)):
+            wanted = named.get(version)
+            if ipam is not None and segments and (wanted is not None or wish.allocate):
+                granted[version] = await _granted(ipam, segments, wanted, mac, wish.name)
+
+    async def delete_endpoint(self, network_id: str, endpoint_id: str, force: bool = False) -> None:
+        """The endpoint is gone, and its addresses are free. Raises NotFound, Conflict when it is in a sandbox,
+        Unavailable as `delete_network`. force: from within a sandbox, and without a driver that cannot be reached."""
+        endpoint = self._mirror.endpoint(network_id, endpoint_id)
+        if endpoint is None:
+            raise NotFound(f"endpoint {endpoint_id[:12]} is not known")
+        if endpoint.state is State.ATTACHED and not force:
+            names = (sandbox.name for sandbox in self._mirror.every(Sandbox) if sandbox.key == endpoint.sandbox)
+            raise Conflict(
+                f"endpoint {endpoint.name or endpoint_id[:12]} is in use",
+                holder=f"sandbox {next(names, endpoint.sandbox)}",
+                hint="let it leave first",
+            )
+        await self._endpoints.delete(network_id, endpoint_id, force, attached=force)
+
+    def _must_be_free(self, network: Network, mac: str) -> None:
+        """Raises Conflict when an endpoint of the network has the MAC."""
+        other = self._roster.with_mac(network.id, mac)
+        if other is not None:
+            raise Conflict(
+                f"MAC {mac} is in use in network {network.name}", holder=f"endpoint {other.name or other.id[:12]}"
+            )
+
+    def _network(self, network_id: str) -> Network:
+        network = self._mirror.network(network_id)
+        if network is None:
+            raise NotFound(f"network {network_id[:12]} is not known")
+        return network
+
+    def _ident(self) -> str:
+        """64 random hexadecimal digits."""
+        return "".join(self._clock.token() for _ in range(6))[:64]
+
+
+async def _granted(
+    ipam: IpamDriver, segments: tuple[Segment, ...], address: Address | None, mac: str, name: str
+) -> tuple[Segment, Interface]:
+    """An address of one of the segments, a full one passed over. Raises Exhausted, and what the IPAM driver raises."""
+    full: Exhausted | None = None
+    for segment in segments:
+        if address is not None and address not in segment.subnet:
+            continue
+        try:
+            return segment, await ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, address, mac, name))
+        except Exhausted as fault:
+            full = fault
+    assert full is not None
+    raise full
+
+
+def _request(ident: str, wish: NetworkWish, granted: list[SegmentRequest]) -> NetworkRequest:
+    return NetworkRequest(
+        ident,
+        dict(wish.options),
+        wish.internal,
+        tuple(part for part in granted if part.subnet.version == 4),
+        tuple(part for part in granted if part.subnet.version == 6),
+        driver=wish.driver,
+        origin=Origin.LIBRARY,
+        name=wish.name,
+        labels=dict(wish.labels),
+        attachable=wish.attachable,
+        ipam=wish.ipam,
+    )
+
+
+def _v4(granted: dict[int, tuple[Segment, Interface]]) -> IPv4Interface | None:
+    found = granted.get(4)
+    return found[1] if found is not None and isinstance(found[1], IPv4Interface) else None
+
+
+def _v6(granted: dict[int, tuple[Segment, Interface]]) -> IPv6Interface | None:
+    found = granted.get(6)
+    return found[1] if found is not None and isinstance(found[1], IPv6Interface) else None
