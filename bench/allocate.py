@@ -19,8 +19,8 @@ from pathlib import Path
 
 import uvloop
 
-from mooring.adapters.clocks import SystemClock
-from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.host.clocks import SystemClock
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.records.record_cache import Mirror

@@ -14,8 +14,8 @@ import time
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from pathlib import Path
 
-from mooring.adapters.clocks import SystemClock
-from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.host.clocks import SystemClock
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool

@@ -16,7 +16,7 @@ from typing import NoReturn
 import pytest
 
 from mooring import daemon
-from mooring.adapters import listeners, machine_ids, systemd
+from mooring.adapters.host import listeners, machine_ids, systemd
 from mooring.config import Config, ProxyListener, load
 from mooring.config.proxies import TlsFiles
 from mooring.core.faults import Conflict, Unavailable

@@ -16,7 +16,7 @@ from typing import NoReturn
 import pytest
 
 from mooring import config, sick
-from mooring.adapters import listeners, systemd
+from mooring.adapters.host import listeners, systemd
 from mooring.cli.root import run as command
 from mooring.config import Config, ConfigurationInvalid, Sound, load
 from mooring.core.faults import Unavailable

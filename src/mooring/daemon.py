@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 from mooring import __version__
-from mooring.adapters import listeners, systemd
-from mooring.adapters.clocks import SystemClock
-from mooring.adapters.descriptors import raise_limit
-from mooring.adapters.docker_engine import DockerEngine
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.logs import start_logging
-from mooring.adapters.machine_ids import boot_id, machine_id
-from mooring.adapters.port_guard import SocketPortGuard
-from mooring.adapters.store_copies import open_kept_store
-from mooring.adapters.tls import MutualTls
+from mooring.adapters.docker.docker_engine import DockerEngine
+from mooring.adapters.host import listeners, systemd
+from mooring.adapters.host.clocks import SystemClock
+from mooring.adapters.host.descriptors import raise_limit
+from mooring.adapters.host.logs import start_logging
+from mooring.adapters.host.machine_ids import boot_id, machine_id
+from mooring.adapters.host.port_guard import SocketPortGuard
+from mooring.adapters.host.tls import MutualTls
+from mooring.adapters.linux.linux_kernel import LinuxKernel
+from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor

@@ -18,8 +18,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from mooring.adapters.listeners import InstanceLock
-from mooring.adapters.nftables import Nftables
+from mooring.adapters.host.listeners import InstanceLock
+from mooring.adapters.nft.nftables import Nftables
 from mooring.core.faults import Conflict, Unavailable
 from mooring.removal import ENABLED, UNITS, remove_file, systemctl
 

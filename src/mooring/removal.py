@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mooring.adapters.engine_requests import EngineRequests
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.listeners import InstanceLock
+from mooring.adapters.docker.engine_requests import EngineRequests
+from mooring.adapters.host.listeners import InstanceLock
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan

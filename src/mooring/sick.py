@@ -20,9 +20,9 @@ from functools import partial
 from pathlib import Path
 
 from mooring import __version__
-from mooring.adapters import listeners, systemd
-from mooring.adapters.logs import start_logging
-from mooring.adapters.tls import MutualTls
+from mooring.adapters.host import listeners, systemd
+from mooring.adapters.host.logs import start_logging
+from mooring.adapters.host.tls import MutualTls
 from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals

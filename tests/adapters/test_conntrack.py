@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.conntrack import forget
+from mooring.adapters.linux.conntrack import forget
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from mooring.adapters.descriptor_shares import Shares, SharesOfLimit
+from mooring.adapters.host.descriptor_shares import Shares, SharesOfLimit
 
 
 def fill(shares: Shares, count: int) -> list[int]:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from mooring.adapters.descriptors import raise_limit, shares
+from mooring.adapters.host.descriptors import raise_limit, shares
 
 
 @pytest.mark.parametrize("limit", [256, 1024, 4096, 20_000, 65_536, 524_288, 1 << 20])

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mooring.adapters.discards import Discards
-from mooring.adapters.links import Links
-from mooring.adapters.ownership import Owner
+from mooring.adapters.linux.discards import Discards
+from mooring.adapters.linux.links import Links
+from mooring.adapters.netlink.ownership import Owner
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

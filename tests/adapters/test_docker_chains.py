@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.docker_chains import DockerChains
-from mooring.adapters.nftables import Nftables
+from mooring.adapters.nft.docker_chains import DockerChains
+from mooring.adapters.nft.nftables import Nftables
 from mooring.core.faults import Unavailable
 from tests.netns.rigs import Namespace, sh
 

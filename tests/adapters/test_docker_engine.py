@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from mooring.adapters.docker_engine import DockerEngine, engines_running
+from mooring.adapters.docker.docker_engine import DockerEngine, engines_running
 from mooring.core.containers import EngineEvent, Happening
 from mooring.core.faults import Conflict, Unavailable
 

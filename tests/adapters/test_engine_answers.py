@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters.engine_answers import (
+from mooring.adapters.docker.engine_answers import (
     ContainerAnswer,
     ContainerRow,
     EventAnswer,

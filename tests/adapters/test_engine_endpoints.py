@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from mooring.adapters.engine_answers import NetworkAnswer
+from mooring.adapters.docker.engine_answers import NetworkAnswer
 from mooring.core.containers import EngineEndpoint
 
 NETWORK = b"""{"Id": "aaa", "Name": "web", "Driver": "mooring", "EnableIPv6": true, "Containers": {

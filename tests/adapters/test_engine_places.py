@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mooring.adapters.engine_places import naming, place_in
+from mooring.adapters.docker.engine_places import naming, place_in
 from mooring.core.faults import Conflict
 from tests.adapters.test_docker_engine import Script, engine, no, ok
 

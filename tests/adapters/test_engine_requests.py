@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.engine_requests import EngineRequests
+from mooring.adapters.docker.engine_requests import EngineRequests
 from mooring.core.faults import Unavailable
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.adapters.host_bridges import host_bridges
-from mooring.adapters.links import Links
-from mooring.adapters.netlink import Netlink
-from mooring.adapters.ownership import DAEMON, Owner
+from mooring.adapters.linux.host_bridges import host_bridges
+from mooring.adapters.linux.links import Links
+from mooring.adapters.netlink.ownership import DAEMON, Owner
+from mooring.adapters.netlink.sockets import Netlink
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh
 

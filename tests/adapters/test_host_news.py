@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mooring.adapters.host_news import HostNews
+from mooring.adapters.linux.host_news import HostNews
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

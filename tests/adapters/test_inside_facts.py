@@ -10,9 +10,9 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from mooring.adapters import inside_facts
-from mooring.adapters.inside_facts import InsideWriter, Place, Signs, observe
-from mooring.adapters.inside_links import Found, InsideLinks
+from mooring.adapters.linux import inside_facts
+from mooring.adapters.linux.inside_facts import InsideWriter, Place, Signs, observe
+from mooring.adapters.linux.inside_links import Found, InsideLinks
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.sandboxes import (
     InsideAdd,

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from mooring.adapters.inside_links import KERNEL_PROTOCOL, OUR_PROTOCOL, Held, InsideLinks, Route
+from mooring.adapters.linux.inside_links import KERNEL_PROTOCOL, OUR_PROTOCOL, Held, InsideLinks, Route
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

@@ -8,9 +8,9 @@ from ipaddress import ip_interface
 
 import pytest
 
-from mooring.adapters.discards import Discards
-from mooring.adapters.kernel_facts import FactReader, FactWriter, Tools
-from mooring.adapters.settings import read_setting
+from mooring.adapters.linux.discards import Discards
+from mooring.adapters.linux.kernel_facts import FactReader, FactWriter, Tools
+from mooring.adapters.linux.sysctls import read_setting
 from mooring.core.datapath import HOST_SETTINGS
 from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
 from mooring.core.firewall import ruleset

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.link_settings import link_settings
-from mooring.adapters.links import Links
-from mooring.adapters.settings import read_setting
+from mooring.adapters.linux.link_settings import link_settings
+from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.sysctls import read_setting
 from mooring.core.datapath import BRIDGE_SETTINGS
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters.links import Links
-from mooring.adapters.netlink import Message, NetlinkError
-from mooring.adapters.ownership import Owner
+from mooring.adapters.linux.links import Links
+from mooring.adapters.netlink.ownership import Owner
+from mooring.adapters.netlink.sockets import Message, NetlinkError
 from mooring.core.plumbing import Bridge, Veth
 from tests.netns.rigs import Namespace, sh
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import conntrack, surroundings
-from mooring.adapters.links import Links
-from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.linux import conntrack, surroundings
+from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
 from tests.netns.rigs import Namespace, sh
 

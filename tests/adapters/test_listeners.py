@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import listeners
+from mooring.adapters.host import listeners
 from mooring.core.faults import Conflict, Unavailable
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.logs import HumanFormatter, JournalFormatter, JsonFormatter, start_logging
+from mooring.adapters.host.logs import HumanFormatter, JournalFormatter, JsonFormatter, start_logging
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from mooring.adapters.low_descriptors import Reserve, check_room, netlink_sockets_above
+from mooring.adapters.nft.low_descriptors import Reserve, check_room, netlink_sockets_above
 from mooring.core.faults import Unavailable
 
 _ROUTE = 0

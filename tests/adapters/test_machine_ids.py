@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import machine_ids
+from mooring.adapters.host import machine_ids
 
 
 def test_it_is_the_same_each_time() -> None:

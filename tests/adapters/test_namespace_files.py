@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.namespace_files import (
+from mooring.adapters.linux.namespace_files import (
     NamespaceFolder,
     current_namespace,
     enter,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.netns
 # Keeps twenty namespaces, as another process does it.
 KEEPER = """
 import sys
-from mooring.adapters.namespace_files import NamespaceFolder, leave_for_new
+from mooring.adapters.linux.namespace_files import NamespaceFolder, leave_for_new
 folder = NamespaceFolder(sys.argv[1])
 for number in range(20):
     leave_for_new()

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mooring.adapters.namespace_processes import is_lived_in
-from mooring.adapters.netlink import Netlink, NetlinkError
+from mooring.adapters.linux.namespace_processes import is_lived_in
+from mooring.adapters.netlink.sockets import Netlink, NetlinkError
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

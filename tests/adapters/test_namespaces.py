@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.namespaces import LinuxNamespaces
+from mooring.adapters.linux.namespaces import LinuxNamespaces
 from mooring.core.faults import NotFound, Unavailable
 from mooring.core.sandboxes import InsideAdd, InsideLink, InsideRemove
 from tests.netns.rigs import Namespace, sh

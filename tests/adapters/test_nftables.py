@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mooring.adapters.nftables import Nftables, NftablesError, Table, _members
+from mooring.adapters.nft.nftables import Nftables, NftablesError, Table, _members
 from mooring.core import firewall
 from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.netns
 
 BEGIN = """
 import os, resource
-from mooring.adapters.kernel_facts import Tools
-from mooring.adapters.low_descriptors import KEPT
+from mooring.adapters.linux.kernel_facts import Tools
+from mooring.adapters.nft.low_descriptors import KEPT
 from mooring.core.faults import Unavailable
 def fill(limit):
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.open_folders import OpenFolders
+from mooring.adapters.host.open_folders import OpenFolders
 
 
 def test_a_folder_is_opened_once_and_made_when_asked(tmp_path: Path) -> None:

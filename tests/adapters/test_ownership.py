@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import pytest
 
-from mooring.adapters.ownership import DAEMON, Owner, claim
+from mooring.adapters.netlink.ownership import DAEMON, Owner, claim
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from tests.netns.rigs import Namespace
 
 HOLD = """
 import sys
-from mooring.adapters.ownership import claim
+from mooring.adapters.netlink.ownership import claim
 claims = [claim(name) for name in sys.argv[1:]]
 print("claimed", flush=True)
 sys.stdin.read()
@@ -26,7 +26,7 @@ sys.stdin.read()
 
 FORK = """
 import os, sys
-from mooring.adapters.ownership import claim
+from mooring.adapters.netlink.ownership import claim
 held, given_up = claim(sys.argv[1]), claim(sys.argv[2])
 given_up.close()
 if os.fork() == 0:

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from mooring.adapters import port_guard
-from mooring.adapters.port_guard import SocketPortGuard
+from mooring.adapters.host import port_guard
+from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.publications import Protocol
 from tests.netns.rigs import Namespace, sh

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mooring.adapters.route_events import RouteEvents
+from mooring.adapters.netlink.route_events import RouteEvents
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -42,7 +42,7 @@ def test_links_addresses_and_routes_are_told_of(events: RouteEvents) -> None:
 
 def test_what_was_missed_is_said(events: RouteEvents, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel throws away what does not fit."""
-    monkeypatch.setattr("mooring.adapters.route_events._ROOM", 4096)
+    monkeypatch.setattr("mooring.adapters.netlink.route_events._ROOM", 4096)
     small = RouteEvents()
     try:
         sh(*(f"ip route add 203.0.113.{number}/32 dev lo" for number in range(200)))

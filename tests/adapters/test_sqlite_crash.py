@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.sqlite_files import open_database
-from mooring.adapters.sqlite_store import SqliteStore, open_sqlite_store
+from mooring.adapters.sqlite.sqlite_files import open_database
+from mooring.adapters.sqlite.sqlite_store import SqliteStore, open_sqlite_store
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.ports import Transaction
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from mooring.adapters import sqlite_files
-from mooring.adapters.sqlite_files import APPLICATION_ID, copy_database, open_database
+from mooring.adapters.sqlite import sqlite_files
+from mooring.adapters.sqlite.sqlite_files import APPLICATION_ID, copy_database, open_database
 from mooring.core.faults import Conflict, Fault, Unavailable
 
 NOBODY = 65534
@@ -89,7 +89,7 @@ def test_a_store_of_a_dead_process_is_free(path: Path) -> None:
     """The lock goes with its process, however that ends."""
     script = f"""
 import os
-from mooring.adapters.sqlite_files import open_database
+from mooring.adapters.sqlite.sqlite_files import open_database
 database = open_database({str(path)!r})
 os.kill(os.getpid(), 9)
 """

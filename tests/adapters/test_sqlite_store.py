@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from mooring.adapters import sqlite_store
-from mooring.adapters.sqlite_store import SqliteStore, open_sqlite_store
+from mooring.adapters.sqlite import sqlite_store
+from mooring.adapters.sqlite.sqlite_store import SqliteStore, open_sqlite_store
 from mooring.core.faults import Conflict, StaleRevision, Unavailable
 from mooring.ports import Entry, Transaction
 

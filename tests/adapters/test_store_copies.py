@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.adapters.store_copies import StoreCopies, open_kept_store
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
+from mooring.adapters.sqlite.store_copies import StoreCopies, open_kept_store
 from mooring.ports import Transaction
 
 

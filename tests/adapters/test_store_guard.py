@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from mooring.adapters import store_guard
-from mooring.adapters.sqlite_store import SqliteStore, open_sqlite_store
+from mooring.adapters.sqlite import store_guard
+from mooring.adapters.sqlite.sqlite_store import SqliteStore, open_sqlite_store
 from mooring.core.faults import Unavailable
 from mooring.ports import Transaction
 

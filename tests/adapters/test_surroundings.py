@@ -7,9 +7,9 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from mooring.adapters.links import Links
-from mooring.adapters.netlink import Netlink
-from mooring.adapters.surroundings import Surroundings
+from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.surroundings import Surroundings
+from mooring.adapters.netlink.sockets import Netlink
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import systemd
+from mooring.adapters.host import systemd
 from mooring.core.faults import Unavailable
 
 

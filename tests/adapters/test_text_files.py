@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.text_files import LocalFiles
+from mooring.adapters.host.text_files import LocalFiles
 from mooring.core.faults import BadRequest, Unavailable
 from tests.contracts.text_changes import read, write
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import MutualTls, mutual_tls
+from mooring.adapters.host.tls import MutualTls, mutual_tls
 from mooring.core.faults import Unavailable
 from tests.adapters.certificates import Pair, authority, revocations, signed
 

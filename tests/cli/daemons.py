@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring.adapters import listeners
+from mooring.adapters.host import listeners
 from mooring.cli.root import run
 from mooring.servers.api.door import ApiDoor, refuse
 from mooring.servers.http import HttpServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters import listeners
+from mooring.adapters.host import listeners
 from mooring.cli import clients
 from mooring.cli.root import run
 from mooring.core.faults import Unavailable

@@ -54,8 +54,8 @@ def test_check_fails_where_libnftables_is_missing(
     def absent(name: str) -> None:
         raise OSError(name)
 
-    monkeypatch.setattr("mooring.adapters.nftables.ctypes.CDLL", absent)
-    monkeypatch.setattr("mooring.adapters.nftables.find_library", lambda _: None)
+    monkeypatch.setattr("mooring.adapters.nft.nftables.ctypes.CDLL", absent)
+    monkeypatch.setattr("mooring.adapters.nft.nftables.find_library", lambda _: None)
     assert run(["serve", "--check"]) == 6
     assert "apt-get install libnftables1" in capsys.readouterr().err
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from mooring.adapters import listeners
-from mooring.adapters.clocks import SystemClock
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.port_guard import SocketPortGuard
+from mooring.adapters.host import listeners
+from mooring.adapters.host.clocks import SystemClock
+from mooring.adapters.host.port_guard import SocketPortGuard
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.cnm import BadRequest, Conflict, Controller, Endpoint, Network, NotFound, Sandbox, State
 from mooring.core.names import AAAA, PTR
 from mooring.servers.http import HttpServer

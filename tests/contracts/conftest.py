@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.namespaces import LinuxNamespaces
+from mooring.adapters.linux.linux_kernel import LinuxKernel
+from mooring.adapters.linux.namespaces import LinuxNamespaces
 from mooring.core.plumbing import Add
 from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_namespaces import MemoryNamespaces

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from mooring.adapters.docker_engine import DockerEngine
+from mooring.adapters.docker.docker_engine import DockerEngine
 from mooring.core.containers import Plug
 from mooring.ports import Engine
 from mooring.testing.memory_engine import MemoryEngine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.clocks import SystemClock
+from mooring.adapters.host.clocks import SystemClock
 from mooring.core.steady_time import LASTING
 from mooring.ports import Clock
 from mooring.testing.clocks import ManualClock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.text_files import LocalFiles
+from mooring.adapters.host.text_files import LocalFiles
 from mooring.core.faults import BadRequest
 from mooring.ports import Files
 from mooring.testing.memory_files import MemoryFiles

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 
 import pytest
 
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.port_guard import SocketPortGuard
+from mooring.adapters.host.port_guard import SocketPortGuard
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.datapath import host_facts
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.firewall import ruleset

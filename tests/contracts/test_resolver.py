@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.adapters.resolver import EmbeddedResolver
+from mooring.adapters.dns.resolver import EmbeddedResolver
 from mooring.core.faults import NotFound, Unavailable
 from mooring.core.names import A, Answer, Question, Verdict
 from mooring.ports import Lookup, Resolver

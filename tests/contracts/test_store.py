@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.faults import BadRequest, Conflict, StaleRevision, Unavailable
 from mooring.ports import Entry, Store, Transaction
 from mooring.testing.memory_store import MemoryStore

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mooring.adapters.sqlite_store import open_sqlite_store
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.faults import StaleRevision
 from mooring.ports import Entry, Store, Transaction
 from mooring.testing.memory_store import MemoryStore

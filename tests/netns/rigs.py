@@ -19,7 +19,7 @@ from typing import cast
 
 import pytest
 
-from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts, sandbox_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import uplink_members

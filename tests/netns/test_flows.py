@@ -9,8 +9,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.conntrack import flows
-from mooring.adapters.netlink import NETLINK_NETFILTER, Netlink
+from mooring.adapters.linux.conntrack import flows
+from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Netlink
 from mooring.core.firewall import publication_members
 from mooring.core.plumbing import Add, Remove
 from mooring.core.publications import Protocol, Publication

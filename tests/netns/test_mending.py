@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Remove, Ruleset, plan
 from mooring.core.publications import Protocol, Publication
 from tests.netns.rigs import PATIENCE, Namespace, Rig, is_cut_off, plug, reach, serve, sh

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.linux_kernel import LinuxKernel
+from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.plumbing import Add, Bridge, LinkAddress, Member, Remove, Ruleset, Veth, plan
 from mooring.core.publications import Protocol, Publication

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.docker_engine import DockerEngine
+from mooring.adapters.docker.docker_engine import DockerEngine
 from mooring.core.faults import NotFound
 from mooring.core.leases import State
 from mooring.services.assembly import World, assemble

@@ -60,14 +60,14 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
         source = context.parent.get_parameter_source("run_dir")
         if source is not None and source.name == "COMMANDLINE":
             flags["run_dir"] = context.parent.params["run_dir"]
-    from mooring.adapters.machine_ids import machine_id
+    from mooring.adapters.host.machine_ids import machine_id
 
     def configuration() -> Config:
         return load(flags, environment, machine_id())
 
     environment = dict(os.environ)
     if check:
-        from mooring.adapters.nftables import Nftables
+        from mooring.adapters.nft.nftables import Nftables
 
         config = configuration()
         for warning in config.warnings:
@@ -85,7 +85,7 @@ def _serve(configuration: Callable[[], Config]) -> int:
     """The daemon; and under a service manager, when it cannot serve, the one that says so (mooring.sick)."""
     import os
 
-    from mooring.adapters.systemd import manager as given
+    from mooring.adapters.host.systemd import manager as given
     from mooring.config import ConfigurationInvalid
     from mooring.daemon import NotServing, run
 

@@ -80,8 +80,8 @@ def _checks(config: Config) -> Iterator[tuple[str, str]]:
     import grp
     import os
 
-    from mooring.adapters.docker_engine import engines_running
-    from mooring.adapters.engine_requests import EngineRequests
+    from mooring.adapters.docker.docker_engine import engines_running
+    from mooring.adapters.docker.engine_requests import EngineRequests
     from mooring.core.faults import Unavailable
     from mooring.installing import serving
 
@@ -123,7 +123,7 @@ def _undo(dry_run: bool) -> Iterator[tuple[str, str]]:
 
 def _configuration() -> Config:
     """The configuration that the service will read. Raises ConfigurationInvalid."""
-    from mooring.adapters.machine_ids import machine_id
+    from mooring.adapters.host.machine_ids import machine_id
     from mooring.config import load
 
     return load({}, {}, machine_id())

@@ -97,7 +97,7 @@ def place_of(config: str | None) -> Place:
     import os
     from pathlib import Path
 
-    from mooring.adapters.machine_ids import machine_id
+    from mooring.adapters.host.machine_ids import machine_id
     from mooring.config import ConfigurationInvalid, load
     from mooring.removal import Place
 

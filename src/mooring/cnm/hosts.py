@@ -11,18 +11,18 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring.adapters.clocks import SystemClock
-from mooring.adapters.linux_kernel import LinuxKernel
-from mooring.adapters.listeners import make_directory
-from mooring.adapters.machine_ids import machine_id
-from mooring.adapters.namespaces import LinuxNamespaces
-from mooring.adapters.ownership import Owner, claim
+from mooring.adapters.dns.resolver import EmbeddedResolver
+from mooring.adapters.host.clocks import SystemClock
+from mooring.adapters.host.listeners import make_directory
+from mooring.adapters.host.machine_ids import machine_id
+from mooring.adapters.host.port_guard import SocketPortGuard
+from mooring.adapters.host.text_files import LocalFiles
+from mooring.adapters.linux.linux_kernel import LinuxKernel
+from mooring.adapters.linux.namespaces import LinuxNamespaces
+from mooring.adapters.netlink.ownership import Owner, claim
 from mooring.adapters.plugins import Plugins
 from mooring.adapters.plugins.discovery import Places
-from mooring.adapters.port_guard import SocketPortGuard
-from mooring.adapters.resolver import EmbeddedResolver
-from mooring.adapters.sqlite_store import open_sqlite_store
-from mooring.adapters.text_files import LocalFiles
+from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.config import default_pools
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Subnet

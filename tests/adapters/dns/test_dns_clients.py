@@ -11,9 +11,9 @@ from ipaddress import IPv4Address
 import dns.rcode
 import pytest
 
-from mooring.adapters.descriptor_shares import Shares
-from mooring.adapters.dns_clients import AT_ONCE, Connections, Datagrams, Desk
-from mooring.adapters.dns_forwarding import Asked, Done, Forwarder, Upstream
+from mooring.adapters.dns.dns_clients import AT_ONCE, Connections, Datagrams, Desk
+from mooring.adapters.dns.dns_forwarding import Asked, Done, Forwarder, Upstream
+from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.names import Answer, Question, Verdict
 from mooring.wire.dns import framed
 from tests.adapters.dns.nameservers import PATIENCE, ask, query, texts

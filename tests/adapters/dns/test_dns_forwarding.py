@@ -12,10 +12,10 @@ import dns.message
 import dns.rcode
 import pytest
 
-from mooring.adapters import dns_forwarding
-from mooring.adapters.descriptor_shares import Shares
-from mooring.adapters.dns_forwarding import Asked, Forwarder, Upstream
-from mooring.adapters.dns_sockets import upstream_socket
+from mooring.adapters.dns import dns_forwarding
+from mooring.adapters.dns.dns_forwarding import Asked, Forwarder, Upstream
+from mooring.adapters.dns.dns_sockets import upstream_socket
+from mooring.adapters.host.descriptor_shares import Shares
 from mooring.wire.dns import Query, read_query
 from tests.adapters.dns.nameservers import Nameserver, nameserver, query, texts
 

@@ -10,8 +10,9 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from mooring.adapters import dns_sockets, namespace_files
-from mooring.adapters.dns_sockets import Visits, open_listeners, upstream_socket
+from mooring.adapters.dns import dns_sockets
+from mooring.adapters.dns.dns_sockets import Visits, open_listeners, upstream_socket
+from mooring.adapters.linux import namespace_files
 from mooring.core.faults import NotFound, Unavailable
 from tests.netns.rigs import Namespace
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.adapters import dns_table
-from mooring.adapters.dns_table import lead_queries, leave_queries, table_number
-from mooring.adapters.netlink import Message
+from mooring.adapters.dns import dns_table
+from mooring.adapters.dns.dns_table import lead_queries, leave_queries, table_number
+from mooring.adapters.netlink.sockets import Message
 from mooring.core.faults import Conflict, Unavailable
 from tests.netns.rigs import Namespace, sh
 

@@ -13,8 +13,8 @@ import dns.flags
 import dns.rcode
 import pytest
 
-from mooring.adapters.namespace_files import leave_for_new
-from mooring.adapters.resolver import EmbeddedResolver
+from mooring.adapters.dns.resolver import EmbeddedResolver
+from mooring.adapters.linux.namespace_files import leave_for_new
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Target, Verdict
 from tests.adapters.dns.nameservers import ask, nameserver, query, texts, within

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.adapters.resolver import EmbeddedResolver
+from mooring.adapters.dns.resolver import EmbeddedResolver
 from mooring.core.names import Answer, Question, Verdict
 from tests.adapters.dns.nameservers import ask, query, texts, within
 from tests.netns.rigs import Namespace, private_namespace

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import MutualTls
+from mooring.adapters.host.tls import MutualTls
 from mooring.servers.proxy.peers import Who, who_is
 from mooring.servers.proxy.tls_streams import over_tls
 from tests.adapters.certificates import authority, signed

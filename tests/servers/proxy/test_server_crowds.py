@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.tls import MutualTls
+from mooring.adapters.host.tls import MutualTls
 from mooring.servers.proxy import relay
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Quota

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from mooring.adapters.tls import mutual_tls
+from mooring.adapters.host.tls import mutual_tls
 from mooring.servers.proxy import tls_streams
 from mooring.servers.proxy.tls_streams import over_tls
 from tests.adapters.certificates import authority, signed

@@ -1,0 +1,285 @@
+"""Who asks the embedded resolver: datagrams and connections of one namespace.
+
+Rules: callbacks of the loop and no tasks; a client can have no more of us than a number of connections, on each of
+them no more than a buffer of queries and one of replies that it has not read, and in each turn of the loop no more than
+a few answers, whatever it sends; several questions on one connection are answered as the answers come (RFC 7766,
+6.2.1.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+from mooring.adapters.dns.dns_forwarding import Asked, Forwarder, Upstream
+from mooring.adapters.host.descriptor_shares import Shares
+from mooring.core.names import Verdict
+from mooring.ports import Lookup
+from mooring.wire.dns import (
+    READ_BYTES,
+    STREAM_BYTES,
+    Rcode,
+    encode_failure,
+    encode_reply,
+    framed,
+    read_query,
+    take_frame,
+)
+
+CONNECTIONS = 32
+# Seconds that a connection may be idle: what Docker's resolver waits.
+IDLE = 8.0
+# Datagrams, and queries of all connections, that are answered before others have their turn.
+AT_ONCE = 8
+# More than one query can have: when as much is waiting, no more is read.
+_BACKLOG = 2 + STREAM_BYTES
+
+Send = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Answers queries of one namespace. lookup, upstreams: may be changed at any time."""
+
+    lookup: Lookup
+    upstreams: Callable[[], Sequence[Upstream]]
+    forwarder: Forwarder
+
+    def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:
+        """Calls `send` with the reply, now or later; False when the message gets none."""
+        query = read_query(message)
+        if query is None:
+            return False
+        if isinstance(query, bytes):
+            send(query)
+            return True
+        answer = self.lookup(query.question)
+        if answer.verdict is Verdict.FORWARD:
+            failure = encode_failure(query, Rcode.SERVFAIL)
+            asked = Asked(message, query, stream)
+            self.forwarder.forward(asked, self.upstreams(), lambda reply: send(failure if reply is None else reply))
+            return True
+        if len(answer.addresses) > 1:
+            # Clients take the first: so they spread over those that have the same name (libnetwork/resolver.go).
+            answer = replace(answer, addresses=tuple(random.sample(answer.addresses, len(answer.addresses))))
+        send(encode_reply(query, answer, STREAM_BYTES if stream else query.udp_limit))
+        return True
+
+
+class Datagrams:
+    """Queries over UDP, from the moment that it is made. It takes the socket over."""
+
+    def __init__(self, desk: Desk, served: socket.socket) -> None:
+        self.socket = served
+        self._desk = desk
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(served, self._read)
+
+    def close(self) -> None:
+        """Nothing is read or sent any more. Closing twice is fine."""
+        if self.socket.fileno() >= 0:
+            self._loop.remove_reader(self.socket)
+        self.socket.close()
+
+    def _read(self) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                message, client = self.socket.recvfrom(READ_BYTES)
+            except OSError:  # there is none any more
+                return
+            self._desk.answer(message, partial(self._send, client), stream=False)
+
+    def _send(self, client: tuple[str, int], reply: bytes) -> None:
+        # A reply that finds no room is lost, as datagrams are; the client asks again.
+        with contextlib.suppress(OSError):
+            self.socket.sendto(reply, client)
+
+
+class Connections:
+    """Queries over TCP. shares: of the connections of all namespaces. idle: seconds. limit: how many at once; one more
+    than that, or than the share, is closed."""
+
+    def __init__(self, desk: Desk, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
+        self.desk = desk
+        self.shares = shares
+        self.idle = idle
+        self.limit = limit
+        self.open: set[Connection] = set()
+        self._waiting: deque[Connection] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._server: asyncio.Server | None = None
+        self._closing = False
+        self._all_closed: asyncio.Future[None] = self._loop.create_future()
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Connections are accepted from now on. It takes the socket over, also when it is cancelled."""
+        # The backlog is also how many the loop accepts, with a descriptor each, before we can close one.
+        self._server = await self._loop.create_server(
+            lambda: Connection(self), sock=listening, backlog=self.limit, start_serving=False
+        )
+        await self._server.start_serving()
+
+    def close(self) -> asyncio.Future[None]:
+        """Nobody is accepted any more; when the future is done, every connection is closed."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self.open):
+            connection.abort()
+        self._closing = True
+        self._settle()
+        return self._all_closed
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there may be one more; it counts until it is forgotten."""
+        count = len(self.open)
+        if count >= self.limit or not self.shares.take(count):
+            return False
+        self.open.add(connection)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed, or was not admitted."""
+        if connection in self.open:
+            self.open.discard(connection)
+            self.shares.give_back()
+        self._settle()
+
+    def enqueue(self, connection: Connection) -> None:
+        """It has queries to answer, and is not in the queue."""
+        if not self._waiting:
+            self._loop.call_soon(self._take_turns)
+        self._waiting.append(connection)
+
+    def _take_turns(self) -> None:
+        """One query of each that waits, and again; what is left comes after whatever else the program does."""
+        try:
+            for _ in range(AT_ONCE):
+                if not self._waiting:
+                    return
+                connection = self._waiting.popleft()
+                if connection.answer_one():
+                    self._waiting.append(connection)
+        finally:
+            if self._waiting:
+                self._loop.call_soon(self._take_turns)
+
+    def _settle(self) -> None:
+        if self._closing and not self.open and not self._all_closed.done():
+            self._all_closed.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._received = bytearray()
+        self._unanswered = 0
+        self._queued = False
+        self._paused = False
+        self._ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._connections.admit(self):
+            self._wait()
+        else:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """See asyncio.Protocol."""
+        self._transport = None
+        self._connections.forget(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._received += data
+        self._wait()
+        if len(self._received) > _BACKLOG and self._transport is not None:
+            self._transport.pause_reading()
+        self._enqueue()
+
+    def eof_received(self) -> bool:
+        """See asyncio.Protocol. What was asked is answered all the same."""
+        self._ended = True
+        return bool(self._unanswered or self._queued or self._paused)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol. Who does not read replies is not read."""
+        self._paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._paused = False
+        self._enqueue()
+
+    def abort(self) -> None:
+        """Close it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def answer_one(self) -> bool:
+        """Answer the next query. False, and out of the queue, when there is none, or nobody who would hear."""
+        transport = self._transport
+        if not self._paused and transport is not None and not transport.is_closing():
+            message = take_frame(self._received)
+            if message is not None and self._answer(message):
+                return True
+            if message is None:
+                transport.resume_reading()
+        self._queued = False
+        self._close_at_end()
+        return False
+
+    def _answer(self, message: bytes) -> bool:
+        """False when it is no client of DNS, and the connection is over."""
+        answered = False
+        self._unanswered += 1
+        try:
+            answered = self._connections.desk.answer(message, self._send, stream=True)
+        finally:
+            if not answered:
+                self.abort()
+        return answered
+
+    def _enqueue(self) -> None:
+        if not self._queued:
+            self._queued = True
+            self._connections.enqueue(self)
+
+    def _send(self, reply: bytes) -> None:
+        self._unanswered -= 1
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(framed(reply))
+            self._close_at_end()
+
+    def _close_at_end(self) -> None:
+        if self._ended and not (self._unanswered or self._queued or self._paused) and self._transport is not None:
+            self._transport.close()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._connections.idle, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._unanswered or self._queued:
+            self._wait()
+        else:
+            self.abort()

@@ -1,0 +1,1 @@
+"""Docker's API as a client."""

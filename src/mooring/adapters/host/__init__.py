@@ -1,0 +1,1 @@
+"""The machine: its clock, its service manager, files, sockets that we listen on."""

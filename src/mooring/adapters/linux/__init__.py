@@ -1,0 +1,1 @@
+"""The kernel and namespaces on Linux."""

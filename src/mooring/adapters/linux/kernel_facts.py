@@ -1,0 +1,347 @@
+"""Facts read from the kernel and ops carried out in it, one after another, in one thread.
+
+Rules: what bears the owner's mark is ours and all else is foreign; a step that changed nothing is not undone; whatever
+the kernel says becomes a fault in here.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+
+from mooring.adapters.linux.discards import Discards
+from mooring.adapters.linux.link_settings import link_settings
+from mooring.adapters.linux.links import Link, Links
+from mooring.adapters.linux.namespace_files import opened
+from mooring.adapters.linux.sysctls import read_setting, write_setting
+from mooring.adapters.netlink.ownership import DAEMON, Owner
+from mooring.adapters.netlink.sockets import NetlinkError
+from mooring.adapters.nft.docker_chains import DockerChains
+from mooring.adapters.nft.nftables import Nftables, Table, tables_of
+from mooring.core.datapath import HOST_SETTINGS, ROUTERS
+from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
+from mooring.core.plumbing import (
+    Add,
+    Alter,
+    Bridge,
+    DockerAccept,
+    Fact,
+    GuardedPort,
+    Inside,
+    LinkAddress,
+    Member,
+    Op,
+    Remove,
+    Ruleset,
+    Setting,
+    Veth,
+)
+from mooring.core.port_security import PORT_SECURITY, guards_of, member_ops
+
+Undo = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What one thread works with. Raises Unavailable when there can be none."""
+
+    links: Links
+    nftables: Nftables
+    tables: tuple[Table, ...]
+    docker: DockerChains
+
+    @classmethod
+    def open(cls, owner: Owner = DAEMON) -> Tools:
+        """New sockets, in the network namespace of the calling thread, for what the owner has."""
+        try:
+            links = Links(owner)
+        except OSError as error:
+            raise Unavailable(f"netlink cannot be used: {error.strerror}") from error
+        try:
+            nftables = Nftables()
+        except Fault:
+            links.close()
+            raise
+        return cls(links, nftables, tables_of(nftables, owner), DockerChains(nftables))
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self.links.close()
+        self.nftables.close()
+
+
+class FactReader:
+    """Reads every fact of ours."""
+
+    def __init__(self, tools: Tools, discards: Discards) -> None:
+        self._tools = tools
+        self._discards = discards
+
+    def observe(self) -> frozenset[Fact]:
+        """Every fact of ours that holds now; links on their way out do not count. Raises Unavailable.
+
+        A bridge that is down shows with an MTU of 0, a veth that is down or no port with no bridge: so they differ from
+        what they should be, and are put right.
+        """
+        doomed = self._discards.doomed()
+        try:
+            links = self._tools.links.ours()
+            addresses = list(self._tools.links.addresses())
+        except NetlinkError as error:
+            raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
+        names = {link.index: link.name for link in links}
+        ours = [link for link in links if link.name not in doomed]
+        facts: set[Fact] = set()
+        bridges: dict[int, str] = {}
+        for link in ours:
+            if link.kind == "bridge":
+                bridges[link.index] = link.name
+                facts.add(_bridge(link))
+                facts.update(Setting(path, value) for path, value in link_settings(link.name, link.families))
+            elif link.kind == "veth":
+                facts.add(_veth(link, names))
+        facts.update(LinkAddress(bridges[index], interface) for index, interface in addresses if index in bridges)
+        facts.update(_host_settings())
+        for table in self._tools.tables:
+            ruleset, members = table.observe()
+            if ruleset is not None:
+                facts.add(ruleset)
+                facts.update(guards_of(members) if table.family == PORT_SECURITY.family else members)
+        facts.update(DockerAccept(version) for version in (4, 6) if self._tools.docker.accepts(version))
+        return frozenset(facts)
+
+    def insides(self, names: Collection[str]) -> dict[str, Inside]:
+        """What the other ends of these links have. Raises Unavailable."""
+        try:
+            links = [link for name in names if (link := self._tools.links.find(name)) is not None and link.ours]
+        except NetlinkError as error:
+            raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
+        return {link.name: inside for link in links if (inside := self._tools.links.inside(link)) is not None}
+
+
+class FactWriter:
+    """Makes facts true and untrue."""
+
+    def __init__(self, tools: Tools, discards: Discards) -> None:
+        self._links = tools.links
+        self._tables = tools.tables
+        self._docker = tools.docker
+        self._discards = discards
+
+    def run(self, ops: Sequence[Op]) -> None:
+        """All of the ops are carried out, or on a fault none. Raises Conflict, Unavailable."""
+        undo: list[Undo] = []
+        try:
+            for steps in _steps(ops):
+                undo.extend(self._carry_out(steps))
+        except NetlinkError as error:
+            fault = Unavailable(f"the kernel refused a change: {error.strerror}")
+            self._take_back(undo, fault)
+            raise fault from error
+        except BaseException as error:
+            self._take_back(undo, error)
+            raise
+
+    def _take_back(self, undo: list[Undo], error: BaseException) -> None:
+        for step in reversed(undo):
+            try:
+                step()
+            except (Fault, NetlinkError) as another:
+                error.add_note(f"and could not be undone: {another}")
+
+    def _carry_out(self, steps: Sequence[Op]) -> Iterator[Undo]:
+        """Yields what undoes the steps. Several steps are about members, otherwise it is one."""
+        fact = steps[0].after if isinstance(steps[0], Alter) else steps[0].fact
+        if isinstance(fact, Member | GuardedPort):
+            ops = [each for step in steps for each in member_ops(step)]
+            for table in self._tables:
+                back = table.change([each for each in ops if table.has(_member(each))])
+                if back:
+                    yield partial(table.change, back)
+            return
+        match steps[0]:
+            case Add(wanted):
+                yield from self._add(wanted)
+            case Remove(gone):
+                yield from self._remove(gone)
+            case Alter(before, after):
+                yield from self._alter(before, after)
+
+    def _add(self, fact: Fact) -> Iterator[Undo]:
+        match fact:
+            case Bridge():
+                yield from self._add_bridge(fact)
+            case Veth():
+                yield from self._add_veth(fact)
+            case LinkAddress():
+                index = self._ours(fact.link).index
+                if self._links.add_address(index, fact.interface):
+                    yield lambda: self._links.delete_address(index, fact.interface)
+            case Setting():
+                self._must_be_ours(fact)
+                before = write_setting(fact.path, fact.value)
+                if before is not None:
+                    yield lambda: write_setting(fact.path, before)
+            case Ruleset():
+                table = self._table(fact)
+                if not table.is_current():
+                    existed = table.observe()[0] is not None
+                    table.write()
+                    if not existed:
+                        yield table.remove
+            case DockerAccept():
+                if self._docker.accept(fact.version):
+                    yield lambda: self._docker.withdraw(fact.version)
+
+    def _must_be_ours(self, fact: Setting) -> None:
+        """Raises Unavailable where forwarding is off and the engine would not switch it on either."""
+        version = {path: version for version, path in zip((4, 6), HOST_SETTINGS, strict=True)}.get(fact.path)
+        if version is None or read_setting(fact.path) == fact.value or not self._docker.leaves_forwarding(version):
+            return
+        name = fact.path.replace("/", ".")
+        raise Unavailable(
+            f"IPv{version} forwarding is off, and with nftables as its firewall Docker leaves it to the administrator, "
+            "since nothing else would keep the host from forwarding everything",
+            hint=f"check the host's own firewall, then `sysctl -w {name}={fact.value}`",
+        )
+
+    def _remove(self, fact: Fact) -> Iterator[Undo]:
+        match fact:
+            case Bridge() | Veth():
+                link = self._links.find(fact.name)
+                if link is not None and link.ours:
+                    self._links.delete(fact.name)
+                    yield lambda: list(self._add(fact))
+            case LinkAddress():
+                found = self._links.find(fact.link)
+                if found is not None and found.ours:
+                    index = found.index
+                    self._links.delete_address(index, fact.interface)
+                    yield lambda: self._links.add_address(index, fact.interface)
+            case Ruleset():
+                self._table(fact).remove()
+                yield self._table(fact).write
+            case DockerAccept():
+                self._docker.withdraw(fact.version)
+                yield lambda: self._docker.accept(fact.version)
+            case Setting() | Member() | GuardedPort():
+                return  # settings are never removed, members have their own way
+
+    def _alter(self, before: Fact, after: Fact) -> Iterator[Undo]:
+        match before, after:
+            case Bridge(), Bridge():
+                self._ours(after.name)
+                self._links.set_bridge(after)
+                if before.mtu:
+                    yield lambda: self._links.set_bridge(before)
+            case Veth(), Veth():
+                self._ours(after.name)
+                self._links.set_veth(after, self._ours(after.bridge).index)
+            case Ruleset(), Ruleset():
+                # No way back, and no need: the table is right now, and has the elements that it had.
+                self._table(after).write()
+            case _:
+                yield from self._add(after)
+
+    def _table(self, ruleset: Ruleset) -> Table:
+        return next(table for table in self._tables if table.family == ruleset.family)
+
+    def _add_bridge(self, bridge: Bridge) -> Iterator[Undo]:
+        self._discards.settle(bridge.name, self._links)
+        try:
+            self._links.add_bridge(bridge)
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise Unavailable(f"bridge {bridge.name} cannot be made: {error.strerror}") from error
+        else:
+            yield lambda: self._discards.add([bridge.name])
+            return
+        link = self._ours(bridge.name)
+        if link.kind != "bridge" or replace(_bridge(link), mtu=link.mtu, linklocal_learn=False) != bridge:
+            raise _differs(link)
+        if not link.up or link.linklocal_learn:
+            self._links.set_bridge(bridge)
+
+    def _add_veth(self, veth: Veth) -> Iterator[Undo]:
+        self._discards.settle(veth.name, self._links)
+        bridge = self._ours(veth.bridge).index
+        try:
+            with opened(veth.inside) as inside:
+                self._links.add_veth(veth, bridge, inside)
+        except NetlinkError as error:
+            if error.errno == errno.EXFULL:
+                raise Exhausted(f"bridge {veth.bridge} is full", hint="use a second network") from error
+            if error.errno != errno.EEXIST:
+                raise Unavailable(f"interface {veth.name} cannot be made: {error.strerror}") from error
+        else:
+            yield lambda: self._discards.add([veth.name])
+            return
+        link = self._links.find(veth.name)
+        if link is None:
+            where = f" in {veth.inside}" if veth.inside else ""
+            raise Conflict(f"interface {veth.peer} exists already{where}", hint=f"see `ip link show {veth.peer}`")
+        self._ours(veth.name)
+        if link.kind != "veth" or replace(_veth(link, {bridge: veth.bridge}), bridge=veth.bridge) != veth:
+            raise _differs(link)
+        if link.master != bridge or not link.up:
+            self._links.set_veth(veth, bridge)
+
+    def _ours(self, name: str) -> Link:
+        """The link of that name. Raises Unavailable when there is none, Conflict when it is foreign."""
+        link = self._links.find(name)
+        if link is None:
+            raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
+        if not link.ours:
+            raise Conflict(
+                f"interface {name} exists already and is not ours",
+                holder=f"{link.kind or 'device'} {name}" + (f", alias {link.alias!r}" if link.alias else ""),
+                hint="choose another name for the network's bridge with -o bridge=",
+            )
+        return link
+
+
+def _differs(link: Link) -> Conflict:
+    return Conflict(
+        f"interface {link.name} exists already and differs from what is wanted",
+        holder=link.alias,
+        hint="it is repaired soon",
+    )
+
+
+def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
+    """Consecutive member ops together: they are one transaction. All others alone."""
+
+    def about_member(op: Op) -> bool:
+        return isinstance(op.after if isinstance(op, Alter) else op.fact, Member | GuardedPort)
+
+    for together, run in groupby(ops, about_member):
+        if together:
+            yield list(run)
+        else:
+            yield from ([op] for op in run)
+
+
+def _member(op: Op) -> Member:
+    fact = op.after if isinstance(op, Alter) else op.fact
+    assert isinstance(fact, Member)
+    return fact
+
+
+def _bridge(link: Link) -> Bridge:
+    return Bridge(link.name, link.alias, link.mtu if link.up else 0, link.mac, link.linklocal_learn)
+
+
+def _veth(link: Link, names: dict[int, str]) -> Veth:
+    bridge = names.get(link.master, "") if link.up else ""
+    living = link.beyond is not None
+    return Veth(link.name, link.alias, bridge, link.isolated, peer="", peer_mac="", mtu=link.mtu, living=living)
+
+
+def _host_settings() -> Iterator[Setting]:
+    for path in (*HOST_SETTINGS, ROUTERS):
+        value = read_setting(path)
+        if value is not None:
+            yield Setting(path, value)

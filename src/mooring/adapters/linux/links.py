@@ -1,0 +1,364 @@
+"""Links, addresses and routes by rtnetlink: bridges, veth pairs, their ports, who has which address.
+
+Rules: one message makes a veth pair and plugs it, a second one marks it with its owner's mark, which nobody above sees;
+what is decoded is only what facts need. Layouts are those of linux/if_link.h, linux/if_addr.h and linux/rtnetlink.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_interface
+from zlib import crc32
+
+from mooring.adapters.netlink.ownership import DAEMON, Owner
+from mooring.adapters.netlink.sockets import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    Message,
+    Netlink,
+    NetlinkError,
+    as_text,
+    as_u32,
+    attribute,
+    attributes,
+    nest,
+    text,
+    u8,
+    u32,
+)
+from mooring.core.networks import Interface
+from mooring.core.plumbing import Bridge, Inside, Veth
+
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_DELNEIGH = 29
+
+_IFF_UP = 1
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_EXT_MASK = 18, 20, 27, 29
+_IFLA_LINK, _IFLA_LINK_NETNSID, _IFLA_TARGET_NETNSID = 5, 37, 46
+_IFLA_AF_SPEC, _IFLA_NET_NS_FD, _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 26, 28, 8, 1
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_VETH_INFO_PEER = 1
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING, _BR_MULTI_BOOLOPT = 1, 5, 23, 46
+_NO_LL_LEARN = 1 << 0
+_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
+_FILTER_SKIP_STATS = 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
+_IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
+_NDA_DST = 1
+
+# struct br_boolopt_multi: values, and which of them are meant.
+_NO_LEARNING = struct.pack("=II", _NO_LL_LEARN, _NO_LL_LEARN)
+
+_IFINFO = struct.Struct("=BBHiII")
+_IFADDR = struct.Struct("=BBBBi")
+_NEIGHBOUR = struct.Struct("=BBHiHBB")
+
+# Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII. All owners share
+# it: one may then delete what another was about to.
+DOOMED_GROUP = 0x6D6F6F72
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface as the kernel shows it. master: the index of the bridge that it is a port of, or 0.
+
+    ours: it bears the owner's mark, and then the alias is as facts say it. other: the index of a veth's other end, in
+    the namespace that the kernel calls by the number `beyond`; None: in this one. linklocal_learn: it is a bridge and
+    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10). families: what the kernel tells
+    of IPv4 and IPv6 on it.
+    """
+
+    index: int
+    name: str
+    kind: str
+    alias: str
+    ours: bool
+    mac: str
+    mtu: int
+    up: bool
+    master: int
+    isolated: bool
+    other: int = 0
+    beyond: int | None = None
+    linklocal_learn: bool = False
+    families: bytes = b""
+
+
+def _info(index: int = 0, up: bool | None = None) -> bytes:
+    """struct ifinfomsg. up None: leave that flag alone."""
+    flags = _IFF_UP if up else 0
+    return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, flags, 0 if up is None else _IFF_UP)
+
+
+def _addressed(payload: bytes) -> tuple[int, Interface | None]:
+    """Index of the link, and its address unless the kernel makes such itself (link-local IPv6). struct ifaddrmsg."""
+    _, prefix, _, _, index = _IFADDR.unpack_from(payload)
+    found = attributes(payload[_IFADDR.size :])
+    packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
+    interface = ip_interface((packed, prefix)) if packed is not None else None
+    # 169.254.0.0/16 is nobody's but who typed it: networks for what asks a cloud's metadata have such subnets.
+    own = interface is not None and interface.version == 6 and interface.ip.is_link_local
+    return index, None if own else interface
+
+
+def _learns_linklocal(bridge: dict[int, bytes]) -> bool:
+    """Whether the bridge learns from frames to reserved groups. struct br_boolopt_multi."""
+    return not as_u32(bridge.get(_BR_MULTI_BOOLOPT, b"")[:4]) & _NO_LL_LEARN
+
+
+def _mac(value: str) -> bytes:
+    return bytes.fromhex(value.replace(":", ""))
+
+
+class Links:
+    """What rtnetlink can do for the owner. Raises NetlinkError."""
+
+    def __init__(self, owner: Owner = DAEMON) -> None:
+        self._owner = owner
+        # A device group for each owner, in which links are until they bear his mark.
+        self._newborn = crc32(f"newborn {owner.mark}".encode()) | 0x80000000
+        self._netlink = Netlink()
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._netlink.close()
+
+    def find(self, name: str) -> Link | None:
+        """The link of that name, or None."""
+        request = _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS)
+        try:
+            return self._link(self._netlink.ask(Message(_GETLINK, 0, request))[1])
+        except NetlinkError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+
+    def ours(self) -> list[Link]:
+        """Every link of the owner in the namespace."""
+        request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))
+        sign = self._owner.mark.encode()
+        found = (self._link(payload) for _, payload in self._netlink.dump(request) if sign in payload)
+        return [link for link in found if link.ours]
+
+    def inside(self, link: Link) -> Inside | None:
+        """What the other end has, None when it is in this namespace, or gone by now, or cannot be read."""
+        if link.beyond is None:
+            return None
+        asked = _info(link.other) + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS) + u32(_IFLA_TARGET_NETNSID, link.beyond)
+        found: list[Interface] = []
+        try:
+            payload = self._netlink.ask(Message(_GETLINK, 0, asked))[1]
+            for family in (socket.AF_INET, socket.AF_INET6):
+                there = _IFADDR.pack(family, 0, 0, 0, link.other) + u32(_IFA_TARGET_NETNSID, link.beyond)
+                for _, each in self._netlink.dump(Message(_GETADDR, 0, there)):
+                    index, interface = _addressed(each)
+                    if index == link.other and interface is not None:
+                        found.append(interface)
+        except NetlinkError:
+            return None
+        mac = attributes(payload[_IFINFO.size :]).get(_IFLA_ADDRESS, b"").hex(":")
+        return Inside(mac, tuple(found))
+
+    def add_bridge(self, bridge: Bridge) -> None:
+        """The bridge is there and up: ports forward at once, and multicast goes everywhere.
+
+        Snooping would have to be kept from losing neighbour discovery while no querier is there, and a network of
+        containers gains nothing by it.
+        """
+        settings = nest(
+            _INFO_DATA,
+            u32(_BR_FORWARD_DELAY, 0)
+            + u32(_BR_STP_STATE, 0)
+            + u8(_BR_MCAST_SNOOPING, 0)
+            + attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING),
+        )
+        made = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, bridge.name)
+            + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"), settings)
+        )
+        # An MTU given at birth would follow those of the ports (net/bridge/br_if.c, br_mtu_auto_adjust).
+        marked = _info() + text(_IFLA_IFNAME, bridge.name) + self._mark(bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
+        self._make(bridge.name, made, Message(_SETLINK, 0, marked))
+
+    def set_bridge(self, bridge: Bridge) -> None:
+        """The bridge, which is there, is as told and up."""
+        wanted = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, bridge.name)
+            + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + u32(_IFLA_MTU, bridge.mtu)
+            + self._mark(bridge.alias)
+            + nest(
+                _IFLA_LINKINFO,
+                text(_INFO_KIND, "bridge"),
+                nest(_INFO_DATA, attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING)),
+            )
+        )
+        # A change of what is in LINKINFO is asked for as a new link is, without NLM_F_CREATE.
+        self._netlink.request(Message(_NEWLINK, 0, wanted))
+
+    def add_veth(self, veth: Veth, bridge: int, inside: int | None = None) -> None:
+        """The pair is there, its host end up and a port of the bridge with that index; its peer is down.
+
+        inside: a file descriptor of the namespace that has the peer from the start, which saves moving it.
+        """
+        peer = (
+            _info()
+            + text(_IFLA_IFNAME, veth.peer)
+            + u32(_IFLA_MTU, veth.mtu)
+            + (attribute(_IFLA_ADDRESS, _mac(veth.peer_mac)) if veth.peer_mac else b"")
+            + (b"" if inside is None else u32(_IFLA_NET_NS_FD, inside))
+        )
+        kind = text(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
+        made = (
+            _info()
+            + text(_IFLA_IFNAME, veth.name)
+            + u32(_IFLA_MTU, veth.mtu)
+            + u32(_IFLA_MASTER, bridge)
+            + nest(_IFLA_LINKINFO, kind)
+        )
+        self._make(veth.name, made, self._port(veth, bridge))
+
+    def set_veth(self, veth: Veth, bridge: int) -> None:
+        """The host end, which is there, is up and such a port of the bridge with that index."""
+        # A link that is no port yet has no port settings: enslave first.
+        enslave = _info() + text(_IFLA_IFNAME, veth.name) + u32(_IFLA_MASTER, bridge)
+        self._netlink.request(Message(_SETLINK, 0, enslave), self._port(veth, bridge))
+
+    def _make(self, name: str, made: bytes, marking: Message) -> None:
+        # One after the other: the mark must not land on somebody else's link of that name. A process that dies in
+        # between leaves a link without a mark; by its group the next one knows it.
+        newborn, grown = u32(_IFLA_GROUP, self._newborn), u32(_IFLA_GROUP, 0)
+        self._netlink.request(Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, made + newborn))
+        try:
+            self._netlink.request(Message(marking.kind, marking.flags, marking.payload + grown))
+        except NetlinkError:
+            self.delete(name)
+            raise
+
+    def _mark(self, alias: str) -> bytes:
+        return text(_IFLA_IFALIAS, self._owner.marked(alias))
+
+    def _port(self, veth: Veth, bridge: int) -> Message:
+        # Hairpin: where bridged frames visit the IP firewall (br_netfilter), a container's connection to its own
+        # published port never leaves the bridge, and has to go back out of the port that it came in by.
+        port = nest(_INFO_SLAVE_DATA, u8(_BRPORT_MODE, 1), u8(_BRPORT_ISOLATED, veth.isolated))
+        payload = (
+            _info(up=True)
+            + text(_IFLA_IFNAME, veth.name)
+            + self._mark(veth.alias)
+            + u32(_IFLA_MASTER, bridge)
+            + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), port)
+            # A port needs no address of its own, nor the neighbour discovery that comes with one.
+            + nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE)))
+        )
+        return Message(_NEWLINK, 0, payload)
+
+    def delete(self, name: str) -> None:
+        """No link has the name. Takes an RCU grace period."""
+        try:
+            self._netlink.request(Message(_DELLINK, 0, _info() + text(_IFLA_IFNAME, name)))
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
+    def delete_newborn(self) -> None:
+        """No link is there that the owner's last process made and had no time to mark. Not while he makes others."""
+        self._delete_group(self._newborn)
+
+    def delete_together(self, indexes: list[int]) -> None:
+        """None of the links is there; all of them take hardly longer than one. Those that are gone already are fine."""
+        for index in indexes:
+            try:
+                self._netlink.request(Message(_SETLINK, 0, _info(index) + u32(_IFLA_GROUP, DOOMED_GROUP)))
+            except NetlinkError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+        self._delete_group(DOOMED_GROUP)
+
+    def _delete_group(self, group: int) -> None:
+        try:
+            self._netlink.request(Message(_DELLINK, 0, _info() + u32(_IFLA_GROUP, group)))
+        except NetlinkError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
+    def move(self, name: str, namespace: int) -> None:
+        """The link is in the namespace of the file descriptor, as dockerd moves a container's interface."""
+        self._netlink.request(
+            Message(_SETLINK, 0, _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_NET_NS_FD, namespace))
+        )
+
+    def add_address(self, index: int, interface: Interface) -> bool:
+        """The link has the address, usable at once; False when it had it before."""
+        payload = self._address(index, interface, _IFA_F_PERMANENT | (_IFA_F_NODAD if interface.version == 6 else 0))
+        try:
+            self._netlink.request(Message(_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload))
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            return False
+        return True
+
+    def delete_address(self, index: int, interface: Interface) -> None:
+        """The link does not have the address."""
+        try:
+            self._netlink.request(Message(_DELADDR, 0, self._address(index, interface, 0)))
+        except NetlinkError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+                raise
+
+    def _address(self, index: int, interface: Interface, flags: int) -> bytes:
+        family = socket.AF_INET if interface.version == 4 else socket.AF_INET6
+        packed = interface.ip.packed
+        head = _IFADDR.pack(family, interface.network.prefixlen, 0, 0, index)
+        return head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed) + u32(_IFA_FLAGS, flags)
+
+    def addresses(self) -> Iterator[tuple[int, Interface]]:
+        """(link index, address) of both families; link-local IPv6 ones are left out."""
+        for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
+            index, interface = _addressed(payload)
+            if interface is not None:
+                yield index, interface
+
+    def drop_neighbour(self, index: int, address: IPv4Address | IPv6Address) -> None:
+        """The host has forgotten which MAC the address had on the link."""
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        payload = _NEIGHBOUR.pack(family, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address.packed)
+        try:
+            self._netlink.request(Message(_DELNEIGH, 0, payload))
+        except NetlinkError as error:
+            if error.errno != errno.ENOENT:
+                raise
+
+    def _link(self, payload: bytes) -> Link:
+        _, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
+        found = attributes(payload[_IFINFO.size :])
+        info = attributes(found.get(_IFLA_LINKINFO, b""))
+        port = attributes(info.get(_INFO_SLAVE_DATA, b"")) if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else {}
+        alias = as_text(found.get(_IFLA_IFALIAS))
+        ours = self._owner.unmarked(alias)
+        return Link(
+            index,
+            as_text(found.get(_IFLA_IFNAME)),
+            as_text(info.get(_INFO_KIND)),
+            alias if ours is None else ours,
+            ours is not None,
+            found.get(_IFLA_ADDRESS, b"").hex(":"),
+            as_u32(found.get(_IFLA_MTU)),
+            bool(flags & _IFF_UP),
+            as_u32(found.get(_IFLA_MASTER)),
+            port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+            as_u32(found.get(_IFLA_LINK)),
+            as_u32(found[_IFLA_LINK_NETNSID]) if _IFLA_LINK_NETNSID in found else None,
+            as_text(info.get(_INFO_KIND)) == "bridge" and _learns_linklocal(attributes(info.get(_INFO_DATA, b""))),
+            found.get(_IFLA_AF_SPEC, b""),
+        )

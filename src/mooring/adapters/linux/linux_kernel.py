@@ -1,0 +1,221 @@
+"""The Kernel port on Linux.
+
+Rules: the loop never waits for the kernel: one thread writes, in the order of the calls, one reads, one deletes links,
+one forgets connections; each has sockets of its own; all of them work in the network namespace in which the object was
+made and used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeVar
+
+from mooring.adapters.linux import conntrack
+from mooring.adapters.linux.discards import Discards
+from mooring.adapters.linux.gratuitous_arp import Announcer
+from mooring.adapters.linux.host_bridges import host_bridges
+from mooring.adapters.linux.host_news import HostNews
+from mooring.adapters.linux.kernel_facts import FactReader, FactWriter, Tools
+from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.namespace_processes import is_lived_in
+from mooring.adapters.linux.surroundings import Surroundings
+from mooring.adapters.netlink.ownership import Owner
+from mooring.adapters.netlink.sockets import Netlink, NetlinkError
+from mooring.core.faults import Unavailable
+from mooring.core.firewall import publication_changes
+from mooring.core.plumbing import Fact, Inside, Op
+from mooring.ports import HostNet, Kernel
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class LinuxKernel(Kernel):
+    """Made in the namespace that it works in.
+
+    owner: "" for the daemon; another owner has links and a table of his own and sees only those (netlink/ownership).
+    What all owners of a namespace share: the rule in Docker's chain, and the settings of the host.
+    Raises BadRequest for what is no owner's name, Unavailable when netlink or nftables cannot be used.
+    """
+
+    def __init__(self, owner: str = "") -> None:
+        whose = self._owner = Owner(owner)
+        self._discards = Discards()
+        with ExitStack() as opened:
+            self._writing = Tools.open(whose)
+            opened.callback(self._writing.close)
+            self._reading = Tools.open(whose)
+            opened.callback(self._reading.close)
+            try:
+                self._deleting = Links(whose)
+                opened.callback(self._deleting.close)
+                self._deleting.delete_newborn()
+                self._asking = Netlink()
+                opened.callback(self._asking.close)
+                self._looking = Netlink()
+                opened.callback(self._looking.close)
+                self._surroundings = Surroundings(whose)
+                opened.callback(self._surroundings.close)
+                self._news = HostNews()
+                opened.callback(self._news.close)
+                self._announcer = Announcer()
+            except OSError as error:
+                raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
+            opened.pop_all()
+        self._facts = FactWriter(self._writing, self._discards)
+        self._reader_of_facts = FactReader(self._reading, self._discards)
+        self._writer, self._reader, self._deleter, self._forgetter = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete", "forget")
+        )
+        self._closed = False
+
+    async def observe(self) -> frozenset[Fact]:
+        """See Kernel."""
+        return await self._in(self._reader, self._reader_of_facts.observe)
+
+    async def insides(self, links: Collection[str]) -> Mapping[str, Inside]:
+        """See Kernel."""
+        names = tuple(links)
+        return await self._in(self._reader, lambda: self._reader_of_facts.insides(names)) if names else {}
+
+    async def apply(self, ops: Sequence[Op]) -> None:
+        """See Kernel. A caller that is cancelled leaves the ops to be finished, or not begun."""
+        if not ops:
+            return
+        todo = list(ops)
+        try:
+            await self._in(self._writer, lambda: self._carry_out(todo))
+        finally:
+            self._schedule()
+
+    def _carry_out(self, todo: Sequence[Op]) -> None:
+        self._facts.run(todo)
+        opened, closed = publication_changes(todo)
+        if opened or closed:
+            # After the rules, so that what is forgotten begins anew by them.
+            work = _attempt(lambda: conntrack.forget_misled(opened, closed), "forgetting flows to ports")
+            self._forgetter.submit(work)
+
+    async def discard(self, links: Sequence[str]) -> None:
+        """See Kernel."""
+        self._discards.add(links)
+        self._schedule()
+
+    async def is_lived_in(self, link: str) -> bool:
+        """See Kernel."""
+
+        def look() -> bool:
+            try:
+                return is_lived_in(self._asking, link)
+            except OSError as error:
+                _log.warning("whether %s is in a living sandbox cannot be found out: %s", link, error)
+                return True
+
+        return await self._in(self._writer, look)
+
+    async def host_net(self) -> HostNet:
+        """See Kernel."""
+
+        def look() -> HostNet:
+            try:
+                return self._surroundings.host_net()
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's addresses and routes cannot be read: {error.strerror}") from error
+
+        return await self._in(self._reader, look)
+
+    def host_moved(self) -> bool:
+        """See Kernel."""
+        return not self._closed and self._news.any()
+
+    async def host_bridges(self) -> Mapping[str, bool]:
+        """See Kernel."""
+
+        def look() -> Mapping[str, bool]:
+            try:
+                return host_bridges(self._looking, self._owner)
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's bridges cannot be read: {error.strerror}") from error
+
+        return await self._in(self._reader, look)
+
+    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
+        """See Kernel."""
+
+        def tell() -> None:
+            found = self._writing.links.find(link)
+            if found is None:
+                return
+            self._writing.links.drop_neighbour(found.index, address)
+            self._announcer.announce(link, address, mac, found.mac)
+
+        self._soon(_attempt(tell, f"announcing {address} on {link}"))
+
+    async def forget(self, address: IPv4Address | IPv6Address) -> None:
+        """See Kernel."""
+        # Reading all that is tracked takes long, and the next container must not wait: the writer only says when.
+        work = _attempt(lambda: conntrack.forget(address), f"forgetting the connections of {address}")
+        self._soon(lambda: self._forgetter.submit(work))
+
+    async def close(self) -> None:
+        """See Kernel. Closing twice is fine."""
+        if self._closed:
+            return
+        await self._in(self._writer, lambda: None)
+        await self._in(self._forgetter, lambda: None)
+        await self._in(self._deleter, self._delete)
+        await self._in(self._reader, lambda: None)
+        self._closed = True
+        for pool in (self._writer, self._reader, self._deleter, self._forgetter):
+            pool.shutdown()
+        self._writing.close()
+        self._reading.close()
+        self._deleting.close()
+        self._asking.close()
+        self._looking.close()
+        self._surroundings.close()
+        self._news.close()
+        self._announcer.close()
+
+    def _soon(self, work: Callable[[], object]) -> None:
+        """Do it after the writes that were asked for before, with nobody waiting."""
+        if not self._closed:
+            self._writer.submit(work)
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise Unavailable("the kernel adapter is closed")
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _schedule(self) -> None:
+        """Begin to delete what was discarded. While the deleter is busy, more gathers, and goes together with its next.
+
+        At once, since dockerd is about to move the interface out of the container, which takes longer than to find it
+        gone.
+        """
+        if not self._closed and self._discards.pending():
+            self._deleter.submit(self._delete)
+
+    def _delete(self) -> None:
+        try:
+            self._discards.flush(self._deleting)
+        except NetlinkError as error:
+            _log.warning("links could not be deleted, repair will try again: %s", error)
+
+
+def _attempt(work: Callable[[], None], what: str) -> Callable[[], None]:
+    """The same, where nobody would hear of it when it fails."""
+
+    def attempt() -> None:
+        try:
+            work()
+        except OSError as error:
+            _log.debug("%s failed: %s", what, error)
+
+    return attempt

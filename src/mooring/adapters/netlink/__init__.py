@@ -1,0 +1,1 @@
+"""Netlink: sockets, events, and whose links are whose."""

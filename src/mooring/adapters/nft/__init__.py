@@ -1,0 +1,1 @@
+"""nftables, and the chains of Docker in it."""

@@ -1,0 +1,208 @@
+"""Docker's FORWARD chain: whether it would drop what we forward, or let pass what Docker's networks are closed to, and
+the rules that keep it from that.
+
+Rules: they go by the marks of core/firewall, in the chain DOCKER-USER, which is Docker's place for the rules of others,
+and behind all of theirs, so that what the administrator drops there stays dropped, and what he lets in gets in; where
+some of it returns before (ufw-docker: everything from private addresses) they are behind the chain as well; nothing is
+accepted where FORWARD does so by itself; iptables is started only where DOCKER-USER is asked; nothing else in
+Docker's tables is touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mooring.adapters.nft.nftables import Nftables, NftablesError
+from mooring.core.faults import Unavailable
+from mooring.core.firewall import ACCEPTED_MARK, FOREIGN_MARK
+
+_CHAIN, _FORWARD = "DOCKER-USER", "FORWARD"
+_JUMP = f"-A {_FORWARD} -j {_CHAIN}"
+
+
+def _rule(mark: int, target: str) -> tuple[str, ...]:
+    """As iptables prints it."""
+    return ("-m", "mark", "--mark", f"{mark:#x}/{mark:#x}", "-j", target)
+
+
+_ACCEPT, _KEEP_OUT = _rule(ACCEPTED_MARK, "ACCEPT"), _rule(FOREIGN_MARK, "DROP")
+_RETURN = f"-A {_CHAIN} -j RETURN"
+# Of `iptables -S`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
+_PRESENT, _ABSENT = 0, 1
+_FAMILY = {4: "ip", 6: "ip6"}
+_TIMEOUT = 10.0
+
+
+# Of dockerd with --firewall-backend=nftables (drivers/bridge/internal/nftabler/nftabler.go): it is there from the
+# engine's start to its first start with the other backend.
+_NFTABLER = "docker-bridges"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A chain DOCKER-USER. tool: the iptables command that sees it. drops: whether FORWARD does, in the end."""
+
+    tool: str
+    drops: bool
+
+    @property
+    def rules(self) -> tuple[tuple[str, ...], ...]:
+        """Those of ours that belong there, in any order."""
+        return (_KEEP_OUT, _ACCEPT) if self.drops else (_KEEP_OUT,)
+
+
+class DockerChains:
+    """Looks and writes in the namespace of the thread that uses it."""
+
+    def __init__(self, nftables: Nftables) -> None:
+        self._nftables = nftables
+
+    def accepts(self, version: int) -> bool:
+        """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward, and nothing else of what
+        comes from us. Raises Unavailable."""
+        places = list(self._places(version))
+        if not places:
+            return not self._is_closed(version)
+        return not any(self._outstanding(place) for place in places)
+
+    def accept(self, version: int) -> bool:
+        """Docker lets pass what we forward, and nothing else; False when nothing was changed. Raises Unavailable.
+
+        A rule of ours that is there already stays where it is. Where DOCKER-USER is missing or not asked, nothing can
+        be done here: only dockerd makes it.
+        """
+        written = [self._write(place, version) for place in self._places(version)]
+        return any(written)
+
+    def _write(self, place: _Place, version: int) -> bool:
+        todo = self._outstanding(place)
+        for command in todo:
+            done = self._iptables(place.tool, *command)
+            if done.returncode:
+                raise Unavailable(
+                    f"Docker drops what Mooring forwards, or lets pass what it must not (IPv{version}), and the rule "
+                    f"against that was refused: {_reason(done)}",
+                    hint=f"try `{place.tool} {' '.join(command)}`",
+                )
+        return bool(todo)
+
+    def leaves_forwarding(self, version: int) -> bool:
+        """Whether the engine leaves it to the administrator to switch forwarding on (drivers/bridge/
+        setup_ip_forwarding.go): with nftables as its firewall it has no FORWARD chain to guard the host by."""
+        try:
+            objects = self._nftables.ask(f"list tables {_FAMILY[version]}")
+        except NftablesError:
+            return False
+        return any(entry["table"]["name"] == _NFTABLER for entry in objects if "table" in entry)
+
+    def withdraw(self, version: int) -> None:
+        """Our rules are not in Docker's chain."""
+        for place in self._places(version):
+            for chain in (_CHAIN, _FORWARD):
+                for rule in (_KEEP_OUT, _ACCEPT):
+                    self._iptables(place.tool, "-D", chain, *rule)
+
+    def _places(self, version: int) -> Iterator[_Place]:
+        """Where Docker's FORWARD chain asks DOCKER-USER: in tables of either sort, or both."""
+        base = "iptables" if version == 4 else "ip6tables"
+        chains = self._chains(version)
+        if _CHAIN in chains and self._is_asked(version):
+            yield _Place(shutil.which(f"{base}-nft") or base, chains.get("FORWARD", {}).get("policy") == "drop")
+        legacy = shutil.which(f"{base}-legacy")
+        if legacy is not None and _legacy_in_use(version):
+            rules = _output(legacy, "-S")
+            if f"-N {_CHAIN}" in rules:
+                yield _Place(legacy, "-P FORWARD DROP" in rules)
+
+    def _is_closed(self, version: int) -> bool:
+        """Whether FORWARD drops, and DOCKER-USER is not there or not asked: somebody flushed Docker's rules."""
+        return self._chains(version).get("FORWARD", {}).get("policy") == "drop"
+
+    def _is_asked(self, version: int) -> bool:
+        """Whether FORWARD jumps to DOCKER-USER."""
+        try:
+            objects = self._nftables.ask(f"list chain {_FAMILY[version]} filter FORWARD")
+        except NftablesError:
+            return False
+        rules = [entry["rule"] for entry in objects if "rule" in entry]
+        return any(part.get("jump", {}).get("target") == _CHAIN for rule in rules for part in rule["expr"])
+
+    def _chains(self, version: int) -> dict[str, dict[str, Any]]:
+        try:
+            objects = self._nftables.ask(f"list chains {_FAMILY[version]}")
+        except NftablesError:
+            return {}
+        chains = [entry["chain"] for entry in objects if "chain" in entry]
+        return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
+
+    def _outstanding(self, place: _Place) -> list[tuple[str, ...]]:
+        """What iptables is to be asked for until our rules are where they belong. Raises Unavailable."""
+        lines = self._lines(place, _CHAIN)
+        # Docker ends the chain with a return; nothing behind that is ever asked.
+        end = lines.index(_RETURN) + 1 if _RETURN in lines else 0
+        where = ("-I", _CHAIN, str(end)) if end else ("-A", _CHAIN)
+        todo = [(*where, *rule) for rule in place.rules if _line(_CHAIN, rule) not in lines]
+        if any(line.endswith(" -j RETURN") for line in lines if line != _RETURN):
+            todo += self._behind(place)
+        return todo
+
+    def _behind(self, place: _Place) -> Iterator[tuple[str, ...]]:
+        """The same behind DOCKER-USER, as the next that FORWARD asks: dockerd puts its own there when it starts."""
+        lines = self._lines(place, _FORWARD)
+        mine = {_line(_FORWARD, rule): rule for rule in place.rules}
+        others = [line for line in lines if line not in mine]
+        if _JUMP not in others:
+            return
+        at = lines.index(_JUMP) + 1
+        if set(lines[at : at + len(mine)]) != mine.keys():
+            yield from (("-D", _FORWARD, *rule) for line, rule in mine.items() if line in lines)
+            yield from (("-I", _FORWARD, str(others.index(_JUMP) + 2), *rule) for rule in mine.values())
+
+    def _lines(self, place: _Place, chain: str) -> list[str]:
+        """The rules in the chain, as iptables prints them; none when it has just gone. Raises Unavailable."""
+        done = self._iptables(place.tool, "-S", chain)
+        if done.returncode not in (_PRESENT, _ABSENT):
+            raise Unavailable(
+                f"Docker's firewall rules cannot be read: {place.tool}: {_reason(done)}",
+                hint="it is tried again soon; see who holds /run/xtables.lock",
+            )
+        return [line for line in done.stdout.splitlines() if line.startswith("-A ")]
+
+    def _iptables(self, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [tool, "-w", "5", *arguments], capture_output=True, text=True, timeout=_TIMEOUT, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(
+                f"Docker's firewall rules cannot be read: {tool}: {error}", hint="apt-get install iptables"
+            ) from error
+
+
+def _line(chain: str, rule: tuple[str, ...]) -> str:
+    return f"-A {chain} {' '.join(rule)}"
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+
+
+def _legacy_in_use(version: int) -> bool:
+    names = Path(f"/proc/thread-self/net/ip{'6' if version == 6 else ''}_tables_names")
+    try:
+        return "filter" in names.read_text().split()
+    except OSError:
+        return False
+
+
+def _output(*command: str) -> list[str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()
