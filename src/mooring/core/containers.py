@@ -1,4 +1,5 @@
-"""Containers as an engine tells of them, and the label and keys by which an address is theirs.
+"""Containers as an engine tells of them, and the labels (`fixed-ip`, `mooring.key`) and keys by which an address is
+theirs: a key may be a container, a text, a name, or compose's project, service and number (`key_of`).
 
 Rules: a container is its full id, never its name or the beginning of its id; what its configuration asks for and what
 it has at the moment are two things; a label means what it meant to Minions and Barrel.

@@ -1,4 +1,5 @@
-"""What a host, a network, an endpoint and its published ports look like in the kernel, as facts.
+"""What a host (forwarding, accept_ra kept on its uplinks, Docker's FORWARD chain), a network, an endpoint and its
+published ports look like in the kernel, as facts.
 
 Rules: each function's facts follow from its arguments alone, so any of them can be rebuilt at any time; a network of
 mode null has none; interface names are functions of the ids and fit into 15 bytes.

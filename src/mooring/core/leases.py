@@ -1,4 +1,5 @@
-"""The lease: the record of one address, and the rules of who may take what.
+"""The lease: the record of one address, and the rules of who may take what. A released one cools before it is chosen
+again (COOLING); in which order, core/addresses.py says.
 
 Rules: at most one lease per (address space, address); no record means that the address is free; every change goes
 through `TRANSITIONS`, and a test tries every (state, event) pair.

@@ -1,4 +1,4 @@
-"""Pools: subnets from which addresses are allocated, and how a subnet is chosen.
+"""Pools: subnets from which addresses are allocated, and how a subnet is carved from a subnet pool.
 
 Rules: pools of one address space never overlap; a pool's id is unique, whatever it says of its subnet; everything here
 is a pure function of values.

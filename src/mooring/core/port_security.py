@@ -1,5 +1,5 @@
-"""A container says only what is its own: the frames that come from its port of a bridge are checked, by an nftables
-table of the bridge family.
+"""A container says only what is its own (no spoofing of addresses, MACs, ARP or neighbour discovery): the frames that
+come from its port of a bridge are checked, by an nftables table of the bridge family.
 
 Rules: what comes from the MAC and an address of the endpoint passes after one lookup, but for ICMPv6; ARP names
 its own MAC and address as the sender (RFC 826), neighbour discovery its own MAC (RFC 4861, 4.6.1), a neighbour

@@ -2,7 +2,8 @@
 
 Rules: nobody without a certificate of the given authority gets as far as a request, and no system-wide authority
 counts; each connection proves it anew, since a resumed one would not be asked whether its certificate was revoked or is
-out of date by now; files that change hold for the next connection, and files that cannot be used change nothing.
+out of date by now; files that change, the revocation list (CRL) too, are read anew for the next connection, and files
+that cannot be used change nothing.
 """
 
 from __future__ import annotations

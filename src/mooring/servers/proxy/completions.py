@@ -1,4 +1,4 @@
-"""What the engine tells of containers, completed with the ports that we publish for them.
+"""What the engine tells of containers (`docker ps`, `inspect`), completed with the ports that we publish for them.
 
 The engine asks no plugin for published ports, so its lists and inspections show none for a plugin's networks, and a
 search for a port finds none of their containers. Where one of ours would be found, the engine is asked for the list

@@ -1,4 +1,4 @@
-"""What is asked before a container is made, plugged, unplugged or removed, and done after: the proxy's use cases.
+"""What is asked before a container (`fixed-ip`) is made, connected or removed, and done after: the proxy's use cases.
 
 Rules: an intent is durable before the engine hears of the request; what became of it is asked of the engine by full
 id, whatever its reply was; a container that is to have no fixed address, and one that holds none, costs the store

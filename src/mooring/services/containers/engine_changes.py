@@ -5,7 +5,7 @@ container, later ones one for each endpoint, and none reads what the other wrote
 an engine tells the container's name, which is proof too.
 
 Rules: what an upgrade would do some day is a note, what the next start will do is a finding; what a container has lost
-already is told elsewhere (symptoms.astray, adoption); nothing here changes anything.
+already is told elsewhere (operations/checks.py, adoption); nothing here changes anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The bridge driver: a Linux bridge for each network, a veth pair for each endpoint, our nftables table for both.
+"""The bridge driver: a Linux bridge for each network, a veth pair for each endpoint, our nftables table for both;
+its neighbours are told of a new address (gratuitous ARP).
 
 Rules: all that it makes follows from the records, so it remembers nothing that it could not find out; deleting a link
 is answered first and done soon after, in a group; an interface is made when an endpoint joins, inside the sandbox if

@@ -1,4 +1,5 @@
-"""Pools: which subnet a network gets, and giving it up with everything in it.
+"""Pools: which subnet a network gets, carved over nothing that the host, another driver's network or `deny` has, and
+giving it up with everything in it.
 
 Rules: making a pool is one commit that leases its gateway too; decisions about subnets are taken one after another,
 because no revision guards "overlaps nothing"; a pool's record is the last thing of it to go.

@@ -1,4 +1,5 @@
-"""Making the kernel what the records say, at start and ever after.
+"""Making the kernel what the records say, at start and ever after: after a reboot, `nft flush ruleset`, a deleted
+bridge.
 
 Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that
 a plugin call waits for its own network at the most; what the kernel has of ours without a record goes, unless it lives

@@ -1,4 +1,5 @@
-"""Networks that the engine has and no record knows: their records are made anew from what the engine tells of them.
+"""Networks that the engine has and no record knows, as after a lost store: their records are made anew from what it
+tells.
 
 Rules: a network that somebody lives in is taken in at the first sight; any other must have been there at an earlier
 look, some seconds ago, for it may be only just going; what this process was told to delete is never taken in; a network

@@ -1,4 +1,5 @@
-"""What lives without a record: told apart from what was left over, taken into the records, and kept safe until it is.
+"""Containers that run without a record, after a restored backup or a lost store: told apart from what was left over,
+taken into the records with the addresses that they have, and kept safe until then.
 
 Rules: a link with our mark whose other end is in another namespace is somebody's, and a missing record proves nothing:
 a backup may have been restored, or a store lost; only what this process itself has ended is a leftover. What a record
