@@ -50,6 +50,23 @@ async def test_the_families_are_held_apart(guard: SocketPortGuard) -> None:
     await guard.hold(Protocol.TCP, ANY4, 7001)
 
 
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+@pytest.mark.parametrize("both", [False, True])
+async def test_a_program_that_is_just_started_is_in_nobodys_way(
+    guard: SocketPortGuard, protocol: Protocol, both: bool
+) -> None:
+    """Between fork and exec it has copies of our sockets: what was let go is bound there for a moment longer."""
+    await guard.hold(protocol, ANY4, 7001)
+    copy = os.dup(guard._held[protocol, ANY4, 7001].fileno())  # type: ignore[union-attr]
+    threading.Timer(0.01, os.close, (copy,)).start()
+    if both:
+        await guard.hold(protocol, ANY6, 7001)
+    else:
+        await guard.let_go(protocol, ANY4, 7001)
+        await guard.hold(protocol, ANY4, 7001)
+    assert (protocol, ANY4, 7001) in guard._held
+
+
 @pytest.mark.parametrize(("bound", "wanted"), [("127.0.0.1", "0.0.0.0"), ("::", "0.0.0.0"), ("::1", "::")])
 async def test_the_holder_is_found_however_it_is_bound(guard: SocketPortGuard, bound: str, wanted: str) -> None:
     """At one address, at all of them, at all of both families."""

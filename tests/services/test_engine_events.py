@@ -69,6 +69,22 @@ async def test_a_labelled_container_is_adopted_when_it_starts() -> None:
     await stopped(task)
 
 
+async def test_an_engine_that_answers_again_has_made_its_firewall_anew() -> None:
+    """The kernel is looked at soon, not at the next pass: ours may be missing in Docker's chains."""
+    host, task = await watched("web")
+    looks = host.services.repair._nudged
+    await until(looks.is_set)
+    looks.clear()
+    host.engine.go_down()
+    await until(lambda: host.keeping.desk._identity == "")
+    host.engine.come_up()
+    for _ in range(20):
+        host.clock.advance(5)
+        await asyncio.sleep(0)
+    await until(looks.is_set)
+    await stopped(task)
+
+
 async def test_what_happened_while_nobody_listened_is_heard_from_the_engines_memory() -> None:
     """A container that was destroyed before the watcher started."""
     host = HolderHost()

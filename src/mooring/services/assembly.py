@@ -143,7 +143,7 @@ def assemble(
         )  # fmt: skip
         watching = Watching(
             mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates,
-            moving,
+            moving, repair.nudge,
         )  # fmt: skip
         keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkDesk(ipam, plugin), moving)
     return Services(

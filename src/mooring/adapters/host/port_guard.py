@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -35,6 +36,10 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 # net/tcp_states.h, as /proc shows them.
 _TCP_TIME_WAIT, _TCP_LISTEN = "06", "0A"
 
+# Seconds for which a port that we have just let go may look taken: a process that we start (iptables) has copies of all
+# our sockets until it becomes its program. And seconds between two attempts.
+_COPIED, _PAUSE = 0.05, 0.001
+
 UNKNOWN_HOLDER = "a process that cannot be told"
 
 
@@ -50,6 +55,7 @@ class SocketPortGuard(PortGuard):
         self._most = most
         self._open = 0
         self._both: set[socket.socket] = set()  # those that hold both families
+        self._closed = float("-inf")  # when one was closed, time.monotonic()
 
     async def hold(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """See PortGuard. Raises also BadRequest when the host does not have the address, Exhausted for too many."""
@@ -66,7 +72,7 @@ class SocketPortGuard(PortGuard):
                 f"{_label(place)} cannot be held: {self._open} host ports are held, as many as open files allow",
                 hint="publish fewer, or raise LimitNOFILE of mooring.service",
             )
-        self._held[place] = guard = _held_socket(place, host.version == 6)
+        self._held[place] = guard = self._held_socket(place, host.version == 6)
         self._open += guard is not None
 
     def _widened(self, place: Place, twin: Place, other: socket.socket) -> socket.socket | None:
@@ -78,12 +84,12 @@ class SocketPortGuard(PortGuard):
         wide = _new_socket((place[0], ANY6, place[2]), alone=False)
         if wide is None:
             return None
-        other.close()
+        self._close(other)
         try:
-            _bound(wide, (place[0], ANY6, place[2]))
+            _bound(wide, (place[0], ANY6, place[2]), self._closed + _COPIED)
         except Fault as fault:
             try:
-                self._held[twin] = _held_socket(twin, alone=True)
+                self._held[twin] = self._held_socket(twin, alone=True)
             except Fault:
                 del self._held[twin]
                 self._open -= 1
@@ -91,6 +97,17 @@ class SocketPortGuard(PortGuard):
         self._held[twin] = wide
         self._both.add(wide)
         return wide
+
+    def _held_socket(self, place: Place, alone: bool) -> socket.socket | None:
+        """A socket that has the place; None when the kernel has none. alone: in its own family only. As `hold`."""
+        guard = _new_socket(place, alone)
+        if guard is not None:
+            _bound(guard, place, self._closed + _COPIED)
+        return guard
+
+    def _close(self, guard: socket.socket) -> None:
+        guard.close()
+        self._closed = time.monotonic()
 
     async def holder(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:
         """See PortGuard."""
@@ -103,7 +120,7 @@ class SocketPortGuard(PortGuard):
         place = protocol, host, port
         guard, twin = self._held.pop(place, None), _twin(place)
         if guard is not None and (twin is None or self._held.get(twin) is not guard):
-            guard.close()
+            self._close(guard)
             self._both.discard(guard)
             self._open -= 1
 
@@ -132,14 +149,6 @@ def _twin(place: Place) -> Place | None:
     return place[0], ANY6 if place[1] == ANY4 else ANY4, place[2]
 
 
-def _held_socket(place: Place, alone: bool) -> socket.socket | None:
-    """A socket that has the place; None when the kernel has none. alone: in its own family only. Raises as `hold`."""
-    guard = _new_socket(place, alone)
-    if guard is not None:
-        _bound(guard, place)
-    return guard
-
-
 def _new_socket(place: Place, alone: bool) -> socket.socket | None:
     protocol, host, _ = place
     kind, number = _TYPES[protocol]
@@ -157,11 +166,13 @@ def _new_socket(place: Place, alone: bool) -> socket.socket | None:
     return guard
 
 
-def _bound(guard: socket.socket, place: Place) -> None:
-    """The socket has the place, or is closed. Raises as `hold`."""
+def _bound(guard: socket.socket, place: Place, until: float) -> None:
+    """The socket has the place, or is closed. until: time.monotonic() up to which a place that is taken is tried again,
+    without a turn for anybody else. Raises as `hold`."""
     protocol, host, port = place
     try:
-        _bind(guard, protocol, host, port)
+        while not _bind(guard, protocol, host, port, time.monotonic() < until):
+            time.sleep(_PAUSE)
     except OSError as error:
         guard.close()
         if error.errno == errno.EADDRINUSE:
@@ -184,8 +195,10 @@ def _ephemeral_range() -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _bind(guard: socket.socket, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
-    """The socket has the port. Raises OSError.
+def _bind(
+    guard: socket.socket, protocol: Protocol, host: IPv4Address | IPv6Address, port: int, patient: bool
+) -> bool:  # fmt: skip
+    """Whether the socket has the port. patient: that it is taken is no error. Raises OSError.
 
     Connections that have ended keep a TCP port for a minute (TIME_WAIT), and only who asks for SO_REUSEADDR gets it
     then. A socket that listens is in the way all the same. The option is taken back at once, because two sockets that
@@ -195,11 +208,20 @@ def _bind(guard: socket.socket, protocol: Protocol, host: IPv4Address | IPv6Addr
     try:
         guard.bind((str(host), port))
     except OSError as error:
-        if protocol is not Protocol.TCP or error.errno != errno.EADDRINUSE:
+        if error.errno != errno.EADDRINUSE or (protocol is not Protocol.TCP and not patient):
             raise
+        if protocol is not Protocol.TCP:
+            return False
         guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        guard.bind((str(host), port))
-        guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        try:
+            guard.bind((str(host), port))
+        except OSError as again:
+            if again.errno != errno.EADDRINUSE or not patient:
+                raise
+            return False
+        finally:
+            guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return True
 
 
 def _holder(tables: Path, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> str:

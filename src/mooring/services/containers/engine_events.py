@@ -8,6 +8,7 @@ event that comes twice, does harm.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
 
 from mooring.core.containers import Container, EngineEvent, Happening
@@ -47,7 +48,9 @@ class Watching:
         clock: Clock,
         estates: Estates,
         moving: Moving,
+        arrived: Callable[[], None],
     ) -> None:
+        """arrived: called when the engine answers, at first or again; by then it has made its firewall anew."""
         self._mirror = mirror
         self._holders = holders
         self._desk = desk
@@ -58,6 +61,7 @@ class Watching:
         self._clock = clock
         self._estates = estates
         self._moving = moving
+        self._arrived = arrived
         self._last = 0
         self._unproven: dict[str, list[str]] = {}
 
@@ -69,6 +73,7 @@ class Watching:
                 self._desk.meet(await self._engine.identity())
                 self._releases.meet(await self._engine.release())
                 self._reconciling.nudge()
+                self._arrived()
                 async with aclosing(self._engine.events(self._last)) as events:
                     async for event in events:
                         failures = 0
