@@ -33,10 +33,14 @@ ANY_LINE = st.one_of(
 )
 
 
+# IPv6: that the host forwards, and that its uplinks go on to hear routers.
+FORWARDING = "forwarding: 2 things put right"
+
+
 def besides_host(lines: Sequence[str]) -> list[str]:
     """What was put right, but for the host's forwarding of IPv6: after a reboot that is off until there is something
     to forward, and the first interface may be that of a network of IPv4 alone."""
-    return [line for line in lines if line != "host: 1 thing put right"]
+    return [line for line in lines if line != FORWARDING]
 
 
 class LibraryMachine(RuleBasedStateMachine):
