@@ -69,6 +69,14 @@ async def test_a_kernel_that_fails_otherwise_opens_nothing() -> None:
     assert PORT_SECURITY.ruleset in {fact for fact in host.facts if isinstance(fact, Ruleset)}
 
 
+async def test_the_table_waits_for_the_next_network() -> None:
+    """When the last one goes, a pass finds nothing to put right, and the doctor nothing to say."""
+    host = await MemoryHost().start()
+    network = await host.network("a")
+    await host.services.networks.delete(network)
+    assert (await host.services.repair.once()).repaired == ()
+
+
 async def test_a_newer_table_knows_at_once_what_ports_may_say() -> None:
     """Of all networks, in one call: one that wants to know more of each port would be deaf to them meanwhile."""
     host = await MemoryHost().start()

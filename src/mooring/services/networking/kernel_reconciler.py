@@ -317,6 +317,7 @@ class Repair:
     async def _sweep(self, have: dict[tuple[str, ...], Fact], settled: set[str], work: _Pass) -> None:
         """Remove what is ours and has no record, by the records of this moment."""
         wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._ways_out)}
+        wanted.add(PORT_SECURITY.ruleset.key)  # as the firewall's table, it waits for the next network
         for network in self._mirror.every(Network):
             wanted.update(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone, settled):
