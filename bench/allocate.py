@@ -23,7 +23,7 @@ from mooring.adapters.host.clocks import SystemClock
 from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_kernel import MemoryKernel
 
 CONCURRENCY = (1, 16, 64, 256)
@@ -71,7 +71,7 @@ async def allocation_rate(ipam: Ipam, concurrency: int) -> float:
 async def measure(folder: Path) -> None:
     """Print the rates of every concurrency and, at last, the line of the benchmark."""
     store = await open_sqlite_store(str(folder / "store.sqlite"))
-    mirror = Mirror(store)
+    mirror = RecordCache(store)
     ipam = Ipam(mirror, SystemClock(), IpamPolicy(), MemoryKernel())
     await mirror.load()
     ratios: dict[int, list[float]] = {each: [] for each in CONCURRENCY}

@@ -246,7 +246,7 @@ async def _engine(path: str) -> None:
 
 
 async def _mooring(path: str, engine: str) -> None:
-    from mooring.servers.proxy.passages import Passage
+    from mooring.servers.proxy.passages import Decision
     from mooring.servers.proxy.server import Listener, ProxyServer
     from mooring.wire.docker_api import Call, recognise
 
@@ -263,7 +263,7 @@ async def _mooring(path: str, engine: str) -> None:
         async def outsize(self, call: Call, document: bytes | None) -> None:
             """Never asked."""
 
-        async def passage(self, call: Call, body: bytes) -> Passage:  # noqa: ARG002
+        async def passage(self, call: Call, body: bytes) -> Decision:  # noqa: ARG002
             """Never asked."""
             raise AssertionError
 

@@ -24,7 +24,7 @@ from mooring.core.leases import ClaimPolicy
 from mooring.ports import Entry
 from mooring.servers.proxy.access import AccessRules
 from mooring.services.assembly import World
-from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
@@ -348,7 +348,7 @@ async def test_a_task_that_fails_ends_the_daemon(host: Host, monkeypatch: pytest
     async def fail() -> NoReturn:
         raise ValueError("a mistake")
 
-    monkeypatch.setattr(Repair, "once", lambda _: fail())
+    monkeypatch.setattr(KernelReconciler, "once", lambda _: fail())
     with pytest.raises(ExceptionGroup) as caught:
         async with asyncio.timeout(20):
             await daemon.serve(host.config, host.open, host.given())

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from mooring.adapters.docker.docker_engine import DockerEngine, engines_running
-from mooring.core.containers import EngineEvent, Happening
+from mooring.core.containers import EngineEvent, EventKind
 from mooring.core.faults import Conflict, Unavailable
 
 INFO = b'{"ID": "ABCD:EFGH", "Containers": 3}'
@@ -335,7 +335,7 @@ async def test_events_are_asked_for_after_a_moment_and_without_an_end(tmp_path: 
     """The engine's own `since` takes in the moment. Only what we can use is asked for."""
     script = Script()
     async with engine(tmp_path, {"/events": ok(line("create", "c1", 5))}, script=script) as asked:
-        assert await first(asked, since) == EngineEvent(Happening.CREATED, "c1", 5)
+        assert await first(asked, since) == EngineEvent(EventKind.CREATED, "c1", 5)
     query = parse_qs(urlsplit(script.asked[0]).query)
     assert (query["since"], set(query)) == ([text], {"since", "filters"})
     assert json.loads(query["filters"][0]) == {
@@ -350,7 +350,7 @@ async def test_events_that_are_none_of_ours_are_left_out(tmp_path: Path) -> None
     other = b'{"Type": "network", "Action": "destroy", "Actor": {"ID": "n1", "Attributes": {"name": "web"}}}\n'
     lines = other + line("kill", "c1", 1) + line("destroy", "c1", 2)
     async with engine(tmp_path, {"/events": ok(lines)}) as asked:
-        assert await first(asked, 0) == EngineEvent(Happening.DESTROYED, "c1", 2)
+        assert await first(asked, 0) == EngineEvent(EventKind.DESTROYED, "c1", 2)
 
 
 @pytest.mark.parametrize(

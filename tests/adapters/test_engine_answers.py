@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from mooring.adapters.docker.engine_answers import (
     ids_of,
     subnets_of,
 )
-from mooring.core.containers import Container, EngineEvent, EngineNetwork, EngineSubnet, Happening, Plug
+from mooring.core.containers import Container, ContainerEndpoint, EngineEvent, EngineNetwork, EngineSubnet, EventKind
 
 NEVER_RAN = """{"Id": "c1", "Names": ["/db"], "Created": 1700000000, "State": "created", "Labels": {"fixed-ip": ""},
   "NetworkSettings": {"Networks": {"web": {"IPAMConfig": {"IPv4Address": "10.32.0.9", "IPv6Address": "fd00::9"},
@@ -61,7 +61,7 @@ def event(**document: Any) -> EngineEvent | None:
 def test_what_never_ran_is_in_the_network_that_has_the_name_now() -> None:
     """The engine gives it no id before the first start; one that is no more is told as none."""
     wanted = {"wanted4": ip_address("10.32.0.9"), "wanted6": ip_address("fd00::9")}
-    plug = Plug("n1", "web", **wanted)  # type: ignore[arg-type]
+    plug = ContainerEndpoint("n1", "web", **wanted)  # type: ignore[arg-type]
     expected = Container("c1", "db", False, 1.7e9, {"fixed-ip": ""}, (plug,))
     assert row({"web": "n1"}) == expected
     assert row({"other": "n1"}).plugs[0].network == ""
@@ -111,7 +111,10 @@ def test_what_is_listed_twice_is_one_place(keys: tuple[str, str]) -> None:
     """Engine 20.10 lists what was made with the beginning of an id under that and under the name, once it ran."""
     endpoint = {"IPAMConfig": None, "NetworkID": "abc123", "EndpointID": "e1", "IPAddress": "10.0.0.2"}
     settings = {"Networks": {**dict.fromkeys(keys, endpoint), "back": {"NetworkID": "abd2"}}}
-    expected = (Plug("abc123", "web", ipv4=ip_address("10.0.0.2"), endpoint="e1"), Plug("abd2", "back"))  # type: ignore[arg-type]
+    expected = (
+        ContainerEndpoint("abc123", "web", ipv4=IPv4Address("10.0.0.2"), endpoint="e1"),
+        ContainerEndpoint("abd2", "back"),
+    )
     assert row(NetworkSettings=settings).plugs == expected
     config = {"Config": {"MacAddress": "02:AB:00:00:00:01"}, "HostConfig": {"NetworkMode": "abc1"}}
     first, second = inspected(NetworkSettings=settings, **config).plugs
@@ -213,9 +216,9 @@ def test_nulls_and_missing_fields_are_nothing() -> None:
     nulls = ("IPAMConfig", "NetworkID", "EndpointID", "IPAddress", "GlobalIPv6Address", "MacAddress")
     for endpoint in (None, {}, dict.fromkeys(nulls), {"IPAMConfig": {"IPv4Address": None, "IPv6Address": None}}):
         settings = {"Networks": {"web": endpoint}}
-        assert row(NetworkSettings=settings).plugs == (Plug("", "web"),)
-        assert inspected(NetworkSettings=settings, Config=None).plugs == (Plug("by-name", "web"),)
-        assert inspected(NetworkSettings=settings, HostConfig=None).plugs == (Plug("by-name", "web"),)
+        assert row(NetworkSettings=settings).plugs == (ContainerEndpoint("", "web"),)
+        assert inspected(NetworkSettings=settings, Config=None).plugs == (ContainerEndpoint("by-name", "web"),)
+        assert inspected(NetworkSettings=settings, HostConfig=None).plugs == (ContainerEndpoint("by-name", "web"),)
     assert row(NetworkSettings={"Networks": None}).plugs == inspected(NetworkSettings={"Networks": None}).plugs == ()
 
 
@@ -266,14 +269,14 @@ def test_a_list_has_seconds() -> None:
 ACTOR = {"ID": "c1", "Attributes": {"container": "c2", "name": "db"}}
 
 
-@pytest.mark.parametrize("what", [*Happening])
-def test_events_of_containers_and_of_their_places_in_networks(what: Happening) -> None:
+@pytest.mark.parametrize("what", [*EventKind])
+def test_events_of_containers_and_of_their_places_in_networks(what: EventKind) -> None:
     """The former name the container as the actor, the latter the network; a network that is made is an event, too."""
-    of_network = what in (Happening.CONNECTED, Happening.DISCONNECTED)
+    of_network = what in (EventKind.CONNECTED, EventKind.DISCONNECTED)
     expected = EngineEvent(what, "c2", 7, "c1") if of_network else EngineEvent(what, "c1", 7)
     types = ("network", "container") if of_network else ("container", "network")
     assert event(Type=types[0], Action=what.value, Actor=ACTOR, timeNano=7) == expected
-    made = EngineEvent(what, "", 7, "c1") if what is Happening.CREATED else None
+    made = EngineEvent(what, "", 7, "c1") if what is EventKind.CREATED else None
     assert event(Type=types[1], Action=what.value, Actor=ACTOR, timeNano=7) == made
     for other in ("volume", "image", "daemon", "plugin", "service", "", None):
         assert event(Type=other, Action=what.value, Actor=ACTOR, timeNano=7) is None
@@ -369,7 +372,7 @@ SHAPED: dict[str, st.SearchStrategy[Any]] = {
     "Config": st.none() | st.fixed_dictionaries({"Labels": MAPPING, "MacAddress": st.none() | TEXT}),
     "HostConfig": st.none() | st.fixed_dictionaries({"NetworkMode": st.none() | TEXT}),
     "NetworkSettings": SETTINGS,
-    "Action": TEXT | st.sampled_from([each.value for each in Happening]),
+    "Action": TEXT | st.sampled_from([each.value for each in EventKind]),
     "Actor": st.none() | st.fixed_dictionaries({"ID": TEXT, "Attributes": MAPPING}),
     "timeNano": st.none() | st.integers(),
     "Containers": st.none() | st.dictionaries(TEXT, st.none() | ENDPOINT),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mooring.core.containers import Holder, Plug
+from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.leases import State
 from tests.cli.daemons import ServedHost
 from tests.services.samples import START, leased
@@ -81,7 +81,7 @@ async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, caps
     await daemon.host.mirror.commit(
         put=[lease, Holder(id=container, engine=daemon.host.engine.id, name="old", since=1)]
     )
-    daemon.host.engine.create(container, "old", Plug(network, "front", wanted_mac="02:00:00:00:00:31"))
+    daemon.host.engine.create(container, "old", ContainerEndpoint(network, "front", wanted_mac="02:00:00:00:00:31"))
     assert await daemon.run("doctor") == code
     out = capsys.readouterr().out
     assert "GOOD TO KNOW" in out

@@ -17,7 +17,7 @@ from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import SandboxWish, SubnetWish
+from mooring.core.requests import SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.ports import Driver, IpamDriver
 
@@ -150,7 +150,7 @@ def test_a_subnet_says_what_is_special_in_it() -> None:
     """Range, gateway and auxiliary addresses are read, and must be in the subnet."""
     whole = Subnet("10.9.0.0/24", range="10.9.0.128/25", gateway="10.9.0.254", auxiliary={"printer": "10.9.0.9"})
     assert arguments.subnets([whole], ipv4=True, ipv6=False, driver="bridge", ipam="default") == (
-        SubnetWish(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.128/25"), ip_address("10.9.0.254"),
+        SubnetSpec(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.128/25"), ip_address("10.9.0.254"),
                    {"printer": ip_address("10.9.0.9")}),
     )  # fmt: skip
     for bad in (
@@ -196,19 +196,19 @@ def test_drivers_are_checked_for_their_methods() -> None:
 def test_settings_of_a_sandbox() -> None:
     """Each setting ends where it belongs; an unknown one is refused with the nearest."""
     wish = arguments.with_settings(
-        SandboxWish("web"),
+        SandboxSpec("web"),
         {"hostname": "web", "dns": ["10.0.0.1"], "extra_hosts": ["db:10.0.0.5"], "exposed": ["80"], "publish": ["80"],
          "labels": {"a": "b"}, "resolver": False, "search": ["example.org"], "dns_options": ["ndots:2"]},
     )  # fmt: skip
-    assert wish == SandboxWish(
+    assert wish == SandboxSpec(
         "web", hostname="web", dns=(ip_address("10.0.0.1"),), hosts=(("db", ip_address("10.0.0.5")),),
         exposed=((Protocol.TCP, 80),), ports=(PortRequest(Protocol.TCP, 80),), labels={"a": "b"}, resolver=False,
         search=("example.org",), dns_options=("ndots:2",),
     )  # fmt: skip
     with pytest.raises(BadRequest, match=r"unknown setting of a sandbox hostnam.*did you mean hostname"):
-        arguments.with_settings(SandboxWish(), {"hostnam": "x"})
+        arguments.with_settings(SandboxSpec(), {"hostnam": "x"})
     with pytest.raises(BadRequest, match=r"^hosts_path"):
-        arguments.with_settings(SandboxWish(), {"hosts_path": "relative"})
+        arguments.with_settings(SandboxSpec(), {"hosts_path": "relative"})
 
 
 def test_the_wish_of_a_sandbox_is_the_sandbox() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from mooring.adapters.docker.docker_engine import DockerEngine
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.ports import Engine
 from mooring.testing.memory_engine import MemoryEngine
 from tests.e2e.lab import Host
@@ -161,9 +161,9 @@ class MemoryRig:
         """See Rig."""
         self.engine.come_up()
 
-    def _plug(self, place: Place) -> Plug:
+    def _plug(self, place: Place) -> ContainerEndpoint:
         ident = self._network(place.network)
-        return Plug(ident, self.engine.names[ident], place.wanted4, place.wanted6)
+        return ContainerEndpoint(ident, self.engine.names[ident], place.wanted4, place.wanted6)
 
     def _network(self, reference: str) -> str:
         names = self.engine.names

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.containers import Container, EngineEvent, Happening
+from mooring.core.containers import Container, EngineEvent, EventKind
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.ports import Engine
 from tests.contracts.engine_hosts import DockerRig, MemoryRig, Place, Rig
@@ -68,7 +68,7 @@ async def network_id(engine: Engine, name: str) -> str:
     return found.id
 
 
-async def heard(engine: Engine, since: int, what: Happening, container: str) -> list[EngineEvent]:
+async def heard(engine: Engine, since: int, what: EventKind, container: str) -> list[EngineEvent]:
     """All events after `since`, to the one that is waited for."""
     events: list[EngineEvent] = []
     stream = engine.events(since)
@@ -88,7 +88,7 @@ async def to_the_end(stream: AsyncIterator[EngineEvent]) -> None:
             pass
 
 
-def told(events: list[EngineEvent], container: str) -> list[Happening]:
+def told(events: list[EngineEvent], container: str) -> list[EventKind]:
     """What was told of the container, in order."""
     return [event.what for event in events if event.container == container]
 
@@ -136,7 +136,7 @@ async def test_a_running_container_has_an_endpoint_and_a_stopped_one_does_not(ri
     assert network is not None
     assert [(each.id, each.container, each.name) for each in network.endpoints] == [(plug.endpoint, ident, "db")]
     rig.stop("db")
-    await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
+    await heard(rig.engine, 0, EventKind.DISCONNECTED, ident)
     for found in (await listed(rig.engine, ident), await ask(rig.engine, "db")):
         (plug,) = found.plugs
         assert (found.running, plug.held, plug.endpoint, str(plug.wanted4)) == (False, (), "", "10.77.1.9")
@@ -216,7 +216,7 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
     rig.start("db")
     if not runs:
         rig.stop("db")
-        await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
+        await heard(rig.engine, 0, EventKind.DISCONNECTED, ident)
     place = await rig.engine.place(ident, web)
     await rig.engine.reconnect(ident, web, place, [ip_address("10.77.1.99")])
     asked = await ask(rig.engine, ident)
@@ -257,8 +257,8 @@ async def test_what_is_remembered_comes_first(rig: Rig) -> None:
     """With 0 all of it, in order, from before anybody listened."""
     ident = rig.create("db", Place("web"))
     rig.remove("db")
-    events = await heard(rig.engine, 0, Happening.DESTROYED, ident)
-    assert told(events, ident) == [Happening.CREATED, Happening.DESTROYED]
+    events = await heard(rig.engine, 0, EventKind.DESTROYED, ident)
+    assert told(events, ident) == [EventKind.CREATED, EventKind.DESTROYED]
     assert [event.at for event in events] == sorted(event.at for event in events)
 
 
@@ -267,27 +267,27 @@ async def test_a_container_with_rm_is_destroyed_when_it_ends(rig: Rig) -> None:
     ident = rig.create("once", Place("web"), rm=True)
     rig.start("once")
     rig.stop("once")
-    events = await heard(rig.engine, 0, Happening.DESTROYED, ident)
+    events = await heard(rig.engine, 0, EventKind.DESTROYED, ident)
     assert await rig.engine.container(ident) is None
     *before, died, left, gone = told(events, ident)
-    assert before == [Happening.CREATED, Happening.CONNECTED, Happening.STARTED]
-    assert {died, left} == {Happening.DIED, Happening.DISCONNECTED}  # from 26 on the other way round
-    assert gone is Happening.DESTROYED
+    assert before == [EventKind.CREATED, EventKind.CONNECTED, EventKind.STARTED]
+    assert {died, left} == {EventKind.DIED, EventKind.DISCONNECTED}  # from 26 on the other way round
+    assert gone is EventKind.DESTROYED
 
 
 async def test_who_resumes_hears_everything_once(rig: Rig) -> None:
     """From wherever it stopped listening: no event twice, none lost."""
     names = [f"c{number}-name" for number in range(3)]
     ids = [rig.create(name, Place("web")) for name in names]
-    before = await heard(rig.engine, 0, Happening.CREATED, ids[1])
+    before = await heard(rig.engine, 0, EventKind.CREATED, ids[1])
     rig.rename(names[0], "other-name")
     for name in ("other-name", *names[1:]):
         rig.remove(name)
-    after = await heard(rig.engine, before[-1].at, Happening.DESTROYED, ids[-1])
+    after = await heard(rig.engine, before[-1].at, EventKind.DESTROYED, ids[-1])
     every = [event for event in (*before, *after) if event.container in ids]
     assert [(event.what, ids.index(event.container)) for event in every] == [
-        (Happening.CREATED, 0), (Happening.CREATED, 1), (Happening.CREATED, 2), (Happening.RENAMED, 0),
-        (Happening.DESTROYED, 0), (Happening.DESTROYED, 1), (Happening.DESTROYED, 2),
+        (EventKind.CREATED, 0), (EventKind.CREATED, 1), (EventKind.CREATED, 2), (EventKind.RENAMED, 0),
+        (EventKind.DESTROYED, 0), (EventKind.DESTROYED, 1), (EventKind.DESTROYED, 2),
     ]  # fmt: skip
     assert after[0].container == ids[2]
 
@@ -296,7 +296,7 @@ async def test_a_rename_is_told_and_only_the_new_name_is_found(rig: Rig) -> None
     """The id stays."""
     ident = rig.create("db", Place("web"))
     rig.rename("db", "new")
-    await heard(rig.engine, 0, Happening.RENAMED, ident)
+    await heard(rig.engine, 0, EventKind.RENAMED, ident)
     assert await rig.engine.container("db") is None
     assert (await ask(rig.engine, "new")).id == ident
 
@@ -305,14 +305,14 @@ async def test_a_running_container_that_is_plugged_or_unplugged_is_told_with_the
     """Both by their full ids, and the configuration has changed by then."""
     ident = rig.create("db", Place("web"))
     rig.start("db")
-    last = (await heard(rig.engine, 0, Happening.STARTED, ident))[-1].at
+    last = (await heard(rig.engine, 0, EventKind.STARTED, ident))[-1].at
     rig.connect("db", Place("back", "10.77.2.9"))
     back = await network_id(rig.engine, "back")
-    (event,) = await heard(rig.engine, last, Happening.CONNECTED, ident)
+    (event,) = await heard(rig.engine, last, EventKind.CONNECTED, ident)
     assert event.network == back
     assert [str(plug.wanted4) for plug in (await ask(rig.engine, ident)).plugs if plug.network == back] == ["10.77.2.9"]
     rig.disconnect("db", "back")
-    (event,) = await heard(rig.engine, event.at, Happening.DISCONNECTED, ident)
+    (event,) = await heard(rig.engine, event.at, EventKind.DISCONNECTED, ident)
     assert event.network == back
     assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
 
@@ -327,12 +327,12 @@ async def test_plugging_a_container_that_does_not_run_is_not_told_and_unplugging
     assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
     if await rig.engine.release() >= (28, 0):
         rig.remove("db")
-        assert told(await heard(rig.engine, 0, Happening.DESTROYED, ident), ident) == [
-            Happening.CREATED, Happening.DESTROYED,
+        assert told(await heard(rig.engine, 0, EventKind.DESTROYED, ident), ident) == [
+            EventKind.CREATED, EventKind.DESTROYED,
         ]  # fmt: skip
         return
-    events = await heard(rig.engine, 0, Happening.DISCONNECTED, ident)
-    assert told(events, ident) == [Happening.CREATED, Happening.DISCONNECTED]
+    events = await heard(rig.engine, 0, EventKind.DISCONNECTED, ident)
+    assert told(events, ident) == [EventKind.CREATED, EventKind.DISCONNECTED]
     assert events[-1].network == await network_id(rig.engine, "back")
 
 
@@ -356,4 +356,4 @@ async def test_an_engine_that_ends_is_unavailable_and_remembers_no_events(rig: R
     assert await engine.identity() == identity
     assert await listed(engine, ident) == before
     rig.rename("db", "new")
-    assert told(await heard(engine, 0, Happening.RENAMED, ident), ident) == [Happening.RENAMED]
+    assert told(await heard(engine, 0, EventKind.RENAMED, ident), ident) == [EventKind.RENAMED]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.containers import Plug, is_on, key_of, outlives
+from mooring.core.containers import ContainerEndpoint, is_on, key_of, outlives
 from mooring.core.networks import Sticky
 
 ID = "c0ffee" + "0" * 58
@@ -122,6 +122,6 @@ def test_only_keys_of_their_own_outlive_a_container(key: str, expected: bool) ->
 def test_a_plug_lists_ipv4_first_and_nothing_that_it_has_not() -> None:
     """What it asks for and what it has are told apart."""
     v4, v6 = ip_address("10.0.0.2"), ip_address("fd00::2")
-    assert Plug("n", "web").wanted == Plug("n", "web").held == ()
-    plug = Plug("n", "web", wanted4=v4, wanted6=v6, ipv6=v6)  # type: ignore[arg-type]
+    assert ContainerEndpoint("n", "web").wanted == ContainerEndpoint("n", "web").held == ()
+    plug = ContainerEndpoint("n", "web", wanted4=v4, wanted6=v6, ipv6=v6)  # type: ignore[arg-type]
     assert (plug.wanted, plug.held) == ((v4, v6), (v6,))

@@ -23,14 +23,14 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.networks import NULL, GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, LinkAddress, Member, Setting, Veth
 from mooring.core.port_security import port_guards
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 
 ID = "0123456789ab" + "0" * 52
 SEGMENT = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "", "")
 SECOND = Segment(ip_network("10.2.0.0/24"), ip_interface("10.2.0.1/24"), "", "")
 SEGMENT6 = Segment(ip_network("fd00:1::/64"), ip_interface("fd00:1::1/64"), "", "")
 NETWORK = Network(ID, NetworkOptions(mtu=1400), False, (SEGMENT, SECOND), (SEGMENT6,), created=0.0)
-PUBLICATION = Publication(Protocol.TCP, None, 8080, IPv4Address("10.1.0.2"), 80)
+PUBLICATION = PortBinding(Protocol.TCP, None, 8080, IPv4Address("10.1.0.2"), 80)
 ENDPOINT = Endpoint(
     "fedcba9876543210" * 4, ID, IPv4Interface("10.1.0.2/24"), None, "02:00:00:00:00:02", 0.0, published=(PUBLICATION,)
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 from mooring.core import estates
-from mooring.core.estates import Estate, heirloom_of, left_by, living
+from mooring.core.estates import KeptNetwork, heirloom_of, left_by, living
 from mooring.core.leases import Active, Lease, State
 
 NET4, NET6 = ip_network("10.0.0.0/24"), ip_network("fd00::/64")
@@ -17,7 +17,7 @@ def lease(address: str, key: str = "key:db", **more: object) -> Lease:
     return Lease(space="default", address=ip_address(address), pool="p", since=1.0, **fields)  # type: ignore[arg-type]
 
 
-def left(known: Estate | None, subnet: str, *leases: Lease) -> Estate | None:
+def left(known: KeptNetwork | None, subnet: str, *leases: Lease) -> KeptNetwork | None:
     """The estate at the time 100, with a hold time of 60."""
     return left_by(known, "n1", "web", ip_network(subnet), "default", leases, 100.0, 60.0)
 

@@ -10,14 +10,14 @@ import pytest
 from mooring.core import firewall
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Add, Alter, Member, Remove
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 
 ID = "0123456789ab" + "0" * 52
 SEGMENT = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "", "")
 SEGMENT6 = Segment(ip_network("fd00:1::/64"), ip_interface("fd00:1::1/64"), "", "")
 NETWORK = Network(ID, NetworkOptions(), False, (SEGMENT,), (SEGMENT6,), created=0.0)
 BRIDGE = '"mr-0123456789ab"'
-PUBLICATION = Publication(Protocol.TCP, None, 8080, IPv4Address("10.1.0.2"), 80)
+PUBLICATION = PortBinding(Protocol.TCP, None, 8080, IPv4Address("10.1.0.2"), 80)
 
 
 def containers(network: Network) -> set[str]:

@@ -22,7 +22,7 @@ from mooring.core.host_files import (
     resolv_conf,
     upstreams,
 )
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from tests.core.named_records import sandbox
 
 V4, V6 = ip_address("10.9.0.2"), ip_address("fd09::2")
@@ -215,12 +215,12 @@ BAD = ("a b", "a\tb", "a\nnameserver 6.6.6.6", "a#b", ";a", "a\0", "\x7f", "\u20
 def test_what_would_break_a_file_is_refused_by_name(bad: str) -> None:
     """White space, control characters and comment signs, wherever they are."""
     wishes = [
-        (SandboxWish(search=("ok", bad)), "search"),
-        (SandboxWish(dns_options=(bad,)), "option"),
-        (SandboxWish(hosts=((bad, V4),)), "extra host"),
+        (SandboxSpec(search=("ok", bad)), "search"),
+        (SandboxSpec(dns_options=(bad,)), "option"),
+        (SandboxSpec(hosts=((bad, V4),)), "extra host"),
     ]
     if bad:
-        wishes += [(SandboxWish(hostname=bad), "hostname"), (SandboxWish(domain=bad), "domain")]
+        wishes += [(SandboxSpec(hostname=bad), "hostname"), (SandboxSpec(domain=bad), "domain")]
     for wish, named in wishes:
         with pytest.raises(BadRequest, match=named):
             check_names(wish)
@@ -229,7 +229,7 @@ def test_what_would_break_a_file_is_refused_by_name(bad: str) -> None:
 def test_an_address_can_bring_in_nothing_else() -> None:
     """Python takes anything behind the % of an IPv6 address."""
     sly = IPv6Address("fe80::1%x\nnameserver 6.6.6.6")
-    for wish in (SandboxWish(dns=(sly,)), SandboxWish(hosts=(("a", sly),))):
+    for wish in (SandboxSpec(dns=(sly,)), SandboxSpec(hosts=(("a", sly),))):
         with pytest.raises(BadRequest):
             check_names(wish)
 
@@ -241,7 +241,7 @@ def test_an_address_can_bring_in_nothing_else() -> None:
 )  # fmt: skip
 def test_paths_are_plain_and_never_the_hosts_own(path: str) -> None:
     """However it is spelled, and for either file."""
-    for wish in (SandboxWish(hosts_path=path), SandboxWish(resolv_conf_path=path)):
+    for wish in (SandboxSpec(hosts_path=path), SandboxSpec(resolv_conf_path=path)):
         with pytest.raises(BadRequest):
             check_names(wish)
 
@@ -251,14 +251,14 @@ def test_a_file_is_one_thing_only(other: str) -> None:
     """Hosts file, resolv.conf, or the note beside one of them."""
     for hosts, resolv in (("/files/c1", other), (other, "/files/c1")):
         with pytest.raises(BadRequest, match="both"):
-            check_names(SandboxWish(hosts_path=hosts, resolv_conf_path=resolv))
+            check_names(SandboxSpec(hosts_path=hosts, resolv_conf_path=resolv))
 
 
 def test_what_is_usual_is_fine() -> None:
     """Nothing at all, names of other alphabets, options with values."""
-    check_names(SandboxWish())
+    check_names(SandboxSpec())
     check_names(
-        SandboxWish(
+        SandboxSpec(
             hostname="web-1.example.com", domain="bücher.example", search=(".", "_tcp.example."), dns=(V4, V6),
             dns_options=("ndots:2", "edns0"), hosts=(("host.internal", IPv4Address("172.17.0.1")),),
             hosts_path="/srv/c1/hosts", resolv_conf_path="/srv/c1/resolv.conf",

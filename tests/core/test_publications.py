@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from mooring.core.publications import PortRequest, Protocol, Publication
 def test_a_publication_reads_like_docker_ps(host: str | None, target: str, text: str) -> None:
     """Brackets around IPv6, the family's wildcard where no host address was given."""
     place = ip_address(host) if host else None
-    assert str(Publication(Protocol.TCP, place, 8080, ip_address(target), 80)) == text
+    assert str(PortBinding(Protocol.TCP, place, 8080, ip_address(target), 80)) == text
 
 
 def test_protocol_numbers_are_those_of_ip() -> None:

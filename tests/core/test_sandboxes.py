@@ -19,9 +19,9 @@ from mooring.core.sandboxes import (
     InsideOp,
     InsideRemove,
     InsideRoute,
-    Interior,
     Kind,
     Member,
+    NamespaceState,
     Sandbox,
     choose_name,
     default_route,
@@ -285,9 +285,9 @@ def test_only_what_is_known_counts() -> None:
         route("10.8.0.0/16", None, "twin"),
     }
     names = frozenset({"lo", "eth0", "evil", "twin"})
-    seen = only_of(Interior(frozenset(ours | forged), names), {"n/0": "eth0", "n/1": "eth1"})
-    assert seen == Interior(frozenset(ours), names, strangers=frozenset({"n/9", "n/0"}))
-    renamed = Interior(frozenset({link(0, "")}), frozenset({"lo", "eth0"}))
+    seen = only_of(NamespaceState(frozenset(ours | forged), names), {"n/0": "eth0", "n/1": "eth1"})
+    assert seen == NamespaceState(frozenset(ours), names, strangers=frozenset({"n/9", "n/0"}))
+    renamed = NamespaceState(frozenset({link(0, "")}), frozenset({"lo", "eth0"}))
     assert only_of(renamed, {"n/0": "eth0"}) == renamed
     assert only_of(renamed, {}).facts == set()
 

@@ -11,7 +11,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
+from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.services.sandboxes.library import Library
 
@@ -77,23 +77,23 @@ async def _create(find: Finder, verb: str, names: list[str], options: dict[str, 
     if verb == "network":
         driver = options.get("driver", "bridge")
         families = options.get("families", "46" if driver in ("bridge", "far") else "")
-        subnets = tuple(SubnetWish(int(family)) for family in families)
+        subnets = tuple(SubnetSpec(int(family)) for family in families)
         ipam, internal = options.get("ipam", "default"), "internal" in options
-        await library.provisioning.create_network(NetworkWish(names[0], driver, subnets, internal=internal, ipam=ipam))
+        await library.provisioning.create_network(NetworkSpec(names[0], driver, subnets, internal=internal, ipam=ipam))
     elif verb == "endpoint":
         addresses = tuple(ip_address(text) for text in options.get("at", "").split(",") if text)
-        wish = EndpointWish(find.network(names[0]).id, names[1], addresses)
+        wish = EndpointSpec(find.network(names[0]).id, names[1], addresses)
         await library.provisioning.create_endpoint(wish)
     else:
         kind = Kind(options.get("kind", "own"))
         await library.sandboxes.create(replace(_sandbox_wish(names[0], kind, options), path=options.get("path", "")))
 
 
-def _sandbox_wish(name: str, kind: Kind, options: dict[str, str]) -> SandboxWish:
+def _sandbox_wish(name: str, kind: Kind, options: dict[str, str]) -> SandboxSpec:
     """ports: `8080:80`. hostname."""
     pairs = [text.split(":") for text in options.get("ports", "").split(",") if text]
     ports = tuple(PortRequest(Protocol.TCP, int(port), first=int(at), last=int(at)) for at, port in pairs)
-    return SandboxWish(name, kind, ports=ports, hostname=options.get("hostname", ""))
+    return SandboxSpec(name, kind, ports=ports, hostname=options.get("hostname", ""))
 
 
 class Finder:

@@ -15,7 +15,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Network, stable_mac
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from tests.library.houses import House
 
 Picture = dict[str, list[str]]
@@ -56,14 +56,14 @@ async def picture(house: House) -> Picture:
     }
 
 
-def _held(mirror: Mirror) -> list[Lease]:
+def _held(mirror: RecordCache) -> list[Lease]:
     return [lease for lease in mirror.every(Lease) if lease.state is not LeaseState.COOLING]
 
 
 class _Speller:
     """Says things by the names that the records of this moment give them."""
 
-    def __init__(self, mirror: Mirror, other: Mirror) -> None:
+    def __init__(self, mirror: RecordCache, other: RecordCache) -> None:
         self._words: dict[str, str] = {}
         for network in mirror.every(Network):
             self._learn(network.id, f"<{network.name}>", "network")

@@ -25,7 +25,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import uplink_members
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import Fact, plan
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -145,7 +145,7 @@ class Rig:
         await self.build()
         return network
 
-    async def container(self, name: str, network: Network, number: int, *published: Publication) -> Namespace:
+    async def container(self, name: str, network: Network, number: int, *published: PortBinding) -> Namespace:
         """A container with the addresses .<number> and ::<number> of the network is plugged."""
         ipv4 = IPv4Interface((int(network.ipv4[0].subnet.network_address) + number, 24))
         ipv6 = IPv6Interface((int(network.ipv6[0].subnet.network_address) + number, 64))

@@ -10,7 +10,7 @@ import pytest
 
 from mooring.core.networks import GatewayMode, NetworkOptions
 from mooring.core.plumbing import plan
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -20,9 +20,9 @@ OUTSIDE, OUTSIDE6 = "198.18.0.2", "fd00:198:18::2"
 HOST, HOST6 = "198.18.0.1", "fd00:198:18::1"
 
 
-def at(port: int, target: str, host: str | None = None, protocol: Protocol = TCP) -> Publication:
+def at(port: int, target: str, host: str | None = None, protocol: Protocol = TCP) -> PortBinding:
     """The host's port leads to port 80 of the target."""
-    return Publication(protocol, ip_address(host) if host else None, port, ip_address(target), 80)
+    return PortBinding(protocol, ip_address(host) if host else None, port, ip_address(target), 80)
 
 
 @pytest.fixture(params=["bridged frames bypass the IP firewall", "bridged frames visit the IP firewall"])

@@ -13,7 +13,7 @@ from mooring.adapters.linux.conntrack import flows
 from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Netlink
 from mooring.core.firewall import publication_members
 from mooring.core.plumbing import Add, Remove
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, serve
 
 pytestmark = pytest.mark.netns
@@ -76,8 +76,8 @@ async def test_a_sender_that_began_before_is_heard(
     spaces = {"outside": world.outside, "host": world.host, "neighbour": neighbour}
     sender = Sender(world.stack, spaces[place], address, 8080)
     assert not await sender.is_heard(SILENCE)
-    more = [Publication(Protocol.UDP, None, 9000 + number, target, 9000 + number) for number in range(crowd)]
-    server = await world.container("a", network, 2, Publication(Protocol.UDP, at, 8080, target, 80), *more)
+    more = [PortBinding(Protocol.UDP, None, 9000 + number, target, 9000 + number) for number in range(crowd)]
+    server = await world.container("a", network, 2, PortBinding(Protocol.UDP, at, 8080, target, 80), *more)
     await serve(world.stack, server, 80)
     assert await sender.is_heard(PATIENCE)
 
@@ -85,7 +85,7 @@ async def test_a_sender_that_began_before_is_heard(
 async def test_a_port_that_moves_takes_its_senders_along(world: Rig) -> None:
     """As with a container that is made anew under another address; the flow of before is not translated to it."""
     network = await world.network("one", 1)
-    old, new = (Publication(Protocol.UDP, None, 8080, ip_address(f"10.1.0.{number}"), 80) for number in (2, 3))
+    old, new = (PortBinding(Protocol.UDP, None, 8080, ip_address(f"10.1.0.{number}"), 80) for number in (2, 3))
     await serve(world.stack, await world.container("a", network, 2, old), 80)
     sender = Sender(world.stack, world.outside, "198.18.0.1", 8080)
     assert await sender.is_heard(PATIENCE)
@@ -99,7 +99,7 @@ async def test_a_port_that_moves_takes_its_senders_along(world: Rig) -> None:
 async def test_all_other_flows_go_on(world: Rig) -> None:
     """Those to the same port of other hosts, to other ports, and those that are translated as they should be."""
     network = await world.network("one", 1)
-    right = Publication(Protocol.UDP, None, 8080, ip_address("10.1.0.2"), 80)
+    right = PortBinding(Protocol.UDP, None, 8080, ip_address("10.1.0.2"), 80)
     container = await world.container("a", network, 2, right)
     await serve(world.stack, container, 80)
     await serve(world.stack, world.outside, 8080)

@@ -13,7 +13,7 @@ import pytest
 
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Remove, Ruleset, plan
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, Namespace, Rig, is_cut_off, plug, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -24,7 +24,7 @@ OUTSIDE, HOST = "198.18.0.2", "198.18.0.1"
 async def published(world: Rig) -> None:
     """A network with one container whose port 80 is the host's 8080, with a service on it."""
     network = await world.network("one", 1)
-    publication = Publication(Protocol.TCP, None, 8080, ip_address("10.1.0.2"), 80)
+    publication = PortBinding(Protocol.TCP, None, 8080, ip_address("10.1.0.2"), 80)
     server = await world.container("a", network, 2, publication)
     await serve(world.stack, server, 80)
 

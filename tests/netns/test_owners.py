@@ -11,7 +11,7 @@ import pytest
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.plumbing import Add, Bridge, LinkAddress, Member, Remove, Ruleset, Veth, plan
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from tests.netns.rigs import Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -28,10 +28,10 @@ async def library(world: Rig) -> AsyncIterator[Rig]:
     await made.close()
 
 
-def published(number: int, port: int) -> list[Publication]:
+def published(number: int, port: int) -> list[PortBinding]:
     """Port 80 of the network's second address is the host's port, in both families."""
     targets = (f"10.{number}.0.2", f"fd00:{number}::2")
-    return [Publication(Protocol.TCP, None, port, ip_address(target), 80) for target in targets]
+    return [PortBinding(Protocol.TCP, None, port, ip_address(target), 80) for target in targets]
 
 
 async def settled(*owners: Rig) -> bool:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -28,9 +28,9 @@ OTHERS = (
 )
 
 
-def at(port: int, target: str, host: str | None = None) -> Publication:
+def at(port: int, target: str, host: str | None = None) -> PortBinding:
     """The host's port leads to port 80 of the target."""
-    return Publication(UDP, ip_address(host) if host else None, port, ip_address(target), 80)
+    return PortBinding(UDP, ip_address(host) if host else None, port, ip_address(target), 80)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def tracked() -> list[str]:
         return table.read().splitlines()
 
 
-async def publish(world: Rig, name: str, *published: Publication) -> None:
+async def publish(world: Rig, name: str, *published: PortBinding) -> None:
     """From now on the container publishes these."""
     world.endpoints[name] = replace(world.endpoints[name], published=published)
     await world.build()

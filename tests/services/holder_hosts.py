@@ -7,15 +7,15 @@ from ipaddress import IPv4Interface, ip_address, ip_interface
 
 import msgspec
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.intents import Intent, Purpose, is_placeholder
 from mooring.core.leases import Claimant, Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.services.assembly import Keeping
-from mooring.services.containers.admission import Custody
-from mooring.services.containers.fixed_allocator import Grant, Seat
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.services.containers.admission import Admission
+from mooring.services.containers.fixed_allocator import FixedEndpointSpec, Grant
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services.hosts import MemoryHost
 
 ENGINE = "engine-1"
@@ -46,18 +46,18 @@ class HolderHost(MemoryHost):
         assert found is not None
         return found
 
-    def seat(self, network: str, key: str, *wanted: str, mac: str = "", settable: bool = True) -> Seat:
+    def seat(self, network: str, key: str, *wanted: str, mac: str = "", settable: bool = True) -> FixedEndpointSpec:
         """A seat in the network."""
         addresses: tuple[Address, ...] = tuple(map(ip_address, wanted))
-        return Seat(self.known(network), key, addresses, mac, settable)
+        return FixedEndpointSpec(self.known(network), key, addresses, mac, settable)
 
-    async def begin(self, name: str, *seats: Seat) -> tuple[Intent, list[Grant]]:
+    async def begin(self, name: str, *seats: FixedEndpointSpec) -> tuple[Intent, list[Grant]]:
         """A create is on its way."""
         intent = self.services.holders.begin(Purpose.CREATE, ENGINE, name=name)
         grants = await self.services.holders.claim(intent, seats, Claimant(name=name))
         return intent, grants
 
-    async def made(self, name: str, *seats: Seat) -> list[Grant]:
+    async def made(self, name: str, *seats: FixedEndpointSpec) -> list[Grant]:
         """A container was created; its id is `ident(name)`."""
         intent, grants = await self.begin(name, *seats)
         await self.services.holders.settle(intent, ident(name))
@@ -110,10 +110,10 @@ class HolderHost(MemoryHost):
         for name in networks:
             self.engine.networks.add(await self.network(name, v4=True, v6=v6, internal=False, **raw))
 
-    def wish(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerWish:
+    def wish(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerSpec:
         """The body of a create; the address is for the first network."""
-        plugs = [PlugWish(name, ipv4 if number == 0 else "") for number, name in enumerate(networks)]
-        return ContainerWish({"fixed-ip": ""} if labels is None else labels, networks[0], tuple(plugs))
+        plugs = [EndpointConfig(name, ipv4 if number == 0 else "") for number, name in enumerate(networks)]
+        return ContainerSpec({"fixed-ip": ""} if labels is None else labels, networks[0], tuple(plugs))
 
     async def docker_create(self, name: str, *networks: str, labels: dict[str, str] | None = None) -> str:
         """`docker create --label fixed-ip` through the proxy; the container's id."""
@@ -124,12 +124,12 @@ class HolderHost(MemoryHost):
             await self.keeping.desk.settle(custody.intent, ident(name))
         return ident(name)
 
-    def engine_creates(self, name: str, wish: ContainerWish, custody: Custody | None) -> None:
+    def engine_creates(self, name: str, wish: ContainerSpec, custody: Admission | None) -> None:
         """The engine carries out a create with what is in custody."""
         plugs = []
         for each in wish.plugs:
             grant = custody.grants.get(each.network) if custody is not None else None
-            plug = Plug(self.full(each.network), each.network)
+            plug = ContainerEndpoint(self.full(each.network), each.network)
             if grant is not None:
                 plug = replace(
                     plug,

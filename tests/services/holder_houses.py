@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from mooring.core.containers import Container, Plug, key_of
+from mooring.core.containers import Container, ContainerEndpoint, key_of
 from mooring.core.datapath import host_end
 from mooring.core.faults import Fault, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.ports import Transaction
-from mooring.services.containers.admission import Custody
+from mooring.services.containers.admission import Admission
 from mooring.testing.memory_store import MemoryStore, When
-from mooring.wire.docker_bodies import ContainerWish
+from mooring.wire.docker_bodies import ContainerSpec
 from tests.services.holder_hosts import HolderHost
 
 
@@ -92,7 +92,7 @@ class HolderHouse(HolderHost):
         """The id that the name has now; "" for none."""
         return next((ident for ident, name in self.engine.names.items() if name == network), "")
 
-    def network_of(self, plug: Plug) -> Network | None:
+    def network_of(self, plug: ContainerEndpoint) -> Network | None:
         """Our record of the plug's network, None when it is gone."""
         return self.services.mirror.network(plug.network) if plug.network in self.engine.names else None
 
@@ -112,13 +112,13 @@ class HolderHouse(HolderHost):
         """The container with the name."""
         return next((one for one in self.containers if one.name == name), None)
 
-    def make(self, name: str, wish: ContainerWish, custody: Custody | None) -> Container:
+    def make(self, name: str, wish: ContainerSpec, custody: Admission | None) -> Container:
         """The engine makes it, with what is in custody put into its configuration."""
         self._made += 1
         plugs = []
         for each in wish.plugs:
             grant = custody.grants.get(each.network) if custody is not None else None
-            plug = Plug(self.full(each.network), each.network, wanted_mac=each.mac)
+            plug = ContainerEndpoint(self.full(each.network), each.network, wanted_mac=each.mac)
             four, six = (ip_interface(text) if text else None for text in (each.ipv4, each.ipv6))
             if isinstance(four, IPv4Interface):
                 plug = replace(plug, wanted4=four.ip)
@@ -130,7 +130,7 @@ class HolderHouse(HolderHost):
 
     async def start_container(self, container: Container) -> bool:
         """Every network of it; it does not run when one of them refuses."""
-        done: list[Plug] = []
+        done: list[ContainerEndpoint] = []
         try:
             for plug in container.plugs:
                 done.append(await self.plug_in(container, plug))  # noqa: PERF401 - what is done counts on a fault
@@ -150,7 +150,7 @@ class HolderHouse(HolderHost):
                 await self.pull(plug)
         self.engine.stop(container.id)
 
-    async def plug_in(self, container: Container, plug: Plug) -> Plug:
+    async def plug_in(self, container: Container, plug: ContainerEndpoint) -> ContainerEndpoint:
         """RequestAddress for each family, CreateEndpoint, Join. Raises Fault; then dockerd releases what it got."""
         network = self.network_of(plug)
         if network is None:
@@ -184,7 +184,7 @@ class HolderHouse(HolderHost):
             raise
         return replace(plug, endpoint=endpoint, ipv4=v4.ip, ipv6=v6.ip, mac=mac)
 
-    async def pull(self, plug: Plug) -> None:
+    async def pull(self, plug: ContainerEndpoint) -> None:
         """Leave, DeleteEndpoint, and ReleaseAddress for each family."""
         with suppress(Fault):
             await self.services.endpoints.detach(plug.network, plug.endpoint)
@@ -230,8 +230,8 @@ class HolderHouse(HolderHost):
 
 
 def granted(
-    plug: Plug, ipv4: Address | None, ipv6: Address | None, mac: str, nameable: frozenset[Address]
-) -> Plug:  # fmt: skip
+    plug: ContainerEndpoint, ipv4: Address | None, ipv6: Address | None, mac: str, nameable: frozenset[Address]
+) -> ContainerEndpoint:  # fmt: skip
     """The plug's configuration with what was granted."""
     fields = {"wanted4": ipv4, "wanted6": ipv6}
     named = {field: address for field, address in fields.items() if address is not None and address in nameable}

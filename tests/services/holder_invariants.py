@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mooring.core.containers import Container, Holder, Plug, key_of
+from mooring.core.containers import Container, ContainerEndpoint, Holder, key_of
 from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
-from mooring.services.containers.admission import Custody
-from mooring.wire.docker_bodies import ContainerWish
+from mooring.services.containers.admission import Admission
+from mooring.wire.docker_bodies import ContainerSpec
 from tests.services.holder_houses import HolderHouse
 
 
 def check_grants(
-    house: HolderHouse, name: str, wish: ContainerWish, custody: Custody | None, before: Mapping[Address, Lease]
+    house: HolderHouse, name: str, wish: ContainerSpec, custody: Admission | None, before: Mapping[Address, Lease]
 ) -> None:
     """What was chosen for a container was free, or its key's or its MAC's already; what it names it gets."""
     for plug in wish.plugs if custody is not None else ():
@@ -109,7 +109,7 @@ def check_wishes(house: HolderHouse) -> None:
                 assert holds or others or container.id in refused, (container, lease)
 
 
-def sticks(house: HolderHouse, container: Container, plug: Plug) -> bool:
+def sticks(house: HolderHouse, container: Container, plug: ContainerEndpoint) -> bool:
     """Whether the container is to keep its addresses in the network."""
     network = house.network_of(plug)
     sticky = network.options.sticky if network is not None else None

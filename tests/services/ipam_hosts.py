@@ -16,7 +16,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import HostNet
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_store import MemoryStore
 
@@ -37,11 +37,11 @@ class Host:
     own: dict[Interface, str] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: ManualClock = field(default_factory=ManualClock)
-    mirror: Mirror = field(init=False)
+    mirror: RecordCache = field(init=False)
     ipam: Ipam = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mirror = Mirror(self.store)
+        self.mirror = RecordCache(self.store)
         self.ipam = Ipam(self.mirror, self.clock, self.policy, self)
 
     async def host_net(self) -> HostNet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network
-from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
+from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Sandbox
 from mooring.services.assembly import Others
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
@@ -45,12 +45,12 @@ class LibraryHost:
 
     async def network(self, name: str, driver: str = "bridge") -> Network:
         """A network with an IPv4 subnet."""
-        return await self.library.provisioning.create_network(NetworkWish(name, driver, (SubnetWish(4),)))
+        return await self.library.provisioning.create_network(NetworkSpec(name, driver, (SubnetSpec(4),)))
 
     async def endpoint(self, network: Network, name: str) -> Endpoint:
         """An endpoint that is nowhere."""
-        return await self.library.provisioning.create_endpoint(EndpointWish(network.id, name))
+        return await self.library.provisioning.create_endpoint(EndpointSpec(network.id, name))
 
     async def sandbox(self, name: str) -> Sandbox:
         """One of our own."""
-        return await self.library.sandboxes.create(SandboxWish(name))
+        return await self.library.sandboxes.create(SandboxSpec(name))

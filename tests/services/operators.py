@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from mooring.core.containers import Holder, Plug
+from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
@@ -53,5 +53,5 @@ def run_container(
     assert first is None or first.version == 4
     host.engine.networks.add(network)
     host.engine.names[network] = "web"
-    host.engine.create(ident, name, Plug(network, "web", wanted4=first))
+    host.engine.create(ident, name, ContainerEndpoint(network, "web", wanted4=first))
     host.engine.start(ident, network, endpoint.ljust(64, "0"), *addresses)

@@ -10,13 +10,13 @@ from mooring.core.endpoints import State as EndpointState
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.services.assembly import Services, World, assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.operations.inspection import Inspection, PassReport, Surroundings
 from mooring.services.operations.operations import Operations, operations
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
@@ -44,8 +44,8 @@ class Sample:
     """The host. report: what the last pass of repair said."""
 
     store: MemoryStore
-    mirror: Mirror
-    roster: Roster
+    mirror: RecordCache
+    roster: EndpointIndex
     clock: ManualClock
     inspection: Inspection
     engine: MemoryEngine
@@ -71,7 +71,7 @@ def records() -> list[Pool | Lease | Network | Endpoint]:
     )  # fmt: skip
     segments6 = (Segment(six, IPv6Interface("fd00:32::1/64"), "default", "p6"),)
     alien = (Segment(ip_network("172.30.0.0/24"), ip_interface("172.30.0.1/24"), "other", ""),)
-    published = (Publication(Protocol.TCP, None, 8080, ip_address("10.32.0.2"), 80),)
+    published = (PortBinding(Protocol.TCP, None, 8080, ip_address("10.32.0.2"), 80),)
     return [
         Pool(id="p4", space="default", subnet=four, range=IPv4Network("10.32.0.0/25"), source="default-v4",
              created=START, network=WEB),
@@ -99,7 +99,7 @@ def records() -> list[Pool | Lease | Network | Endpoint]:
 async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     """The host, loaded, five minutes after START."""
     store = MemoryStore()
-    await Mirror(store).commit(put=[*records(), *more])
+    await RecordCache(store).commit(put=[*records(), *more])
     clock = ManualClock(START + 300)
     engine = MemoryEngine()
     host: Sample

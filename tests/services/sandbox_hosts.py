@@ -11,10 +11,10 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Unavailable
 from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import EndpointWish, NetworkWish, SandboxWish, SubnetWish
+from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import InsideAddress, InsideFact, InsideLink, InsideRoute, Sandbox
 from mooring.services.assembly import Others, Services, World, assemble
-from mooring.services.sandboxes.dns_names import Naming
+from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.services.sandboxes.sandboxes import Sandboxes
 from mooring.testing.clocks import ManualClock
@@ -50,7 +50,7 @@ class SandboxHost:
         world = World(self.store, self.kernel, self.guard, None, self.clock)
         s: Services = assemble(world, POLICY, others=Others({"far": self.far}))
         self.services = s
-        naming = Naming(s.mirror, s.roster, self.files)
+        naming = DnsNames(s.mirror, s.roster, self.files)
         self.sandboxes = Sandboxes(
             s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, naming, self.clock, s.locks, "/run/cnm"
         )
@@ -86,20 +86,20 @@ class SandboxHost:
 
     async def network(self, name: str, driver: str = "bridge", *, v6: bool = False, internal: bool = False) -> Network:
         """A network with a subnet of each family; without addresses for drivers that need none."""
-        families = (SubnetWish(4), SubnetWish(6)) if v6 else (SubnetWish(4),)
+        families = (SubnetSpec(4), SubnetSpec(6)) if v6 else (SubnetSpec(4),)
         subnets = families if driver in ("bridge", "far") else ()
-        return await self.work.create_network(NetworkWish(name, driver, subnets, internal=internal))
+        return await self.work.create_network(NetworkSpec(name, driver, subnets, internal=internal))
 
     async def endpoint(self, network: Network, name: str) -> Endpoint:
         """An endpoint that is nowhere; one of the other driver has an interface on the host."""
-        made = await self.work.create_endpoint(EndpointWish(network.id, name))
+        made = await self.work.create_endpoint(EndpointSpec(network.id, name))
         if network.driver == "far":
             self.namespaces.plant(f"md-{made.id[:12]}")
         return made
 
-    async def box(self, name: str, wish: SandboxWish | None = None) -> Sandbox:
+    async def box(self, name: str, wish: SandboxSpec | None = None) -> Sandbox:
         """A sandbox of our own, or as wished."""
-        return await self.sandboxes.create(wish or SandboxWish(name))
+        return await self.sandboxes.create(wish or SandboxSpec(name))
 
     async def join(self, endpoint: Endpoint, sandbox: Sandbox, priority: int = 0) -> None:
         """See Sandboxes."""

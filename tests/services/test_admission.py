@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import State
-from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.admission import AdmissionController
 from mooring.testing.memory_store import When
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services.holder_hosts import HolderHost, ident
 
 PLAIN: dict[str, str] = {}
@@ -138,10 +138,10 @@ async def test_connect_and_disconnect_of_a_labelled_container() -> None:
     """One more network is held, and given up again; the first one stays."""
     host = await host_with("web", "back")
     await host.docker_create("db", "web")
-    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 41))
+    custody = await host.keeping.desk.connect("back", "db", EndpointConfig(""), (1, 41))
     assert custody is not None
     (grant,) = custody.grants.values()
-    host.engine.connect(ident("db"), Plug(host.full("back"), "back", wanted4=grant.ipv4))
+    host.engine.connect(ident("db"), ContainerEndpoint(host.full("back"), "back", wanted4=grant.ipv4))
     await host.keeping.desk.settle(custody.intent, custody.intent.container)
     assert len(host.fixed()) == 2
     intent = await host.keeping.desk.disconnection("back", "db")
@@ -167,7 +167,7 @@ async def test_a_connect_claims_what_the_engine_will_give_only(
     host.engine.version, host.engine.edition = (1, 51), (28, 5)
     await host.docker_create("db", "web")
     before = host.fixed()
-    custody = await host.keeping.desk.connect("back", "db", PlugWish("", mac=mac), version)
+    custody = await host.keeping.desk.connect("back", "db", EndpointConfig("", mac=mac), version)
     if not typed and version != (1, 54):
         assert custody is None
         assert (host.fixed(), host.services.mirror.count(Intent)) == (before, 0)
@@ -196,7 +196,7 @@ async def test_an_address_is_the_proof_wherever_the_engine_takes_one(edition: tu
     assert grant.mac
     host.engine_creates("db", host.wish("web"), custody)
     await host.keeping.desk.settle(custody.intent, ident("db"))
-    custody = await host.keeping.desk.connect("back", "db", PlugWish(""), (1, 51))
+    custody = await host.keeping.desk.connect("back", "db", EndpointConfig(""), (1, 51))
     assert (custody is not None) is named
     if custody is not None:
         (grant,) = custody.grants.values()
@@ -213,8 +213,8 @@ async def test_the_mac_of_the_container_counts_when_it_joins_its_main_network_ag
     mac = "02:42:00:00:00:77"
     made = host.engine.create(ident("db"), "db", labels={"fixed-ip": ""})
     host.engine._containers[made.id] = replace(made, mode="the-web", mac=mac)
-    assert await host.keeping.desk.connect("back", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41)) is None
-    custody = await host.keeping.desk.connect("the-web", "db", PlugWish("", mac="02:42:00:00:00:88"), (1, 41))
+    assert await host.keeping.desk.connect("back", "db", EndpointConfig("", mac="02:42:00:00:00:88"), (1, 41)) is None
+    custody = await host.keeping.desk.connect("the-web", "db", EndpointConfig("", mac="02:42:00:00:00:88"), (1, 41))
     assert custody is not None
     (grant,) = custody.grants.values()
     assert grant.mac == mac
@@ -228,7 +228,7 @@ async def test_connecting_who_is_not_there_not_labelled_or_there_already_is_the_
     await host.docker_create("db", "web")
     host.engine.create(ident("plain"), "plain")
     target = "web" if reference == "db" else "back"
-    assert await host.keeping.desk.connect(target, reference, PlugWish(""), (1, 41)) is None
+    assert await host.keeping.desk.connect(target, reference, EndpointConfig(""), (1, 41)) is None
     assert len(host.fixed()) == 1
 
 
@@ -279,10 +279,10 @@ async def test_an_engine_that_does_not_answer_holds_up_nobody_for_long() -> None
     await host.serve("web", "back")
     await host.docker_create("db", "web")
     await host.stall()
-    desk = CustodyDesk(host.services.mirror, host.services.holders, host.engine, deadline=0.01)
+    desk = AdmissionController(host.services.mirror, host.services.holders, host.engine, deadline=0.01)
     assert await desk.removal("db") is None
     with pytest.raises(Unavailable, match=r"0\.01 s"):
-        await desk.connect("back", "db", PlugWish(""), (1, 41))
+        await desk.connect("back", "db", EndpointConfig(""), (1, 41))
 
 
 async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reconciler() -> None:
@@ -303,7 +303,7 @@ async def test_two_names_for_one_network_are_one_seat(version: tuple[int, int]) 
     no engine starts a container that has two in one network."""
     host = await host_with("web")
     wish = host.wish("web")
-    wish = replace(wish, plugs=(*wish.plugs, PlugWish(host.full("web"), "10.32.0.77")))
+    wish = replace(wish, plugs=(*wish.plugs, EndpointConfig(host.full("web"), "10.32.0.77")))
     custody = await host.keeping.desk.create("db", wish, version)
     assert custody is not None
     assert [*custody.grants] == [custody.main] == [host.full("web")]
@@ -338,7 +338,7 @@ async def test_a_network_is_written_the_way_that_an_engine_starts_a_container_wi
     """Not by the beginning of its id: "endpoint with name ... already exists", on every engine."""
     host = await host_with("web")
     host.engine.names[FULL] = "the-web"
-    wish = ContainerWish({"fixed-ip": ""}, mode, tuple(map(PlugWish, dict.fromkeys([mode, *endpoints]))))
+    wish = ContainerSpec({"fixed-ip": ""}, mode, tuple(map(EndpointConfig, dict.fromkeys([mode, *endpoints]))))
     custody = await host.keeping.desk.create("db", wish, version)
     assert custody is not None
     assert (custody.spellings, [*custody.grants], custody.main) == (changed, [written], written)

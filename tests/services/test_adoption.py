@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import Container, Plug
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.leases import Active, Lease, State
 from mooring.core.pools import Pool
 from tests.services.holder_hosts import ENGINE, HolderHost, ident
@@ -37,7 +37,7 @@ async def test_a_running_labelled_container_keeps_the_address_that_it_has() -> N
     host = await host_with("web")
     await host.endpoint(host.full("web"), "db")
     address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
-    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=LABEL)
+    host.engine.create(ident("db"), "db", ContainerEndpoint(host.full("web"), "web"), labels=LABEL)
     host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
     assert await adopt(host, "db") == []
     lease = host.lease(address)
@@ -52,7 +52,7 @@ async def test_a_running_labelled_container_keeps_the_address_that_it_has() -> N
 async def test_an_address_that_a_label_and_a_configuration_name_is_fixed_before_the_first_start() -> None:
     """Made at the raw socket with --ip."""
     host = await host_with("web")
-    plug = Plug(host.full("web"), "web", wanted4=ip_address("10.32.0.9"))  # type: ignore[arg-type]
+    plug = ContainerEndpoint(host.full("web"), "web", wanted4=ip_address("10.32.0.9"))  # type: ignore[arg-type]
     host.engine.create(ident("db"), "db", plug, labels=LABEL)
     assert await adopt(host, "db") == []
     assert host.fixed() == {"10.32.0.9": frozenset({"db"})}
@@ -64,7 +64,7 @@ async def test_an_unlabelled_container_that_names_a_fixed_address_is_one_of_its_
     await host.docker_create("db", "web")
     (address,) = host.fixed()
     for name, wanted in (("heir", address), ("other", "10.32.0.200")):
-        plug = Plug(host.full("web"), "web", wanted4=ip_address(wanted))  # type: ignore[arg-type]
+        plug = ContainerEndpoint(host.full("web"), "web", wanted4=ip_address(wanted))  # type: ignore[arg-type]
         host.engine.create(ident(name), name, plug)
         await adopt(host, name)
     assert host.fixed() == {address: frozenset({"db", "heir"})}
@@ -75,7 +75,7 @@ async def test_an_address_of_somebody_else_is_not_taken_and_told() -> None:
     host = await host_with("web")
     await host.endpoint(host.full("web"), "old")
     address = host.services.roster.of_network(host.full("web"))[0].addresses[0]
-    plug = Plug(host.full("web"), "web", wanted4=address)  # type: ignore[arg-type]
+    plug = ContainerEndpoint(host.full("web"), "web", wanted4=address)  # type: ignore[arg-type]
     host.engine.create(ident("db"), "db", plug, labels=LABEL)
     (finding,) = await adopt(host, "db")
     assert "db" in finding
@@ -195,7 +195,7 @@ async def test_who_asks_for_nothing_gets_nothing_fixed(labels: dict[str, str]) -
     host = await host_with("web")
     await host.endpoint(host.full("web"), "db")
     address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
-    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=labels)
+    host.engine.create(ident("db"), "db", ContainerEndpoint(host.full("web"), "web"), labels=labels)
     host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
     assert await adopt(host, "db") == []
     assert host.fixed() == {}
@@ -208,7 +208,7 @@ async def test_what_an_earlier_version_fixed_for_a_container_of_compose_belongs_
     for name, key in (("one", f"container:{ident('one')}"), ("two", f"container:{ident('two')}")):
         (grant,) = await host.made(name, host.seat(host.full("web"), key))
         assert grant.ipv4 is not None
-        plug = Plug(host.full("web"), "web", wanted4=grant.ipv4)
+        plug = ContainerEndpoint(host.full("web"), "web", wanted4=grant.ipv4)
         host.engine.create(ident(name), name, plug, labels=labels)
         assert await adopt(host, name) == []
     keys = [lease.key for lease in host.services.mirror.every(Lease) if lease.state is State.FIXED]

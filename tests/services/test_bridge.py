@@ -12,7 +12,7 @@ from mooring.core.faults import BadRequest
 from mooring.core.networks import Origin
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Remove, Veth
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.testing.memory_kernel import MemoryKernel
 from tests.contracts.test_drivers import ENDPOINT, NETWORK, REQUEST
@@ -97,7 +97,7 @@ async def test_published_ports_come_and_go_and_their_connections_are_forgotten()
     kernel = MemoryKernel()
     driver = BridgeDriver(kernel)
     address = ENDPOINT.addresses[0]
-    published = replace(ENDPOINT, published=(Publication(Protocol.TCP, None, 8080, address, 80),))
+    published = replace(ENDPOINT, published=(PortBinding(Protocol.TCP, None, 8080, address, 80),))
     await driver.join(NETWORK, published, REQUEST)
     before = frozenset(kernel.facts)
     await driver.publish(NETWORK, published)

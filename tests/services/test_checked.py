@@ -9,14 +9,14 @@ import pytest
 
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.requests import EndpointGrant, NetworkWish
+from mooring.core.requests import EndpointGrant, NetworkSpec
 from mooring.ports import Driver
 from mooring.services.drivers.checked import CheckedDriver
 from mooring.testing.memory_driver import MemoryDriver
 from tests.contracts.test_drivers import ENDPOINT, NETWORK, REQUEST
 
 CALLS: dict[str, tuple[Any, ...]] = {
-    "wants_gateways": (NetworkWish("web", "mine"),),
+    "wants_gateways": (NetworkSpec("web", "mine"),),
     "create_network": (NETWORK,),
     "delete_network": (NETWORK, ()),
     "create_endpoint": (NETWORK, ENDPOINT),
@@ -89,7 +89,7 @@ async def test_what_is_right_is_passed_on() -> None:
     memory = MemoryDriver(returns=True, links=True)
     driver = CheckedDriver("mine", memory)
     assert (driver.remembers, driver.forwards, driver.returns) == (True, False, True)
-    assert await driver.wants_gateways(NetworkWish("web", "mine")) == (True, True)
+    assert await driver.wants_gateways(NetworkSpec("web", "mine")) == (True, True)
     await driver.create_network(NETWORK)
     assert await driver.create_endpoint(NETWORK, ENDPOINT) == EndpointGrant()
     assert (await driver.join(NETWORK, ENDPOINT, REQUEST)).link == "md-eeeeeeeeeeee"

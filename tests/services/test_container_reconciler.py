@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from mooring.core.containers import EngineEvent, Happening, Holder, Plug
+from mooring.core.containers import ContainerEndpoint, EngineEvent, EventKind, Holder
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from tests.services.holder_hosts import HolderHost, ident
@@ -119,7 +119,7 @@ async def test_where_addresses_cannot_be_named_the_mac_tells_whose_intent_it_was
     host = HolderHost()
     host.typed = False
     await host.serve("web")
-    host.engine.create(ident("other"), "other", Plug(host.full("web"), "web"))
+    host.engine.create(ident("other"), "other", ContainerEndpoint(host.full("web"), "web"))
     wish = host.wish("web")
     custody = await host.keeping.desk.create("db", wish, (1, 44))
     host.engine_creates("db", wish, custody)
@@ -269,7 +269,7 @@ async def test_an_address_without_a_proof_is_told_while_its_container_has_it(
     await host.docker_create("db", "web")
     await host.endpoint(host.full("back"), "ep")
     (endpoint,) = host.services.roster.of_network(host.full("back"))
-    plug = Plug(host.full("back"), "back", endpoint=endpoint.id, mac=endpoint.mac)
+    plug = ContainerEndpoint(host.full("back"), "back", endpoint=endpoint.id, mac=endpoint.mac)
     host.engine.connect(ident("db"), replace(plug, ipv4=endpoint.addresses[0]))  # type: ignore[arg-type]
     findings = await host.keeping.reconciling.once()
     assert len(host.fixed()) == 2
@@ -301,7 +301,7 @@ async def test_who_goes_while_it_is_looked_at_is_not_taken_for_a_holder_again(wh
         await host.keeping.reconciling.once()
     else:
         host.engine.container = later(host.engine.container, depart)  # type: ignore[method-assign]
-        await host.keeping.watching.heed(EngineEvent(Happening.CREATED, ident("db"), 1))
+        await host.keeping.watching.heed(EngineEvent(EventKind.CREATED, ident("db"), 1))
     assert len(host.fixed()) == (0 if what == "removed" else 1)
 
 

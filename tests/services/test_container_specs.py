@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mooring.services.containers.container_specs import Room, Spellings, addresses_of, parsed_mac, unheeded
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 
 MAC, OTHER = "02:42:00:00:00:01", "02:42:00:00:00:02"
 
@@ -25,22 +25,22 @@ def test_where_a_mac_counts(version: tuple[int, int], create: str, connect: bool
 
 def test_a_mac_that_the_engine_ignores_is_none() -> None:
     """Tools copy what an inspection showed into whatever they send; what is no MAC is refused where it counts only."""
-    plug = PlugWish("web", mac=MAC)
+    plug = EndpointConfig("web", mac=MAC)
     assert Room((1, 44)).mac_of(plug, False) == MAC
     assert Room((1, 43)).mac_of(plug, False) == ""
     assert Room((1, 43)).mac_of(plug, True) == MAC  # the proxy writes it where it counts
     assert Room((1, 53), connecting=True).mac_of(plug, False) == ""
     assert Room((1, 54), connecting=True).mac_of(plug, False) == MAC
-    assert Room((1, 44)).mac_of(PlugWish("web", mac="no mac"), False) is None
-    assert Room((1, 43)).mac_of(PlugWish("web", mac="no mac"), False) == ""
+    assert Room((1, 44)).mac_of(EndpointConfig("web", mac="no mac"), False) is None
+    assert Room((1, 43)).mac_of(EndpointConfig("web", mac="no mac"), False) == ""
 
 
 def test_the_mac_of_the_whole_container_is_that_of_the_modes_network() -> None:
     """Also when the container is there already and is connected to it once more (engines before 25)."""
-    assert Room((1, 41), mac=OTHER).mac_of(PlugWish("web"), True) == OTHER
-    assert Room((1, 41), mac=OTHER).mac_of(PlugWish("web"), False) == ""
-    assert Room((1, 41), mac=OTHER).mac_of(PlugWish("web", mac=MAC), True) == MAC
-    assert Room((1, 41), connecting=True, mac=OTHER).mac_of(PlugWish("web", mac=MAC), True) == OTHER
+    assert Room((1, 41), mac=OTHER).mac_of(EndpointConfig("web"), True) == OTHER
+    assert Room((1, 41), mac=OTHER).mac_of(EndpointConfig("web"), False) == ""
+    assert Room((1, 41), mac=OTHER).mac_of(EndpointConfig("web", mac=MAC), True) == MAC
+    assert Room((1, 41), connecting=True, mac=OTHER).mac_of(EndpointConfig("web", mac=MAC), True) == OTHER
 
 
 def test_before_1_44_a_create_has_room_for_one_endpoint() -> None:
@@ -65,17 +65,20 @@ def test_a_network_that_is_written_by_the_beginning_of_its_id_is_written_by_its_
 
 def test_addresses_and_macs_are_read_as_go_reads_them() -> None:
     """A mapped address is an IPv4 one; a MAC has colons, hyphens or dots."""
-    assert [str(each) for each in addresses_of(PlugWish("web", "10.0.0.1", "fd00::1")) or ()] == ["10.0.0.1", "fd00::1"]
-    assert [str(each) for each in addresses_of(PlugWish("web", "::ffff:10.0.0.1")) or ()] == ["10.0.0.1"]
-    assert addresses_of(PlugWish("web", "fd00::1")) is None
-    assert addresses_of(PlugWish("web", "10.0.0")) is None
+    assert [str(each) for each in addresses_of(EndpointConfig("web", "10.0.0.1", "fd00::1")) or ()] == [
+        "10.0.0.1",
+        "fd00::1",
+    ]
+    assert [str(each) for each in addresses_of(EndpointConfig("web", "::ffff:10.0.0.1")) or ()] == ["10.0.0.1"]
+    assert addresses_of(EndpointConfig("web", "fd00::1")) is None
+    assert addresses_of(EndpointConfig("web", "10.0.0")) is None
     assert {parsed_mac(text) for text in (MAC, MAC.replace(":", "-"), "0242.0000.0001")} == {MAC}
     assert (parsed_mac(""), parsed_mac("02:42")) == ("", None)
 
 
 def test_a_label_beside_another_containers_network_says_whose_counts() -> None:
     """compose's network_mode: service:web, in short."""
-    wish = ContainerWish({"fixed-ip": ""}, "container:" + "a" * 64, ())
+    wish = ContainerSpec({"fixed-ip": ""}, "container:" + "a" * 64, ())
     assert unheeded(wish, kept=False) == (
         "label fixed-ip has no effect: it has the network of container aaaaaaaaaaaa, whose labels count",
     )

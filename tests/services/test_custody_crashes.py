@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mooring.core.containers import Container, Holder, Plug
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
 from mooring.ports import Transaction
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_store import MemoryStore, When
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services import holder_invariants as invariants
 from tests.services.holder_hosts import HolderHost, ident
 from tests.services.holder_houses import HolderHouse
@@ -115,10 +115,12 @@ async def create_refused(host: HolderHost) -> None:
 
 async def connect(host: HolderHost) -> None:
     """One network more."""
-    custody = await host.keeping.desk.connect("back", "old", PlugWish(""), (1, 44))
+    custody = await host.keeping.desk.connect("back", "old", EndpointConfig(""), (1, 44))
     assert custody is not None
     (grant,) = custody.grants.values()
-    host.engine.connect(ident("old"), Plug(host.full("back"), "back", wanted4=grant.ipv4, wanted_mac=grant.mac))
+    host.engine.connect(
+        ident("old"), ContainerEndpoint(host.full("back"), "back", wanted4=grant.ipv4, wanted_mac=grant.mac)
+    )
     await host.keeping.desk.settle(custody.intent, custody.intent.container)
 
 
@@ -211,7 +213,7 @@ async def test_a_stop_that_the_store_refused_in_part_keeps_nobody_from_starting(
     house = HolderHouse(True, False)
     await house.start()
     await house.add_network("web", "explicit")
-    wish = ContainerWish({"fixed-ip": ""}, "web", (PlugWish("web"),))
+    wish = ContainerSpec({"fixed-ip": ""}, "web", (EndpointConfig("web"),))
     custody = await house.keeping.desk.create("db", wish, (1, 44))
     made = house.make("db", wish, custody)
     assert custody is not None

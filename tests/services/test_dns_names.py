@@ -17,9 +17,9 @@ from mooring.core.host_files import NEW_HOSTS
 from mooring.core.names import AAAA, PTR, A, Answer, Question, Verdict, View, lookup, names_of
 from mooring.core.networks import Address
 from mooring.core.sandboxes import Member, Sandbox, in_gateway_order
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror, Record
-from mooring.services.sandboxes.dns_names import Naming
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.testing.memory_files import MemoryFiles
 from mooring.testing.memory_store import MemoryStore
 from tests.core.named_records import endpoint, network, sandbox
@@ -35,15 +35,15 @@ DB = endpoint("red", "db", "10.0.0.3/24", key="/run/netns/c2")
 class Host:
     """A mirror with what names need around it."""
 
-    mirror: Mirror
-    naming: Naming
+    mirror: RecordCache
+    naming: DnsNames
     files: MemoryFiles
 
     @classmethod
     async def start(cls, store: MemoryStore, files: MemoryFiles) -> Host:
         """Load what the store has."""
-        mirror = Mirror(store)
-        naming = Naming(mirror, Roster(mirror), files)
+        mirror = RecordCache(store)
+        naming = DnsNames(mirror, EndpointIndex(mirror), files)
         await mirror.load()
         return cls(mirror, naming, files)
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.core.containers import EngineEndpoint, Plug
+from mooring.core.containers import ContainerEndpoint, EngineEndpoint
 from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
@@ -70,7 +70,7 @@ async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, do
 
 async def test_a_container_that_is_there_is_never_touched(host: MemoryHost, doctor: Doctor) -> None:
     """Its fixed address stays its own, and the live endpoint keeps its lease, whatever is fixed."""
-    host.engine.create(DB, "db", Plug(A, "web"))
+    host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     before = await fix(host, "10.32.0.9", DB)
     live = lease_of(host, "10.32.0.2")
     host.clock.advance(1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import Conflict
 from mooring.core.requests import EndpointRequest
 from mooring.services.assembly import Keeping
@@ -21,7 +21,7 @@ async def test_the_container_that_has_a_mac_is_named_once_the_engine_has_told_of
     await host.made("second", host.seat(network, "key:db"))
     keeping = host.services.keeping
     assert isinstance(keeping, Keeping)
-    container = host.engine.create(ident("first"), "plain", Plug(network, "web", endpoint=endpoint))
+    container = host.engine.create(ident("first"), "plain", ContainerEndpoint(network, "web", endpoint=endpoint))
     await keeping.adoption.adopt("engine-1", container)
     with pytest.raises(Conflict, match=f"MAC {grant.mac} is in use.*container plain \\(10"):
         await host.services.endpoints.create(EndpointRequest(network, "e" * 64, None, None, grant.mac))

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
-from mooring.core.requests import EndpointWish, JoinRequest, NetworkWish, SubnetWish
+from mooring.core.requests import EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
 from mooring.services.assembly import Others
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.sandboxes.provisioning import Provisioning
@@ -21,7 +21,7 @@ async def desk(far: MemoryDriver) -> tuple[MemoryHost, Provisioning, Network]:
     host = await MemoryHost(Others({"far": far})).start()
     s = host.services
     work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
-    return host, work, await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
+    return host, work, await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
 
 
 async def test_operations_on_one_endpoint_queue_and_on_two_run_at_once() -> None:
@@ -29,7 +29,7 @@ async def test_operations_on_one_endpoint_queue_and_on_two_run_at_once() -> None
     far = MemoryDriver()
     host, work, network = await desk(far)
     endpoints = host.services.endpoints
-    slow, quick = [await work.create_endpoint(EndpointWish(network.id, name)) for name in ("slow", "quick")]
+    slow, quick = [await work.create_endpoint(EndpointSpec(network.id, name)) for name in ("slow", "quick")]
     entered, go = asyncio.Event(), asyncio.Event()
     order: list[str] = []
 
@@ -70,7 +70,7 @@ async def test_a_network_is_not_deleted_under_an_endpoint_that_is_being_made() -
             await work.delete_network(network.id)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(work.create_endpoint(EndpointWish(network.id, "a")))
+        tasks.create_task(work.create_endpoint(EndpointSpec(network.id, "a")))
         await entered.wait()
         tasks.create_task(delete())
         await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_driver_that_is_gone_stops_nobody_who_forces() -> None:
     """Without force it is not known or not reached; with force what is recorded goes without it."""
     far = MemoryDriver()
     host, work, network = await desk(far)
-    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     host.others = None
     await host.restart()
     s = host.services
@@ -96,7 +96,7 @@ async def test_a_join_whose_outcome_nobody_knows_is_noted_until_it_is_told() -> 
     """The driver fails in the middle and cannot be told of the end: the note stays, and leaving tells it."""
     far = MemoryDriver()
     host, work, network = await desk(far)
-    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     far.refusals = {name: Unavailable("gone") for name in ("join", "leave")}
     endpoints = host.services.endpoints
     with pytest.raises(Unavailable):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from tests.services.holder_hosts import HolderHost, ident
 
 LABEL = {"fixed-ip": ""}
@@ -49,7 +49,7 @@ async def test_a_stop_frees_nothing_and_an_unplugging_does() -> None:
     host, task = await watched("web", "back")
     await host.docker_create("db", "web", "back")
     host.engine.stop(ident("db"))
-    host.engine.create(ident("mark"), "mark", Plug(host.full("web"), "web", wanted4=None))
+    host.engine.create(ident("mark"), "mark", ContainerEndpoint(host.full("web"), "web", wanted4=None))
     for _ in range(50):
         await asyncio.sleep(0)
     assert len(host.fixed()) == 2
@@ -63,7 +63,7 @@ async def test_a_labelled_container_is_adopted_when_it_starts() -> None:
     host, task = await watched("web")
     await host.endpoint(host.full("web"), "db")
     address = str(host.services.roster.of_network(host.full("web"))[0].addresses[0])
-    host.engine.create(ident("db"), "db", Plug(host.full("web"), "web"), labels=LABEL)
+    host.engine.create(ident("db"), "db", ContainerEndpoint(host.full("web"), "web"), labels=LABEL)
     host.engine.start(ident("db"), host.full("web"), "db".ljust(64, "0"), address)
     await until(lambda: host.fixed() == {address: frozenset({"db"})})
     await stopped(task)

@@ -10,16 +10,16 @@ from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent, Purpose
 from mooring.ports import Transaction
 from mooring.services.networking.engine_identity import LAST_KEY_IDS, note_version, recognise
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_store import MemoryStore
 
 OLD, NEW = "OLD:ID", "new-id"
 
 
 @pytest.fixture
-async def mirror() -> Mirror:
+async def mirror() -> RecordCache:
     """What is on record of an engine: two containers, an intent, two networks."""
-    mirror = Mirror(MemoryStore())
+    mirror = RecordCache(MemoryStore())
     await mirror.load()
     await mirror.commit(
         put=[
@@ -32,7 +32,7 @@ async def mirror() -> Mirror:
     return mirror
 
 
-def engines(mirror: Mirror) -> set[str]:
+def engines(mirror: RecordCache) -> set[str]:
     """Whose the containers and intents are."""
     return {each.engine for each in mirror.every(Holder)} | {each.engine for each in mirror.every(Intent)}
 
@@ -40,7 +40,9 @@ def engines(mirror: Mirror) -> set[str]:
 @pytest.mark.parametrize(
     ("containers", "networks"), [({"db", "other"}, set()), (set(), {"back"}), ({"web"}, {"front", "back"})]
 )
-async def test_one_container_or_one_network_is_enough(mirror: Mirror, containers: set[str], networks: set[str]) -> None:
+async def test_one_container_or_one_network_is_enough(
+    mirror: RecordCache, containers: set[str], networks: set[str]
+) -> None:
     """Everything on record moves over; the old id is on record no more."""
     assert await recognise(mirror, NEW, containers, networks) == frozenset()
     assert engines(mirror) == {NEW}
@@ -50,7 +52,7 @@ async def test_one_container_or_one_network_is_enough(mirror: Mirror, containers
 
 @pytest.mark.parametrize(("containers", "networks"), [(set(), set()), ({"other"}, {"bridge", "host"})])
 async def test_an_engine_that_has_nothing_of_it_is_another_one(
-    mirror: Mirror, containers: set[str], networks: set[str]
+    mirror: RecordCache, containers: set[str], networks: set[str]
 ) -> None:
     """An empty list, at a start or after the disks were wiped, and a list of others: nothing is written."""
     before = mirror.revision
@@ -58,7 +60,7 @@ async def test_an_engine_that_has_nothing_of_it_is_another_one(
     assert (engines(mirror), mirror.revision) == ({OLD}, before)
 
 
-async def test_what_both_ids_have_listed_is_one(mirror: Mirror) -> None:
+async def test_what_both_ids_have_listed_is_one(mirror: RecordCache) -> None:
     """Under the new id it has been met before, and the old one's networks are still worth knowing."""
     await mirror.commit(put=[KnownEngine(NEW, 9.0, frozenset({"front", "new"}))])
     await recognise(mirror, NEW, (), {"front", "new"})
@@ -72,7 +74,7 @@ async def test_an_intent_alone_tells_by_its_networks_and_its_container() -> None
         (Intent(id="i", purpose=Purpose.REMOVE, engine=OLD, created=1.0, container="db"), {"db"}, set()),
         (Intent(id="i", purpose=Purpose.DISCONNECT, engine=OLD, created=1.0, network="back"), set(), {"back"}),
     ):
-        mirror = Mirror(MemoryStore())
+        mirror = RecordCache(MemoryStore())
         await mirror.load()
         await mirror.commit(put=[intent])
         assert await recognise(mirror, NEW, {""}, {""}) == {OLD}
@@ -81,14 +83,14 @@ async def test_an_intent_alone_tells_by_its_networks_and_its_container() -> None
         assert list(mirror.every(KnownEngine)) == []
 
 
-async def test_two_engines_stay_two(mirror: Mirror) -> None:
+async def test_two_engines_stay_two(mirror: RecordCache) -> None:
     """Only the one whose container is there has got another id."""
     await mirror.commit(put=[Holder(id="far", engine="third", name="far", since=1.0)])
     assert await recognise(mirror, NEW, {"db"}, set()) == {"third"}
     assert engines(mirror) == {NEW, "third"}
 
 
-async def test_an_engine_with_the_id_of_old_is_itself(mirror: Mirror) -> None:
+async def test_an_engine_with_the_id_of_old_is_itself(mirror: RecordCache) -> None:
     """Whatever it has or has not."""
     assert await recognise(mirror, OLD, (), ()) == frozenset()
     assert engines(mirror) == {OLD}
@@ -107,7 +109,7 @@ async def test_another_writer_in_between_is_no_hindrance() -> None:
             return await super().commit(transaction)
 
     store = Late()
-    mirror = Mirror(store)
+    mirror = RecordCache(store)
     await mirror.load()
     await mirror.commit(put=[Holder(id="db", engine=OLD, name="db", since=1.0)])
     store.late = 2
@@ -115,7 +117,7 @@ async def test_another_writer_in_between_is_no_hindrance() -> None:
     assert engines(mirror) == {NEW}
 
 
-async def test_the_versions_of_the_engines_that_had_a_container_are_kept(mirror: Mirror) -> None:
+async def test_the_versions_of_the_engines_that_had_a_container_are_kept(mirror: RecordCache) -> None:
     """The oldest and the newest, of what is there; nothing is written when nothing is new."""
 
     def versions() -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
@@ -132,7 +134,7 @@ async def test_the_versions_of_the_engines_that_had_a_container_are_kept(mirror:
     assert versions()["db"] == ((1, 41), (1, 51))
 
 
-async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(mirror: Mirror) -> None:
+async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(mirror: RecordCache) -> None:
     """Mooring came to know versions with the upgrade only: nobody but a 20.10 has its id beside the disks."""
     await recognise(mirror, NEW, {"db"}, ())
     assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
@@ -140,7 +142,7 @@ async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(mirror: M
     assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
 
 
-async def test_an_id_of_another_form_tells_nothing(mirror: Mirror) -> None:
+async def test_an_id_of_another_form_tells_nothing(mirror: RecordCache) -> None:
     """A downgrade, say."""
     await recognise(mirror, "OTHER:ID", {"db"}, ())
     assert {holder.oldest for holder in mirror.every(Holder)} == {(0, 0)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from mooring.core.containers import EngineNetwork, Plug
+from mooring.core.containers import ContainerEndpoint, EngineNetwork
 from mooring.services.records.engine_names import compose_container_names, compose_network_names, names_told
 from mooring.testing.memory_engine import MemoryEngine
 from tests.services.samples import ALIEN, DB, WEB, sample
@@ -15,7 +15,7 @@ async def test_everything_is_known_by_its_full_id() -> None:
     engine = MemoryEngine()
     engine.networks.add("n" * 64)
     engine.names["n" * 64] = "web"
-    engine.create("c" * 64, "db", Plug("n" * 64, "web"))
+    engine.create("c" * 64, "db", ContainerEndpoint("n" * 64, "web"))
     engine.start("c" * 64, "n" * 64, "e" * 64, "10.32.0.2")
     names = await names_told(engine, {"host-1": "alpha"})
     assert names.heard
@@ -52,7 +52,7 @@ async def test_rows_and_details_have_the_names() -> None:
     host = await sample()
     host.engine.networks |= {WEB, ALIEN}
     host.engine.names |= {WEB: "web", ALIEN: "alien"}
-    host.engine.create("c" * 64, "new-name", Plug(WEB, "web"))
+    host.engine.create("c" * 64, "new-name", ContainerEndpoint(WEB, "web"))
     host.engine.start("c" * 64, WEB, DB, "10.32.0.2", "fd00:32::2")
     names = await host.operations.names()
     looks = host.inspection

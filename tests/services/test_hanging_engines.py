@@ -17,7 +17,7 @@ from mooring.services.operations import doctor
 from mooring.services.operations.inspection import Surroundings
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records import engine_names
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
@@ -37,7 +37,7 @@ async def operated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     server = await asyncio.start_unix_server(hang, str(path))
     store = MemoryStore()
-    await Mirror(store).commit(put=[*records(), leased("10.32.0.30", State.RESERVED, until=START - 9.0)])
+    await RecordCache(store).commit(put=[*records(), leased("10.32.0.30", State.RESERVED, until=START - 9.0)])
     engine = DockerEngine(str(path), deadline=3600, running=lambda: 1)
     world = World(store, MemoryKernel(), MemoryPortGuard(), engine, ManualClock(START + 300))
     policy = IpamPolicy(SUBNET_POOLS, deny=DENY)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mooring.core.containers import Container, Holder, Plug
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
@@ -20,7 +20,7 @@ from mooring.core.leases import Lease, State
 from mooring.services.containers import engine_changes
 from mooring.services.containers.container_specs import CONNECT_MACS
 from mooring.testing.memory_store import When
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services import holder_invariants as invariants
 from tests.services.holder_houses import HolderHouse, granted
 
@@ -103,8 +103,10 @@ class HolderMachine(RuleBasedStateMachine):
     )  # fmt: skip
     def create(self, name, labels, places, wished, end, version, failing, heard) -> None:  # type: ignore[no-untyped-def]
         """`docker create`, through the proxy."""
-        wishes = [PlugWish(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)]
-        wish = ContainerWish(labels, places[0], tuple(wishes))
+        wishes = [
+            EndpointConfig(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)
+        ]
+        wish = ContainerSpec(labels, places[0], tuple(wishes))
         self.step(self.created(name, wish, end, version), failing, heard)
 
     @rule(old=NAMES, name=NAMES, end=ENDS, failing=FAILING, heard=HEARD)
@@ -113,18 +115,20 @@ class HolderMachine(RuleBasedStateMachine):
         model = self.house.named(old)
         if model is not None and all(self.house.network_of(plug) for plug in model.plugs):
             plugs = [
-                PlugWish(plug.name, str(plug.wanted4 or ""), str(plug.wanted6 or ""), plug.wanted_mac)
+                EndpointConfig(plug.name, str(plug.wanted4 or ""), str(plug.wanted6 or ""), plug.wanted_mac)
                 for plug in model.plugs
             ]
-            wish = ContainerWish(dict(model.labels), plugs[0].network if plugs else "", tuple(plugs))
+            wish = ContainerSpec(dict(model.labels), plugs[0].network if plugs else "", tuple(plugs))
             self.step(self.created(name, wish, end, (1, 44)), failing, heard)
 
     @rule(name=NAMES, labels=LABELS, places=PLACES, wished=WISHED, heard=HEARD)
     def create_unseen(self, name: str, labels: dict[str, str], places: list[str], wished: int, heard: bool) -> None:
         """`docker create`, at the engine's own socket."""
         if self.house.named(name) is None and all(map(self.house.full, places)):
-            wishes = [PlugWish(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)]
-            self.house.make(name, ContainerWish(labels, places[0], tuple(wishes)), None)
+            wishes = [
+                EndpointConfig(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)
+            ]
+            self.house.make(name, ContainerSpec(labels, places[0], tuple(wishes)), None)
             self.run(self.house.hear(lost=not heard))
 
     def wished(self, network: str, offset: int) -> tuple[str, ...]:
@@ -134,7 +138,7 @@ class HolderMachine(RuleBasedStateMachine):
             return ()
         return (str(self.house.known(full).ipv4[0].subnet[offset]),)
 
-    async def created(self, name: str, wish: ContainerWish, end: str, version: tuple[int, int]) -> None:
+    async def created(self, name: str, wish: ContainerSpec, end: str, version: tuple[int, int]) -> None:
         """The proxy's part, and the engine's."""
         house, desk = self.house, self.house.keeping.desk
         before = house.leases()
@@ -260,7 +264,7 @@ class HolderMachine(RuleBasedStateMachine):
         container = self.house.named(name)
         if container is not None and self.house.full(network) not in {plug.network for plug in container.plugs}:
             address, *_ = (*self.wished(network, wished), "")
-            wish = PlugWish(network, address, mac=self.somebodys_mac(network) if copied else "")
+            wish = EndpointConfig(network, address, mac=self.somebodys_mac(network) if copied else "")
             self.step(self.connected(container, wish, end, version), failing, heard)
 
     def somebodys_mac(self, network: str) -> str:
@@ -270,7 +274,7 @@ class HolderMachine(RuleBasedStateMachine):
         return next((lease.mac for lease in leases if lease.mac), "")
 
     async def connected(
-        self, container: Container, wish: PlugWish, end: str, version: tuple[int, int] | None
+        self, container: Container, wish: EndpointConfig, end: str, version: tuple[int, int] | None
     ) -> None:  # fmt: skip
         """The proxy's part, and the engine's, which uses no MAC below 1.54."""
         house, custody = self.house, None
@@ -280,7 +284,7 @@ class HolderMachine(RuleBasedStateMachine):
             except Fault:
                 return
         uses_mac = version is not None and version >= CONNECT_MACS
-        plug = Plug(house.full(wish.network), wish.network, wanted_mac=wish.mac if uses_mac else "")
+        plug = ContainerEndpoint(house.full(wish.network), wish.network, wanted_mac=wish.mac if uses_mac else "")
         if wish.ipv4:
             plug = granted(
                 plug,
@@ -314,7 +318,7 @@ class HolderMachine(RuleBasedStateMachine):
         if container is not None and plug is not None:
             self.step(self.disconnected(container, plug, end), failing, heard)
 
-    async def disconnected(self, container: Container, plug: Plug, end: str) -> None:
+    async def disconnected(self, container: Container, plug: ContainerEndpoint, end: str) -> None:
         """The proxy's part, and the engine's."""
         intent = await self.house.keeping.desk.disconnection(plug.name, container.id[:20]) if end != "unseen" else None
         if end != "refused":

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.leases import Active, State
 from mooring.core.networks import Network
@@ -112,11 +112,11 @@ async def test_fix_has_nothing_to_do_where_the_engine_tells_who_asks_or_a_mac_pr
     host = await typed()
     operated = operate(host)
     host.engine.networks.add(A)
-    host.engine.create(DB, "db", Plug(A, "web", wanted_mac=MAC))
+    host.engine.create(DB, "db", ContainerEndpoint(A, "web", wanted_mac=MAC))
     await fix(host, "10.77.0.2", DB, mac=MAC)
     assert await operated.fastening.fix("db", False) == []
     host.engine.version = (1, 52)
-    host.engine.create(WEB, "web", Plug(A, "web"))
+    host.engine.create(WEB, "web", ContainerEndpoint(A, "web"))
     await fix(host, "10.77.0.3", WEB)
     assert await operated.fastening.fix("web", False) == []
 
@@ -133,7 +133,7 @@ async def test_what_cannot_be_fixed_says_why_and_what_to_do() -> None:
     run_container(host, DB, "db", "e1", "10.32.0.2")
     with pytest.raises(Conflict, match=r"has no fixed address; `mooring lease hold 10\.32\.0\.2`"):
         await operated.fastening.fix("db", False)
-    host.engine.create(WEB, "web", Plug(A, "web"), labels={"fixed-ip": ""})
+    host.engine.create(WEB, "web", ContainerEndpoint(A, "web"), labels={"fixed-ip": ""})
     with pytest.raises(Conflict, match="no fixed address yet; start it first"):
         await operated.fastening.fix("web", False)
     await fix(host, "10.32.0.2", DB, active=Active(E1, "host", "boot"))

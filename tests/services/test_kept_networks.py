@@ -6,15 +6,15 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.faults import Exhausted
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.ipam import kept_networks as module
-from mooring.wire.network_bodies import NetworkWish
+from mooring.wire.network_bodies import NetworkSpec
 from tests.services.holder_hosts import HolderHost
 
-WISH = NetworkWish("web", "mooring", "mooring", open=(4,))
+WISH = NetworkSpec("web", "mooring", "mooring", open=(4,))
 
 
 class ComingHost(HolderHost):
@@ -43,11 +43,11 @@ class ComingHost(HolderHost):
         return str(segments[0].subnet)
 
     @property
-    def estates(self) -> list[Estate]:
+    def estates(self) -> list[KeptNetwork]:
         """On record."""
-        return list(self.services.mirror.every(Estate))
+        return list(self.services.mirror.every(KeptNetwork))
 
-    async def returning(self, wish: NetworkWish = WISH) -> list[str]:
+    async def returning(self, wish: NetworkSpec = WISH) -> list[str]:
         """What the proxy puts into the body."""
         assert self.services.keeping is not None
         return list(map(str, await self.services.keeping.networks.returning(wish)))
@@ -84,9 +84,9 @@ async def test_a_network_of_another_name_or_space_inherits_nothing(host: ComingH
     other = await host.named("n2".ljust(64, "0"), "else")
     assert str(host.known(other).segments[0].subnet) != subnet
     assert len(host.estates) == 1
-    tenant = NetworkWish("web", "mooring", "mooring", ipam_options={"tenant": "blue"}, open=(4,))
+    tenant = NetworkSpec("web", "mooring", "mooring", ipam_options={"tenant": "blue"}, open=(4,))
     assert await host.returning(tenant) == []
-    assert await host.returning(NetworkWish("else", "mooring", "mooring", open=(4,))) == []
+    assert await host.returning(NetworkSpec("else", "mooring", "mooring", open=(4,))) == []
 
 
 async def test_the_memory_yields_when_there_is_no_other_subnet(host: ComingHost) -> None:

@@ -6,7 +6,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
 from mooring.core.leases import Active
 from mooring.services.operations.operations import Operations
@@ -102,7 +102,7 @@ async def test_a_container_that_holds_nothing_is_told_why(host: MemoryHost, oper
     assert (reason.verdict, reason.text) == (
         "none", ["Container web is in no network of Mooring's, so it holds no address here."],
     )  # fmt: skip
-    host.engine.connect(WEB, Plug(A, "web"))
+    host.engine.connect(WEB, ContainerEndpoint(A, "web"))
     (reason,) = (await operated.inquiries.explain("web")).reasons
     assert "does not run and has no fixed address" in reason.text[0]
     host.engine.start(WEB)
@@ -149,7 +149,7 @@ async def test_who_runs_is_said_as_the_engine_has_it(host: MemoryHost, operated:
     async def told() -> str:
         return " ".join((await operated.inquiries.explain("10.32.0.9")).reasons[0].text)
 
-    host.engine.create(DB, "renamed", Plug(A, "web"))
+    host.engine.create(DB, "renamed", ContainerEndpoint(A, "web"))
     assert "It is idle: container renamed does not run." in await told()
     host.engine.start(DB, A, "e7", "10.32.0.44")
     assert "It is idle: container renamed runs with 10.32.0.44 instead." in await told()
@@ -214,7 +214,7 @@ async def test_compose_names_mean_its_containers(host: MemoryHost, operated: Ope
     labels = {f"com.docker.compose.{key}": value for key, value in
               (("project", "shop"), ("service", "cache"), ("container-number", "1"))}  # fmt: skip
     host.engine.networks.add(A)
-    host.engine.create(WEB, "shop-cache-1", Plug(A, "web"), labels=labels)
+    host.engine.create(WEB, "shop-cache-1", ContainerEndpoint(A, "web"), labels=labels)
     host.engine.start(WEB, A, "e1".ljust(64, "0"), "10.32.0.2")
     for what in ("shop/cache/1", "shop/cache", "cache", "shop-cache-1"):
         found = await operated.inquiries.explain(what)

@@ -9,16 +9,16 @@ import pytest
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Veth
-from mooring.core.requests import JoinRequest, SandboxWish
-from mooring.core.sandboxes import InsideAdd, InsideLink, Interior, Kind, Sandbox
-from mooring.services.sandboxes.namespaces import Interiors, foreign, had_link, join_request, namer
+from mooring.core.requests import JoinRequest, SandboxSpec
+from mooring.core.sandboxes import InsideAdd, InsideLink, Kind, NamespaceState, Sandbox
+from mooring.services.sandboxes.namespaces import NamespaceReconciler, foreign, had_link, join_request, namer
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
-EXTERNAL = SandboxWish("ext", Kind.EXTERNAL, ports=WEB)
+EXTERNAL = SandboxSpec("ext", Kind.EXTERNAL, ports=WEB)
 KEY, NEXT = "/proc/7/ns/net", "/proc/8/ns/net"
 GOING = InsideLink("n/e", "eth0", "x", "", ipv6=True, returns=False)
-SEEN = Interior(frozenset({GOING}), frozenset({"lo", "eth0", "eth1"}))
+SEEN = NamespaceState(frozenset({GOING}), frozenset({"lo", "eth0", "eth1"}))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def test_another_key_moves_everything(host: SandboxHost) -> None:
 async def test_a_key_that_cannot_be_is_refused(host: SandboxHost) -> None:
     """No namespace, another sandbox's, or a sandbox whose namespace is not somebody else's."""
     box, own = await host.box("ext", EXTERNAL), await host.box("own")
-    await host.box("other", SandboxWish("other", Kind.EXTERNAL, KEY))
+    await host.box("other", SandboxSpec("other", Kind.EXTERNAL, KEY))
     with pytest.raises(NotFound, match="no network namespace at /ns/none"):
         await host.sandboxes.set_key(box.id, "/ns/none")
     with pytest.raises(Conflict, match=r"has a sandbox already .held by sandbox other"):
@@ -258,7 +258,7 @@ async def test_a_path_that_means_another_namespace_by_now_is_left_alone(host: Sa
     """A process id is another process's later: nothing is put there, and the sandbox counts as gone until it is told
     where it is now."""
     endpoint = await host.endpoint(await host.network("web"), "a")
-    box = await host.box("ext", SandboxWish("ext", Kind.EXTERNAL, KEY))
+    box = await host.box("ext", SandboxSpec("ext", Kind.EXTERNAL, KEY))
     assert not await host.sandboxes.is_gone(box)
     host.namespaces.external(KEY)
     assert await host.sandboxes.is_gone(box)
@@ -279,6 +279,6 @@ async def test_the_hosts_own_namespace_is_nobodys_sandbox(host: SandboxHost) -> 
         async def identify(self, path: str) -> str:
             return "host"
 
-    interiors = Interiors(Everywhere(host.kernel), host.services.endpoints)
+    interiors = NamespaceReconciler(Everywhere(host.kernel), host.services.endpoints)
     with pytest.raises(BadRequest, match="the host's own namespace"):
         await interiors.identify(KEY)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from mooring.core.networks import Network, NetworkOptions, Segment
-from mooring.services.records.network_index import Rooms
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.network_index import NetworkIndex
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_store import MemoryStore
 
 
@@ -20,8 +20,8 @@ def network(number: int, *subnets: str, bridge: str = "") -> Network:
 
 async def test_networks_are_found_by_subnet_and_bridge_until_they_go() -> None:
     """Overlapping ones with the segment that does, of their own family; as the record is now."""
-    mirror = Mirror(MemoryStore())
-    rooms = Rooms(mirror)
+    mirror = RecordCache(MemoryStore())
+    rooms = NetworkIndex(mirror)
     one, two = network(1, "10.1.0.0/24", "fd00:1::/64"), network(2, "10.2.0.0/24", bridge="br-two")
     await mirror.commit(put=[one, two])
     assert [found.id for found, _ in rooms.overlapping(ip_network("10.0.0.0/8"))] == [one.id, two.id]
@@ -29,7 +29,7 @@ async def test_networks_are_found_by_subnet_and_bridge_until_they_go() -> None:
     assert not list(rooms.overlapping(ip_network("10.3.0.0/24")))
     assert rooms.with_bridge("br-two") == [two]
     assert rooms.with_subnets([ip_network("10.1.0.0/24"), ip_network("10.2.0.0/25")]) == [one]
-    assert Rooms(mirror).with_bridge("br-two") == [two]  # made later
+    assert NetworkIndex(mirror).with_bridge("br-two") == [two]  # made later
     moved = replace(two, ipv4=network(2, "10.9.0.0/24").ipv4)
     await mirror.commit(put=[moved], delete=[one])
     assert [found for found, _ in rooms.overlapping(ip_network("10.0.0.0/8"))] == [moved]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mooring.core.faults import Unavailable
-from mooring.wire.network_bodies import NetworkWish
+from mooring.wire.network_bodies import NetworkSpec
 from tests.services.test_kept_networks import WISH, ComingHost
 
 
@@ -15,8 +15,8 @@ def test_only_networks_of_ours_are_of_interest() -> None:
     assert keeping is not None
     desk = keeping.networks
     assert desk.concerns(WISH)
-    assert not desk.concerns(NetworkWish("web", "bridge", "mooring"))
-    assert not desk.concerns(NetworkWish("", "mooring", "mooring"))
+    assert not desk.concerns(NetworkSpec("web", "bridge", "mooring"))
+    assert not desk.concerns(NetworkSpec("", "mooring", "mooring"))
 
 
 async def test_nothing_holds_up_a_creation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,9 +25,9 @@ async def test_nothing_holds_up_a_creation(monkeypatch: pytest.MonkeyPatch) -> N
     network = await host.named("n1")
     await host.made("first", host.seat(network, "key:db"))
     await host.gone(network)
-    assert await host.returning(NetworkWish("web", "mooring", "default", open=(4,))) == []
-    assert await host.returning(NetworkWish("web", "mooring", "mooring", ipam_options={"x": "y"}, open=(4,))) == []
-    assert await host.returning(NetworkWish("web", "mooring", "mooring")) == []
+    assert await host.returning(NetworkSpec("web", "mooring", "default", open=(4,))) == []
+    assert await host.returning(NetworkSpec("web", "mooring", "mooring", ipam_options={"x": "y"}, open=(4,))) == []
+    assert await host.returning(NetworkSpec("web", "mooring", "mooring")) == []
 
     async def unable(*_: object) -> bool:
         raise Unavailable("no kernel")

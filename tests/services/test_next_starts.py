@@ -8,14 +8,14 @@ from ipaddress import IPv4Address, ip_network
 import msgspec
 import pytest
 
-from mooring.core.containers import Container, Plug
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import Conflict
 from mooring.core.leases import Active
 from mooring.core.networks import Network
 from mooring.core.requests import PoolRequest
 from mooring.services.operations.next_starts import label_findings, label_remarks, losses, said_of
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_store import MemoryStore
 from mooring.wire import api
 from tests.services.hosts import MemoryHost
@@ -113,7 +113,7 @@ async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
     """A finding for each, with the container; and a sentence where somebody asks for the container."""
     host = await typed()
     operated = operate(host)
-    host.engine.create(DB, "db", Plug("n" * 64, "bridge"), labels={"mooring.key": "db", "fixed_ip": "1"})
+    host.engine.create(DB, "db", ContainerEndpoint("n" * 64, "bridge"), labels={"mooring.key": "db", "fixed_ip": "1"})
     findings = [finding.text for finding in (await operated.doctor.examine()).findings]
     assert sorted(finding for finding in findings if "label" in finding) == [
         "container db: label fixed_ip has no effect: the label is called fixed-ip",
@@ -125,15 +125,15 @@ async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
 
 def test_of_a_container_what_it_names_counts() -> None:
     """An address in the label that the configuration names, too, needs no word."""
-    mirror = Mirror(MemoryStore())
-    container = Container(DB, "db", False, 0.0, {"other": "x"}, (Plug("", "bridge"),))
+    mirror = RecordCache(MemoryStore())
+    container = Container(DB, "db", False, 0.0, {"other": "x"}, (ContainerEndpoint("", "bridge"),))
     assert said_of(container, mirror) == []
     assert list(label_findings([container], mirror, 0.0)) == []
 
 
 def test_what_is_only_being_made_is_taken_for_no_trouble() -> None:
     """The engine lists a container before it has written down its networks."""
-    mirror = Mirror(MemoryStore())
+    mirror = RecordCache(MemoryStore())
     container = Container(DB, "db", False, 100.0, {"fixed-ip": ""})
     assert list(label_findings([container], mirror, 101.0)) == []
     (finding,) = label_findings([container], mirror, 200.0)
@@ -145,7 +145,7 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     host = await chosen()
     operated = operate(host)
     host.engine.networks.add(A)
-    host.engine.create(DB, "db", Plug(A, "web"))
+    host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     await fix(host, "10.32.0.9", DB, mac=MAC)
     assert operated.upgrade_notes() == []
     await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
@@ -182,7 +182,7 @@ async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in()
     host = ComingHost()
     network = await host.named("n1")
     await host.made("first", host.seat(network, "key:db"))
-    host.engine.create(DB, "db", Plug(network, "web"), labels={"mooring.key": "db"})
+    host.engine.create(DB, "db", ContainerEndpoint(network, "web"), labels={"mooring.key": "db"})
     assert list(label_findings(host.engine._containers.values(), host.services.mirror, 9e9)) == []
     await host.gone(network)
     (finding,) = label_findings(host.engine._containers.values(), host.services.mirror, 9e9)
@@ -205,7 +205,7 @@ async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in()
 def test_a_label_beside_another_containers_network_is_that_ones_matter() -> None:
     """compose's network_mode: service:web; who it is, in short."""
     container = Container(DB, "side", False, 0.0, {"fixed-ip": ""}, mode="container:" + WEB)
-    (remark,) = said_of(container, Mirror(MemoryStore()))
+    (remark,) = said_of(container, RecordCache(MemoryStore()))
     assert remark.text == f"its label has no effect: it has the network of container {WEB[:12]}, whose labels count"
 
 
@@ -214,11 +214,11 @@ async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
     host = await MemoryHost().start()
     await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.88.0.0/24")))
     mirror = host.services.mirror
-    plug = Plug("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
+    plug = ContainerEndpoint("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
     (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (plug,)), mirror)
     assert remark.text == "its label has no effect in network half: Mooring is its IPAM driver only, and not its driver"
     assert "-d mooring --ipam-driver mooring" in remark.remedy
-    other = Plug("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
+    other = ContainerEndpoint("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
     (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), mirror)
     assert "in no network of Mooring's (bridge)" in remark.text
 
@@ -229,7 +229,7 @@ async def test_an_address_that_the_next_start_loses_becomes_free_then() -> None:
     host = await chosen()
     operated = operate(host)
     host.engine.networks.add(A)
-    host.engine.create(DB, "db", Plug(A, "web"))
+    host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     lease = await fix(host, "10.32.0.9", DB, key=f"container:{DB}")
     told = (await operated.inquiries.explain("10.32.0.9")).reasons[0].text
     assert "It becomes free when db starts again, with another address, or is removed." in told

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, ip_address, ip_network
 import pytest
 
 from mooring.core.addresses import span
-from mooring.core.estates import Estate, Heirloom
+from mooring.core.estates import KeptAddress, KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Forbidden, NotFound, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.pools import Pool, SubnetPool
@@ -235,9 +235,9 @@ async def test_as_many_estates_yield_as_must_and_no_more() -> None:
     pools = (SubnetPool("small", "default", (ip_network("10.9.0.0/22"),), 24, 22, 30),)
     host = Host(IpamPolicy(subnet_pools4=pools, hold=1000.0))
     estates = [
-        Estate(
+        KeptNetwork(
             id=f"{n:064x}", name=f"net{n}", space="default", subnets=(ip_network(f"10.9.{n}.0/24"),), since=1.0,
-            heirlooms=(Heirloom(address=ip_address(f"10.9.{n}.7"), key=f"k{n}", until=host.clock.now() + until),),
+            heirlooms=(KeptAddress(address=ip_address(f"10.9.{n}.7"), key=f"k{n}", until=host.clock.now() + until),),
         )
         for n, until in enumerate((400.0, 100.0, 300.0, 200.0))
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 from mooring.core.requests import JoinRequest
 from tests.services.hosts import MemoryHost
 
@@ -22,7 +22,7 @@ async def host() -> MemoryHost:
     return host
 
 
-async def publish(host: MemoryHost, name: str, *requests: PortRequest) -> tuple[Publication, ...]:
+async def publish(host: MemoryHost, name: str, *requests: PortRequest) -> tuple[PortBinding, ...]:
     """Publish, and tell what was chosen."""
     network = "a".ljust(64, "0")
     await host.services.endpoints.publish(network, name.ljust(64, "0"), requests)

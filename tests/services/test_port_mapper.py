@@ -12,7 +12,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import EndpointRequest, EndpointWish, JoinRequest, NetworkWish, SubnetWish
+from mooring.core.requests import EndpointRequest, EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
 from mooring.services.assembly import Others
 from mooring.services.networking.liveness import STARTED
 from mooring.services.sandboxes.provisioning import Provisioning
@@ -28,8 +28,8 @@ async def joined(host: MemoryHost) -> tuple[Network, Endpoint]:
     """An endpoint of the driver `far`, in a sandbox."""
     s = host.services
     work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
-    network = await work.create_network(NetworkWish("web", "far", (SubnetWish(4),)))
-    endpoint = await work.create_endpoint(EndpointWish(network.id, "a"))
+    network = await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
+    endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
     return network, endpoint
 
@@ -56,8 +56,8 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     host = await MemoryHost().start()
     s = host.services
     work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
-    network = await work.create_network(NetworkWish("web", "bridge", (SubnetWish(4),)))
-    first, second = [await work.create_endpoint(EndpointWish(network.id, name)) for name in ("a", "b")]
+    network = await work.create_network(NetworkSpec("web", "bridge", (SubnetSpec(4),)))
+    first, second = [await work.create_endpoint(EndpointSpec(network.id, name)) for name in ("a", "b")]
     await s.endpoints.attach(network.id, first.id, JoinRequest("/s", inside=True))
     await s.endpoints.publish(network.id, first.id, WEB)
     host.kernel.reboot()

@@ -13,14 +13,14 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Network, Origin, Pending
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.pools import Pool
-from mooring.core.requests import EndpointGrant, EndpointWish, JoinRequest, NetworkWish, SubnetWish
+from mooring.core.requests import EndpointGrant, EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
 from mooring.services.assembly import Others
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from tests.services.hosts import MemoryHost
 
-V4, V6 = SubnetWish(4), SubnetWish(6)
-SMALL = SubnetWish(4, ip_network("10.9.0.0/29"))
+V4, V6 = SubnetSpec(4), SubnetSpec(6)
+SMALL = SubnetSpec(4, ip_network("10.9.0.0/29"))
 
 
 class Desk:
@@ -38,10 +38,10 @@ class Desk:
         return Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.host.clock, s.locks)
 
     async def network(
-        self, name: str = "web", driver: str = "bridge", *subnets: SubnetWish, ipam: str = "default"
+        self, name: str = "web", driver: str = "bridge", *subnets: SubnetSpec, ipam: str = "default"
     ) -> Network:
         """A network with those subnets, or one of IPv4."""
-        return await self.work.create_network(NetworkWish(name, driver, subnets or (V4,), ipam=ipam))
+        return await self.work.create_network(NetworkSpec(name, driver, subnets or (V4,), ipam=ipam))
 
     def left(self, host: MemoryHost | None = None) -> list[object]:
         """Every record that counts: leases that cool do not."""
@@ -61,7 +61,7 @@ async def desk() -> Desk:
 
 async def test_a_network_is_carved_named_and_built(desk: Desk) -> None:
     """Both families, a gateway each, labels and the driver recorded, a bridge in the kernel."""
-    wish = NetworkWish("web", "bridge", (V4, V6), labels={"tier": "1"}, attachable=True)
+    wish = NetworkSpec("web", "bridge", (V4, V6), labels={"tier": "1"}, attachable=True)
     network = await desk.work.create_network(wish)
     assert [str(segment.subnet) for segment in network.segments] == ["10.32.0.0/24", "fd00:32::/64"]
     assert [str(segment.gateway) for segment in network.segments] == ["10.32.0.1/24", "fd00:32::1/64"]
@@ -73,28 +73,28 @@ async def test_a_network_is_carved_named_and_built(desk: Desk) -> None:
 async def test_a_given_subnet_gateway_range_and_auxiliary_addresses_are_kept(desk: Desk) -> None:
     """What the user says is taken as it is, and set aside addresses are not given to endpoints."""
     router: dict[str, Address] = {"router": IPv4Address("10.9.0.1")}
-    subnet = SubnetWish(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.0/30"), ip_address("10.9.0.3"), router)
+    subnet = SubnetSpec(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.0/30"), ip_address("10.9.0.3"), router)
     network = await desk.network("web", "bridge", subnet)
     assert str(network.ipv4[0].gateway) == "10.9.0.3/24"
     assert network.ipv4[0].auxiliary == router
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert str(endpoint.ipv4) == "10.9.0.2/24"
     with pytest.raises(Exhausted):
-        await desk.work.create_endpoint(EndpointWish(network.id, "b"))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "b"))
 
 
 async def test_names_are_unique(desk: Desk) -> None:
     """Of networks on the host and of endpoints in a network; a refusal names who has it and changes nothing."""
     network = await desk.network()
-    await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     before = len(desk.left())
     with pytest.raises(Conflict, match=network.id[:12]):
         await desk.network()
     with pytest.raises(Conflict, match="endpoint name 'a' is in use in network web"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert len(desk.left()) == before
     for _ in range(2):
-        await desk.work.create_endpoint(EndpointWish(network.id))
+        await desk.work.create_endpoint(EndpointSpec(network.id))
 
 
 async def test_a_refusal_at_any_step_of_a_network_leaves_nothing(desk: Desk) -> None:
@@ -124,7 +124,7 @@ async def test_a_driver_that_remembers_is_told_in_between_two_commits(desk: Desk
 
     desk.far.before = look
     network = await desk.network("web", "far")
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert endpoint.pending is None
     endpoints = desk.host.services.endpoints
     await endpoints.attach(network.id, endpoint.id, JoinRequest("s"))
@@ -150,50 +150,50 @@ async def test_a_driver_is_told_addresses_and_may_not_change_them(desk: Desk) ->
     network = await desk.network("web", "far")
     desk.far.grant = EndpointGrant(ipv4=IPv4Interface("10.32.0.99/24"))
     with pytest.raises(Conflict, match=r"driver far changed 10\.32\.0\.2/24 to 10\.32\.0\.99/24"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert not desk.far.endpoints
-    free = await desk.work.create_network(NetworkWish("free", "far", ipam="null"))
+    free = await desk.work.create_network(NetworkSpec("free", "far", ipam="null"))
     desk.far.grant = EndpointGrant(ipv4=IPv4Interface("192.0.2.7/24"), mac="02:00:00:00:00:07")
-    endpoint = await desk.work.create_endpoint(EndpointWish(free.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(free.id, "a"))
     assert (str(endpoint.ipv4), endpoint.mac) == ("192.0.2.7/24", "02:00:00:00:00:07")
 
 
 async def test_an_address_that_is_asked_for_is_given_or_refused(desk: Desk) -> None:
     """Inside the subnet and free it is given; otherwise the refusal says what the network has or who has it."""
     network = await desk.network("web", "bridge", SMALL)
-    wish = EndpointWish(network.id, "a", (ip_address("10.9.0.5"),), "02:00:00:00:00:05")
+    wish = EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), "02:00:00:00:00:05")
     endpoint = await desk.work.create_endpoint(wish)
     assert (str(endpoint.ipv4), endpoint.mac, endpoint.state) == ("10.9.0.5/29", "02:00:00:00:00:05", State.CREATED)
     before = len(desk.left())
     with pytest.raises(Conflict):
-        await desk.work.create_endpoint(EndpointWish(network.id, "b", (ip_address("10.9.0.5"),)))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("10.9.0.5"),)))
     with pytest.raises(BadRequest, match=r"it has 10\.9\.0\.0/29"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "b", (ip_address("192.0.2.1"),)))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("192.0.2.1"),)))
     with pytest.raises(NotFound):
-        await desk.work.create_endpoint(EndpointWish("0" * 64, "b"))
+        await desk.work.create_endpoint(EndpointSpec("0" * 64, "b"))
     assert len(desk.left()) == before
 
 
 async def test_an_endpoint_may_have_no_address(desk: Desk) -> None:
     """allocate False: none but those that are named."""
     network = await desk.network("web", "bridge", SMALL, V6)
-    named = await desk.work.create_endpoint(EndpointWish(network.id, "a", (ip_address("10.9.0.5"),), allocate=False))
+    named = await desk.work.create_endpoint(EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), allocate=False))
     assert (str(named.ipv4), named.ipv6) == ("10.9.0.5/29", None)
-    assert (await desk.work.create_endpoint(EndpointWish(network.id, "b", allocate=False))).addresses == ()
+    assert (await desk.work.create_endpoint(EndpointSpec(network.id, "b", allocate=False))).addresses == ()
 
 
 async def test_a_full_subnet_is_passed_over(desk: Desk) -> None:
     """A network with two subnets of a family gives from the second when the first is full."""
-    tiny = SubnetWish(4, ip_network("10.9.1.0/30"))
+    tiny = SubnetSpec(4, ip_network("10.9.1.0/30"))
     network = await desk.network("web", "bridge", tiny, SMALL)
-    given = [await desk.work.create_endpoint(EndpointWish(network.id)) for _ in range(3)]
+    given = [await desk.work.create_endpoint(EndpointSpec(network.id)) for _ in range(3)]
     assert [str(endpoint.ipv4) for endpoint in given] == ["10.9.1.2/30", "10.9.0.2/29", "10.9.0.3/29"]
 
 
 async def test_an_endpoint_keeps_its_addresses_while_nothing_is_joined(desk: Desk) -> None:
     """No interface until it joins; the addresses stay over leave, and are free after deletion only."""
     network = await desk.network()
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     services = desk.host.services
     assert not [fact for fact in desk.host.facts if isinstance(fact, Veth)]
     await services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
@@ -215,7 +215,7 @@ async def test_an_endpoint_keeps_its_addresses_while_nothing_is_joined(desk: Des
 async def test_nothing_that_is_in_use_is_deleted(desk: Desk) -> None:
     """A network with endpoints and an endpoint in a sandbox are refused, with who is in the way."""
     network = await desk.network()
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     await desk.host.services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
     with pytest.raises(Conflict, match=r"endpoint a is in use \(held by sandbox /s\)"):
         await desk.work.delete_endpoint(network.id, endpoint.id)
@@ -231,7 +231,7 @@ async def test_nothing_that_is_in_use_is_deleted(desk: Desk) -> None:
 async def test_another_ipam_driver_gives_and_gets_back(desk: Desk) -> None:
     """Subnet, gateway and addresses come from it, are not leased here, and are released when they are not needed."""
     network = await desk.network("web", "bridge", V4, ipam="other")
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert str(endpoint.ipv4) == "10.32.0.2/24"
     assert not [*desk.host.services.mirror.every(Pool)]
     assert len(desk.left(desk.other)) == 3
@@ -244,7 +244,7 @@ async def test_another_ipam_driver_gives_and_gets_back(desk: Desk) -> None:
 async def test_a_driver_that_cannot_be_reached_keeps_the_note(desk: Desk) -> None:
     """A deletion is marked, told again later, and forced when somebody says so."""
     network = await desk.network("web", "far")
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     desk.far.refusals = {name: Unavailable("gone") for name in ("delete_endpoint", "delete_network")}
     with pytest.raises(Unavailable):
         await desk.work.delete_endpoint(network.id, endpoint.id)
@@ -255,7 +255,7 @@ async def test_a_driver_that_cannot_be_reached_keeps_the_note(desk: Desk) -> Non
     with pytest.raises(Unavailable):
         await desk.work.delete_network(network.id)
     with pytest.raises(Conflict, match="is being deleted"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "b"))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "b"))
     desk.far.refusals = {}
     await desk.work.delete_network(network.id)
     assert desk.left() == []
@@ -266,7 +266,7 @@ async def test_a_driver_without_gateways_gets_none(desk: Desk) -> None:
     desk.far.gateways = (False, True)
     network = await desk.network("web", "far", V4, V6)
     assert [segment.gateway is None for segment in network.segments] == [True, False]
-    assert str((await desk.work.create_endpoint(EndpointWish(network.id))).ipv4) == "10.32.0.1/24"
+    assert str((await desk.work.create_endpoint(EndpointSpec(network.id))).ipv4) == "10.32.0.1/24"
 
 
 async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_who_forces(desk: Desk) -> None:
@@ -274,7 +274,7 @@ async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_wh
     network = await desk.network("web", "far")
     desk.far.refusals = {"create_endpoint": Exhausted("full"), "delete_endpoint": NotFound("what?")}
     with pytest.raises(Exhausted):
-        await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     [noted] = desk.host.services.mirror.every(Endpoint)
     assert noted.pending is Event.CREATE
     with pytest.raises(NotFound):
@@ -290,31 +290,31 @@ async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_wh
 async def test_a_driver_by_name_and_another_by_option_contradict(desk: Desk) -> None:
     """The option is an engine's way to name the driver."""
     with pytest.raises(BadRequest, match="mode=null contradicts driver bridge"):
-        await desk.work.create_network(NetworkWish("web", "bridge", (V4,), options={"mode": "null"}))
+        await desk.work.create_network(NetworkSpec("web", "bridge", (V4,), options={"mode": "null"}))
     assert desk.left() == []
 
 
 async def test_what_is_asked_of_our_drivers_is_known_or_refused(desk: Desk) -> None:
     """Unknown options and a MAC that another endpoint has, with who has it; other drivers read their own options."""
     with pytest.raises(BadRequest, match="IPAM option"):
-        await desk.work.create_network(NetworkWish("web", "bridge", (V4,), ipam_options={"nonsense": "1"}))
+        await desk.work.create_network(NetworkSpec("web", "bridge", (V4,), ipam_options={"nonsense": "1"}))
     network, far = await desk.network(), await desk.network("far", "far")
     with pytest.raises(BadRequest, match="endpoint option"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "a", options={"nonsense": "1"}))
-    await desk.work.create_endpoint(EndpointWish(far.id, "a", options={"nonsense": "1"}))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "a", options={"nonsense": "1"}))
+    await desk.work.create_endpoint(EndpointSpec(far.id, "a", options={"nonsense": "1"}))
     mac = "02:00:00:00:00:05"
-    first = await desk.work.create_endpoint(EndpointWish(network.id, "a", mac=mac))
+    first = await desk.work.create_endpoint(EndpointSpec(network.id, "a", mac=mac))
     with pytest.raises(Conflict, match=rf"MAC {mac} is in use in network web \(held by endpoint a\)"):
-        await desk.work.create_endpoint(EndpointWish(network.id, "b", mac=mac))
+        await desk.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
     await desk.work.delete_endpoint(network.id, first.id)
-    await desk.work.create_endpoint(EndpointWish(network.id, "b", mac=mac))
+    await desk.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
 
 
 async def test_a_tenant_has_its_own_addresses(desk: Desk) -> None:
     """The segment is in the tenant's space, where its leases are: a start finds nothing to give back."""
-    wish = NetworkWish("web", "bridge", (SMALL,), ipam_options={"tenant": "blue"})
+    wish = NetworkSpec("web", "bridge", (SMALL,), ipam_options={"tenant": "blue"})
     network = await desk.work.create_network(wish)
-    endpoint = await desk.work.create_endpoint(EndpointWish(network.id, "a"))
+    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert network.ipv4[0].space == "blue"
     services = desk.host.services
     assert services.mirror.lease("blue", endpoint.addresses[0]) is not None

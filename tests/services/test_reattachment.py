@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.containers import Container, EngineEvent, Happening
+from mooring.core.containers import Container, EngineEvent, EventKind
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.leases import Active, State
 from mooring.core.moves import Move
@@ -57,13 +57,13 @@ def moves(host: MemoryHost) -> int:
 async def test_the_next_pass_puts_the_container_back_and_it_names_its_address() -> None:
     """The address stays its own meanwhile, though the engine tells that it left."""
     host = await left_in_the_middle()
-    await keeping(host).watching.heed(EngineEvent(Happening.DISCONNECTED, DB, 1, A))
+    await keeping(host).watching.heed(EngineEvent(EventKind.DISCONNECTED, DB, 1, A))
     lease = lease_of(host, ADDRESS)
     assert lease is not None
     assert (lease.state, lease.holders) == (State.FIXED, frozenset({DB}))
     await keeping(host).reconciling.once()
     assert (places(host), wanted(host, DB), moves(host)) == ([A], [ADDRESS], 0)
-    assert [event.what for event in host.engine._events][-1] is Happening.CONNECTED
+    assert [event.what for event in host.engine._events][-1] is EventKind.CONNECTED
 
 
 async def test_who_was_put_back_by_somebody_else_or_is_gone_is_not_touched() -> None:

@@ -14,7 +14,7 @@ from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.ports import Transaction
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 from mooring.testing.memory_store import MemoryStore, When
 from mooring.wire import stored
 
@@ -30,14 +30,14 @@ def lease(last: int, state: State = State.DYNAMIC) -> Lease:
 class Witness:
     """Remembers what listeners were told."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self.seen: list[tuple[Record | None, Record | None]] = []
         mirror.listen(lambda _key, before, after: self.seen.append((before, after)))
 
 
-async def loaded(store: MemoryStore) -> tuple[Mirror, Witness]:
+async def loaded(store: MemoryStore) -> tuple[RecordCache, Witness]:
     """A mirror of the store and a listener from its start."""
-    mirror = Mirror(store)
+    mirror = RecordCache(store)
     witness = Witness(mirror)
     await mirror.load()
     return mirror, witness
@@ -92,7 +92,7 @@ async def test_a_record_that_cannot_be_read_stops_the_load() -> None:
     store = MemoryStore()
     await store.commit(Transaction(put={"pool/p": b'{"v":99}'}))
     with pytest.raises(Unavailable, match="version 99"):
-        await Mirror(store).load()
+        await RecordCache(store).load()
 
 
 async def test_a_stale_mirror_costs_a_retry_and_then_knows_better() -> None:

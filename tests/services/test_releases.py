@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.containers import Holder, Plug
+from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Active, Lease, State
@@ -162,7 +162,7 @@ async def test_a_container_that_is_there_lives_whatever_the_engine_is_called(
     """Ids of containers are never used twice, and an upgrade gives the engine another one."""
     await fix(host, "10.32.0.9", DB)
     await host.services.mirror.commit(put=[Holder(id=DB, engine="engine-9", name="db", since=0.0)])
-    host.engine.create(DB, "db", Plug(A, "web"))
+    host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     with pytest.raises(Conflict, match="container db") as refused:
         await release(operated, "10.32.0.9")
     assert "engine-9" not in str(refused.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.core.containers import Plug, compose_replica
+from mooring.core.containers import ContainerEndpoint, compose_replica
 from mooring.core.faults import Conflict
 from mooring.services.containers.replicas import refuse_replicas
 from tests.services.holder_hosts import HolderHost, ident
@@ -29,7 +29,7 @@ async def test_another_number_is_another_replica_and_the_same_one_a_successor() 
     await host.start()
     network = await host.network("web")
     seat = host.seat(network, "key:k")
-    host.engine.create(ident("first"), "shop-web-1", Plug(network, "web"), labels=labels(1))
+    host.engine.create(ident("first"), "shop-web-1", ContainerEndpoint(network, "web"), labels=labels(1))
     (grant,) = await host.made("first", seat)
     tenures = host.services.ipam.tenures
     with pytest.raises(Conflict, match=rf"replica 2 of service shop/web.*shop-web-1, which has {grant.ipv4}"):

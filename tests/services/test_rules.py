@@ -7,26 +7,26 @@ from dataclasses import replace
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Kind
 from mooring.services.sandboxes.rules import blank, described, must_fit, place_of, wished
 from tests.contracts.test_drivers import NETWORK
 
-OWN = blank("a" * 64, SandboxWish(), 0.0)
-THE_HOST = blank("b" * 64, SandboxWish(kind=Kind.HOST), 0.0)
+OWN = blank("a" * 64, SandboxSpec(), 0.0)
+THE_HOST = blank("b" * 64, SandboxSpec(kind=Kind.HOST), 0.0)
 
 
 def test_what_never_changes() -> None:
     """A name of its own when none is wished for; a path only where somebody else made the namespace."""
     assert (OWN.name, OWN.kind, OWN.path) == ("a" * 12, Kind.OWN, "")
-    assert blank("c", SandboxWish("box", Kind.EXTERNAL, "/ns/x"), 0.0).path == "/ns/x"
+    assert blank("c", SandboxSpec("box", Kind.EXTERNAL, "/ns/x"), 0.0).path == "/ns/x"
     with pytest.raises(BadRequest, match="only an external sandbox has a path"):
-        blank("c", SandboxWish(path="/ns/x"), 0.0)
+        blank("c", SandboxSpec(path="/ns/x"), 0.0)
 
 
 def test_files_are_in_the_folder_unless_they_are_placed() -> None:
     """Each path by itself."""
-    made = wished(OWN, SandboxWish(hosts_path="/srv/hosts"), "/run/x")
+    made = wished(OWN, SandboxSpec(hosts_path="/srv/hosts"), "/run/x")
     assert (made.hosts_path, made.resolv_conf_path) == ("/srv/hosts", f"/run/x/{OWN.id}/resolv.conf")
 
 

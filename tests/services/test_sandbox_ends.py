@@ -8,7 +8,7 @@ import pytest
 
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Kind, Sandbox
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
@@ -23,7 +23,7 @@ async def full(host: SandboxHost) -> tuple[Sandbox, Endpoint, Endpoint]:
     """A sandbox with an endpoint of a bridge, `red`, and one whose driver wants its interface back, `far`."""
     red = await host.endpoint(await host.network("red"), "red")
     far = await host.endpoint(await host.network("far", "far"), "far")
-    box = await host.box("box", SandboxWish("box", ports=WEB))
+    box = await host.box("box", SandboxSpec("box", ports=WEB))
     await host.join(red, box)
     await host.join(far, box)
     return box, red, far
@@ -121,15 +121,15 @@ async def test_an_endpoint_joins_one_of_two_sandboxes_that_want_it(host: Sandbox
 async def test_sandboxes_of_one_name_or_place_are_made_once(host: SandboxHost) -> None:
     """However many are asked for at once."""
     host.namespaces.external("/ns/1")
-    wishes = [SandboxWish("a"), SandboxWish("a")]
-    wishes += [SandboxWish("", Kind.EXTERNAL, "/ns/1")] * 2 + [SandboxWish("", Kind.HOST)] * 2
+    wishes = [SandboxSpec("a"), SandboxSpec("a")]
+    wishes += [SandboxSpec("", Kind.EXTERNAL, "/ns/1")] * 2 + [SandboxSpec("", Kind.HOST)] * 2
     done = await asyncio.gather(*map(host.sandboxes.create, wishes), return_exceptions=True)
     assert [isinstance(each, Conflict) for each in done] == [False, True] * 3
 
 
 async def test_the_sandbox_of_the_host_takes_networks_without_interfaces(host: SandboxHost) -> None:
     """Those of the drivers host and null, and of others when they give none; nothing is done in its namespace."""
-    box = await host.box("host", SandboxWish("host", Kind.HOST, ports=WEB))
+    box = await host.box("host", SandboxSpec("host", Kind.HOST, ports=WEB))
     for driver in ("host", "null"):
         await host.join(await host.endpoint(await host.network(driver, driver), driver), box)
     host.far.links = False
@@ -144,7 +144,7 @@ async def test_the_sandbox_of_the_host_takes_networks_without_interfaces(host: S
 
 async def test_the_sandbox_of_the_host_takes_no_interface(host: SandboxHost) -> None:
     """A bridge is refused before anything is asked, another driver when it gives an interface: then it has left."""
-    box = await host.box("host", SandboxWish("host", Kind.HOST))
+    box = await host.box("host", SandboxSpec("host", Kind.HOST))
     red = await host.endpoint(await host.network("red"), "red")
     far = await host.endpoint(await host.network("far", "far"), "far")
     before, steps = await host.picture(), host.steps
@@ -171,7 +171,7 @@ async def test_a_refresh_changes_the_settings_and_keeps_kind_name_and_path(host:
     host.files.texts.clear()
     await host.sandboxes.refresh(box.id)
     assert set(host.files.texts) >= {box.hosts_path, box.resolv_conf_path}
-    wish = SandboxWish("other", Kind.HOST, hostname="web", hosts_path="/c/hosts", resolver=False, labels={"a": "b"})
+    wish = SandboxSpec("other", Kind.HOST, hostname="web", hosts_path="/c/hosts", resolver=False, labels={"a": "b"})
     await host.sandboxes.refresh(box.id, wish)
     now = host.services.mirror.sandbox(box.id)
     assert now is not None
@@ -190,9 +190,9 @@ async def test_a_refresh_that_is_refused_leaves_the_settings_as_they_were(host: 
     host.guard.taken = {(WEB[0].protocol, 9090): "nginx"}
     ports = (type(WEB[0])(WEB[0].protocol, 80, first=9090, last=9090),)
     with pytest.raises(Conflict, match="9090"):
-        await host.sandboxes.refresh(box.id, SandboxWish(ports=ports, hostname="x"))
+        await host.sandboxes.refresh(box.id, SandboxSpec(ports=ports, hostname="x"))
     with pytest.raises(BadRequest, match="hostname"):
-        await host.sandboxes.refresh(box.id, SandboxWish(hostname="a\nb"))
+        await host.sandboxes.refresh(box.id, SandboxSpec(hostname="a\nb"))
     assert await host.picture() == before
 
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Unavailable
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Sandbox
 from tests.services.sandbox_hosts import SandboxHost
 
@@ -26,7 +26,7 @@ async def host() -> SandboxHost:
 async def test_a_refused_sandbox_leaves_the_users_file(host: SandboxHost) -> None:
     """As it was, also when it was written already, and when the refusal could be undone only later."""
     db = ("db", IPv4Address("10.0.0.3"))
-    wish = SandboxWish("a", hosts=(db,), hosts_path="/c/hosts", resolv_conf_path="/c/resolv.conf")
+    wish = SandboxSpec("a", hosts=(db,), hosts_path="/c/hosts", resolv_conf_path="/c/resolv.conf")
     host.files.texts["/c/resolv.conf/folder"] = "theirs"
     with pytest.raises(BadRequest, match=r"/c/resolv\.conf"):
         await host.box("a", wish)
@@ -44,7 +44,7 @@ async def test_a_refused_sandbox_leaves_the_users_file(host: SandboxHost) -> Non
 
 async def test_two_sandboxes_cannot_share_a_file(host: SandboxHost) -> None:
     """Neither made one after the other, nor at once, nor by a refresh; the first one keeps it."""
-    wishes = [SandboxWish(name, hosts_path="/c/hosts") for name in "ab"]
+    wishes = [SandboxSpec(name, hosts_path="/c/hosts") for name in "ab"]
     made = await asyncio.gather(*(host.box("", wish) for wish in wishes), return_exceptions=True)
     assert [isinstance(each, Conflict) for each in made] == [False, True]
     other = await host.box("b")
@@ -59,13 +59,13 @@ async def test_a_refresh_that_moves_one_file_keeps_the_other(host: SandboxHost) 
     """The one that is not used any more goes; of a refused one nothing is left."""
     box = await host.box("a")
     host.files.changed.clear()
-    await host.sandboxes.refresh(box.id, SandboxWish("a", hosts_path="/new/hosts"))
+    await host.sandboxes.refresh(box.id, SandboxSpec("a", hosts_path="/new/hosts"))
     assert box.hosts_path not in host.files.texts
     assert box.resolv_conf_path not in host.files.changed
     assert "/new/hosts" in host.files.texts
     before = dict(host.files.texts)
     host.files.failing.add("/bad/resolv.conf")
     with pytest.raises(Unavailable):
-        await host.sandboxes.refresh(box.id, SandboxWish("a", resolv_conf_path="/bad/resolv.conf"))
+        await host.sandboxes.refresh(box.id, SandboxSpec("a", resolv_conf_path="/bad/resolv.conf"))
     host.files.failing.clear()
     assert host.files.texts == before

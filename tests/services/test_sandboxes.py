@@ -11,12 +11,12 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.names import A, Verdict
 from mooring.core.publications import Protocol
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import InsideAdd, InsideRemove, InsideRoute, Kind, Sandbox
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
-EXTERNAL = SandboxWish("ext", Kind.EXTERNAL)
+EXTERNAL = SandboxSpec("ext", Kind.EXTERNAL)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def host() -> SandboxHost:
 async def pair(host: SandboxHost, **wish: object) -> tuple[Endpoint, Endpoint, Sandbox]:
     """Endpoints `red` and `blue` of dual-stack bridges, and a sandbox of our own that nobody has joined."""
     red, blue = [await host.endpoint(await host.network(name, v6=True), name) for name in ("red", "blue")]
-    return red, blue, await host.box("box", SandboxWish("box", **wish))  # type: ignore[arg-type]
+    return red, blue, await host.box("box", SandboxSpec("box", **wish))  # type: ignore[arg-type]
 
 
 async def test_a_sandbox_of_our_own_has_a_namespace_files_and_a_resolver(host: SandboxHost) -> None:
@@ -44,7 +44,7 @@ async def test_a_sandbox_of_our_own_has_a_namespace_files_and_a_resolver(host: S
 
 async def test_a_sandbox_may_do_without_a_resolver_and_have_its_files_elsewhere(host: SandboxHost) -> None:
     """As the wish says."""
-    made = await host.box("a", SandboxWish("a", hosts_path="/c/hosts", resolv_conf_path="/c/resolv", resolver=False))
+    made = await host.box("a", SandboxSpec("a", hosts_path="/c/hosts", resolv_conf_path="/c/resolv", resolver=False))
     assert {"/c/hosts", "/c/resolv"} <= set(host.files.texts)
     assert host.resolver.served == {}
     assert made.name == "a"
@@ -53,24 +53,24 @@ async def test_a_sandbox_may_do_without_a_resolver_and_have_its_files_elsewhere(
 @pytest.mark.parametrize(
     ("wish", "fault", "text"),
     [
-        (SandboxWish("taken"), Conflict, "sandbox name 'taken' is in use .held by sandbox taken"),
-        (SandboxWish("x", Kind.EXTERNAL, "/ns/1"), Conflict, "/ns/1 has a sandbox already .held by sandbox first"),
-        (SandboxWish("x", Kind.HOST), Conflict, "the host has a sandbox already .held by sandbox host"),
-        (SandboxWish("x", Kind.EXTERNAL, "/ns/none"), NotFound, "no network namespace at /ns/none"),
-        (SandboxWish("x", Kind.OWN, "/ns/2"), BadRequest, "only an external sandbox has a path"),
-        (SandboxWish("x", Kind.HOST, "/ns/2"), BadRequest, "only an external sandbox has a path"),
-        (SandboxWish("x", hostname="a b"), BadRequest, "hostname"),
+        (SandboxSpec("taken"), Conflict, "sandbox name 'taken' is in use .held by sandbox taken"),
+        (SandboxSpec("x", Kind.EXTERNAL, "/ns/1"), Conflict, "/ns/1 has a sandbox already .held by sandbox first"),
+        (SandboxSpec("x", Kind.HOST), Conflict, "the host has a sandbox already .held by sandbox host"),
+        (SandboxSpec("x", Kind.EXTERNAL, "/ns/none"), NotFound, "no network namespace at /ns/none"),
+        (SandboxSpec("x", Kind.OWN, "/ns/2"), BadRequest, "only an external sandbox has a path"),
+        (SandboxSpec("x", Kind.HOST, "/ns/2"), BadRequest, "only an external sandbox has a path"),
+        (SandboxSpec("x", hostname="a b"), BadRequest, "hostname"),
     ],
 )
 async def test_a_sandbox_that_cannot_be_is_refused(
-    host: SandboxHost, wish: SandboxWish, fault: type[Exception], text: str
+    host: SandboxHost, wish: SandboxSpec, fault: type[Exception], text: str
 ) -> None:
     """The fault names who has the name or the place, and nothing is left."""
     for path in ("/ns/1", "/ns/2"):
         host.namespaces.external(path)
     await host.box("taken")
-    await host.box("first", SandboxWish("first", Kind.EXTERNAL, "/ns/1"))
-    await host.box("host", SandboxWish("host", Kind.HOST))
+    await host.box("first", SandboxSpec("first", Kind.EXTERNAL, "/ns/1"))
+    await host.box("host", SandboxSpec("host", Kind.HOST))
     before = await host.picture()
     with pytest.raises(fault, match=text):
         await host.sandboxes.create(wish)
@@ -81,7 +81,7 @@ async def test_a_name_is_free_again_after_deletion(host: SandboxHost) -> None:
     """And so is a namespace of somebody else's, which stays."""
     host.namespaces.external("/ns/1")
     for _ in range(2):
-        made = await host.box("a", SandboxWish("a", Kind.EXTERNAL, "/ns/1"))
+        made = await host.box("a", SandboxSpec("a", Kind.EXTERNAL, "/ns/1"))
         await host.sandboxes.delete(made.id)
     assert await host.namespaces.exists("/ns/1")
 
@@ -330,9 +330,9 @@ async def test_a_namespace_has_one_sandbox_whatever_its_path(host: SandboxHost) 
         host.namespaces.external(path)
     host._new_process()
     await host.start()
-    await host.box("a", SandboxWish("a", Kind.EXTERNAL, "/ns/a"))
+    await host.box("a", SandboxSpec("a", Kind.EXTERNAL, "/ns/a"))
     with pytest.raises(Conflict, match="held by sandbox a"):
-        await host.box("b", SandboxWish("b", Kind.EXTERNAL, "/ns/b"))
-    late = await host.box("c", SandboxWish("c", Kind.EXTERNAL))
+        await host.box("b", SandboxSpec("b", Kind.EXTERNAL, "/ns/b"))
+    late = await host.box("c", SandboxSpec("c", Kind.EXTERNAL))
     with pytest.raises(Conflict, match="held by sandbox a"):
         await host.sandboxes.set_key(late.id, "/ns/b")

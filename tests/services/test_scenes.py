@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.core.containers import Container, Plug
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.leases import Active, State
 from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.engine_names import EngineNames
@@ -16,7 +16,7 @@ async def test_an_idle_address_says_what_its_holder_does_by_the_engines_word_onl
     host = await sample()
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
     assert in_use(lease, None, Scene(host.mirror, host.roster, START)) == "It is idle: no endpoint has it."
-    container = Container(HOLDER, "db", False, 0.0, {}, (Plug(WEB, "web"),))
+    container = Container(HOLDER, "db", False, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
     scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
     assert in_use(lease, None, scene) == "It is idle: container db does not run."
 
@@ -25,7 +25,7 @@ async def test_a_container_that_starts_again_and_again_is_not_called_outside_of_
     """It runs by the engine's word, and has no address at the moment."""
     host = await sample()
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
-    container = Container(HOLDER, "db", True, 0.0, {}, (Plug(WEB, "web"),))
+    container = Container(HOLDER, "db", True, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
     scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
     assert "has no address in that network now: it is just starting" in in_use(lease, None, scene)
 
@@ -34,7 +34,7 @@ async def test_an_address_in_use_names_endpoint_container_and_host() -> None:
     """The host by its name, where that is known."""
     host = await sample()
     lease = leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "f" * 32, "boot"))
-    container = Container(HOLDER, "db", True, 0.0, {}, (Plug(WEB, "web", endpoint=DB),))
+    container = Container(HOLDER, "db", True, 0.0, {}, (ContainerEndpoint(WEB, "web", endpoint=DB),))
     names = EngineNames(endpoints={DB: (container, container.plugs[0])}, asked=True, hosts={"f" * 32: "alpha"})
     scene = Scene(host.mirror, host.roster, START + 300, names)
     endpoint = host.mirror.endpoint(WEB, DB)

@@ -12,7 +12,7 @@ from mooring.core.firewall import publication_members, publication_of
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, Inside, LinkAddress, Veth
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import MemoryHost
@@ -126,5 +126,5 @@ def test_a_published_port_is_read_back_from_its_elements(mode: str, host_address
     segment = Segment(ip_network("10.32.0.0/24"), None, "default", "p")
     network = Network("n", options, False, (segment,), (), 0.0)
     host = ip_address(host_address) if host_address and mode == "nat" else None
-    wanted = Publication(Protocol.UDP, host, 0 if mode == "routed" else 53, target, 53)
+    wanted = PortBinding(Protocol.UDP, host, 0 if mode == "routed" else 53, target, 53)
     assert [publication_of(member) for member in publication_members(network, wanted)] == [wanted]

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import msgspec
 import pytest
 
-from mooring.core.containers import Plug
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.leases import Lease, State
 from mooring.core.requests import AddressRequest, Role
 from tests.services.hosts import MemoryHost
@@ -64,7 +64,7 @@ async def test_what_is_given_anew_under_the_same_name_is_young_again(host: Memor
 
 async def test_a_holder_that_is_missed_for_seconds_stays_when_the_clock_is_set(host: MemoryHost) -> None:
     """The engine is being restarted, say, and lists nobody yet."""
-    plug = Plug(NETWORK, "a", wanted4=IPv4Address("10.32.0.9"))
+    plug = ContainerEndpoint(NETWORK, "a", wanted4=IPv4Address("10.32.0.9"))
     host.engine.networks.add(NETWORK)
     host.engine.create("c" * 64, "db", plug, labels={"fixed-ip": ""})
     assert host.services.keeping is not None

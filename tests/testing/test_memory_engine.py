@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from mooring.core.containers import Container, EngineEndpoint, EngineEvent, Happening, Plug
+from mooring.core.containers import Container, ContainerEndpoint, EngineEndpoint, EngineEvent, EventKind
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict, Unavailable
 from mooring.testing.memory_engine import REMEMBERED, MemoryEngine
@@ -18,7 +18,7 @@ def engine_with(ident: str, *networks: str) -> MemoryEngine:
     """An engine with the container, which is in these networks and asks for nothing."""
     engine = MemoryEngine()
     engine.networks = set(networks)
-    engine.create(ident, "db", *(Plug(network, network) for network in networks))
+    engine.create(ident, "db", *(ContainerEndpoint(network, network) for network in networks))
     return engine
 
 
@@ -60,7 +60,7 @@ async def test_a_stream_ends_when_the_engine_does_although_it_is_back_at_once() 
     engine.rename("c1", "new")
     with pytest.raises(Unavailable):
         await anext(stream)
-    assert [event.what for event in await heard(engine, 2)] == [Happening.CREATED, Happening.RENAMED]
+    assert [event.what for event in await heard(engine, 2)] == [EventKind.CREATED, EventKind.RENAMED]
 
 
 async def test_a_stream_that_waits_ends_when_the_engine_does() -> None:
@@ -127,14 +127,14 @@ async def test_a_start_fills_one_network_and_a_stop_empties_all() -> None:
     engine.stop("c1")
     stopped = await only(engine)
     assert (stopped.running, [plug.held for plug in stopped.plugs]) == (False, [(), ()])
-    assert stopped.plugs == (Plug("web", "web"), Plug("back", "back"))
+    assert stopped.plugs == (ContainerEndpoint("web", "web"), ContainerEndpoint("back", "back"))
 
 
 async def test_a_start_without_a_network_tells_of_none() -> None:
     """A container may be in no network of ours."""
     engine = engine_with("c1")
     engine.start("c1")
-    assert [event.what for event in await heard(engine, 2)] == [Happening.CREATED, Happening.STARTED]
+    assert [event.what for event in await heard(engine, 2)] == [EventKind.CREATED, EventKind.STARTED]
 
 
 async def test_a_network_without_a_name_is_called_by_its_id() -> None:
@@ -149,9 +149,9 @@ async def test_a_network_without_a_name_is_called_by_its_id() -> None:
 async def test_what_is_plugged_unplugged_renamed_and_removed() -> None:
     """Only the one that is named changes, and each is told with an own time."""
     engine = engine_with("c1", "web")
-    engine.create("c2", "other", Plug("web", "web"))
+    engine.create("c2", "other", ContainerEndpoint("web", "web"))
     engine.start("c1")
-    engine.connect("c1", Plug("back", "back"))
+    engine.connect("c1", ContainerEndpoint("back", "back"))
     engine.disconnect("c1", "web")
     engine.rename("c1", "new")
     engine.remove("c2")
@@ -159,8 +159,8 @@ async def test_what_is_plugged_unplugged_renamed_and_removed() -> None:
     assert (container.id, container.name, [plug.name for plug in container.plugs]) == ("c1", "new", ["back"])
     events = await heard(engine, 7)
     assert [(event.what, event.container, event.network) for event in events[3:]] == [
-        (Happening.CONNECTED, "c1", "back"), (Happening.DISCONNECTED, "c1", "web"),
-        (Happening.RENAMED, "c1", ""), (Happening.DESTROYED, "c2", ""),
+        (EventKind.CONNECTED, "c1", "back"), (EventKind.DISCONNECTED, "c1", "web"),
+        (EventKind.RENAMED, "c1", ""), (EventKind.DESTROYED, "c2", ""),
     ]  # fmt: skip
     assert len({event.at for event in events}) == 7
 
@@ -171,7 +171,7 @@ async def test_only_so_many_events_are_remembered() -> None:
     for number in range(REMEMBERED):
         engine.rename("c1", f"name-{number}")
     events = await heard(engine, REMEMBERED)
-    assert {event.what for event in events} == {Happening.RENAMED}
+    assert {event.what for event in events} == {EventKind.RENAMED}
 
 
 async def test_two_who_listen_hear_the_same() -> None:
@@ -180,4 +180,4 @@ async def test_two_who_listen_hear_the_same() -> None:
     first, second = engine.events(0), engine.events(0)
     assert await anext(first) == await anext(second)
     engine.rename("c1", "new")
-    assert (await anext(first)).what is (await anext(second)).what is Happening.RENAMED
+    assert (await anext(first)).what is (await anext(second)).what is EventKind.RENAMED

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from typing import Any
 
-from mooring.core.containers import Container, Holder, Plug
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.leases import Active, Lease
@@ -15,10 +15,10 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import plan
 from mooring.core.pools import Pool
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.http import Request
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from tests.services.samples import START, Sample, sample
 from tests.watchdog.probe import assert_short
 
@@ -51,7 +51,7 @@ def containers() -> Iterator[tuple[Container, list[Any]]]:
         address = IPv4Interface((FIRST + (where << 12) + 2 + host, 20))
         mac = f"02:00:00:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
         ports = range(10000, 20001) if number == 0 else range(20001 + number, 20002 + number)
-        published = tuple(Publication(Protocol.UDP, None, port, address.ip, port) for port in ports)
+        published = tuple(PortBinding(Protocol.UDP, None, port, address.ip, port) for port in ports)
         lease = Lease(
             space="default", address=address.ip, pool=f"x{where}", since=START, mac=mac, name=f"box{number}",
             state=LeaseState.FIXED if fixed else LeaseState.DYNAMIC, key=f"container:{ident}" if fixed else "",
@@ -64,7 +64,9 @@ def containers() -> Iterator[tuple[Container, list[Any]]]:
         ]  # fmt: skip
         if fixed:
             records.append(Holder(id=ident, engine="engine-1", name=f"box{number}", since=START))
-        plug = Plug(place, f"net{where}", address.ip if fixed else None, ipv4=address.ip, mac=mac, endpoint=endpoint)
+        plug = ContainerEndpoint(
+            place, f"net{where}", address.ip if fixed else None, ipv4=address.ip, mac=mac, endpoint=endpoint
+        )
         labels = {"fixed-ip": ""} if fixed else {}
         yield Container(ident, f"box{number}", True, START, labels, (plug,)), records
 
@@ -91,7 +93,7 @@ async def test_a_start_and_its_passes_hold_nothing_up() -> None:
     host = await crowded()
 
     async def start() -> None:
-        await Mirror(host.store).load()
+        await RecordCache(host.store).load()
 
     await assert_short(start)
     for work in (host.services.repair.once, host.services.repair.once, host.services.ipam.sweep):

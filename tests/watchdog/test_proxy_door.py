@@ -12,7 +12,7 @@ import pytest
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.gate import AddressGate
-from mooring.servers.proxy.passages import LARGEST_REQUEST, Passage
+from mooring.servers.proxy.passages import LARGEST_REQUEST, Decision
 from mooring.wire import docker_api
 from mooring.wire.docker_bodies import MOST_NETWORKS
 from mooring.wire.go_json import LARGEST
@@ -32,7 +32,7 @@ async def gate_of(*networks: str) -> AddressGate:
     return AddressGate(host.keeping.desk, nothing)
 
 
-async def passage(gate: AddressGate, body: bytes, target: str = "/v1.44/containers/create?name=db") -> Passage:
+async def passage(gate: AddressGate, body: bytes, target: str = "/v1.44/containers/create?name=db") -> Decision:
     """What becomes of the request."""
     return await gate.passage(docker_api.recognise("POST", target, False), body)
 
@@ -99,7 +99,7 @@ async def test_more_networks_than_are_looked_at_are_refused_only_where_an_addres
     gate = await gate_of("n0")
     with pytest.raises(Fault, match=f"names 8000 networks, and fixed addresses are kept in at most {MOST_NETWORKS}"):
         await passage(gate, networks(8000))
-    assert await passage(gate, networks(8000, "other")) == Passage()
+    assert await passage(gate, networks(8000, "other")) == Decision()
 
 
 async def test_many_grants_in_a_large_body_hold_nothing_up() -> None:

@@ -26,7 +26,7 @@ from mooring.core.networks import (
     Sticky,
 )
 from mooring.core.pools import Pool
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 
 TEXT = st.text(max_size=12)
@@ -160,7 +160,7 @@ ENDPOINTS = st.builds(
     state=st.sampled_from(EndpointState),
     sandbox=TEXT,
     ports=PORT_REQUESTS,
-    published=st.lists(st.builds(Publication, PROTOCOL, st.none() | ADDRESS, PORT, ADDRESS, PORT), max_size=2).map(
+    published=st.lists(st.builds(PortBinding, PROTOCOL, st.none() | ADDRESS, PORT, ADDRESS, PORT), max_size=2).map(
         tuple
     ),
     options=WORDS,

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from mooring.wire.docker_bodies import (
     MOST_NETWORKS,
-    ConnectWish,
-    ContainerWish,
-    DisconnectWish,
-    PlugGrant,
-    PlugWish,
+    ConnectSpec,
+    ContainerEndpointGrant,
+    ContainerSpec,
+    DisconnectSpec,
+    EndpointConfig,
     connect_wish,
     connect_with_grant,
     container_wish,
@@ -27,29 +27,29 @@ from mooring.wire.docker_bodies import (
     with_warnings,
 )
 
-GRANT = PlugGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
+GRANT = ContainerEndpointGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
 
 
 @pytest.mark.parametrize(
     ("body", "wish"),
     [
-        (b"{}", ContainerWish({}, "", ())),
-        (b'{"HostConfig":{"NetworkMode":"web"}}', ContainerWish({}, "web", (PlugWish("web"),))),
-        (b'{"hostconfig":{"NETWORKMODE":"web"}}', ContainerWish({}, "web", (PlugWish("web"),))),
-        (b'{"HostConfig":null,"Labels":null,"NetworkingConfig":null}', ContainerWish({}, "", ())),
-        (b'{"Labels":{"a":"b","c":null}}', ContainerWish({"a": "b", "c": ""}, "", ())),
-        (b'{"HostConfig":{"NetworkMode":"bridge"}}', ContainerWish({}, "bridge", ())),
-        (b'{"HostConfig":{"NetworkMode":"container:x"}}', ContainerWish({}, "container:x", ())),
+        (b"{}", ContainerSpec({}, "", ())),
+        (b'{"HostConfig":{"NetworkMode":"web"}}', ContainerSpec({}, "web", (EndpointConfig("web"),))),
+        (b'{"hostconfig":{"NETWORKMODE":"web"}}', ContainerSpec({}, "web", (EndpointConfig("web"),))),
+        (b'{"HostConfig":null,"Labels":null,"NetworkingConfig":null}', ContainerSpec({}, "", ())),
+        (b'{"Labels":{"a":"b","c":null}}', ContainerSpec({"a": "b", "c": ""}, "", ())),
+        (b'{"HostConfig":{"NetworkMode":"bridge"}}', ContainerSpec({}, "bridge", ())),
+        (b'{"HostConfig":{"NetworkMode":"container:x"}}', ContainerSpec({}, "container:x", ())),
         (
             b'{"MacAddress":"02:AA","HostConfig":{"NetworkMode":"web"},"NetworkingConfig":{"EndpointsConfig":{"back":null,'
             b'"web":{"IPAMConfig":{"IPv4Address":"10.0.0.1","ipv6address":"fd00::1"},"MacAddress":"02:BB"}}}}',
-            ContainerWish(
-                {}, "web", (PlugWish("web", "10.0.0.1", "fd00::1", "02:BB"), PlugWish("back")), "02:AA"
+            ContainerSpec(
+                {}, "web", (EndpointConfig("web", "10.0.0.1", "fd00::1", "02:BB"), EndpointConfig("back")), "02:AA"
             ),
         ),
     ],
 )  # fmt: skip
-def test_a_create_is_read_as_the_engine_reads_it(body: bytes, wish: ContainerWish) -> None:
+def test_a_create_is_read_as_the_engine_reads_it(body: bytes, wish: ContainerSpec) -> None:
     """Keys in any case, null for anything, the mode's network first."""
     assert container_wish(body) == wish
 
@@ -103,7 +103,7 @@ def test_the_mac_goes_where_the_version_has_room_for_it() -> None:
 def test_a_mac_for_the_whole_container_is_never_another_than_the_endpoints() -> None:
     """From 1.44 on dockerd compares the two texts and refuses what differs, be it in case."""
     body = b'{"MacAddress":"02:AA:00:00:00:01","HostConfig":{"NetworkMode":"web"}}'
-    grant = PlugGrant("10.0.0.9", mac="02:aa:00:00:00:01")
+    grant = ContainerEndpointGrant("10.0.0.9", mac="02:aa:00:00:00:01")
     patched = json.loads(with_grants(body, {"web": grant}, (1, 44)))
     assert patched["MacAddress"] == patched["NetworkingConfig"]["EndpointsConfig"]["web"]["MacAddress"] == grant.mac
 
@@ -114,7 +114,7 @@ def test_a_network_is_written_otherwise_where_it_must_be() -> None:
     body = (host % "abc" + '{"abc" : {"Aliases":["abc"]},"de":{}}}}').encode()
     wanted = (host % "web" + '{"web" : {"Aliases":["abc"]},"back":{}}}}').encode()
     names = {"abc": "web", "de": "back"}
-    assert with_grants(body, {"web": PlugGrant()}, (1, 44), names) == wanted
+    assert with_grants(body, {"web": ContainerEndpointGrant()}, (1, 44), names) == wanted
     patched = json.loads(with_grants(body, {"web": replace(GRANT, main=True), "back": GRANT}, (1, 41), names))
     assert patched["NetworkingConfig"]["EndpointsConfig"]["web"]["Aliases"] == ["abc"]
     assert patched["MacAddress"] == GRANT.mac
@@ -122,7 +122,10 @@ def test_a_network_is_written_otherwise_where_it_must_be() -> None:
     assert alone["HostConfig"]["NetworkMode"] == "web"
     assert [*alone["NetworkingConfig"]["EndpointsConfig"]] == ["web"]
     both = (host % "abc" + '{"abc":{},"web":{}}}}').encode()
-    assert with_grants(both, {"web": PlugGrant()}, (1, 44), names) == (host % "web" + '{"abc":{},"web":{}}}}').encode()
+    assert (
+        with_grants(both, {"web": ContainerEndpointGrant()}, (1, 44), names)
+        == (host % "web" + '{"abc":{},"web":{}}}}').encode()
+    )
 
 
 # What each body made of a container was seen on dockerd 20.10.
@@ -134,21 +137,21 @@ WEB = '{"EndpointsConfig":{"web":{"IPAMConfig":{"IPv6Address":"fd00::1"}}}}'
 @pytest.mark.parametrize(
     ("body", "plugs"),
     [
-        (f'{{{FIRST},"NetworkingConfig":{{}}}}', [PlugWish("web", "10.0.0.1")]),
-        (f'{{{FIRST},"networkingconfig":{BACK}}}', [PlugWish("web", "10.0.0.1"), PlugWish("back")]),
-        (f'{{{FIRST},"NetworkingConfig":{WEB}}}', [PlugWish("web", "", "fd00::1")]),
+        (f'{{{FIRST},"NetworkingConfig":{{}}}}', [EndpointConfig("web", "10.0.0.1")]),
+        (f'{{{FIRST},"networkingconfig":{BACK}}}', [EndpointConfig("web", "10.0.0.1"), EndpointConfig("back")]),
+        (f'{{{FIRST},"NetworkingConfig":{WEB}}}', [EndpointConfig("web", "", "fd00::1")]),
         (f'{{{FIRST},"NetworkingConfig":null}}', []),
         (f'{{{FIRST},"NetworkingConfig":{{"EndpointsConfig":null}}}}', []),
-        (f'{{{FIRST},"NetworkingConfig":null,"NetworkingConfig":{WEB}}}', [PlugWish("web", "", "fd00::1")]),
-        ('{"HostConfig":{"NetworkMode":"a"},"HostConfig":{"Memory":1}}', [PlugWish("a")]),
-        ('{"HostConfig":{"NetworkMode":"a","networkmode":null}}', [PlugWish("a")]),
+        (f'{{{FIRST},"NetworkingConfig":null,"NetworkingConfig":{WEB}}}', [EndpointConfig("web", "", "fd00::1")]),
+        ('{"HostConfig":{"NetworkMode":"a"},"HostConfig":{"Memory":1}}', [EndpointConfig("a")]),
+        ('{"HostConfig":{"NetworkMode":"a","networkmode":null}}', [EndpointConfig("a")]),
         ('{"HostConfig":{"NetworkMode":"a"},"HostConfig":null}', []),
-        ('{"Ho\\u017ftConfig":{"Networ\\u212aMode":"we\\u0062"}}', [PlugWish("web")]),
+        ('{"Ho\\u017ftConfig":{"Networ\\u212aMode":"we\\u0062"}}', [EndpointConfig("web")]),
         ('{"Ho\u00dftConfig":{"NetworkMode":"web"}}', []),
-        ('{"HostConfig":{"NetworkMode":"nat"}}', [PlugWish("nat")]),
+        ('{"HostConfig":{"NetworkMode":"nat"}}', [EndpointConfig("nat")]),
     ],
 )  # fmt: skip
-def test_a_field_that_comes_twice_is_read_twice(body: str, plugs: list[PlugWish]) -> None:
+def test_a_field_that_comes_twice_is_read_twice(body: str, plugs: list[EndpointConfig]) -> None:
     """Objects are merged, a network that comes twice is the last one, null empties."""
     wish = container_wish(body.encode())
     assert wish is not None
@@ -173,8 +176,8 @@ def test_only_what_is_granted_differs(name: str) -> None:
     put = '"IPAMConfig":{"IPv4Address":"10.0.0.9","IPv6Address":"fd00::9"},"MacAddress":"02:00:00:00:00:09"'
     wanted = f'{head}"EndpointsConfig":{{ {quoted}: {{"Aliases":["x"] ,{put}}} , "b":null}} }} }} '.encode()
     assert with_grants(body, {name: GRANT}, (1, 44)) == wanted
-    assert with_grants(body, {name: PlugGrant(), "absent": PlugGrant()}, (1, 44)) == body
-    assert with_grants(body, {"b": PlugGrant("10.0.0.9")}, (1, 44)) == body.replace(
+    assert with_grants(body, {name: ContainerEndpointGrant(), "absent": ContainerEndpointGrant()}, (1, 44)) == body
+    assert with_grants(body, {"b": ContainerEndpointGrant("10.0.0.9")}, (1, 44)) == body.replace(
         b'"b":null', b'"b":{"IPAMConfig":{"IPv4Address":"10.0.0.9"}}'
     )
 
@@ -194,13 +197,13 @@ def test_more_networks_than_are_looked_at_are_counted_only() -> None:
     """The labels and the mode are still read: they tell whether anything is asked for."""
     networks = b",".join(b'"n%d":{}' % number for number in range(MOST_NETWORKS + 1))
     body = b'{"Labels":{"fixed-ip":""},"NetworkingConfig":{"EndpointsConfig":{%b}}}' % networks
-    assert container_wish(body) == ContainerWish({"fixed-ip": ""}, "", (), "", MOST_NETWORKS + 1)
+    assert container_wish(body) == ContainerSpec({"fixed-ip": ""}, "", (), "", MOST_NETWORKS + 1)
 
 
 def test_several_grants_are_put_in_at_once() -> None:
     """Wherever the endpoints are, in whatever order they were granted."""
     body = b'{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":null,"c":{"X":1}}}}'
-    grants = {"c": PlugGrant("10.0.0.3"), "a": PlugGrant("10.0.0.1")}
+    grants = {"c": ContainerEndpointGrant("10.0.0.3"), "a": ContainerEndpointGrant("10.0.0.1")}
     assert with_grants(body, grants, (1, 44)) == body.replace(
         b'"a":{}', b'"a":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}'
     ).replace(b'"c":{"X":1}', b'"c":{"X":1,"IPAMConfig":{"IPv4Address":"10.0.0.3"}}')
@@ -209,7 +212,7 @@ def test_several_grants_are_put_in_at_once() -> None:
 def test_what_is_not_granted_stays() -> None:
     """An empty text in a grant leaves the field alone, also one in another case of letters."""
     body = b'{"EndpointConfig":{"IPAMCONFIG":{"ipv4address":"10.0.0.1"},"Aliases":["a"]},"Container":"db"}'
-    patched = json.loads(connect_with_grant(body, PlugGrant(ipv6="fd00::1"), (1, 41)))
+    patched = json.loads(connect_with_grant(body, ContainerEndpointGrant(ipv6="fd00::1"), (1, 41)))
     assert patched["EndpointConfig"] == {
         "IPAMCONFIG": {"ipv4address": "10.0.0.1", "IPv6Address": "fd00::1"},
         "Aliases": ["a"],
@@ -218,12 +221,12 @@ def test_what_is_not_granted_stays() -> None:
 
 def test_connects_and_disconnects_are_read() -> None:
     """The container, and what it asks for."""
-    assert connect_wish(b'{"Container":"db"}') == ConnectWish("db", PlugWish(""))
+    assert connect_wish(b'{"Container":"db"}') == ConnectSpec("db", EndpointConfig(""))
     body = b'{"container":"db","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}}'
-    assert connect_wish(body) == ConnectWish("db", PlugWish("", "10.0.0.1"))
-    assert disconnect_wish(b'{"Container":"db","Force":true}') == DisconnectWish("db", True)
-    assert disconnect_wish(b'{"Container":"db"}') == DisconnectWish("db", False)
-    assert disconnect_wish(b'{"Container":"db","force":true,"Force":null}') == DisconnectWish("db", True)
+    assert connect_wish(body) == ConnectSpec("db", EndpointConfig("", "10.0.0.1"))
+    assert disconnect_wish(b'{"Container":"db","Force":true}') == DisconnectSpec("db", True)
+    assert disconnect_wish(b'{"Container":"db"}') == DisconnectSpec("db", False)
+    assert disconnect_wish(b'{"Container":"db","force":true,"Force":null}') == DisconnectSpec("db", True)
     assert disconnect_wish(b'{"Container":"db","Force":1}') is None
     assert connect_wish(b'{"Container":"db","EndpointConfig":[]}') is None
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.wire import docker_ports
 from mooring.wire.docker_ports import Place, ShownPorts
 from mooring.wire.go_json import Unread
@@ -17,9 +17,9 @@ NETWORK, ENDPOINT = "n" * 64, "e" * 64
 
 def published(
     host_port: int, port: int, target: str = "10.0.0.2", host: str = "", protocol: str = "TCP"
-) -> Publication:
+) -> PortBinding:
     """A publication, at every address unless a host is given."""
-    return Publication(Protocol[protocol], ip_address(host) if host else None, host_port, ip_address(target), port)
+    return PortBinding(Protocol[protocol], ip_address(host) if host else None, host_port, ip_address(target), port)
 
 
 def row(ports: str = "[]", networks: object = None, more: str = "") -> str:

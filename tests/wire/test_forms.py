@@ -12,7 +12,7 @@ from mooring.core.containers import Holder
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import Estate, Heirloom
+from mooring.core.estates import KeptAddress, KeptNetwork
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
 from mooring.core.moves import Move
@@ -28,7 +28,7 @@ from mooring.core.networks import (
     Sticky,
 )
 from mooring.core.pools import Pool
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire import forms, stored
 
@@ -124,7 +124,7 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             state=EndpointState.ATTACHED,
             sandbox="/run/docker/netns/x",
             ports=(PortRequest(Protocol.TCP, 80, IPv4Address("127.0.0.1"), 8080, 8081),),
-            published=(Publication(Protocol.UDP, None, 53, IPv4Address("10.32.0.5"), 5353),),
+            published=(PortBinding(Protocol.UDP, None, 53, IPv4Address("10.32.0.5"), 5353),),
             options={"a": "b"},
         ),
     ),
@@ -275,8 +275,8 @@ def names(kind: type) -> set[str]:
         (NetworkOptions, forms.OptionsV2, set()),
         (Holder, forms.HolderV2, {"id"}),
         (Intent, forms.IntentV1, {"id"}),
-        (Estate, forms.EstateV1, {"id"}),
-        (Heirloom, forms.HeirloomV1, set()),
+        (KeptNetwork, forms.KeptNetworkV1, {"id"}),
+        (KeptAddress, forms.KeptAddressV1, set()),
         (Move, forms.MoveV1, {"container", "network"}),
         (StaticRoute, forms.RouteV1, set()),
         (Segment, forms.SegmentV1, set()),
@@ -285,7 +285,7 @@ def names(kind: type) -> set[str]:
         (Service, forms.ServiceV1, set()),
         (Sandbox, forms.SandboxV1, {"id"}),
         (PortRequest, forms.PortRequestV1, set()),
-        (Publication, forms.PublicationV1, set()),
+        (PortBinding, forms.PortBindingV1, set()),
     ],
 )
 def test_no_field_is_forgotten(kind: type, form: type, in_key: set[str]) -> None:

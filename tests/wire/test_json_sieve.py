@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.wire.docker_bodies import ContainerWish, container_wish
+from mooring.wire.docker_bodies import ContainerSpec, container_wish
 from mooring.wire.go_json import LARGEST
 from mooring.wire.json_sieve import CREATE, Sieve
 
@@ -26,7 +26,7 @@ def sieved(data: bytes, cuts: Sequence[int] = ()) -> Sieve:
     return sieve
 
 
-def networks(wish: ContainerWish | None) -> tuple[object, ...] | None:
+def networks(wish: ContainerSpec | None) -> tuple[object, ...] | None:
     """What decides."""
     if wish is None:
         return None

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring.wire import docker_bodies, go_json, long_bodies, network_bodies
-from mooring.wire.docker_bodies import PlugGrant, connect_wish, container_wish
+from mooring.wire.docker_bodies import ContainerEndpointGrant, connect_wish, container_wish
 from mooring.wire.json_sieve import Wanted
 from mooring.wire.long_bodies import CONNECTED, CREATED, NETWORK, Readable, readable
 from tests.wire.test_json_sieve import BODIES, NAMES
 
-GRANT = PlugGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09", True)
+GRANT = ContainerEndpointGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09", True)
 PAD = b'"Env":["' + b"x" * go_json.LARGEST + b'"]'
 
 

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.wire.network_bodies import NetworkWish, network_wish, with_subnets
+from mooring.wire.network_bodies import NetworkSpec, network_wish, with_subnets
 
 V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
 
@@ -38,7 +38,7 @@ def test_everything_that_is_read() -> None:
     """Name, drivers and options."""
     ipam = {"Driver": "mooring", "Options": {"tenant": "blue"}}
     body = {"Name": "web", "Driver": "mooring", "Options": {"mtu": "1400"}, "IPAM": ipam}
-    assert network_wish(json.dumps(body).encode()) == NetworkWish(
+    assert network_wish(json.dumps(body).encode()) == NetworkSpec(
         "web", "mooring", "mooring", {"mtu": "1400"}, {"tenant": "blue"}, (4,)
     )
 

@@ -22,7 +22,7 @@ from mooring.core.networks import Subnet as Network
 from mooring.core.options import parse_subnet, shown, unknown
 from mooring.core.pools import SubnetPool
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import SandboxWish, SubnetWish
+from mooring.core.requests import SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Sandbox
 from mooring.wire.remote_options import parse_mac
 
@@ -143,7 +143,7 @@ def one_of_each(what: str, value: object) -> tuple[Address, ...]:
     return tuple(sorted(found, key=lambda item: item.version))
 
 
-def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) -> tuple[SubnetWish, ...]:
+def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) -> tuple[SubnetSpec, ...]:
     """The subnets given, and one to be chosen for each family that is wanted and has none. Raises BadRequest.
 
     Networks of the drivers without addresses, and of the IPAM driver that gives none, get none unasked; a bridge needs
@@ -157,16 +157,16 @@ def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) ->
     families = {wish.version for wish in given}
     if driver in (HOST, NULL) or ipam == NULL_IPAM:
         wanted = {}
-    found = (*given, *(SubnetWish(version) for version, want in wanted.items() if want and version not in families))
+    found = (*given, *(SubnetSpec(version) for version, want in wanted.items() if want and version not in families))
     if driver == BRIDGE and not found:
         raise BadRequest("subnets: a bridge needs one of either family", hint="leave ipv4 True, and ipam default")
     return found
 
 
-def _subnet_wish(what: str, value: object) -> SubnetWish:
+def _subnet_wish(what: str, value: object) -> SubnetSpec:
     if not isinstance(value, Subnet):
         found = subnet(what, value)
-        return SubnetWish(found.version, found)
+        return SubnetSpec(found.version, found)
     found = subnet(what, value.subnet)
     part = None if value.range is None else subnet("range", value.range)
     gateway = None if value.gateway is None else address("gateway", value.gateway)
@@ -178,7 +178,7 @@ def _subnet_wish(what: str, value: object) -> SubnetWish:
             raise BadRequest(f"{label} {inside} is not in the subnet {found}")
     if part is not None and not (part.network_address in found and part.broadcast_address in found):
         raise BadRequest(f"range {part} is not in the subnet {found}")
-    return SubnetWish(found.version, found, part, gateway, auxiliary)
+    return SubnetSpec(found.version, found, part, gateway, auxiliary)
 
 
 def service(what: str, value: object) -> Service:
@@ -311,7 +311,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str, object], object]]] = {
 }
 
 
-def with_settings(wish: SandboxWish, settings: Mapping[str, object]) -> SandboxWish:
+def with_settings(wish: SandboxSpec, settings: Mapping[str, object]) -> SandboxSpec:
     """The wish with the settings (see values.SandboxSettings) in it. Raises BadRequest."""
     changes: dict[str, Any] = {}
     for key, value in settings.items():
@@ -322,9 +322,9 @@ def with_settings(wish: SandboxWish, settings: Mapping[str, object]) -> SandboxW
     return replace(wish, **changes)
 
 
-def wish_of(sandbox: Sandbox) -> SandboxWish:
+def wish_of(sandbox: Sandbox) -> SandboxSpec:
     """The wish that the sandbox would come from."""
-    return SandboxWish(
+    return SandboxSpec(
         name=sandbox.name,
         kind=sandbox.kind,
         path=sandbox.path,

@@ -22,7 +22,7 @@ from mooring.cnm.values import SandboxSettings, Subnet, SubnetLike
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, OUR_IPAM
 from mooring.core.pools import SubnetPool
-from mooring.core.requests import NetworkWish, SandboxWish
+from mooring.core.requests import NetworkSpec, SandboxSpec
 from mooring.core.sandboxes import Kind
 from mooring.ports import Driver, IpamDriver
 from mooring.services.networking.kernel_reconciler import Report
@@ -147,7 +147,7 @@ class Controller:
         Exhausted, Unavailable.
         """
         driver, ipam = arguments.name("driver", driver), arguments.name("ipam", ipam)
-        wish = NetworkWish(
+        wish = NetworkSpec(
             name=arguments.name("name", name),
             driver=driver,
             subnets=arguments.subnets(
@@ -205,7 +205,7 @@ class Controller:
         if hosts_own and (where or others):
             raise BadRequest("host contradicts path and external")
         kind = Kind.HOST if hosts_own else Kind.EXTERNAL if where or others else Kind.OWN
-        wish = SandboxWish(name=arguments.name("name", name, optional=True), kind=kind, path=where)
+        wish = SandboxSpec(name=arguments.name("name", name, optional=True), kind=kind, path=where)
         made = await self._directory.library.sandboxes.create(arguments.with_settings(wish, settings))
         return Sandbox(self._directory, made.id)
 

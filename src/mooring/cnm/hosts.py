@@ -31,7 +31,7 @@ from mooring.core.pools import SubnetPool
 from mooring.ports import Driver, IpamDriver, Kernel
 from mooring.services.assembly import Others
 from mooring.services.ipam.pools import IpamPolicy
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 
 
@@ -85,7 +85,7 @@ def _real(folder: Path) -> str:
     return str(folder.resolve())
 
 
-async def _clear(mirror: Mirror, kernel: Kernel) -> None:
+async def _clear(mirror: RecordCache, kernel: Kernel) -> None:
     """Without networks there are no rules: the next controller of the name makes them again."""
     if not mirror.count(Network):
         with suppress(Fault):

@@ -21,7 +21,7 @@ from mooring.core.endpoints import State
 from mooring.core.faults import BadRequest, Conflict, Fault
 from mooring.core.networks import Interface
 from mooring.core.networks import Network as NetworkRecord
-from mooring.core.requests import EndpointWish
+from mooring.core.requests import EndpointSpec
 from mooring.core.sandboxes import Kind, gateway
 from mooring.core.sandboxes import Sandbox as SandboxRecord
 from mooring.ports import Counters
@@ -120,7 +120,7 @@ class Network:
         Raises BadRequest, NotFound, Conflict for a name or an address that is taken, Exhausted, Unavailable.
         """
         record = self._record
-        wish = EndpointWish(
+        wish = EndpointSpec(
             network=record.id,
             name=arguments.name("name", name, optional=True),
             addresses=arguments.one_of_each("addresses", addresses),

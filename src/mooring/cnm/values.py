@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from mooring.core.endpoints import State
 from mooring.core.networks import Address, Interface, StaticRoute
-from mooring.core.publications import PortRequest, Publication
+from mooring.core.publications import PortBinding, PortRequest
 
 AddressLike = str | IPv4Address | IPv6Address
 SubnetLike = str | IPv4Network | IPv6Network
@@ -79,7 +79,7 @@ class EndpointInfo:
     routes: tuple[StaticRoute, ...] = ()
     interface: str = ""
     sandbox: str = ""
-    published: tuple[Publication, ...] = ()
+    published: tuple[PortBinding, ...] = ()
     priority: int = 0
 
     def __str__(self) -> str:

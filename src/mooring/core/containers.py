@@ -25,7 +25,7 @@ _COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.doc
 
 
 @dataclass(frozen=True, slots=True)
-class Plug:
+class ContainerEndpoint:
     """A container's place in one network.
 
     network: full id, "" for a network that the engine does not have. name: of the network. wanted4, wanted6,
@@ -73,7 +73,7 @@ class Container:
     running: bool
     created: float
     labels: Mapping[str, str] = field(default_factory=dict)
-    plugs: tuple[Plug, ...] = ()
+    plugs: tuple[ContainerEndpoint, ...] = ()
     mode: str = ""
     mac: str = ""
 
@@ -120,7 +120,7 @@ class EngineNetwork:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class Happening(Enum):
+class EventKind(Enum):
     """What an engine tells of a container."""
 
     CREATED = "create"
@@ -137,7 +137,7 @@ class EngineEvent:
     """One event. container: full id. network: full id for CONNECTED and DISCONNECTED, else ""; a CREATED with a network
     and without a container is about the network. at: nanoseconds since the epoch by the engine's clock."""
 
-    what: Happening
+    what: EventKind
     container: str
     at: int
     network: str = ""

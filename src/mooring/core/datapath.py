@@ -14,7 +14,7 @@ from mooring.core.firewall import network_members, publication_members, ruleset,
 from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
 from mooring.core.port_security import PORT_SECURITY, port_guards
-from mooring.core.publications import Publication
+from mooring.core.publications import PortBinding
 
 # Every interface of ours bears an alias that starts so.
 MARK = "mooring:"
@@ -98,7 +98,7 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
     return publication_facts(network, endpoint, endpoint.published) | facts
 
 
-def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[Publication]) -> frozenset[Fact]:
+def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[PortBinding]) -> frozenset[Fact]:
     """What opens the published ports of the endpoint."""
     if not network.bridged:
         return frozenset()

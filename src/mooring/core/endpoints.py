@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from mooring.core.faults import Conflict
 from mooring.core.networks import Address, StaticRoute
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 
 
 class State(Enum):
@@ -117,7 +117,7 @@ class Endpoint:
     state: State = State.CREATED
     sandbox: str = ""
     ports: tuple[PortRequest, ...] = ()
-    published: tuple[Publication, ...] = ()
+    published: tuple[PortBinding, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
     name: str = ""
     aliases: tuple[str, ...] = ()

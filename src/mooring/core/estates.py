@@ -19,7 +19,7 @@ from mooring.core.networks import Address, Subnet
 MOST_ADDRESSES = 4096
 
 
-class Heirloom(msgspec.Struct, frozen=True, kw_only=True):
+class KeptAddress(msgspec.Struct, frozen=True, kw_only=True):
     """One address that waits for its key. mac: what belongs to it, "" for none. name: of the last container.
 
     hold: as in leases. until: seconds since the epoch, when the key has lost it.
@@ -33,7 +33,7 @@ class Heirloom(msgspec.Struct, frozen=True, kw_only=True):
     hold: float = 0.0
 
 
-class Estate(msgspec.Struct, frozen=True, kw_only=True):
+class KeptNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """What a network left. id: of the network. name: what its engine called it. since: seconds since the epoch.
 
     subnets: those in which the heirlooms are; nobody else gets one of them by choice while the estate is there.
@@ -44,7 +44,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     since: float
     subnets: tuple[Subnet, ...]
-    heirlooms: tuple[Heirloom, ...]
+    heirlooms: tuple[KeptAddress, ...]
 
     @property
     def until(self) -> float:
@@ -52,7 +52,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
         return max((each.until for each in self.heirlooms), default=self.since)
 
 
-def heirloom_of(lease: Lease, now: float, hold: float) -> Heirloom | None:
+def heirloom_of(lease: Lease, now: float, hold: float) -> KeptAddress | None:
     """What stays of a lease whose network goes, None for nothing, as for a container's own address: it ends with the
     container, which may have gone before the network. hold: seconds that keys are kept for."""
     if lease.state is not State.FIXED or not lease.key or lease.key.startswith(CONTAINER_KEY):
@@ -62,15 +62,15 @@ def heirloom_of(lease: Lease, now: float, hold: float) -> Heirloom | None:
         until = lease.until
     if until <= now:
         return None
-    return Heirloom(
+    return KeptAddress(
         address=lease.address, key=lease.key, until=until, mac=lease.mac, name=lease.name, hold=lease.hold
     )  # fmt: skip
 
 
 def left_by(
-    known: Estate | None, ident: str, name: str, subnet: Subnet, space: str, leases: Iterable[Lease], now: float,
+    known: KeptNetwork | None, ident: str, name: str, subnet: Subnet, space: str, leases: Iterable[Lease], now: float,
     hold: float,
-) -> Estate | None:  # fmt: skip
+) -> KeptNetwork | None:  # fmt: skip
     """The estate of the network with the id, now that the subnet has gone with these leases. known: what its other
     subnets have left already. None when there is nothing."""
     found = [each for lease in leases if (each := heirloom_of(lease, now, hold)) is not None]
@@ -80,14 +80,14 @@ def left_by(
     before = known.heirlooms if known is not None else ()
     fresh = {each.address: each for each in (*before, *found)}
     subnets = known.subnets if known is not None else ()
-    return Estate(
+    return KeptNetwork(
         id=ident, name=name, space=space, since=known.since if known is not None else now,
         subnets=subnets if subnet in subnets else (*subnets, subnet),
         heirlooms=tuple(fresh.values())[:MOST_ADDRESSES],
     )  # fmt: skip
 
 
-def living(estate: Estate, now: float) -> Estate | None:
+def living(estate: KeptNetwork, now: float) -> KeptNetwork | None:
     """The estate without what is over, None when that is all."""
     left = tuple(each for each in estate.heirlooms if each.until > now)
     if not left:

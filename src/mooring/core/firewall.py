@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.core.rulesets import TableText
 
 TABLE = "mooring"
@@ -224,7 +224,7 @@ def uplink_members(bridges: Iterable[str]) -> Iterator[Member]:
             yield Member("uplinks", f'"{name}"')
 
 
-def publication_members(network: Network, publication: Publication) -> Iterator[Member]:
+def publication_members(network: Network, publication: PortBinding) -> Iterator[Member]:
     """The elements that open one published port. Internal networks publish nothing."""
     version = publication.target.version
     mode = network.gateway_mode(version)
@@ -241,7 +241,7 @@ def publication_members(network: Network, publication: Publication) -> Iterator[
         yield Member(f"published{version}", f"{protocol} . {publication.host} . {publication.host_port}", target)
 
 
-def publication_of(member: Member) -> Publication | None:
+def publication_of(member: Member) -> PortBinding | None:
     """What the element publishes, None when it is no element of a published port. The inverse of
     `publication_members`."""
     kind, version = member.container[:-1], member.container[-1:]
@@ -251,17 +251,17 @@ def publication_of(member: Member) -> Publication | None:
     try:
         protocol = Protocol(int(words[0]))
         if kind == "routed":
-            return Publication(protocol, None, 0, ip_address(words[1]), int(words[2]))
+            return PortBinding(protocol, None, 0, ip_address(words[1]), int(words[2]))
         host = ip_address(words[1]) if kind == "published" else None
-        return Publication(protocol, host, int(words[-1]), ip_address(target[0]), int(target[1]))
+        return PortBinding(protocol, host, int(words[-1]), ip_address(target[0]), int(target[1]))
     except (ValueError, IndexError):
         return None
 
 
-def publication_changes(ops: Iterable[Op]) -> tuple[list[Publication], list[Publication]]:
+def publication_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding]]:
     """What the ops publish from now on, and what no longer. A port that moves is in both."""
-    opened: list[Publication] = []
-    closed: list[Publication] = []
+    opened: list[PortBinding] = []
+    closed: list[PortBinding] = []
     for op in ops:
         gone = op.before if isinstance(op, Alter) else op.fact if isinstance(op, Remove) else None
         come = op.after if isinstance(op, Alter) else op.fact if isinstance(op, Add) else None

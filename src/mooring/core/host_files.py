@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from mooring.core.addresses import unmapped
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Kind, Sandbox
 
 HOSTS, RESOLV_CONF = "/etc/hosts", "/etc/resolv.conf"
@@ -170,7 +170,7 @@ def digest(text: str) -> str:
     return sha256(text.rstrip("\n").encode(errors="surrogateescape")).hexdigest()
 
 
-def check_names(wish: SandboxWish) -> None:
+def check_names(wish: SandboxSpec) -> None:
     """Everything of the wish that goes into a file fits into it. Raises BadRequest, naming what does not."""
     single = [("hostname", wish.hostname), ("domain", wish.domain)]
     listed = [("search domain", name) for name in wish.search] + [("DNS option", name) for name in wish.dns_options]

@@ -48,7 +48,7 @@ class PortRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class PortBinding:
     """One host port that leads to one endpoint. host None stands for every address of the host, in target's family."""
 
     protocol: Protocol

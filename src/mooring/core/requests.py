@@ -133,7 +133,7 @@ class JoinRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SubnetWish:
+class SubnetSpec:
     """A subnet that a network of the library should have. subnet None: choose one of the family (version 4 or 6).
 
     range: where addresses are chosen automatically. gateway: its own address, None to choose. auxiliary: set aside.
@@ -147,7 +147,7 @@ class SubnetWish:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkWish:
+class NetworkSpec:
     """A network that the library's user wants. subnets: at least one, but for drivers without addresses.
 
     name: unique. driver, ipam: by name. options: of the driver; ipam_options: of the IPAM driver.
@@ -155,7 +155,7 @@ class NetworkWish:
 
     name: str
     driver: str
-    subnets: tuple[SubnetWish, ...] = ()
+    subnets: tuple[SubnetSpec, ...] = ()
     internal: bool = False
     attachable: bool = False
     labels: dict[str, str] = field(default_factory=dict)
@@ -165,7 +165,7 @@ class NetworkWish:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointWish:
+class EndpointSpec:
     """An endpoint that the library's user wants in the network (full id). name: "" or unique in it.
 
     addresses: at most one of each family, those that are left out are allocated. mac: "" to choose one.
@@ -184,7 +184,7 @@ class EndpointWish:
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxWish:
+class SandboxSpec:
     """A sandbox that the library's user wants; see core.sandboxes.Sandbox for the fields.
 
     name: "" for one that nobody else has. path: of an external namespace, "" when it is told later. hosts_path,

@@ -81,7 +81,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Interior:
+class NamespaceState:
     """What a namespace has: facts of ours, and the names of all links in it. identity: see ports.Namespaces.
 
     Whoever is in the namespace can write the sign of any endpoint on a link: facts are claims, until `only_of` has
@@ -264,7 +264,7 @@ def inside_facts(members: Sequence[Member]) -> frozenset[InsideFact]:
     return frozenset(facts)
 
 
-def only_of(interior: Interior, endpoints: Mapping[str, str]) -> Interior:
+def only_of(interior: NamespaceState, endpoints: Mapping[str, str]) -> NamespaceState:
     """The interior without what links have that claim to be of other endpoints than those: they are foreign.
 
     endpoints: mark -> what its interface is called; of several links that claim it, only the one of that name counts.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.networks import Interface, Network
-from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkWish, PoolGrant, PoolRequest
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkSpec, PoolGrant, PoolRequest
 
 
 class Driver:
@@ -29,7 +29,7 @@ class Driver:
     forwards: bool = False
     returns: bool = False
 
-    async def wants_gateways(self, wish: NetworkWish) -> tuple[bool, bool]:  # noqa: ARG002
+    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
         """Whether such a network should have a gateway address, in IPv4 and in IPv6. Asked before it is made."""
         return True, True
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from mooring.core.names import Answer, Question
-from mooring.core.sandboxes import InsideOp, Interior
+from mooring.core.sandboxes import InsideOp, NamespaceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Namespaces(Protocol):
         nor after a reboot."""
         ...
 
-    async def observe(self, path: str) -> Interior:
+    async def observe(self, path: str) -> NamespaceState:
         """What is in the namespace, and which one it is."""
         ...
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
-from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
-from mooring.services.containers.container_reconciler import Reconciling
-from mooring.services.containers.engine_events import Watching
+from mooring.services.containers.container_reconciler import ContainerReconciler
+from mooring.services.containers.engine_events import EngineEvents
 from mooring.services.containers.fixed_leases import Holders
-from mooring.services.containers.reattachment import Moving
+from mooring.services.containers.reattachment import Reattachment
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
 from mooring.services.drivers.null import BareDriver
@@ -25,18 +25,18 @@ from mooring.services.drivers.uplinks import Uplinks
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
-from mooring.services.networking.garbage_collector import MINIMUM_AGE, Reclaiming
-from mooring.services.networking.kernel_reconciler import Repair
-from mooring.services.networking.network_requests import NetworkDesk
+from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
+from mooring.services.networking.kernel_reconciler import KernelReconciler
+from mooring.services.networking.network_requests import NetworkAdmission
 from mooring.services.networking.networks import Networks
 from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.port_allocator import Publishing
+from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilding import Rebuilding
-from mooring.services.networking.unrecorded import Recovering
-from mooring.services.records.endpoint_containers import Residents
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.networking.unrecorded import UnrecordedState
+from mooring.services.records.endpoint_containers import EndpointContainers
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +63,31 @@ class Others:
 class Keeping:
     """The use cases of fixed addresses on a host with an engine. nudged: when the reconciler is to look soon."""
 
-    desk: CustodyDesk
+    desk: AdmissionController
     adoption: Adoption
-    reconciling: Reconciling
-    watching: Watching
+    reconciling: ContainerReconciler
+    watching: EngineEvents
     nudged: asyncio.Event
-    networks: NetworkDesk
-    moving: Moving
+    networks: NetworkAdmission
+    moving: Reattachment
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """The use cases of one host. recovering, keeping: None where there is no engine."""
 
-    mirror: Mirror
-    roster: Roster
+    mirror: RecordCache
+    roster: EndpointIndex
     ipam: Ipam
-    publishing: Publishing
+    publishing: PortAllocator
     networks: Networks
     endpoints: Endpoints
-    repair: Repair
+    repair: KernelReconciler
     drivers: Drivers
     locks: KeyedLocks
     holders: Holders
-    reclaiming: Reclaiming
-    recovering: Recovering | None
+    reclaiming: GarbageCollector
+    recovering: UnrecordedState | None
     keeping: Keeping | None
 
 
@@ -104,8 +104,8 @@ def assemble(
     plugin: the name that dockerd has for us, which is that of the plugin socket's file.
     """
     kernel, clock, others = world.kernel, world.clock, others or Others()
-    mirror = Mirror(world.store)
-    roster = Roster(mirror)
+    mirror = RecordCache(world.store)
+    roster = EndpointIndex(mirror)
     ipam = Ipam(mirror, clock, policy, kernel, lambda: view.elsewhere if (view := reclaiming.view) is not None else ())
     releases = EngineReleases(mirror)
     uplinks = Uplinks(kernel, clock, world.engine is not None)
@@ -113,39 +113,41 @@ def assemble(
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
-    publishing = Publishing(roster, world.guard)
+    publishing = PortAllocator(roster, world.guard)
     locks = KeyedLocks()
     overlaps = Overlaps(mirror, kernel, policy.on_host_overlap, lambda: reclaiming.view)
     networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks, overlaps)
     endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
-    reclaiming = Reclaiming(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
+    reclaiming = GarbageCollector(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
     recovering = None
     if world.engine is not None:
         rebuilding = Rebuilding(
             mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
         )  # fmt: skip
-        recovering = Recovering(mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps)
-    repair = Repair(
+        recovering = UnrecordedState(
+            mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps
+        )
+    repair = KernelReconciler(
         mirror, roster, kernel, publishing, reclaiming, uplinks, bridge.guarding, clock, repair_period, recovering
     )  # fmt: skip
     holders = Holders(mirror, ipam, clock, policy)
     keeping = None
     if world.engine is not None:
         nudged = asyncio.Event()
-        desk = CustodyDesk(mirror, holders, world.engine, nudged.set)
+        desk = AdmissionController(mirror, holders, world.engine, nudged.set)
         adoption = Adoption(mirror, ipam, holders, clock, policy)
-        adoption.residents = endpoints.admission.residents = residents = Residents(mirror)
+        adoption.residents = endpoints.admission.residents = residents = EndpointContainers(mirror)
         ipam.index.called = residents.user
-        moving = Moving(mirror, world.engine, clock)
-        reconciling = Reconciling(
+        moving = Reattachment(mirror, world.engine, clock)
+        reconciling = ContainerReconciler(
             mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged,
             moving,
         )  # fmt: skip
-        watching = Watching(
+        watching = EngineEvents(
             mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates,
             moving, repair.nudge,
         )  # fmt: skip
-        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkDesk(ipam, plugin), moving)
+        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkAdmission(ipam, plugin), moving)
     return Services(
         mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, recovering,
         keeping,

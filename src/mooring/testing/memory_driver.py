@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Address, Network
-from mooring.core.requests import EndpointGrant, JoinRequest, NetworkWish
+from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec
 from mooring.ports import Driver
 
 Before = Callable[[str], Awaitable[None]]
@@ -55,7 +55,7 @@ class MemoryDriver(Driver):
         if method in self.refusals:
             raise self.refusals[method]
 
-    async def wants_gateways(self, wish: NetworkWish) -> tuple[bool, bool]:  # noqa: ARG002
+    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
         """See Driver."""
         return self.gateways
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from mooring.core.containers import Container, EngineEndpoint, EngineEvent, EngineNetwork, Happening, Plug
+from mooring.core.containers import Container, ContainerEndpoint, EngineEndpoint, EngineEvent, EngineNetwork, EventKind
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Address, Subnet
@@ -144,7 +144,7 @@ class MemoryEngine(Engine):
         self._answer()
         if self.refuses:
             raise Conflict(f"the engine refuses: {self.refuses}")
-        self.connect(container, _naming(Plug(network, place), addresses))
+        self.connect(container, _naming(ContainerEndpoint(network, place), addresses))
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""
@@ -179,11 +179,13 @@ class MemoryEngine(Engine):
 
     # -- what a test does ------------------------------------------------------------------------------------------
 
-    def create(self, ident: str, name: str, *plugs: Plug, labels: Mapping[str, str] | None = None) -> Container:
+    def create(
+        self, ident: str, name: str, *plugs: ContainerEndpoint, labels: Mapping[str, str] | None = None
+    ) -> Container:
         """`docker create`."""
         container = Container(ident, name, False, float(len(self._containers)), labels or {}, plugs)
         self._containers[ident] = container
-        self._tell(Happening.CREATED, ident)
+        self._tell(EventKind.CREATED, ident)
         return container
 
     def start(self, ident: str, network: str = "", endpoint: str = "", *addresses: str) -> None:
@@ -191,41 +193,41 @@ class MemoryEngine(Engine):
         self._change(ident, network, endpoint, *map(ip_address, addresses))
         self._containers[ident] = replace(self._containers[ident], running=True)
         if network:
-            self._tell(Happening.CONNECTED, ident, network)
-        self._tell(Happening.STARTED, ident)
+            self._tell(EventKind.CONNECTED, ident, network)
+        self._tell(EventKind.STARTED, ident)
 
     def stop(self, ident: str) -> None:
         """`docker stop`: no endpoints any more; the engine tells that it was disconnected, too."""
         container = self._containers[ident]
-        self._tell(Happening.DIED, ident)
+        self._tell(EventKind.DIED, ident)
         for plug in container.plugs:
             self._change(ident, plug.network, "")
-            self._tell(Happening.DISCONNECTED, ident, plug.network)
+            self._tell(EventKind.DISCONNECTED, ident, plug.network)
         self._containers[ident] = replace(self._containers[ident], running=False)
 
     def remove(self, ident: str) -> None:
         """`docker rm`."""
         del self._containers[ident]
-        self._tell(Happening.DESTROYED, ident)
+        self._tell(EventKind.DESTROYED, ident)
 
     def rename(self, ident: str, name: str) -> None:
         """`docker rename`."""
         self._containers[ident] = replace(self._containers[ident], name=name)
-        self._tell(Happening.RENAMED, ident)
+        self._tell(EventKind.RENAMED, ident)
 
-    def connect(self, ident: str, plug: Plug) -> None:
+    def connect(self, ident: str, plug: ContainerEndpoint) -> None:
         """`docker network connect`, which is told of a running container only (container_operations.go)."""
         container = self._containers[ident]
         self._containers[ident] = replace(container, plugs=(*container.plugs, plug))
         if container.running:
-            self._tell(Happening.CONNECTED, ident, plug.network)
+            self._tell(EventKind.CONNECTED, ident, plug.network)
 
     def disconnect(self, ident: str, network: str) -> None:
         """`docker network disconnect`."""
         container = self._containers[ident]
         rest = tuple(plug for plug in container.plugs if plug.network != network)
         self._containers[ident] = replace(container, plugs=rest)
-        self._tell(Happening.DISCONNECTED, ident, network)
+        self._tell(EventKind.DISCONNECTED, ident, network)
 
     def go_down(self) -> None:
         """It ends; containers stay for the next start."""
@@ -246,7 +248,7 @@ class MemoryEngine(Engine):
         )
         self._containers[ident] = replace(container, plugs=plugs)
 
-    def _tell(self, what: Happening, ident: str, network: str = "") -> None:
+    def _tell(self, what: EventKind, ident: str, network: str = "") -> None:
         self._now += 1
         self._events.append(EngineEvent(what, ident, self._now, network))
         self._wake()
@@ -271,7 +273,7 @@ def _find(names: Mapping[str, str], reference: str) -> str:
     return found[0] if found else ""
 
 
-def _naming(plug: Plug, addresses: Sequence[Address]) -> Plug:
+def _naming(plug: ContainerEndpoint, addresses: Sequence[Address]) -> ContainerEndpoint:
     """The place with the addresses in its configuration."""
     v4 = next((each for each in addresses if each.version == 4), plug.wanted4)
     v6 = next((each for each in addresses if each.version == 6), plug.wanted6)

@@ -22,7 +22,7 @@ from mooring.core.sandboxes import (
     InsideOp,
     InsideRemove,
     InsideRoute,
-    Interior,
+    NamespaceState,
 )
 from mooring.ports import Counters, Namespaces
 from mooring.services.records.locks import KeyedLocks
@@ -131,7 +131,7 @@ class MemoryNamespaces(Namespaces):
     def _identity(self, path: str) -> str:
         return f"{path}#{self._age.get(path, 0)}"
 
-    async def observe(self, path: str) -> Interior:
+    async def observe(self, path: str) -> NamespaceState:
         """See Namespaces."""
         self._check(path)
         facts: set[InsideFact] = set()
@@ -140,7 +140,7 @@ class MemoryNamespaces(Namespaces):
                 facts.add(replace(link.fact, source="", returns=False))
                 facts.update(InsideAddress(link.name, interface) for interface in link.addresses)
         facts.update(route for (place, _), route in self._routes.items() if place == path)
-        return Interior(
+        return NamespaceState(
             frozenset(facts), frozenset({"lo", *(link.name for link in self._in(path))}), self._identity(path)
         )
 

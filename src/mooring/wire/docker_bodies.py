@@ -26,7 +26,7 @@ MOST_NETWORKS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class PlugWish:
+class EndpointConfig:
     """A network that a container is to be in, as the body names it, and what it asks for there; "" for nothing."""
 
     network: str
@@ -36,20 +36,20 @@ class PlugWish:
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerWish:
+class ContainerSpec:
     """A container that is to be made. mode: HostConfig.NetworkMode. plugs: one for each network, that of the mode
     first. mac: of the mode's network, as older versions of the API have it, "" for none. crowd: how many networks it
     names when they are more than MOST_NETWORKS, and then there are no plugs; else 0."""
 
     labels: dict[str, str]
     mode: str
-    plugs: tuple[PlugWish, ...]
+    plugs: tuple[EndpointConfig, ...]
     mac: str = ""
     crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class PlugGrant:
+class ContainerEndpointGrant:
     """What goes into the body for one network; "" leaves a field as it is. main: it is the mode's network,
     under whichever name."""
 
@@ -60,22 +60,22 @@ class PlugGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectWish:
+class ConnectSpec:
     """A container (as the body names it) that is to be plugged in."""
 
     container: str
-    plug: PlugWish
+    plug: EndpointConfig
 
 
 @dataclass(frozen=True, slots=True)
-class DisconnectWish:
+class DisconnectSpec:
     """A container (as the body names it) that is to be unplugged."""
 
     container: str
     force: bool = False
 
 
-def container_wish(body: bytes) -> ContainerWish | None:
+def container_wish(body: bytes) -> ContainerSpec | None:
     """What a create asks for, None when the body is not of that shape."""
     try:
         top = read(body)
@@ -83,35 +83,38 @@ def container_wish(body: bytes) -> ContainerWish | None:
         endpoints = top.members(*_ENDPOINTS)
         labels = top.members("Labels").texts()
         if (crowd := len(endpoints.names())) > MOST_NETWORKS:
-            return ContainerWish(labels, mode, (), "", crowd)
+            return ContainerSpec(labels, mode, (), "", crowd)
         plugs = {name: _plug(name, entry) for name, entry in endpoints.entries().items()}
         if mode not in _NO_NETWORK and not mode.startswith("container:"):
-            plugs = {mode: plugs.get(mode, PlugWish(mode)), **plugs}
-        return ContainerWish(labels, mode, tuple(plugs.values()), top.text("MacAddress"))
+            plugs = {mode: plugs.get(mode, EndpointConfig(mode)), **plugs}
+        return ContainerSpec(labels, mode, tuple(plugs.values()), top.text("MacAddress"))
     except Unread:
         return None
 
 
-def connect_wish(body: bytes) -> ConnectWish | None:
+def connect_wish(body: bytes) -> ConnectSpec | None:
     """What a connect asks for, None when the body is not of that shape."""
     try:
         top = read(body)
-        return ConnectWish(top.text("Container"), _plug("", top.members("EndpointConfig")))
+        return ConnectSpec(top.text("Container"), _plug("", top.members("EndpointConfig")))
     except Unread:
         return None
 
 
-def disconnect_wish(body: bytes) -> DisconnectWish | None:
+def disconnect_wish(body: bytes) -> DisconnectSpec | None:
     """What a disconnect asks for, None when the body is not of that shape."""
     try:
         top = read(body)
-        return DisconnectWish(top.text("Container"), top.flag("Force"))
+        return DisconnectSpec(top.text("Container"), top.flag("Force"))
     except Unread:
         return None
 
 
 def with_grants(
-    body: bytes, grants: Mapping[str, PlugGrant], version: tuple[int, int], spellings: Mapping[str, str] | None = None
+    body: bytes,
+    grants: Mapping[str, ContainerEndpointGrant],
+    version: tuple[int, int],
+    spellings: Mapping[str, str] | None = None,
 ) -> bytes:
     """The create's body with the addresses and MACs in it. version: of the API that it is written in.
 
@@ -148,7 +151,7 @@ def _spelled(body: bytes, spellings: Mapping[str, str]) -> bytes:
 
 
 def _with_entries(
-    body: bytes, endpoints: Members, grants: Mapping[str, PlugGrant], version: tuple[int, int]
+    body: bytes, endpoints: Members, grants: Mapping[str, ContainerEndpointGrant], version: tuple[int, int]
 ) -> tuple[bytes, list[str]]:
     """The body with the grants for the endpoints that it has, in one walk over it; and the names that it has not."""
     places = endpoints.places()
@@ -159,7 +162,7 @@ def _with_entries(
     return b"".join((*pieces, body[done:])), [name for name in grants if name not in places]
 
 
-def connect_with_grant(body: bytes, grant: PlugGrant, version: tuple[int, int]) -> bytes:
+def connect_with_grant(body: bytes, grant: ContainerEndpointGrant, version: tuple[int, int]) -> bytes:
     """As `with_grants`, for a connect."""
     try:
         return _patched(body, grant, version, ("EndpointConfig",))
@@ -194,17 +197,17 @@ def pruned_ids(body: bytes) -> tuple[str, ...]:
         return ()
 
 
-def _plug(name: str, endpoint: Members) -> PlugWish:
+def _plug(name: str, endpoint: Members) -> EndpointConfig:
     config = endpoint.members("IPAMConfig")
-    return PlugWish(name, config.text("IPv4Address"), config.text("IPv6Address"), endpoint.text("MacAddress"))
+    return EndpointConfig(name, config.text("IPv4Address"), config.text("IPv6Address"), endpoint.text("MacAddress"))
 
 
-def _granted(endpoint: bytes, grant: PlugGrant, version: tuple[int, int]) -> bytes:
+def _granted(endpoint: bytes, grant: ContainerEndpointGrant, version: tuple[int, int]) -> bytes:
     """The endpoint's text with the grant in it."""
     return _patched(endpoint, grant, version, ())
 
 
-def _patched(source: bytes, grant: PlugGrant, version: tuple[int, int], where: tuple[str, ...]) -> bytes:
+def _patched(source: bytes, grant: ContainerEndpointGrant, version: tuple[int, int], where: tuple[str, ...]) -> bytes:
     """where: the endpoint's place in the source."""
     mac = grant.mac if version >= ENDPOINT_MACS else ""
     for path, value in (

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.wire.go_json import Unread, with_value
 
 _KEY = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
@@ -47,7 +47,7 @@ class ShownPorts:
     exposes: its own configuration, where the reply has it, says what else it listens on.
     """
 
-    published: tuple[Publication, ...] = ()
+    published: tuple[PortBinding, ...] = ()
     exposed: tuple[Exposed, ...] = ()
     exposes: bool = False
 
@@ -212,13 +212,13 @@ def _keys(part: _Exposing | _Binding | None) -> Iterable[str]:
 # -- both --------------------------------------------------------------------------------------------------------------
 
 
-def _in_order(published: Iterable[Publication]) -> list[Publication]:
+def _in_order(published: Iterable[PortBinding]) -> list[PortBinding]:
     return sorted(
         published, key=lambda each: (each.target_port, each.protocol, each.target.version, each.host_port, _host(each))
     )
 
 
-def _host(publication: Publication) -> str:
+def _host(publication: PortBinding) -> str:
     if publication.host is not None:
         return str(publication.host)
     return "0.0.0.0" if publication.target.version == 4 else "::"

@@ -17,7 +17,7 @@ _CONFIG = ("IPAM", "Config")
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkWish:
+class NetworkSpec:
     """A network that is to be made. ipam: its IPAM driver. options, ipam_options: of the drivers.
 
     open: the families (4, 6) that it is to have addresses of, and names no subnet for.
@@ -31,7 +31,7 @@ class NetworkWish:
     open: tuple[int, ...] = ()
 
 
-def network_wish(body: bytes) -> NetworkWish | None:
+def network_wish(body: bytes) -> NetworkSpec | None:
     """What a creation asks for, None when the body is not of that shape."""
     try:
         top = read(body)
@@ -39,7 +39,7 @@ def network_wish(body: bytes) -> NetworkWish | None:
         named = [_family(entry) for entry in _configs(body, ipam)]
         wanted = [4] if top.last("EnableIPv4") is None or top.flag("EnableIPv4") else []
         wanted += [6] if top.flag("EnableIPv6") else []
-        return NetworkWish(
+        return NetworkSpec(
             top.text("Name"), top.text("Driver"), ipam.text("Driver"), top.members("Options").texts(),
             ipam.members("Options").texts(), tuple(family for family in wanted if family not in named),
         )  # fmt: skip

@@ -18,7 +18,7 @@ import msgspec
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
@@ -28,8 +28,8 @@ from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
 from mooring.wire import forms
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate | Move
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
@@ -120,7 +120,7 @@ def key_of(record: Record) -> str:
             return holder_key(record.id)
         case Intent():
             return intent_key(record.id)
-        case Estate():
+        case KeptNetwork():
             return estate_key(record.id)
         case Move():
             return move_key(record.container, record.network)
@@ -177,7 +177,7 @@ _READERS: dict[str, Reader[Any]] = {
     "engine": Reader[KnownEngine]([forms.EngineV1, forms.EngineV2, forms.EngineV3]),
     "holder": Reader[Holder]([forms.HolderV1, forms.HolderV2]),
     "intent": Reader[Intent]([forms.IntentV1]),
-    "estate": Reader[Estate]([forms.EstateV1]),
+    "estate": Reader[KeptNetwork]([forms.KeptNetworkV1]),
     "move": Reader[Move]([forms.MoveV1]),
 }
 _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
@@ -189,7 +189,7 @@ _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     KnownEngine: forms.engine_form,
     Holder: forms.holder_form,
     Intent: forms.intent_form,
-    Estate: forms.estate_form,
+    KeptNetwork: forms.estate_form,
     Move: forms.move_form,
 }
 _ENCODER = msgspec.json.Encoder()

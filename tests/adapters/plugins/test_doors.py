@@ -23,10 +23,10 @@ from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
     JoinRequest,
-    NetworkWish,
+    NetworkSpec,
     PoolRequest,
     Role,
-    SubnetWish,
+    SubnetSpec,
 )
 from mooring.servers.plugin.door import PluginDoor, fail
 from tests.adapters.plugins.fakes import HastyClock
@@ -170,7 +170,7 @@ async def test_capabilities_come_over(tmp_path: Path) -> None:
     """We want MACs, and are asked about gateways."""
     async with both(tmp_path) as ends:
         assert ends.ipam.requires_mac
-        wish = NetworkWish("web", "door", (SubnetWish(4),))
+        wish = NetworkSpec("web", "door", (SubnetSpec(4),))
         assert await ends.network.wants_gateways(wish) == (True, True)
         assert await ends.network.wants_gateways(replace(wish, options={"mode": "null"})) == (False, False)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mooring.adapters.plugins import PluginClient, RemoteDriver, RemoteIpam
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault
-from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkWish, PoolGrant, PoolRequest, Role
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkSpec, PoolGrant, PoolRequest, Role
 from mooring.wire import remote_api as api
 from tests.adapters.plugins.fakes import always, line
 from tests.adapters.plugins.samples import BARE, network
@@ -92,7 +92,7 @@ class Liar:
 
 
 CALLS: dict[str, tuple[type, Callable[[RemoteDriver, RemoteIpam], Awaitable[object]]]] = {
-    "wants_gateways": (tuple, lambda driver, ipam: driver.wants_gateways(NetworkWish("w", "p"))),
+    "wants_gateways": (tuple, lambda driver, ipam: driver.wants_gateways(NetworkSpec("w", "p"))),
     "create_endpoint": (EndpointGrant, lambda driver, ipam: driver.create_endpoint(network(), BARE)),
     "join": (Attachment, lambda driver, ipam: driver.join(network(), BARE, JoinRequest("/k"))),
     "info": (dict, lambda driver, ipam: driver.info(network(), BARE)),

@@ -20,7 +20,7 @@ from mooring.core.endpoints import Attachment
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.networks import NULL_IPAM, StaticRoute
 from mooring.core.publications import Protocol
-from mooring.core.requests import EndpointGrant, JoinRequest, NetworkWish, SubnetWish
+from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec, SubnetSpec
 from tests.adapters.plugins.fakes import Asked, FakePlugin, Script, always, line, replies, reply
 from tests.adapters.plugins.samples import BARE, EXPOSED, KEY, MAC, PORT_MAP, PORTS, E, N, endpoint, network
 
@@ -90,7 +90,7 @@ async def test_a_network_goes_with_the_endpoints_that_are_left(tmp_path: Path) -
 
 async def test_gateways_are_asked_about_where_the_plugin_wants_it(tmp_path: Path) -> None:
     """GwAllocCheck, only with its capability; what it skips is not wanted."""
-    wish = NetworkWish("web", "p", (SubnetWish(4),), internal=True, options={"a": "b"})
+    wish = NetworkSpec("web", "p", (SubnetSpec(4),), internal=True, options={"a": "b"})
     async with remote(tmp_path, replies(GwAllocCheck={"SkipIPv4": True}), checks=True) as (driver, plugin):
         assert await driver.wants_gateways(wish) == (False, True)
         assert plugin.asked[0].json["Options"] == {
@@ -386,7 +386,7 @@ async def test_every_call_of_a_silent_plugin_is_a_fault(tmp_path: Path) -> None:
     """Unavailable, whatever was asked."""
     async with remote(tmp_path, lambda _: None, checks=True) as (driver, _):
         calls: list[Awaitable[object]] = [
-            driver.wants_gateways(NetworkWish("web", "p")),
+            driver.wants_gateways(NetworkSpec("web", "p")),
             driver.create_network(network()),
             driver.create_endpoint(network(), endpoint()),
             join(driver),

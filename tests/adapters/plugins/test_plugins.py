@@ -11,7 +11,7 @@ import pytest
 
 from mooring.adapters.plugins import Places, Plugins, Unreachable
 from mooring.core.faults import BadRequest, Fault, NotFound, Unavailable
-from mooring.core.requests import NetworkWish
+from mooring.core.requests import NetworkSpec
 from tests.adapters.plugins.fakes import Asked, FakePlugin, HastyClock, Script, plugin, replies, reply
 from tests.adapters.plugins.samples import network
 
@@ -96,7 +96,7 @@ async def test_capabilities_are_what_the_plugin_says(tmp_path: Path) -> None:
     told = {**LOCAL, "ConnectivityScope": "global", "GwAllocChecker": True, "RequiresMACAddress": True, "foo": "bar"}
     async with plugins(tmp_path, replies(Activate=BOTH, GetCapabilities=told)) as (finder, fake):
         assert (await finder.ipam_driver("p")).requires_mac
-        await (await finder.network_driver("p")).wants_gateways(NetworkWish("web", "p"))
+        await (await finder.network_driver("p")).wants_gateways(NetworkSpec("web", "p"))
         assert fake.methods[-1] == "GwAllocCheck"
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Completion, Gate, Passage, Reader, Reply
+from mooring.servers.proxy.passages import Completion, Decision, Gate, Reader, Reply
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.relay_exchanges import Audit, Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
@@ -165,14 +165,14 @@ class Hooks:
         """All that are hooked."""
         return True
 
-    async def passage(self, call: Call, body: bytes) -> Passage:
+    async def passage(self, call: Call, body: bytes) -> Decision:
         """As it was set up."""
         self.asked.append((call, body))
         self.entered.set()
         await self.go.wait()
         if self.fault is not None:
             raise self.fault
-        return Passage(self.body, self.settle if self.listens else None)
+        return Decision(self.body, self.settle if self.listens else None)
 
     def reader(self, call: Call) -> Reader | None:
         """For creates."""

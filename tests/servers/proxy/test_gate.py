@@ -13,13 +13,13 @@ from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
 from mooring.core.networks import Subnet
 from mooring.servers.proxy.gate import AddressGate
-from mooring.servers.proxy.passages import Passage, Reply
-from mooring.services.containers.admission import Custody
+from mooring.servers.proxy.passages import Decision, Reply
+from mooring.services.containers.admission import Admission
 from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire.docker_api import Verb, recognise
-from mooring.wire.docker_bodies import ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from mooring.wire.go_json import LARGEST
-from mooring.wire.network_bodies import NetworkWish
+from mooring.wire.network_bodies import NetworkSpec
 
 INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
 GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09", frozenset({IPv4Address("10.0.0.9")}))
@@ -31,7 +31,7 @@ class ScriptedDesk:
 
     def __init__(self, grants: bool = True) -> None:
         self.guards = self.serves = True
-        self.custody = Custody(INTENT, {"web": GRANT}, (1, 41)) if grants else None
+        self.custody = Admission(INTENT, {"web": GRANT}, (1, 41)) if grants else None
         self.fault: Exception | None = None
         self.done: list[tuple[object, ...]] = []
 
@@ -40,13 +40,13 @@ class ScriptedDesk:
         if self.fault is not None:
             raise self.fault
 
-    async def create(self, name: str, wish: ContainerWish, version: tuple[int, int] | None) -> Custody | None:
+    async def create(self, name: str, wish: ContainerSpec, version: tuple[int, int] | None) -> Admission | None:
         self.done.append(("create", name, wish.mode, version))
         return self.custody
 
     async def connect(
-        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
-    ) -> Custody | None:
+        self, reference: str, container: str, plug: EndpointConfig, version: tuple[int, int] | None
+    ) -> Admission | None:
         self.done.append(("connect", reference, container, version))
         return self.custody
 
@@ -83,7 +83,7 @@ async def ready() -> None:
     """The store is read."""
 
 
-async def passage(desk: ScriptedDesk, method: str, target: str, body: bytes = b"") -> Passage:
+async def passage(desk: ScriptedDesk, method: str, target: str, body: bytes = b"") -> Decision:
     """What the gate says to the request."""
     gate = AddressGate(desk, ready)
     call = recognise(method, target, False)
@@ -91,7 +91,7 @@ async def passage(desk: ScriptedDesk, method: str, target: str, body: bytes = b"
     return await gate.passage(call, body)
 
 
-async def settle(found: Passage, status: int = 0, body: bytes = b"") -> None:
+async def settle(found: Decision, status: int = 0, body: bytes = b"") -> None:
     """The engine answers, or does not when the status is 0."""
     assert found.settle is not None
     await found.settle(Reply(status, body) if status else None)
@@ -153,7 +153,7 @@ async def test_what_was_not_made_is_given_back_and_what_nobody_knows_is_left_to_
 async def test_a_body_that_says_nothing_to_us_passes_as_it_is(body: bytes) -> None:
     """The desk is not even asked."""
     desk = ScriptedDesk()
-    assert await passage(desk, "POST", "/containers/create", body) == Passage()
+    assert await passage(desk, "POST", "/containers/create", body) == Decision()
     assert desk.done == []
 
 
@@ -171,7 +171,7 @@ async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused_whe
     with pytest.raises(BadRequest, match="in one JSON document"):
         await passage(desk, "POST", target, body)
     assert desk.done == [("concerns", "web")]
-    assert await passage(ScriptedDesk(grants=False), "POST", target, body) == Passage()
+    assert await passage(ScriptedDesk(grants=False), "POST", target, body) == Decision()
 
 
 async def test_a_large_body_has_its_address() -> None:
@@ -188,7 +188,7 @@ async def test_a_large_body_has_its_address() -> None:
     assert found.body is not None
     assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
     host = HUGE.replace(b'"web"', b'"host"')
-    assert await passage(ScriptedDesk(), "POST", "/containers/create", host) == Passage()
+    assert await passage(ScriptedDesk(), "POST", "/containers/create", host) == Decision()
     labelled = HUGE[:-1] + b',"Labels":{"fixed_ip":""}}'
     said = await passage(ScriptedDesk(grants=False), "POST", "/containers/create", labelled)
     assert (said.body, said.settle is None) == (None, False)
@@ -196,7 +196,7 @@ async def test_a_large_body_has_its_address() -> None:
 
 async def test_half_a_document_passes() -> None:
     """The engine says what is wrong with it."""
-    assert await passage(ScriptedDesk(), "POST", "/containers/create", b"{") == Passage()
+    assert await passage(ScriptedDesk(), "POST", "/containers/create", b"{") == Decision()
 
 
 async def test_what_is_too_much_to_be_kept_is_refused() -> None:
@@ -213,8 +213,8 @@ async def test_what_is_too_much_to_be_kept_is_refused() -> None:
 async def test_a_container_that_gets_nothing_passes_as_it_is() -> None:
     """Its reply is nobody's business either."""
     plain = b'{"Image":"x","HostConfig":{"NetworkMode":"web"}}'
-    assert await passage(ScriptedDesk(grants=False), "POST", "/containers/create", plain) == Passage()
-    assert await passage(ScriptedDesk(grants=False), "DELETE", "/containers/x") == Passage()
+    assert await passage(ScriptedDesk(grants=False), "POST", "/containers/create", plain) == Decision()
+    assert await passage(ScriptedDesk(grants=False), "DELETE", "/containers/x") == Decision()
 
 
 async def test_connect_and_disconnect() -> None:
@@ -322,10 +322,10 @@ class ScriptedNetworks:
         self.made_ones: list[tuple[str, str]] = []
         self.fault: Exception | None = None
 
-    def concerns(self, wish: NetworkWish) -> bool:
+    def concerns(self, wish: NetworkSpec) -> bool:
         return wish.driver == "mooring"
 
-    async def returning(self, wish: NetworkWish) -> Sequence[Subnet]:
+    async def returning(self, wish: NetworkSpec) -> Sequence[Subnet]:
         return [ip_network("10.32.0.0/24")] if wish.name == "web" else []
 
     async def made(self, network: str, name: str) -> None:
@@ -334,7 +334,7 @@ class ScriptedNetworks:
         self.made_ones.append((network, name))
 
 
-async def network_passage(networks: ScriptedNetworks, body: bytes) -> Passage:
+async def network_passage(networks: ScriptedNetworks, body: bytes) -> Decision:
     """Of a network's creation with the body."""
     gate = AddressGate(ScriptedDesk(), ready, networks)
     call = recognise("POST", "/v1.41/networks/create", upgrade=False)

@@ -16,12 +16,12 @@ import msgspec
 
 from mooring.core.containers import (
     Container,
+    ContainerEndpoint,
     EngineEndpoint,
     EngineEvent,
     EngineNetwork,
     EngineSubnet,
-    Happening,
-    Plug,
+    EventKind,
 )
 from mooring.core.networks import Subnet
 
@@ -145,13 +145,13 @@ class _Endpoint(_Form):
     global_ipv6_address: str | None = msgspec.field(name="GlobalIPv6Address", default="")
     mac_address: str | None = ""
 
-    def plug(self, key: str, ids: Mapping[str, str]) -> Plug:
+    def plug(self, key: str, ids: Mapping[str, str]) -> ContainerEndpoint:
         """The place in the network. key: what it is listed under. ids: network name -> id."""
         wanted = self.ipam_config or _Wanted()
         network, name = self.network_id or "", key
         if not network:
             network, name = _meant(key, ids)
-        return Plug(
+        return ContainerEndpoint(
             network=network,
             name=name,
             wanted4=_v4(wanted.ipv4_address),
@@ -169,7 +169,7 @@ class SettingsAnswer(_Form):
 
     networks: dict[str, _Endpoint | None] | None = None
 
-    def plugs(self, ids: Mapping[str, str]) -> dict[str, Plug]:
+    def plugs(self, ids: Mapping[str, str]) -> dict[str, ContainerEndpoint]:
         """Key -> plug."""
         return {key: (each or _Endpoint()).plug(key, ids) for key, each in (self.networks or {}).items()}
 
@@ -266,14 +266,14 @@ class EventAnswer(_Form):
         """As core knows it, None for what it does not."""
         actor, at = self.actor or _Actor(), self.time_nano or 0
         try:
-            what = Happening(self.action)
+            what = EventKind(self.action)
         except ValueError:
             return None
-        of_network = what in (Happening.CONNECTED, Happening.DISCONNECTED)
+        of_network = what in (EventKind.CONNECTED, EventKind.DISCONNECTED)
         if self.type == "network" and of_network:
             container = (actor.attributes or {}).get("container", "")
             return EngineEvent(what, container, at, actor.id or "") if container else None
-        if self.type == "network" and what is Happening.CREATED and actor.id:
+        if self.type == "network" and what is EventKind.CREATED and actor.id:
             return EngineEvent(what, "", at, actor.id)
         if self.type == "container" and not of_network and actor.id:
             return EngineEvent(what, actor.id, at)
@@ -335,7 +335,7 @@ def _meant(reference: str, ids: Mapping[str, str]) -> tuple[str, str]:
     return found[0] if len(found) == 1 else ("", reference)
 
 
-def _main(mode: str, plugs: Mapping[str, Plug]) -> str:
+def _main(mode: str, plugs: Mapping[str, ContainerEndpoint]) -> str:
     """The key of the network that a container's mode names, by name, id or its beginning; "" for none of them."""
     mode = "bridge" if mode == "default" else mode
     if mode in plugs or not mode:
@@ -345,10 +345,10 @@ def _main(mode: str, plugs: Mapping[str, Plug]) -> str:
     return next(named, "") or next(begun, "")
 
 
-def _once(plugs: Iterable[Plug]) -> tuple[Plug, ...]:
+def _once(plugs: Iterable[ContainerEndpoint]) -> tuple[ContainerEndpoint, ...]:
     """One plug a network, under the network's name. What was made with the beginning of an id is listed twice from its
     first start on, under that and under the name, with the same endpoint (20.10 does so)."""
-    found: dict[str, Plug] = {}
+    found: dict[str, ContainerEndpoint] = {}
     for plug in plugs:
         key = plug.network or f"name {plug.name}"
         known = found.get(key)

@@ -29,7 +29,7 @@ from mooring.adapters.netlink.sockets import (
     u8,
     u32,
 )
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 
 # linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_netlink.c
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
@@ -100,10 +100,10 @@ def _found(netlink: Netlink, address: IPv4Address | IPv6Address) -> Iterator[Mes
                 break
 
 
-def forget_misled(opened: Iterable[Publication], closed: Iterable[Publication] = ()) -> None:
+def forget_misled(opened: Iterable[PortBinding], closed: Iterable[PortBinding] = ()) -> None:
     """No flow to these ports of the host goes elsewhere than the opened publications say, nor where the closed ones
     led; flows to the same port of other hosts go on. Best effort, as `forget`."""
-    wanted: defaultdict[tuple[int, Protocol], dict[int, list[Publication]]] = defaultdict(dict)
+    wanted: defaultdict[tuple[int, Protocol], dict[int, list[PortBinding]]] = defaultdict(dict)
     right = {each for each in opened if each.host_port and each.protocol is not Protocol.TCP}
     for each in (*right, *(gone for gone in closed if gone.host_port and gone not in right)):
         wanted[each.target.version, each.protocol].setdefault(each.host_port, []).append(each)

@@ -31,7 +31,7 @@ from mooring.core.sandboxes import (
     InsideOp,
     InsideRemove,
     InsideRoute,
-    Interior,
+    NamespaceState,
 )
 
 # What priority a route gets that names none (net/ipv6/route.c, IP6_RT_PRIO_USER; IPv4 has none).
@@ -59,7 +59,7 @@ class Signs:
         return InsideLink(found.alias.removeprefix(sign), name, source="", mac=found.mac, ipv6=True, returns=False)
 
 
-def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
+def observe(links: InsideLinks, signs: Signs, identity: str = "") -> NamespaceState:
     """What is in the namespace. Raises NetlinkError."""
     found = links.links()
     names = {link.index: link.name for link in found}
@@ -75,7 +75,7 @@ def observe(links: InsideLinks, signs: Signs, identity: str = "") -> Interior:
         for route in links.routes()
         if route.protocol == OUR_PROTOCOL and route.index in ours
     )
-    return Interior(frozenset(facts), frozenset(names.values()), identity)
+    return NamespaceState(frozenset(facts), frozenset(names.values()), identity)
 
 
 @dataclass(frozen=True, slots=True)

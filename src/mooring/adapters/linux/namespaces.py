@@ -27,7 +27,7 @@ from mooring.adapters.linux.namespace_files import (
     open_namespace,
 )
 from mooring.core.faults import Unavailable
-from mooring.core.sandboxes import InsideOp, Interior
+from mooring.core.sandboxes import InsideOp, NamespaceState
 from mooring.ports import Counters, Namespaces
 
 T = TypeVar("T")
@@ -88,10 +88,10 @@ class LinuxNamespaces(Namespaces):
         # Inode numbers come again; they are what kernels before 5.14 have.
         return f"{self._boot}:{inside.cookie() or os.fstat(namespace).st_ino}"
 
-    async def observe(self, path: str) -> Interior:
+    async def observe(self, path: str) -> NamespaceState:
         """See Namespaces."""
 
-        def look() -> Interior:
+        def look() -> NamespaceState:
             with self._visit(path) as place:
                 return observe(place.inside, self._signs, self._identity(place.inside, place.namespace))
 

@@ -19,7 +19,7 @@ from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.networks import NULL_IPAM, Address, Interface, Network, Segment, StaticRoute
 from mooring.core.publications import PortRequest, Protocol
-from mooring.core.requests import EndpointGrant, JoinRequest, NetworkWish
+from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec
 from mooring.ports import Driver
 from mooring.wire import remote_api as api
 from mooring.wire.remote_api import shown
@@ -58,7 +58,7 @@ class RemoteDriver(Driver):
         self._client = client
         self._checks_gateways = checks_gateways
 
-    async def wants_gateways(self, wish: NetworkWish) -> tuple[bool, bool]:
+    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:
         """Whether the network is to have a gateway address, for IPv4 and IPv6. GwAllocCheck."""
         if not self._checks_gateways:
             return True, True

@@ -17,8 +17,8 @@ from functools import partial
 from mooring.core.endpoints import Endpoint, State
 from mooring.servers.large_bodies import read
 from mooring.servers.proxy.passages import Reply
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 from mooring.wire import docker_ports, port_filters
 from mooring.wire.docker_api import LIST, USAGE, Call
 from mooring.wire.docker_ports import Place, ShownPorts
@@ -32,7 +32,7 @@ PORT_BYTES = 100
 class PortCompletion:
     """A Completion."""
 
-    def __init__(self, mirror: Mirror, roster: Roster) -> None:
+    def __init__(self, mirror: RecordCache, roster: EndpointIndex) -> None:
         self._mirror = mirror
         self._roster = roster
 

@@ -19,21 +19,21 @@ from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.core.networks import Subnet
 from mooring.servers.large_bodies import read
-from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Passage, Reader, Reply
-from mooring.services.containers.admission import Custody
+from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Decision, Reader, Reply
+from mooring.services.containers.admission import Admission
 from mooring.services.containers.container_specs import unheeded
 from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire import docker_bodies, long_bodies, network_bodies
 from mooring.wire.docker_api import Call, Verb
-from mooring.wire.docker_bodies import ContainerWish, PlugGrant, PlugWish
+from mooring.wire.docker_bodies import ContainerEndpointGrant, ContainerSpec, EndpointConfig
 from mooring.wire.go_json import LARGEST
 from mooring.wire.json_sieve import CREATE, Sieve, Wanted
 from mooring.wire.long_bodies import Readable
-from mooring.wire.network_bodies import NetworkWish
+from mooring.wire.network_bodies import NetworkSpec
 
 log = logging.getLogger(__name__)
 
-PASS = Passage()
+PASS = Decision()
 T = TypeVar("T")
 
 
@@ -50,13 +50,13 @@ class Desk(Protocol):
         """Whether there is any network in which somebody could."""
         ...
 
-    async def create(self, name: str, wish: ContainerWish, version: tuple[int, int] | None) -> Custody | None:
+    async def create(self, name: str, wish: ContainerSpec, version: tuple[int, int] | None) -> Admission | None:
         """Addresses for a container that is about to be made."""
         ...
 
     async def connect(
-        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
-    ) -> Custody | None:
+        self, reference: str, container: str, plug: EndpointConfig, version: tuple[int, int] | None
+    ) -> Admission | None:
         """Addresses for a container that is about to be plugged in."""
         ...
 
@@ -93,14 +93,14 @@ class Desk(Protocol):
         ...
 
 
-class NetworkDesk(Protocol):
+class NetworkAdmission(Protocol):
     """What the gate needs of networking.network_requests."""
 
-    def concerns(self, wish: NetworkWish) -> bool:
+    def concerns(self, wish: NetworkSpec) -> bool:
         """Whether the network will be one of ours."""
         ...
 
-    async def returning(self, wish: NetworkWish) -> Sequence[Subnet]:
+    async def returning(self, wish: NetworkSpec) -> Sequence[Subnet]:
         """Subnets for the network that is about to be made."""
         ...
 
@@ -112,7 +112,9 @@ class NetworkDesk(Protocol):
 class AddressGate:
     """A Gate. ready: returns when the store is read; a create waits for it."""
 
-    def __init__(self, desk: Desk, ready: Callable[[], Awaitable[None]], networks: NetworkDesk | None = None) -> None:
+    def __init__(
+        self, desk: Desk, ready: Callable[[], Awaitable[None]], networks: NetworkAdmission | None = None
+    ) -> None:
         self._desk = desk
         self._networks = networks
         self._ready = ready
@@ -131,7 +133,7 @@ class AddressGate:
             case _:
                 return False
 
-    async def passage(self, call: Call, body: bytes) -> Passage:
+    async def passage(self, call: Call, body: bytes) -> Decision:
         """See Gate."""
         match call.verb:
             case Verb.CREATE:
@@ -148,7 +150,7 @@ class AddressGate:
                     return PASS
                 return self._departure(await self._desk.disconnection(call.subject, wish.container))
             case Verb.PRUNE:
-                return Passage(settle=self._pruned)
+                return Decision(settle=self._pruned)
             case _:
                 return PASS
 
@@ -173,7 +175,7 @@ class AddressGate:
                 if await self._desk.concerns([plug.network for plug in wish.plugs], wish.labels):
                     raise BadRequest(_too_large("a create of a container with fixed addresses"))
 
-    async def _create(self, call: Call, body: bytes) -> Passage:
+    async def _create(self, call: Call, body: bytes) -> Decision:
         whole = await _readable(body, long_bodies.CREATED)
         wish = await _wished(docker_bodies.container_wish, whole)
         if wish is None or whole is None:
@@ -191,9 +193,9 @@ class AddressGate:
             lambda text: docker_bodies.with_grants(text, grants, custody.version, custody.spellings),
         )
         remarks = await _remarked(wish, whole, kept=True)
-        return Passage(patched, partial(self._created, custody.intent, remarks))
+        return Decision(patched, partial(self._created, custody.intent, remarks))
 
-    async def _connect(self, call: Call, body: bytes) -> Passage:
+    async def _connect(self, call: Call, body: bytes) -> Decision:
         whole = await _readable(body, long_bodies.CONNECTED)
         wish = await _wished(docker_bodies.connect_wish, whole)
         if wish is None or whole is None:
@@ -206,9 +208,9 @@ class AddressGate:
         patched = await self._patch(
             custody.intent, whole, lambda text: docker_bodies.connect_with_grant(text, grant, custody.version)
         )
-        return Passage(patched, partial(self._connected, custody.intent))
+        return Decision(patched, partial(self._connected, custody.intent))
 
-    async def _unread(self, call: Call, body: bytes) -> Passage:
+    async def _unread(self, call: Call, body: bytes) -> Decision:
         """What the engine will refuse passes, and what is none of ours. Raises as `outsize` does."""
         if not await read(partial(_is_refused, body), len(body)):
             if (reader := self.reader(call)) is not None:
@@ -218,7 +220,7 @@ class AddressGate:
             await self.outsize(call, reader.document if reader is not None and not reader.overflow else None)
         return PASS
 
-    async def _network(self, body: bytes) -> Passage:
+    async def _network(self, body: bytes) -> Decision:
         whole = await _readable(body, long_bodies.NETWORK)
         wish = await _wished(network_bodies.network_wish, whole)
         if wish is None or whole is None or self._networks is None or not self._networks.concerns(wish):
@@ -227,9 +229,9 @@ class AddressGate:
         subnets = await self._networks.returning(wish)
         change = partial(whole.changed, lambda text: network_bodies.with_subnets(text, subnets))
         patched = await read(change, len(body)) if subnets else None
-        return Passage(patched, partial(self._network_made, self._networks, wish.name))
+        return Decision(patched, partial(self._network_made, self._networks, wish.name))
 
-    async def _network_made(self, networks: NetworkDesk, name: str, reply: Reply | None) -> None:
+    async def _network_made(self, networks: NetworkAdmission, name: str, reply: Reply | None) -> None:
         made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
         if made:  # of a reply that nobody heard the engine's events and list tell
             try:
@@ -263,8 +265,8 @@ class AddressGate:
             await self._finish(intent, self._desk.give_back(intent))
         return None
 
-    def _departure(self, intent: Intent | None) -> Passage:
-        return PASS if intent is None else Passage(settle=partial(self._departed, intent))
+    def _departure(self, intent: Intent | None) -> Decision:
+        return PASS if intent is None else Decision(settle=partial(self._departed, intent))
 
     async def _departed(self, intent: Intent, _reply: Reply | None) -> bytes | None:
         await self._finish(intent, self._desk.departed(intent))
@@ -296,13 +298,13 @@ async def _wished(reads: Callable[[bytes], T | None], whole: Readable | None) ->
     return await read(partial(reads, whole.text), len(whole.text)) if whole is not None else None
 
 
-async def _remarked(wish: ContainerWish, whole: Readable, *, kept: bool) -> tuple[str, ...]:
+async def _remarked(wish: ContainerSpec, whole: Readable, *, kept: bool) -> tuple[str, ...]:
     return await read(partial(unheeded, wish, kept=kept), len(whole.text))
 
 
-def _warned(warnings: Sequence[str]) -> Passage:
+def _warned(warnings: Sequence[str]) -> Decision:
     """It passes as it is, and its reply has the warnings."""
-    return Passage(settle=partial(_with_warnings, warnings)) if warnings else PASS
+    return Decision(settle=partial(_with_warnings, warnings)) if warnings else PASS
 
 
 async def _with_warnings(warnings: Sequence[str], reply: Reply | None) -> bytes | None:
@@ -332,8 +334,8 @@ def _too_large(what: str) -> str:
     )
 
 
-def _text(grant: Grant, main: bool = False) -> PlugGrant:
-    return PlugGrant(
+def _text(grant: Grant, main: bool = False) -> ContainerEndpointGrant:
+    return ContainerEndpointGrant(
         str(grant.ipv4) if grant.ipv4 in grant.nameable else "",
         str(grant.ipv6) if grant.ipv6 in grant.nameable else "",
         grant.mac,

@@ -32,7 +32,7 @@ Settle = Callable[[Reply | None], Awaitable[bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Decision:
     """How a request may pass.
 
     body: what it is to say instead, None to leave every byte as it is. settle: awaited exactly once, with the reply, or
@@ -76,7 +76,7 @@ class Gate(Protocol):
         """Whether the request's body has to be held until `passage` has answered. Costs no I/O."""
         ...
 
-    async def passage(self, call: Call, body: bytes) -> Passage:
+    async def passage(self, call: Call, body: bytes) -> Decision:
         """How the request may pass. body: complete, without the transfer's chunks. Raises a Fault, whose text and kind
         become the answer, and nothing reaches the engine then."""
         ...

@@ -20,11 +20,11 @@ from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine
 from mooring.services.containers.container_specs import Room, Spellings, addresses_of
-from mooring.services.containers.fixed_allocator import Grant, Seat
+from mooring.services.containers.fixed_allocator import FixedEndpointSpec, Grant
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.replicas import refuse_replicas
-from mooring.services.records.record_cache import Mirror
-from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerWish, PlugWish
+from mooring.services.records.record_cache import RecordCache
+from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 
 # Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
 DEADLINE = 4.0
@@ -35,7 +35,7 @@ AT_IT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Custody:
+class Admission:
     """What a container gets, by how each network is to be written in the request, until it is settled.
 
     version: of the API that the request is written in. spellings: networks that it writes otherwise, as no engine can
@@ -49,12 +49,12 @@ class Custody:
     main: str = ""
 
 
-class CustodyDesk:
+class AdmissionController:
     """One method for each thing that may change who holds an address."""
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         holders: Holders,
         engine: Engine,
         left_undone: Callable[[], None] = lambda: None,
@@ -111,8 +111,8 @@ class CustodyDesk:
             self._release = self._api_version = None
 
     async def create(
-        self, name: str, wish: ContainerWish, version: tuple[int, int] | None
-    ) -> Custody | None:  # fmt: skip
+        self, name: str, wish: ContainerSpec, version: tuple[int, int] | None
+    ) -> Admission | None:  # fmt: skip
         """Addresses and MACs for the container that is about to be made, None when it is to have no fixed ones.
 
         name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
@@ -133,8 +133,8 @@ class CustodyDesk:
             return await self._claim(intent, wish, name, placeholder(intent.id), room)
 
     async def connect(
-        self, reference: str, container: str, plug: PlugWish, version: tuple[int, int] | None
-    ) -> Custody | None:
+        self, reference: str, container: str, plug: EndpointConfig, version: tuple[int, int] | None
+    ) -> Admission | None:
         """As `create`, for a container (as the request names it) that is about to be plugged into one more network."""
         if not self.serves:
             return None
@@ -149,7 +149,7 @@ class CustodyDesk:
                 Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
             )  # fmt: skip
             place = known.mode if called and called == known.mode else network.id
-            wish = ContainerWish(dict(known.labels), known.mode, (replace(plug, network=place),))
+            wish = ContainerSpec(dict(known.labels), known.mode, (replace(plug, network=place),))
             room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
             return await self._claim(intent, wish, known.name, known.id, room)
 
@@ -275,8 +275,8 @@ class CustodyDesk:
         return None
 
     async def _claim(
-        self, intent: Intent, wish: ContainerWish, name: str, self_id: str, room: Room
-    ) -> Custody | None:  # fmt: skip
+        self, intent: Intent, wish: ContainerSpec, name: str, self_id: str, room: Room
+    ) -> Admission | None:  # fmt: skip
         spellings = Spellings()
         seats = await self._seats(wish, name, self_id, room, spellings)
         if not seats:
@@ -294,16 +294,16 @@ class CustodyDesk:
             self._open.discard(intent.id)
             return None
         written = {spellings.written[network]: grant for network, grant in got.items()}
-        return Custody(intent, written, room.version, spellings.needed(got), spellings.main)
+        return Admission(intent, written, room.version, spellings.needed(got), spellings.main)
 
     async def _seats(
-        self, wish: ContainerWish, name: str, self_id: str, room: Room, spellings: Spellings
-    ) -> dict[str, Seat]:
+        self, wish: ContainerSpec, name: str, self_id: str, room: Room, spellings: Spellings
+    ) -> dict[str, FixedEndpointSpec]:
         """The container's place in each network of ours in which it is to have fixed addresses, by the network's id.
 
         self_id: what stands for the container, whose id is not known before it is made. spellings: is filled in.
         """
-        seats: dict[str, Seat] = {}
+        seats: dict[str, FixedEndpointSpec] = {}
         for plug in wish.plugs:
             main = bool(wish.mode) and plug.network == wish.mode
             # Before 1.44 a create has room for one MAC, that of the mode's network, which old engines want by its name.
@@ -314,7 +314,7 @@ class CustodyDesk:
             key = key_of(wish.labels, name, network.options.sticky, self_id)
             if not key:
                 continue
-            seat = Seat(
+            seat = FixedEndpointSpec(
                 network, key, wanted, mac, settable=room.settable(main),
                 nameable=room.nameable(main, len(wish.plugs) == 1), anywhere=await self._takes_any_address(network),
             )  # fmt: skip

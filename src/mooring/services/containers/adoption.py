@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
 from mooring.core.label_words import Remark
 from mooring.core.leases import Active, Claimant, Lease, State, may_hold
 from mooring.core.networks import Address, Network, Origin
@@ -20,8 +20,8 @@ from mooring.core.pools import Pool
 from mooring.ports import Clock
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.records.endpoint_containers import Residents
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.endpoint_containers import EndpointContainers
+from mooring.services.records.record_cache import Record, RecordCache
 
 # What to do about a container that cannot ask for its address again.
 PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
@@ -30,14 +30,14 @@ PROOF = "make it anew through the proxy with all its networks in the create, or 
 class Adoption:
     """`adopt` for each container that an engine tells of."""
 
-    def __init__(self, mirror: Mirror, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
+    def __init__(self, mirror: RecordCache, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
         self._mirror = mirror
         self._index = ipam.index
         self._tenures = ipam.tenures
         self._holders = holders
         self._clock = clock
         self._policy = policy
-        self.residents: Residents | None = None
+        self.residents: EndpointContainers | None = None
 
     async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
         """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
@@ -96,7 +96,7 @@ class Adoption:
         engine: str,
         container: Container,
         network: Network,
-        plug: Plug,
+        plug: ContainerEndpoint,
         key: str,
         address: Address,
         wanted: bool,
@@ -135,7 +135,7 @@ class Adoption:
         self,
         pool: Pool,
         container: Container,
-        plug: Plug,
+        plug: ContainerEndpoint,
         key: str,
         address: Address,
         wanted: bool,

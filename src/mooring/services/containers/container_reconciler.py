@@ -21,15 +21,15 @@ from mooring.core.intents import Intent
 from mooring.core.moves import Move
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
-from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
 from mooring.services.containers.engine_changes import NAMES
 from mooring.services.containers.fixed_leases import Holders
-from mooring.services.containers.reattachment import Moving
+from mooring.services.containers.reattachment import Reattachment
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_identity import note_version, recognise
 from mooring.services.records.pacing import Pace
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,14 @@ class _Notes:
         self.found.pop()
 
 
-class Reconciling:
+class ContainerReconciler:
     """Passes over the engine's list. nudged: when a pass is wanted soon. findings: of the last pass."""
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         holders: Holders,
-        desk: CustodyDesk,
+        desk: AdmissionController,
         adoption: Adoption,
         endpoints: Endpoints,
         engine: Engine,
@@ -92,7 +92,7 @@ class Reconciling:
         period: float,
         minimum_age: float,
         nudged: asyncio.Event,
-        moving: Moving,
+        moving: Reattachment,
     ) -> None:
         self._mirror = mirror
         self._holders = holders

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL
 from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
-from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerWish, PlugWish
+from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerSpec, EndpointConfig
 
 # How the mode of a container begins that has another one's network (compose: network_mode: service:NAME).
 BESIDE = "container:"
@@ -44,7 +44,7 @@ class Room:
         """Whether an address can be. alone: the request has no other network."""
         return self.connecting or self.version >= ENDPOINT_MACS or alone or not main
 
-    def mac_of(self, plug: PlugWish, main: bool) -> str | None:
+    def mac_of(self, plug: EndpointConfig, main: bool) -> str | None:
         """The MAC that the endpoint will have because its configuration says so, "" for none; None for what is none,
         which the engine refuses."""
         named = parsed_mac(plug.mac) if self.settable(main) else ""
@@ -86,7 +86,7 @@ def beside(mode: str) -> str:
     return f"it has the network of container {other}, whose labels count"
 
 
-def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
+def unheeded(wish: ContainerSpec, kept: bool) -> tuple[str, ...]:
     """What is to be said of the labels of a container that is being made, a line each.
 
     kept: whether any address is kept for it. Quick for the usual container, which has no label that looks like ours.
@@ -104,7 +104,7 @@ def unheeded(wish: ContainerWish, kept: bool) -> tuple[str, ...]:
     return tuple(said)
 
 
-def addresses_of(plug: PlugWish) -> tuple[Address, ...] | None:
+def addresses_of(plug: EndpointConfig) -> tuple[Address, ...] | None:
     """The addresses that the plug names; None for what is no address, which the engine refuses by itself."""
     found: list[Address] = []
     try:

@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from mooring.core.containers import Container, Plug
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.engines import ENDPOINT_MACS, is_mute
 from mooring.core.findings import Finding
 from mooring.core.leases import ClaimPolicy, Lease
 from mooring.core.pools import Pool
 from mooring.ports import Engine
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import RecordCache
 
 # The first version of the API whose engines tell IPAM the container's name (moby 29).
 NAMES = (1, 52)
@@ -36,7 +36,7 @@ class _Place:
     them without proof (claim=holders)."""
 
     container: Container
-    plug: Plug
+    plug: ContainerEndpoint
     leases: tuple[Lease, ...]
     named: bool
     strict: bool
@@ -51,7 +51,9 @@ class _Place:
 class EngineChanges:
     """`next_starts` and `notes`. claim: of a pool."""
 
-    def __init__(self, mirror: Mirror, tenures: Tenures, engine: Engine, claim: Callable[[Pool], ClaimPolicy]) -> None:
+    def __init__(
+        self, mirror: RecordCache, tenures: FixedIndex, engine: Engine, claim: Callable[[Pool], ClaimPolicy]
+    ) -> None:
         self._mirror = mirror
         self._tenures = tenures
         self._engine = engine

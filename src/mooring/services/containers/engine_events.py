@@ -11,43 +11,43 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
-from mooring.core.containers import Container, EngineEvent, Happening
+from mooring.core.containers import Container, EngineEvent, EventKind
 from mooring.core.faults import Fault
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
-from mooring.services.containers.admission import CustodyDesk
+from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
-from mooring.services.containers.container_reconciler import Reconciling
+from mooring.services.containers.container_reconciler import ContainerReconciler
 from mooring.services.containers.engine_changes import NAMES
 from mooring.services.containers.fixed_leases import Holders
-from mooring.services.containers.reattachment import Moving
-from mooring.services.ipam.kept_networks import Estates
+from mooring.services.containers.reattachment import Reattachment
+from mooring.services.ipam.kept_networks import KeptNetworks
 from mooring.services.networking.engine_releases import EngineReleases
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
 # Seconds between two attempts to listen: quick after a restart of the engine, patient while there is none.
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-_LOOK = frozenset({Happening.CREATED, Happening.STARTED, Happening.CONNECTED, Happening.RENAMED})
+_LOOK = frozenset({EventKind.CREATED, EventKind.STARTED, EventKind.CONNECTED, EventKind.RENAMED})
 
 
-class Watching:
+class EngineEvents:
     """`run` for as long as the daemon lives."""
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         holders: Holders,
-        desk: CustodyDesk,
+        desk: AdmissionController,
         adoption: Adoption,
-        reconciling: Reconciling,
+        reconciling: ContainerReconciler,
         releases: EngineReleases,
         engine: Engine,
         clock: Clock,
-        estates: Estates,
-        moving: Moving,
+        estates: KeptNetworks,
+        moving: Reattachment,
         arrived: Callable[[], None],
     ) -> None:
         """arrived: called when the engine answers, at first or again; by then it has made its firewall anew."""
@@ -98,14 +98,14 @@ class Watching:
 
     async def heed(self, event: EngineEvent) -> None:
         """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
-        if event.what is Happening.DESTROYED:
+        if event.what is EventKind.DESTROYED:
             self._desk.note_gone(event.container)
             self._unproven.pop(event.container, None)
             if self._holders.holds(event.container):
                 await self._holders.forget(event.container)
         elif not event.container:
             await self._learn_name(event.network)
-        elif event.what is Happening.DISCONNECTED:
+        elif event.what is EventKind.DISCONNECTED:
             await self._look_after_departure(event)
         elif event.what in _LOOK and self._mirror.count(Network):
             departures = self._holders.departures

@@ -22,11 +22,11 @@ from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class FixedEndpointSpec:
     """A place in a network that a container is to have fixed addresses in.
 
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
@@ -65,11 +65,11 @@ class Draft:
     held: list[tuple[str, int]]
 
 
-class Seating:
+class FixedAllocator:
     """`choose` for each seat. describe: a lease's holders for people."""
 
     def __init__(
-        self, mirror: Mirror, ipam: Ipam, clock: Clock, policy: IpamPolicy, describe: Callable[[Lease], str]
+        self, mirror: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy, describe: Callable[[Lease], str]
     ) -> None:
         self._mirror = mirror
         self._index = ipam.index
@@ -78,7 +78,7 @@ class Seating:
         self._policy = policy
         self._describe = describe
 
-    def choose(self, seat: Seat, intent: Intent, claimant: Claimant, draft: Draft) -> Grant:
+    def choose(self, seat: FixedEndpointSpec, intent: Intent, claimant: Claimant, draft: Draft) -> Grant:
         """Choose the seat's leases, into the draft.
 
         Raises Conflict when somebody else has an address that is named, BadRequest for one that cannot be, Exhausted.
@@ -110,7 +110,7 @@ class Seating:
         v6 = next((lease.address for lease in taken if isinstance(lease.address, IPv6Address)), None)
         return Grant(network.id, v4, v6, mac, frozenset(nameable))
 
-    def _mac(self, seat: Seat, taken: Sequence[Lease]) -> str:
+    def _mac(self, seat: FixedEndpointSpec, taken: Sequence[Lease]) -> str:
         """The MAC that the container gets: what it names, what the addresses have, or one that nobody in the network
         has; "" where none can be said."""
         if seat.mac or not seat.settable or not taken:
@@ -143,7 +143,7 @@ class Seating:
         # Where no MAC can be said, nobody can be asked for one.
         return msgspec.structs.replace(lease, mac=mac)
 
-    def _before(self, seat: Seat) -> list[Lease]:
+    def _before(self, seat: FixedEndpointSpec) -> list[Lease]:
         """What the key has already, or else the MAC that the container names, a copy of another one's configuration:
         also one that was removed a moment ago, as tools do that make a container anew."""
         network = seat.network.id
@@ -211,7 +211,7 @@ class Seating:
                 hint=f"stop that container, or choose another address; see `mooring explain {address}`",
             )
 
-    def _check_mac(self, seat: Seat, kept: Sequence[Lease]) -> None:
+    def _check_mac(self, seat: FixedEndpointSpec, kept: Sequence[Lease]) -> None:
         """Raises Conflict for a MAC that is the proof of another fixed address than those that the container gets."""
         mine = {(lease.space, lease.address) for lease in kept}
         for lease in self._tenures.with_mac(seat.network.id, seat.mac) if seat.mac else ():

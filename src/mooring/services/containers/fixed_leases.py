@@ -19,11 +19,11 @@ from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
 from mooring.ports import Clock
-from mooring.services.containers.fixed_allocator import Draft, Grant, Seat, Seating
+from mooring.services.containers.fixed_allocator import Draft, FixedAllocator, FixedEndpointSpec, Grant
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.ipam.pools import contended
 from mooring.services.records.holder_names import holder_names
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 # How many containers are remembered that have left something: those that somebody may be looking at right now.
 REMEMBERED = 1024
@@ -32,10 +32,10 @@ REMEMBERED = 1024
 class Holders:
     """Claims, settles and gives up. Build it before the mirror is loaded."""
 
-    def __init__(self, mirror: Mirror, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
+    def __init__(self, mirror: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
         self._mirror = mirror
         self._index, self._host = ipam.index, ipam.host
-        self.seating = Seating(mirror, ipam, clock, policy, self.describe)
+        self.seating = FixedAllocator(mirror, ipam, clock, policy, self.describe)
         self.tenures = ipam.tenures
         self._clock = clock
         self._claiming = asyncio.Lock()
@@ -82,7 +82,7 @@ class Holders:
         """The intent is durable. Raises Unavailable."""
         await self._mirror.commit(put=[intent])
 
-    async def claim(self, intent: Intent, seats: Sequence[Seat], claimant: Claimant) -> list[Grant]:
+    async def claim(self, intent: Intent, seats: Sequence[FixedEndpointSpec], claimant: Claimant) -> list[Grant]:
         """Every seat has its addresses, held by the intent until it is settled or given back.
 
         claimant: who the container will be; its key is taken from each seat. Raises Conflict when somebody else has an
@@ -93,7 +93,7 @@ class Holders:
             await self._host.refresh()
             return await self._claim(intent, seats, claimant)
 
-    async def _claim(self, intent: Intent, seats: Sequence[Seat], claimant: Claimant) -> list[Grant]:
+    async def _claim(self, intent: Intent, seats: Sequence[FixedEndpointSpec], claimant: Claimant) -> list[Grant]:
         intent = msgspec.structs.replace(intent, keys={seat.network.id: seat.key for seat in seats})
         for _ in range(ATTEMPTS):
             held: list[tuple[str, int]] = []

@@ -15,16 +15,16 @@ from mooring.core.findings import Finding
 from mooring.core.moves import Move
 from mooring.core.networks import Address
 from mooring.ports import Clock, Engine
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.wire.stored import move_key
 
 log = logging.getLogger(__name__)
 
 
-class Moving:
+class Reattachment:
     """`reconnect`, and `finish` for what was left in the middle."""
 
-    def __init__(self, mirror: Mirror, engine: Engine, clock: Clock) -> None:
+    def __init__(self, mirror: RecordCache, engine: Engine, clock: Clock) -> None:
         self._mirror = mirror
         self._engine = engine
         self._clock = clock

@@ -12,11 +12,13 @@ from mooring.core.containers import compose_replica
 from mooring.core.faults import Conflict
 from mooring.core.intents import is_placeholder
 from mooring.ports import Engine
-from mooring.services.containers.fixed_allocator import Seat
-from mooring.services.records.fixed_index import Tenures
+from mooring.services.containers.fixed_allocator import FixedEndpointSpec
+from mooring.services.records.fixed_index import FixedIndex
 
 
-async def refuse_replicas(engine: Engine, tenures: Tenures, labels: Mapping[str, str], seats: Iterable[Seat]) -> None:
+async def refuse_replicas(
+    engine: Engine, tenures: FixedIndex, labels: Mapping[str, str], seats: Iterable[FixedEndpointSpec]
+) -> None:
     """Raises Conflict when another replica of the container's service holds an address by the same key, naming it;
     Unavailable when the engine cannot be asked."""
     service, number = compose_replica(labels)

@@ -28,10 +28,10 @@ from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Member, Op, Remove, Veth, plan
 from mooring.core.port_security import port_guards
-from mooring.core.publications import Publication
+from mooring.core.publications import PortBinding
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
-from mooring.services.drivers.port_security import PortGuarding
+from mooring.services.drivers.port_security import PortSecurity
 from mooring.services.drivers.uplinks import Uplinks
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class BridgeDriver(Driver):
         self._kernel = kernel
         self._uplinks = uplinks
         self._take_names = take_names
-        self.guarding = PortGuarding(kernel)
+        self.guarding = PortSecurity(kernel)
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
         self._plugged: set[str] = set()
@@ -181,7 +181,7 @@ class BridgeDriver(Driver):
             await self._kernel.forget(address)
 
 
-async def _parts(published: Sequence[Publication]) -> AsyncIterator[Sequence[Publication]]:
+async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[PortBinding]]:
     """The publications in parts, each of which takes some milliseconds. Few are one part, and one transaction."""
     for begin in range(0, len(published), PART):
         if begin:
@@ -189,7 +189,7 @@ async def _parts(published: Sequence[Publication]) -> AsyncIterator[Sequence[Pub
         yield published[begin : begin + PART]
 
 
-async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published: Sequence[Publication]) -> None:
+async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published: Sequence[PortBinding]) -> None:
     async for part in _parts(published):
         await _remove(kernel, set(publication_facts(network, endpoint, part)))
 

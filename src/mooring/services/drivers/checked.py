@@ -14,7 +14,7 @@ from typing import TypeVar
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import Fault, Unavailable
 from mooring.core.networks import Network
-from mooring.core.requests import EndpointGrant, JoinRequest, NetworkWish
+from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec
 from mooring.ports import Driver
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class CheckedDriver(Driver):
     def _mistake(self, method: str, what: str) -> Unavailable:
         return Unavailable(f"driver {self._name}: {method} {what}")
 
-    async def wants_gateways(self, wish: NetworkWish) -> tuple[bool, bool]:
+    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:
         """See Driver."""
         answer = await self._ask("wants_gateways", self._driver.wants_gateways(wish), tuple)
         if [type(word) for word in answer] != [bool, bool]:

@@ -16,7 +16,7 @@ from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
 
 
-class PortGuarding:
+class PortSecurity:
     """lacking: whether the kernel cannot, as it said last."""
 
     def __init__(self, kernel: Kernel) -> None:

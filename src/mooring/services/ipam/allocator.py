@@ -36,12 +36,12 @@ from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses, Surroundings
-from mooring.services.ipam.pending_allocations import Promises
+from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
-from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Subnets, contended, gateway_lease
-from mooring.services.records.address_index import Occupancies, Usage
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended, gateway_lease
+from mooring.services.records.address_index import AddressIndex, Usage
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import Record, RecordCache
 
 __all__ = ["ATTEMPTS", "Facts", "Ipam", "IpamPolicy", "Usage"]
 
@@ -62,7 +62,7 @@ class Ipam:
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         clock: Clock,
         policy: IpamPolicy,
         surroundings: Surroundings,
@@ -72,12 +72,12 @@ class Ipam:
         self._mirror = mirror
         self._clock = clock
         self._policy = policy
-        self._index = self.index = Occupancies(mirror)
-        self.tenures = Tenures(mirror)
+        self._index = self.index = AddressIndex(mirror)
+        self.tenures = FixedIndex(mirror)
         self.names = PoolNames(mirror, self._index)
-        self.promises = Promises(self.tenures, clock, self._is_of_the_past)
+        self.promises = PendingAllocations(self.tenures, clock, self._is_of_the_past)
         self.host = HostAddresses(surroundings, self._index)
-        self._subnets = Subnets(mirror, self._index, self.tenures, clock, policy, self.host, elsewhere)
+        self._subnets = Pools(mirror, self._index, self.tenures, clock, policy, self.host, elsewhere)
         self.estates, self.may_return = self._subnets.estates, self._subnets.may_return
 
     @property

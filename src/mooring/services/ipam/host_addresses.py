@@ -14,7 +14,7 @@ import msgspec
 
 from mooring.core.faults import Unavailable
 from mooring.ports import HostNet
-from mooring.services.records.address_index import Occupancies
+from mooring.services.records.address_index import AddressIndex
 from mooring.wire.api import Explanation, Reason
 
 
@@ -33,7 +33,7 @@ class Surroundings(Protocol):
 class HostAddresses:
     """Kept out of the index: addresses of the host, and out of what it chooses: those that a route leads away from."""
 
-    def __init__(self, surroundings: Surroundings, index: Occupancies) -> None:
+    def __init__(self, surroundings: Surroundings, index: AddressIndex) -> None:
         self._surroundings = surroundings
         self._index = index
         # How often something was told, and how often it had been when the last look began.

@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
 from mooring.core.containers import key_in_words
-from mooring.core.estates import Estate, Heirloom, living
+from mooring.core.estates import KeptAddress, KeptNetwork, living
 from mooring.core.leases import State
 from mooring.core.moments import moment
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Pool
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.wire.api import LeaseRow, ListLeases, Reason
 
 
-def kept(mirror: Mirror, now: float, address: Address | None = None) -> Iterator[tuple[Estate, Heirloom]]:
+def kept(mirror: RecordCache, now: float, address: Address | None = None) -> Iterator[tuple[KeptNetwork, KeptAddress]]:
     """What waits now, of one address when that is given."""
-    pools = list(mirror.every(Pool)) if any(mirror.every(Estate)) else []
-    for estate in mirror.every(Estate):
+    pools = list(mirror.every(Pool)) if any(mirror.every(KeptNetwork)) else []
+    for estate in mirror.every(KeptNetwork):
         left = living(estate, now)
         for each in left.heirlooms if left is not None else ():
             inside = any(pool.space == estate.space and each.address in pool.subnet for pool in pools)
@@ -29,7 +29,7 @@ def kept(mirror: Mirror, now: float, address: Address | None = None) -> Iterator
                 yield estate, each
 
 
-def kept_rows(mirror: Mirror, now: float, wanted: ListLeases) -> list[LeaseRow]:
+def kept_rows(mirror: RecordCache, now: float, wanted: ListLeases) -> list[LeaseRow]:
     """Those that a list of leases is to have, by address space, family and address."""
     if wanted.state not in (None, State.FIXED):
         return []
@@ -44,17 +44,17 @@ def kept_rows(mirror: Mirror, now: float, wanted: ListLeases) -> list[LeaseRow]:
     ]
 
 
-def kept_lease_rows(mirror: Mirror, now: float, address: Address) -> list[LeaseRow]:
+def kept_lease_rows(mirror: RecordCache, now: float, address: Address) -> list[LeaseRow]:
     """Those of one address."""
     return [_row(estate, each) for estate, each in kept(mirror, now, address)]
 
 
-def kept_reasons(mirror: Mirror, now: float, address: Address) -> list[Reason]:
+def kept_reasons(mirror: RecordCache, now: float, address: Address) -> list[Reason]:
     """What is true of an address that waits."""
     return [_reason(estate, each) for estate, each in kept(mirror, now, address)]
 
 
-def kept_for(mirror: Mirror, now: float, what: str) -> list[Reason]:
+def kept_for(mirror: RecordCache, now: float, what: str) -> list[Reason]:
     """What is true of the addresses that wait for the key, for the compose service, for the MAC, or for the network of
     the name."""
     keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
@@ -65,12 +65,12 @@ def kept_for(mirror: Mirror, now: float, what: str) -> list[Reason]:
     ]
 
 
-def kept_subnets(mirror: Mirror, now: float, place: Address | Subnet) -> list[Reason]:
+def kept_subnets(mirror: RecordCache, now: float, place: Address | Subnet) -> list[Reason]:
     """What is true of the subnets of networks that are gone which have the address, or share any with the subnet; of
     those that nobody has meanwhile."""
-    pools = list(mirror.every(Pool)) if any(mirror.every(Estate)) else []
+    pools = list(mirror.every(Pool)) if any(mirror.every(KeptNetwork)) else []
     found = []
-    for estate in mirror.every(Estate):
+    for estate in mirror.every(KeptNetwork):
         left = living(estate, now)
         for subnet in left.subnets if left is not None else ():
             inside = overlap(place, subnet) if isinstance(place, IPv4Network | IPv6Network) else place in subnet
@@ -80,12 +80,12 @@ def kept_subnets(mirror: Mirror, now: float, place: Address | Subnet) -> list[Re
     return found
 
 
-def is_waited_for(mirror: Mirror, now: float, reference: str) -> bool:
+def is_waited_for(mirror: RecordCache, now: float, reference: str) -> bool:
     """Whether the reference is the name, or a subnet, of a network that is gone and for which addresses wait."""
     return any(reference == estate.name or _is_of(each, estate, reference) for estate, each in kept(mirror, now))
 
 
-def _place(pair: tuple[Estate, Heirloom]) -> tuple[str, int, int]:
+def _place(pair: tuple[KeptNetwork, KeptAddress]) -> tuple[str, int, int]:
     """For the order of a list."""
     estate, each = pair
     return estate.space, each.address.version, int(each.address)
@@ -98,12 +98,12 @@ def _is_service(key: str, what: str) -> bool:
     return kind == "compose" and bool(number) and what in (service, f"{project}/{service}")
 
 
-def _is_of(each: Heirloom, estate: Estate, pool: str) -> bool:
+def _is_of(each: KeptAddress, estate: KeptNetwork, pool: str) -> bool:
     """Whether the pool is meant by the network's name, or by the subnet that has the address."""
     return pool == estate.name or any(str(subnet) == pool and each.address in subnet for subnet in estate.subnets)
 
 
-def _reason_of_subnet(estate: Estate, subnet: Subnet, place: Address | Subnet) -> Reason:
+def _reason_of_subnet(estate: KeptNetwork, subnet: Subnet, place: Address | Subnet) -> Reason:
     waiting = sum(each.address in subnet for each in estate.heirlooms)
     what = (
         f"{waiting} address{'es' if waiting != 1 else ''} of it {'are' if waiting != 1 else 'is'} kept for their keys"
@@ -120,7 +120,7 @@ def _reason_of_subnet(estate: Estate, subnet: Subnet, place: Address | Subnet) -
     ])  # fmt: skip
 
 
-def _reason(estate: Estate, each: Heirloom) -> Reason:
+def _reason(estate: KeptNetwork, each: KeptAddress) -> Reason:
     return Reason("kept", estate.space, None, "", State.FIXED.value, [
         f"{each.address} is kept for {key_in_words(each.key)} of network {estate.name}, which is gone, "
         f"until {moment(each.until)}.",
@@ -130,7 +130,7 @@ def _reason(estate: Estate, each: Heirloom) -> Reason:
     ])  # fmt: skip
 
 
-def _row(estate: Estate, each: Heirloom) -> LeaseRow:
+def _row(estate: KeptNetwork, each: KeptAddress) -> LeaseRow:
     return LeaseRow(
         address=str(each.address), space=estate.space, subnet=None, pool="", network="", state=State.FIXED.value,
         holder=f"{key_in_words(each.key)} of network {estate.name}, which is gone",

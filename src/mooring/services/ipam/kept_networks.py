@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from msgspec.structs import replace as replace_struct
 
-from mooring.core.estates import Estate, Heirloom, left_by, living
+from mooring.core.estates import KeptAddress, KeptNetwork, left_by, living
 from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import Lease, State
@@ -23,9 +23,9 @@ from mooring.core.networks import Address, Network, Origin, Subnet
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.kept_addresses import kept
-from mooring.services.records.address_index import Occupancies
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import Record, RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ AT_ONCE = 64
 NAMED = 5
 
 
-class Estates:
+class KeptNetworks:
     """hold: seconds that a key keeps an address without a holder; 0 and nothing is left."""
 
     def __init__(
-        self, mirror: Mirror, index: Occupancies, tenures: Tenures, clock: Clock, hold: float
+        self, mirror: RecordCache, index: AddressIndex, tenures: FixedIndex, clock: Clock, hold: float
     ) -> None:  # fmt: skip
         self._mirror = mirror
         self._index = index
@@ -52,10 +52,10 @@ class Estates:
         self._hold = hold
         self._lost: dict[str, Finding] = {}
 
-    def living(self) -> list[Estate]:
+    def living(self) -> list[KeptNetwork]:
         """Every estate without what is over, the one that ends first first."""
         now = self._clock.now()
-        found = [left for each in self._mirror.every(Estate) if (left := living(each, now)) is not None]
+        found = [left for each in self._mirror.every(KeptNetwork) if (left := living(each, now)) is not None]
         return sorted(found, key=lambda each: (each.until, each.id))
 
     def left(self, pools: Sequence[Pool], network: Network | None = None) -> tuple[list[Record], list[Record]]:
@@ -73,14 +73,14 @@ class Estates:
         if estate is None or estate is before:
             return [], []
         others = sorted(
-            (each for each in self._mirror.every(Estate) if each.id != network.id), key=lambda each: each.until
+            (each for each in self._mirror.every(KeptNetwork) if each.id != network.id), key=lambda each: each.until
         )
         return [estate], list[Record](others[: max(0, len(others) + 1 - MOST)])
 
     def tell(self, records: Sequence[Record]) -> None:
         """Say in the log what these estates keep, and for how long."""
         for estate in records:
-            if isinstance(estate, Estate):
+            if isinstance(estate, KeptNetwork):
                 log.info(
                     "network %s is gone; kept for their keys until %s: %s",
                     estate.name, moment(estate.until), _some(estate.heirlooms),
@@ -89,23 +89,23 @@ class Estates:
     async def sweep(self) -> None:
         """Estates of which nothing is left have ended. Raises Unavailable."""
         now = self._clock.now()
-        over = [each for each in self._mirror.every(Estate) if living(each, now) is None]
+        over = [each for each in self._mirror.every(KeptNetwork) if living(each, now) is None]
         if over:
             with suppress(StaleRevision):  # then the next sweep
                 await self._mirror.commit(delete=over)
 
-    def of_name(self, name: str, space: str) -> list[Estate]:
+    def of_name(self, name: str, space: str) -> list[KeptNetwork]:
         """What networks of the name left in the address space, the newest first."""
         found = [each for each in self.living() if each.name == name and each.space == space]
         return sorted(found, key=lambda each: each.since, reverse=True)
 
-    def keeping(self, address: Address) -> list[Estate]:
+    def keeping(self, address: Address) -> list[KeptNetwork]:
         """The estates in which the address waits for its key, and that no pool has."""
         now = self._clock.now()
         idents = {estate.id for estate, _ in kept(self._mirror, now, address)}
-        return [estate for estate in self._mirror.every(Estate) if estate.id in idents]
+        return [estate for estate in self._mirror.every(KeptNetwork) if estate.id in idents]
 
-    async def give_up(self, address: Address, estates: Sequence[Estate]) -> None:
+    async def give_up(self, address: Address, estates: Sequence[KeptNetwork]) -> None:
         """The address waits in none of these. Raises Unavailable."""
         put: list[Record] = []
         gone: list[Record] = []
@@ -141,7 +141,7 @@ class Estates:
             return
         raise Unavailable(f"network {network_id[:12]} is contended: other writers were first", hint="try again")
 
-    def _note_lost(self, network: Network, name: str, lost: Sequence[Heirloom]) -> None:
+    def _note_lost(self, network: Network, name: str, lost: Sequence[KeptAddress]) -> None:
         """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
         knows its name in time, or something else has its subnet."""
         pools = [self._mirror.pool(segment.pool) for segment in network.segments if segment.pool]
@@ -172,14 +172,14 @@ class Estates:
             if found is not None and found.name and found.name != ident:
                 await self.inherit(ident, found.name)
 
-    def _as_known(self, estates: Sequence[Estate]) -> list[Record]:
+    def _as_known(self, estates: Sequence[KeptNetwork]) -> list[Record]:
         return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
 
     def _is_going(self, network: Network) -> bool:
         """Whether a pool of it was released already."""
         return any(segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments)
 
-    def _fitting(self, network: Network, estates: Sequence[Estate]) -> list[Lease]:
+    def _fitting(self, network: Network, estates: Sequence[KeptNetwork]) -> list[Lease]:
         """The leases of what fits: one address of each family for a key, and no MAC that another one has."""
         now = self._clock.now()
         taken: set[tuple[str, int]] = set()
@@ -202,7 +202,7 @@ class Estates:
                 )  # fmt: skip
         return leases
 
-    def _room(self, network: Network, estate: Estate, heirloom: Heirloom) -> Pool | None:
+    def _room(self, network: Network, estate: KeptNetwork, heirloom: KeptAddress) -> Pool | None:
         """The pool in which the address is free for its key."""
         address = heirloom.address
         segment = network.segment_of(address)
@@ -223,12 +223,12 @@ class Estates:
         return pool
 
 
-def subnets_of(estates: Sequence[Estate], version: int) -> list[Subnet]:
+def subnets_of(estates: Sequence[KeptNetwork], version: int) -> list[Subnet]:
     """Their subnets of the family, the newest estate's first."""
     return [subnet for estate in estates for subnet in estate.subnets if subnet.version == version]
 
 
-def _some(heirlooms: Sequence[Heirloom]) -> str:
+def _some(heirlooms: Sequence[KeptAddress]) -> str:
     """The first few, for people."""
     ordered = sorted(heirlooms, key=lambda each: (each.address.version, int(each.address)))
     told = ", ".join(f"{each.address} ({each.key})" for each in ordered[:NAMED])

@@ -14,16 +14,16 @@ from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest
 from mooring.ports import Clock
-from mooring.services.records.fixed_index import Tenures
+from mooring.services.records.fixed_index import FixedIndex
 
 # Seconds between RequestAddress and CreateEndpoint, at most: dockerd makes the one call right after the other.
 PROMISE = 10.0
 
 
-class Promises:
+class PendingAllocations:
     """Over the index of fixed leases. is_past: whether a lease is in use only by what an earlier boot had."""
 
-    def __init__(self, tenures: Tenures, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
+    def __init__(self, tenures: FixedIndex, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
         self._tenures = tenures
         self._clock = clock
         self._is_past = is_past

@@ -15,8 +15,8 @@ import msgspec
 from mooring.core.faults import NotFound, StaleRevision
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, described
-from mooring.services.records.address_index import Occupancies
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.record_cache import RecordCache
 
 # The option of a pool whose record was made anew: the PoolID that the engine has for it, "" while that is not known.
 REBUILT = "mooring.rebuilt"
@@ -26,8 +26,8 @@ REBUILT = "mooring.rebuilt"
 class PoolNames:
     """Finds pools by the ids that engines remember."""
 
-    mirror: Mirror
-    index: Occupancies
+    mirror: RecordCache
+    index: AddressIndex
 
     async def settle(self, pool_id: str, address: Address | None = None) -> str:
         """The id of the pool's record, the given one when no pool is meant. address: one that it is asked about.

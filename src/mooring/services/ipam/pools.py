@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
 from mooring.core.holdings import Holdings
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
@@ -23,10 +23,10 @@ from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses
-from mooring.services.ipam.kept_networks import Estates
-from mooring.services.records.address_index import Occupancies
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror
+from mooring.services.ipam.kept_networks import KeptNetworks
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import RecordCache
 
 # How often a decision is taken anew when another writer was first.
 ATTEMPTS = 8
@@ -67,14 +67,14 @@ class IpamPolicy:
         return tuple(pool for pool in every if pool.space == space) or every
 
 
-class Subnets:
+class Pools:
     """Makes pools and gives them up."""
 
     def __init__(
         self,
-        mirror: Mirror,
-        index: Occupancies,
-        tenures: Tenures,
+        mirror: RecordCache,
+        index: AddressIndex,
+        tenures: FixedIndex,
         clock: Clock,
         policy: IpamPolicy,
         host: HostAddresses,
@@ -87,7 +87,7 @@ class Subnets:
         self._policy = policy
         self._host = host
         self._elsewhere = elsewhere
-        self.estates = Estates(mirror, index, tenures, clock, policy.hold)
+        self.estates = KeptNetworks(mirror, index, tenures, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
@@ -121,7 +121,7 @@ class Subnets:
             await self._settle_doubts()
             space = request.options.get("tenant") or request.space
             warnings: tuple[str, ...] = ()
-            source, yielding = "", list[Estate]()
+            source, yielding = "", list[KeptNetwork]()
             if request.subnet is not None:
                 subnet = request.subnet
                 warnings = self._check_explicit(space, subnet, occupied)
@@ -150,7 +150,7 @@ class Subnets:
 
     def _carve(
         self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
-    ) -> tuple[SubnetPool, Subnet, list[Estate]]:
+    ) -> tuple[SubnetPool, Subnet, list[KeptNetwork]]:
         """A free subnet, where it is from, and the estates that yield for it: none while there is another one."""
         taken = [self._index.taken, occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny)]
         estates = self.estates.living()
@@ -165,7 +165,7 @@ class Subnets:
             raise no_room(subnet_pools, length, self._busy(occupied))
         return *found, [e for e in estates if any(overlap(found[1], each) for each in e.subnets)]
 
-    def _known(self, estates: Sequence[Estate]) -> list[Estate]:
+    def _known(self, estates: Sequence[KeptNetwork]) -> list[KeptNetwork]:
         return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
 
     async def may_return(self, space: str, subnet: Subnet) -> bool:

@@ -11,19 +11,19 @@ from mooring.core.faults import BadRequest, Conflict
 from mooring.core.networks import Network, Origin
 from mooring.core.requests import EndpointGrant, EndpointRequest
 from mooring.services.networking.liveness import Liveness
-from mooring.services.records.endpoint_containers import Residents
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_containers import EndpointContainers
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 
 
-class Admission:
+class EndpointAdmission:
     """`check_mac`, of what is not on record yet."""
 
-    def __init__(self, mirror: Mirror, roster: Roster, liveness: Liveness) -> None:
+    def __init__(self, mirror: RecordCache, roster: EndpointIndex, liveness: Liveness) -> None:
         self._mirror = mirror
         self._roster = roster
         self._liveness = liveness
-        self.residents: Residents | None = None
+        self.residents: EndpointContainers | None = None
 
     async def check_mac(self, network: Network, endpoint: Endpoint) -> None:
         """Raises Conflict for the MAC of another living endpoint or of the bridge. A dead endpoint with the MAC is

@@ -14,22 +14,24 @@ from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import State
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
-from mooring.core.publications import Publication
+from mooring.core.publications import PortBinding
 from mooring.ports import Driver
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
 from mooring.services.networking.networks import OWNED
-from mooring.services.networking.port_allocator import Publishing
+from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
 class EndpointRecords:
     """Finds, notes and ends endpoints."""
 
-    def __init__(self, mirror: Mirror, drivers: Drivers, ipam: Ipam, publishing: Publishing, locks: KeyedLocks) -> None:
+    def __init__(
+        self, mirror: RecordCache, drivers: Drivers, ipam: Ipam, publishing: PortAllocator, locks: KeyedLocks
+    ) -> None:
         self._mirror = mirror
         self._drivers = drivers
         self._ipam = ipam
@@ -147,7 +149,7 @@ class EndpointRecords:
         await driver.delete_endpoint(network, endpoint)
 
     async def withdraw(
-        self, network: Network, before: Endpoint, after: Endpoint, kept: tuple[Publication, ...] = ()
+        self, network: Network, before: Endpoint, after: Endpoint, kept: tuple[PortBinding, ...] = ()
     ) -> None:
         """Record `after` with nothing published but what is kept, then take the rules away; also when it was recorded
         and the answer was lost, since nobody would come back for the ports. kept: the very ones of before.published."""
@@ -160,7 +162,7 @@ class EndpointRecords:
             raise
         await self._close(network, before, kept)
 
-    async def _close(self, network: Network, before: Endpoint, kept: tuple[Publication, ...]) -> None:
+    async def _close(self, network: Network, before: Endpoint, kept: tuple[PortBinding, ...]) -> None:
         staying = set(map(id, kept))
         gone = tuple(each for each in before.published if id(each) not in staying)
         if not gone:
@@ -183,7 +185,7 @@ class EndpointRecords:
                 await self._ipam.release_address(pool.id, address)
 
 
-def _closing(endpoint: Endpoint, gone: tuple[Publication, ...]) -> Endpoint:
+def _closing(endpoint: Endpoint, gone: tuple[PortBinding, ...]) -> Endpoint:
     """The endpoint with what it publishes no longer, and only the addresses that are concerned: connections to the
     others go on."""
     families = {publication.target.version for publication in gone}

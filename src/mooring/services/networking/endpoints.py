@@ -22,16 +22,16 @@ from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest
 from mooring.ports import Clock, Driver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
-from mooring.services.networking.endpoint_admission import Admission, granted, must_fit, same
+from mooring.services.networking.endpoint_admission import EndpointAdmission, granted, must_fit, same
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.networking.liveness import Liveness
 from mooring.services.networking.networks import OWNED
-from mooring.services.networking.port_allocator import Publishing
-from mooring.services.networking.port_mapper import Forwarding
-from mooring.services.networking.takeover import Successions
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.networking.port_allocator import PortAllocator
+from mooring.services.networking.port_mapper import PortMapper
+from mooring.services.networking.takeover import Takeovers
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 NameInside = Callable[[Attachment], str]
 
@@ -41,11 +41,11 @@ class Endpoints:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         drivers: Drivers,
         ipam: Ipam,
-        publishing: Publishing,
+        publishing: PortAllocator,
         clock: Clock,
         locks: KeyedLocks,
     ) -> None:
@@ -55,11 +55,11 @@ class Endpoints:
         self._ipam = ipam
         self._clock = clock
         self._locks = locks
-        self.successions = Successions(ipam, clock)
+        self.successions = Takeovers(ipam, clock)
         self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
         liveness = Liveness(mirror, drivers, self._records, clock)
-        self.admission = Admission(mirror, roster, liveness)
-        forwarding = Forwarding(mirror, roster, drivers, self._records, publishing, liveness)
+        self.admission = EndpointAdmission(mirror, roster, liveness)
+        forwarding = PortMapper(mirror, roster, drivers, self._records, publishing, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
 

@@ -22,7 +22,7 @@ from mooring.core.engines import KnownEngine
 from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent
 from mooring.services.ipam.pools import ATTEMPTS, contended
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class _Traces:
 
 
 async def recognise(
-    mirror: Mirror, engine: str, containers: Collection[str], networks: Collection[str]
+    mirror: RecordCache, engine: str, containers: Collection[str], networks: Collection[str]
 ) -> frozenset[str]:
     """What is on record of an engine that had any of these containers or networks is this engine's from now on.
 
@@ -66,7 +66,7 @@ async def recognise(
     raise contended(f"engine {engine}")
 
 
-def _others(mirror: Mirror, engine: str) -> dict[str, _Traces]:
+def _others(mirror: RecordCache, engine: str) -> dict[str, _Traces]:
     """The engines on record but for this one, each with what it had."""
     found: defaultdict[str, _Traces] = defaultdict(_Traces)
     for known in mirror.every(KnownEngine):
@@ -82,7 +82,7 @@ def _others(mirror: Mirror, engine: str) -> dict[str, _Traces]:
     return found
 
 
-def _moved(mirror: Mirror, engine: str, same: Collection[str]) -> tuple[list[Record], list[Record]]:
+def _moved(mirror: RecordCache, engine: str, same: Collection[str]) -> tuple[list[Record], list[Record]]:
     """The records of those engines as this one's, and those that are gone."""
     put: list[Record] = []
     put += [_moved_holder(each, engine) for each in mirror.every(Holder) if each.engine in same]
@@ -104,7 +104,7 @@ def _moved_holder(holder: Holder, engine: str) -> Holder:
     return msgspec.structs.replace(holder, engine=engine, oldest=oldest)
 
 
-async def note_version(mirror: Mirror, engine: str, version: tuple[int, int], containers: Collection[str]) -> None:
+async def note_version(mirror: RecordCache, engine: str, version: tuple[int, int], containers: Collection[str]) -> None:
     """The engine (its id) speaks this version of the API, and has these containers (full ids). Raises Unavailable."""
 
     def news() -> list[Record]:

@@ -12,7 +12,7 @@ from mooring.core.faults import BadRequest
 from mooring.core.networks import Mode
 from mooring.core.options import parse_network_options
 from mooring.core.requests import NetworkRequest
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 # Address spaces of Docker's own IPAM driver (libnetwork/ipams/defaultipam; engines before 27 have both).
 DOCKERS_OWN = ("LocalDefault", "GlobalDefault")
@@ -33,7 +33,7 @@ class Networks(Protocol):
 class EngineNetworks:
     """`create` and `delete`. plugin: the name that the engine has for us."""
 
-    def __init__(self, networks: Networks, mirror: Mirror, plugin: str) -> None:
+    def __init__(self, networks: Networks, mirror: RecordCache, plugin: str) -> None:
         self._networks = networks
         self._mirror = mirror
         self._plugin = plugin

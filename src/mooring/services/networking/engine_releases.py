@@ -7,13 +7,13 @@ containers before it answers anybody.
 from __future__ import annotations
 
 from mooring.core.engines import DST_NAME, KnownEngine
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
 class EngineReleases:
     """`meet` a release, as (29, 8), when the engine has said it."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._mirror = mirror
         self._met = (0, 0)
 

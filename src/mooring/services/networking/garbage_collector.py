@@ -25,8 +25,8 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_identity import recognise
 from mooring.services.networking.networks import Networks
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 
 # Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
 MINIMUM_AGE = 120.0
@@ -46,14 +46,14 @@ class _Sighting:
     since: float
 
 
-class Reclaiming:
+class GarbageCollector:
     """One `once` for each repair pass. bridges: those of Docker's own networks, as the engine last said. asked: when
     that was, in seconds since the boot. view: what it said in the last pass, None when it did not answer."""
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,

@@ -25,16 +25,16 @@ from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
 from mooring.core.port_security import PORT_SECURITY
-from mooring.core.publications import Publication
+from mooring.core.publications import PortBinding
 from mooring.ports import Clock, Kernel
-from mooring.services.drivers.port_security import PortGuarding
+from mooring.services.drivers.port_security import PortSecurity
 from mooring.services.drivers.uplinks import Uplinks
-from mooring.services.networking.garbage_collector import Reclaiming
-from mooring.services.networking.port_allocator import Publishing
-from mooring.services.networking.unrecorded import Recovering, Spared
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.networking.garbage_collector import GarbageCollector
+from mooring.services.networking.port_allocator import PortAllocator
+from mooring.services.networking.unrecorded import Spared, UnrecordedState
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.pacing import Pace
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -81,22 +81,22 @@ class _Pass:
 _Made = tuple[Network, Endpoint, dict[tuple[str, ...], Fact]]
 
 
-class Repair:
+class KernelReconciler:
     """Passes over kernel and store. report: the last pass, None before the first. recovering: None where every
     namespace that interfaces are in is known, so that what lives without a record is a leftover, too."""
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         kernel: Kernel,
-        publishing: Publishing,
-        reclaiming: Reclaiming,
+        publishing: PortAllocator,
+        reclaiming: GarbageCollector,
         uplinks: Uplinks,
-        guarding: PortGuarding,
+        guarding: PortSecurity,
         clock: Clock,
         period: float = 10.0,
-        recovering: Recovering | None = None,
+        recovering: UnrecordedState | None = None,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
@@ -110,7 +110,7 @@ class Repair:
         self._recovering = recovering
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
-        self._held: dict[str, tuple[Publication, ...]] = {}
+        self._held: dict[str, tuple[PortBinding, ...]] = {}
         self._made: dict[str, _Made] = {}
         self._drawn: dict[str, tuple[Network, dict[tuple[str, ...], Fact]]] = {}
         self._ways_out: frozenset[str] = frozenset()

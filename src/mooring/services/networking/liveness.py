@@ -12,7 +12,7 @@ from mooring.ports import Clock
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.networking.endpoint_records import EndpointRecords
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 # Seconds after which a container has been started, or will not be: its network is made before its process.
 STARTED = 60.0
@@ -22,7 +22,7 @@ class Liveness:
     """Asked when a dead endpoint would be in somebody's way: dockerd with an IPAM driver of its own never tells of
     endpoints that died with it, and nobody heard what it told while Mooring was away."""
 
-    def __init__(self, mirror: Mirror, drivers: Drivers, records: EndpointRecords, clock: Clock) -> None:
+    def __init__(self, mirror: RecordCache, drivers: Drivers, records: EndpointRecords, clock: Clock) -> None:
         self._mirror = mirror
         self._drivers = drivers
         self._records = records

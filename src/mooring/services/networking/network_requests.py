@@ -13,21 +13,21 @@ from mooring.core.networks import Subnet
 from mooring.core.options import parse_ipam_options
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.kept_networks import subnets_of
-from mooring.wire.network_bodies import NetworkWish
+from mooring.wire.network_bodies import NetworkSpec
 
 
-class NetworkDesk:
+class NetworkAdmission:
     """plugin: the name that dockerd has for us."""
 
     def __init__(self, ipam: Ipam, plugin: str) -> None:
         self._ipam = ipam
         self._plugin = plugin
 
-    def concerns(self, wish: NetworkWish) -> bool:
+    def concerns(self, wish: NetworkSpec) -> bool:
         """Whether the network will be one of ours."""
         return bool(wish.name) and wish.driver == self._plugin
 
-    async def returning(self, wish: NetworkWish) -> list[Subnet]:
+    async def returning(self, wish: NetworkSpec) -> list[Subnet]:
         """The subnets that the network had when it was there the last time, of the families for which none is named.
         Raises no Fault."""
         found: list[Subnet] = []

@@ -35,11 +35,11 @@ from mooring.ports import Clock, Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.port_allocator import Publishing
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.networking.port_allocator import PortAllocator
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.network_index import Rooms
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.network_index import NetworkIndex
+from mooring.services.records.record_cache import RecordCache
 
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
 # will ever release it. An option of the pool, since it says how the pool was asked for.
@@ -58,18 +58,18 @@ class Networks:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         drivers: Drivers,
         ipam: Ipam,
-        publishing: Publishing,
+        publishing: PortAllocator,
         clock: Clock,
         locks: KeyedLocks,
         overlaps: Overlaps,
     ) -> None:
         self._mirror = mirror
         self._roster = roster
-        self._rooms = Rooms(mirror)
+        self._rooms = NetworkIndex(mirror)
         self._drivers = drivers
         self._ipam = ipam
         self._publishing = publishing

@@ -14,8 +14,8 @@ from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict
 from mooring.core.networks import HostOverlap, Network, Origin, Subnet, overlap
 from mooring.ports import HostNet, Kernel
-from mooring.services.records.network_index import Rooms
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.network_index import NetworkIndex
+from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ class Overlaps:
     """default: for networks that do not say themselves. view: what the engine said last."""
 
     def __init__(
-        self, mirror: Mirror, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
+        self, mirror: RecordCache, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
     ) -> None:
-        self._rooms = Rooms(mirror)
+        self._rooms = NetworkIndex(mirror)
         self._kernel = kernel
         self._default = default
         self._view = view

@@ -17,9 +17,9 @@ from itertools import chain
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.networks import Address, GatewayMode, Network
-from mooring.core.publications import PortRequest, Protocol, Publication
+from mooring.core.publications import PortBinding, PortRequest, Protocol
 from mooring.ports import PortGuard
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.pacing import Pace
 
 ANY4 = IPv4Address("0.0.0.0")
@@ -37,7 +37,7 @@ class Scope:
 
     families: frozenset[int] = frozenset({4, 6})
     elsewhere: frozenset[int] = frozenset()
-    near: tuple[Publication, ...] = ()
+    near: tuple[PortBinding, ...] = ()
 
 
 WHOLE = Scope()
@@ -49,7 +49,7 @@ class PortPublished(Conflict):
     endpoint: the one that has it.
     """
 
-    def __init__(self, wanted: Publication, other: Publication, endpoint: Endpoint) -> None:
+    def __init__(self, wanted: PortBinding, other: PortBinding, endpoint: Endpoint) -> None:
         super().__init__(
             f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
             holder=f"endpoint {endpoint.id[:12]} at {other.target}",
@@ -62,14 +62,14 @@ class PortPublished(Conflict):
 class _Promise:
     """What one call chooses, and no record tells yet. places: the addresses of the host at each port."""
 
-    publications: list[Publication] = field(default_factory=list)
+    publications: list[PortBinding] = field(default_factory=list)
     places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
 
 
-class Publishing:
+class PortAllocator:
     """Host ports of this host: who has which, and which is next."""
 
-    def __init__(self, roster: Roster, guard: PortGuard) -> None:
+    def __init__(self, roster: EndpointIndex, guard: PortGuard) -> None:
         self._roster = roster
         self._guard = guard
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
@@ -78,7 +78,7 @@ class Publishing:
 
     async def choose(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope = WHOLE
-    ) -> Sequence[Publication]:
+    ) -> Sequence[PortBinding]:
         """One publication for each request and family of the scope that the endpoint does not publish yet, each held.
 
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
@@ -113,11 +113,11 @@ class Publishing:
 
     async def kept(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope
-    ) -> tuple[Publication, ...]:
+    ) -> tuple[PortBinding, ...]:
         """What the endpoint publishes already of what is asked for now. Raises BadRequest as `choose`."""
         pace = Pace()
         had = await _Had.of(network, endpoint.published, pace)
-        kept: list[Publication] = []
+        kept: list[PortBinding] = []
         for request in requests:
             await pace.step()
             for host, target in _targets(network, endpoint, request, scope):
@@ -125,11 +125,11 @@ class Publishing:
                     kept.append(old)
         return endpoint.published if len(kept) == len(endpoint.published) else tuple(kept)
 
-    def settle(self, publications: Sequence[Publication]) -> None:
+    def settle(self, publications: Sequence[PortBinding]) -> None:
         """The record tells from now on who has these ports. publications: the very ones that were chosen."""
         self._promised.pop(id(publications), None)
 
-    async def hold(self, publications: Iterable[Publication]) -> None:
+    async def hold(self, publications: Iterable[PortBinding]) -> None:
         """Hold what a record says is published, after a restart. Raises Conflict that names the holder."""
         pace = Pace()
         for publication in publications:
@@ -141,7 +141,7 @@ class Publishing:
             except Conflict as fault:
                 raise await self._named(fault, publication) from fault
 
-    async def let_go(self, publications: Iterable[Publication]) -> None:
+    async def let_go(self, publications: Iterable[PortBinding]) -> None:
         """The host ports are free for others, also when the caller is cancelled meanwhile."""
         pace, cancelled = Pace(), None
         for publication in publications:
@@ -168,7 +168,7 @@ class Publishing:
         first, or 0."""
         if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
             promise.publications += [
-                Publication(request.protocol, None, 0, target, request.port) for _, target in targets
+                PortBinding(request.protocol, None, 0, target, request.port) for _, target in targets
             ]
             return
         single = request.first != 0 and request.first == request.last
@@ -178,7 +178,7 @@ class Publishing:
             await pace.step()
             if request.first and port not in hinted:
                 passed[search] = port + 1
-            picked = [Publication(request.protocol, host, port, target, request.port) for host, target in targets]
+            picked = [PortBinding(request.protocol, host, port, target, request.port) for host, target in targets]
             try:
                 await self._take(picked, single, promise)
             except Conflict:
@@ -207,7 +207,7 @@ class Publishing:
 
         return around()
 
-    async def _take(self, picked: list[Publication], single: bool, promise: _Promise) -> None:
+    async def _take(self, picked: list[PortBinding], single: bool, promise: _Promise) -> None:
         """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
         for publication in picked:
             self._refuse_ours(publication)
@@ -230,11 +230,11 @@ class Publishing:
             raise
         promise.publications += picked
 
-    async def _named(self, fault: Conflict, publication: Publication) -> Conflict:
+    async def _named(self, fault: Conflict, publication: PortBinding) -> Conflict:
         """The refusal of a host port with the process that has it: found out late, since that takes long."""
         return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
 
-    def _refuse_ours(self, wanted: Publication) -> None:
+    def _refuse_ours(self, wanted: PortBinding) -> None:
         for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
                 raise PortPublished(wanted, other, holder)
@@ -248,7 +248,7 @@ class Publishing:
                 )
 
 
-def _place(publication: Publication) -> tuple[Protocol, Address, int]:
+def _place(publication: PortBinding) -> tuple[Protocol, Address, int]:
     host = publication.host or (ANY4 if publication.target.version == 4 else ANY6)
     return publication.protocol, host, publication.host_port
 
@@ -267,10 +267,10 @@ class _Had:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._left: dict[tuple[Protocol, Address | None, Address, int], list[Publication]] = {}
+        self._left: dict[tuple[Protocol, Address | None, Address, int], list[PortBinding]] = {}
 
     @classmethod
-    async def of(cls, network: Network, published: Iterable[Publication], pace: Pace) -> _Had:
+    async def of(cls, network: Network, published: Iterable[PortBinding], pace: Pace) -> _Had:
         """These."""
         had = cls(network)
         for each in published:
@@ -278,7 +278,7 @@ class _Had:
             had._left.setdefault((each.protocol, each.host, each.target, each.target_port), []).append(each)
         return had
 
-    def take(self, request: PortRequest, host: Address | None, target: Address) -> Publication | None:
+    def take(self, request: PortRequest, host: Address | None, target: Address) -> PortBinding | None:
         """One that does what the request asks for."""
         routed = self._network.gateway_mode(target.version) is GatewayMode.ROUTED
         key = request.protocol, None if routed else host, target, request.port

@@ -13,27 +13,27 @@ from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network
-from mooring.core.publications import PortRequest, Publication, gateway_families
+from mooring.core.publications import PortBinding, PortRequest, gateway_families
 from mooring.ports import Driver
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.networking.liveness import Liveness
-from mooring.services.networking.port_allocator import PortPublished, Publishing, Scope
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.networking.port_allocator import PortAllocator, PortPublished, Scope
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 
 
-class Forwarding:
+class PortMapper:
     """ProgramExternalConnectivity and RevokeExternalConnectivity."""
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         drivers: Drivers,
         records: EndpointRecords,
-        publishing: Publishing,
+        publishing: PortAllocator,
         liveness: Liveness,
     ) -> None:
         self._mirror = mirror
@@ -96,7 +96,7 @@ class Forwarding:
             await self._records.withdraw(network, endpoint, endpoint, kept)
 
     async def _open_left_behind(
-        self, peers: list[Endpoint], ports: tuple[PortRequest, ...], near: tuple[Publication, ...]
+        self, peers: list[Endpoint], ports: tuple[PortRequest, ...], near: tuple[PortBinding, ...]
     ) -> None:
         """The IPv6 gateway, which is another endpoint, publishes, if it is clear which one it is.
 
@@ -163,7 +163,7 @@ class Forwarding:
 
     async def _choose(
         self, network: Network, endpoint: Endpoint, ports: tuple[PortRequest, ...], scope: Scope
-    ) -> Sequence[Publication]:
+    ) -> Sequence[PortBinding]:
         """Host ports for the requests. A dead endpoint is no holder: it is removed, and its port is free."""
         asked: set[str] = set()
         while True:

@@ -25,7 +25,7 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pool_ids import REBUILT
 from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy, gateway_lease
 from mooring.services.networking.networks import Networks
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 # Seconds that a network in which nobody lives must have been listed without a record: longer than a removal takes.
 SETTLED = 3.0
@@ -45,7 +45,7 @@ class Rebuilding:
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         networks: Networks,
         ipam: Ipam,
         engine: Engine,

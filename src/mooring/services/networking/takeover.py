@@ -16,7 +16,7 @@ from mooring.ports import Clock
 from mooring.services.ipam.allocator import Ipam
 
 
-class Successions:
+class Takeovers:
     """Of the endpoints of one engine."""
 
     def __init__(self, ipam: Ipam, clock: Clock) -> None:

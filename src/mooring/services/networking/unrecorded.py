@@ -25,16 +25,16 @@ from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
-from mooring.core.publications import PortRequest, Publication
+from mooring.core.publications import PortBinding, PortRequest
 from mooring.ports import Clock, Kernel
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.port_allocator import Publishing
+from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilding import Rebuilding
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 # How many ids of endpoints that ended are remembered: more than can end while a look at the kernel lasts.
 REMEMBERED = 4096
@@ -89,7 +89,7 @@ class Outcome:
     findings: list[str] = field(default_factory=list)
 
 
-class Recovering:
+class UnrecordedState:
     """`once` for each repair pass, and before the first plugin call. Build it before the mirror is loaded.
 
     spared: what the last look found living and could not take in.
@@ -97,10 +97,10 @@ class Recovering:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         ipam: Ipam,
-        publishing: Publishing,
+        publishing: PortAllocator,
         kernel: Kernel,
         clock: Clock,
         locks: KeyedLocks,
@@ -210,7 +210,7 @@ class Recovering:
             frozenset(used),
         )
 
-    async def _adopt(self, stranger: Stranger, published: Sequence[Publication], living: set[str]) -> str:
+    async def _adopt(self, stranger: Stranger, published: Sequence[PortBinding], living: set[str]) -> str:
         """The endpoint is on record; what was done, in one line. Raises Conflict, Unavailable for what cannot be."""
         async with self._locks.share(stranger.network), self._locks.hold(f"endpoint {stranger.endpoint}"):
             network = self._mirror.network(stranger.network)
@@ -227,7 +227,7 @@ class Recovering:
         addresses = ", ".join(str(address) for address in endpoint.addresses)
         return f"endpoint {endpoint.id[:12]} ({addresses}) lives without a record: taken in again"
 
-    def _endpoint(self, network: Network, stranger: Stranger, published: Sequence[Publication]) -> Endpoint:
+    def _endpoint(self, network: Network, stranger: Stranger, published: Sequence[PortBinding]) -> Endpoint:
         inside = stranger.inside
         if inside is None:
             raise Unavailable("its addresses cannot be read")

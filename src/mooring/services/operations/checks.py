@@ -18,9 +18,9 @@ from mooring.core.networks import Network
 from mooring.core.options import says_port_security
 from mooring.core.pools import Pool
 from mooring.services.ipam.allocator import Ipam
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import RecordCache
 
 # Networks that are named in one line.
 NAMED = 5
@@ -28,7 +28,7 @@ NAMED = 5
 MAKING = 60.0
 
 
-def old_intents(mirror: Mirror, now: float, engine: str) -> Iterator[Finding]:
+def old_intents(mirror: RecordCache, now: float, engine: str) -> Iterator[Finding]:
     """What was begun with the engine and is not settled. engine: id of the one at the socket, "" when not known."""
     for intent in mirror.every(Intent):
         if now - intent.created < MAKING:
@@ -47,7 +47,7 @@ def old_intents(mirror: Mirror, now: float, engine: str) -> Iterator[Finding]:
         )
 
 
-def overdue(mirror: Mirror, now: float) -> Iterator[Finding]:
+def overdue(mirror: RecordCache, now: float) -> Iterator[Finding]:
     """Reservations whose time is over, and keys without a container that were kept long enough."""
     for lease in mirror.every(Lease):
         if lease.state in (State.RESERVED, State.FIXED) and is_over(lease, now) and lease.until is not None:
@@ -64,7 +64,7 @@ def overdue(mirror: Mirror, now: float) -> Iterator[Finding]:
             )
 
 
-def unlike(mirror: Mirror, roster: Roster, host: str) -> Iterator[Finding]:
+def unlike(mirror: RecordCache, roster: EndpointIndex, host: str) -> Iterator[Finding]:
     """Leases and endpoints of this host that contradict each other."""
     for lease in mirror.every(Lease):
         if lease.active is None or lease.active.host != host:
@@ -93,7 +93,7 @@ def unlike(mirror: Mirror, roster: Roster, host: str) -> Iterator[Finding]:
             )
 
 
-def idle_pools(mirror: Mirror, ipam: Ipam, view: EngineView, now: float) -> Iterator[Finding]:
+def idle_pools(mirror: RecordCache, ipam: Ipam, view: EngineView, now: float) -> Iterator[Finding]:
     """Pools that no network of ours or of the engine uses."""
     for pool in mirror.every(Pool):
         young = now - pool.created < MAKING
@@ -115,7 +115,7 @@ def idle_pools(mirror: Mirror, ipam: Ipam, view: EngineView, now: float) -> Iter
         )
 
 
-def unchecked(mirror: Mirror) -> Iterator[Finding]:
+def unchecked(mirror: RecordCache) -> Iterator[Finding]:
     """One note for the networks that are open because they are older than the option, and say nothing of it."""
     old = [
         network
@@ -136,7 +136,7 @@ def unchecked(mirror: Mirror) -> Iterator[Finding]:
 
 
 def stale_endpoints(
-    known: Network, found: EngineNetwork, roster: Roster, containers: Collection[Container], now: float
+    known: Network, found: EngineNetwork, roster: EndpointIndex, containers: Collection[Container], now: float
 ) -> Iterator[Finding]:
     """Endpoints of the engine that belong to no container: with them, `docker network rm` says "has active endpoints".
 
@@ -161,7 +161,7 @@ def stale_endpoints(
         )
 
 
-def astray(tenures: Tenures, containers: Collection[Container], now: float) -> Iterator[Finding]:
+def astray(tenures: FixedIndex, containers: Collection[Container], now: float) -> Iterator[Finding]:
     """Running containers that have another address than the one that is fixed for them."""
     for container in containers:
         for lease in tenures.of_holder(container.id) if container.running else ():

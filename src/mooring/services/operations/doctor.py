@@ -19,11 +19,11 @@ from mooring.core.findings import Finding
 from mooring.core.moments import moment
 from mooring.core.networks import Network, Origin
 from mooring.ports import Clock, Engine
-from mooring.services.containers.container_reconciler import Reconciling
+from mooring.services.containers.container_reconciler import ContainerReconciler
 from mooring.services.containers.engine_changes import EngineChanges
 from mooring.services.ipam.allocator import Ipam
-from mooring.services.networking.garbage_collector import Reclaiming
-from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.networking.garbage_collector import GarbageCollector
+from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.operations.checks import (
     MAKING,
     astray,
@@ -35,8 +35,8 @@ from mooring.services.operations.checks import (
     unlike,
 )
 from mooring.services.operations.next_starts import label_findings
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 
 _KERNEL = "kernel "
 # Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
@@ -59,12 +59,12 @@ class Doctor:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         ipam: Ipam,
-        repair: Repair,
-        reclaiming: Reclaiming,
-        reconciling: Reconciling | None,
+        repair: KernelReconciler,
+        reclaiming: GarbageCollector,
+        reconciling: ContainerReconciler | None,
         engine: Engine | None,
         clock: Clock,
         host: str,

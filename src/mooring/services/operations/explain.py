@@ -23,7 +23,7 @@ from mooring.services.operations.next_starts import losses, upgrade_costs
 from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
 from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 from mooring.wire.api import Explanation, Reason
 
 
@@ -228,7 +228,7 @@ def _unproven(lease: Lease, scene: Scene) -> list[str]:
     ]
 
 
-def _begun(placeholders: list[str], now: float, mirror: Mirror) -> str:
+def _begun(placeholders: list[str], now: float, mirror: RecordCache) -> str:
     """Since when a container is being made."""
     intents = [mirror.intent(each.removeprefix(PLACEHOLDER)) for each in sorted(placeholders)]
     known = next((intent for intent in intents if intent is not None), None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, Holder, Plug, key_of, outlives
+from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
 from mooring.core.label_words import asks
 from mooring.core.leases import Active, Lease, State, is_over
@@ -20,12 +20,12 @@ from mooring.core.reservations import belonging, key_named
 from mooring.ports import Clock, Engine
 from mooring.services.containers.engine_changes import NAMES
 from mooring.services.containers.fixed_leases import Holders
-from mooring.services.containers.reattachment import Moving
+from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, contended
 from mooring.services.operations.next_starts import ANEW, strandings
 from mooring.services.records.holder_names import holder_names, in_words
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Change:
     note: str = ""
 
 
-def pool_around(mirror: Mirror, space: str | None, address: Address) -> Pool:
+def pool_around(mirror: RecordCache, space: str | None, address: Address) -> Pool:
     """The one pool around the address. Raises NotFound for none, Conflict for several spaces."""
     found = [pool for pool in mirror.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)]
     if not found:
@@ -56,12 +56,12 @@ def _must_outlive(lease: Lease, hold: float | None) -> None:
         raise BadRequest("its key ends with its container, and keeps nothing then", hint="give one with --key")
 
 
-class Fastening:
+class Holds:
     """`hold` and `fix`. engine, moving: None where there is no engine."""
 
     def __init__(
-        self, mirror: Mirror, ipam: Ipam, holders: Holders, engine: Engine | None, moving: Moving | None, clock: Clock,
-        policy: IpamPolicy,
+        self, mirror: RecordCache, ipam: Ipam, holders: Holders, engine: Engine | None, moving: Reattachment | None,
+        clock: Clock, policy: IpamPolicy,
     ) -> None:  # fmt: skip
         self._mirror = mirror
         self._index = ipam.index
@@ -126,7 +126,7 @@ class Fastening:
 
     async def _settled(
         self, pool: Pool, address: Address, lease: Lease | None, key: str
-    ) -> tuple[Lease, list[Record], list[Record], tuple[Container, Plug] | None]:
+    ) -> tuple[Lease, list[Record], list[Record], tuple[Container, ContainerEndpoint] | None]:
         """The lease of the container that uses the address now, all that has to be written and deleted, and that
         container when its configuration does not ask for the address."""
         network = self._mirror.network(pool.network) if pool.network else None
@@ -162,7 +162,7 @@ class Fastening:
         return after, put, gone, None if named else (container, plug)
 
     async def _prove(
-        self, container: Container, plug: Plug, pool: Pool, keyed: bool, dry: bool
+        self, container: Container, plug: ContainerEndpoint, pool: Pool, keyed: bool, dry: bool
     ) -> tuple[str, bool]:  # fmt: skip
         """A note, and whether the container is in its network anew, so that everything is to be looked at again.
 
@@ -183,7 +183,7 @@ class Fastening:
             return f"{who} gets another one at its next start ({why}); one that is made with the key gets this", False
         raise Conflict(f"{who} would lose the address at its next start: {why}", hint=f"{ANEW}; or give a --key")
 
-    def _typed(self, plug: Plug) -> list[Address]:
+    def _typed(self, plug: ContainerEndpoint) -> list[Address]:
         """What it has in subnets that were typed by hand, where an engine takes an address by name."""
         network = self._mirror.network(plug.network)
         found = []
@@ -194,7 +194,9 @@ class Fastening:
                 found.append(address)
         return found
 
-    async def _user(self, network: Network, address: Address, endpoint: str) -> tuple[str, Container, Plug]:
+    async def _user(
+        self, network: Network, address: Address, endpoint: str
+    ) -> tuple[str, Container, ContainerEndpoint]:
         """The engine's id, and the container whose endpoint it is. Raises Unavailable and Conflict."""
         if self._engine is None:
             raise Conflict(f"no engine can tell which container has {address}")
@@ -237,7 +239,7 @@ class Fastening:
         return changes
 
     async def _name(
-        self, container: Container, plug: Plug, mine: list[Lease], lost: list[Lease], dry: bool
+        self, container: Container, plug: ContainerEndpoint, mine: list[Lease], lost: list[Lease], dry: bool
     ) -> list[Change]:  # fmt: skip
         """Its configuration names the addresses. Raises Conflict, and then it is as it was."""
         assert self._moving is not None
@@ -259,7 +261,7 @@ class Fastening:
         return changes
 
     @staticmethod
-    def _shows(plug: Plug, lease: Lease) -> bool:
+    def _shows(plug: ContainerEndpoint, lease: Lease) -> bool:
         """Whether the MAC that proves the lease is in the configuration."""
         return bool(lease.mac) and lease.mac == plug.wanted_mac
 

@@ -29,10 +29,10 @@ from mooring.services.operations.explain import explain_address
 from mooring.services.operations.next_starts import losses
 from mooring.services.operations.references import check_space, network_meant, pool_place, pools_meant
 from mooring.services.operations.scenes import Scene
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.records.holder_names import holder_names, holder_of
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 from mooring.wire import api
 
 # How many rows are made before others may run: about a millisecond's worth.
@@ -79,8 +79,8 @@ class Inspection:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         clock: Clock,
         surroundings: Surroundings,
         report: Callable[[], PassReport | None],

@@ -23,10 +23,10 @@ from mooring.services.operations.explain import explain_in_pool
 from mooring.services.operations.inspection import Inspection
 from mooring.services.operations.next_starts import said_of
 from mooring.services.operations.references import network_meant, pools_meant, subnet_in
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import UNASKED, EngineNames, compose_container_names
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import RecordCache
 from mooring.wire.api import Explanation, Reason
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
@@ -37,15 +37,15 @@ MOST = 50
 Place = tuple[str, Address]
 
 
-class Inquiries:
+class Lookup:
     """Answers `explain`. names: what the engine calls everything."""
 
     def __init__(
         self,
         inspection: Inspection,
-        mirror: Mirror,
-        roster: Roster,
-        tenures: Tenures,
+        mirror: RecordCache,
+        roster: EndpointIndex,
+        tenures: FixedIndex,
         names: Callable[[], Awaitable[EngineNames]],
         host: HostAddresses,
     ) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mooring.core.containers import FIXED_LABEL, Container, Holder, Plug
+from mooring.core.containers import FIXED_LABEL, Container, ContainerEndpoint, Holder
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.findings import Finding
 from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
@@ -23,8 +23,8 @@ from mooring.services.containers.container_specs import BESIDE, beside
 from mooring.services.containers.engine_changes import NAMES
 from mooring.services.operations.checks import MAKING
 from mooring.services.records.engine_names import EngineNames
-from mooring.services.records.fixed_index import Tenures
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.record_cache import RecordCache
 
 ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
 
@@ -51,7 +51,7 @@ class Loss:
         return f"`mooring fix {self.container.name}` writes it into the configuration" if self.mends else ANEW
 
 
-def losses(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[Loss]:
+def losses(lease: Lease, mirror: RecordCache, names: EngineNames) -> Iterator[Loss]:
     """Of the holders of the fixed address those that do not get it again."""
     pool = mirror.pool(lease.pool)
     if lease.state is not State.FIXED or pool is None or not names.heard or names.version >= NAMES:
@@ -69,7 +69,7 @@ def losses(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[Loss]:
             yield Loss(container, lease, not pool.source)
 
 
-def upgrade_costs(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[str]:
+def upgrade_costs(lease: Lease, mirror: RecordCache, names: EngineNames) -> Iterator[str]:
     """What an upgrade of the engine would take from the holders of the fixed address, sentences: before 25 an engine
     writes the MAC that proves them in a place where later ones do not look for it."""
     pool = mirror.pool(lease.pool)
@@ -86,7 +86,7 @@ def upgrade_costs(lease: Lease, mirror: Mirror, names: EngineNames) -> Iterator[
             )
 
 
-def upgrade_notes(mirror: Mirror, tenures: Tenures) -> list[str]:
+def upgrade_notes(mirror: RecordCache, tenures: FixedIndex) -> list[str]:
     """What another version of the engine would cost, or costs, by the records alone: a line each.
 
     Where Mooring chose the subnet, no engine before 29 takes an address by name, and the MAC is all the proof there is.
@@ -153,14 +153,14 @@ def label_remarks(
     return said
 
 
-def strandings(container: Container, mirror: Mirror) -> list[Remark]:
+def strandings(container: Container, mirror: RecordCache) -> list[Remark]:
     """What is to be said of a container whose network of ours is gone: the engine looks for it by its id, and does not
     start the container in the next one of that name (tried on 20.10 and 28)."""
     strange = [plug for plug in container.plugs if plug.network and mirror.network(plug.network) is None]
     if not strange:
         return []
     heirs = {network.name for network in mirror.every(Network) if network.name}
-    left = {estate.id for estate in mirror.every(Estate)}
+    left = {estate.id for estate in mirror.every(KeptNetwork)}
     found = []
     for plug in strange:
         again = (
@@ -176,14 +176,14 @@ def strandings(container: Container, mirror: Mirror) -> list[Remark]:
     return found
 
 
-def _has_ours(plug: Plug, mirror: Mirror) -> bool:
+def _has_ours(plug: ContainerEndpoint, mirror: RecordCache) -> bool:
     """Whether it has an address there from a pool of ours that no network of ours has."""
     if not plug.held:
         return False
     return any(not pool.network and address in pool.subnet for pool in mirror.every(Pool) for address in plug.held)
 
 
-def said_of(container: Container, mirror: Mirror) -> list[Remark]:
+def said_of(container: Container, mirror: RecordCache) -> list[Remark]:
     """What is to be said of the labels of a container that is there, or of the network that it has lost."""
     if not container.running and (lost := strandings(container, mirror)):
         return lost
@@ -205,7 +205,7 @@ def said_of(container: Container, mirror: Mirror) -> list[Remark]:
     return label_remarks(dict(container.labels), networks, named)
 
 
-def label_findings(containers: Iterable[Container], mirror: Mirror, now: float) -> Iterator[Finding]:
+def label_findings(containers: Iterable[Container], mirror: RecordCache, now: float) -> Iterator[Finding]:
     """A finding for each label that does not do what whoever wrote it thought, and for each container whose network is
     gone."""
     for container in containers:

@@ -12,9 +12,9 @@ from functools import partial
 from mooring.services.assembly import Services, World
 from mooring.services.containers.engine_changes import EngineChanges
 from mooring.services.operations.doctor import Doctor
-from mooring.services.operations.holds import Fastening
+from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import Inspection, PassReport, Surroundings
-from mooring.services.operations.lookup import Inquiries
+from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.reservations import Reservations
 from mooring.services.records.engine_names import EngineNames, names_told
@@ -25,11 +25,11 @@ class Operations:
     """Looking, asking, doing by hand, and examining. names: what the engine calls everything, asked now."""
 
     inspection: Inspection
-    inquiries: Inquiries
+    inquiries: Lookup
     reservations: Reservations
     doctor: Doctor
     names: Callable[[], Awaitable[EngineNames]]
-    fastening: Fastening
+    fastening: Holds
     upgrade_notes: Callable[[], list[str]]
 
 
@@ -43,12 +43,12 @@ def operations(
     reconciling = services.keeping.reconciling if services.keeping is not None else None
     changes = EngineChanges(mirror, services.ipam.tenures, engine, policy.claim_policy) if engine is not None else None
     moving = services.keeping.moving if services.keeping is not None else None
-    fastening = Fastening(mirror, services.ipam, services.holders, engine, moving, clock, policy)
+    fastening = Holds(mirror, services.ipam, services.holders, engine, moving, clock, policy)
     hosts = {policy.host: surroundings.host_name} if surroundings.host_name else {}
     names = partial(names_told, engine, hosts)
     return Operations(
         inspection,
-        Inquiries(inspection, mirror, roster, services.ipam.tenures, names, services.ipam.host),
+        Lookup(inspection, mirror, roster, services.ipam.tenures, names, services.ipam.host),
         Reservations(mirror, services.ipam, engine, clock, policy, fastening),
         Doctor(
             mirror,

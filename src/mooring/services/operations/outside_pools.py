@@ -7,14 +7,14 @@ from ipaddress import IPv4Address
 
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import SubnetPool
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import EngineNames
 from mooring.wire.api import Reason
 
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
-def in_foreign_segment(address: Address, network: Network, roster: Roster, names: EngineNames) -> Reason:
+def in_foreign_segment(address: Address, network: Network, roster: EndpointIndex, names: EngineNames) -> Reason:
     """What is true of the address in a network whose addresses another IPAM driver gives."""
     segment = network.segment_of(address)
     assert segment is not None  # the caller chose the network by it

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.networks import Network, Subnet
 from mooring.core.pools import Pool
 from mooring.services.records.engine_names import EngineNames, compose_network_names
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 _SUBNET = re.compile(r"[0-9a-fA-F.:]*[.:][0-9a-fA-F.:]*/[0-9]+")
 
@@ -29,7 +29,7 @@ def subnet_in(text: str) -> Subnet | None:
         raise BadRequest(f"{text[:60]!r} is not a subnet: {error}", hint="write it as 10.32.0.0/24") from None
 
 
-def network_meant(reference: str, mirror: Mirror, names: EngineNames) -> Network:
+def network_meant(reference: str, mirror: RecordCache, names: EngineNames) -> Network:
     """The one network. Raises NotFound, Conflict for several, Unavailable when only the engine could know."""
     known = mirror.network(reference)
     if known is not None:
@@ -47,7 +47,7 @@ def network_meant(reference: str, mirror: Mirror, names: EngineNames) -> Network
     return found[0]
 
 
-def pools_meant(which: str, mirror: Mirror, names: EngineNames) -> list[Pool]:
+def pools_meant(which: str, mirror: RecordCache, names: EngineNames) -> list[Pool]:
     """The pool with the id, those of the subnet (one for each address space), or those of the network.
 
     Raises NotFound, Conflict for the beginning of several ids, BadRequest for what is no subnet, Unavailable.
@@ -82,7 +82,7 @@ def pools_meant(which: str, mirror: Mirror, names: EngineNames) -> list[Pool]:
     return found
 
 
-def check_space(space: str, mirror: Mirror) -> None:
+def check_space(space: str, mirror: RecordCache) -> None:
     """Raises NotFound for an address space that no pool is in, unless it is the usual one."""
     spaces = {pool.space for pool in mirror.every(Pool)} | {"default"}
     if space not in spaces:
@@ -94,13 +94,13 @@ def pool_place(pool: Pool) -> tuple[str, int, int]:
     return pool.space, pool.subnet.version, int(pool.subnet.network_address)
 
 
-def _named(reference: str, mirror: Mirror, names: EngineNames) -> list[Network]:
+def _named(reference: str, mirror: RecordCache, names: EngineNames) -> list[Network]:
     """Ours that are called so exactly."""
     found = [network for network in mirror.every(Network) if reference and names.of_network(network) == reference]
     return sorted(found, key=lambda network: network.id)
 
 
-def _otherwise(reference: str, mirror: Mirror, names: EngineNames) -> list[Network]:
+def _otherwise(reference: str, mirror: RecordCache, names: EngineNames) -> list[Network]:
     """Ours that compose calls so, or whose subnet, bridge or beginning of an id it is; none for a name that the engine
     has for another driver's."""
     if not reference or any(told.name == reference for told in names.networks.values()):
@@ -119,7 +119,7 @@ def _otherwise(reference: str, mirror: Mirror, names: EngineNames) -> list[Netwo
     return sorted(found, key=lambda network: network.id)
 
 
-def _unknown_network(reference: str, mirror: Mirror, names: EngineNames) -> NotFound | Unavailable:
+def _unknown_network(reference: str, mirror: RecordCache, names: EngineNames) -> NotFound | Unavailable:
     other = next((told for told in names.networks.values() if reference in (told.name, told.id)), None)
     if other is not None and other.driver:
         return NotFound(
@@ -129,7 +129,7 @@ def _unknown_network(reference: str, mirror: Mirror, names: EngineNames) -> NotF
     what = f"Mooring has no network {reference[:70]!r}"
     if names.why:
         return Unavailable(f"{what} by its id, and the engine cannot be asked for names: {names.why}")
-    if any(estate.name == reference for estate in mirror.every(Estate)):
+    if any(estate.name == reference for estate in mirror.every(KeptNetwork)):
         return NotFound(
             f"network {reference[:70]} is gone, and what its keys had waits for it to come back",
             hint=f"`mooring lease ls {reference[:70]}` lists that",

@@ -20,9 +20,9 @@ from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
 from mooring.services.operations.checks import MAKING
-from mooring.services.operations.holds import Change, Fastening, pool_around
+from mooring.services.operations.holds import Change, Holds, pool_around
 from mooring.services.records.holder_names import holder_names, holder_of, in_words
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 # Addresses that one reservation may have.
 MOST = 4096
@@ -33,12 +33,12 @@ class Reservations:
 
     def __init__(
         self,
-        mirror: Mirror,
+        mirror: RecordCache,
         ipam: Ipam,
         engine: Engine | None,
         clock: Clock,
         policy: IpamPolicy,
-        fastening: Fastening,
+        fastening: Holds,
     ) -> None:
         self._mirror = mirror
         self._index = ipam.index

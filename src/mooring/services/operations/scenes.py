@@ -9,17 +9,17 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.moments import ago, moment
 from mooring.services.ipam.pools import IpamPolicy
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What an answer is made of. now: seconds since the epoch. names: what the engine told a moment ago."""
 
-    mirror: Mirror
-    roster: Roster
+    mirror: RecordCache
+    roster: EndpointIndex
     now: float
     names: EngineNames = NOBODY_ASKED
     policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value

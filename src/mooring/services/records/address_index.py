@@ -20,7 +20,7 @@ from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ def _endpoint_called(network_id: str, endpoint_id: str) -> str:
     return f"endpoint {endpoint_id[:12]} of network {network_id[:12]}"
 
 
-class Occupancies:
+class AddressIndex:
     """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault.
     taken: the subnets of all pools with their ids."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._mirror = mirror
         self.called: Callable[[str, str], str] = _endpoint_called
         self._known: dict[str, Pool] = {}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from mooring.core.containers import Container
 from mooring.core.endpoints import Endpoint
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 
-class Residents:
+class EndpointContainers:
     """One name for each endpoint on record, at most. Build it before the mirror is loaded."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._mirror = mirror
         self._names: dict[str, str] = {}
         mirror.listen(self._follow)

@@ -11,14 +11,14 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address
-from mooring.core.publications import Protocol, Publication
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.core.publications import PortBinding, Protocol
+from mooring.services.records.record_cache import Record, RecordCache
 
 
-class Roster:
+class EndpointIndex:
     """Build it before the mirror is loaded."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._mirror = mirror
         self._by_network: dict[str, dict[str, Endpoint]] = {}
         self._by_sandbox: dict[str, dict[str, Endpoint]] = {}
@@ -27,7 +27,7 @@ class Roster:
         self._by_mac: dict[tuple[str, str], Endpoint] = {}
         self._by_address: dict[tuple[str, Address], Endpoint] = {}
         # By number alone: an endpoint may have tens of thousands, and a key with an enum in it takes thrice as long.
-        self._by_port: dict[int, list[tuple[Publication, Endpoint]]] = {}
+        self._by_port: dict[int, list[tuple[PortBinding, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
         mirror.listen(self._follow)
 
@@ -51,7 +51,7 @@ class Roster:
         """The endpoint of the network that has the address."""
         return self._by_address.get((network_id, address))
 
-    def publishers(self, protocol: Protocol, port: int) -> Iterator[tuple[Publication, Endpoint]]:
+    def publishers(self, protocol: Protocol, port: int) -> Iterator[tuple[PortBinding, Endpoint]]:
         """What is published at the host port, on any address of the host, and by whom."""
         for pair in self._by_port.get(port, ()):
             if pair[0].protocol is protocol:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mooring.core.containers import Container, EngineNetwork, Plug
+from mooring.core.containers import Container, ContainerEndpoint, EngineNetwork
 from mooring.core.faults import Fault
 from mooring.core.networks import Network
 from mooring.ports import Engine
@@ -32,7 +32,7 @@ class EngineNames:
 
     networks: Mapping[str, EngineNetwork] = field(default_factory=dict)
     containers: Mapping[str, Container] = field(default_factory=dict)
-    endpoints: Mapping[str, tuple[Container, Plug]] = field(default_factory=dict)
+    endpoints: Mapping[str, tuple[Container, ContainerEndpoint]] = field(default_factory=dict)
     why: str = ""
     asked: bool = False
     version: tuple[int, int] = (0, 0)

@@ -11,17 +11,17 @@ from mooring.core.containers import Holder
 from mooring.core.engines import KnownEngine, is_mute
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 Place = tuple[str, Address]
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Tenures:
+class FixedIndex:
     """Build it before the mirror is loaded."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._mirror = mirror
         self._networks: dict[Place, str] = {}
         self._by_holder: dict[str, set[Place]] = {}

@@ -9,10 +9,10 @@ from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.moments import moment, span
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 
-def holder_names(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> list[str]:
+def holder_names(lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> list[str]:
     """The containers that hold the fixed lease, for people: by name where one is known. One that is being made has no
     name yet and comes last."""
     found = []
@@ -26,7 +26,7 @@ def holder_names(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED
     return found
 
 
-def container_name(container: str, lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
+def container_name(container: str, lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
     """The container's name, the beginning of its id when nobody has said it."""
     told = names.containers.get(container)
     if told is not None:
@@ -37,7 +37,7 @@ def container_name(container: str, lease: Lease, mirror: Mirror, names: EngineNa
     return lease.name if lease.name and lease.holders == {container} else container[:12]
 
 
-def in_words(lease: Lease | None, mirror: Mirror) -> str:
+def in_words(lease: Lease | None, mirror: RecordCache) -> str:
     """What an address is, in a few words: the state with its essentials."""
     if lease is None:
         return "free"
@@ -61,7 +61,7 @@ def in_words(lease: Lease | None, mirror: Mirror) -> str:
             return str(state.value)
 
 
-def owner_in_words(lease: Lease, mirror: Mirror, names: EngineNames = NOBODY_ASKED) -> str:
+def owner_in_words(lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
     """What a fixed address belongs to."""
     key = lease.key
     kind, _, text = key.partition(":")

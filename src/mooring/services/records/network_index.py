@@ -10,15 +10,15 @@ from typing import TypeVar
 
 from mooring.core.holdings import Holdings
 from mooring.core.networks import Network, Segment, Subnet
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.record_cache import Record, RecordCache
 
 K = TypeVar("K")
 
 
-class Rooms:
+class NetworkIndex:
     """Of the networks that the mirror has and will have."""
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: RecordCache) -> None:
         self._networks: dict[str, Network] = {}
         self._bridges: dict[str, dict[str, Network]] = {}
         self._subnets: dict[Subnet, dict[str, Network]] = {}

@@ -14,7 +14,7 @@ from typing import TypeVar
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import Estate
+from mooring.core.estates import KeptNetwork
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease
@@ -26,16 +26,16 @@ from mooring.ports import Store, Transaction
 from mooring.services.records.pacing import Pace
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | Estate | Move
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
 LONG = 1 << 16
 
 
-class Mirror:
+class RecordCache:
     """Records by key, with their revisions. `load` first, then read and commit."""
 
     def __init__(self, store: Store) -> None:
@@ -43,7 +43,8 @@ class Mirror:
         self._records: dict[str, Record] = {}
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
-            kind: {} for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, Estate, Move)
+            kind: {}
+            for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
         }
         self._listeners: list[Listener] = []
         self.revision = 0
@@ -85,9 +86,9 @@ class Mirror:
         """The lease of the address."""
         return self._kinds[Lease].get(stored.lease_key(space, address))  # type: ignore[return-value]
 
-    def estate(self, network_id: str) -> Estate | None:
+    def estate(self, network_id: str) -> KeptNetwork | None:
         """What the network with the full id left."""
-        return self._kinds[Estate].get(stored.estate_key(network_id))  # type: ignore[return-value]
+        return self._kinds[KeptNetwork].get(stored.estate_key(network_id))  # type: ignore[return-value]
 
     def network(self, network_id: str) -> Network | None:
         """The network with the full id."""

@@ -26,11 +26,11 @@ from mooring.core.names import Answer, Question, View
 from mooring.core.networks import Address
 from mooring.core.sandboxes import Kind, Member, Sandbox, in_gateway_order
 from mooring.ports import Files, Lookup
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror, Record
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import Record, RecordCache
 
 
-class Naming:
+class DnsNames:
     """Looks names up in the records as they are at the moment of the question. Build it before the mirror is loaded.
 
     host_hosts, host_resolv_conf: the host's own files.
@@ -38,8 +38,8 @@ class Naming:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         files: Files,
         host_hosts: str = host_files.HOSTS,
         host_resolv_conf: str = host_files.RESOLV_CONF,

@@ -9,12 +9,12 @@ from mooring.services.assembly import Others, World, assemble
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.endpoints import Endpoints
-from mooring.services.networking.kernel_reconciler import Repair
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
-from mooring.services.sandboxes.dns_names import Naming
+from mooring.services.networking.kernel_reconciler import KernelReconciler
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
+from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.services.sandboxes.provisioning import Provisioning
-from mooring.services.sandboxes.recovery import Restoring
+from mooring.services.sandboxes.recovery import Recovery
 from mooring.services.sandboxes.sandboxes import Sandboxes
 
 
@@ -36,14 +36,14 @@ class LibraryWorld:
 class Library:
     """The use cases of the library's users."""
 
-    mirror: Mirror
-    roster: Roster
+    mirror: RecordCache
+    roster: EndpointIndex
     drivers: Drivers
     provisioning: Provisioning
     endpoints: Endpoints
     sandboxes: Sandboxes
-    repair: Repair
-    restoring: Restoring
+    repair: KernelReconciler
+    restoring: Recovery
 
 
 def assemble_library(
@@ -54,11 +54,11 @@ def assemble_library(
         World(world.store, world.kernel, world.guard, None, world.clock), policy, repair_period, others=others
     )
     mirror, roster, networks, endpoints = host.mirror, host.roster, host.networks, host.endpoints
-    naming = Naming(mirror, roster, world.files)
+    naming = DnsNames(mirror, roster, world.files)
     sandboxes = Sandboxes(
         mirror, roster, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
         world.folder,
     )  # fmt: skip
     provisioning = Provisioning(mirror, roster, host.drivers, networks, endpoints, world.clock, host.locks)
-    restoring = Restoring(mirror, roster, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces)
+    restoring = Recovery(mirror, roster, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces)
     return Library(mirror, roster, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring)

@@ -18,9 +18,9 @@ from mooring.core.sandboxes import (
     InsideLink,
     InsideOp,
     InsideRemove,
-    Interior,
     Kind,
     Member,
+    NamespaceState,
     Sandbox,
     choose_name,
     inside_facts,
@@ -32,10 +32,10 @@ from mooring.core.sandboxes import (
 from mooring.ports import Namespaces
 from mooring.services.networking.endpoints import Endpoints
 
-NOTHING = Interior(frozenset(), frozenset())
+NOTHING = NamespaceState(frozenset(), frozenset())
 
 
-class Interiors:
+class NamespaceReconciler:
     """The namespaces of sandboxes, for those who hold the sandbox's lock."""
 
     def __init__(self, namespaces: Namespaces, endpoints: Endpoints) -> None:
@@ -44,7 +44,7 @@ class Interiors:
         # Sandbox id -> the interfaces that were put there and have not been seen gone since: mark -> name.
         self._put: dict[str, dict[str, str]] = {}
 
-    async def observe(self, sandbox: Sandbox) -> Interior:
+    async def observe(self, sandbox: Sandbox) -> NamespaceState:
         """What is in the sandbox's namespace; nothing of ours while it has none, and never in the host's.
 
         Raises Conflict when the namespace is gone.
@@ -58,7 +58,9 @@ class Interiors:
                 f"the namespace of sandbox {sandbox.name} is gone: {fault.what}", hint="delete the sandbox"
             ) from fault
 
-    async def furnish(self, sandbox: Sandbox, members: Sequence[Member], interior: Interior | None = None) -> None:
+    async def furnish(
+        self, sandbox: Sandbox, members: Sequence[Member], interior: NamespaceState | None = None
+    ) -> None:
         """The namespace is as its members want it. interior: what was seen in it a moment ago, by the same holder.
 
         Raises NotFound when the namespace is gone, Conflict for a name that somebody else has there.
@@ -109,7 +111,7 @@ class Interiors:
                 taken.add(name)
                 await self._endpoints.rename_inside(member.network.id, member.endpoint.id, name)
 
-    async def _told(self, members: Sequence[Member], interior: Interior) -> list[Member]:
+    async def _told(self, members: Sequence[Member], interior: NamespaceState) -> list[Member]:
         """The members, and of those whose interfaces come now whether they go back, so are made on the host."""
         return [
             replace(member, returns=await self._returns(member))
@@ -139,7 +141,7 @@ class Interiors:
             return True
         return sandbox.identity not in ("", found)
 
-    async def _see(self, sandbox: Sandbox, members: Sequence[Member] = ()) -> Interior:
+    async def _see(self, sandbox: Sandbox, members: Sequence[Member] = ()) -> NamespaceState:
         """What is in the namespace, of these members and of others that were put there. Raises NotFound when it is
         gone, also when another has its path."""
         interior = await self._namespaces.observe(sandbox.path)
@@ -188,18 +190,18 @@ def join_request(sandbox: Sandbox) -> JoinRequest:
     return JoinRequest(sandbox.key, is_furnished(sandbox), sandbox.ports, sandbox.exposed)
 
 
-def foreign(interior: Interior) -> frozenset[str]:
+def foreign(interior: NamespaceState) -> frozenset[str]:
     """Names of links that are not ours: an interface of ours that is just going makes room for one that comes."""
     return interior.names - {fact.name for fact in interior.facts if isinstance(fact, InsideLink)}
 
 
-def had_link(interior: Interior, endpoint: Endpoint) -> bool:
+def had_link(interior: NamespaceState, endpoint: Endpoint) -> bool:
     """Whether an interface of the endpoint was seen: before it joins, that is one of before which is just going."""
     seen = {fact.endpoint for fact in interior.facts if isinstance(fact, InsideLink)} | interior.strangers
     return mark_of(endpoint) in seen
 
 
-def namer(interior: Interior, members: Callable[[], Sequence[Member]]) -> Callable[[Attachment], str]:
+def namer(interior: NamespaceState, members: Callable[[], Sequence[Member]]) -> Callable[[Attachment], str]:
     """Says what an interface is called inside, when its driver has answered."""
 
     def name(attachment: Attachment) -> str:
@@ -213,7 +215,7 @@ def _marks(members: Sequence[Member]) -> dict[str, str]:
     return {mark_of(member.endpoint): member.endpoint.interface for member in members if member.link}
 
 
-def _going_home(homes: Sequence[Member], interior: Interior) -> frozenset[InsideFact]:
+def _going_home(homes: Sequence[Member], interior: NamespaceState) -> frozenset[InsideFact]:
     """The facts; those of the links of these members say, from their records, that they go back to the host."""
     marks = _marks(homes)
     links = {fact for fact in interior.facts if isinstance(fact, InsideLink) and fact.endpoint in marks}

@@ -29,22 +29,22 @@ from mooring.core.pools import Pool
 from mooring.core.requests import (
     AddressRequest,
     EndpointRequest,
-    EndpointWish,
+    EndpointSpec,
     NetworkRequest,
-    NetworkWish,
+    NetworkSpec,
     PoolRequest,
     Role,
     SegmentRequest,
-    SubnetWish,
+    SubnetSpec,
 )
 from mooring.core.sandboxes import Sandbox
 from mooring.ports import Clock, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.networks import Networks, release_segment
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ class Provisioning:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         drivers: Drivers,
         networks: Networks,
         endpoints: Endpoints,
@@ -76,7 +76,7 @@ class Provisioning:
         self._clock = clock
         self._locks = locks
 
-    async def create_network(self, wish: NetworkWish) -> Network:
+    async def create_network(self, wish: NetworkSpec) -> Network:
         """The network is there, with its subnets, gateways and auxiliary addresses granted.
 
         Raises Conflict for a name or a subnet that is in use, NotFound for an unknown driver, and what the drivers
@@ -116,7 +116,7 @@ class Provisioning:
                 await ipam.release_pool(pool.id)
 
     async def _segment(
-        self, ident: str, wish: NetworkWish, ipam: IpamDriver, subnet: SubnetWish, gateway: bool
+        self, ident: str, wish: NetworkSpec, ipam: IpamDriver, subnet: SubnetSpec, gateway: bool
     ) -> SegmentRequest:
         """One subnet with its gateway and auxiliary addresses, or nothing."""
         space, options = await ipam.default_space(), dict(wish.ipam_options)
@@ -152,7 +152,7 @@ class Provisioning:
         self._networks.must_be_empty(self._network(network_id))
         await self._networks.delete(network_id, force, empty=True)
 
-    async def create_endpoint(self, wish: EndpointWish) -> Endpoint:
+    async def create_endpoint(self, wish: EndpointSpec) -> Endpoint:
         """The endpoint is there, and has the addresses that were wished for or one of each family.
 
         Raises NotFound, BadRequest for an address that the network cannot have, Conflict for a name or an address that
@@ -209,7 +209,7 @@ class Provisioning:
     async def _addresses(
         self,
         network: Network,
-        wish: EndpointWish,
+        wish: EndpointSpec,
         ipam: IpamDriver | None,
         mac: str,
         granted: dict[int, tuple[Segment, Interface]],
@@ -277,7 +277,7 @@ async def _granted(
     raise full
 
 
-def _request(ident: str, wish: NetworkWish, granted: list[SegmentRequest]) -> NetworkRequest:
+def _request(ident: str, wish: NetworkSpec, granted: list[SegmentRequest]) -> NetworkRequest:
     return NetworkRequest(
         ident,
         dict(wish.options),

@@ -18,10 +18,10 @@ from mooring.core.sandboxes import Sandbox
 from mooring.ports import Namespaces
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
-from mooring.services.networking.kernel_reconciler import Repair
+from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
-from mooring.services.records.endpoint_index import Roster
-from mooring.services.records.record_cache import Mirror
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
 from mooring.services.sandboxes.provisioning import FOR_NETWORK
 from mooring.services.sandboxes.sandboxes import Sandboxes
 
@@ -29,18 +29,18 @@ from mooring.services.sandboxes.sandboxes import Sandboxes
 AT_ONCE = 16
 
 
-class Restoring:
+class Recovery:
     """One `start`, after the mirror is loaded and before anybody else changes anything."""
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
         sandboxes: Sandboxes,
-        repair: Repair,
+        repair: KernelReconciler,
         namespaces: Namespaces,
     ) -> None:
         self._mirror = mirror

@@ -7,18 +7,18 @@ from dataclasses import replace
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.host_files import check_names
 from mooring.core.networks import BRIDGE, HOST, NULL, Network
-from mooring.core.requests import SandboxWish
+from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Kind, Sandbox
 
 
-def blank(ident: str, wish: SandboxWish, now: float) -> Sandbox:
+def blank(ident: str, wish: SandboxSpec, now: float) -> Sandbox:
     """What never changes. Raises BadRequest."""
     if wish.path and wish.kind is not Kind.EXTERNAL:
         raise BadRequest("only an external sandbox has a path", hint="leave it out, or make the sandbox external")
     return Sandbox(ident, wish.name or ident[:12], wish.kind, wish.path, now)
 
 
-def wished(sandbox: Sandbox, wish: SandboxWish, folder: str) -> Sandbox:
+def wished(sandbox: Sandbox, wish: SandboxSpec, folder: str) -> Sandbox:
     """The sandbox with the wish's settings. folder: where those files are that the wish does not place. Raises
     BadRequest."""
     check_names(wish)

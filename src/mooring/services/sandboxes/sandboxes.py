@@ -14,16 +14,16 @@ from dataclasses import replace
 from mooring.core.endpoints import Attachment, Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.networks import Network
-from mooring.core.requests import SandboxWish
-from mooring.core.sandboxes import Interior, Kind, Member, Sandbox, gateway, in_gateway_order
+from mooring.core.requests import SandboxSpec
+from mooring.core.sandboxes import Kind, Member, NamespaceState, Sandbox, gateway, in_gateway_order
 from mooring.ports import Clock, Counters, Namespaces, Resolver
 from mooring.services.ipam.allocator import ATTEMPTS
 from mooring.services.networking.endpoints import Endpoints
-from mooring.services.records.endpoint_index import Roster
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Mirror, Record
-from mooring.services.sandboxes.dns_names import Naming
-from mooring.services.sandboxes.namespaces import Interiors, had_link, is_furnished, join_request, namer
+from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.sandboxes.dns_names import DnsNames
+from mooring.services.sandboxes.namespaces import NamespaceReconciler, had_link, is_furnished, join_request, namer
 from mooring.services.sandboxes.rules import blank, described, must_fit, not_in_host, place_of, wished
 
 
@@ -32,12 +32,12 @@ class Sandboxes:
 
     def __init__(
         self,
-        mirror: Mirror,
-        roster: Roster,
+        mirror: RecordCache,
+        roster: EndpointIndex,
         endpoints: Endpoints,
         namespaces: Namespaces,
         resolver: Resolver,
-        naming: Naming,
+        naming: DnsNames,
         clock: Clock,
         locks: KeyedLocks,
         folder: str,
@@ -51,7 +51,7 @@ class Sandboxes:
         self._clock = clock
         self._locks = locks
         self._folder = folder
-        self._interiors = Interiors(namespaces, endpoints)
+        self._interiors = NamespaceReconciler(namespaces, endpoints)
         self._named: dict[str, str] = {}
         self._placed: dict[str, str] = {}
         self._identified: dict[str, str] = {}
@@ -70,7 +70,7 @@ class Sandboxes:
             if after.identity:
                 self._identified[after.identity] = after.id
 
-    async def create(self, wish: SandboxWish) -> Sandbox:
+    async def create(self, wish: SandboxSpec) -> Sandbox:
         """The sandbox is there, with its namespace and files.
 
         Raises Conflict when the name is taken or the external namespace or a file is another sandbox's, NotFound when
@@ -183,7 +183,7 @@ class Sandboxes:
         with suppress(NotFound):  # the namespace died before its endpoints left: there is nobody to take over
             await self._settle(sandbox)
 
-    async def refresh(self, sandbox_id: str, wish: SandboxWish | None = None) -> None:
+    async def refresh(self, sandbox_id: str, wish: SandboxSpec | None = None) -> None:
         """Files, names, interfaces and routes are made anew; with a wish its settings count from now on (kind, name and
         path stay). Raises NotFound, BadRequest, Conflict. On a fault the settings are as before."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
@@ -286,7 +286,7 @@ class Sandboxes:
             if sandbox is not None and not sandbox.deleting:
                 await self._settle(sandbox)
 
-    async def _settle(self, sandbox: Sandbox, interior: Interior | None = None) -> None:
+    async def _settle(self, sandbox: Sandbox, interior: NamespaceState | None = None) -> None:
         members = self.members(sandbox)
         if is_furnished(sandbox) and members:
             await self._interiors.furnish(sandbox, members, interior)

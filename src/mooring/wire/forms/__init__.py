@@ -10,11 +10,11 @@ from mooring.wire.forms.endpoints import (
     EndpointV1,
     EndpointV2,
     EndpointV3,
-    PublicationV1,
+    PortBindingV1,
     ServiceV1,
     endpoint_form,
 )
-from mooring.wire.forms.estates import EstateV1, HeirloomV1, estate_form
+from mooring.wire.forms.estates import KeptAddressV1, KeptNetworkV1, estate_form
 from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
 from mooring.wire.forms.moves import MoveV1, move_form
@@ -31,11 +31,11 @@ __all__ = [
     "EngineV1",
     "EngineV2",
     "EngineV3",
-    "EstateV1",
-    "HeirloomV1",
     "HolderV1",
     "HolderV2",
     "IntentV1",
+    "KeptAddressV1",
+    "KeptNetworkV1",
     "LeaseV1",
     "MoveV1",
     "NetworkV1",
@@ -44,8 +44,8 @@ __all__ = [
     "OptionsV1",
     "OptionsV2",
     "PoolV1",
+    "PortBindingV1",
     "PortRequestV1",
-    "PublicationV1",
     "RouteV1",
     "SandboxV1",
     "SegmentV1",

@@ -13,7 +13,7 @@ from msgspec import field
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
-from mooring.core.publications import Protocol, Publication
+from mooring.core.publications import PortBinding, Protocol
 from mooring.wire.forms.elements import (
     PortRequestV1,
     RouteV1,
@@ -25,7 +25,7 @@ from mooring.wire.forms.elements import (
 )
 
 
-class PublicationV1(Stored):
+class PortBindingV1(Stored):
     """A port that is published."""
 
     protocol: Protocol
@@ -34,10 +34,10 @@ class PublicationV1(Stored):
     target_port: int
     host: str = ""
 
-    def value(self) -> Publication:
+    def value(self) -> PortBinding:
         """The publication as core knows it."""
         target = ip_address(self.target)
-        return Publication(self.protocol, address_of(self.host), self.host_port, target, self.target_port)
+        return PortBinding(self.protocol, address_of(self.host), self.host_port, target, self.target_port)
 
 
 class EndpointV1(Stored, tag=1):
@@ -50,7 +50,7 @@ class EndpointV1(Stored, tag=1):
     ipv6: str = ""
     sandbox: str = ""
     ports: tuple[PortRequestV1, ...] = ()
-    published: tuple[PublicationV1, ...] = ()
+    published: tuple[PortBindingV1, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
 
     def record(self, key: str) -> Endpoint:
@@ -147,8 +147,8 @@ class EndpointV3(EndpointV2, tag=3):
         return replace(EndpointV2.record(self, key), exposed=tuple((each.protocol, each.port) for each in self.exposed))
 
 
-def _publication_form(publication: Publication) -> PublicationV1:
-    return PublicationV1(
+def _publication_form(publication: PortBinding) -> PortBindingV1:
+    return PortBindingV1(
         protocol=publication.protocol,
         host=text_of(publication.host),
         host_port=publication.host_port,

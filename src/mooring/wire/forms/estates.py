@@ -9,11 +9,11 @@ from ipaddress import ip_address, ip_network
 
 from msgspec import field
 
-from mooring.core.estates import Estate, Heirloom
+from mooring.core.estates import KeptAddress, KeptNetwork
 from mooring.wire.forms.elements import Stored, id_of
 
 
-class HeirloomV1(Stored):
+class KeptAddressV1(Stored):
     """An address that waits for its key."""
 
     address: str
@@ -23,39 +23,39 @@ class HeirloomV1(Stored):
     name: str = ""
     hold: float = 0.0
 
-    def value(self) -> Heirloom:
+    def value(self) -> KeptAddress:
         """As core knows it."""
-        return Heirloom(
+        return KeptAddress(
             address=ip_address(self.address), key=self.key, until=self.until, mac=self.mac, name=self.name,
             hold=self.hold,
         )  # fmt: skip
 
 
-class EstateV1(Stored, tag=1):
+class KeptNetworkV1(Stored, tag=1):
     """What a network left; its id is in the key."""
 
     name: str
     space: str
     since: float
     subnets: list[str] = field(default_factory=list)
-    heirlooms: list[HeirloomV1] = field(default_factory=list)
+    heirlooms: list[KeptAddressV1] = field(default_factory=list)
 
-    def record(self, key: str) -> Estate:
+    def record(self, key: str) -> KeptNetwork:
         """See stored.Form."""
-        return Estate(
+        return KeptNetwork(
             id=id_of(key), name=self.name, space=self.space, since=self.since,
             subnets=tuple(ip_network(subnet) for subnet in self.subnets),
             heirlooms=tuple(each.value() for each in self.heirlooms),
         )  # fmt: skip
 
 
-def estate_form(estate: Estate) -> EstateV1:
+def estate_form(estate: KeptNetwork) -> KeptNetworkV1:
     """The newest form of an estate."""
-    return EstateV1(
+    return KeptNetworkV1(
         name=estate.name, space=estate.space, since=estate.since,
         subnets=[str(subnet) for subnet in estate.subnets],
         heirlooms=[
-            HeirloomV1(
+            KeptAddressV1(
                 address=str(each.address), key=each.key, until=each.until, mac=each.mac, name=each.name, hold=each.hold
             )
             for each in estate.heirlooms
