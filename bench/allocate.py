@@ -71,9 +71,9 @@ async def allocation_rate(ipam: Ipam, concurrency: int) -> float:
 async def measure(folder: Path) -> None:
     """Print the rates of every concurrency and, at last, the line of the benchmark."""
     store = await open_sqlite_store(str(folder / "store.sqlite"))
-    mirror = RecordCache(store)
-    ipam = Ipam(mirror, SystemClock(), IpamPolicy(), MemoryKernel())
-    await mirror.load()
+    cache = RecordCache(store)
+    ipam = Ipam(cache, SystemClock(), IpamPolicy(), MemoryKernel())
+    await cache.load()
     ratios: dict[int, list[float]] = {each: [] for each in CONCURRENCY}
     rates: dict[int, list[float]] = {each: [] for each in CONCURRENCY}
     bare = [bare_rate(folder)]

@@ -246,7 +246,7 @@ async def _engine(path: str) -> None:
 
 
 async def _mooring(path: str, engine: str) -> None:
-    from mooring.servers.proxy.passages import Decision
+    from mooring.servers.proxy.hooks import Decision
     from mooring.servers.proxy.server import Listener, ProxyServer
     from mooring.wire.docker_api import Call, recognise
 
@@ -263,13 +263,13 @@ async def _mooring(path: str, engine: str) -> None:
         async def outsize(self, call: Call, document: bytes | None) -> None:
             """Never asked."""
 
-        async def passage(self, call: Call, body: bytes) -> Decision:  # noqa: ARG002
+        async def decide(self, call: Call, body: bytes) -> Decision:  # noqa: ARG002
             """Never asked."""
             raise AssertionError
 
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(path)
-    server = ProxyServer(engine, recognise, gate=Nobody())
+    server = ProxyServer(engine, recognise, hook=Nobody())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.serve([Listener(sock)])
 

@@ -102,7 +102,7 @@ async def allocations(folder: Path, percent: int) -> float:
     )
     await write(store, records)
     services = assemble(World(store, MemoryKernel(), MemoryPortGuard(), MemoryEngine(), SystemClock()), IpamPolicy())
-    await services.mirror.load()
+    await services.cache.load()
     times = []
     for number in range(ALLOCATIONS):
         begin = time.perf_counter()

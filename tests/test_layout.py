@@ -11,16 +11,16 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 
 # Each exemption says why.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {"tests/services/test_holder_machine.py": "one state machine"}
 LONG_FUNCTIONS: dict[str, str] = {}
 FORMS = "tests/wire/test_forms.py and test_stored.py write and read every form"
 UNTESTED: dict[str, str] = {
     "ports/stores.py": "a Protocol: tests/contracts holds every implementation to it",
     "core/findings.py": "a value without behaviour; containers/container_reconciler.py and the doctor make it",
-    "servers/proxy/passages.py": "values and a Protocol; the relay and the gate are tested with them",
+    "servers/proxy/hooks.py": "values and a Protocol; the relay and the gate are tested with them",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
     "wire/forms/endpoints.py": FORMS,
-    "wire/forms/estates.py": FORMS,
+    "wire/forms/kept_networks.py": FORMS,
     "wire/forms/holders.py": FORMS,
     "wire/forms/leases.py": FORMS,
     "wire/forms/moves.py": FORMS,

@@ -104,8 +104,8 @@ def test_networks_go_first_and_through_the_engine(place: Place, engine: Engine) 
 def test_nothing_is_begun_while_containers_use_them(place: Place, engine: Engine, state: str, known: str) -> None:
     """Stopped ones too, also those that never ran, of which 20.10 does not tell the network's id; they are named."""
     engine.containers = [
-        {"Id": name * 64, "Names": [f"/{name}"], "State": state, "NetworkSettings": {"Networks": plugs}}
-        for name, plugs in (("db", {"web": {"NetworkID": known}}), ("x", {"bridge": None}))
+        {"Id": name * 64, "Names": [f"/{name}"], "State": state, "NetworkSettings": {"Networks": endpoints}}
+        for name, endpoints in (("db", {"web": {"NetworkID": known}}), ("x", {"bridge": None}))
     ]
     with pytest.raises(Conflict, match=r"container db in web\)"):
         next(iter(steps(place, purge=True)))

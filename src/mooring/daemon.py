@@ -39,16 +39,16 @@ from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import Handler, HttpServer, Limits
 from mooring.servers.plugin.door import BODY_LIMIT, PluginDoor
 from mooring.servers.plugin.door import fail as refuse_plugin
+from mooring.servers.proxy.address_hook import AddressHook
 from mooring.servers.proxy.audits import AuditLog
-from mooring.servers.proxy.completions import PortCompletion
-from mooring.servers.proxy.gate import AddressGate
 from mooring.servers.proxy.server import Listener, ProxyServer
+from mooring.servers.proxy.shown_ports import PortCompletion
 from mooring.servers.quotas import Pool, Quota
 from mooring.services.assembly import Services, World, assemble
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.report_log import ReportLog
-from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import operations
 from mooring.wire.docker_api import recognise
 
@@ -69,7 +69,7 @@ class Daemon:
     services: Services
     plugin: Handler
     api: Handler
-    gate: AddressGate | None
+    hook: AddressHook | None
     completion: PortCompletion
     load: Callable[[], Coroutine[Any, Any, None]]
 
@@ -164,11 +164,11 @@ def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
     policy = policy_of(config)
     services = assemble(world, policy, config.repair_period, config.reclaim_after, plugin=config.plugin_socket.stem)
-    surroundings = Surroundings(
+    host_networks = HostNetworks(
         __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
         config.subnet_pools, config.deny, policy, os.uname().nodename,
     )  # fmt: skip
-    operated = operations(services, world, surroundings)
+    operated = operations(services, world, host_networks)
     loaded = asyncio.Event()
 
     async def wait_until_loaded() -> None:
@@ -177,32 +177,32 @@ def build(config: Config, world: World, since: float) -> Daemon:
     async def load() -> None:
         # Records live as long as the daemon: looking for garbage among them only costs, now and in every later round.
         gc.disable()
-        await services.mirror.load()
+        await services.cache.load()
         gc.freeze()
         gc.enable()
-        if services.recovering is not None:
-            await services.recovering.at_start()
+        if services.restored_store is not None:
+            await services.restored_store.at_start()
         loaded.set()
 
     plugin = PluginDoor(
         services.ipam,
-        EngineNetworks(services.networks, services.mirror, config.plugin_socket.stem),
+        EngineNetworks(services.networks, services.cache, config.plugin_socket.stem),
         services.endpoints,
         before_call=wait_until_loaded,
         on_activate=partial(_engine_started, services),
     )
     api = ApiDoor(operated, world.store.backup, wait_until_loaded)
-    gate = AddressGate(kept.desk, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
-    return Daemon(services, plugin, api, gate, PortCompletion(services.mirror, services.roster), load)
+    hook = AddressHook(kept.controller, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
+    return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), load)
 
 
 def _engine_started(services: Services) -> None:
     """dockerd talks to us for the first time since it started: what was under way with the one before is over."""
-    services.ipam.promises.end_all()
-    services.endpoints.successions.engine_started()
+    services.ipam.pending_allocations.end_all()
+    services.endpoints.takeovers.engine_started()
     services.repair.nudge()
     if services.keeping is not None:
-        services.keeping.reconciling.nudge()
+        services.keeping.container_reconciler.nudge()
 
 
 async def serve(config: Config, open_world: OpenWorld, manager: systemd.Manager) -> None:
@@ -318,17 +318,17 @@ async def _run_tasks(
             start("API door", partial(api_server.serve, door, daemon.api, api_quota(config)))
         for proxy in doors.proxies:
             shows = daemon.completion if proxy.listener.show_ports else None
-            server = proxy_server(str(config.docker_socket), proxy.listener, daemon.gate, audits, shows)
+            server = proxy_server(str(config.docker_socket), proxy.listener, daemon.hook, audits, shows)
             proxy_servers.append(server)
             start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
         endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
         if (keeping := daemon.services.keeping) is not None:
-            endless += [start("reconciler", keeping.reconciling.run), start("watcher", keeping.watching.run)]
+            endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:
             endless.append(start("watchdog", partial(systemd.keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")
-        log.info("ready", extra={"version": __version__, "revision": daemon.services.mirror.revision})
+        log.info("ready", extra={"version": __version__, "revision": daemon.services.cache.revision})
         await stop.wait()
         notifier.tell("STOPPING=1", "STATUS=finishing what was begun")
         log.info("stopping")
@@ -344,7 +344,7 @@ async def _run_tasks(
 def proxy_server(
     engine: str,
     listener: ProxyListener,
-    gate: AddressGate | None,
+    hook: AddressHook | None,
     cleanup: AsyncExitStack,
     completion: PortCompletion | None = None,
 ) -> ProxyServer:
@@ -356,7 +356,7 @@ def proxy_server(
     return ProxyServer(
         engine,
         recognise,
-        gate=gate,
+        hook=hook,
         admit=None if listener.rules.everything else listener.rules.remembering(),
         audit=audit.record if audit is not None else None,
         completion=completion,

@@ -94,11 +94,11 @@ def _refuse_while_used(engine: EngineRequests, networks: dict[str, str]) -> None
     rows: Any = engine.get("/containers/json?all=1")
     used: dict[str, list[str]] = {}
     for row in rows:
-        plugs: dict[str, Any] = (row.get("NetworkSettings") or {}).get("Networks") or {}
+        endpoints: dict[str, Any] = (row.get("NetworkSettings") or {}).get("Networks") or {}
         found = [
             name
-            for name, plug in plugs.items()
-            if name in networks.values() or ((plug or {}).get("NetworkID") or name) in networks
+            for name, endpoint in endpoints.items()
+            if name in networks.values() or ((endpoint or {}).get("NetworkID") or name) in networks
         ]
         if found:
             used[(row.get("Names") or [row["Id"][:12]])[0].removeprefix("/")] = found

@@ -223,18 +223,18 @@ async def test_an_engine_without_an_id_is_unavailable(tmp_path: Path, name: str)
 
 async def test_the_networks_are_asked_for_only_when_one_is_without_its_id(tmp_path: Path) -> None:
     """What ran has ids; what never did has a name, or null."""
-    plugged = b'[{"Id": "c1", "NetworkSettings": {"Networks": {"web": {"NetworkID": "aaa"}}}}]'
-    answers = {"/info": ok(INFO), "/containers/json?all=1": ok(plugged), "/networks": ok(NETWORKS)}
+    connected = b'[{"Id": "c1", "NetworkSettings": {"Networks": {"web": {"NetworkID": "aaa"}}}}]'
+    answers = {"/info": ok(INFO), "/containers/json?all=1": ok(connected), "/networks": ok(NETWORKS)}
     script = Script()
     async with engine(tmp_path, answers, script=script) as asked:
         ident, (container,) = await asked.containers()
-        assert (ident, container.plugs[0].network) == ("ABCD:EFGH", "aaa")
+        assert (ident, container.endpoints[0].network) == ("ABCD:EFGH", "aaa")
         assert script.asked == ["/info", "/containers/json?all=1"]
         for endpoint in (b'{"NetworkID": ""}', b"null", b"{}"):
             script.asked.clear()
-            answers["/containers/json?all=1"] = ok(plugged.replace(b'{"NetworkID": "aaa"}', endpoint))
+            answers["/containers/json?all=1"] = ok(connected.replace(b'{"NetworkID": "aaa"}', endpoint))
             _, (container,) = await asked.containers()
-            assert container.plugs[0].network == "aaa"
+            assert container.endpoints[0].network == "aaa"
             assert script.asked[-1] == "/networks"
 
 
@@ -254,7 +254,7 @@ async def test_a_container_is_told_with_the_version_that_the_engine_answers_in(t
         async with engine(tmp_path, {"/containers/c1/json": head + body}) as asked:
             found = await asked.container("c1")
         assert found is not None
-        assert [plug.wanted_mac for plug in found.plugs] == [expected], said
+        assert [each.wanted_mac for each in found.endpoints] == [expected], said
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,10 @@ def event(**document: Any) -> EngineEvent | None:
 def test_what_never_ran_is_in_the_network_that_has_the_name_now() -> None:
     """The engine gives it no id before the first start; one that is no more is told as none."""
     wanted = {"wanted4": ip_address("10.32.0.9"), "wanted6": ip_address("fd00::9")}
-    plug = ContainerEndpoint("n1", "web", **wanted)  # type: ignore[arg-type]
-    expected = Container("c1", "db", False, 1.7e9, {"fixed-ip": ""}, (plug,))
+    known = ContainerEndpoint("n1", "web", **wanted)  # type: ignore[arg-type]
+    expected = Container("c1", "db", False, 1.7e9, {"fixed-ip": ""}, (known,))
     assert row({"web": "n1"}) == expected
-    assert row({"other": "n1"}).plugs[0].network == ""
+    assert row({"other": "n1"}).endpoints[0].network == ""
 
 
 def test_a_running_container_tells_what_it_asks_for_and_what_it_has() -> None:
@@ -72,11 +72,11 @@ def test_a_running_container_tells_what_it_asks_for_and_what_it_has() -> None:
     found = inspected()
     assert (found.id, found.name, found.running, found.labels) == ("c1", "db", True, {"a": "b"})
     assert 1714979289.1 < found.created < 1714979289.2
-    assert [(plug.network, plug.endpoint, plug.wanted_mac, plug.mac) for plug in found.plugs] == [
+    assert [(known.network, known.endpoint, known.wanted_mac, known.mac) for known in found.endpoints] == [
         ("n1", "e1", "02:ab:00:00:00:01", "02:ab:00:00:00:01"),
         ("n2", "e2", "", "02:42:0a:21:00:02"),
     ]
-    assert [([*map(str, plug.wanted)], [*map(str, plug.held)]) for plug in found.plugs] == [
+    assert [([*map(str, known.wanted)], [*map(str, known.held)]) for known in found.endpoints] == [
         (["10.32.0.9"], ["10.32.0.9", "fd00::9"]),
         ([], ["10.33.0.2"]),
     ]
@@ -86,7 +86,7 @@ def test_a_running_container_tells_what_it_asks_for_and_what_it_has() -> None:
 def test_the_mode_names_its_network_by_name_or_id(mode: str, asking: str) -> None:
     """Only there the MAC of the configuration counts."""
     found = inspected(HostConfig={"NetworkMode": mode})
-    assert [plug.name for plug in found.plugs if plug.wanted_mac] == ([asking] if asking else [])
+    assert [known.name for known in found.endpoints if known.wanted_mac] == ([asking] if asking else [])
 
 
 IDS = {"web": "abc1", "back": "abd2", "abc": "f003", "f00": "9004"}
@@ -102,8 +102,8 @@ IDS = {"web": "abc1", "back": "abd2", "abc": "f003", "f00": "9004"}
 def test_what_never_ran_is_in_the_network_that_its_user_meant(reference: str, expected: tuple[str, str]) -> None:
     """A name before the beginning of an id, and nobody is guessed; told under the network's own name."""
     settings = {"Networks": {reference: {"IPAMConfig": {"IPv4Address": "10.0.0.1"}, "NetworkID": ""}}}
-    (plug,) = row(IDS, NetworkSettings=settings).plugs
-    assert (plug.network, plug.name, str(plug.wanted4)) == (*expected, "10.0.0.1")
+    (known,) = row(IDS, NetworkSettings=settings).endpoints
+    assert (known.network, known.name, str(known.wanted4)) == (*expected, "10.0.0.1")
 
 
 @pytest.mark.parametrize("keys", [("abc1", "web"), ("web", "abc1")])
@@ -111,20 +111,17 @@ def test_what_is_listed_twice_is_one_place(keys: tuple[str, str]) -> None:
     """Engine 20.10 lists what was made with the beginning of an id under that and under the name, once it ran."""
     endpoint = {"IPAMConfig": None, "NetworkID": "abc123", "EndpointID": "e1", "IPAddress": "10.0.0.2"}
     settings = {"Networks": {**dict.fromkeys(keys, endpoint), "back": {"NetworkID": "abd2"}}}
-    expected = (
-        ContainerEndpoint("abc123", "web", ipv4=IPv4Address("10.0.0.2"), endpoint="e1"),
-        ContainerEndpoint("abd2", "back"),
-    )
-    assert row(NetworkSettings=settings).plugs == expected
+    web = ContainerEndpoint("abc123", "web", ipv4=IPv4Address("10.0.0.2"), endpoint="e1")
+    assert row(NetworkSettings=settings).endpoints == (web, ContainerEndpoint("abd2", "back"))
     config = {"Config": {"MacAddress": "02:AB:00:00:00:01"}, "HostConfig": {"NetworkMode": "abc1"}}
-    first, second = inspected(NetworkSettings=settings, **config).plugs
+    first, second = inspected(NetworkSettings=settings, **config).endpoints
     assert (first.name, first.wanted_mac, second.wanted_mac) == ("web", "02:ab:00:00:00:01", "")
 
 
 def test_places_in_networks_that_are_not_known_are_told_apart() -> None:
     """They are two, by their names."""
     settings = {"Networks": {"one": {"IPAMConfig": {"IPv4Address": "10.0.0.1"}}, "two": None}}
-    assert [(plug.network, plug.name) for plug in row(NetworkSettings=settings).plugs] == [("", "one"), ("", "two")]
+    assert [(each.network, each.name) for each in row(NetworkSettings=settings).endpoints] == [("", "one"), ("", "two")]
 
 
 def test_a_name_that_several_networks_have_is_nobodys() -> None:
@@ -149,7 +146,7 @@ def test_the_main_network_is_the_one_of_the_mode(mode: str, keys: tuple[str, ...
     settings = {"Networks": {key: {"NetworkID": f"n-{key}"} for key in keys}}
     config = {"Config": {"MacAddress": "02:ab:00:00:00:01"}, "HostConfig": {"NetworkMode": mode}}
     found = inspected(NetworkSettings=settings, **config)
-    assert [plug.name for plug in found.plugs if plug.wanted_mac] == ([main] if main else [])
+    assert [known.name for known in found.endpoints if known.wanted_mac] == ([main] if main else [])
 
 
 @pytest.mark.parametrize(
@@ -165,8 +162,8 @@ def test_a_mac_is_the_same_however_it_is_written(text: str | None, expected: str
     """Docker takes the three forms of Go's net.ParseMAC and keeps the user's own; what is no MAC is nothing."""
     endpoint = {"NetworkID": "n1", "EndpointID": "e1", "MacAddress": text}
     config = {"Config": {"MacAddress": text}, "HostConfig": {"NetworkMode": "web"}}
-    (plug,) = inspected(NetworkSettings={"Networks": {"web": endpoint}}, **config).plugs
-    assert (plug.wanted_mac, plug.mac) == (expected, expected)
+    (known,) = inspected(NetworkSettings={"Networks": {"web": endpoint}}, **config).endpoints
+    assert (known.wanted_mac, known.mac) == (expected, expected)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +175,8 @@ def test_the_mac_of_an_endpoint_is_asked_for_or_had(
 ) -> None:
     """Until the first start it is what the configuration asks for, if the engine can give each endpoint one."""
     networks = {"back": {"NetworkID": "n2", "EndpointID": endpoint, "MacAddress": "02:AB:00:00:00:02"}}
-    (plug,) = inspected_in(version, NetworkSettings={"Networks": networks}).plugs
-    assert (plug.wanted_mac, plug.mac) == expected
+    (known,) = inspected_in(version, NetworkSettings={"Networks": networks}).endpoints
+    assert (known.wanted_mac, known.mac) == expected
 
 
 def test_links_are_no_names() -> None:
@@ -212,14 +209,14 @@ def test_nulls_and_missing_fields_are_nothing() -> None:
     nothing = inspected(
         State={"Running": None}, Config={"Labels": None, "MacAddress": None}, HostConfig={"NetworkMode": None}
     )
-    assert (nothing.running, nothing.labels, {plug.wanted_mac for plug in nothing.plugs}) == (False, {}, {""})
+    assert (nothing.running, nothing.labels, {known.wanted_mac for known in nothing.endpoints}) == (False, {}, {""})
     nulls = ("IPAMConfig", "NetworkID", "EndpointID", "IPAddress", "GlobalIPv6Address", "MacAddress")
     for endpoint in (None, {}, dict.fromkeys(nulls), {"IPAMConfig": {"IPv4Address": None, "IPv6Address": None}}):
         settings = {"Networks": {"web": endpoint}}
-        assert row(NetworkSettings=settings).plugs == (ContainerEndpoint("", "web"),)
-        assert inspected(NetworkSettings=settings, Config=None).plugs == (ContainerEndpoint("by-name", "web"),)
-        assert inspected(NetworkSettings=settings, HostConfig=None).plugs == (ContainerEndpoint("by-name", "web"),)
-    assert row(NetworkSettings={"Networks": None}).plugs == inspected(NetworkSettings={"Networks": None}).plugs == ()
+        assert row(NetworkSettings=settings).endpoints == (ContainerEndpoint("", "web"),)
+        assert inspected(NetworkSettings=settings, Config=None).endpoints == (ContainerEndpoint("by-name", "web"),)
+        assert inspected(NetworkSettings=settings, HostConfig=None).endpoints == (ContainerEndpoint("by-name", "web"),)
+    assert not any(read(NetworkSettings={"Networks": None}).endpoints for read in (row, inspected))
 
 
 @pytest.mark.parametrize(
@@ -228,8 +225,9 @@ def test_nulls_and_missing_fields_are_nothing() -> None:
 )
 def test_a_text_that_is_no_ipv4_address_is_none(text: str) -> None:
     """Also one of the other family."""
-    plug = row(NetworkSettings={"Networks": {"web": {"IPAMConfig": {"IPv4Address": text}, "IPAddress": text}}}).plugs[0]
-    assert (plug.wanted4, plug.ipv4) == (None, None)
+    answer = {"Networks": {"web": {"IPAMConfig": {"IPv4Address": text}, "IPAddress": text}}}
+    known = row(NetworkSettings=answer).endpoints[0]
+    assert (known.wanted4, known.ipv4) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +236,8 @@ def test_a_text_that_is_no_ipv4_address_is_none(text: str) -> None:
 def test_an_ipv6_address_is_the_same_however_it_is_written(text: str, expected: str | None) -> None:
     """And nothing else is one."""
     settings = {"Networks": {"web": {"IPAMConfig": {"IPv6Address": text}, "GlobalIPv6Address": text}}}
-    plug = row(NetworkSettings=settings).plugs[0]
-    assert plug.wanted6 == plug.ipv6 == (ip_address(expected) if expected else None)
+    known = row(NetworkSettings=settings).endpoints[0]
+    assert known.wanted6 == known.ipv6 == (ip_address(expected) if expected else None)
 
 
 @pytest.mark.parametrize(
@@ -290,8 +288,7 @@ def test_events_that_are_none_of_ours() -> None:
         assert event(Type="container", Action="create", Actor=actor, timeNano=7) is None
     for attributes in (None, {}, {"container": ""}, {"name": "db"}):
         assert event(Type="network", Action="connect", Actor={"ID": "n1", "Attributes": attributes}) is None
-    assert event() is None
-    assert event(Type=None, Action=None, Actor=None, timeNano=None) is None
+    assert event() is event(Type=None, Action=None, Actor=None, timeNano=None) is None
 
 
 def test_networks_and_what_is_in_them() -> None:

@@ -8,8 +8,8 @@ from ipaddress import ip_interface
 
 import pytest
 
-from mooring.adapters.linux.discards import Discards
 from mooring.adapters.linux.kernel_facts import FactReader, FactWriter, Tools
+from mooring.adapters.linux.link_removal import Discards
 from mooring.adapters.linux.sysctls import read_setting
 from mooring.core.datapath import HOST_SETTINGS
 from mooring.core.faults import Conflict, Fault, NotFound, Unavailable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.linux import conntrack, surroundings
+from mooring.adapters.linux import conntrack, host_networks
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
@@ -74,9 +74,9 @@ async def test_nameservers_are_occupied(kernel: LinuxKernel, tmp_path: Path, mon
         "# nameserver 192.0.2.9\nnameserver 192.0.2.1\nnameserver 2001:db8::1\nnameserver fe80::1%w0\n"
         "nameserver 127.0.0.53\nnameserver ::ffff:127.0.0.53\nnameserver nonsense\nnameserver\nsearch example.org\n"
     )
-    monkeypatch.setattr(surroundings, "RESOLV_CONF", conf)
+    monkeypatch.setattr(host_networks, "RESOLV_CONF", conf)
     assert list((await kernel.host_net()).occupied) == [ip_network("192.0.2.1/32"), ip_network("2001:db8::1/128")]
-    monkeypatch.setattr(surroundings, "RESOLV_CONF", tmp_path / "missing")
+    monkeypatch.setattr(host_networks, "RESOLV_CONF", tmp_path / "missing")
     assert not (await kernel.host_net()).occupied
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from mooring.adapters.linux.namespaces import LinuxNamespaces
 from mooring.core.faults import NotFound, Unavailable
-from mooring.core.sandboxes import InsideAdd, InsideLink, InsideRemove
+from mooring.core.sandboxes import NamespaceAdd, NamespaceLink, NamespaceRemove
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
 
-LINK = InsideLink("one/e", "eth0", source="mp-e", mac="", ipv6=False, returns=True)
+LINK = NamespaceLink("one/e", "eth0", source="mp-e", mac="", ipv6=False, returns=True)
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ async def test_a_childs_namespace_is_used_by_its_process(
     path = f"/proc/{child.pid}/ns/net"
     sh("ip link add mp-e type veth")
     assert await namespaces.exists(path)
-    await namespaces.apply(path, [InsideAdd(LINK)])
+    await namespaces.apply(path, [NamespaceAdd(LINK)])
     assert "LOOPBACK,UP" in sh(f"nsenter --net={path} ip link show lo")
     assert (await namespaces.observe(path)).names == {"lo", "eth0"}
     assert set(await namespaces.statistics(path)) == {"eth0"}
-    await namespaces.apply(path, [InsideRemove(LINK)])
+    await namespaces.apply(path, [NamespaceRemove(LINK)])
     child.kill()
     child.wait()
     assert not await namespaces.exists(path)
@@ -80,10 +80,10 @@ async def test_the_host_is_where_the_object_was_made(namespaces: LinuxNamespaces
     sh("ip link add mp-e type veth")
     elsewhere = Namespace.new()
     with elsewhere.inside():
-        asking = namespaces.apply(path, [InsideAdd(LINK)])
+        asking = namespaces.apply(path, [NamespaceAdd(LINK)])
     await asking
     assert (await namespaces.observe(path)).facts == {LINK}
-    await namespaces.apply(path, [InsideRemove(LINK)])
+    await namespaces.apply(path, [NamespaceRemove(LINK)])
     assert "mp-e" in sh("ip link show mp-e")
     elsewhere.close()
 
@@ -95,7 +95,7 @@ async def test_workers_are_on_the_host_between_their_works(namespaces: LinuxName
         path = await namespaces.create(f"box{number}")
         await namespaces.observe(path)
         with pytest.raises(NotFound):
-            await namespaces.apply(path, [InsideAdd(LINK)])
+            await namespaces.apply(path, [NamespaceAdd(LINK)])
         await namespaces.remove(path)
     assert len(workers()) > 1
     assert set(workers().values()) == {here}
@@ -146,7 +146,7 @@ async def test_a_cancelled_caller_leaves_work_whole(namespaces: LinuxNamespaces)
     path = await namespaces.create("box")
     sh("ip link add mp-e type veth")
     async with asyncio.TaskGroup() as group:
-        asking = group.create_task(namespaces.apply(path, [InsideAdd(LINK)]))
+        asking = group.create_task(namespaces.apply(path, [NamespaceAdd(LINK)]))
         await asyncio.sleep(0)
         asking.cancel()
     facts = (await namespaces.observe(path)).facts

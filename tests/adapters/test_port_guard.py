@@ -14,7 +14,7 @@ import pytest
 from mooring.adapters.host import port_guard
 from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.core.faults import BadRequest, Conflict, Exhausted
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns

@@ -14,7 +14,7 @@ from tests.cli.daemons import ServedHost
 
 def lease_of(daemon: ServedHost, address: str) -> Lease | None:
     """The lease of the address in the default space."""
-    return daemon.host.mirror.lease("default", ip_address(address))
+    return daemon.host.cache.lease("default", ip_address(address))
 
 
 async def test_an_address_is_reserved(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,11 +43,11 @@ async def test_a_range_and_a_subnet_are_reserved(
 
 async def test_a_dry_run_changes_nothing(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command has it, and says so."""
-    before = daemon.host.mirror.revision
+    before = daemon.host.cache.revision
     for words in (["reserve", "10.32.0.20"], ["release", "10.32.0.6"], ["hold", "10.32.0.5", "--key", "web"]):
         assert await daemon.run("lease", *words, "--dry-run", "--space", "default") == 0
         assert capsys.readouterr().out.endswith("nothing was changed (--dry-run)\n")
-    assert daemon.host.mirror.revision == before
+    assert daemon.host.cache.revision == before
 
 
 async def test_an_address_is_released_once(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

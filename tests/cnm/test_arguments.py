@@ -16,7 +16,7 @@ from mooring.cnm.values import Subnet
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.ports import Driver, IpamDriver
@@ -128,7 +128,7 @@ def test_services_and_extra_hosts() -> None:
 def wishes(value: object, **changes: Any) -> list[tuple[int, str]]:
     """Version and subnet of each wish."""
     told: dict[str, Any] = {"ipv4": True, "ipv6": False, "driver": "bridge", "ipam": "default"} | changes
-    return [(wish.version, str(wish.subnet)) for wish in arguments.subnets(value, **told)]
+    return [(spec.version, str(spec.subnet)) for spec in arguments.subnets(value, **told)]
 
 
 def test_families_without_a_subnet_are_chosen_when_wanted() -> None:
@@ -195,12 +195,12 @@ def test_drivers_are_checked_for_their_methods() -> None:
 
 def test_settings_of_a_sandbox() -> None:
     """Each setting ends where it belongs; an unknown one is refused with the nearest."""
-    wish = arguments.with_settings(
+    spec = arguments.with_settings(
         SandboxSpec("web"),
         {"hostname": "web", "dns": ["10.0.0.1"], "extra_hosts": ["db:10.0.0.5"], "exposed": ["80"], "publish": ["80"],
          "labels": {"a": "b"}, "resolver": False, "search": ["example.org"], "dns_options": ["ndots:2"]},
     )  # fmt: skip
-    assert wish == SandboxSpec(
+    assert spec == SandboxSpec(
         "web", hostname="web", dns=(ip_address("10.0.0.1"),), hosts=(("db", ip_address("10.0.0.5")),),
         exposed=((Protocol.TCP, 80),), ports=(PortRequest(Protocol.TCP, 80),), labels={"a": "b"}, resolver=False,
         search=("example.org",), dns_options=("ndots:2",),
@@ -214,6 +214,6 @@ def test_settings_of_a_sandbox() -> None:
 def test_the_wish_of_a_sandbox_is_the_sandbox() -> None:
     """A wish that is made from a record says all that the record says."""
     record = Sandbox("1" * 64, "web", Kind.EXTERNAL, "/proc/1/ns/net", 1.0, hostname="web", dns_options=("ndots:1",))
-    wish = arguments.wish_of(record)
-    assert (wish.name, wish.kind, wish.path, wish.hostname) == ("web", Kind.EXTERNAL, record.path, "web")
-    assert wish.dns_options == ("ndots:1",)
+    spec = arguments.spec_of(record)
+    assert (spec.name, spec.kind, spec.path, spec.hostname) == ("web", Kind.EXTERNAL, record.path, "web")
+    assert spec.dns_options == ("ndots:1",)

@@ -15,9 +15,9 @@ from tests.cnm.hosts import MemoryHost
 async def put(memory: MemoryHost, network: Network, **changes: object) -> None:
     """The network's record is changed behind the controller's back."""
     assert memory.library is not None
-    record = memory.library.mirror.network(network.id)
+    record = memory.library.cache.network(network.id)
     assert record is not None
-    await memory.library.mirror.commit(put=[replace(record, **changes)])  # type: ignore[arg-type]
+    await memory.library.cache.commit(put=[replace(record, **changes)])  # type: ignore[arg-type]
 
 
 async def test_the_beginning_of_an_id_is_enough_when_it_is_the_only_one(
@@ -26,10 +26,10 @@ async def test_the_beginning_of_an_id_is_enough_when_it_is_the_only_one(
     """Several matches are a conflict that names them; what has such a name goes before."""
     assert memory.library is not None
     made = await controller.create_network("one", "null")
-    record = memory.library.mirror.network(made.id)
+    record = memory.library.cache.network(made.id)
     assert record is not None
     twins = [replace(record, id=f"abc{digit}" + "0" * 60, name=f"twin{digit}") for digit in range(6)]
-    await memory.library.mirror.commit(put=twins)
+    await memory.library.cache.commit(put=twins)
     assert controller.network(made.id[:20]) == made
     assert controller.network("abc3").name == "twin3"
     with pytest.raises(Conflict, match="abc matches several: twin0, twin1, twin2, twin3 and 2 more"):
@@ -71,7 +71,7 @@ async def test_what_is_half_deleted_can_be_deleted_again(memory: MemoryHost, con
     with pytest.raises(Unavailable, match="not now"):
         await endpoint.delete()
     assert memory.library is not None
-    record = memory.library.mirror.endpoint(network.id, endpoint.id)
+    record = memory.library.cache.endpoint(network.id, endpoint.id)
     assert record is not None
     assert record.pending is Event.DELETE
     assert network.endpoints() == []
@@ -105,4 +105,4 @@ async def test_lists_are_in_the_order_of_making(memory: MemoryHost, controller: 
     assert controller.networks(label="none") == controller.networks(name="c", driver="test") == []
     with pytest.raises(BadRequest, match=r"^label"):
         controller.networks(label=None)  # type: ignore[arg-type]
-    assert isinstance(memory.library and next(memory.library.mirror.every(NetworkRecord)), NetworkRecord)
+    assert isinstance(memory.library and next(memory.library.cache.every(NetworkRecord)), NetworkRecord)

@@ -257,7 +257,7 @@ async def plugin(folder: Path) -> AsyncIterator[None]:
         kernel = LinuxKernel()
         cleanup.push_async_callback(kernel.close)
         services = assemble(World(MemoryStore(), kernel, SocketPortGuard(), MemoryEngine(), SystemClock()), POLICY)
-        await services.mirror.load()
+        await services.cache.load()
         loaded = asyncio.Event()
         loaded.set()
 

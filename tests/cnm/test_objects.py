@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from mooring.cnm import BadRequest, Conflict, Controller, Kind, NotFound, PortRequest, State, Subnet, Unavailable
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from tests.cnm.hosts import MemoryHost
 
 

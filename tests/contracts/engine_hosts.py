@@ -112,10 +112,10 @@ class MemoryRig:
     ) -> str:
         """See Rig."""
         ident = self._ids[name] = self._ident()
-        plugs = [self._plug(place) for place in places]
-        if plugs:
-            plugs[0] = replace(plugs[0], wanted_mac=mac)
-        self.engine.create(ident, name, *plugs, labels=labels)
+        endpoints = [self._connect(place) for place in places]
+        if endpoints:
+            endpoints[0] = replace(endpoints[0], wanted_mac=mac)
+        self.engine.create(ident, name, *endpoints, labels=labels)
         if rm:
             self._rm.add(name)
         return ident
@@ -123,7 +123,7 @@ class MemoryRig:
     def start(self, name: str) -> None:
         """See Rig: in its first network."""
         container = self.engine._containers[self._ids[name]]
-        first = container.plugs[0]
+        first = container.endpoints[0]
         addresses = [str(address) for address in first.wanted] or ["10.99.0.9"]
         self.engine.start(container.id, first.network, self._ident(), *addresses)
 
@@ -144,7 +144,7 @@ class MemoryRig:
 
     def connect(self, name: str, place: Place) -> None:
         """See Rig."""
-        self.engine.connect(self._ids[name], self._plug(place))
+        self.engine.connect(self._ids[name], self._connect(place))
 
     def disconnect(self, name: str, network: str) -> None:
         """See Rig."""
@@ -161,7 +161,7 @@ class MemoryRig:
         """See Rig."""
         self.engine.come_up()
 
-    def _plug(self, place: Place) -> ContainerEndpoint:
+    def _connect(self, place: Place) -> ContainerEndpoint:
         ident = self._network(place.network)
         return ContainerEndpoint(ident, self.engine.names[ident], place.wanted4, place.wanted6)
 

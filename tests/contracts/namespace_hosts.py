@@ -8,7 +8,14 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 from mooring.core.plumbing import Add, Bridge, Veth
-from mooring.core.sandboxes import InsideAdd, InsideAddress, InsideFact, InsideLink, InsideOp, InsideRoute
+from mooring.core.sandboxes import (
+    NamespaceAdd,
+    NamespaceAddress,
+    NamespaceFact,
+    NamespaceLink,
+    NamespaceOp,
+    NamespaceRoute,
+)
 from mooring.ports import Kernel, Namespaces
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.netns.rigs import sh
@@ -60,9 +67,9 @@ def veth(number: int, inside: str = "") -> Veth:
     )
 
 
-def link(number: int, name: str = "", *, ipv6: bool = True, returns: bool = False) -> InsideLink:
+def link(number: int, name: str = "", *, ipv6: bool = True, returns: bool = False) -> NamespaceLink:
     """The interface of the endpoint `e<number>`, by default `eth<number>`."""
-    return InsideLink(
+    return NamespaceLink(
         f"one/e{number}",
         name or f"eth{number}",
         source=f"mp-{number}",
@@ -72,21 +79,21 @@ def link(number: int, name: str = "", *, ipv6: bool = True, returns: bool = Fals
     )
 
 
-def equipment(number: int, name: str = "eth1", net: int = 1) -> list[InsideFact]:
+def equipment(number: int, name: str = "eth1", net: int = 1) -> list[NamespaceFact]:
     """The interface, so named, with an address and a default route of each family, in that network."""
     return [
         link(number, name),
-        InsideAddress(name, ip_interface(f"10.{net}.0.2/24")),
-        InsideAddress(name, ip_interface(f"fd00:{net}::2/64")),
+        NamespaceAddress(name, ip_interface(f"10.{net}.0.2/24")),
+        NamespaceAddress(name, ip_interface(f"fd00:{net}::2/64")),
         *defaults(net, name),
     ]
 
 
-def defaults(net: int, name: str) -> list[InsideRoute]:
+def defaults(net: int, name: str) -> list[NamespaceRoute]:
     """The default routes by that network and interface."""
     return [
-        InsideRoute(EVERYWHERE4, ip_address(f"10.{net}.0.1"), name),
-        InsideRoute(EVERYWHERE6, ip_address(f"fd00:{net}::1"), name),
+        NamespaceRoute(EVERYWHERE4, ip_address(f"10.{net}.0.1"), name),
+        NamespaceRoute(EVERYWHERE6, ip_address(f"fd00:{net}::1"), name),
     ]
 
 
@@ -94,9 +101,9 @@ ONE, TWO = equipment(1), equipment(2, "eth2", net=2)
 DEFAULTS = {1: defaults(1, "eth1"), 2: defaults(2, "eth2")}
 
 
-def adds(*facts: InsideFact) -> list[InsideOp]:
+def adds(*facts: NamespaceFact) -> list[NamespaceOp]:
     """Ops that add them in this order."""
-    return [InsideAdd(fact) for fact in facts]
+    return [NamespaceAdd(fact) for fact in facts]
 
 
 async def equip(host: Host, path: str) -> None:
@@ -105,11 +112,11 @@ async def equip(host: Host, path: str) -> None:
     await host.namespaces.apply(path, adds(*ONE))
 
 
-async def facts(host: Host, path: str) -> frozenset[InsideFact]:
+async def facts(host: Host, path: str) -> frozenset[NamespaceFact]:
     """What is ours in the namespace."""
     return (await host.namespaces.observe(path)).facts
 
 
-def routes(found: Iterable[InsideFact]) -> set[InsideRoute]:
+def routes(found: Iterable[NamespaceFact]) -> set[NamespaceRoute]:
     """The routes among the facts."""
-    return {fact for fact in found if isinstance(fact, InsideRoute)}
+    return {fact for fact in found if isinstance(fact, NamespaceRoute)}

@@ -110,18 +110,20 @@ async def test_a_container_that_never_ran_is_listed_with_what_it_asks_for(rig: R
     one, asked = await listed(rig.engine, ident), await ask(rig.engine, ident)
     for found in (one, asked):
         assert (found.id, found.name, found.running, found.labels) == (ident, "db", False, labels)
-        assert {(plug.name, plug.network, tuple(map(str, plug.wanted))) for plug in found.plugs} == {
+        assert {
+            (endpoint.name, endpoint.network, tuple(map(str, endpoint.wanted))) for endpoint in found.endpoints
+        } == {
             ("web", await network_id(rig.engine, "web"), ("10.77.1.9", "fd00:77:1::9")),
             ("back", await network_id(rig.engine, "back"), ("10.77.2.9",)),
         }
-        assert all(plug.held == () and plug.endpoint == "" for plug in found.plugs)
+        assert all(endpoint.held == () and endpoint.endpoint == "" for endpoint in found.endpoints)
     assert abs(one.created - asked.created) < 1  # the list has whole seconds
 
 
 async def test_a_container_without_labels_or_addresses_asks_for_nothing(rig: Rig) -> None:
     """Empty, not missing."""
     found = await listed(rig.engine, rig.create("db", Place("web")))
-    assert (found.labels, [plug.wanted for plug in found.plugs]) == ({}, [()])
+    assert (found.labels, [endpoint.wanted for endpoint in found.endpoints]) == ({}, [()])
 
 
 async def test_a_running_container_has_an_endpoint_and_a_stopped_one_does_not(rig: Rig) -> None:
@@ -129,18 +131,18 @@ async def test_a_running_container_has_an_endpoint_and_a_stopped_one_does_not(ri
     ident = rig.create("db", Place("web", "10.77.1.9"))
     rig.start("db")
     for found in (await listed(rig.engine, ident), await ask(rig.engine, "db")):
-        (plug,) = found.plugs
-        assert (found.running, str(plug.ipv4), str(plug.wanted4)) == (True, "10.77.1.9", "10.77.1.9")
-        assert plug.endpoint
+        (endpoint,) = found.endpoints
+        assert (found.running, str(endpoint.ipv4), str(endpoint.wanted4)) == (True, "10.77.1.9", "10.77.1.9")
+        assert endpoint.endpoint
     network = await rig.engine.network("web")
     assert network is not None
-    assert [(each.id, each.container, each.name) for each in network.endpoints] == [(plug.endpoint, ident, "db")]
+    assert [(each.id, each.container, each.name) for each in network.endpoints] == [(endpoint.endpoint, ident, "db")]
     rig.stop("db")
     await heard(rig.engine, 0, EventKind.DISCONNECTED, ident)
     for found in (await listed(rig.engine, ident), await ask(rig.engine, "db")):
-        (plug,) = found.plugs
-        assert (found.running, plug.held, plug.endpoint, str(plug.wanted4)) == (False, (), "", "10.77.1.9")
-        assert plug.network == network.id
+        (endpoint,) = found.endpoints
+        assert (found.running, endpoint.held, endpoint.endpoint, str(endpoint.wanted4)) == (False, (), "", "10.77.1.9")
+        assert endpoint.network == network.id
 
 
 @pytest.mark.parametrize("length", [12, 63, 64])
@@ -155,15 +157,20 @@ async def test_a_network_may_be_named_by_its_id_or_the_beginning_of_it(rig: Rig,
     for number, step in enumerate(steps):
         step("db")
         for found in (await listed(rig.engine, ident), await ask(rig.engine, ident)):
-            assert [(plug.network, plug.name, str(plug.wanted4)) for plug in found.plugs] == expected
-        assert [plug.wanted_mac for plug in found.plugs] == ["" if untold and number else MAC]
+            assert [
+                (endpoint.network, endpoint.name, str(endpoint.wanted4)) for endpoint in found.endpoints
+            ] == expected
+        assert [endpoint.wanted_mac for endpoint in found.endpoints] == ["" if untold and number else MAC]
 
 
 async def test_only_the_container_itself_tells_the_mac_that_was_asked_for(rig: Rig) -> None:
     """A list does not have it."""
     ident = rig.create("db", Place("web"), Place("back"), mac=MAC.upper() if isinstance(rig, DockerRig) else MAC)
-    assert {plug.name: plug.wanted_mac for plug in (await ask(rig.engine, ident)).plugs} == {"web": MAC, "back": ""}
-    assert {plug.wanted_mac for plug in (await listed(rig.engine, ident)).plugs} == {""}
+    assert {endpoint.name: endpoint.wanted_mac for endpoint in (await ask(rig.engine, ident)).endpoints} == {
+        "web": MAC,
+        "back": "",
+    }
+    assert {endpoint.wanted_mac for endpoint in (await listed(rig.engine, ident)).endpoints} == {""}
 
 
 async def test_a_container_is_found_by_id_name_or_the_beginning_of_an_id(rig: Rig) -> None:
@@ -220,17 +227,17 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
     place = await rig.engine.place(ident, web)
     await rig.engine.reconnect(ident, web, place, [ip_address("10.77.1.99")])
     asked = await ask(rig.engine, ident)
-    assert {plug.name: tuple(map(str, plug.wanted)) for plug in asked.plugs} == {
+    assert {endpoint.name: tuple(map(str, endpoint.wanted)) for endpoint in asked.endpoints} == {
         "web": ("10.77.1.99",), "back": ("10.77.2.9",),
     }  # fmt: skip
     assert asked.running is runs
     if runs and isinstance(rig, DockerRig):
-        assert [str(plug.ipv4) for plug in asked.plugs if plug.network == web] == ["10.77.1.99"]
+        assert [str(endpoint.ipv4) for endpoint in asked.endpoints if endpoint.network == web] == ["10.77.1.99"]
         place = await rig.engine.place(ident, web)
         with pytest.raises(Conflict, match="the engine refuses"):
             await rig.engine.reconnect(ident, web, place, [ip_address("10.99.1.99")])
         again = await ask(rig.engine, ident)
-        assert [str(plug.ipv4) for plug in again.plugs if plug.network == web] == ["10.77.1.99"]
+        assert [str(endpoint.ipv4) for endpoint in again.endpoints if endpoint.network == web] == ["10.77.1.99"]
     with pytest.raises(NotFound):
         await rig.engine.place(ident, "f" * 64)
 
@@ -310,11 +317,13 @@ async def test_a_running_container_that_is_plugged_or_unplugged_is_told_with_the
     back = await network_id(rig.engine, "back")
     (event,) = await heard(rig.engine, last, EventKind.CONNECTED, ident)
     assert event.network == back
-    assert [str(plug.wanted4) for plug in (await ask(rig.engine, ident)).plugs if plug.network == back] == ["10.77.2.9"]
+    assert [
+        str(endpoint.wanted4) for endpoint in (await ask(rig.engine, ident)).endpoints if endpoint.network == back
+    ] == ["10.77.2.9"]
     rig.disconnect("db", "back")
     (event,) = await heard(rig.engine, event.at, EventKind.DISCONNECTED, ident)
     assert event.network == back
-    assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
+    assert [endpoint.name for endpoint in (await ask(rig.engine, ident)).endpoints] == ["web"]
 
 
 async def test_plugging_a_container_that_does_not_run_is_not_told_and_unplugging_it_is(rig: Rig) -> None:
@@ -322,9 +331,9 @@ async def test_plugging_a_container_that_does_not_run_is_not_told_and_unplugging
     ident = rig.create("db", Place("web"))
     rig.connect("db", Place("back", "10.77.2.9"))
     found = await listed(rig.engine, ident)
-    assert [str(plug.wanted4) for plug in found.plugs if plug.name == "back"] == ["10.77.2.9"]
+    assert [str(endpoint.wanted4) for endpoint in found.endpoints if endpoint.name == "back"] == ["10.77.2.9"]
     rig.disconnect("db", "back")
-    assert [plug.name for plug in (await ask(rig.engine, ident)).plugs] == ["web"]
+    assert [endpoint.name for endpoint in (await ask(rig.engine, ident)).endpoints] == ["web"]
     if await rig.engine.release() >= (28, 0):
         rig.remove("db")
         assert told(await heard(rig.engine, 0, EventKind.DESTROYED, ident), ident) == [

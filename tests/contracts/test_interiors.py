@@ -9,11 +9,11 @@ import pytest
 
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.sandboxes import (
-    InsideAddress,
-    InsideLink,
-    InsideRemove,
-    InsideRoute,
-    plan_inside,
+    NamespaceAddress,
+    NamespaceLink,
+    NamespaceRemove,
+    NamespaceRoute,
+    plan_namespace,
 )
 from tests.contracts.namespace_hosts import (
     DEFAULTS,
@@ -39,9 +39,9 @@ async def test_what_was_added_is_observed(host: Host) -> None:
     inside = await host.namespaces.observe(path)
     assert inside.facts == set(ONE)
     assert inside.names == {"lo", "eth1"}
-    assert [fact.mac for fact in inside.facts if isinstance(fact, InsideLink)] == [MACS[1]]
+    assert [fact.mac for fact in inside.facts if isinstance(fact, NamespaceLink)] == [MACS[1]]
     assert set(await host.namespaces.statistics(path)) == {"eth1"}
-    assert plan_inside(ONE, inside.facts) == []
+    assert plan_namespace(ONE, inside.facts) == []
 
 
 async def test_adding_the_same_again_is_success(host: Host) -> None:
@@ -80,7 +80,7 @@ async def test_a_link_returns_to_the_host(host: Host) -> None:
         found = await facts(host, path)
         assert found == set(ONE)
         assert not host.on_host("mp-1")
-        await host.namespaces.apply(path, [InsideRemove(link(1, returns=True))])
+        await host.namespaces.apply(path, [NamespaceRemove(link(1, returns=True))])
         assert await facts(host, path) == set()
         assert host.on_host("mp-1")
 
@@ -95,11 +95,11 @@ async def test_what_a_link_claims_decides_nothing(host: Host) -> None:
     await host.namespaces.apply(path, adds(link(1, returns=True)))
     names = (await host.namespaces.observe(path)).names
     assert ("evil" in names, "eth1" in names) == (True, True)
-    for plan in (plan_inside(ONE, await facts(host, path)), plan_inside((), await facts(host, path))):
+    for plan in (plan_namespace(ONE, await facts(host, path)), plan_namespace((), await facts(host, path))):
         await host.namespaces.apply(path, plan)
         assert {"eth1", "evil", "twin"} <= (await host.namespaces.observe(path)).names
         assert not any(host.on_host(name) for name in ("mp-1", "eth1", "evil", "twin"))
-    await host.namespaces.apply(path, [InsideRemove(link(1, returns=True))])
+    await host.namespaces.apply(path, [NamespaceRemove(link(1, returns=True))])
     names = (await host.namespaces.observe(path)).names
     assert ("eth1" in names, "twin" in names, host.on_host("mp-1")) == (False, True, True)
 
@@ -124,7 +124,7 @@ async def test_a_link_cannot_return_to_a_name_that_is_taken(host: Host) -> None:
     await host.namespaces.apply(path, adds(link(1, returns=True)))
     host.plant("mp-1")
     with pytest.raises(Conflict, match="mp-1"):
-        await host.namespaces.apply(path, [InsideRemove(link(1, returns=True))])
+        await host.namespaces.apply(path, [NamespaceRemove(link(1, returns=True))])
     assert await facts(host, path) == {link(1)}
 
 
@@ -133,7 +133,7 @@ async def test_a_link_goes_with_its_pair(host: Host) -> None:
     path = await host.namespaces.create("box")
     for _ in range(2):
         await equip(host, path)
-        await host.namespaces.apply(path, [InsideRemove(link(1))])
+        await host.namespaces.apply(path, [NamespaceRemove(link(1))])
         await host.kernel.discard(["mv-1"])
         await host.pair(1)
         assert await facts(host, path) == set()
@@ -149,9 +149,9 @@ async def test_the_default_routes_change_hands(host: Host) -> None:
     for number in (2, 1, 2):
         await host.namespaces.apply(path, adds(*DEFAULTS[number]))
         assert routes(await facts(host, path)) == set(DEFAULTS[number])
-    await host.namespaces.apply(path, [InsideRemove(route) for route in DEFAULTS[1]])
+    await host.namespaces.apply(path, [NamespaceRemove(route) for route in DEFAULTS[1]])
     assert routes(await facts(host, path)) == set(DEFAULTS[2])
-    await host.namespaces.apply(path, [InsideRemove(route) for route in DEFAULTS[2]])
+    await host.namespaces.apply(path, [NamespaceRemove(route) for route in DEFAULTS[2]])
     assert routes(await facts(host, path)) == set()
 
 
@@ -160,16 +160,16 @@ async def test_routes_may_be_on_link(host: Host) -> None:
     path = await host.namespaces.create("box")
     await equip(host, path)
     static = [
-        InsideRoute(ip_network("192.0.2.0/24"), None, "eth1"),
-        InsideRoute(ip_network("fd09::/64"), None, "eth1"),
-        InsideRoute(ip_network("198.51.100.0/24"), ip_address("10.1.0.9"), "eth1"),
+        NamespaceRoute(ip_network("192.0.2.0/24"), None, "eth1"),
+        NamespaceRoute(ip_network("fd09::/64"), None, "eth1"),
+        NamespaceRoute(ip_network("198.51.100.0/24"), ip_address("10.1.0.9"), "eth1"),
     ]
-    everything = [InsideRoute(EVERYWHERE4, None, "eth1"), InsideRoute(EVERYWHERE6, None, "eth1")]
+    everything = [NamespaceRoute(EVERYWHERE4, None, "eth1"), NamespaceRoute(EVERYWHERE6, None, "eth1")]
     await host.namespaces.apply(path, adds(*static, *everything))
     assert routes(await facts(host, path)) == {*static, *everything}
     await host.namespaces.apply(path, adds(*DEFAULTS[1]))
     assert routes(await facts(host, path)) == {*static, *DEFAULTS[1]}
-    await host.namespaces.apply(path, [InsideRemove(route) for route in static])
+    await host.namespaces.apply(path, [NamespaceRemove(route) for route in static])
     assert routes(await facts(host, path)) == set(DEFAULTS[1])
 
 
@@ -177,8 +177,8 @@ async def test_a_route_to_the_links_own_subnet_is_the_kernels(host: Host) -> Non
     """It is success and changes nothing: the kernel made that route with the address."""
     path = await host.namespaces.create("box")
     await equip(host, path)
-    own = InsideRoute(ip_network("10.1.0.0/24"), None, "eth1")
-    await host.namespaces.apply(path, [*adds(own), InsideRemove(own), *adds(*DEFAULTS[1])])
+    own = NamespaceRoute(ip_network("10.1.0.0/24"), None, "eth1")
+    await host.namespaces.apply(path, [*adds(own), NamespaceRemove(own), *adds(*DEFAULTS[1])])
     assert await facts(host, path) == set(ONE)
 
 
@@ -188,7 +188,7 @@ async def test_a_gateway_out_of_reach_is_refused_by_name(host: Host, to: str, vi
     path = await host.namespaces.create("box")
     await equip(host, path)
     with pytest.raises(BadRequest, match=via):
-        await host.namespaces.apply(path, adds(InsideRoute(ip_network(to), ip_address(via), "eth1")))
+        await host.namespaces.apply(path, adds(NamespaceRoute(ip_network(to), ip_address(via), "eth1")))
     assert await facts(host, path) == set(ONE)
 
 
@@ -196,7 +196,7 @@ async def test_a_link_local_gateway_is_on_its_link(host: Host) -> None:
     """As routers of IPv6 have them."""
     path = await host.namespaces.create("box")
     await equip(host, path)
-    route = InsideRoute(EVERYWHERE6, ip_address("fe80::1"), "eth1")
+    route = NamespaceRoute(EVERYWHERE6, ip_address("fe80::1"), "eth1")
     await host.namespaces.apply(path, adds(route))
     assert route in await facts(host, path)
 
@@ -204,7 +204,7 @@ async def test_a_link_local_gateway_is_on_its_link(host: Host) -> None:
 async def test_removing_what_is_not_there_is_success(host: Host) -> None:
     """Removals may come late, twice, or for something never made."""
     path = await host.namespaces.create("box")
-    gone = [InsideRemove(fact) for fact in reversed(ONE)]
+    gone = [NamespaceRemove(fact) for fact in reversed(ONE)]
     await host.namespaces.apply(path, gone)
     await equip(host, path)
     for _ in range(2):
@@ -232,7 +232,7 @@ async def test_a_link_that_leaves_makes_way_for_the_next(host: Host) -> None:
     with pytest.raises(Conflict, match="eth1"):
         await host.namespaces.apply(path, adds(link(2, "eth1")))
     assert await facts(host, path) == set(ONE)
-    await host.namespaces.apply(path, [*adds(link(2, "eth1")), InsideRemove(link(1))])
+    await host.namespaces.apply(path, [*adds(link(2, "eth1")), NamespaceRemove(link(1))])
     assert await facts(host, path) == {link(2, "eth1")}
 
 
@@ -242,7 +242,7 @@ async def test_a_link_that_returns_makes_way_by_returning(host: Host) -> None:
     host.plant("mp-1")
     await host.namespaces.apply(path, adds(link(1, returns=True)))
     await host.pair(2, path)
-    await host.namespaces.apply(path, [*adds(link(2, "eth1")), InsideRemove(link(1, returns=True))])
+    await host.namespaces.apply(path, [*adds(link(2, "eth1")), NamespaceRemove(link(1, returns=True))])
     assert await facts(host, path) == {link(2, "eth1")}
     assert host.on_host("mp-1")
 
@@ -254,9 +254,9 @@ async def test_an_address_of_another_interface_is_a_conflict(host: Host) -> None
     await host.pair(2, path)
     for address in (ip_interface("10.1.0.2/24"), ip_interface("fd00:1::2/64")):
         with pytest.raises(Conflict, match="eth1"):
-            await host.namespaces.apply(path, adds(link(2), InsideAddress("eth2", address)))
-        await host.namespaces.apply(path, [*adds(InsideAddress("eth2", address)), InsideRemove(link(1))])
-        assert InsideAddress("eth2", address) in await facts(host, path)
+            await host.namespaces.apply(path, adds(link(2), NamespaceAddress("eth2", address)))
+        await host.namespaces.apply(path, [*adds(NamespaceAddress("eth2", address)), NamespaceRemove(link(1))])
+        assert NamespaceAddress("eth2", address) in await facts(host, path)
 
 
 async def test_a_link_can_be_renamed(host: Host) -> None:
@@ -264,7 +264,7 @@ async def test_a_link_can_be_renamed(host: Host) -> None:
     path = await host.namespaces.create("box")
     await equip(host, path)
     wanted = equipment(1, "net7")
-    await host.namespaces.apply(path, plan_inside(wanted, await facts(host, path)))
+    await host.namespaces.apply(path, plan_namespace(wanted, await facts(host, path)))
     assert await facts(host, path) == set(wanted)
 
 

@@ -32,7 +32,7 @@ from mooring.core.plumbing import (
     Veth,
     plan,
 )
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.ports import Kernel, PortGuard
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from tests.netns.rigs import Namespace, private_namespace, sh

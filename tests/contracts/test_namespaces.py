@@ -9,8 +9,8 @@ import pytest
 
 from mooring.core.faults import BadRequest, Fault, NotFound, Unavailable
 from mooring.core.sandboxes import (
-    InsideRemove,
-    plan_inside,
+    NamespaceRemove,
+    plan_namespace,
 )
 from tests.contracts.namespace_hosts import (
     ONE,
@@ -79,7 +79,7 @@ async def test_a_fault_leaves_what_was_done(host: Host) -> None:
     with pytest.raises(NotFound):
         await host.namespaces.apply(path, adds(link(1), link(2), *ONE[1:]))
     assert await facts(host, path) == {link(1)}
-    await host.namespaces.apply(path, plan_inside(ONE, await facts(host, path)))
+    await host.namespaces.apply(path, plan_namespace(ONE, await facts(host, path)))
     assert await facts(host, path) == set(ONE)
 
 
@@ -99,7 +99,7 @@ async def test_calls_for_one_path_queue(host: Host) -> None:
     await equip(host, path)
     async with asyncio.TaskGroup() as group:
         for _ in range(10):
-            group.create_task(host.namespaces.apply(path, [InsideRemove(ONE[1])]))
+            group.create_task(host.namespaces.apply(path, [NamespaceRemove(ONE[1])]))
             group.create_task(host.namespaces.apply(path, adds(ONE[1])))
     assert ONE[1] in await facts(host, path)
 

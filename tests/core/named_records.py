@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Service, State
 from mooring.core.networks import BRIDGE, Network, NetworkOptions
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 
 HTTP = Service("http", Protocol.TCP, 80)

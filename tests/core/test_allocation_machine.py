@@ -259,10 +259,10 @@ class AllocationMachine(RuleBasedStateMachine):
         """What the service reads is what is stored; no record is left of what is gone."""
         records = [stored.decode(key, value) for key, value in self.host.store.records.items()]
         leases = [each for each in records if isinstance(each, Lease)]
-        mirrored = list(self.host.mirror.every(Lease))
+        mirrored = list(self.host.cache.every(Lease))
         assert sorted(leases, key=stored.key_of) == sorted(mirrored, key=stored.key_of)
         assert all(lease.pool in self.known for lease in leases)
-        assert {pool.id for pool in self.host.mirror.every(Pool)} == set(self.known)
+        assert {pool.id for pool in self.host.cache.every(Pool)} == set(self.known)
 
     @invariant()
     def usage_adds_up(self) -> None:

@@ -123,5 +123,5 @@ def test_a_plug_lists_ipv4_first_and_nothing_that_it_has_not() -> None:
     """What it asks for and what it has are told apart."""
     v4, v6 = ip_address("10.0.0.2"), ip_address("fd00::2")
     assert ContainerEndpoint("n", "web").wanted == ContainerEndpoint("n", "web").held == ()
-    plug = ContainerEndpoint("n", "web", wanted4=v4, wanted6=v6, ipv6=v6)  # type: ignore[arg-type]
-    assert (plug.wanted, plug.held) == ((v4, v6), (v6,))
+    endpoint = ContainerEndpoint("n", "web", wanted4=v4, wanted6=v6, ipv6=v6)  # type: ignore[arg-type]
+    assert (endpoint.wanted, endpoint.held) == ((v4, v6), (v6,))

@@ -16,14 +16,14 @@ from mooring.core.datapath import (
     host_end,
     host_facts,
     network_facts,
-    publication_facts,
+    port_facts,
     sandbox_end,
 )
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import NULL, GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, LinkAddress, Member, Setting, Veth
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.core.port_security import port_guards
-from mooring.core.publications import PortBinding, Protocol
 
 ID = "0123456789ab" + "0" * 52
 SEGMENT = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "", "")
@@ -76,7 +76,7 @@ def test_a_segment_without_a_gateway_has_no_address_on_the_bridge() -> None:
 def test_a_network_of_mode_null_has_nothing_in_the_kernel() -> None:
     """Neither links nor rules."""
     null = replace(NETWORK, driver=NULL)
-    assert not network_facts(null) | endpoint_facts(null, ENDPOINT) | publication_facts(null, ENDPOINT, [PUBLICATION])
+    assert not network_facts(null) | endpoint_facts(null, ENDPOINT) | port_facts(null, ENDPOINT, [PUBLICATION])
 
 
 def test_an_endpoint_is_a_veth_and_what_it_publishes() -> None:
@@ -98,7 +98,7 @@ def test_an_endpoint_is_a_veth_and_what_it_publishes() -> None:
 def test_a_publication_of_another_address_opens_nothing() -> None:
     """What leads to an address that the endpoint does not have is left out."""
     stray = replace(PUBLICATION, target=IPv4Address("10.1.0.9"))
-    assert publication_facts(NETWORK, ENDPOINT, [stray]) == frozenset()
+    assert port_facts(NETWORK, ENDPOINT, [stray]) == frozenset()
 
 
 def test_the_host_forwards_ipv6_only_where_a_network_has_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 from mooring.core import firewall
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Add, Alter, Member, Remove
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 
 ID = "0123456789ab" + "0" * 52
 SEGMENT = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "", "")
@@ -37,7 +37,7 @@ def test_every_element_names_a_container_of_the_table() -> None:
     for option in options:
         for internal in (True, False):
             network = replace(NETWORK, options=option, internal=internal)
-            members = [*firewall.network_members(network), *firewall.publication_members(network, PUBLICATION)]
+            members = [*firewall.network_members(network), *firewall.port_members(network, PUBLICATION)]
             for member in members:
                 assert member.container in told
                 assert bool(member.value) == (member.container in firewall.FIREWALL.maps)
@@ -53,7 +53,7 @@ def test_an_internal_network_has_no_way_out() -> None:
     """It is in no set that lets anything pass but among its own containers, and publishes nothing."""
     internal = replace(NETWORK, internal=True, options=NetworkOptions(peers="red"))
     assert containers(internal) == {"bridges", "within", "internal"}
-    assert list(firewall.publication_members(internal, PUBLICATION)) == []
+    assert list(firewall.port_members(internal, PUBLICATION)) == []
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_a_word_of_peers_has_one_number() -> None:
 def test_a_publication_is_one_element(mode: GatewayMode, host: str | None, expected: list[Member]) -> None:
     """In which map it is depends on the gateway mode and the host address."""
     network = replace(NETWORK, options=NetworkOptions(gateway_mode4=mode))
-    publication = replace(PUBLICATION, host=ip_address(host) if host else None)
-    assert list(firewall.publication_members(network, publication)) == expected
+    port_binding = replace(PUBLICATION, host=ip_address(host) if host else None)
+    assert list(firewall.port_members(network, port_binding)) == expected
 
 
 def test_a_prefix_of_full_length_is_spelled_as_an_address() -> None:
@@ -109,13 +109,13 @@ def test_a_prefix_of_full_length_is_spelled_as_an_address() -> None:
 def test_uplinks_are_the_bridges_named_but_never_dockers_two() -> None:
     """Each once; what cannot be a plain interface name is not written into the table."""
     named = ["lan0", "docker0", "docker_gwbridge", "br0", 'a" }; flush ruleset', "br-*", "", "a-name-too-long-"]
-    assert list(firewall.uplink_members(named)) == [Member("uplinks", '"br0"'), Member("uplinks", '"lan0"')]
+    assert list(firewall.foreign_bridge_members(named)) == [Member("uplinks", '"br0"'), Member("uplinks", '"lan0"')]
 
 
 def test_ops_tell_which_ports_open_and_close() -> None:
     """A port that moves does both; elements of other kinds say nothing."""
     one, two = (Member("wildcard4", "17 . 514", f"10.1.0.{number} . 514") for number in (2, 3))
-    to_one, to_two = firewall.publication_of(one), firewall.publication_of(two)
-    assert firewall.publication_changes([Add(one), Add(Member("bridges", BRIDGE))]) == ([to_one], [])
-    assert firewall.publication_changes([Remove(one)]) == ([], [to_one])
-    assert firewall.publication_changes([Alter(one, two)]) == ([to_two], [to_one])
+    to_one, to_two = firewall.port_binding_of(one), firewall.port_binding_of(two)
+    assert firewall.port_changes([Add(one), Add(Member("bridges", BRIDGE))]) == ([to_one], [])
+    assert firewall.port_changes([Remove(one)]) == ([], [to_one])
+    assert firewall.port_changes([Alter(one, two)]) == ([to_two], [to_one])

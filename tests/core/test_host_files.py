@@ -221,17 +221,17 @@ def test_what_would_break_a_file_is_refused_by_name(bad: str) -> None:
     ]
     if bad:
         wishes += [(SandboxSpec(hostname=bad), "hostname"), (SandboxSpec(domain=bad), "domain")]
-    for wish, named in wishes:
+    for spec, named in wishes:
         with pytest.raises(BadRequest, match=named):
-            check_names(wish)
+            check_names(spec)
 
 
 def test_an_address_can_bring_in_nothing_else() -> None:
     """Python takes anything behind the % of an IPv6 address."""
     sly = IPv6Address("fe80::1%x\nnameserver 6.6.6.6")
-    for wish in (SandboxSpec(dns=(sly,)), SandboxSpec(hosts=(("a", sly),))):
+    for spec in (SandboxSpec(dns=(sly,)), SandboxSpec(hosts=(("a", sly),))):
         with pytest.raises(BadRequest):
-            check_names(wish)
+            check_names(spec)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_an_address_can_bring_in_nothing_else() -> None:
 )  # fmt: skip
 def test_paths_are_plain_and_never_the_hosts_own(path: str) -> None:
     """However it is spelled, and for either file."""
-    for wish in (SandboxSpec(hosts_path=path), SandboxSpec(resolv_conf_path=path)):
+    for spec in (SandboxSpec(hosts_path=path), SandboxSpec(resolv_conf_path=path)):
         with pytest.raises(BadRequest):
-            check_names(wish)
+            check_names(spec)
 
 
 @pytest.mark.parametrize("other", ["/files/c1", "/files/c1.hash"])

@@ -27,7 +27,7 @@ from mooring.core.names import (
     steps,
 )
 from mooring.core.networks import NULL, Address
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.core.sandboxes import Member
 from tests.core.named_records import HTTP, endpoint, network
 

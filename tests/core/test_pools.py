@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mooring.core.addresses import span, usable
 from mooring.core.faults import BadRequest, Exhausted
-from mooring.core.holdings import Holdings
 from mooring.core.networks import Subnet, overlap
 from mooring.core.pools import (
     Busy,
@@ -22,6 +21,7 @@ from mooring.core.pools import (
     check_subnet,
     no_room,
 )
+from mooring.core.subnet_index import Holdings
 
 
 def subnet_pool(*prefixes: str, length: int = 24, name: str = "p", shortest: int = 1, longest: int = 128) -> SubnetPool:

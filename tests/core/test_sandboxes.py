@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.networks import Network, NetworkOptions, StaticRoute
 from mooring.core.sandboxes import (
-    InsideAdd,
-    InsideAddress,
-    InsideFact,
-    InsideLink,
-    InsideOp,
-    InsideRemove,
-    InsideRoute,
     Kind,
     Member,
+    NamespaceAdd,
+    NamespaceAddress,
+    NamespaceFact,
+    NamespaceLink,
+    NamespaceOp,
+    NamespaceRemove,
+    NamespaceRoute,
     NamespaceState,
     Sandbox,
     choose_name,
     default_route,
     gateway,
     in_gateway_order,
-    inside_facts,
+    namespace_facts,
     only_of,
-    plan_inside,
+    plan_namespace,
 )
 
 ALL4, ALL6 = ip_network("0.0.0.0/0"), ip_network("::/0")
@@ -65,19 +65,19 @@ def member(
     return Member(network, endpoint)
 
 
-def link(number: int, name: str = "") -> InsideLink:
+def link(number: int, name: str = "") -> NamespaceLink:
     """An interface as the kernel shows it: it does not know where it came from."""
-    return InsideLink(f"n/{number}", name or f"eth{number}", "", "", ipv6=True, returns=False)
+    return NamespaceLink(f"n/{number}", name or f"eth{number}", "", "", ipv6=True, returns=False)
 
 
-def address(name: str, text: str) -> InsideAddress:
+def address(name: str, text: str) -> NamespaceAddress:
     """An address on the link."""
-    return InsideAddress(name, ip_interface(text))
+    return NamespaceAddress(name, ip_interface(text))
 
 
-def route(to: str, via: str | None, name: str) -> InsideRoute:
+def route(to: str, via: str | None, name: str) -> NamespaceRoute:
     """A route over the link."""
-    return InsideRoute(ip_network(to), ip_address(via) if via else None, name)
+    return NamespaceRoute(ip_network(to), ip_address(via) if via else None, name)
 
 
 def names(members: Sequence[Member]) -> list[str]:
@@ -95,7 +95,7 @@ def test_an_empty_sandbox_has_no_gateway_and_needs_nothing() -> None:
     """libnetwork/sandbox_unix_test.go, TestSandboxAddEmpty."""
     assert in_gateway_order([]) == []
     assert gateway([], 4) is None
-    assert inside_facts([]) == frozenset()
+    assert namespace_facts([]) == frozenset()
 
 
 def test_the_highest_priority_is_the_gateway_and_the_next_takes_over() -> None:
@@ -148,7 +148,7 @@ def test_a_static_route_to_everything_may_be_on_link() -> None:
     """Then the member is the gateway, without a next hop."""
     point = member("point", gw=(), routes=[("0.0.0.0/0", None)])
     assert gateway([point], 4) == point
-    assert InsideRoute(ALL4, None, "eth0") in inside_facts([point])
+    assert NamespaceRoute(ALL4, None, "eth0") in namespace_facts([point])
 
 
 @pytest.mark.parametrize(
@@ -163,30 +163,30 @@ def test_an_interface_gets_the_lowest_free_number(taken: list[str], expected: st
 def test_a_member_has_its_link_addresses_and_default_routes() -> None:
     """All that the namespace should have for one dual-stack endpoint."""
     only = member("a", gw=(4, 6), families=(4, 6))
-    facts = inside_facts([only])
+    facts = namespace_facts([only])
     assert facts == {
-        InsideLink("n-a/e-a", "eth0", "", "", ipv6=True, returns=False),
+        NamespaceLink("n-a/e-a", "eth0", "", "", ipv6=True, returns=False),
         address("eth0", "10.0.0.2/24"),
         address("eth0", "fd00:0::2/64"),
         route("0.0.0.0/0", "10.0.0.1", "eth0"),
         route("::/0", "fd00:0::1", "eth0"),
     }
-    made = next(fact for fact in facts if isinstance(fact, InsideLink))
+    made = next(fact for fact in facts if isinstance(fact, NamespaceLink))
     assert (made.source, made.mac, made.ipv6, made.returns) == ("x0", MAC, True, False)
 
 
 def test_a_member_of_ipv4_alone_has_no_ipv6() -> None:
     """Its interface gets no link-local address either, and no default route of the family."""
-    facts = inside_facts([member("a", gw=(4, 6))])
-    assert [fact.ipv6 for fact in facts if isinstance(fact, InsideLink)] == [False]
-    assert ALL6 not in {fact.destination for fact in facts if isinstance(fact, InsideRoute)}
+    facts = namespace_facts([member("a", gw=(4, 6))])
+    assert [fact.ipv6 for fact in facts if isinstance(fact, NamespaceLink)] == [False]
+    assert ALL6 not in {fact.destination for fact in facts if isinstance(fact, NamespaceRoute)}
 
 
 def test_there_is_one_default_route_in_each_family() -> None:
     """That of the gateway; a static one to everything of another member is left out."""
     first = member("a", priority=1, number=1)
     second = member("b", number=2, gw=(), families=(4, 6), routes=[("0.0.0.0/0", "10.2.0.9"), ("::/0", "fd00:2::9")])
-    routes = {fact for fact in inside_facts([second, first]) if isinstance(fact, InsideRoute)}
+    routes = {fact for fact in namespace_facts([second, first]) if isinstance(fact, NamespaceRoute)}
     assert routes == {route("0.0.0.0/0", "10.1.0.1", "eth1"), route("::/0", "fd00:2::9", "eth2")}
 
 
@@ -195,67 +195,67 @@ def test_static_routes_are_made_once_and_never_over_a_connected_one() -> None:
     wanted = [("10.8.0.0/16", "10.1.0.9"), ("10.2.0.0/24", "10.1.0.9"), ("10.9.0.0/16", None)]
     first = member("a", priority=1, number=1, gw=(), routes=wanted)
     second = member("b", number=2, gw=(), routes=[("10.8.0.0/16", "10.2.0.9"), ("10.2.0.0/24", None)])
-    routes = {fact for fact in inside_facts([second, first]) if isinstance(fact, InsideRoute)}
+    routes = {fact for fact in namespace_facts([second, first]) if isinstance(fact, NamespaceRoute)}
     assert routes == {route("10.8.0.0/16", "10.1.0.9", "eth1"), route("10.9.0.0/16", None, "eth1")}
 
 
 def test_a_member_without_an_interface_adds_nothing() -> None:
     """Networks of the drivers host and null."""
-    assert inside_facts([member("none", link="", routes=[("10.8.0.0/16", None)])]) == frozenset()
+    assert namespace_facts([member("none", link="", routes=[("10.8.0.0/16", None)])]) == frozenset()
 
 
 def test_a_plan_adds_in_order_and_removes_the_other_way_round() -> None:
     """Links, addresses, on-link routes, routes with a next hop; what goes with a link that goes is left to it."""
-    desired: list[InsideFact] = [route("0.0.0.0/0", "169.254.1.1", "eth0"), route("169.254.1.1/32", None, "eth0"),
+    desired: list[NamespaceFact] = [route("0.0.0.0/0", "169.254.1.1", "eth0"), route("169.254.1.1/32", None, "eth0"),
                address("eth0", "10.0.0.2/32"), link(0)]  # fmt: skip
-    observed: list[InsideFact] = [link(7), address("eth7", "10.7.0.2/24"), route("10.8.0.0/16", "10.7.0.1", "eth7")]
-    assert plan_inside(desired, observed) == [
-        InsideAdd(link(0)),
-        InsideAdd(address("eth0", "10.0.0.2/32")),
-        InsideAdd(route("169.254.1.1/32", None, "eth0")),
-        InsideAdd(route("0.0.0.0/0", "169.254.1.1", "eth0")),
-        InsideRemove(link(7)),
+    observed: list[NamespaceFact] = [link(7), address("eth7", "10.7.0.2/24"), route("10.8.0.0/16", "10.7.0.1", "eth7")]
+    assert plan_namespace(desired, observed) == [
+        NamespaceAdd(link(0)),
+        NamespaceAdd(address("eth0", "10.0.0.2/32")),
+        NamespaceAdd(route("169.254.1.1/32", None, "eth0")),
+        NamespaceAdd(route("0.0.0.0/0", "169.254.1.1", "eth0")),
+        NamespaceRemove(link(7)),
     ]
 
 
 def test_what_is_too_much_on_a_link_that_stays_is_removed() -> None:
     """Routes before addresses."""
     old, gone = address("eth0", "10.0.0.3/24"), route("10.8.0.0/16", "10.0.0.1", "eth0")
-    assert plan_inside([link(0)], [old, link(0), gone]) == [InsideRemove(gone), InsideRemove(old)]
+    assert plan_namespace([link(0)], [old, link(0), gone]) == [NamespaceRemove(gone), NamespaceRemove(old)]
 
 
 def test_a_default_route_changes_hands_in_one_step() -> None:
     """The route of the same destination is only added: it takes the other's place, so that there always is one."""
-    before: list[InsideFact] = [link(0), link(1), route("0.0.0.0/0", "10.1.0.1", "eth1")]
-    after: list[InsideFact] = [link(0), route("0.0.0.0/0", "10.0.0.1", "eth0")]
-    assert plan_inside(after, before) == [InsideAdd(after[1]), InsideRemove(link(1))]
+    before: list[NamespaceFact] = [link(0), link(1), route("0.0.0.0/0", "10.1.0.1", "eth1")]
+    after: list[NamespaceFact] = [link(0), route("0.0.0.0/0", "10.0.0.1", "eth0")]
+    assert plan_namespace(after, before) == [NamespaceAdd(after[1]), NamespaceRemove(link(1))]
 
 
 def test_a_new_link_gets_its_addresses_whatever_was_seen_under_its_name() -> None:
     """An endpoint that has just left may still show under the name and the address that the next one gets."""
     same = address("eth0", "10.0.0.2/24")
-    ops = plan_inside([link(2, "eth0"), same], [link(1, "eth0"), same])
-    assert ops == [InsideAdd(link(2, "eth0")), InsideAdd(same), InsideRemove(link(1, "eth0"))]
+    ops = plan_namespace([link(2, "eth0"), same], [link(1, "eth0"), same])
+    assert ops == [NamespaceAdd(link(2, "eth0")), NamespaceAdd(same), NamespaceRemove(link(1, "eth0"))]
 
 
 def test_a_link_that_somebody_renamed_gets_its_name_and_all_else_again() -> None:
     """Renaming takes the interface down, and what was seen under the wrong name is not removed by it."""
-    seen: list[InsideFact] = [link(1, "foo"), address("foo", "10.0.0.2/24")]
-    want: list[InsideFact] = [link(1, "eth0"), address("eth0", "10.0.0.2/24")]
-    assert plan_inside(want, seen) == [InsideAdd(want[0]), InsideAdd(want[1])]
+    seen: list[NamespaceFact] = [link(1, "foo"), address("foo", "10.0.0.2/24")]
+    want: list[NamespaceFact] = [link(1, "eth0"), address("eth0", "10.0.0.2/24")]
+    assert plan_namespace(want, seen) == [NamespaceAdd(want[0]), NamespaceAdd(want[1])]
 
 
-def apply(ops: Sequence[InsideOp], observed: frozenset[InsideFact]) -> frozenset[InsideFact]:
+def apply(ops: Sequence[NamespaceOp], observed: frozenset[NamespaceFact]) -> frozenset[NamespaceFact]:
     """The namespace after the ops, as the adapter's contract says."""
     facts = {fact.key: fact for fact in observed}
     for op in ops:
-        if isinstance(op, InsideAdd):
+        if isinstance(op, NamespaceAdd):
             facts[op.fact.key] = op.fact
             continue
         facts.pop(op.fact.key, None)
-        if isinstance(op.fact, InsideLink):
+        if isinstance(op.fact, NamespaceLink):
             name = op.fact.name
-            facts = {key: fact for key, fact in facts.items() if isinstance(fact, InsideLink) or fact.link != name}
+            facts = {key: fact for key, fact in facts.items() if isinstance(fact, NamespaceLink) or fact.link != name}
     return frozenset(facts.values())
 
 
@@ -277,8 +277,8 @@ MEMBERS = st.lists(
 
 def test_only_what_is_known_counts() -> None:
     """What others claim is foreign, with what is on it; of several claims to one endpoint, that with the right name."""
-    ours: set[InsideFact] = {link(0), address("eth0", "10.0.0.2/24"), route("0.0.0.0/0", "10.0.0.1", "eth0")}
-    forged: set[InsideFact] = {
+    ours: set[NamespaceFact] = {link(0), address("eth0", "10.0.0.2/24"), route("0.0.0.0/0", "10.0.0.1", "eth0")}
+    forged: set[NamespaceFact] = {
         link(9, "evil"),
         address("evil", "10.9.0.2/24"),
         link(0, "twin"),
@@ -296,17 +296,19 @@ def test_a_link_that_is_right_is_not_touched_for_another_that_claims_the_same() 
     """Whichever comes first."""
     for twin in ("a", "z"):
         assert (
-            plan_inside([link(0)], [link(0, twin), link(0)]) == plan_inside([link(0)], [link(0), link(0, twin)]) == []
+            plan_namespace([link(0)], [link(0, twin), link(0)])
+            == plan_namespace([link(0)], [link(0), link(0, twin)])
+            == []
         )
 
 
 @given(MEMBERS, MEMBERS)
 def test_a_plan_leads_from_any_members_to_any_others(before: list[Member], after: list[Member]) -> None:
     """What is observed afterwards is what was desired, and a second plan is empty."""
-    desired = inside_facts(after)
-    reached = apply(plan_inside(desired, inside_facts(before)), inside_facts(before))
+    desired = namespace_facts(after)
+    reached = apply(plan_namespace(desired, namespace_facts(before)), namespace_facts(before))
     assert reached == desired
-    assert plan_inside(desired, reached) == []
+    assert plan_namespace(desired, reached) == []
 
 
 @given(MEMBERS)

@@ -194,8 +194,8 @@ def test_exec_permissions(guarded: Host) -> None:
 def talk(host: Host, name: str, text: str) -> str:
     """What `cat` in the container says to the text, over a hijacked connection that is half closed after it."""
     api = client(host, name).api
-    wish = {"AttachStdin": True, "AttachStdout": True, "Cmd": ["cat"], "Tty": False}
-    ident = api("POST", "/containers/db/exec", wish)["Id"]
+    spec = {"AttachStdin": True, "AttachStdout": True, "Cmd": ["cat"], "Tty": False}
+    ident = api("POST", "/containers/db/exec", spec)["Id"]
     connection = SocketConnection(str(client(host, name).socket), 20)
     head = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
     connection.request("POST", f"/exec/{ident}/start", json.dumps({"Detach": False, "Tty": False}), head)
@@ -243,8 +243,8 @@ def test_the_default_listener_refuses_nothing(guarded: Host) -> None:
 def test_every_request_is_in_the_audit_log(guarded: Host) -> None:
     """What passed and what did not, without query, version or body; the file is ours and the group's."""
     deny = client(guarded, "deny")
-    wish = {"Image": IMAGE, "Cmd": ["true"], "Env": ["PASSWORD=hunter2"]}
-    ident = deny.api("POST", "/v1.41/containers/create?name=secret-name", wish)["Id"]
+    spec = {"Image": IMAGE, "Cmd": ["true"], "Env": ["PASSWORD=hunter2"]}
+    ident = deny.api("POST", "/v1.41/containers/create?name=secret-name", spec)["Id"]
     with pytest.raises(DockerError, match='the rule "DELETE \\*" denies it') as caught:
         deny.api("DELETE", f"/containers/{ident}?force=1")
     assert caught.value.status == 403

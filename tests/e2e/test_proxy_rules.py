@@ -259,9 +259,9 @@ def test_an_environment_may_be_as_large_as_linux_takes_it(ruled: Host) -> None:
     ident = ruled.docker("network", "inspect", "-f", "{{.Id}}", "ours").output.strip()
 
     def create(number: int) -> str:
-        wish = environment(1_200_000, ident[:12] if number % 2 else "ours")
-        wish["NetworkingConfig"] = {"EndpointsConfig": {wish["HostConfig"]["NetworkMode"]: {"Aliases": ["alias"]}}}
-        return str(ruled.proxy.api("POST", f"/containers/create?name=ours{number}", wish)["Id"])
+        spec = environment(1_200_000, ident[:12] if number % 2 else "ours")
+        spec["NetworkingConfig"] = {"EndpointsConfig": {spec["HostConfig"]["NetworkMode"]: {"Aliases": ["alias"]}}}
+        return str(ruled.proxy.api("POST", f"/containers/create?name=ours{number}", spec)["Id"])
 
     with ThreadPoolExecutor(4) as threads:
         idents = list(threads.map(create, range(4)))
@@ -270,9 +270,9 @@ def test_an_environment_may_be_as_large_as_linux_takes_it(ruled: Host) -> None:
         config = ruled.engine.inspect(each)
         assert len(config["Config"]["Env"]) >= 1200
         assert ruled.docker("start", "-a", each).ok
-        (plug,) = ruled.engine.inspect(each)["NetworkSettings"]["Networks"].values()
-        assert "alias" in plug["Aliases"]
-        addresses.add(plug["IPAMConfig"]["IPv4Address"])
+        (endpoint,) = ruled.engine.inspect(each)["NetworkSettings"]["Networks"].values()
+        assert "alias" in endpoint["Aliases"]
+        addresses.add(endpoint["IPAMConfig"]["IPv4Address"])
     assert len(addresses) == 4
     with pytest.raises(DockerError, match="8 MiB in one JSON document") as caught:
         ruled.proxy.api("POST", "/containers/create?name=refused", environment(12_000_000, "ours"))

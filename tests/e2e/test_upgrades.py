@@ -62,8 +62,10 @@ def addresses(host: Host, *containers: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for container in containers or host.engine.containers():
         document = host.engine.inspect(container)
-        plugs = document["NetworkSettings"]["Networks"].values()
-        held = [plug[field] for plug in plugs for field in ("IPAddress", "GlobalIPv6Address") if plug[field]]
+        endpoints = document["NetworkSettings"]["Networks"].values()
+        held = [
+            endpoint[field] for endpoint in endpoints for field in ("IPAddress", "GlobalIPv6Address") if endpoint[field]
+        ]
         found[document["Name"].lstrip("/")] = held
     return found
 

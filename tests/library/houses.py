@@ -163,7 +163,7 @@ class OtherIpam(IpamDriver):
             clock.token()  # its ids are not ours
         world = World(MemoryStore(), MemoryKernel(), MemoryPortGuard(), None, clock)
         services = assemble(world, OTHER_POLICY)
-        self.mirror, self._ipam = services.mirror, services.ipam
+        self.cache, self._ipam = services.cache, services.ipam
 
     @property
     def requires_mac(self) -> bool:
@@ -261,7 +261,7 @@ class House:
 
     async def start(self) -> House:
         """The process has loaded and restored."""
-        await self.library.mirror.load()
+        await self.library.cache.load()
         self.restored = await self.library.restoring.start()
         await self.kernel.flush()
         return self

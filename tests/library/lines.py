@@ -10,7 +10,7 @@ from typing import TypeVar
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Network
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.services.sandboxes.library import Library
@@ -52,7 +52,7 @@ async def _run(find: Finder, line: str) -> None:
         elif verb == "statistics":
             await sandboxes.statistics(sandbox.id)
         elif verb == "refresh":
-            await sandboxes.refresh(sandbox.id, _sandbox_wish(sandbox.name, sandbox.kind, options) if options else None)
+            await sandboxes.refresh(sandbox.id, _sandbox_spec(sandbox.name, sandbox.kind, options) if options else None)
         else:
             await sandboxes.set_key(sandbox.id, names[1])
         return
@@ -60,7 +60,7 @@ async def _run(find: Finder, line: str) -> None:
     if verb == "no-endpoint":
         if "force" in options and endpoint.sandbox:  # as cnm.Endpoint.delete does
             with suppress(Fault):
-                for place in library.mirror.every(Sandbox):
+                for place in library.cache.every(Sandbox):
                     if place.key == endpoint.sandbox:
                         await sandboxes.leave(endpoint.network, endpoint.id, place.id)
         await library.provisioning.delete_endpoint(endpoint.network, endpoint.id, force="force" in options)
@@ -82,14 +82,14 @@ async def _create(find: Finder, verb: str, names: list[str], options: dict[str, 
         await library.provisioning.create_network(NetworkSpec(names[0], driver, subnets, internal=internal, ipam=ipam))
     elif verb == "endpoint":
         addresses = tuple(ip_address(text) for text in options.get("at", "").split(",") if text)
-        wish = EndpointSpec(find.network(names[0]).id, names[1], addresses)
-        await library.provisioning.create_endpoint(wish)
+        spec = EndpointSpec(find.network(names[0]).id, names[1], addresses)
+        await library.provisioning.create_endpoint(spec)
     else:
         kind = Kind(options.get("kind", "own"))
-        await library.sandboxes.create(replace(_sandbox_wish(names[0], kind, options), path=options.get("path", "")))
+        await library.sandboxes.create(replace(_sandbox_spec(names[0], kind, options), path=options.get("path", "")))
 
 
-def _sandbox_wish(name: str, kind: Kind, options: dict[str, str]) -> SandboxSpec:
+def _sandbox_spec(name: str, kind: Kind, options: dict[str, str]) -> SandboxSpec:
     """ports: `8080:80`. hostname."""
     pairs = [text.split(":") for text in options.get("ports", "").split(",") if text]
     ports = tuple(PortRequest(Protocol.TCP, int(port), first=int(at), last=int(at)) for at, port in pairs)
@@ -117,15 +117,15 @@ class Finder:
 
     def remember(self) -> None:
         """What is there now."""
-        for network in self.library.mirror.every(Network):
+        for network in self.library.cache.every(Network):
             self._seen[Network, network.name] = network
-        for endpoint in self.library.mirror.every(Endpoint):
+        for endpoint in self.library.cache.every(Endpoint):
             self._seen[Endpoint, endpoint.name] = endpoint
-        for sandbox in self.library.mirror.every(Sandbox):
+        for sandbox in self.library.cache.every(Sandbox):
             self._seen[Sandbox, sandbox.name] = sandbox
 
     def _find(self, kind: type[T], name: str) -> T:
-        found = [record for record in self.library.mirror.every(kind) if record.name == name]
+        found = [record for record in self.library.cache.every(kind) if record.name == name]
         assert len(found) < 2, f"two have the name {name}"
         last = found[0] if found else self._seen.get((kind, name))
         if not isinstance(last, kind):

@@ -28,8 +28,8 @@ async def picture(house: House) -> Picture:
 
     What every network of the host rests on stays for the next one, and is left out.
     """
-    mirror, other = house.library.mirror, house.other.mirror
-    spell = _Speller(mirror, other)
+    cache, other = house.library.cache, house.other.cache
+    spell = _Speller(cache, other)
     made = await house.namespaces.made()
     outside = sorted(house.namespaces._external)
     inside = [
@@ -39,11 +39,11 @@ async def picture(house: House) -> Picture:
     ]
     far = house.far
     return {
-        "networks": spell(mirror.every(Network)),
-        "endpoints": spell(mirror.every(Endpoint)),
-        "sandboxes": spell(mirror.every(Sandbox)),
-        "pools": spell(mirror.every(Pool)),
-        "leases": spell(_held(mirror)),
+        "networks": spell(cache.every(Network)),
+        "endpoints": spell(cache.every(Endpoint)),
+        "sandboxes": spell(cache.every(Sandbox)),
+        "pools": spell(cache.every(Pool)),
+        "leases": spell(_held(cache)),
         "kernel": spell(set(house.kernel.facts.values()) - host_facts(ipv6=True)),
         "namespaces": spell([*made.items(), *outside]),
         "inside": spell(inside),
@@ -56,22 +56,22 @@ async def picture(house: House) -> Picture:
     }
 
 
-def _held(mirror: RecordCache) -> list[Lease]:
-    return [lease for lease in mirror.every(Lease) if lease.state is not LeaseState.COOLING]
+def _held(cache: RecordCache) -> list[Lease]:
+    return [lease for lease in cache.every(Lease) if lease.state is not LeaseState.COOLING]
 
 
 class _Speller:
     """Says things by the names that the records of this moment give them."""
 
-    def __init__(self, mirror: RecordCache, other: RecordCache) -> None:
+    def __init__(self, cache: RecordCache, other: RecordCache) -> None:
         self._words: dict[str, str] = {}
-        for network in mirror.every(Network):
+        for network in cache.every(Network):
             self._learn(network.id, f"<{network.name}>", "network")
-        for endpoint in mirror.every(Endpoint):
+        for endpoint in cache.every(Endpoint):
             self._learn(endpoint.id, f"<{endpoint.name}>", "endpoint")
-        for sandbox in mirror.every(Sandbox):
+        for sandbox in cache.every(Sandbox):
             self._learn(sandbox.id, f"<{sandbox.name}>", "")
-        for pool in (*mirror.every(Pool), *other.every(Pool)):
+        for pool in (*cache.every(Pool), *other.every(Pool)):
             self._words[pool.id] = f"<pool of {pool.subnet}>"
         words = sorted(self._words, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, words)) or "$^")

@@ -49,9 +49,9 @@ async def test_fifty_lives_at_once(driver: str) -> None:
 
     await at_once(*(life(number) for number in range(MANY)))
     assert await check(house) == []
-    mirror = house.library.mirror
-    assert not [*mirror.every(Endpoint)]
-    assert {lease.state for lease in mirror.every(Lease)} == {State.GATEWAY, State.COOLING}
+    cache = house.library.cache
+    assert not [*cache.every(Endpoint)]
+    assert {lease.state for lease in cache.every(Lease)} == {State.GATEWAY, State.COOLING}
 
 
 def at_step(house: House, what: Callable[[object], bool]) -> tuple[asyncio.Event, asyncio.Event]:
@@ -84,7 +84,7 @@ async def test_operations_on_one_sandbox_queue_in_their_order() -> None:
             await asyncio.sleep(0)
         assert len(house.steps) == steps
         go.set()
-    names = {each.name: each.interface for each in house.library.mirror.every(Endpoint)}
+    names = {each.name: each.interface for each in house.library.cache.every(Endpoint)}
     assert names == {"a": "eth1", "b": "eth2", "c": ""}
     assert await check(house) == []
 

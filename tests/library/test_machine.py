@@ -89,7 +89,7 @@ class LibraryMachine(RuleBasedStateMachine):
         assert self.run(self.outcome(line)) == wanted, line
 
     @initialize(lines=st.sets(st.sampled_from(LINES), min_size=10))
-    def furnish(self, lines: set[str]) -> None:
+    def apply(self, lines: set[str]) -> None:
         """Some things are there."""
         for line in LINES:
             if line in lines:

@@ -47,7 +47,7 @@ class Walk:
     async def open(self) -> None:
         """The library has started."""
         self.library = await open_library(self.settings, self.cleanup)
-        await self.library.mirror.load()
+        await self.library.cache.load()
         await self.library.restoring.start()
 
     async def reopen(self) -> None:
@@ -134,13 +134,13 @@ class Walk:
 
     def differences(self) -> list[object]:
         """What is not as it should be now."""
-        sandboxes = [s for s in self.library.mirror.every(Sandbox) if s.path and s.kind is not Kind.HOST]
+        sandboxes = [s for s in self.library.cache.every(Sandbox) if s.path and s.kind is not Kind.HOST]
         pairs = [(sandbox.name, inside(sandbox.path), wanted(self.library, sandbox)) for sandbox in sandboxes]
         ours = {link["ifname"] for link in json.loads(sh("ip -j link")) if link["ifname"].startswith(("mv-", "mp-"))}
-        told = {sandbox.key: sandbox for sandbox in self.library.mirror.every(Sandbox)}
-        plugged = [e for e in self.library.mirror.every(Endpoint) if e.attachment is not None and e.attachment.link]
-        ends = {f"mv-{e.id[:12]}" for e in plugged}
-        ends |= {f"mp-{e.id[:12]}" for e in plugged if not told[e.sandbox].path}
+        told = {sandbox.key: sandbox for sandbox in self.library.cache.every(Sandbox)}
+        connected = [e for e in self.library.cache.every(Endpoint) if e.attachment is not None and e.attachment.link]
+        ends = {f"mv-{e.id[:12]}" for e in connected}
+        ends |= {f"mp-{e.id[:12]}" for e in connected if not told[e.sandbox].path}
         return [pair for pair in [*pairs, ("the host", ours, ends)] if pair[1] != pair[2]]
 
     async def close(self) -> None:

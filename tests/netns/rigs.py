@@ -22,10 +22,10 @@ import pytest
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts, sandbox_end
 from mooring.core.endpoints import Endpoint
-from mooring.core.firewall import uplink_members
+from mooring.core.firewall import foreign_bridge_members
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import Fact, plan
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -114,12 +114,12 @@ class Rig:
     networks: dict[str, Network] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     containers: dict[str, Namespace] = field(default_factory=dict)
-    uplinks: set[str] = field(default_factory=set)
+    foreign_bridges: set[str] = field(default_factory=set)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def desired(self) -> frozenset[Fact]:
         """Everything that should be in the kernel."""
-        facts = {*host_facts(ipv6=True), *uplink_members(self.uplinks)}
+        facts = {*host_facts(ipv6=True), *foreign_bridge_members(self.foreign_bridges)}
         for network in self.networks.values():
             facts |= network_facts(network)
         for endpoint in self.endpoints.values():

@@ -10,7 +10,7 @@ import pytest
 
 from mooring.core.networks import GatewayMode, NetworkOptions
 from mooring.core.plumbing import plan
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -299,7 +299,7 @@ async def test_an_uplink_that_is_a_bridge_is_a_way_out(world: Rig) -> None:
         "ip address flush dev up0; ip address add 198.18.0.1/24 dev br0",
         "ip -6 address add fd00:198:18::1/64 dev br0 nodad",
     )  # fmt: skip
-    world.uplinks.add("br0")
+    world.foreign_bridges.add("br0")
     open_ = NetworkOptions(gateway_mode4=GatewayMode.NAT_UNPROTECTED)
     published = at(8080, "10.1.0.2"), at(8080, "fd00:1::2")
     container = await world.container("a", await world.network("one", 1, open_), 2, *published)

@@ -11,9 +11,9 @@ import pytest
 
 from mooring.adapters.linux.conntrack import flows
 from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Netlink
-from mooring.core.firewall import publication_members
+from mooring.core.firewall import port_members
 from mooring.core.plumbing import Add, Remove
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, serve
 
 pytestmark = pytest.mark.netns
@@ -90,8 +90,8 @@ async def test_a_port_that_moves_takes_its_senders_along(world: Rig) -> None:
     sender = Sender(world.stack, world.outside, "198.18.0.1", 8080)
     assert await sender.is_heard(PATIENCE)
     await serve(world.stack, await world.container("b", network, 3), 80)
-    await world.kernel.apply([Remove(member) for member in publication_members(network, old)])
-    await world.kernel.apply([Add(member) for member in publication_members(network, new)])
+    await world.kernel.apply([Remove(member) for member in port_members(network, old)])
+    await world.kernel.apply([Add(member) for member in port_members(network, new)])
     world.containers["a"].sh("ip link set eth0 down")
     assert await sender.is_heard(PATIENCE)
 
@@ -108,6 +108,6 @@ async def test_all_other_flows_go_on(world: Rig) -> None:
     assert await Sender(world.stack, world.outside, "198.18.0.1", 8080).is_heard(PATIENCE)
     before = tracked(4)
     assert len(before) == 3
-    await world.kernel.apply([Add(member) for member in publication_members(network, right)])
+    await world.kernel.apply([Add(member) for member in port_members(network, right)])
     await world.kernel.close()  # what is to be forgotten is forgotten before it is closed
     assert tracked(4) == before

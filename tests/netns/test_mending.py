@@ -13,7 +13,7 @@ import pytest
 
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.plumbing import Add, Alter, GuardedPort, Member, Remove, Ruleset, plan
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, Namespace, Rig, is_cut_off, plug, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -24,8 +24,8 @@ OUTSIDE, HOST = "198.18.0.2", "198.18.0.1"
 async def published(world: Rig) -> None:
     """A network with one container whose port 80 is the host's 8080, with a service on it."""
     network = await world.network("one", 1)
-    publication = PortBinding(Protocol.TCP, None, 8080, ip_address("10.1.0.2"), 80)
-    server = await world.container("a", network, 2, publication)
+    port_binding = PortBinding(Protocol.TCP, None, 8080, ip_address("10.1.0.2"), 80)
+    server = await world.container("a", network, 2, port_binding)
     await serve(world.stack, server, 80)
 
 
@@ -102,7 +102,7 @@ async def test_everything_comes_back_after_a_reboot(world: Rig) -> None:
 
 
 async def test_links_that_were_changed_by_hand_are_put_right(world: Rig) -> None:
-    """A bridge or a port that is down, unplugged or of another MTU, a lost address, a changed setting."""
+    """A bridge or a port that is down, disconnected or of another MTU, a lost address, a changed setting."""
     await published(world)
     bridge, port = "mr-one000100000", "mv-a00020000000"
     for change in (

@@ -11,7 +11,7 @@ import pytest
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.plumbing import Add, Bridge, LinkAddress, Member, Remove, Ruleset, Veth, plan
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns

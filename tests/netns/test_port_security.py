@@ -13,8 +13,8 @@ import pytest
 
 from mooring.core.networks import NetworkOptions, StaticRoute
 from mooring.core.plumbing import plan
+from mooring.core.port_bindings import Protocol
 from mooring.core.port_security import link_local
-from mooring.core.publications import Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, reach, serve, sh
 
 pytestmark = pytest.mark.netns

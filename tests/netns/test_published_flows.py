@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, serve, sh
 
 pytestmark = pytest.mark.netns

@@ -15,7 +15,7 @@ from typing import Any
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault, NotFound
 from mooring.core.networks import Address, Interface
-from mooring.core.publications import PortRequest
+from mooring.core.port_bindings import PortRequest
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,

@@ -17,15 +17,15 @@ class Echo:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.done: list[str] = []
-        self.gate = asyncio.Event()
+        self.hook = asyncio.Event()
         self.entered = asyncio.Event()
-        self.gate.set()
+        self.hook.set()
 
     async def __call__(self, request: Request) -> Response:
         """The method, the path and the body."""
         self.requests.append(request)
         self.entered.set()
-        await self.gate.wait()
+        await self.hook.wait()
         self.done.append(request.path)
         if request.path == "/boom":
             raise ValueError("a mistake")
@@ -66,11 +66,11 @@ async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time(tmp_pa
     """The second is not started before the first is answered, however many there are."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
-        echo.gate.clear()
+        echo.hook.clear()
         await client.send(b"".join(request_bytes(f"/{i}") for i in range(100)))
         await echo.entered.wait()
         assert [request.path for request in echo.requests] == ["/0"]
-        echo.gate.set()
+        echo.hook.set()
         bodies = [(await client.answer()).body for _ in range(100)]
     assert bodies == [f"POST /{i} ".encode() for i in range(100)]
 
@@ -110,11 +110,11 @@ async def test_a_client_that_only_listens_any_more_is_answered(tmp_path: Path, e
     """A half-close after the request is no hang-up."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
-        echo.gate.clear()
+        echo.hook.clear()
         await client.send(request_bytes("/x"))
         client.writer.write_eof()
         await echo.entered.wait()
-        echo.gate.set()
+        echo.hook.set()
         assert (await client.answer()).status == 200
         assert await client.ended()
 
@@ -123,7 +123,7 @@ async def test_a_client_that_hangs_up_does_not_cancel_the_handler(tmp_path: Path
     """What was started is carried out."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
-        echo.gate.clear()
+        echo.hook.clear()
         await client.send(request_bytes("/x"))
         await echo.entered.wait()
         client.close()
@@ -132,7 +132,7 @@ async def test_a_client_that_hangs_up_does_not_cancel_the_handler(tmp_path: Path
         await other.send(b"no HTTP\r\n\r\n")
         assert (await other.answer()).status == 400  # by now the server has seen the hang-up
         assert running.server.in_flight == 1
-        echo.gate.set()
+        echo.hook.set()
     assert echo.done == ["/x"]
 
 
@@ -243,7 +243,7 @@ async def _stop_with_one_under_way(running: Served, echo: Echo) -> None:
     idle = await running.client()
     assert (await idle.post("/idle")).status == 200
     busy = await running.client()
-    echo.gate.clear()
+    echo.hook.clear()
     echo.entered.clear()
     await busy.send(request_bytes("/busy"))
     await echo.entered.wait()
@@ -257,7 +257,7 @@ async def test_stopping_finishes_what_is_under_way(tmp_path: Path, echo: Echo) -
         await _stop_with_one_under_way(running, echo)
         with pytest.raises(OSError):
             await running.client()
-        echo.gate.set()
+        echo.hook.set()
         busy = running.clients[1]
         assert (await busy.answer()).body == b"POST /busy "
         assert await busy.ended()
@@ -277,11 +277,11 @@ async def test_cancelling_serve_drains_as_well(tmp_path: Path, echo: Echo) -> No
     """A daemon whose other task failed still finishes the calls under way."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
-        echo.gate.clear()
+        echo.hook.clear()
         await client.send(request_bytes("/x"))
         await echo.entered.wait()
         running.task.cancel()
-        asyncio.get_running_loop().call_soon(echo.gate.set)
+        asyncio.get_running_loop().call_soon(echo.hook.set)
         assert (await client.answer()).status == 200
         await asyncio.wait([running.task])
         assert running.task.cancelled()

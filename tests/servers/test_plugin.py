@@ -10,7 +10,7 @@ import pytest
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Conflict, NotFound
 from mooring.core.networks import StaticRoute
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
     EndpointRequest,

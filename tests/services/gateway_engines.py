@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mooring.core.networks import Network
-from mooring.core.publications import PortRequest
+from mooring.core.port_bindings import PortRequest
 from tests.services.hosts import MemoryHost
 
 

@@ -14,7 +14,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.services.assembly import Keeping
 from mooring.services.containers.admission import Admission
-from mooring.services.containers.fixed_allocator import FixedEndpointSpec, Grant
+from mooring.services.containers.fixed_allocator import FixedSpec, Grant
 from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services.hosts import MemoryHost
 
@@ -35,37 +35,37 @@ class HolderHost(MemoryHost):
         """See MemoryHost."""
         network = await super().network(name, v4=v4, v6=v6, internal=internal, **raw)
         if self.typed:
-            pools = [self.services.mirror.pool(segment.pool) for segment in self.known(network).segments]
+            pools = [self.services.cache.pool(segment.pool) for segment in self.known(network).segments]
             changed = [msgspec.structs.replace(pool, source="") for pool in pools if pool is not None]
-            await self.services.mirror.commit(put=changed)
+            await self.services.cache.commit(put=changed)
         return network
 
     def known(self, network: str) -> Network:
         """The network's record."""
-        found = self.services.mirror.network(network)
+        found = self.services.cache.network(network)
         assert found is not None
         return found
 
-    def seat(self, network: str, key: str, *wanted: str, mac: str = "", settable: bool = True) -> FixedEndpointSpec:
+    def fixed_spec(self, network: str, key: str, *wanted: str, mac: str = "", settable: bool = True) -> FixedSpec:
         """A seat in the network."""
         addresses: tuple[Address, ...] = tuple(map(ip_address, wanted))
-        return FixedEndpointSpec(self.known(network), key, addresses, mac, settable)
+        return FixedSpec(self.known(network), key, addresses, mac, settable)
 
-    async def begin(self, name: str, *seats: FixedEndpointSpec) -> tuple[Intent, list[Grant]]:
+    async def begin(self, name: str, *fixed_specs: FixedSpec) -> tuple[Intent, list[Grant]]:
         """A create is on its way."""
         intent = self.services.holders.begin(Purpose.CREATE, ENGINE, name=name)
-        grants = await self.services.holders.claim(intent, seats, Claimant(name=name))
+        grants = await self.services.holders.claim(intent, fixed_specs, Claimant(name=name))
         return intent, grants
 
-    async def made(self, name: str, *seats: FixedEndpointSpec) -> list[Grant]:
+    async def made(self, name: str, *fixed_specs: FixedSpec) -> list[Grant]:
         """A container was created; its id is `ident(name)`."""
-        intent, grants = await self.begin(name, *seats)
+        intent, grants = await self.begin(name, *fixed_specs)
         await self.services.holders.settle(intent, ident(name))
         return grants
 
     def lease(self, address: object) -> Lease | None:
         """The address's record."""
-        return self.services.mirror.lease("default", ip_address(str(address)))
+        return self.services.cache.lease("default", ip_address(str(address)))
 
     def held(self, name: str) -> list[str]:
         """The addresses that the container holds."""
@@ -73,11 +73,11 @@ class HolderHost(MemoryHost):
 
     async def set_policy(self, network: str, claim: str) -> None:
         """The network was made with `--ipam-opt claim=...`."""
-        pools = [self.services.mirror.pool(segment.pool) for segment in self.known(network).segments]
+        pools = [self.services.cache.pool(segment.pool) for segment in self.known(network).segments]
         changed = [msgspec.structs.replace(pool, options={"claim": claim}) for pool in pools if pool is not None]
-        await self.services.mirror.commit(put=changed)
+        await self.services.cache.commit(put=changed)
 
-    async def plug(self, name: str, network: str, grant: Grant) -> str:
+    async def connect(self, name: str, network: str, grant: Grant) -> str:
         """The container starts: RequestAddress, CreateEndpoint and Join; the endpoint's id."""
         segment = self.known(network).ipv4[0]
         assert grant.ipv4 is not None
@@ -89,14 +89,14 @@ class HolderHost(MemoryHost):
         await self.services.endpoints.attach(network, endpoint, JoinRequest(f"/run/docker/netns/{name}"))
         return endpoint
 
-    async def unplug(self, endpoint: str, network: str, grant: Grant) -> None:
+    async def disconnect(self, endpoint: str, network: str, grant: Grant) -> None:
         """The container stops: Leave, DeleteEndpoint and ReleaseAddress."""
         assert grant.ipv4 is not None
         await self.services.endpoints.detach(network, endpoint)
         await self.services.endpoints.delete(network, endpoint)
         await self.services.endpoints.release(self.known(network).ipv4[0].pool, grant.ipv4)
 
-    # -- through the desk, as the proxy drives it ---------------------------------------------------------------------
+    # -- through the controller, as the proxy drives it ---------------------------------------------------------------
 
     @property
     def keeping(self) -> Keeping:
@@ -110,42 +110,42 @@ class HolderHost(MemoryHost):
         for name in networks:
             self.engine.networks.add(await self.network(name, v4=True, v6=v6, internal=False, **raw))
 
-    def wish(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerSpec:
+    def spec(self, *networks: str, labels: dict[str, str] | None = None, ipv4: str = "") -> ContainerSpec:
         """The body of a create; the address is for the first network."""
-        plugs = [EndpointConfig(name, ipv4 if number == 0 else "") for number, name in enumerate(networks)]
-        return ContainerSpec({"fixed-ip": ""} if labels is None else labels, networks[0], tuple(plugs))
+        endpoints = [EndpointConfig(name, ipv4 if number == 0 else "") for number, name in enumerate(networks)]
+        return ContainerSpec({"fixed-ip": ""} if labels is None else labels, networks[0], tuple(endpoints))
 
     async def docker_create(self, name: str, *networks: str, labels: dict[str, str] | None = None) -> str:
         """`docker create --label fixed-ip` through the proxy; the container's id."""
-        wish = self.wish(*networks, labels=labels)
-        custody = await self.keeping.desk.create(name, wish, (1, 44))
-        self.engine_creates(name, wish, custody)
-        if custody is not None:
-            await self.keeping.desk.settle(custody.intent, ident(name))
+        spec = self.spec(*networks, labels=labels)
+        admission = await self.keeping.controller.create(name, spec, (1, 44))
+        self.engine_creates(name, spec, admission)
+        if admission is not None:
+            await self.keeping.controller.settle(admission.intent, ident(name))
         return ident(name)
 
-    def engine_creates(self, name: str, wish: ContainerSpec, custody: Admission | None) -> None:
-        """The engine carries out a create with what is in custody."""
-        plugs = []
-        for each in wish.plugs:
-            grant = custody.grants.get(each.network) if custody is not None else None
-            plug = ContainerEndpoint(self.full(each.network), each.network)
+    def engine_creates(self, name: str, spec: ContainerSpec, admission: Admission | None) -> None:
+        """The engine carries out a create with what is in admission."""
+        endpoints = []
+        for each in spec.endpoints:
+            grant = admission.grants.get(each.network) if admission is not None else None
+            container_endpoint = ContainerEndpoint(self.full(each.network), each.network)
             if grant is not None:
-                plug = replace(
-                    plug,
+                container_endpoint = replace(
+                    container_endpoint,
                     wanted4=grant.ipv4 if grant.ipv4 in grant.nameable else None,
                     wanted6=grant.ipv6 if grant.ipv6 in grant.nameable else None,
                     wanted_mac=grant.mac,
                 )
-            plugs.append(plug)
-        self.engine.create(ident(name), name, *plugs, labels=wish.labels)
+            endpoints.append(container_endpoint)
+        self.engine.create(ident(name), name, *endpoints, labels=spec.labels)
 
     async def docker_remove(self, name: str) -> None:
         """`docker rm` through the proxy."""
-        intent = await self.keeping.desk.removal(name)
+        intent = await self.keeping.controller.removal(name)
         self.engine.remove(ident(name))
         if intent is not None:
-            await self.keeping.desk.departed(intent)
+            await self.keeping.controller.departed(intent)
 
     def full(self, network: str) -> str:
         """The id of the network."""
@@ -153,7 +153,7 @@ class HolderHost(MemoryHost):
 
     def fixed(self) -> dict[str, frozenset[str]]:
         """Address -> names of the holders, of every fixed lease."""
-        leases = [lease for lease in self.services.mirror.every(Lease) if lease.state is State.FIXED]
+        leases = [lease for lease in self.services.cache.every(Lease) if lease.state is State.FIXED]
         return {str(lease.address): frozenset(map(unident, lease.holders)) for lease in leases}
 
 

@@ -77,7 +77,7 @@ class HolderHouse(HolderHost):
     async def remove_network(self, name: str) -> None:
         """`docker network rm`: refused while somebody runs in it. The pools go with it, each by itself."""
         network = self.full(name)
-        if any(plug.network == network and plug.endpoint for one in self.containers for plug in one.plugs):
+        if any(each.network == network and each.endpoint for one in self.containers for each in one.endpoints):
             return
         known = self.known(network)
         with suppress(Fault):
@@ -92,13 +92,17 @@ class HolderHouse(HolderHost):
         """The id that the name has now; "" for none."""
         return next((ident for ident, name in self.engine.names.items() if name == network), "")
 
-    def network_of(self, plug: ContainerEndpoint) -> Network | None:
-        """Our record of the plug's network, None when it is gone."""
-        return self.services.mirror.network(plug.network) if plug.network in self.engine.names else None
+    def network_of(self, container_endpoint: ContainerEndpoint) -> Network | None:
+        """Our record of the endpoint's network, None when it is gone."""
+        return (
+            self.services.cache.network(container_endpoint.network)
+            if container_endpoint.network in self.engine.names
+            else None
+        )
 
     def network_named(self, lease: Lease) -> str:
         """The id of the network that the lease's pool belongs to, "" for none."""
-        pool = self.services.mirror.pool(lease.pool)
+        pool = self.services.cache.pool(lease.pool)
         return pool.network if pool is not None else ""
 
     # -- containers -------------------------------------------------------------------------------------------------
@@ -112,56 +116,67 @@ class HolderHouse(HolderHost):
         """The container with the name."""
         return next((one for one in self.containers if one.name == name), None)
 
-    def make(self, name: str, wish: ContainerSpec, custody: Admission | None) -> Container:
-        """The engine makes it, with what is in custody put into its configuration."""
+    def make(self, name: str, spec: ContainerSpec, admission: Admission | None) -> Container:
+        """The engine makes it, with what is in admission put into its configuration."""
         self._made += 1
-        plugs = []
-        for each in wish.plugs:
-            grant = custody.grants.get(each.network) if custody is not None else None
-            plug = ContainerEndpoint(self.full(each.network), each.network, wanted_mac=each.mac)
+        endpoints = []
+        for each in spec.endpoints:
+            grant = admission.grants.get(each.network) if admission is not None else None
+            container_endpoint = ContainerEndpoint(self.full(each.network), each.network, wanted_mac=each.mac)
             four, six = (ip_interface(text) if text else None for text in (each.ipv4, each.ipv6))
             if isinstance(four, IPv4Interface):
-                plug = replace(plug, wanted4=four.ip)
+                container_endpoint = replace(container_endpoint, wanted4=four.ip)
             if isinstance(six, IPv6Interface):
-                plug = replace(plug, wanted6=six.ip)
-            plugs.append(granted(plug, grant.ipv4, grant.ipv6, grant.mac, grant.nameable) if grant else plug)
+                container_endpoint = replace(container_endpoint, wanted6=six.ip)
+            endpoints.append(
+                granted(container_endpoint, grant.ipv4, grant.ipv6, grant.mac, grant.nameable)
+                if grant
+                else container_endpoint
+            )
         ident = f"{self._made:x}-{name}".encode().hex().ljust(64, "0")
-        return self.engine.create(ident, name, *plugs, labels=wish.labels)
+        return self.engine.create(ident, name, *endpoints, labels=spec.labels)
 
     async def start_container(self, container: Container) -> bool:
         """Every network of it; it does not run when one of them refuses."""
         done: list[ContainerEndpoint] = []
         try:
-            for plug in container.plugs:
-                done.append(await self.plug_in(container, plug))  # noqa: PERF401 - what is done counts on a fault
+            for container_endpoint in container.endpoints:
+                done.append(await self.plug_in(container, container_endpoint))  # noqa: PERF401 - what is done counts on a fault
         except Fault:
-            for plug in done:
-                await self.pull(plug)
+            for container_endpoint in done:
+                await self.pull(container_endpoint)
             return False
         self.engine.start(container.id)
-        for plug in done:
-            self.engine.start(container.id, plug.network, plug.endpoint, *map(str, plug.held))
+        for container_endpoint in done:
+            self.engine.start(
+                container.id,
+                container_endpoint.network,
+                container_endpoint.endpoint,
+                *map(str, container_endpoint.held),
+            )
         return True
 
     async def stop_container(self, container: Container) -> None:
         """It ends; what we do not take back now, dockerd does not ask for again."""
-        for plug in container.plugs:
-            if plug.endpoint:
-                await self.pull(plug)
+        for container_endpoint in container.endpoints:
+            if container_endpoint.endpoint:
+                await self.pull(container_endpoint)
         self.engine.stop(container.id)
 
-    async def plug_in(self, container: Container, plug: ContainerEndpoint) -> ContainerEndpoint:
+    async def plug_in(self, container: Container, container_endpoint: ContainerEndpoint) -> ContainerEndpoint:
         """RequestAddress for each family, CreateEndpoint, Join. Raises Fault; then dockerd releases what it got."""
-        network = self.network_of(plug)
+        network = self.network_of(container_endpoint)
         if network is None:
             raise Unavailable("the network is gone")
         token = self.clock.token()
-        mac = plug.wanted_mac or "02:42:" + ":".join(token[at : at + 2] for at in (4, 6, 8, 10))
+        mac = container_endpoint.wanted_mac or "02:42:" + ":".join(token[at : at + 2] for at in (4, 6, 8, 10))
         endpoint = f"{token}".ljust(64, "0")
         got: list[tuple[str, IPv4Interface | IPv6Interface]] = []
         name = container.name if self.tells_names else ""
         try:
-            for segment, wanted in zip(network.segments, (plug.wanted4, plug.wanted6), strict=True):
+            for segment, wanted in zip(
+                network.segments, (container_endpoint.wanted4, container_endpoint.wanted6), strict=True
+            ):
                 before = self.leases()
                 request = AddressRequest(segment.pool, Role.ENDPOINT, wanted, mac=mac, name=name)
                 answer = ip_interface(str(await self.services.ipam.request_address(request)))
@@ -182,16 +197,16 @@ class HolderHouse(HolderHost):
                 with suppress(Fault):
                     await self.services.endpoints.release(pool, address.ip)
             raise
-        return replace(plug, endpoint=endpoint, ipv4=v4.ip, ipv6=v6.ip, mac=mac)
+        return replace(container_endpoint, endpoint=endpoint, ipv4=v4.ip, ipv6=v6.ip, mac=mac)
 
-    async def pull(self, plug: ContainerEndpoint) -> None:
+    async def pull(self, container_endpoint: ContainerEndpoint) -> None:
         """Leave, DeleteEndpoint, and ReleaseAddress for each family."""
         with suppress(Fault):
-            await self.services.endpoints.detach(plug.network, plug.endpoint)
+            await self.services.endpoints.detach(container_endpoint.network, container_endpoint.endpoint)
         with suppress(Fault):
-            await self.services.endpoints.delete(plug.network, plug.endpoint)
-        network = self.services.mirror.network(plug.network)
-        for address in plug.held if network is not None else ():
+            await self.services.endpoints.delete(container_endpoint.network, container_endpoint.endpoint)
+        network = self.services.cache.network(container_endpoint.network)
+        for address in container_endpoint.held if network is not None else ():
             segment = network.segment_of(address) if network is not None else None
             with suppress(Fault):
                 await self.services.endpoints.release(segment.pool if segment is not None else "", address)
@@ -207,7 +222,7 @@ class HolderHouse(HolderHost):
 
     def leases(self) -> dict[Address, Lease]:
         """Every lease by its address."""
-        return {lease.address: lease for lease in self.services.mirror.every(Lease)}
+        return {lease.address: lease for lease in self.services.cache.every(Lease)}
 
     # -- what we hear and do by ourselves ---------------------------------------------------------------------------
 
@@ -224,15 +239,15 @@ class HolderHouse(HolderHost):
         self.store.calm()
         for _ in range(5):
             self.clock.advance(200)
-            await self.keeping.reconciling.once()
-            running = {plug.endpoint for one in self.containers for plug in one.plugs if plug.endpoint}
-            await self.services.reclaiming.once(frozenset(map(host_end, running)))
+            await self.keeping.container_reconciler.once()
+            running = {each.endpoint for one in self.containers for each in one.endpoints if each.endpoint}
+            await self.services.garbage_collector.once(frozenset(map(host_end, running)))
 
 
 def granted(
-    plug: ContainerEndpoint, ipv4: Address | None, ipv6: Address | None, mac: str, nameable: frozenset[Address]
+    endpoint: ContainerEndpoint, ipv4: Address | None, ipv6: Address | None, mac: str, nameable: frozenset[Address]
 ) -> ContainerEndpoint:  # fmt: skip
-    """The plug's configuration with what was granted."""
+    """The endpoint's configuration with what was granted."""
     fields = {"wanted4": ipv4, "wanted6": ipv6}
     named = {field: address for field, address in fields.items() if address is not None and address in nameable}
-    return replace(plug, wanted_mac=mac, **named)  # type: ignore[arg-type]
+    return replace(endpoint, wanted_mac=mac, **named)  # type: ignore[arg-type]

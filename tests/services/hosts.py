@@ -8,7 +8,7 @@ from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault
 from mooring.core.plumbing import Fact, Op
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest
+from mooring.core.port_bindings import PortRequest
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
@@ -62,14 +62,14 @@ class MemoryHost:
 
     async def start(self) -> MemoryHost:
         """Load what the store has."""
-        await self.services.mirror.load()
+        await self.services.cache.load()
         return self
 
     async def restart(self) -> None:
         """The daemon died and is back; host ports that it held are free again until it holds them anew."""
         self.guard = MemoryPortGuard()
         self.services = self._assemble()
-        await self.services.mirror.load()
+        await self.services.cache.load()
 
     async def network(self, name: str, *, v4: bool = True, v6: bool = False, internal: bool = False, **raw: str) -> str:
         """A network made as `docker network create` does it; returns its id."""
@@ -85,7 +85,7 @@ class MemoryHost:
         self, network: str, name: str, *, ports: tuple[PortRequest, ...] = (), attach: bool = True
     ) -> EndpointGrant:
         """RequestAddress for each family, CreateEndpoint and Join."""
-        known = self.services.mirror.network(network)
+        known = self.services.cache.network(network)
         assert known is not None
         given: dict[int, IPv4Interface | IPv6Interface] = {}
         mac = "02:00:00:" + ":".join(f"{byte:02x}" for byte in name.encode()[:3].ljust(3, b"\0"))

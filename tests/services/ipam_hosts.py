@@ -9,11 +9,11 @@ from ipaddress import ip_address, ip_network
 import msgspec
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.holdings import Holdings
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
+from mooring.core.subnet_index import Holdings
 from mooring.ports import HostNet
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.records.record_cache import RecordCache
@@ -37,12 +37,12 @@ class Host:
     own: dict[Interface, str] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: ManualClock = field(default_factory=ManualClock)
-    mirror: RecordCache = field(init=False)
+    cache: RecordCache = field(init=False)
     ipam: Ipam = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mirror = RecordCache(self.store)
-        self.ipam = Ipam(self.mirror, self.clock, self.policy, self)
+        self.cache = RecordCache(self.store)
+        self.ipam = Ipam(self.cache, self.clock, self.policy, self)
 
     async def host_net(self) -> HostNet:
         """See Surroundings."""
@@ -55,7 +55,7 @@ class Host:
     async def restart(self) -> None:
         """The daemon died and is back."""
         self.__post_init__()
-        await self.mirror.load()
+        await self.cache.load()
 
     async def pool(self, subnet: str = "10.0.0.0/24", limit: str | None = None, space: str = "default") -> PoolGrant:
         """A pool with a subnet typed by hand, gateway included."""
@@ -78,32 +78,32 @@ class Host:
     async def bind(self, *pools: str) -> None:
         """The network is created with these pools."""
         bound = [msgspec.structs.replace(self.known(pool), network=NETWORK) for pool in pools]
-        await self.mirror.commit(put=bound)
+        await self.cache.commit(put=bound)
 
     async def endpoint(self, ident: str, address: Interface) -> Endpoint:
         """CreateEndpoint happened."""
         v4 = address if address.version == 4 else None
         endpoint = Endpoint(ident.ljust(64, "0"), NETWORK, v4, None, "02:00:00:00:00:01", 0.0)
-        await self.mirror.commit(put=[endpoint])
+        await self.cache.commit(put=[endpoint])
         return endpoint
 
     def known(self, pool: str) -> Pool:
         """The pool's record."""
-        known = self.mirror.pool(pool)
+        known = self.cache.pool(pool)
         assert known is not None
         return known
 
     def lease(self, address: str, space: str = "default") -> Lease | None:
         """The address's record."""
-        return self.mirror.lease(space, ip_address(address))
+        return self.cache.lease(space, ip_address(address))
 
     async def put(self, pool: str, address: str, state: State, **fields: object) -> None:
         """Somebody else wrote a lease."""
         lease = Lease(space="default", address=ip_address(address), pool=pool, state=state, since=self.clock.now())
-        await self.mirror.commit(put=[msgspec.structs.replace(lease, **fields)])
+        await self.cache.commit(put=[msgspec.structs.replace(lease, **fields)])
 
 
 def state(host: Host, address: Address) -> State | None:
     """The state of the address's lease."""
-    lease = host.mirror.lease("default", address)
+    lease = host.cache.lease("default", address)
     return lease.state if lease is not None else None

@@ -39,7 +39,7 @@ class LibraryHost:
         """A new process, which looks at what there is."""
         self.resolver = MemoryResolver()
         self.library = self._assemble()
-        await self.library.mirror.load()
+        await self.library.cache.load()
         self.lines = await self.library.restoring.start()
         return self
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.plumbing import Inside
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.ports import Transaction
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import MemoryHost
@@ -43,7 +43,7 @@ async def restored_host() -> MemoryHost:
 async def bare_host() -> MemoryHost:
     """The same host, whose store is lost altogether, and an engine that knows its network."""
     host = await restored_host()
-    known = host.services.mirror.network(NETWORK)
+    known = host.services.cache.network(NETWORK)
     assert known is not None
     host.engine.networks.add(NETWORK)
     host.engine.described[NETWORK] = EngineNetwork(

@@ -11,7 +11,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.services.assembly import World
-from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import Operations, operations
 from tests.services.hosts import POLICY, MemoryHost
 
@@ -21,18 +21,18 @@ DB, WEB = "d" * 64, "e" * 64
 def operate(host: MemoryHost) -> Operations:
     """The use cases of an operator on the host."""
     world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
-    return operations(host.services, world, Surroundings("0", 0.0, "", "", "", policy=POLICY))
+    return operations(host.services, world, HostNetworks("0", 0.0, "", "", "", policy=POLICY))
 
 
 def lease_of(host: MemoryHost, address: str) -> Lease | None:
     """The lease of the address."""
-    return host.services.mirror.lease("default", ip_address(address))
+    return host.services.cache.lease("default", ip_address(address))
 
 
 async def fix(host: MemoryHost, address: str, *holders: str, key: str = "key:db", **more: object) -> Lease:
     """The address is fixed for the key, and these containers (full ids) name it. A holder's name: its first letter."""
     at: Address = ip_address(address)
-    pool = next(pool for pool in host.services.mirror.every(Pool) if at in pool.subnet)
+    pool = next(pool for pool in host.services.cache.every(Pool) if at in pool.subnet)
     lease = Lease(
         space="default", address=at, pool=pool.id, state=State.FIXED, since=host.clock.now(), key=key,
         holders=frozenset(holders),
@@ -40,7 +40,7 @@ async def fix(host: MemoryHost, address: str, *holders: str, key: str = "key:db"
     lease = msgspec.structs.replace(lease, **more)
     engine = host.engine.id
     known = [Holder(id=each, engine=engine, name=f"name-{each[0]}", since=0.0) for each in holders if ":" not in each]
-    await host.services.mirror.commit(put=[lease, *known])
+    await host.services.cache.commit(put=[lease, *known])
     return lease
 
 

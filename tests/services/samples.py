@@ -10,10 +10,10 @@ from mooring.core.endpoints import State as EndpointState
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.assembly import Services, World, assemble
 from mooring.services.ipam.allocator import IpamPolicy
-from mooring.services.operations.inspection import Inspection, PassReport, Surroundings
+from mooring.services.operations.inspection import HostNetworks, Inspection, PassReport
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import RecordCache
@@ -44,8 +44,8 @@ class Sample:
     """The host. report: what the last pass of repair said."""
 
     store: MemoryStore
-    mirror: RecordCache
-    roster: EndpointIndex
+    cache: RecordCache
+    endpoint_index: EndpointIndex
     clock: ManualClock
     inspection: Inspection
     engine: MemoryEngine
@@ -107,9 +107,9 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     kernel = MemoryKernel()
     world = World(store, kernel, MemoryPortGuard(), engine, clock)
     services = assemble(world, policy)
-    surroundings = Surroundings("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
-    operated = operations(services, world, surroundings, lambda: host.report)
-    mirror, roster = services.mirror, services.roster
-    host = Sample(store, mirror, roster, clock, operated.inspection, engine, services, operated, kernel=kernel)
-    await mirror.load()
+    host_networks = HostNetworks("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
+    operated = operations(services, world, host_networks, lambda: host.report)
+    cache, endpoint_index = services.cache, services.endpoint_index
+    host = Sample(store, cache, endpoint_index, clock, operated.inspection, engine, services, operated, kernel=kernel)
+    await cache.load()
     return host

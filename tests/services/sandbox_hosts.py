@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Unavailable
 from mooring.core.networks import Network
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
-from mooring.core.sandboxes import InsideAddress, InsideFact, InsideLink, InsideRoute, Sandbox
+from mooring.core.sandboxes import NamespaceAddress, NamespaceFact, NamespaceLink, NamespaceRoute, Sandbox
 from mooring.services.assembly import Others, Services, World, assemble
 from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.services.sandboxes.provisioning import Provisioning
@@ -50,15 +50,23 @@ class SandboxHost:
         world = World(self.store, self.kernel, self.guard, None, self.clock)
         s: Services = assemble(world, POLICY, others=Others({"far": self.far}))
         self.services = s
-        naming = DnsNames(s.mirror, s.roster, self.files)
+        naming = DnsNames(s.cache, s.endpoint_index, self.files)
         self.sandboxes = Sandboxes(
-            s.mirror, s.roster, s.endpoints, self.namespaces, self.resolver, naming, self.clock, s.locks, "/run/cnm"
+            s.cache,
+            s.endpoint_index,
+            s.endpoints,
+            self.namespaces,
+            self.resolver,
+            naming,
+            self.clock,
+            s.locks,
+            "/run/cnm",
         )
-        self.work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.clock, s.locks)
+        self.work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, self.clock, s.locks)
 
     async def start(self) -> SandboxHost:
         """Load what the store has."""
-        await self.services.mirror.load()
+        await self.services.cache.load()
         return self
 
     async def restart(self) -> None:
@@ -97,9 +105,9 @@ class SandboxHost:
             self.namespaces.plant(f"md-{made.id[:12]}")
         return made
 
-    async def box(self, name: str, wish: SandboxSpec | None = None) -> Sandbox:
+    async def box(self, name: str, spec: SandboxSpec | None = None) -> Sandbox:
         """A sandbox of our own, or as wished."""
-        return await self.sandboxes.create(wish or SandboxSpec(name))
+        return await self.sandboxes.create(spec or SandboxSpec(name))
 
     async def join(self, endpoint: Endpoint, sandbox: Sandbox, priority: int = 0) -> None:
         """See Sandboxes."""
@@ -111,40 +119,40 @@ class SandboxHost:
 
     def now(self, endpoint: Endpoint) -> Endpoint:
         """The record as it is."""
-        found = self.services.mirror.endpoint(endpoint.network, endpoint.id)
+        found = self.services.cache.endpoint(endpoint.network, endpoint.id)
         assert found is not None
         return found
 
-    async def facts(self, path: str) -> frozenset[InsideFact]:
+    async def facts(self, path: str) -> frozenset[NamespaceFact]:
         """What is in the namespace."""
         return (await self.namespaces.observe(path)).facts
 
     async def links(self, path: str) -> list[str]:
         """The names of our interfaces in the namespace."""
-        return sorted(fact.name for fact in await self.facts(path) if isinstance(fact, InsideLink))
+        return sorted(fact.name for fact in await self.facts(path) if isinstance(fact, NamespaceLink))
 
     async def addresses(self, path: str) -> list[str]:
         """`interface address` of each of our interfaces."""
         facts = await self.facts(path)
-        return sorted(f"{fact.link} {fact.interface}" for fact in facts if isinstance(fact, InsideAddress))
+        return sorted(f"{fact.link} {fact.interface}" for fact in facts if isinstance(fact, NamespaceAddress))
 
     async def routes(self, path: str) -> dict[str, str]:
         """destination -> interface."""
         facts = await self.facts(path)
-        return {str(fact.destination): fact.link for fact in facts if isinstance(fact, InsideRoute)}
+        return {str(fact.destination): fact.link for fact in facts if isinstance(fact, NamespaceRoute)}
 
     def publishers(self) -> set[str]:
         """The names of the endpoints that publish something."""
-        return {endpoint.name for endpoint in self.services.mirror.every(Endpoint) if endpoint.published}
+        return {endpoint.name for endpoint in self.services.cache.every(Endpoint) if endpoint.published}
 
     async def picture(self) -> dict[str, object]:
         """All that can be told apart from outside: records, namespaces, links on the host, ports, files, names."""
         made = await self.namespaces.made()
         return {
-            "sandboxes": set(map(str, self.services.mirror.every(Sandbox))),
+            "sandboxes": set(map(str, self.services.cache.every(Sandbox))),
             "endpoints": {
                 (each.name, each.state, each.sandbox, each.interface, each.published, each.pending)
-                for each in self.services.mirror.every(Endpoint)
+                for each in self.services.cache.every(Endpoint)
             },
             "inside": {path: await self.facts(path) for path in made.values()},
             "on the host": self.namespaces.on_host(),

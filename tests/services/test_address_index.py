@@ -102,7 +102,7 @@ async def test_sweeping_ends_what_is_over_and_nothing_else(host: Host) -> None:
     host.clock.advance(60)
     assert await host.ipam.sweep() == 1101
     assert await host.ipam.sweep() == 0
-    assert host.mirror.count(Lease) == 101
+    assert host.cache.count(Lease) == 101
 
 
 async def test_a_sweep_that_fails_is_made_good_by_the_next(host: Host) -> None:

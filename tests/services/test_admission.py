@@ -32,18 +32,18 @@ async def test_a_labelled_container_holds_its_addresses_once_it_is_made() -> Non
     await host.docker_create("db", "web", "back")
     assert len(host.fixed()) == 4
     assert set(host.fixed().values()) == {frozenset({"db"})}
-    assert host.services.mirror.count(Intent) == 0
+    assert host.services.cache.count(Intent) == 0
 
 
 async def test_an_unlabelled_container_costs_store_and_engine_nothing() -> None:
     """Neither does one that says no, nor one that asks for no network of ours."""
     host = await host_with("web")
-    revision, calls = host.services.mirror.revision, host.engine.calls
+    revision, calls = host.services.cache.revision, host.engine.calls
     for labels in (PLAIN, {"fixed-ip": "0"}, {"fixed-ip": "false", "mooring.key": "k"}):
-        assert await host.keeping.desk.create("x", host.wish("web", labels=labels), (1, 41)) is None
-    assert (host.services.mirror.revision, host.engine.calls) == (revision, calls)
-    assert await host.keeping.desk.create("x", host.wish("bridge"), (1, 41)) is None
-    assert host.services.mirror.revision == revision
+        assert await host.keeping.controller.create("x", host.spec("web", labels=labels), (1, 41)) is None
+    assert (host.services.cache.revision, host.engine.calls) == (revision, calls)
+    assert await host.keeping.controller.create("x", host.spec("bridge"), (1, 41)) is None
+    assert host.services.cache.revision == revision
 
 
 async def test_removals_of_containers_that_hold_nothing_are_not_of_interest() -> None:
@@ -51,40 +51,40 @@ async def test_removals_of_containers_that_hold_nothing_are_not_of_interest() ->
     host = await host_with("web")
     host.engine.create(ident("plain"), "plain")
     calls = host.engine.calls
-    assert await host.keeping.desk.removal("plain") is None
+    assert await host.keeping.controller.removal("plain") is None
     assert host.engine.calls == calls
     await host.docker_create("db", "web")
-    assert await host.keeping.desk.removal("plain") is None
-    assert host.services.mirror.count(Intent) == 0
+    assert await host.keeping.controller.removal("plain") is None
+    assert host.services.cache.count(Intent) == 0
 
 
 async def test_a_refused_create_leaves_nothing() -> None:
     """The engine said no: the addresses are free at once."""
     host = await host_with("web", v6=True)
-    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 41))
-    assert custody is not None
-    assert host.services.mirror.count(Intent) == 1
-    await host.keeping.desk.give_back(custody.intent)
-    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
+    admission = await host.keeping.controller.create("db", host.spec("web"), (1, 41))
+    assert admission is not None
+    assert host.services.cache.count(Intent) == 1
+    await host.keeping.controller.roll_back(admission.intent)
+    assert (host.fixed(), host.services.cache.count(Intent)) == ({}, 0)
 
 
 async def test_the_mac_is_granted_where_the_api_has_room_for_it() -> None:
     """Before 1.44 for the mode's network only; the lease of another one has none, so that nobody is asked for it."""
     host = await host_with("web", "back")
-    custody = await host.keeping.desk.create("db", host.wish("web", "back"), (1, 43))
-    assert custody is not None
-    assert len(custody.grants["web"].mac) == 17
-    assert custody.grants["back"].mac == ""
+    admission = await host.keeping.controller.create("db", host.spec("web", "back"), (1, 43))
+    assert admission is not None
+    assert len(admission.grants["web"].mac) == 17
+    assert admission.grants["back"].mac == ""
 
 
 async def test_without_a_version_the_engines_own_counts() -> None:
     """It is asked for it."""
     host = await host_with("web", "back")
     host.engine.version = (1, 50)
-    custody = await host.keeping.desk.create("db", host.wish("web", "back"), None)
-    assert custody is not None
-    assert custody.version == (1, 50)
-    assert custody.grants["back"].mac != ""
+    admission = await host.keeping.controller.create("db", host.spec("web", "back"), None)
+    assert admission is not None
+    assert admission.version == (1, 50)
+    assert admission.grants["back"].mac != ""
 
 
 async def test_an_engine_is_asked_for_its_version_once() -> None:
@@ -97,26 +97,26 @@ async def test_an_engine_is_asked_for_its_version_once() -> None:
     calls = host.engine.calls
     await host.docker_create("two", "web")
     assert host.engine.calls == calls + 1, "the network's name"
-    host.keeping.desk.meet("")
+    host.keeping.controller.meet("")
     host.engine.edition = (29, 1)
-    custody = await host.keeping.desk.create("three", host.wish("web"), None)
-    assert custody is not None
-    assert custody.grants["web"].nameable != frozenset()
+    admission = await host.keeping.controller.create("three", host.spec("web"), None)
+    assert admission is not None
+    assert admission.grants["web"].nameable != frozenset()
 
 
 async def test_an_address_that_is_no_address_is_left_to_the_engine() -> None:
     """It says better what is wrong."""
     host = await host_with("web")
-    assert await host.keeping.desk.create("db", host.wish("web", ipv4="nonsense"), (1, 41)) is None
+    assert await host.keeping.controller.create("db", host.spec("web", ipv4="nonsense"), (1, 41)) is None
 
 
 async def test_who_is_removed_holds_nothing_and_who_stays_keeps_everything() -> None:
     """By the engine's word for the full id, whatever was answered."""
     host = await host_with("web")
     await host.docker_create("db", "web")
-    intent = await host.keeping.desk.removal("db")
+    intent = await host.keeping.controller.removal("db")
     assert intent is not None
-    assert await host.keeping.desk.departed(intent) is False
+    assert await host.keeping.controller.departed(intent) is False
     assert len(host.fixed()) == 1
     await host.docker_remove("db")
     assert host.fixed() == {}
@@ -126,11 +126,11 @@ async def test_a_name_that_was_given_to_another_container_frees_the_one_that_is_
     """The id was found out before; the name may mean somebody else afterwards."""
     host = await host_with("web")
     await host.docker_create("db", "web")
-    intent = await host.keeping.desk.removal("db")
+    intent = await host.keeping.controller.removal("db")
     assert intent is not None
     host.engine.remove(ident("db"))
     host.engine.create(ident("other"), "db")
-    assert await host.keeping.desk.departed(intent) is True
+    assert await host.keeping.controller.departed(intent) is True
     assert host.fixed() == {}
 
 
@@ -138,19 +138,19 @@ async def test_connect_and_disconnect_of_a_labelled_container() -> None:
     """One more network is held, and given up again; the first one stays."""
     host = await host_with("web", "back")
     await host.docker_create("db", "web")
-    custody = await host.keeping.desk.connect("back", "db", EndpointConfig(""), (1, 41))
-    assert custody is not None
-    (grant,) = custody.grants.values()
+    admission = await host.keeping.controller.connect("back", "db", EndpointConfig(""), (1, 41))
+    assert admission is not None
+    (grant,) = admission.grants.values()
     host.engine.connect(ident("db"), ContainerEndpoint(host.full("back"), "back", wanted4=grant.ipv4))
-    await host.keeping.desk.settle(custody.intent, custody.intent.container)
+    await host.keeping.controller.settle(admission.intent, admission.intent.container)
     assert len(host.fixed()) == 2
-    intent = await host.keeping.desk.disconnection("back", "db")
+    intent = await host.keeping.controller.disconnection("back", "db")
     assert intent is not None
-    assert await host.keeping.desk.departed(intent) is False
-    intent = await host.keeping.desk.disconnection("back", "db")
+    assert await host.keeping.controller.departed(intent) is False
+    intent = await host.keeping.controller.disconnection("back", "db")
     assert intent is not None
     host.engine.disconnect(ident("db"), host.full("back"))
-    assert await host.keeping.desk.departed(intent) is True
+    assert await host.keeping.controller.departed(intent) is True
     assert len(host.fixed()) == 1
 
 
@@ -167,13 +167,13 @@ async def test_a_connect_claims_what_the_engine_will_give_only(
     host.engine.version, host.engine.edition = (1, 51), (28, 5)
     await host.docker_create("db", "web")
     before = host.fixed()
-    custody = await host.keeping.desk.connect("back", "db", EndpointConfig("", mac=mac), version)
+    admission = await host.keeping.controller.connect("back", "db", EndpointConfig("", mac=mac), version)
     if not typed and version != (1, 54):
-        assert custody is None
-        assert (host.fixed(), host.services.mirror.count(Intent)) == (before, 0)
+        assert admission is None
+        assert (host.fixed(), host.services.cache.count(Intent)) == (before, 0)
         return
-    assert custody is not None
-    (grant,) = custody.grants.values()
+    assert admission is not None
+    (grant,) = admission.grants.values()
     lease = host.lease(grant.ipv4)
     assert lease is not None
     assert grant.mac == lease.mac
@@ -189,17 +189,17 @@ async def test_an_address_is_the_proof_wherever_the_engine_takes_one(edition: tu
     host.typed = False
     await host.serve("web", "back", v6=True)
     host.engine.edition = edition
-    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
-    assert custody is not None
-    (grant,) = custody.grants.values()
+    admission = await host.keeping.controller.create("db", host.spec("web"), (1, 44))
+    assert admission is not None
+    (grant,) = admission.grants.values()
     assert grant.nameable == (frozenset({grant.ipv4, grant.ipv6}) if named else frozenset())
     assert grant.mac
-    host.engine_creates("db", host.wish("web"), custody)
-    await host.keeping.desk.settle(custody.intent, ident("db"))
-    custody = await host.keeping.desk.connect("back", "db", EndpointConfig(""), (1, 51))
-    assert (custody is not None) is named
-    if custody is not None:
-        (grant,) = custody.grants.values()
+    host.engine_creates("db", host.spec("web"), admission)
+    await host.keeping.controller.settle(admission.intent, ident("db"))
+    admission = await host.keeping.controller.connect("back", "db", EndpointConfig(""), (1, 51))
+    assert (admission is not None) is named
+    if admission is not None:
+        (grant,) = admission.grants.values()
         assert grant.nameable == frozenset({grant.ipv4, grant.ipv6})
         assert grant.mac == ""
 
@@ -213,10 +213,11 @@ async def test_the_mac_of_the_container_counts_when_it_joins_its_main_network_ag
     mac = "02:42:00:00:00:77"
     made = host.engine.create(ident("db"), "db", labels={"fixed-ip": ""})
     host.engine._containers[made.id] = replace(made, mode="the-web", mac=mac)
-    assert await host.keeping.desk.connect("back", "db", EndpointConfig("", mac="02:42:00:00:00:88"), (1, 41)) is None
-    custody = await host.keeping.desk.connect("the-web", "db", EndpointConfig("", mac="02:42:00:00:00:88"), (1, 41))
-    assert custody is not None
-    (grant,) = custody.grants.values()
+    config = EndpointConfig("", mac="02:42:00:00:00:88")
+    assert await host.keeping.controller.connect("back", "db", config, (1, 41)) is None
+    admission = await host.keeping.controller.connect("the-web", "db", config, (1, 41))
+    assert admission is not None
+    (grant,) = admission.grants.values()
     assert grant.mac == mac
     assert grant.ipv4 is not None
 
@@ -228,7 +229,7 @@ async def test_connecting_who_is_not_there_not_labelled_or_there_already_is_the_
     await host.docker_create("db", "web")
     host.engine.create(ident("plain"), "plain")
     target = "web" if reference == "db" else "back"
-    assert await host.keeping.desk.connect(target, reference, EndpointConfig(""), (1, 41)) is None
+    assert await host.keeping.controller.connect(target, reference, EndpointConfig(""), (1, 41)) is None
     assert len(host.fixed()) == 1
 
 
@@ -237,7 +238,7 @@ async def test_pruned_containers_hold_nothing() -> None:
     host = await host_with("web")
     for name in ("a1", "b1", "c1"):
         await host.docker_create(name, "web")
-    await host.keeping.desk.pruned([ident("a1"), ident("c1"), ident("unheard")])
+    await host.keeping.controller.pruned([ident("a1"), ident("c1"), ident("unheard")])
     assert set(host.fixed().values()) == {frozenset({"b1"})}
 
 
@@ -247,19 +248,19 @@ async def test_a_labelled_create_is_refused_while_the_store_is_down_and_removals
     await host.docker_create("db", "web")
     host.store.fail_next()
     with pytest.raises(Unavailable):
-        await host.keeping.desk.create("new", host.wish("web"), (1, 41))
+        await host.keeping.controller.create("new", host.spec("web"), (1, 41))
     host.store.fail_next(times=2)
-    intent = await host.keeping.desk.removal("db")
+    intent = await host.keeping.controller.removal("db")
     assert intent is not None
     host.engine.remove(ident("db"))
     with pytest.raises(Unavailable):
-        await host.keeping.desk.departed(intent)
-    host.keeping.desk.abandon(intent)
+        await host.keeping.controller.departed(intent)
+    host.keeping.controller.abandon(intent)
     assert len(host.fixed()) == 1
     for _ in range(2):
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
         host.clock.advance(200)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert host.fixed() == {}
 
 
@@ -279,10 +280,10 @@ async def test_an_engine_that_does_not_answer_holds_up_nobody_for_long() -> None
     await host.serve("web", "back")
     await host.docker_create("db", "web")
     await host.stall()
-    desk = AdmissionController(host.services.mirror, host.services.holders, host.engine, deadline=0.01)
-    assert await desk.removal("db") is None
+    controller = AdmissionController(host.services.cache, host.services.holders, host.engine, deadline=0.01)
+    assert await controller.removal("db") is None
     with pytest.raises(Unavailable, match=r"0\.01 s"):
-        await desk.connect("back", "db", EndpointConfig(""), (1, 41))
+        await controller.connect("back", "db", EndpointConfig(""), (1, 41))
 
 
 async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reconciler() -> None:
@@ -290,11 +291,11 @@ async def test_what_the_store_wrote_although_it_failed_is_given_back_by_the_reco
     host = await host_with("web")
     host.store.fail_next(When.AFTER)
     with pytest.raises(Unavailable):
-        await host.keeping.desk.create("db", host.wish("web"), (1, 41))
-    assert host.services.mirror.count(Intent) == 1
+        await host.keeping.controller.create("db", host.spec("web"), (1, 41))
+    assert host.services.cache.count(Intent) == 1
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
-    assert (host.fixed(), host.services.mirror.count(Intent)) == ({}, 0)
+    await host.keeping.container_reconciler.once()
+    assert (host.fixed(), host.services.cache.count(Intent)) == ({}, 0)
 
 
 @pytest.mark.parametrize("version", [(1, 41), (1, 44)])
@@ -302,12 +303,12 @@ async def test_two_names_for_one_network_are_one_seat(version: tuple[int, int]) 
     """NetworkMode has the name and EndpointsConfig the id, with the address: only one of them is an endpoint, since
     no engine starts a container that has two in one network."""
     host = await host_with("web")
-    wish = host.wish("web")
-    wish = replace(wish, plugs=(*wish.plugs, EndpointConfig(host.full("web"), "10.32.0.77")))
-    custody = await host.keeping.desk.create("db", wish, version)
-    assert custody is not None
-    assert [*custody.grants] == [custody.main] == [host.full("web")]
-    grant = custody.grants[host.full("web")]
+    spec = host.spec("web")
+    spec = replace(spec, endpoints=(*spec.endpoints, EndpointConfig(host.full("web"), "10.32.0.77")))
+    admission = await host.keeping.controller.create("db", spec, version)
+    assert admission is not None
+    assert [*admission.grants] == [admission.main] == [host.full("web")]
+    grant = admission.grants[host.full("web")]
     assert str(grant.ipv4) == "10.32.0.77"
     assert grant.nameable == frozenset({grant.ipv4})
     assert grant.mac != ""
@@ -338,10 +339,10 @@ async def test_a_network_is_written_the_way_that_an_engine_starts_a_container_wi
     """Not by the beginning of its id: "endpoint with name ... already exists", on every engine."""
     host = await host_with("web")
     host.engine.names[FULL] = "the-web"
-    wish = ContainerSpec({"fixed-ip": ""}, mode, tuple(map(EndpointConfig, dict.fromkeys([mode, *endpoints]))))
-    custody = await host.keeping.desk.create("db", wish, version)
-    assert custody is not None
-    assert (custody.spellings, [*custody.grants], custody.main) == (changed, [written], written)
+    spec = ContainerSpec({"fixed-ip": ""}, mode, tuple(map(EndpointConfig, dict.fromkeys([mode, *endpoints]))))
+    admission = await host.keeping.controller.create("db", spec, version)
+    assert admission is not None
+    assert (admission.spellings, [*admission.grants], admission.main) == (changed, [written], written)
 
 
 async def test_a_clash_names_the_holder() -> None:
@@ -351,7 +352,7 @@ async def test_a_clash_names_the_holder() -> None:
     await host.docker_create("db", "web")
     (address,) = host.fixed()
     with pytest.raises(Conflict, match="container db"):
-        await host.keeping.desk.create("thief", host.wish("web", ipv4=address), (1, 41))
+        await host.keeping.controller.create("thief", host.spec("web", ipv4=address), (1, 41))
     lease = host.lease(address)
     assert lease is not None
     assert lease.state is State.FIXED
@@ -361,10 +362,10 @@ async def test_a_clash_names_the_holder() -> None:
 async def test_a_mac_is_read_as_the_engine_tells_it(text: str) -> None:
     """In every form that Go takes; the plugin hears colons."""
     host = await host_with("web")
-    wish = replace(host.wish("web"), mac=text)
-    custody = await host.keeping.desk.create("db", wish, (1, 41))
-    assert custody is not None
-    assert custody.grants["web"].mac == "02:42:ac:11:00:02"
+    spec = replace(host.spec("web"), mac=text)
+    admission = await host.keeping.controller.create("db", spec, (1, 41))
+    assert admission is not None
+    assert admission.grants["web"].mac == "02:42:ac:11:00:02"
 
 
 @pytest.mark.parametrize(
@@ -373,8 +374,8 @@ async def test_a_mac_is_read_as_the_engine_tells_it(text: str) -> None:
 async def test_an_address_is_read_as_the_engine_reads_it_or_left_to_it(ipv4: str, taken: str | None) -> None:
     """A mapped address is an IPv4 one to Go; one of the other family is the engine's to refuse."""
     host = await host_with("web")
-    custody = await host.keeping.desk.create("db", host.wish("web", ipv4=ipv4), (1, 41))
-    assert (str(custody.grants["web"].ipv4) if custody is not None else None) == taken
+    admission = await host.keeping.controller.create("db", host.spec("web", ipv4=ipv4), (1, 41))
+    assert (str(admission.grants["web"].ipv4) if admission is not None else None) == taken
 
 
 @pytest.mark.parametrize("text", ["x" * 201, "a\x1b[2Jb", "a\nb"])
@@ -382,17 +383,17 @@ async def test_a_key_is_a_line_of_text(text: str) -> None:
     """Anything else is refused at create."""
     host = await host_with("web")
     with pytest.raises(BadRequest, match=r"mooring\.key"):
-        await host.keeping.desk.create("db", host.wish("web", labels={"mooring.key": text}), (1, 41))
+        await host.keeping.controller.create("db", host.spec("web", labels={"mooring.key": text}), (1, 41))
 
 
 async def test_a_container_that_was_destroyed_before_it_was_settled_holds_nothing() -> None:
     """Somebody else removed it between the engine's reply and the settlement."""
     host = await host_with("web")
-    wish = host.wish("web")
-    custody = await host.keeping.desk.create("db", wish, (1, 44))
-    assert custody is not None
-    host.engine_creates("db", wish, custody)
+    spec = host.spec("web")
+    admission = await host.keeping.controller.create("db", spec, (1, 44))
+    assert admission is not None
+    host.engine_creates("db", spec, admission)
     host.engine.remove(ident("db"))
-    host.keeping.desk.note_gone(ident("db"))
-    await host.keeping.desk.settle(custody.intent, ident("db"))
+    host.keeping.controller.note_gone(ident("db"))
+    await host.keeping.controller.settle(admission.intent, ident("db"))
     assert host.fixed() == {}

@@ -178,7 +178,7 @@ async def test_a_late_release_does_not_take_an_address_from_an_endpoint(host: Ho
     endpoint = await host.endpoint("e1", address)
     await host.ipam.release_address(grant.pool, address.ip)
     assert state(host, address.ip) is State.DYNAMIC
-    await host.mirror.commit(delete=[endpoint])
+    await host.cache.commit(delete=[endpoint])
     await host.ipam.release_address(grant.pool, address.ip)
     assert state(host, address.ip) is State.COOLING
 

@@ -10,14 +10,14 @@ async def test_services_built_over_the_same_store_and_kernel_know_the_same() -> 
     """All state is in the ports: a second assembly over them is the first one, restarted."""
     host = await MemoryHost().start()
     ident = await host.network("a")
-    before = host.services.mirror.network(ident)
+    before = host.services.cache.network(ident)
     await host.restart()
-    assert host.services.mirror.network(ident) == before
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.network(ident) == before
+    assert host.services.cache.count(Network) == 1
 
 
 async def test_an_assembly_reads_nothing_before_it_is_told_to_load() -> None:
     """Putting objects together does no I/O: the doors can be open before the store is read."""
     host = MemoryHost()
-    assert host.services.mirror.count(Network) == 0
-    assert host.services.mirror.revision == 0
+    assert host.services.cache.count(Network) == 0
+    assert host.services.cache.revision == 0

@@ -12,7 +12,7 @@ from mooring.core.faults import BadRequest
 from mooring.core.networks import Origin
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Remove, Veth
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.testing.memory_kernel import MemoryKernel
 from tests.contracts.test_drivers import ENDPOINT, NETWORK, REQUEST
@@ -112,9 +112,9 @@ async def test_who_asks_learns_which_interface_it_is() -> None:
     kernel = MemoryKernel()
     driver = BridgeDriver(kernel)
     assert await driver.info(NETWORK, ENDPOINT) == {"mooring.interface": host_end(ENDPOINT.id)}
-    assert not await driver.is_plugged(ENDPOINT)
+    assert not await driver.is_connected(ENDPOINT)
     await driver.join(NETWORK, ENDPOINT, REQUEST)
-    assert await driver.is_plugged(ENDPOINT)
+    assert await driver.is_connected(ENDPOINT)
 
 
 async def test_an_interface_is_named_where_the_engine_uses_the_name() -> None:

@@ -28,14 +28,14 @@ async def test_who_is_gone_is_given_up_after_two_sightings_and_a_minimum_age() -
     host = await host_with("web")
     await host.docker_create("db", "web")
     del host.engine._containers[ident("db")]  # no event was heard
-    (finding,) = await host.keeping.reconciling.once()
+    (finding,) = await host.keeping.container_reconciler.once()
     assert (finding.since, finding.fixable) == (host.clock.now(), True)
     assert "db" in finding.text
     host.clock.advance(60)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 1
     host.clock.advance(60)
-    assert await host.keeping.reconciling.once() == ()
+    assert await host.keeping.container_reconciler.once() == ()
     assert host.fixed() == {}
 
 
@@ -44,9 +44,9 @@ async def test_a_person_who_asks_need_not_wait_for_the_age() -> None:
     host = await host_with("web")
     await host.docker_create("db", "web")
     del host.engine._containers[ident("db")]
-    await host.keeping.reconciling.once(eager=True)
+    await host.keeping.container_reconciler.once(eager=True)
     assert len(host.fixed()) == 1
-    await host.keeping.reconciling.once(eager=True)
+    await host.keeping.container_reconciler.once(eager=True)
     assert host.fixed() == {}
 
 
@@ -56,10 +56,10 @@ async def test_a_list_that_was_short_once_takes_nothing() -> None:
     await host.docker_create("db", "web")
     for _ in range(5):
         kept = host.engine._containers.pop(ident("db"))
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
         host.engine._containers[ident("db")] = kept
         host.clock.advance(200)
-        assert await host.keeping.reconciling.once() == ()
+        assert await host.keeping.container_reconciler.once() == ()
     assert len(host.fixed()) == 1
 
 
@@ -70,7 +70,7 @@ async def test_another_engine_at_the_socket_says_nothing_about_the_containers_of
     host.engine.id = "engine-2"
     host.engine._containers.clear()
     for _ in range(5):
-        findings = await host.keeping.reconciling.once()
+        findings = await host.keeping.container_reconciler.once()
         host.clock.advance(1000)
     assert len(host.fixed()) == 1
     assert ["engine-1" in finding.text for finding in findings] == [True]
@@ -82,7 +82,7 @@ async def test_an_engine_that_is_down_takes_nothing_from_anybody() -> None:
     await host.docker_create("db", "web")
     host.engine.go_down()
     for _ in range(5):
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
         host.clock.advance(1000)
     assert len(host.fixed()) == 1
 
@@ -93,7 +93,7 @@ async def test_a_network_that_a_container_has_left_unheard_is_given_up() -> None
     await host.docker_create("db", "web", "back")
     host.engine.disconnect(ident("db"), host.full("back"))
     for _ in range(3):
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
         host.clock.advance(100)
     assert len(host.fixed()) == 1
 
@@ -101,17 +101,17 @@ async def test_a_network_that_a_container_has_left_unheard_is_given_up() -> None
 async def test_an_intent_whose_container_was_made_is_settled_and_one_without_is_given_back() -> None:
     """After a crash between the engine's reply and the settlement, and between the intent and the request."""
     host = await host_with("web")
-    made, never = host.wish("web"), host.wish("web")
-    one = await host.keeping.desk.create("db", made, (1, 44))
-    two = await host.keeping.desk.create("other", never, (1, 44))
+    made, never = host.spec("web"), host.spec("web")
+    one = await host.keeping.controller.create("db", made, (1, 44))
+    two = await host.keeping.controller.create("other", never, (1, 44))
     assert one is not None
     assert two is not None
     host.engine_creates("db", made, one)
     await host.restart()
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert set(host.fixed().values()) == {frozenset({"db"})}
-    assert host.services.mirror.count(Intent) == 0
+    assert host.services.cache.count(Intent) == 0
 
 
 async def test_where_addresses_cannot_be_named_the_mac_tells_whose_intent_it_was() -> None:
@@ -120,28 +120,28 @@ async def test_where_addresses_cannot_be_named_the_mac_tells_whose_intent_it_was
     host.typed = False
     await host.serve("web")
     host.engine.create(ident("other"), "other", ContainerEndpoint(host.full("web"), "web"))
-    wish = host.wish("web")
-    custody = await host.keeping.desk.create("db", wish, (1, 44))
-    host.engine_creates("db", wish, custody)
+    spec = host.spec("web")
+    admission = await host.keeping.controller.create("db", spec, (1, 44))
+    host.engine_creates("db", spec, admission)
     await host.restart()
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert set(host.fixed().values()) == {frozenset({"db"})}
 
 
 async def test_an_intent_that_somebody_waits_for_is_left_alone() -> None:
     """A create that takes the engine long is not given back meanwhile."""
     host = await host_with("web")
-    custody = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
-    assert custody is not None
+    admission = await host.keeping.controller.create("db", host.spec("web"), (1, 44))
+    assert admission is not None
     host.clock.advance(1000)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 1
-    host.keeping.desk.abandon(custody.intent)
-    await host.keeping.reconciling.once()
+    host.keeping.controller.abandon(admission.intent)
+    await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 1  # the engine may still be at it
     host.clock.advance(11)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert host.fixed() == {}
 
 
@@ -150,11 +150,11 @@ async def test_the_intent_of_a_successor_is_not_settled_to_its_predecessor() -> 
     host = await host_with("web")
     await host.docker_create("db", "web")
     (address,) = host.fixed()
-    custody = await host.keeping.desk.create("new", host.wish("web", ipv4=address), (1, 44))
-    assert custody is not None
+    admission = await host.keeping.controller.create("new", host.spec("web", ipv4=address), (1, 44))
+    assert admission is not None
     await host.restart()
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert host.fixed() == {address: frozenset({"db"})}
 
 
@@ -163,13 +163,13 @@ async def test_a_removal_that_nobody_finished_is_finished() -> None:
     host = await host_with("web")
     for name in ("gone", "there"):
         await host.docker_create(name, "web")
-        assert await host.keeping.desk.removal(name) is not None
+        assert await host.keeping.controller.removal(name) is not None
     host.engine.remove(ident("gone"))
     await host.restart()
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert set(host.fixed().values()) == {frozenset({"there"})}
-    assert host.services.mirror.count(Intent) == 0
+    assert host.services.cache.count(Intent) == 0
 
 
 async def test_a_holder_whose_networks_went_is_forgotten() -> None:
@@ -179,10 +179,10 @@ async def test_a_holder_whose_networks_went_is_forgotten() -> None:
     pool = host.known(host.full("web")).ipv4[0].pool
     await host.services.networks.delete(host.full("web"))
     await host.services.ipam.release_pool(pool)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     host.engine.remove(ident("db"))
-    await host.keeping.reconciling.once()
-    assert host.services.mirror.holder(ident("db")) is None
+    await host.keeping.container_reconciler.once()
+    assert host.services.cache.holder(ident("db")) is None
     assert [lease for lease in (host.lease("10.32.0.2"),) if lease and lease.state is State.FIXED] == []
 
 
@@ -198,12 +198,12 @@ async def test_an_upgraded_engine_is_the_one_that_it_was() -> None:
     for name in ("db", "gone"):
         await host.docker_create(name, "web")
     await upgraded(host)
-    assert await host.keeping.reconciling.once() == ()
+    assert await host.keeping.container_reconciler.once() == ()
     del host.engine._containers[ident("gone")]
     for _ in range(2):
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
         host.clock.advance(200)
-    assert await host.keeping.reconciling.once() == ()
+    assert await host.keeping.container_reconciler.once() == ()
     assert set(host.fixed().values()) == {frozenset({"db"})}
 
 
@@ -214,9 +214,9 @@ async def test_what_was_removed_during_the_upgrade_is_given_up() -> None:
     await host.services.repair.once()  # the engine's networks are noted
     host.engine._containers.clear()
     await upgraded(host)
-    assert len(await host.keeping.reconciling.once()) == 1  # it is missing
+    assert len(await host.keeping.container_reconciler.once()) == 1  # it is missing
     host.clock.advance(200)
-    assert await host.keeping.reconciling.once() == ()
+    assert await host.keeping.container_reconciler.once() == ()
     assert host.fixed() == {}
 
 
@@ -229,7 +229,7 @@ async def test_an_engine_with_wiped_disks_gives_up_nothing() -> None:
     host.engine.networks = {"bridge"}
     await upgraded(host)
     for _ in range(5):
-        (finding,) = await host.keeping.reconciling.once()
+        (finding,) = await host.keeping.container_reconciler.once()
         host.clock.advance(1000)
         await host.services.repair.once()
     assert "engine-1" in finding.text
@@ -240,23 +240,23 @@ async def test_an_engine_with_wiped_disks_gives_up_nothing() -> None:
 async def test_an_intent_from_before_the_upgrade_is_settled() -> None:
     """The container was made, and the reply was lost with the old engine."""
     host = await host_with("web")
-    wish = host.wish("web")
-    custody = await host.keeping.desk.create("db", wish, (1, 44))
-    host.engine_creates("db", wish, custody)
+    spec = host.spec("web")
+    admission = await host.keeping.controller.create("db", spec, (1, 44))
+    host.engine_creates("db", spec, admission)
     await host.services.repair.once()
     await upgraded(host)
     host.clock.advance(10)
-    await host.keeping.reconciling.once()
+    await host.keeping.container_reconciler.once()
     assert set(host.fixed().values()) == {frozenset({"db"})}
-    assert host.services.mirror.count(Intent) == 0
+    assert host.services.cache.count(Intent) == 0
 
 
 async def test_a_container_of_another_engine_that_holds_nothing_any_more_is_forgotten() -> None:
     """Its network went, and with it what it held: it is no alarm."""
     host = await host_with("web")
-    await host.services.mirror.commit(put=[Holder(id=ident("far"), engine="engine-9", name="far", since=0.0)])
-    assert await host.keeping.reconciling.once() == ()
-    assert host.services.mirror.holder(ident("far")) is None
+    await host.services.cache.commit(put=[Holder(id=ident("far"), engine="engine-9", name="far", since=0.0)])
+    assert await host.keeping.container_reconciler.once() == ()
+    assert host.services.cache.holder(ident("far")) is None
 
 
 @pytest.mark.parametrize(("version", "told"), [((1, 41), True), ((1, 51), True), ((1, 52), False)])
@@ -268,10 +268,10 @@ async def test_an_address_without_a_proof_is_told_while_its_container_has_it(
     host.engine.version = version
     await host.docker_create("db", "web")
     await host.endpoint(host.full("back"), "ep")
-    (endpoint,) = host.services.roster.of_network(host.full("back"))
-    plug = ContainerEndpoint(host.full("back"), "back", endpoint=endpoint.id, mac=endpoint.mac)
-    host.engine.connect(ident("db"), replace(plug, ipv4=endpoint.addresses[0]))  # type: ignore[arg-type]
-    findings = await host.keeping.reconciling.once()
+    (endpoint,) = host.services.endpoint_index.of_network(host.full("back"))
+    container_endpoint = ContainerEndpoint(host.full("back"), "back", endpoint=endpoint.id, mac=endpoint.mac)
+    host.engine.connect(ident("db"), replace(container_endpoint, ipv4=endpoint.addresses[0]))  # type: ignore[arg-type]
+    findings = await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 2
     assert [finding.subject.split()[0] for finding in findings] == ["proof"] * told
     for finding in findings:
@@ -291,14 +291,14 @@ async def test_who_goes_while_it_is_looked_at_is_not_taken_for_a_holder_again(wh
         if what == "removed":
             await host.docker_remove("db")
             return
-        intent = await host.keeping.desk.disconnection("back", "db")
+        intent = await host.keeping.controller.disconnection("back", "db")
         assert intent is not None
         host.engine.disconnect(ident("db"), host.full("back"))
-        assert await host.keeping.desk.departed(intent)
+        assert await host.keeping.controller.departed(intent)
 
     if by == "list":
         host.engine.containers = later(host.engine.containers, depart)  # type: ignore[method-assign]
-        await host.keeping.reconciling.once()
+        await host.keeping.container_reconciler.once()
     else:
         host.engine.container = later(host.engine.container, depart)  # type: ignore[method-assign]
         await host.keeping.watching.heed(EngineEvent(EventKind.CREATED, ident("db"), 1))

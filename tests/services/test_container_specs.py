@@ -25,12 +25,12 @@ def test_where_a_mac_counts(version: tuple[int, int], create: str, connect: bool
 
 def test_a_mac_that_the_engine_ignores_is_none() -> None:
     """Tools copy what an inspection showed into whatever they send; what is no MAC is refused where it counts only."""
-    plug = EndpointConfig("web", mac=MAC)
-    assert Room((1, 44)).mac_of(plug, False) == MAC
-    assert Room((1, 43)).mac_of(plug, False) == ""
-    assert Room((1, 43)).mac_of(plug, True) == MAC  # the proxy writes it where it counts
-    assert Room((1, 53), connecting=True).mac_of(plug, False) == ""
-    assert Room((1, 54), connecting=True).mac_of(plug, False) == MAC
+    endpoint = EndpointConfig("web", mac=MAC)
+    assert Room((1, 44)).mac_of(endpoint, False) == MAC
+    assert Room((1, 43)).mac_of(endpoint, False) == ""
+    assert Room((1, 43)).mac_of(endpoint, True) == MAC  # the proxy writes it where it counts
+    assert Room((1, 53), connecting=True).mac_of(endpoint, False) == ""
+    assert Room((1, 54), connecting=True).mac_of(endpoint, False) == MAC
     assert Room((1, 44)).mac_of(EndpointConfig("web", mac="no mac"), False) is None
     assert Room((1, 43)).mac_of(EndpointConfig("web", mac="no mac"), False) == ""
 
@@ -78,7 +78,7 @@ def test_addresses_and_macs_are_read_as_go_reads_them() -> None:
 
 def test_a_label_beside_another_containers_network_says_whose_counts() -> None:
     """compose's network_mode: service:web, in short."""
-    wish = ContainerSpec({"fixed-ip": ""}, "container:" + "a" * 64, ())
-    assert unheeded(wish, kept=False) == (
+    spec = ContainerSpec({"fixed-ip": ""}, "container:" + "a" * 64, ())
+    assert unheeded(spec, kept=False) == (
         "label fixed-ip has no effect: it has the network of container aaaaaaaaaaaa, whose labels count",
     )

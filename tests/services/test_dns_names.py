@@ -33,19 +33,19 @@ DB = endpoint("red", "db", "10.0.0.3/24", key="/run/netns/c2")
 
 @dataclass(slots=True)
 class Host:
-    """A mirror with what names need around it."""
+    """A cache with what names need around it."""
 
-    mirror: RecordCache
+    cache: RecordCache
     naming: DnsNames
     files: MemoryFiles
 
     @classmethod
     async def start(cls, store: MemoryStore, files: MemoryFiles) -> Host:
         """Load what the store has."""
-        mirror = RecordCache(store)
-        naming = DnsNames(mirror, EndpointIndex(mirror), files)
-        await mirror.load()
-        return cls(mirror, naming, files)
+        cache = RecordCache(store)
+        naming = DnsNames(cache, EndpointIndex(cache), files)
+        await cache.load()
+        return cls(cache, naming, files)
 
     def ask(self, name: str, kind: int = A, of: str = "c1") -> Answer:
         """What the sandbox is told now."""
@@ -53,8 +53,8 @@ class Host:
 
     async def put(self, *records: Record) -> None:
         """The records are so, and the files of c1 follow."""
-        await self.mirror.commit(put=records)
-        made = self.mirror.sandbox("c1")
+        await self.cache.commit(put=records)
+        made = self.cache.sandbox("c1")
         assert made is not None
         await self.naming.write_files(made)
 
@@ -91,7 +91,7 @@ async def test_names_follow_the_records(host: Host, store: MemoryStore) -> None:
     await host.put(replace(DB, state=State.CREATED, sandbox=""))
     assert host.ask("db").verdict is Verdict.FORWARD
     assert host.ask("3.0.0.10.in-addr.arpa", PTR).verdict is Verdict.FORWARD
-    await host.mirror.commit(delete=[WEB, sandbox()])
+    await host.cache.commit(delete=[WEB, sandbox()])
     assert host.ask("web").verdict is Verdict.REFUSED
 
 
@@ -262,7 +262,7 @@ async def test_a_file_belongs_to_one_sandbox(host: Host, store: MemoryStore, tak
     for _ in range(2):
         assert await refused(other) == "sandbox c1"
         host = await Host.start(store, host.files)
-    await host.mirror.commit(delete=[sandbox()])
+    await host.cache.commit(delete=[sandbox()])
     async with host.naming.reserved(other):
         assert await refused(sandbox("c4", hosts_path=f"{taken}.hash")) == "sandbox c3"
         assert await refused(sandbox(), sandbox(hosts_path="/mine")) == "sandbox c3"
@@ -315,13 +315,13 @@ def test_an_answer_is_what_a_scan_of_the_records_gives(changes: list[tuple[Endpo
         host = await Host.start(MemoryStore(), MemoryFiles())
         await host.put(network("red"), network("blue"), sandbox(hosts_path="", resolv_conf_path=""), *ASKERS)
         for made, there in changes:
-            known = host.mirror.endpoint(made.network, made.id)
-            await host.mirror.commit(put=[made] if there else [], delete=[known] if known and not there else [])
-        view = scanned(list(host.mirror.every(Endpoint)))
+            known = host.cache.endpoint(made.network, made.id)
+            await host.cache.commit(put=[made] if there else [], delete=[known] if known and not there else [])
+        view = scanned(list(host.cache.every(Endpoint)))
         assert [host.ask(question.name, question.kind) for question in QUESTIONS] == [
             lookup(question, view) for question in QUESTIONS
         ]
-        await host.mirror.commit(delete=host.mirror.every(Endpoint))
+        await host.cache.commit(delete=host.cache.every(Endpoint))
         assert host.naming._index == {}
 
     asyncio.run(carry_out())

@@ -26,7 +26,7 @@ async def host() -> MemoryHost:
     host = await MemoryHost().start()
     await host.endpoint(await host.network("a"), "e1")
     run_container(host, WEB, "web", "e1", "10.32.0.2")
-    host.engine.subnets.add(host.services.mirror.network(A).ipv4[0].subnet)  # type: ignore[union-attr]
+    host.engine.subnets.add(host.services.cache.network(A).ipv4[0].subnet)  # type: ignore[union-attr]
     await host.services.repair.once()
     return host
 
@@ -45,10 +45,10 @@ async def only(doctor: Doctor) -> Finding:
 
 async def test_a_host_where_all_is_well_has_no_finding(host: MemoryHost, doctor: Doctor) -> None:
     """Looking changes nothing, neither records nor kernel."""
-    before = host.services.mirror.revision, host.ops
+    before = host.services.cache.revision, host.ops
     assert (await doctor.examine()).findings == ()
     assert (await doctor.fix(dry=True)).done == ()
-    assert (host.services.mirror.revision, host.ops) == before
+    assert (host.services.cache.revision, host.ops) == before
 
 
 async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, doctor: Doctor) -> None:
@@ -102,11 +102,11 @@ async def test_a_kernel_that_differs_is_found_and_put_right(host: MemoryHost, do
 
 async def test_leftovers_in_the_kernel_are_found(host: MemoryHost, doctor: Doctor) -> None:
     """The daemon died after the record and before the interface."""
-    endpoint = host.services.mirror.endpoint(A, E1)
+    endpoint = host.services.cache.endpoint(A, E1)
     lease = lease_of(host, "10.32.0.2")
     assert endpoint is not None
     assert lease is not None
-    await host.services.mirror.commit(delete=[endpoint, lease])
+    await host.services.cache.commit(delete=[endpoint, lease])
     before = host.facts
     finding = await only(doctor)
     assert (finding.subject, finding.text) == ("kernel leftovers", "2 leftovers without a record")
@@ -145,11 +145,11 @@ async def test_the_endpoint_of_a_container_that_is_starting_is_never_taken(host:
     await host.endpoint(A, "f2")
     for _ in range(3):
         assert (await doctor.fix(dry=False)).findings == ()
-    assert host.services.roster.knows("f2".ljust(64, "0"))
+    assert host.services.endpoint_index.knows("f2".ljust(64, "0"))
     host.clock.advance(61)
     fixed = await doctor.fix(dry=False)
     assert fixed.findings == ()
-    assert not host.services.roster.knows("f2".ljust(64, "0"))
+    assert not host.services.endpoint_index.knows("f2".ljust(64, "0"))
 
 
 async def test_an_engine_that_does_not_answer_is_a_finding(host: MemoryHost, doctor: Doctor) -> None:
@@ -173,7 +173,7 @@ async def test_what_a_person_must_see_to_comes_first(host: MemoryHost, doctor: D
     """Then what puts itself right, oldest first; each subject once."""
     host.clock.advance(100)
     await fix(host, "10.32.0.9", DB)
-    await host.services.mirror.commit(delete=[lease_of(host, "10.32.0.2")])  # type: ignore[list-item]
+    await host.services.cache.commit(delete=[lease_of(host, "10.32.0.2")])  # type: ignore[list-item]
     findings = (await doctor.examine()).findings
     assert [finding.fixable for finding in findings] == [False, True]
     assert "there is no lease for it" in findings[0].text
@@ -185,9 +185,9 @@ async def test_networks_from_before_port_security_are_good_to_know(host: MemoryH
     assert (await doctor.examine()).notes == ()
     await host.network("chosen", port_security="off")
     assert (await doctor.examine()).notes == ()
-    network = host.services.mirror.network(A)
+    network = host.services.cache.network(A)
     assert network is not None
-    await host.services.mirror.commit(put=[replace(network, options=replace(network.options, port_security=False))])
+    await host.services.cache.commit(put=[replace(network, options=replace(network.options, port_security=False))])
     (note,) = (await doctor.examine()).notes
     assert "containers of web may send" in note.text
     assert "port_security=off" in note.remedy

@@ -20,7 +20,7 @@ ONE, TWO = "one".ljust(64, "0"), "two".ljust(64, "0")
 
 async def start(host: MemoryHost, network: str, endpoint: str, mac: str = MAC) -> None:
     """A container starts as dockerd starts it in a subnet that Mooring chose: it asks for any address."""
-    segment = host.services.mirror.network(network)
+    segment = host.services.cache.network(network)
     assert segment is not None
     interface = await host.services.ipam.request_address(AddressRequest(segment.ipv4[0].pool, Role.ENDPOINT, mac=mac))
     try:
@@ -34,7 +34,7 @@ async def start(host: MemoryHost, network: str, endpoint: str, mac: str = MAC) -
 
 def living(host: MemoryHost) -> list[str]:
     """Ids of the endpoints on record."""
-    return sorted(endpoint.id for endpoint in host.services.mirror.every(Endpoint))
+    return sorted(endpoint.id for endpoint in host.services.cache.every(Endpoint))
 
 
 async def test_the_second_of_one_mac_is_refused_naming_the_first() -> None:
@@ -42,10 +42,10 @@ async def test_the_second_of_one_mac_is_refused_naming_the_first() -> None:
     host = await MemoryHost().start()
     network, other = await host.network("a"), await host.network("b")
     await start(host, network, ONE)
-    revision = host.services.mirror.revision
+    revision = host.services.cache.revision
     with pytest.raises(Conflict, match=rf"MAC {MAC} is in use.*endpoint one.*10\.32\.0\.2"):
         await host.services.endpoints.create(EndpointRequest(network, TWO, None, None, MAC))
-    assert (living(host), host.services.mirror.revision) == ([ONE], revision)
+    assert (living(host), host.services.cache.revision) == ([ONE], revision)
     await start(host, other, TWO)
     assert living(host) == [ONE, TWO]
 
@@ -77,7 +77,7 @@ async def test_the_bridges_mac_is_nobodys() -> None:
     """The container would take the gateway's traffic."""
     host = await MemoryHost().start()
     network = await host.network("a")
-    known = host.services.mirror.network(network)
+    known = host.services.cache.network(network)
     assert known is not None
     with pytest.raises(Conflict, match="the network's bridge"):
         await host.services.endpoints.create(EndpointRequest(network, ONE, None, None, known.mac))

@@ -16,9 +16,9 @@ async def test_the_container_that_has_a_mac_is_named_once_the_engine_has_told_of
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    (grant,) = await host.made("first", host.seat(network, "key:db"))
-    endpoint = await host.plug("first", network, grant)
-    await host.made("second", host.seat(network, "key:db"))
+    (grant,) = await host.made("first", host.fixed_spec(network, "key:db"))
+    endpoint = await host.connect("first", network, grant)
+    await host.made("second", host.fixed_spec(network, "key:db"))
     keeping = host.services.keeping
     assert isinstance(keeping, Keeping)
     container = host.engine.create(ident("first"), "plain", ContainerEndpoint(network, "web", endpoint=endpoint))

@@ -16,18 +16,18 @@ from mooring.testing.memory_driver import MemoryDriver
 from tests.services.hosts import MemoryHost
 
 
-async def desk(far: MemoryDriver) -> tuple[MemoryHost, Provisioning, Network]:
+async def controller(far: MemoryDriver) -> tuple[MemoryHost, Provisioning, Network]:
     """A host with a network of the driver."""
     host = await MemoryHost(Others({"far": far})).start()
     s = host.services
-    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
     return host, work, await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
 
 
 async def test_operations_on_one_endpoint_queue_and_on_two_run_at_once() -> None:
     """While one endpoint's driver call hangs, another of the network joins, and the first one's leave waits."""
     far = MemoryDriver()
-    host, work, network = await desk(far)
+    host, work, network = await controller(far)
     endpoints = host.services.endpoints
     slow, quick = [await work.create_endpoint(EndpointSpec(network.id, name)) for name in ("slow", "quick")]
     entered, go = asyncio.Event(), asyncio.Event()
@@ -55,7 +55,7 @@ async def test_operations_on_one_endpoint_queue_and_on_two_run_at_once() -> None
 async def test_a_network_is_not_deleted_under_an_endpoint_that_is_being_made() -> None:
     """The deletion waits, and is then refused because there is one."""
     far = MemoryDriver()
-    _, work, network = await desk(far)
+    _, work, network = await controller(far)
     entered, go = asyncio.Event(), asyncio.Event()
 
     async def hang(method: str) -> None:
@@ -80,7 +80,7 @@ async def test_a_network_is_not_deleted_under_an_endpoint_that_is_being_made() -
 async def test_a_driver_that_is_gone_stops_nobody_who_forces() -> None:
     """Without force it is not known or not reached; with force what is recorded goes without it."""
     far = MemoryDriver()
-    host, work, network = await desk(far)
+    host, work, network = await controller(far)
     endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     host.others = None
     await host.restart()
@@ -89,31 +89,31 @@ async def test_a_driver_that_is_gone_stops_nobody_who_forces() -> None:
         await s.endpoints.delete(network.id, endpoint.id)
     await s.endpoints.delete(network.id, endpoint.id, force=True)
     await s.networks.delete(network.id, force=True)
-    assert s.mirror.count(Network) == 0
+    assert s.cache.count(Network) == 0
 
 
 async def test_a_join_whose_outcome_nobody_knows_is_noted_until_it_is_told() -> None:
     """The driver fails in the middle and cannot be told of the end: the note stays, and leaving tells it."""
     far = MemoryDriver()
-    host, work, network = await desk(far)
+    host, work, network = await controller(far)
     endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     far.refusals = {name: Unavailable("gone") for name in ("join", "leave")}
     endpoints = host.services.endpoints
     with pytest.raises(Unavailable):
         await endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
-    noted = host.services.mirror.endpoint(network.id, endpoint.id)
+    noted = host.services.cache.endpoint(network.id, endpoint.id)
     assert noted is not None
     assert noted.pending is not None
     far.refusals = {}
     await endpoints.detach(network.id, endpoint.id)
-    assert host.services.mirror.endpoint(network.id, endpoint.id) == endpoint
+    assert host.services.cache.endpoint(network.id, endpoint.id) == endpoint
 
 
 async def test_what_is_not_known_is_named() -> None:
     """The network, then the endpoint."""
-    host, _, network = await desk(MemoryDriver())
+    host, _, network = await controller(MemoryDriver())
     s = host.services
-    records = EndpointRecords(s.mirror, s.drivers, s.ipam, s.publishing, s.locks)
+    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.locks)
     with pytest.raises(NotFound, match="network 000000000000"):
         records.known("0" * 64, "e")
     with pytest.raises(NotFound, match="endpoint e is not known in network"):

@@ -11,7 +11,7 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Member, Veth
 from mooring.core.pools import Pool
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
@@ -68,7 +68,7 @@ async def test_an_address_outside_the_network_is_refused(host: MemoryHost) -> No
     request = EndpointRequest(network, "e" * 64, IPv4Interface("192.0.2.7/24"), None, "")
     with pytest.raises(BadRequest, match="in no subnet"):
         await host.services.endpoints.create(request)
-    assert host.services.mirror.count(Endpoint) == 0
+    assert host.services.cache.count(Endpoint) == 0
 
 
 async def test_creating_twice_is_creating_once_and_other_addresses_are_refused(host: MemoryHost) -> None:
@@ -88,7 +88,7 @@ async def test_the_same_address_under_a_new_id_means_that_the_old_endpoint_is_de
     for ident in ("e" * 64, "f" * 64):
         request = EndpointRequest(network, ident, IPv4Interface("10.32.0.9/24"), None, "")
         await host.services.endpoints.create(request)
-    assert [endpoint.id for endpoint in host.services.roster.of_network(network)] == ["f" * 64]
+    assert [endpoint.id for endpoint in host.services.endpoint_index.of_network(network)] == ["f" * 64]
     assert len(veths(host)) == 1
 
 
@@ -99,7 +99,7 @@ async def test_a_kernel_that_refuses_leaves_no_endpoint(host: MemoryHost) -> Non
         host.refusals.append(Unavailable("the kernel says no"))
     with pytest.raises(Unavailable):
         await host.endpoint(network, "e1")
-    assert host.services.mirror.count(Endpoint) == 0
+    assert host.services.cache.count(Endpoint) == 0
     assert veths(host) == []
 
 
@@ -118,14 +118,14 @@ async def test_leaving_and_deleting_may_come_twice_and_for_the_unknown(host: Mem
     ident = "e1".ljust(64, "0")
     for _ in range(2):
         await host.services.endpoints.detach(network, ident)
-    known = host.services.mirror.endpoint(network, ident)
+    known = host.services.cache.endpoint(network, ident)
     assert known is not None
     assert known.state is State.CREATED
     for _ in range(2):
         await host.services.endpoints.delete(network, ident)
     await host.services.endpoints.detach("0" * 64, ident)
     await host.services.endpoints.delete("0" * 64, ident)
-    assert host.services.mirror.count(Endpoint) == 0
+    assert host.services.cache.count(Endpoint) == 0
     assert veths(host) == []
 
 
@@ -194,7 +194,7 @@ async def test_null_ipam_addresses_are_chosen_and_given_back(host: MemoryHost) -
     assert grant.ipv4 is not None
     assert grant.mac
     await host.services.endpoints.delete("a" * 64, "e" * 64)
-    lease = host.services.mirror.lease("default", ip_address(str(grant.ipv4.ip)))
+    lease = host.services.cache.lease("default", ip_address(str(grant.ipv4.ip)))
     assert lease is None or lease.state.value == "cooling"
 
 
@@ -203,12 +203,12 @@ async def test_releasing_an_address_removes_the_endpoint_whose_deletion_was_lost
     network = await host.network("a")
     for attach in (False, True):
         await host.endpoint(network, "e1", attach=attach)
-        pool = next(host.services.mirror.every(Pool))
-        address = host.services.roster.of_network(network)[0].addresses[0]
+        pool = next(host.services.cache.every(Pool))
+        address = host.services.endpoint_index.of_network(network)[0].addresses[0]
         await host.services.endpoints.release(pool.id, address)
-        assert host.services.mirror.count(Endpoint) == 0
+        assert host.services.cache.count(Endpoint) == 0
         assert veths(host) == []
-        lease = host.services.mirror.lease("default", address)
+        lease = host.services.cache.lease("default", address)
         assert lease is not None
         assert lease.state.value == "cooling"
         host.clock.advance(3600)
@@ -219,11 +219,11 @@ async def test_an_ipv6_address_released_from_a_living_endpoint_stays_until_it_go
     """Engines from 29 on release it after Join; the container still has it."""
     network = await host.network("a", v6=True)
     await host.endpoint(network, "e1")
-    pool = next(pool for pool in host.services.mirror.every(Pool) if pool.subnet.version == 6)
-    address = host.services.roster.of_network(network)[0].addresses[1]
+    pool = next(pool for pool in host.services.cache.every(Pool) if pool.subnet.version == 6)
+    address = host.services.endpoint_index.of_network(network)[0].addresses[1]
     await host.services.endpoints.release(pool.id, address)
-    assert host.services.mirror.count(Endpoint) == 1
-    lease = host.services.mirror.lease("default", address)
+    assert host.services.cache.count(Endpoint) == 1
+    lease = host.services.cache.lease("default", address)
     assert lease is not None
     assert lease.state.value == "dynamic"
 
@@ -231,12 +231,12 @@ async def test_an_ipv6_address_released_from_a_living_endpoint_stays_until_it_go
 async def test_an_endpoint_is_recorded_with_its_lease_in_one_commit(host: MemoryHost) -> None:
     """The lease was taken back between RequestAddress and CreateEndpoint: the endpoint takes it again."""
     network = await host.network("a")
-    pool = next(host.services.mirror.every(Pool))
+    pool = next(host.services.cache.every(Pool))
     got = await host.services.ipam.request_address(AddressRequest(pool.id, Role.ENDPOINT, mac="02:00:00:00:00:01"))
     await host.services.ipam.release_address(pool.id, got.ip)
     request = EndpointRequest(network, "e" * 64, IPv4Interface(str(got)), None, "02:00:00:00:00:01")
     await host.services.endpoints.create(request)
-    lease = host.services.mirror.lease("default", got.ip)
+    lease = host.services.cache.lease("default", got.ip)
     assert lease is not None
     assert (lease.state.value, lease.mac) == ("dynamic", "02:00:00:00:00:01")
 
@@ -244,12 +244,12 @@ async def test_an_endpoint_is_recorded_with_its_lease_in_one_commit(host: Memory
 async def test_an_address_that_somebody_else_got_meanwhile_is_refused(host: MemoryHost) -> None:
     """The lease has another MAC by now: no two containers ever have one address."""
     network = await host.network("a")
-    pool = next(host.services.mirror.every(Pool))
+    pool = next(host.services.cache.every(Pool))
     got = await host.services.ipam.request_address(AddressRequest(pool.id, Role.ENDPOINT, mac="02:00:00:00:00:02"))
     request = EndpointRequest(network, "e" * 64, IPv4Interface(str(got)), None, "02:00:00:00:00:01")
     with pytest.raises(Conflict, match="given to somebody else"):
         await host.services.endpoints.create(request)
-    assert host.services.mirror.count(Endpoint) == 0
+    assert host.services.cache.count(Endpoint) == 0
     assert host.kernel.forgotten == []  # the connections are the other one's
 
 
@@ -262,7 +262,7 @@ async def test_the_port_of_an_endpoint_whose_interface_is_gone_is_free(host: Mem
     await host.services.endpoints.publish(network, e1, WEB)
     host.kernel.lose(host_end(e1))
     await host.services.endpoints.publish(network, f2, WEB)
-    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == [f2]
+    assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == [f2]
 
 
 async def test_a_network_without_a_gateway_tells_no_next_hop(host: MemoryHost) -> None:

@@ -17,11 +17,11 @@ OLD, NEW = "OLD:ID", "new-id"
 
 
 @pytest.fixture
-async def mirror() -> RecordCache:
+async def cache() -> RecordCache:
     """What is on record of an engine: two containers, an intent, two networks."""
-    mirror = RecordCache(MemoryStore())
-    await mirror.load()
-    await mirror.commit(
+    cache = RecordCache(MemoryStore())
+    await cache.load()
+    await cache.commit(
         put=[
             Holder(id="db", engine=OLD, name="db", since=1.0),
             Holder(id="web", engine=OLD, name="web", since=2.0),
@@ -29,42 +29,42 @@ async def mirror() -> RecordCache:
             KnownEngine(OLD, 1.0, frozenset({"front", "back"})),
         ]
     )
-    return mirror
+    return cache
 
 
-def engines(mirror: RecordCache) -> set[str]:
+def engines(cache: RecordCache) -> set[str]:
     """Whose the containers and intents are."""
-    return {each.engine for each in mirror.every(Holder)} | {each.engine for each in mirror.every(Intent)}
+    return {each.engine for each in cache.every(Holder)} | {each.engine for each in cache.every(Intent)}
 
 
 @pytest.mark.parametrize(
     ("containers", "networks"), [({"db", "other"}, set()), (set(), {"back"}), ({"web"}, {"front", "back"})]
 )
 async def test_one_container_or_one_network_is_enough(
-    mirror: RecordCache, containers: set[str], networks: set[str]
+    cache: RecordCache, containers: set[str], networks: set[str]
 ) -> None:
     """Everything on record moves over; the old id is on record no more."""
-    assert await recognise(mirror, NEW, containers, networks) == frozenset()
-    assert engines(mirror) == {NEW}
-    assert list(mirror.every(KnownEngine)) == [KnownEngine(NEW, 1.0, frozenset({"front", "back"}))]
-    assert [holder.since for holder in mirror.every(Holder)] == [1.0, 2.0]
+    assert await recognise(cache, NEW, containers, networks) == frozenset()
+    assert engines(cache) == {NEW}
+    assert list(cache.every(KnownEngine)) == [KnownEngine(NEW, 1.0, frozenset({"front", "back"}))]
+    assert [holder.since for holder in cache.every(Holder)] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(("containers", "networks"), [(set(), set()), ({"other"}, {"bridge", "host"})])
 async def test_an_engine_that_has_nothing_of_it_is_another_one(
-    mirror: RecordCache, containers: set[str], networks: set[str]
+    cache: RecordCache, containers: set[str], networks: set[str]
 ) -> None:
     """An empty list, at a start or after the disks were wiped, and a list of others: nothing is written."""
-    before = mirror.revision
-    assert await recognise(mirror, NEW, containers, networks) == {OLD}
-    assert (engines(mirror), mirror.revision) == ({OLD}, before)
+    before = cache.revision
+    assert await recognise(cache, NEW, containers, networks) == {OLD}
+    assert (engines(cache), cache.revision) == ({OLD}, before)
 
 
-async def test_what_both_ids_have_listed_is_one(mirror: RecordCache) -> None:
+async def test_what_both_ids_have_listed_is_one(cache: RecordCache) -> None:
     """Under the new id it has been met before, and the old one's networks are still worth knowing."""
-    await mirror.commit(put=[KnownEngine(NEW, 9.0, frozenset({"front", "new"}))])
-    await recognise(mirror, NEW, (), {"front", "new"})
-    assert list(mirror.every(KnownEngine)) == [KnownEngine(NEW, 1.0, frozenset({"front", "back", "new"}))]
+    await cache.commit(put=[KnownEngine(NEW, 9.0, frozenset({"front", "new"}))])
+    await recognise(cache, NEW, (), {"front", "new"})
+    assert list(cache.every(KnownEngine)) == [KnownEngine(NEW, 1.0, frozenset({"front", "back", "new"}))]
 
 
 async def test_an_intent_alone_tells_by_its_networks_and_its_container() -> None:
@@ -74,26 +74,26 @@ async def test_an_intent_alone_tells_by_its_networks_and_its_container() -> None
         (Intent(id="i", purpose=Purpose.REMOVE, engine=OLD, created=1.0, container="db"), {"db"}, set()),
         (Intent(id="i", purpose=Purpose.DISCONNECT, engine=OLD, created=1.0, network="back"), set(), {"back"}),
     ):
-        mirror = RecordCache(MemoryStore())
-        await mirror.load()
-        await mirror.commit(put=[intent])
-        assert await recognise(mirror, NEW, {""}, {""}) == {OLD}
-        await recognise(mirror, NEW, containers, networks)
-        assert engines(mirror) == {NEW}
-        assert list(mirror.every(KnownEngine)) == []
+        cache = RecordCache(MemoryStore())
+        await cache.load()
+        await cache.commit(put=[intent])
+        assert await recognise(cache, NEW, {""}, {""}) == {OLD}
+        await recognise(cache, NEW, containers, networks)
+        assert engines(cache) == {NEW}
+        assert list(cache.every(KnownEngine)) == []
 
 
-async def test_two_engines_stay_two(mirror: RecordCache) -> None:
+async def test_two_engines_stay_two(cache: RecordCache) -> None:
     """Only the one whose container is there has got another id."""
-    await mirror.commit(put=[Holder(id="far", engine="third", name="far", since=1.0)])
-    assert await recognise(mirror, NEW, {"db"}, set()) == {"third"}
-    assert engines(mirror) == {NEW, "third"}
+    await cache.commit(put=[Holder(id="far", engine="third", name="far", since=1.0)])
+    assert await recognise(cache, NEW, {"db"}, set()) == {"third"}
+    assert engines(cache) == {NEW, "third"}
 
 
-async def test_an_engine_with_the_id_of_old_is_itself(mirror: RecordCache) -> None:
+async def test_an_engine_with_the_id_of_old_is_itself(cache: RecordCache) -> None:
     """Whatever it has or has not."""
-    assert await recognise(mirror, OLD, (), ()) == frozenset()
-    assert engines(mirror) == {OLD}
+    assert await recognise(cache, OLD, (), ()) == frozenset()
+    assert engines(cache) == {OLD}
 
 
 async def test_another_writer_in_between_is_no_hindrance() -> None:
@@ -109,40 +109,40 @@ async def test_another_writer_in_between_is_no_hindrance() -> None:
             return await super().commit(transaction)
 
     store = Late()
-    mirror = RecordCache(store)
-    await mirror.load()
-    await mirror.commit(put=[Holder(id="db", engine=OLD, name="db", since=1.0)])
+    cache = RecordCache(store)
+    await cache.load()
+    await cache.commit(put=[Holder(id="db", engine=OLD, name="db", since=1.0)])
     store.late = 2
-    assert await recognise(mirror, NEW, {"db"}, ()) == frozenset()
-    assert engines(mirror) == {NEW}
+    assert await recognise(cache, NEW, {"db"}, ()) == frozenset()
+    assert engines(cache) == {NEW}
 
 
-async def test_the_versions_of_the_engines_that_had_a_container_are_kept(mirror: RecordCache) -> None:
+async def test_the_versions_of_the_engines_that_had_a_container_are_kept(cache: RecordCache) -> None:
     """The oldest and the newest, of what is there; nothing is written when nothing is new."""
 
     def versions() -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
-        return {holder.id: (holder.oldest, holder.newest) for holder in mirror.every(Holder)}
+        return {holder.id: (holder.oldest, holder.newest) for holder in cache.every(Holder)}
 
-    await note_version(mirror, OLD, (1, 45), {"db", "other"})
+    await note_version(cache, OLD, (1, 45), {"db", "other"})
     assert versions() == {"db": ((1, 45), (1, 45)), "web": ((0, 0), (0, 0))}
-    before = mirror.revision
-    await note_version(mirror, OLD, (1, 45), {"db"})
-    await note_version(mirror, NEW, (1, 41), {"db", "web"})
-    assert mirror.revision == before
-    await note_version(mirror, OLD, (1, 51), {"db"})
-    await note_version(mirror, OLD, (1, 41), {"db"})
+    before = cache.revision
+    await note_version(cache, OLD, (1, 45), {"db"})
+    await note_version(cache, NEW, (1, 41), {"db", "web"})
+    assert cache.revision == before
+    await note_version(cache, OLD, (1, 51), {"db"})
+    await note_version(cache, OLD, (1, 41), {"db"})
     assert versions()["db"] == ((1, 41), (1, 51))
 
 
-async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(mirror: RecordCache) -> None:
+async def test_an_id_that_was_given_up_tells_the_version_of_who_had_it(cache: RecordCache) -> None:
     """Mooring came to know versions with the upgrade only: nobody but a 20.10 has its id beside the disks."""
-    await recognise(mirror, NEW, {"db"}, ())
-    assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
-    await recognise(mirror, "OTHER:ID", {"db"}, ())
-    assert {holder.oldest for holder in mirror.every(Holder)} == {LAST_KEY_IDS}
+    await recognise(cache, NEW, {"db"}, ())
+    assert {holder.oldest for holder in cache.every(Holder)} == {LAST_KEY_IDS}
+    await recognise(cache, "OTHER:ID", {"db"}, ())
+    assert {holder.oldest for holder in cache.every(Holder)} == {LAST_KEY_IDS}
 
 
-async def test_an_id_of_another_form_tells_nothing(mirror: RecordCache) -> None:
+async def test_an_id_of_another_form_tells_nothing(cache: RecordCache) -> None:
     """A downgrade, say."""
-    await recognise(mirror, "OTHER:ID", {"db"}, ())
-    assert {holder.oldest for holder in mirror.every(Holder)} == {(0, 0)}
+    await recognise(cache, "OTHER:ID", {"db"}, ())
+    assert {holder.oldest for holder in cache.every(Holder)} == {(0, 0)}

@@ -28,7 +28,7 @@ async def host() -> MemoryHost:
 
 def networks(host: MemoryHost) -> EngineNetworks:
     """As the door has them."""
-    return EngineNetworks(host.services.networks, host.services.mirror, "moor")
+    return EngineNetworks(host.services.networks, host.services.cache, "moor")
 
 
 @pytest.mark.parametrize("space", ["LocalDefault", "GlobalDefault"])
@@ -36,7 +36,7 @@ async def test_our_driver_alone_is_refused_with_the_line_to_use(host: MemoryHost
     """Nothing is left of it, and the line has the name that the engine has for us."""
     with pytest.raises(BadRequest, match=r"add `--ipam-driver moor`; in a compose file `ipam: \{driver: moor\}`"):
         await networks(host).create(asked(space))
-    assert host.services.mirror.count(Network) == 0
+    assert host.services.cache.count(Network) == 0
 
 
 async def test_other_ipam_drivers_give_what_they_give(host: MemoryHost) -> None:
@@ -44,13 +44,13 @@ async def test_other_ipam_drivers_give_what_they_give(host: MemoryHost) -> None:
     await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.32.0.0/24")))
     for request in (asked("default"), asked("theirs"), asked("LocalDefault", mode="null")):
         await networks(host).create(request)
-        assert host.services.mirror.network(A) is not None
+        assert host.services.cache.network(A) is not None
         await networks(host).delete(A)
-        assert host.services.mirror.network(A) is None
+        assert host.services.cache.network(A) is None
 
 
 async def test_a_network_that_is_there_stays(host: MemoryHost) -> None:
     """It was made by an older version, and the engine asks again after a crash of its own."""
     await host.services.networks.create(asked("LocalDefault"))
     await networks(host).create(asked("LocalDefault"))
-    assert host.services.mirror.network(A) is not None
+    assert host.services.cache.network(A) is not None

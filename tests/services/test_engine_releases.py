@@ -38,7 +38,7 @@ async def test_an_engine_that_would_not_use_the_name_is_refused(edition: tuple[i
         await asyncio.sleep(0)
     with pytest.raises(BadRequest, match=r"before 29\.8"):
         await make(host)
-    assert host.services.mirror.endpoint(host.full("web"), ENDPOINT) is None
+    assert host.services.cache.endpoint(host.full("web"), ENDPOINT) is None
     await stopped(task)
 
 
@@ -47,7 +47,7 @@ async def test_an_engine_that_is_met_is_known_before_it_has_a_container() -> Non
     host, task = await watched("web")
     host.engine.edition = (29, 8)
     async with asyncio.timeout(5):
-        while host.services.mirror.endpoint(host.full("web"), ENDPOINT) is None:
+        while host.services.cache.endpoint(host.full("web"), ENDPOINT) is None:
             with suppress(BadRequest):
                 await make(host)
             await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_at_a_boot_the_engine_is_known_from_before() -> None:
     await host.serve("web")
     host.engine.edition = (29, 8)
     await host.services.repair.once()
-    assert [known.release for known in host.services.mirror.every(KnownEngine)] == [(29, 8)]
+    assert [known.release for known in host.services.cache.every(KnownEngine)] == [(29, 8)]
     host.engine.go_down()
     await host.restart()
     await make(host)

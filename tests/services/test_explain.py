@@ -100,7 +100,7 @@ async def test_a_cooldown_that_is_over_is_told_so() -> None:
 async def test_an_endpoint_whose_lease_is_gone_is_told() -> None:
     """What should not be is said, not hidden."""
     host = await sample()
-    await host.mirror.commit(delete=[leased("fd00:32::2", State.DYNAMIC, "p6")])
+    await host.cache.commit(delete=[leased("fd00:32::2", State.DYNAMIC, "p6")])
     (reason,) = host.inspection.explain(ip_address("fd00:32::2")).reasons
     assert reason.verdict == "held"
     assert "There is no lease for it, which should not be" in " ".join(reason.text)
@@ -109,7 +109,7 @@ async def test_an_endpoint_whose_lease_is_gone_is_told() -> None:
 async def test_a_fixed_address_in_use_names_endpoint_and_host() -> None:
     """An active fixed lease says where it is active."""
     host = await sample()
-    await host.mirror.commit(put=[leased("10.32.0.5", State.FIXED, key="k", active=Active("e9" * 32, "alpha", "b"))])
+    await host.cache.commit(put=[leased("10.32.0.5", State.FIXED, key="k", active=Active("e9" * 32, "alpha", "b"))])
     (reason, _) = host.inspection.explain(ip_address("10.32.0.5")).reasons
     assert "in use by endpoint e9e9e9e9e9e9 on host alpha" in " ".join(reason.text)
 
@@ -167,7 +167,7 @@ MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=STAR
 async def test_a_fixed_address_is_explained(fields: dict[str, object], verdict: str, words: list[str]) -> None:
     """What it belongs to, who names it, what is promised, and what would free it."""
     host = await sample()
-    await host.mirror.commit(put=[KNOWN, MAKING, leased("10.32.0.8", State.FIXED, "p4", **fields)])
+    await host.cache.commit(put=[KNOWN, MAKING, leased("10.32.0.8", State.FIXED, "p4", **fields)])
     reason = host.inspection.explain(ip_address("10.32.0.8")).reasons[0]
     text = " ".join(reason.text)
     assert [word for word in words if word not in text] == []
@@ -179,7 +179,7 @@ async def test_an_address_that_nothing_proves_says_so_before_it_is_lost() -> Non
     host = await sample()
     for mac, address, pool, says in ((MAC, "10.32.0.8", "p4", False), ("", "10.32.0.8", "p4", True),
                                      ("", "fd00:32::8", "p6", False)):  # fmt: skip
-        await host.mirror.commit(
+        await host.cache.commit(
             put=[leased(address, State.FIXED, pool, key="container:c", holders=frozenset({"c"}), mac=mac)]
         )
         text = " ".join(host.inspection.explain(ip_address(address)).reasons[0].text)
@@ -189,7 +189,7 @@ async def test_an_address_that_nothing_proves_says_so_before_it_is_lost() -> Non
 async def test_a_fixed_address_in_use_says_since_when() -> None:
     """The endpoint with its host, its MAC, and when it was made."""
     host = await sample()
-    await host.mirror.commit(
+    await host.cache.commit(
         put=[leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "alpha", "b"), mac=MAC)]
     )  # fmt: skip
     text = " ".join(host.inspection.explain(ip_address("10.32.0.2")).reasons[0].text)
@@ -207,7 +207,7 @@ async def test_a_fixed_address_in_use_says_since_when() -> None:
 async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: list[str]) -> None:
     """And one whose time is over counts no more."""
     host = await sample()
-    await host.mirror.commit(put=[leased("10.32.0.8", State.RESERVED, whom=whom, until=START + 100)])
+    await host.cache.commit(put=[leased("10.32.0.8", State.RESERVED, whom=whom, until=START + 100)])
     text = " ".join(host.inspection.explain(ip_address("10.32.0.8")).reasons[0].text)
     missing = [word for word in (*words, "which is past", "`mooring lease release 10.32.0.8`") if word not in text]
     assert missing == []

@@ -16,17 +16,17 @@ async def test_a_fixed_lease_is_found_by_holder_key_mac_and_name() -> None:
     host = HolderHost()
     await host.start()
     network = await host.network("web", v6=True)
-    (grant,) = await host.made("db", host.seat(network, "key:db"))
-    tenures = host.services.ipam.tenures
+    (grant,) = await host.made("db", host.fixed_spec(network, "key:db"))
+    fixed_index = host.services.ipam.fixed_index
     addresses = [grant.ipv4, grant.ipv6]
-    assert [lease.address for lease in tenures.of_holder(ident("db"))] == addresses
-    assert [lease.address for lease in tenures.of_key(network, "key:db")] == addresses
-    assert [lease.address for lease in tenures.with_mac(network, grant.mac)] == addresses
-    assert [holder.id for holder in tenures.holders_named("db")] == [ident("db")]
+    assert [lease.address for lease in fixed_index.of_holder(ident("db"))] == addresses
+    assert [lease.address for lease in fixed_index.of_key(network, "key:db")] == addresses
+    assert [lease.address for lease in fixed_index.with_mac(network, grant.mac)] == addresses
+    assert [holder.id for holder in fixed_index.holders_named("db")] == [ident("db")]
     await host.services.networks.delete(network)
-    for segment_pool in {lease.pool for lease in tenures.of_holder(ident("db"))}:
+    for segment_pool in {lease.pool for lease in fixed_index.of_holder(ident("db"))}:
         await host.services.ipam.release_pool(segment_pool)
-    assert (len(tenures), tenures.of_holder(ident("db")), tenures.of_key(network, "key:db")) == (0, [], [])
+    assert (len(fixed_index), fixed_index.of_holder(ident("db")), fixed_index.of_key(network, "key:db")) == (0, [], [])
 
 
 STEP = st.tuples(st.sampled_from(["made", "forget", "leave", "restart"]), st.sampled_from(["a", "b", "c"]))
@@ -42,19 +42,19 @@ async def test_the_index_says_what_the_records_say(steps: list[tuple[str, str]])
     for step, name in steps:
         match step:
             case "made":
-                await host.made(name, host.seat(network, f"key:{name}"))
+                await host.made(name, host.fixed_spec(network, f"key:{name}"))
             case "forget":
                 await host.services.holders.forget(ident(name))
             case "leave":
                 await host.services.holders.leave(ident(name), network)
             case _:
                 await host.restart()
-    mirror, tenures = host.services.mirror, host.services.ipam.tenures
-    fixed = [lease for lease in mirror.every(Lease) if lease.state is State.FIXED]
-    assert len(tenures) == len(fixed)
-    assert mirror.count(Network) == 1
+    cache, fixed_index = host.services.cache, host.services.ipam.fixed_index
+    fixed = [lease for lease in cache.every(Lease) if lease.state is State.FIXED]
+    assert len(fixed_index) == len(fixed)
+    assert cache.count(Network) == 1
     for name in ("a", "b", "c"):
-        assert tenures.of_holder(ident(name)) == [lease for lease in fixed if ident(name) in lease.holders]
-        assert tenures.of_key(network, f"key:{name}") == [lease for lease in fixed if lease.key == f"key:{name}"]
+        assert fixed_index.of_holder(ident(name)) == [lease for lease in fixed if ident(name) in lease.holders]
+        assert fixed_index.of_key(network, f"key:{name}") == [lease for lease in fixed if lease.key == f"key:{name}"]
     # A record of a holder is there for exactly those who hold something.
-    assert {holder.id for holder in mirror.every(Holder)} == {each for lease in fixed for each in lease.holders}
+    assert {holder.id for holder in cache.every(Holder)} == {each for lease in fixed for each in lease.holders}

@@ -27,13 +27,13 @@ async def test_a_full_bridge_is_told_before_an_address_is_leased() -> None:
         Endpoint(f"{number:064x}", network, IPv4Interface((int(first.ip) + number, 20)), None, f"m{number}", 0.0)
         for number in range(BRIDGE_PORTS)
     ]
-    await host.services.mirror.commit(put=endpoints)
-    before = host.services.mirror.count(Lease)
+    await host.services.cache.commit(put=endpoints)
+    before = host.services.cache.count(Lease)
     with pytest.raises(Exhausted, match=f"is full: a Linux bridge has room for {BRIDGE_PORTS} endpoints"):
         await host.services.ipam.request_address(AddressRequest(grant.pool, Role.ENDPOINT, mac="02:00:00:00:00:01"))
-    assert host.services.mirror.count(Lease) == before
+    assert host.services.cache.count(Lease) == before
     again = AddressRequest(grant.pool, Role.ENDPOINT, first.ip, mac="02:00:00:00:00:01")
     with pytest.raises(Conflict, match="held by endpoint"):  # who has it, and not that there is no room
         await host.services.ipam.request_address(again)
-    await host.services.mirror.commit(delete=[endpoints[-1]])
+    await host.services.cache.commit(delete=[endpoints[-1]])
     await host.services.ipam.request_address(AddressRequest(grant.pool, Role.ENDPOINT, mac="02:00:00:00:00:02"))

@@ -39,15 +39,15 @@ async def test_a_lease_that_no_endpoint_took_is_given_back_after_two_sightings_a
     host: MemoryHost,
 ) -> None:
     """dockerd forgets the v4 address when the v6 one fails; once missing is not enough."""
-    network = host.services.mirror.network("a".ljust(64, "0"))
+    network = host.services.cache.network("a".ljust(64, "0"))
     assert network is not None
     got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::1"))
     host.clock.advance(MINIMUM_AGE + 1)
     await host.services.repair.once()
-    assert host.services.mirror.lease("default", got.ip) is not None
+    assert host.services.cache.lease("default", got.ip) is not None
     host.clock.advance(MINIMUM_AGE + 1)
     await host.services.repair.once()
-    lease = host.services.mirror.lease("default", got.ip)
+    lease = host.services.cache.lease("default", got.ip)
     assert lease is None or lease.state.value == "cooling"
 
 
@@ -56,9 +56,9 @@ async def test_a_live_lease_is_never_given_back(host: MemoryHost) -> None:
     for _ in range(3):
         host.clock.advance(MINIMUM_AGE * 10)
         await host.services.repair.once()
-    for endpoint in host.services.mirror.every(Endpoint):
+    for endpoint in host.services.cache.every(Endpoint):
         for address in endpoint.addresses:
-            lease = host.services.mirror.lease("default", address)
+            lease = host.services.cache.lease("default", address)
             assert lease is not None
             assert lease.state.value == "dynamic"
 
@@ -66,28 +66,28 @@ async def test_a_live_lease_is_never_given_back(host: MemoryHost) -> None:
 async def test_a_network_whose_pools_are_released_goes_after_two_sightings(host: MemoryHost) -> None:
     """dockerd released the pools and never sent DeleteNetwork."""
     await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
-    network = host.services.mirror.network("a".ljust(64, "0"))
+    network = host.services.cache.network("a".ljust(64, "0"))
     assert network is not None
     await host.services.ipam.release_pool(network.ipv4[0].pool)
     await host.services.repair.once()
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
     host.clock.advance(MINIMUM_AGE + 1)
     await host.services.repair.once()
-    assert host.services.mirror.count(Network) == 0
+    assert host.services.cache.count(Network) == 0
 
 
 async def test_a_network_that_the_engine_no_longer_lists_goes_with_its_subnets(host: MemoryHost) -> None:
     """`docker network rm` while Mooring was away: Docker says success, and nobody tells us but its list."""
     await passes(host, 1)
-    assert [known.id for known in host.services.mirror.every(KnownEngine)] == ["engine-1"]
+    assert [known.id for known in host.services.cache.every(KnownEngine)] == ["engine-1"]
     await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
     host.engine.networks = set()
     await host.restart()
     await passes(host, 1)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
     await passes(host, 1)
-    assert host.services.mirror.count(Network) == 0
-    assert host.services.mirror.count(Pool) == 0
+    assert host.services.cache.count(Network) == 0
+    assert host.services.cache.count(Pool) == 0
 
 
 async def test_an_engine_that_never_had_a_network_of_ours_proves_nothing(host: MemoryHost) -> None:
@@ -95,7 +95,7 @@ async def test_an_engine_that_never_had_a_network_of_ours_proves_nothing(host: M
     await host.services.endpoints.delete(A, "e1".ljust(64, "0"))
     host.engine.networks = {"f" * 64}
     await passes(host, 4)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
 
 
 async def test_a_network_that_went_during_an_upgrade_goes_here_too(host: MemoryHost) -> None:
@@ -105,8 +105,8 @@ async def test_a_network_that_went_during_an_upgrade_goes_here_too(host: MemoryH
     await host.services.repair.once()
     host.engine.id, host.engine.networks = "engine-2", {A}
     await passes(host)
-    assert {network.id for network in host.services.mirror.every(Network)} == {A}
-    assert [known.id for known in host.services.mirror.every(KnownEngine)] == ["engine-2"]
+    assert {network.id for network in host.services.cache.every(Network)} == {A}
+    assert [known.id for known in host.services.cache.every(KnownEngine)] == ["engine-2"]
 
 
 async def test_an_engine_that_is_down_proves_nothing_and_interrupts_nothing(host: MemoryHost) -> None:
@@ -117,10 +117,10 @@ async def test_an_engine_that_is_down_proves_nothing_and_interrupts_nothing(host
     await passes(host, 1)
     host.engine.up = False
     await passes(host, 5)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
     host.engine.up = True
     await passes(host, 1)
-    assert host.services.mirror.count(Network) == 0
+    assert host.services.cache.count(Network) == 0
 
 
 async def test_a_network_with_a_living_interface_is_never_taken(host: MemoryHost) -> None:
@@ -128,7 +128,7 @@ async def test_a_network_with_a_living_interface_is_never_taken(host: MemoryHost
     await passes(host, 1)
     host.engine.networks = set()
     await passes(host, 3)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
     report = host.services.repair.report
     assert report is not None
     assert any("stays because a container is in it" in finding for finding in report.findings)
@@ -141,7 +141,7 @@ async def test_a_network_that_is_listed_again_starts_anew(host: MemoryHost) -> N
     for listed in (set(), {A}, set()):
         host.engine.networks = listed
         await passes(host, 1)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
 
 
 async def test_a_subnet_whose_network_never_came_is_released(host: MemoryHost) -> None:
@@ -150,7 +150,7 @@ async def test_a_subnet_whose_network_never_came_is_released(host: MemoryHost) -
     used = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.98.0.0/24")))
     host.engine.subnets = {ip_network("10.98.0.0/24")}
     await passes(host, 3)
-    left = {pool.id for pool in host.services.mirror.every(Pool) if not pool.network}
+    left = {pool.id for pool in host.services.cache.every(Pool) if not pool.network}
     assert left == {used.pool}
 
 
@@ -158,10 +158,10 @@ async def test_an_endpoint_whose_interface_went_is_removed_with_its_leases(host:
     """Its container died with dockerd, which never tells."""
     host.kernel.lose(host_end("e1".ljust(64, "0")))
     await passes(host, 1)
-    assert host.services.mirror.count(Endpoint) == 1
+    assert host.services.cache.count(Endpoint) == 1
     await passes(host, 1)
-    assert host.services.mirror.count(Endpoint) == 0
-    lease = host.services.mirror.lease("default", ip_address("10.32.0.2"))
+    assert host.services.cache.count(Endpoint) == 0
+    lease = host.services.cache.lease("default", ip_address("10.32.0.2"))
     assert lease is None or lease.state.value == "cooling"
 
 
@@ -169,7 +169,7 @@ async def test_an_endpoint_that_nobody_attached_is_removed(host: MemoryHost) -> 
     """The reply to CreateEndpoint was lost, and so was everything that followed."""
     await host.endpoint(A, "f2", attach=False)
     await passes(host, 3)
-    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == ["e1".ljust(64, "0")]
+    assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == ["e1".ljust(64, "0")]
 
 
 async def test_a_subnet_in_use_by_another_engine_is_never_released(host: MemoryHost) -> None:
@@ -179,8 +179,8 @@ async def test_a_subnet_in_use_by_another_engine_is_never_released(host: MemoryH
     await host.services.ipam.request_address(AddressRequest(grant.pool, Role.ENDPOINT, mac="02:00:00:00:00:07"))
     other = await host.network("b")
     await passes(host, 4)
-    assert host.services.mirror.pool(grant.pool) is not None
-    assert host.services.mirror.network(other) is not None
+    assert host.services.cache.pool(grant.pool) is not None
+    assert host.services.cache.network(other) is not None
 
 
 async def test_the_only_engine_of_the_host_counts_for_what_it_never_listed_too(host: MemoryHost) -> None:
@@ -189,12 +189,12 @@ async def test_the_only_engine_of_the_host_counts_for_what_it_never_listed_too(h
     await host.network("b")
     host.engine.alone = True
     await passes(host, 2)
-    assert [network.id for network in host.services.mirror.every(Network)] == [A]
+    assert [network.id for network in host.services.cache.every(Network)] == [A]
 
 
 def missing(host: MemoryHost) -> dict[str, Finding]:
     """What is told to be missing, by its subject."""
-    return {finding.subject: finding for finding in host.services.reclaiming.missing}
+    return {finding.subject: finding for finding in host.services.garbage_collector.missing}
 
 
 async def test_what_is_missing_is_told_with_its_age(host: MemoryHost) -> None:
@@ -217,18 +217,18 @@ async def test_what_is_missing_is_told_with_its_age(host: MemoryHost) -> None:
 async def test_each_kind_of_thing_that_is_missing_has_its_words(host: MemoryHost) -> None:
     """Endpoint, lease and subnet; what an endpoint has by now is not missed any more."""
     await passes(host, 1)
-    network = host.services.mirror.network(A)
+    network = host.services.cache.network(A)
     assert network is not None
     got = await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac="02::7"))
     grant = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.99.0.0/24")))
     host.kernel.lose(host_end("e1".ljust(64, "0")))
     await host.services.repair.once()
     host.clock.advance(TOLD_AGE)
-    texts = {finding.text for finding in host.services.reclaiming.missing}
+    texts = {finding.text for finding in host.services.garbage_collector.missing}
     assert texts == {
         "endpoint e10000000000 is on record, and nothing is attached to it",
         f"lease {got.ip} was given, and no endpoint has it",
         f"pool {grant.pool} has no network",
     }
     await host.services.ipam.release_address(network.ipv4[0].pool, got.ip)
-    assert len(host.services.reclaiming.missing) == 2
+    assert len(host.services.garbage_collector.missing) == 2

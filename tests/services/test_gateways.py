@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict
-from mooring.core.publications import PortRequest, Protocol, gateway_families
+from mooring.core.port_bindings import PortRequest, Protocol, gateway_families
 from tests.services.gateway_engines import Container, Kind, Member
 from tests.services.hosts import MemoryHost
 
@@ -23,7 +23,7 @@ WEB = (
 async def member(host: MemoryHost, name: str, priority: int, versions: str) -> Member:
     """A network with these families."""
     ident = await host.network(name, v4="4" in versions, v6="6" in versions)
-    network = host.services.mirror.network(ident)
+    network = host.services.cache.network(ident)
     assert network is not None
     return Member(name, network, priority)
 
@@ -31,9 +31,9 @@ async def member(host: MemoryHost, name: str, priority: int, versions: str) -> M
 def published(host: MemoryHost) -> dict[int, dict[str, int]]:
     """How many ports each endpoint publishes of each family."""
     found: dict[int, dict[str, int]] = {4: {}, 6: {}}
-    for endpoint in host.services.mirror.every(Endpoint):
-        for publication in endpoint.published:
-            there = found[publication.target.version]
+    for endpoint in host.services.cache.every(Endpoint):
+        for port_binding in endpoint.published:
+            there = found[port_binding.target.version]
             there[endpoint.id] = there.get(endpoint.id, 0) + 1
     return found
 
@@ -50,9 +50,9 @@ def expected(container: Container) -> dict[int, dict[str, int]]:
 def host_ports(host: MemoryHost) -> dict[int, set[int]]:
     """The host ports of each family."""
     found: dict[int, set[int]] = {4: set(), 6: set()}
-    for endpoint in host.services.mirror.every(Endpoint):
-        for publication in endpoint.published:
-            found[publication.target.version].add(publication.host_port)
+    for endpoint in host.services.cache.every(Endpoint):
+        for port_binding in endpoint.published:
+            found[port_binding.target.version].add(port_binding.host_port)
     return found
 
 

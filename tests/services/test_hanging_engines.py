@@ -14,7 +14,7 @@ from mooring.core.leases import State
 from mooring.services.assembly import World, assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.operations import doctor
-from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records import engine_names
 from mooring.services.records.record_cache import RecordCache
@@ -42,9 +42,9 @@ async def operated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     world = World(store, MemoryKernel(), MemoryPortGuard(), engine, ManualClock(START + 300))
     policy = IpamPolicy(SUBNET_POOLS, deny=DENY)
     services = assemble(world, policy)
-    surroundings = Surroundings("0.0.1", START, "/s.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
-    await services.mirror.load()
-    yield operations(services, world, surroundings)
+    host_networks = HostNetworks("0.0.1", START, "/s.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
+    await services.cache.load()
+    yield operations(services, world, host_networks)
     server.close()
 
 
@@ -59,10 +59,10 @@ async def test_the_doctor_says_that_the_engine_was_not_looked_at_and_finds_the_r
 
 async def test_what_the_records_know_is_explained_with_a_word_on_the_engine(operated: Operations) -> None:
     """And who is not in them is told that the engine might know more."""
-    answer = await operated.inquiries.explain("db")
+    answer = await operated.lookup.explain("db")
     assert "did not answer within 0.3 s" in answer.reasons[-1].text[-1]
     with pytest.raises(NotFound, match=r"nobody who is called 'nobody'.*not looked at: it did not answer within 0.3 s"):
-        await operated.inquiries.explain("nobody")
+        await operated.lookup.explain("nobody")
 
 
 async def test_a_pass_of_the_reconciler_that_hangs_holds_no_doctor_up(operated: Operations) -> None:

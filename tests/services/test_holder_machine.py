@@ -17,7 +17,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
-from mooring.services.containers import engine_changes
+from mooring.services.containers import engine_upgrades
 from mooring.services.containers.container_specs import CONNECT_MACS
 from mooring.testing.memory_store import When
 from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
@@ -82,7 +82,7 @@ class HolderMachine(RuleBasedStateMachine):
         """Networks of each kind."""
         self.house, self.policy = HolderHouse(typed, edition >= (29, 0)), policy
         self.house.engine.edition = edition
-        self.house.engine.version = engine_changes.NAMES if self.house.tells_names else (1, 51)
+        self.house.engine.version = engine_upgrades.NAMES if self.house.tells_names else (1, 51)
         self.run(self.house.start())
         for name, raw in NETWORKS.items():
             self.run(self.house.add_network(name, policy, **raw))
@@ -98,76 +98,80 @@ class HolderMachine(RuleBasedStateMachine):
     # -- containers -------------------------------------------------------------------------------------------------
 
     @rule(
-        name=NAMES, labels=LABELS, places=PLACES, wished=WISHED, end=ENDS, version=VERSIONS, failing=FAILING,
+        name=NAMES, labels=LABELS, places=PLACES, requested=WISHED, end=ENDS, version=VERSIONS, failing=FAILING,
         heard=HEARD,
     )  # fmt: skip
-    def create(self, name, labels, places, wished, end, version, failing, heard) -> None:  # type: ignore[no-untyped-def]
+    def create(self, name, labels, places, requested, end, version, failing, heard) -> None:  # type: ignore[no-untyped-def]
         """`docker create`, through the proxy."""
         wishes = [
-            EndpointConfig(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)
+            EndpointConfig(place, *self.requested(place, requested if at == 0 else 0))
+            for at, place in enumerate(places)
         ]
-        wish = ContainerSpec(labels, places[0], tuple(wishes))
-        self.step(self.created(name, wish, end, version), failing, heard)
+        spec = ContainerSpec(labels, places[0], tuple(wishes))
+        self.step(self.created(name, spec, end, version), failing, heard)
 
     @rule(old=NAMES, name=NAMES, end=ENDS, failing=FAILING, heard=HEARD)
     def recreate(self, old: str, name: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
         """A container with the configuration of another one, as tools make it."""
         model = self.house.named(old)
-        if model is not None and all(self.house.network_of(plug) for plug in model.plugs):
-            plugs = [
-                EndpointConfig(plug.name, str(plug.wanted4 or ""), str(plug.wanted6 or ""), plug.wanted_mac)
-                for plug in model.plugs
+        if model is not None and all(self.house.network_of(endpoint) for endpoint in model.endpoints):
+            endpoints = [
+                EndpointConfig(
+                    endpoint.name, str(endpoint.wanted4 or ""), str(endpoint.wanted6 or ""), endpoint.wanted_mac
+                )
+                for endpoint in model.endpoints
             ]
-            wish = ContainerSpec(dict(model.labels), plugs[0].network if plugs else "", tuple(plugs))
-            self.step(self.created(name, wish, end, (1, 44)), failing, heard)
+            spec = ContainerSpec(dict(model.labels), endpoints[0].network if endpoints else "", tuple(endpoints))
+            self.step(self.created(name, spec, end, (1, 44)), failing, heard)
 
-    @rule(name=NAMES, labels=LABELS, places=PLACES, wished=WISHED, heard=HEARD)
-    def create_unseen(self, name: str, labels: dict[str, str], places: list[str], wished: int, heard: bool) -> None:
+    @rule(name=NAMES, labels=LABELS, places=PLACES, requested=WISHED, heard=HEARD)
+    def create_unseen(self, name: str, labels: dict[str, str], places: list[str], requested: int, heard: bool) -> None:
         """`docker create`, at the engine's own socket."""
         if self.house.named(name) is None and all(map(self.house.full, places)):
             wishes = [
-                EndpointConfig(place, *self.wished(place, wished if at == 0 else 0)) for at, place in enumerate(places)
+                EndpointConfig(place, *self.requested(place, requested if at == 0 else 0))
+                for at, place in enumerate(places)
             ]
             self.house.make(name, ContainerSpec(labels, places[0], tuple(wishes)), None)
             self.run(self.house.hear(lost=not heard))
 
-    def wished(self, network: str, offset: int) -> tuple[str, ...]:
+    def requested(self, network: str, offset: int) -> tuple[str, ...]:
         """The IPv4 address with the offset; docker takes it where the subnet was typed only."""
         full = self.house.full(network)
         if not offset or not full or not self.house.typed:
             return ()
         return (str(self.house.known(full).ipv4[0].subnet[offset]),)
 
-    async def created(self, name: str, wish: ContainerSpec, end: str, version: tuple[int, int]) -> None:
+    async def created(self, name: str, spec: ContainerSpec, end: str, version: tuple[int, int]) -> None:
         """The proxy's part, and the engine's."""
-        house, desk = self.house, self.house.keeping.desk
+        house, controller = self.house, self.house.keeping.controller
         before = house.leases()
         try:
-            custody = await desk.create(name, wish, version)
+            admission = await controller.create(name, spec, version)
         except Fault:
             return
-        invariants.check_grants(self.house, name, wish, custody, before)
+        invariants.check_grants(self.house, name, spec, admission, before)
         refused = end in ("refused", "lost and not done") or house.named(name) is not None
         made = (
             None
-            if refused or not all(house.full(plug.network) for plug in wish.plugs)
-            else house.make(name, wish, custody)
+            if refused or not all(house.full(endpoint.network) for endpoint in spec.endpoints)
+            else house.make(name, spec, admission)
         )
-        if custody is not None:
-            await self.finish(custody.intent, made, lost=end.startswith("lost"))
+        if admission is not None:
+            await self.finish(admission.intent, made, lost=end.startswith("lost"))
 
     async def finish(self, intent: Intent, made: Container | None, lost: bool) -> None:
-        """As the gate does it (servers/proxy/gate.py)."""
-        desk = self.house.keeping.desk
+        """As the gate does it (servers/proxy/address_hook.py)."""
+        controller = self.house.keeping.controller
         try:
             if lost:
-                desk.abandon(intent)
+                controller.abandon(intent)
             elif made is not None:
-                await desk.settle(intent, made.id)
+                await controller.settle(intent, made.id)
             else:
-                await desk.give_back(intent)
+                await controller.roll_back(intent)
         except Fault:
-            desk.abandon(intent)
+            controller.abandon(intent)
 
     @rule(name=NAMES, failing=FAILING, heard=HEARD)
     def start(self, name: str, failing: tuple[int, When] | None, heard: bool) -> None:
@@ -206,8 +210,8 @@ class HolderMachine(RuleBasedStateMachine):
 
     async def removed(self, container: Container, end: str) -> None:
         """The proxy's part, and the engine's."""
-        desk = self.house.keeping.desk
-        intent = await desk.removal(container.name) if end != "unseen" else None
+        controller = self.house.keeping.controller
+        intent = await controller.removal(container.name) if end != "unseen" else None
         if end != "refused":
             if container.running:
                 await self.house.stop_container(container)
@@ -220,11 +224,11 @@ class HolderMachine(RuleBasedStateMachine):
             return
         try:
             if lost:
-                self.house.keeping.desk.abandon(intent)
+                self.house.keeping.controller.abandon(intent)
             else:
-                await self.house.keeping.desk.departed(intent)
+                await self.house.keeping.controller.departed(intent)
         except Fault:
-            self.house.keeping.desk.abandon(intent)
+            self.house.keeping.controller.abandon(intent)
 
     @rule(lost=st.booleans(), failing=FAILING, heard=HEARD)
     def prune(self, lost: bool, failing: tuple[int, When] | None, heard: bool) -> None:
@@ -235,7 +239,7 @@ class HolderMachine(RuleBasedStateMachine):
             for ident in gone:
                 self.house.engine.remove(ident)
             with suppress(Fault):
-                await self.house.keeping.desk.pruned([] if lost else gone)
+                await self.house.keeping.controller.pruned([] if lost else gone)
 
         self.step(pruned(), failing, heard)
 
@@ -252,20 +256,22 @@ class HolderMachine(RuleBasedStateMachine):
     @rule(
         name=NAMES,
         network=st.sampled_from([*NETWORKS]),
-        wished=WISHED,
+        requested=WISHED,
         end=ENDS,
         version=st.none() | CONNECTS,
         copied=st.booleans(),
         failing=FAILING,
         heard=HEARD,
     )
-    def connect(self, name, network, wished, end, version, copied, failing, heard) -> None:  # type: ignore[no-untyped-def]
+    def connect(self, name, network, requested, end, version, copied, failing, heard) -> None:  # type: ignore[no-untyped-def]
         """One network more, for a container that runs or does not; without a version at the engine's own socket."""
         container = self.house.named(name)
-        if container is not None and self.house.full(network) not in {plug.network for plug in container.plugs}:
-            address, *_ = (*self.wished(network, wished), "")
-            wish = EndpointConfig(network, address, mac=self.somebodys_mac(network) if copied else "")
-            self.step(self.connected(container, wish, end, version), failing, heard)
+        if container is not None and self.house.full(network) not in {
+            endpoint.network for endpoint in container.endpoints
+        }:
+            address, *_ = (*self.requested(network, requested), "")
+            spec = EndpointConfig(network, address, mac=self.somebodys_mac(network) if copied else "")
+            self.step(self.connected(container, spec, end, version), failing, heard)
 
     def somebodys_mac(self, network: str) -> str:
         """The MAC that a tool copies from a container which has or had it in the network."""
@@ -274,35 +280,37 @@ class HolderMachine(RuleBasedStateMachine):
         return next((lease.mac for lease in leases if lease.mac), "")
 
     async def connected(
-        self, container: Container, wish: EndpointConfig, end: str, version: tuple[int, int] | None
+        self, container: Container, spec: EndpointConfig, end: str, version: tuple[int, int] | None
     ) -> None:  # fmt: skip
         """The proxy's part, and the engine's, which uses no MAC below 1.54."""
-        house, custody = self.house, None
+        house, admission = self.house, None
         if version is not None:
             try:
-                custody = await house.keeping.desk.connect(wish.network, container.name, wish, version)
+                admission = await house.keeping.controller.connect(spec.network, container.name, spec, version)
             except Fault:
                 return
         uses_mac = version is not None and version >= CONNECT_MACS
-        plug = ContainerEndpoint(house.full(wish.network), wish.network, wanted_mac=wish.mac if uses_mac else "")
-        if wish.ipv4:
-            plug = granted(
-                plug,
-                *((address := house.known(plug.network).ipv4[0].subnet[int(wish.ipv4.rpartition(".")[2])]), None),
-                plug.wanted_mac,
+        endpoint = ContainerEndpoint(house.full(spec.network), spec.network, wanted_mac=spec.mac if uses_mac else "")
+        if spec.ipv4:
+            endpoint = granted(
+                endpoint,
+                *((address := house.known(endpoint.network).ipv4[0].subnet[int(spec.ipv4.rpartition(".")[2])]), None),
+                endpoint.wanted_mac,
                 frozenset({address}),
             )
-        if custody is not None:
-            (grant,) = custody.grants.values()
+        if admission is not None:
+            (grant,) = admission.grants.values()
             assert not grant.mac or uses_mac, grant
-            plug = granted(plug, grant.ipv4, grant.ipv6, grant.mac, grant.nameable)
+            endpoint = granted(endpoint, grant.ipv4, grant.ipv6, grant.mac, grant.nameable)
         made: Container | None = None
         if end not in ("refused", "lost and not done"):
             with suppress(Fault):
-                house.engine.connect(container.id, await house.plug_in(container, plug) if container.running else plug)
+                house.engine.connect(
+                    container.id, await house.plug_in(container, endpoint) if container.running else endpoint
+                )
                 made = container
-        if custody is not None:
-            await self.finish(custody.intent, made, lost=end.startswith("lost"))
+        if admission is not None:
+            await self.finish(admission.intent, made, lost=end.startswith("lost"))
 
     @rule(
         name=NAMES,
@@ -314,17 +322,25 @@ class HolderMachine(RuleBasedStateMachine):
     def disconnect(self, name: str, network: str, end: str, failing: tuple[int, When] | None, heard: bool) -> None:
         """One network less."""
         container = self.house.named(name)
-        plug = next((plug for plug in container.plugs if plug.name == network), None) if container is not None else None
-        if container is not None and plug is not None:
-            self.step(self.disconnected(container, plug, end), failing, heard)
+        endpoint = (
+            next((endpoint for endpoint in container.endpoints if endpoint.name == network), None)
+            if container is not None
+            else None
+        )
+        if container is not None and endpoint is not None:
+            self.step(self.disconnected(container, endpoint, end), failing, heard)
 
-    async def disconnected(self, container: Container, plug: ContainerEndpoint, end: str) -> None:
+    async def disconnected(self, container: Container, endpoint: ContainerEndpoint, end: str) -> None:
         """The proxy's part, and the engine's."""
-        intent = await self.house.keeping.desk.disconnection(plug.name, container.id[:20]) if end != "unseen" else None
+        intent = (
+            await self.house.keeping.controller.disconnection(endpoint.name, container.id[:20])
+            if end != "unseen"
+            else None
+        )
         if end != "refused":
-            if plug.endpoint:
-                await self.house.pull(plug)
-            self.house.engine.disconnect(container.id, plug.network)
+            if endpoint.endpoint:
+                await self.house.pull(endpoint)
+            self.house.engine.disconnect(container.id, endpoint.network)
         await self.departed(intent, end == "lost")
 
     @rule(name=st.sampled_from([*NETWORKS]), failing=FAILING)
@@ -353,7 +369,7 @@ class HolderMachine(RuleBasedStateMachine):
         self.house.clock.advance(seconds)
 
         async def passed() -> None:
-            await self.house.keeping.reconciling.once(eager)
+            await self.house.keeping.container_reconciler.once(eager)
             with suppress(Fault):
                 await self.house.services.ipam.sweep()
 
@@ -384,9 +400,9 @@ class HolderMachine(RuleBasedStateMachine):
         await self.house.settle()
         self.house.clock.advance(1_000_000)
         await self.house.services.ipam.sweep()
-        mirror = self.house.services.mirror
-        assert [lease for lease in mirror.every(Lease) if lease.state is not State.GATEWAY] == []
-        assert (mirror.count(Holder), mirror.count(Intent), mirror.count(Endpoint)) == (0, 0, 0)
+        cache = self.house.services.cache
+        assert [lease for lease in cache.every(Lease) if lease.state is not State.GATEWAY] == []
+        assert (cache.count(Holder), cache.count(Intent), cache.count(Endpoint)) == (0, 0, 0)
         assert not self.house.services.holders.any
 
 

@@ -14,9 +14,9 @@ from tests.services.samples import DB, leased, sample
 @pytest.mark.parametrize("state", list(State))
 async def test_every_state_is_told_in_a_few_words(state: State) -> None:
     """What a change is shown with; free is a word, too."""
-    mirror = (await sample()).mirror
-    assert in_words(leased("10.0.0.1", state), mirror)
-    assert in_words(None, mirror) == "free"
+    cache = (await sample()).cache
+    assert in_words(leased("10.0.0.1", state), cache)
+    assert in_words(None, cache) == "free"
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -27,8 +27,8 @@ def test_every_state_has_a_holder_in_words(state: State) -> None:
 
 async def test_holders_have_names_and_one_that_is_being_made_comes_last() -> None:
     """By name where one is known, else the beginning of the id."""
-    mirror = (await sample()).mirror
-    await mirror.commit(put=[Holder(id=DB, engine="engine", name="db", since=0.0)])
+    cache = (await sample()).cache
+    await cache.commit(put=[Holder(id=DB, engine="engine", name="db", since=0.0)])
     lease = leased("10.0.0.1", State.FIXED, holders=frozenset({f"{PLACEHOLDER}1", DB, "f" * 64}))
-    names = holder_names(lease, mirror)
+    names = holder_names(lease, cache)
     assert names == ["container db", f"container {'f' * 12}", "container that is being made"]

@@ -44,12 +44,12 @@ async def chosen() -> MemoryHost:
 
 async def hold(operated: Operations, address: str, key: str = "", dry: bool = False) -> list[Change]:
     """`mooring lease hold`."""
-    return await operated.fastening.hold(None, ip_address(address), key, None, dry)
+    return await operated.holds.hold(None, ip_address(address), key, None, dry)
 
 
 def wanted(host: MemoryHost, container: str) -> list[str]:
     """What the container's configuration names."""
-    return [str(address) for plug in host.engine._containers[container].plugs for address in plug.wanted]
+    return [str(address) for endpoint in host.engine._containers[container].endpoints for address in endpoint.wanted]
 
 
 async def test_a_held_address_is_named_by_the_configuration_before_it_is_promised() -> None:
@@ -99,12 +99,12 @@ async def test_fix_names_what_a_container_holds() -> None:
     operated = operate(host)
     run_container(host, DB, "db", "e1", "10.77.0.2")
     await fix(host, "10.77.0.2", DB, active=Active(E1, "host", "boot"))
-    (change,) = await operated.fastening.fix("db", True)
+    (change,) = await operated.holds.fix("db", True)
     assert (change.note, wanted(host, DB)) == ("it is out of network web for a moment", [])
     assert change.after == "named by the configuration of container db"
-    assert await operated.fastening.fix(DB[:12], False) == [change]
+    assert await operated.holds.fix(DB[:12], False) == [change]
     assert wanted(host, DB) == ["10.77.0.2"]
-    assert await operated.fastening.fix("db", False) == []
+    assert await operated.holds.fix("db", False) == []
 
 
 async def test_fix_has_nothing_to_do_where_the_engine_tells_who_asks_or_a_mac_proves_it() -> None:
@@ -114,11 +114,11 @@ async def test_fix_has_nothing_to_do_where_the_engine_tells_who_asks_or_a_mac_pr
     host.engine.networks.add(A)
     host.engine.create(DB, "db", ContainerEndpoint(A, "web", wanted_mac=MAC))
     await fix(host, "10.77.0.2", DB, mac=MAC)
-    assert await operated.fastening.fix("db", False) == []
+    assert await operated.holds.fix("db", False) == []
     host.engine.version = (1, 52)
     host.engine.create(WEB, "web", ContainerEndpoint(A, "web"))
     await fix(host, "10.77.0.3", WEB)
-    assert await operated.fastening.fix("web", False) == []
+    assert await operated.holds.fix("web", False) == []
 
 
 async def test_what_cannot_be_fixed_says_why_and_what_to_do() -> None:
@@ -126,31 +126,31 @@ async def test_what_cannot_be_fixed_says_why_and_what_to_do() -> None:
     host = await chosen()
     operated = operate(host)
     with pytest.raises(NotFound, match="no container 'nobody'"):
-        await operated.fastening.fix("nobody", False)
+        await operated.holds.fix("nobody", False)
     host.engine.create("c" * 64, "far")
     with pytest.raises(Conflict, match="far is in no network of Mooring's"):
-        await operated.fastening.fix("far", False)
+        await operated.holds.fix("far", False)
     run_container(host, DB, "db", "e1", "10.32.0.2")
     with pytest.raises(Conflict, match=r"has no fixed address; `mooring lease hold 10\.32\.0\.2`"):
-        await operated.fastening.fix("db", False)
+        await operated.holds.fix("db", False)
     host.engine.create(WEB, "web", ContainerEndpoint(A, "web"), labels={"fixed-ip": ""})
     with pytest.raises(Conflict, match="no fixed address yet; start it first"):
-        await operated.fastening.fix("web", False)
+        await operated.holds.fix("web", False)
     await fix(host, "10.32.0.2", DB, active=Active(E1, "host", "boot"))
     with pytest.raises(
         Conflict, match=r"cannot be made to ask for 10\.32\.0\.2: .*whose subnet Mooring chose; make it"
     ):
-        await operated.fastening.fix("db", False)
+        await operated.holds.fix("db", False)
     host.engine.up = False
     with pytest.raises(Unavailable):
-        await operated.fastening.fix("db", False)
+        await operated.holds.fix("db", False)
 
 
 async def test_the_pool_around_an_address_is_one() -> None:
     """None is not found."""
     host = await chosen()
-    mirror = host.services.mirror
-    assert str(pool_around(mirror, None, ip_address("10.32.0.9")).subnet) == "10.32.0.0/24"
+    cache = host.services.cache
+    assert str(pool_around(cache, None, ip_address("10.32.0.9")).subnet) == "10.32.0.0/24"
     with pytest.raises(NotFound, match="no pool in address space x has"):
-        pool_around(mirror, "x", ip_address("10.32.0.9"))
-    assert mirror.count(Network) == 1
+        pool_around(cache, "x", ip_address("10.32.0.9"))
+    assert cache.count(Network) == 1

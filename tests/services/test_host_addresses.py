@@ -21,7 +21,7 @@ LO = "interface lo of this host"
 async def started(*own: str) -> Host:
     """An Ipam on a host that has these addresses."""
     host = Host(own={ip_interface(address): LO for address in own})
-    await host.mirror.load()
+    await host.cache.load()
     return host
 
 
@@ -61,15 +61,15 @@ async def test_what_the_host_gets_later_is_given_out_no_more() -> None:
     host.kernel.own = {ip_interface("10.32.0.2"): LO, ip_interface("10.32.0.3"): LO}
     await host.services.repair.once()
     await host.endpoint(network, "new")
-    addresses = {str(endpoint.ipv4) for endpoint in host.services.mirror.every(Endpoint)}
+    addresses = {str(endpoint.ipv4) for endpoint in host.services.cache.every(Endpoint)}
     assert addresses == {"10.32.0.2/24", "10.32.0.4/24"}
-    (pool, *_) = (each.id for each in host.services.mirror.every(Pool))
-    wish = AddressRequest(pool, Role.ENDPOINT, ip_address("10.32.0.3"), "02:00:00:00:00:03")
+    (pool, *_) = (each.id for each in host.services.cache.every(Pool))
+    spec = AddressRequest(pool, Role.ENDPOINT, ip_address("10.32.0.3"), "02:00:00:00:00:03")
     with pytest.raises(Conflict, match=LO):
-        await host.services.ipam.request_address(wish)
+        await host.services.ipam.request_address(spec)
     host.kernel.own = {}
     await host.services.repair.once()
-    assert str(await host.services.ipam.request_address(wish)) == "10.32.0.3/24"
+    assert str(await host.services.ipam.request_address(spec)) == "10.32.0.3/24"
 
 
 async def test_what_came_a_moment_ago_is_given_to_nobody() -> None:
@@ -77,7 +77,7 @@ async def test_what_came_a_moment_ago_is_given_to_nobody() -> None:
     has gone again is free at once."""
     host = await MemoryHost().start()
     network = await host.network("a")
-    pool = next(host.services.mirror.every(Pool)).id
+    pool = next(host.services.cache.every(Pool)).id
     mine = AddressRequest(pool, Role.ENDPOINT, None, "02:00:00:00:00:01")
     asked = await host.services.ipam.request_address(mine)
     host.kernel.own = {ip_interface("10.32.0.2"): LO, ip_interface("10.32.0.3"): LO}
@@ -85,18 +85,18 @@ async def test_what_came_a_moment_ago_is_given_to_nobody() -> None:
     assert str(asked.ip) == "10.32.0.2"
     assert str(await host.services.ipam.request_address(mine)) == "10.32.0.5/24"
     await host.endpoint(network, "new")
-    assert {str(endpoint.ipv4) for endpoint in host.services.mirror.every(Endpoint)} == {"10.32.0.6/24"}
-    wish = AddressRequest(pool, Role.ENDPOINT, ip_address("10.32.0.3"), "02:00:00:00:00:03")
+    assert {str(endpoint.ipv4) for endpoint in host.services.cache.every(Endpoint)} == {"10.32.0.6/24"}
+    spec = AddressRequest(pool, Role.ENDPOINT, ip_address("10.32.0.3"), "02:00:00:00:00:03")
     with pytest.raises(Conflict, match=LO):
-        await host.services.ipam.request_address(wish)
+        await host.services.ipam.request_address(spec)
     host.kernel.own = {}
-    assert str(await host.services.ipam.request_address(wish)) == "10.32.0.3/24"
+    assert str(await host.services.ipam.request_address(spec)) == "10.32.0.3/24"
 
 
 async def test_who_names_an_address_that_a_route_leads_away_from_has_it() -> None:
     """Its neighbours reach it: what worked before the route came goes on to."""
     host = Host(routes=[ip_network("10.0.0.3/32")])
-    await host.mirror.load()
+    await host.cache.load()
     pool = (await host.pool("10.0.0.0/29")).pool
     assert await host.ask(pool, mac="02:00:00:00:00:01") == "10.0.0.2/29"
     assert await host.ask(pool, mac="02:00:00:00:00:02") == "10.0.0.4/29"
@@ -125,8 +125,8 @@ async def test_a_container_is_not_created_with_what_came_a_moment_ago() -> None:
     await host.serve("web")
     host.kernel.own = {ip_interface("10.32.0.2"): LO, ip_interface("10.32.0.9"): LO}
     with pytest.raises(Conflict, match=LO):
-        await host.keeping.desk.create("db", host.wish("web", ipv4="10.32.0.9"), (1, 44))
-    made = await host.keeping.desk.create("db", host.wish("web"), (1, 44))
+        await host.keeping.controller.create("db", host.spec("web", ipv4="10.32.0.9"), (1, 44))
+    made = await host.keeping.controller.create("db", host.spec("web"), (1, 44))
     assert made is not None
     assert {str(grant.ipv4) for grant in made.grants.values()} == {"10.32.0.3"}
 
@@ -139,4 +139,4 @@ async def test_a_container_cannot_hold_it() -> None:
     host.kernel.own = {ip_interface("10.32.0.9"): LO}
     await host.services.repair.once()
     with pytest.raises(Conflict, match=LO):
-        await host.keeping.desk.create("db", host.wish("web", ipv4="10.32.0.9"), (1, 44))
+        await host.keeping.controller.create("db", host.spec("web", ipv4="10.32.0.9"), (1, 44))

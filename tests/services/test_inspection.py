@@ -43,10 +43,10 @@ async def test_status_has_the_last_report_of_repair() -> None:
 async def test_counts_follow_every_change() -> None:
     """After changes of state and deletions the counts are those of a fresh count."""
     host = await sample()
-    before = host.mirror.lease("default", ip_address("10.32.0.2"))
+    before = host.cache.lease("default", ip_address("10.32.0.2"))
     assert before is not None
-    await host.mirror.commit(put=[leased("10.32.0.2", State.COOLING)])
-    await host.mirror.commit(delete=[leased("10.32.0.4", State.COOLING), leased("10.32.0.7", State.FOREIGN)])
+    await host.cache.commit(put=[leased("10.32.0.2", State.COOLING)])
+    await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING), leased("10.32.0.7", State.FOREIGN)])
     assert host.inspection.status().leases == {
         "gateway": 2, "auxiliary": 1, "dynamic": 3, "fixed": 1, "reserved": 1, "cooling": 1,
     }  # fmt: skip
@@ -129,7 +129,7 @@ async def test_a_fixed_lease_says_what_it_belongs_to() -> None:
     """Key, the containers that name it by name or id, whether it is in use, and the text of who has it."""
     known = Holder(id="c" * 64, engine="engine-1", name="db", since=START)
     host = await sample()
-    await host.mirror.commit(
+    await host.cache.commit(
         put=[known, leased("10.32.0.8", State.FIXED, key="k", holders=frozenset({"c" * 64, "d" * 64}),
                            active=Active("e9" * 32, "host", "boot"))]
     )  # fmt: skip
@@ -153,7 +153,7 @@ async def test_pools_are_listed_with_their_usage() -> None:
         "10.32.0.0/24", "10.32.0.0/25", WEB, "default-v4",
     )  # fmt: skip
     assert (first.size, first.used, first.cooling, second.size) == (254, 7, 1, api.LARGEST)
-    await host.mirror.commit(delete=[leased("10.32.0.4", State.COOLING)])
+    await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING)])
     assert host.inspection.pools()[0].cooling == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
 from mooring.services.ipam.kept_addresses import kept_rows
-from mooring.services.operations.inspection import Inspection, Surroundings
+from mooring.services.operations.inspection import HostNetworks, Inspection
 from mooring.services.records.holder_names import holder_of
 from mooring.wire.api import ListLeases
 from tests.services.holder_hosts import ident
@@ -21,7 +21,7 @@ async def host_with_one() -> tuple[ComingHost, str]:
     """A host on which one address waits; that address."""
     host = ComingHost()
     network = await host.named("n1")
-    (grant,) = await host.made("first", host.seat(network, "key:db"))
+    (grant,) = await host.made("first", host.fixed_spec(network, "key:db"))
     await host.gone(network)
     return host, str(grant.ipv4)
 
@@ -29,21 +29,21 @@ async def host_with_one() -> tuple[ComingHost, str]:
 async def test_they_are_listed_with_what_they_wait_for() -> None:
     """As fixed ones, by text and state; where a pool has the address, that one is told of."""
     host, address = await host_with_one()
-    mirror, now = host.services.mirror, host.clock.now()
-    (row,) = kept_rows(mirror, now, ListLeases(fixed=True))
+    cache, now = host.services.cache, host.clock.now()
+    (row,) = kept_rows(cache, now, ListLeases(fixed=True))
     assert (row.address, row.key, row.network_name, row.pool) == (address, "key:db", "web", "")
     assert row.until == now + 86400
-    assert kept_rows(mirror, now, ListLeases(text="WEB"))
-    assert not kept_rows(mirror, now, ListLeases(text="else"))
-    assert not kept_rows(mirror, now, ListLeases(state=State.DYNAMIC))
-    assert not kept_rows(mirror, now + 86400, ListLeases())
+    assert kept_rows(cache, now, ListLeases(text="WEB"))
+    assert not kept_rows(cache, now, ListLeases(text="else"))
+    assert not kept_rows(cache, now, ListLeases(state=State.DYNAMIC))
+    assert not kept_rows(cache, now + 86400, ListLeases())
 
 
 async def test_explain_says_for_whom_and_until_when() -> None:
     """And how to give it up."""
     host, address = await host_with_one()
-    surroundings = Surroundings("1", 0.0, "", "", "")
-    inspection = Inspection(host.services.mirror, host.services.roster, host.clock, surroundings, lambda: None)
+    host_networks = HostNetworks("1", 0.0, "", "", "")
+    inspection = Inspection(host.services.cache, host.services.endpoint_index, host.clock, host_networks, lambda: None)
     (reason,) = inspection.explain(ip_address(address)).reasons
     assert reason.verdict == "kept"
     assert "network web, which is gone" in reason.text[0]
@@ -55,7 +55,7 @@ async def test_explain_says_for_whom_and_until_when() -> None:
 async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: str) -> None:
     """Who waits, until when, and how to give it up; when another network has it, that one is told of."""
     host, address = await host_with_one()
-    (reason,) = (await operate(host).inquiries.explain(what)).reasons
+    (reason,) = (await operate(host).lookup.explain(what)).reasons
     text = " ".join(reason.text)
     assert reason.verdict == "kept"
     assert "10.32.0.0/24" in reason.text[0]
@@ -65,9 +65,9 @@ async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: st
     await operate(host).reservations.release(None, ip_address(address), force=False, dry=False)
     if "/" in what:
         with pytest.raises(NotFound):
-            await operate(host).inquiries.explain(what)
+            await operate(host).lookup.explain(what)
     else:
-        assert (await operate(host).inquiries.explain(what)).reasons[0].verdict != "kept"
+        assert (await operate(host).lookup.explain(what)).reasons[0].verdict != "kept"
 
 
 async def test_they_are_in_the_order_of_their_addresses() -> None:
@@ -75,10 +75,10 @@ async def test_they_are_in_the_order_of_their_addresses() -> None:
     host = ComingHost()
     network = await host.named("n1")
     for number in (9, 2, 5):
-        await host.made(f"c{number}", host.seat(network, f"key:{number}", f"10.32.0.{number}"))
+        await host.made(f"c{number}", host.fixed_spec(network, f"key:{number}", f"10.32.0.{number}"))
         await host.services.holders.forget(ident(f"c{number}"))
     await host.gone(network)
-    rows = kept_rows(host.services.mirror, host.clock.now(), ListLeases())
+    rows = kept_rows(host.services.cache, host.clock.now(), ListLeases())
     assert [row.address for row in rows] == ["10.32.0.2", "10.32.0.5", "10.32.0.9"]
 
 
@@ -99,13 +99,13 @@ async def test_who_asks_for_the_service_or_the_mac_is_told() -> None:
     """A service by its name alone, as while it ran."""
     host = ComingHost()
     network = await host.named("n1")
-    (grant,) = await host.made("first", host.seat(network, "compose:shop/web/1"))
+    (grant,) = await host.made("first", host.fixed_spec(network, "compose:shop/web/1"))
     await host.gone(network)
     for what in ("web/1", "shop"):
         with pytest.raises(NotFound):
-            await operate(host).inquiries.explain(what)
+            await operate(host).lookup.explain(what)
     for what in ("web", "shop/web", "shop/web/1", "compose:shop/web/1", grant.mac):
-        (reason,) = (await operate(host).inquiries.explain(what)).reasons
+        (reason,) = (await operate(host).lookup.explain(what)).reasons
         assert reason.text[0].startswith(f"{grant.ipv4} is kept for compose service shop/web, number 1")
 
 
@@ -113,7 +113,7 @@ async def test_who_asks_for_the_service_or_the_mac_is_told() -> None:
 async def test_who_asks_for_the_key_or_the_network_is_told(what: str) -> None:
     """As before the network went."""
     host, address = await host_with_one()
-    (reason,) = (await operate(host).inquiries.explain(what)).reasons
+    (reason,) = (await operate(host).lookup.explain(what)).reasons
     assert reason.text[0].startswith(f"{address} is kept for key db of network web, which is gone, until ")
 
 
@@ -131,7 +131,7 @@ async def test_a_person_gives_it_up() -> None:
     host, address = await host_with_one()
     service = operate(host).reservations
     assert len(await service.release(None, ip_address(address), force=False, dry=True)) == 1
-    assert len(host.estates) == 1
+    assert len(host.kept_networks) == 1
     (change,) = await service.release(None, ip_address(address), force=False, dry=False)
     assert (change.before, change.after) == ("kept for a key of network web, which is gone", "free")
-    assert host.estates == []
+    assert host.kept_networks == []

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.core.estates import KeptNetwork
 from mooring.core.faults import Exhausted
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.ipam import kept_networks as module
@@ -23,7 +23,7 @@ class ComingHost(HolderHost):
     async def named(self, ident: str, name: str = "web", **more: bool) -> str:
         """A network with a name; the subnet of the last one of that name, as the proxy has it."""
         network = await self.network(ident, **more)  # type: ignore[arg-type]
-        await self.services.ipam.estates.inherit(network, name)
+        await self.services.ipam.kept_networks.inherit(network, name)
         return network
 
     async def again(self, ident: str, subnet: str, name: str = "web") -> str:
@@ -31,7 +31,7 @@ class ComingHost(HolderHost):
         grant = await self.services.ipam.request_pool(PoolRequest("default", 4, ip_network(subnet)))
         part = SegmentRequest("default", ip_network(subnet), grant.gateway)
         await self.services.networks.create(NetworkRequest(ident, {}, False, (part,), ()))
-        await self.services.ipam.estates.inherit(ident, name)
+        await self.services.ipam.kept_networks.inherit(ident, name)
         return ident
 
     async def gone(self, network: str) -> str:
@@ -43,14 +43,14 @@ class ComingHost(HolderHost):
         return str(segments[0].subnet)
 
     @property
-    def estates(self) -> list[KeptNetwork]:
+    def kept_networks(self) -> list[KeptNetwork]:
         """On record."""
-        return list(self.services.mirror.every(KeptNetwork))
+        return list(self.services.cache.every(KeptNetwork))
 
-    async def returning(self, wish: NetworkSpec = WISH) -> list[str]:
+    async def returning(self, spec: NetworkSpec = WISH) -> list[str]:
         """What the proxy puts into the body."""
         assert self.services.keeping is not None
-        return list(map(str, await self.services.keeping.networks.returning(wish)))
+        return list(map(str, await self.services.keeping.networks.returning(spec)))
 
 
 @pytest.fixture
@@ -62,16 +62,16 @@ def host() -> ComingHost:
 async def test_a_key_has_its_address_and_mac_in_the_next_network_of_the_name(host: ComingHost) -> None:
     """While the hold time lasts, over a restart, and what others were given there is theirs."""
     network = await host.named("n1".ljust(64, "0"))
-    (before,) = await host.made("first", host.seat(network, "key:db"))
+    (before,) = await host.made("first", host.fixed_spec(network, "key:db"))
     subnet = await host.gone(network)
     assert host.lease(before.ipv4) is None
     host.services = host._assemble()
-    await host.services.mirror.load()
+    await host.services.cache.load()
     assert await host.returning() == [subnet]
     network = await host.again("n2".ljust(64, "0"), subnet)
-    assert host.estates == []
-    (stranger,) = await host.made("stranger", host.seat(network, "key:other"))
-    (after,) = await host.made("second", host.seat(network, "key:db"))
+    assert host.kept_networks == []
+    (stranger,) = await host.made("stranger", host.fixed_spec(network, "key:other"))
+    (after,) = await host.made("second", host.fixed_spec(network, "key:db"))
     assert (after.ipv4, after.mac) == (before.ipv4, before.mac)
     assert stranger.ipv4 != before.ipv4
 
@@ -79,11 +79,11 @@ async def test_a_key_has_its_address_and_mac_in_the_next_network_of_the_name(hos
 async def test_a_network_of_another_name_or_space_inherits_nothing(host: ComingHost) -> None:
     """And is not given the subnet by choice."""
     network = await host.named("n1".ljust(64, "0"))
-    await host.made("first", host.seat(network, "key:db"))
+    await host.made("first", host.fixed_spec(network, "key:db"))
     subnet = await host.gone(network)
     other = await host.named("n2".ljust(64, "0"), "else")
     assert str(host.known(other).segments[0].subnet) != subnet
-    assert len(host.estates) == 1
+    assert len(host.kept_networks) == 1
     tenant = NetworkSpec("web", "mooring", "mooring", ipam_options={"tenant": "blue"}, open=(4,))
     assert await host.returning(tenant) == []
     assert await host.returning(NetworkSpec("else", "mooring", "mooring", open=(4,))) == []
@@ -94,7 +94,7 @@ async def test_the_memory_yields_when_there_is_no_other_subnet(host: ComingHost)
     subnets = []
     for number in range(2):
         network = await host.named(f"n{number}".ljust(64, "0"), f"web{number}")
-        await host.made(f"c{number}", host.seat(network, "key:db"))
+        await host.made(f"c{number}", host.fixed_spec(network, "key:db"))
         subnets.append(await host.gone(network))
         host.clock.advance(1)
     policy = host.services.ipam._policy
@@ -104,9 +104,9 @@ async def test_the_memory_yields_when_there_is_no_other_subnet(host: ComingHost)
     try:
         grant = await host.services.ipam.request_pool(PoolRequest("default", 4))
         assert str(grant.subnet) == subnets[0]
-        assert [each.name for each in host.estates] == ["web1"]
+        assert [each.name for each in host.kept_networks] == ["web1"]
         await host.services.ipam.request_pool(PoolRequest("default", 4))
-        assert host.estates == []
+        assert host.kept_networks == []
         with pytest.raises(Exhausted):
             await host.services.ipam.request_pool(PoolRequest("default", 4))
     finally:
@@ -116,7 +116,7 @@ async def test_the_memory_yields_when_there_is_no_other_subnet(host: ComingHost)
 async def test_what_is_in_the_way_of_a_subnet_keeps_it_away(host: ComingHost) -> None:
     """A pool in it, whatever its space, and a route of the host."""
     network = await host.named("n1".ljust(64, "0"))
-    await host.made("first", host.seat(network, "key:db"))
+    await host.made("first", host.fixed_spec(network, "key:db"))
     subnet = await host.gone(network)
     grant = await host.services.ipam.request_pool(
         PoolRequest("default", 4, ip_network(subnet), options={"tenant": "t"})
@@ -129,11 +129,11 @@ async def test_what_is_in_the_way_of_a_subnet_keeps_it_away(host: ComingHost) ->
 async def test_what_does_not_fit_ends_there(host: ComingHost) -> None:
     """Another subnet: the MAC alone stays, since the network's name and the key are the same."""
     network = await host.named("n1".ljust(64, "0"))
-    (before,) = await host.made("first", host.seat(network, "key:db"))
+    (before,) = await host.made("first", host.fixed_spec(network, "key:db"))
     await host.gone(network)
     network = await host.again("n2".ljust(64, "0"), "192.168.7.0/24")
-    assert host.estates == []
-    (after,) = await host.made("second", host.seat(network, "key:db"))
+    assert host.kept_networks == []
+    (after,) = await host.made("second", host.fixed_spec(network, "key:db"))
     assert after.ipv4 != before.ipv4
     assert after.mac == before.mac
 
@@ -141,32 +141,32 @@ async def test_what_does_not_fit_ends_there(host: ComingHost) -> None:
 async def test_both_families_are_left_and_end_with_the_hold_time(host: ComingHost) -> None:
     """Whichever pool goes first; swept away, and forgotten by the proxy."""
     network = await host.named("n1".ljust(64, "0"), v6=True)
-    (before,) = await host.made("first", host.seat(network, "key:db"))
+    (before,) = await host.made("first", host.fixed_spec(network, "key:db"))
     await host.gone(network)
-    (estate,) = host.estates
-    assert {each.address for each in estate.heirlooms} == {before.ipv4, before.ipv6}
+    (kept_network,) = host.kept_networks
+    assert {each.address for each in kept_network.kept_addresses} == {before.ipv4, before.ipv6}
     host.clock.advance(86400)
     assert await host.returning() == []
-    await host.services.ipam.estates.sweep()
-    assert host.estates == []
+    await host.services.ipam.kept_networks.sweep()
+    assert host.kept_networks == []
 
 
 async def test_a_network_without_a_name_or_without_keys_leaves_nothing(host: ComingHost) -> None:
     """Nobody could come back for it."""
     network = await host.network("n1".ljust(64, "0"))
-    await host.made("first", host.seat(network, "key:db"))
+    await host.made("first", host.fixed_spec(network, "key:db"))
     await host.gone(network)
     await host.gone(await host.named("n2".ljust(64, "0")))
-    assert host.estates == []
+    assert host.kept_networks == []
 
 
 async def test_a_network_that_goes_without_its_pools_leaves_the_same(host: ComingHost) -> None:
     """As when the engine's list tells that it is gone."""
     network = await host.named("n1".ljust(64, "0"))
-    await host.made("first", host.seat(network, "key:db"))
+    await host.made("first", host.fixed_spec(network, "key:db"))
     await host.services.networks.delete(network)
-    assert [each.name for each in host.estates] == ["web"]
-    assert list(host.services.mirror.every(Pool)) == []
+    assert [each.name for each in host.kept_networks] == ["web"]
+    assert list(host.services.cache.every(Pool)) == []
 
 
 async def test_names_are_learnt_from_the_engine(host: ComingHost) -> None:
@@ -174,10 +174,10 @@ async def test_names_are_learnt_from_the_engine(host: ComingHost) -> None:
     network = await host.network("n1".ljust(64, "0"))
     host.engine.networks.add(network)
     host.engine.names[network] = "web"
-    await host.services.ipam.estates.learn(host.engine, frozenset({network}))
+    await host.services.ipam.kept_networks.learn(host.engine, frozenset({network}))
     assert host.known(network).name == "web"
     asked = host.engine.calls
-    await host.services.ipam.estates.learn(host.engine, frozenset({network}))
+    await host.services.ipam.kept_networks.learn(host.engine, frozenset({network}))
     assert host.engine.calls == asked
 
 
@@ -186,25 +186,25 @@ async def test_networks_that_are_remembered_are_bounded(host: ComingHost, monkey
     monkeypatch.setattr(module, "MOST", 2)
     for number in range(3):
         network = await host.named(f"n{number}".ljust(64, "0"), f"web{number}")
-        await host.made(f"c{number}", host.seat(network, "key:db"))
+        await host.made(f"c{number}", host.fixed_spec(network, "key:db"))
         await host.gone(network)
         host.clock.advance(1)
-    assert sorted(each.name for each in host.estates) == ["web1", "web2"]
+    assert sorted(each.name for each in host.kept_networks) == ["web1", "web2"]
 
 
 async def test_what_keys_lost_past_the_proxy_is_a_finding(host: ComingHost) -> None:
     """While that network is there; who types another subnet wants it so."""
     host.typed = False
     network = await host.named("n1")
-    (grant,) = await host.made("first", host.seat(network, "key:db"))
+    (grant,) = await host.made("first", host.fixed_spec(network, "key:db"))
     await host.gone(network)
-    assert host.services.ipam.estates.findings() == []
+    assert host.services.ipam.kept_networks.findings() == []
     network = await host.named("n2")
-    (finding,) = host.services.ipam.estates.findings()
+    (finding,) = host.services.ipam.kept_networks.findings()
     assert finding.text == f"network web was made again in another subnet, and its keys lost {grant.ipv4} (key:db)"
     assert "docker context use mooring" in finding.remedy
-    await host.made("second", host.seat(network, "key:db"))
+    await host.made("second", host.fixed_spec(network, "key:db"))
     await host.gone(network)
-    assert host.services.ipam.estates.findings() == []
+    assert host.services.ipam.kept_networks.findings() == []
     await host.again("n3", "10.79.0.0/24")
-    assert host.services.ipam.estates.findings() == []
+    assert host.services.ipam.kept_networks.findings() == []

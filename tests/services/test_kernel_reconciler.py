@@ -11,8 +11,8 @@ from mooring.core.faults import Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.networks import Network
 from mooring.core.plumbing import Alter, Bridge, DockerAccept, Fact, Member, Op, Setting, Veth
-from mooring.core.publications import PortRequest, Protocol
-from mooring.services.drivers.uplinks import SETTLED
+from mooring.core.port_bindings import PortRequest, Protocol
+from mooring.services.drivers.foreign_bridges import SETTLED
 from mooring.services.networking import kernel_reconciler as repair
 from tests.services.hosts import MemoryHost
 

@@ -10,8 +10,8 @@ async def test_the_library_is_the_daemons_services_and_more() -> None:
     """Two assemblies over the same store know the same networks, and the built-in drivers are there in both."""
     host = LibraryHost()
     assert host.library.drivers.names == ("bridge", "far", "host", "null")
-    assert host.library.mirror.count(Network) == 0
+    assert host.library.cache.count(Network) == 0
     await host.start()
     network = await host.network("web")
     await host.start()
-    assert host.library.mirror.network(network.id) == network
+    assert host.library.cache.network(network.id) == network

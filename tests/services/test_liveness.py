@@ -18,9 +18,9 @@ async def started(name: str = "old") -> tuple[MemoryHost, Liveness, Endpoint]:
     host = await MemoryHost().start()
     s = host.services
     await host.endpoint(await host.network("a"), name)
-    records = EndpointRecords(s.mirror, s.drivers, s.ipam, s.publishing, s.locks)
-    (endpoint,) = s.mirror.every(Endpoint)
-    return host, Liveness(s.mirror, s.drivers, records, host.clock), endpoint
+    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.locks)
+    (endpoint,) = s.cache.every(Endpoint)
+    return host, Liveness(s.cache, s.drivers, records, host.clock), endpoint
 
 
 @pytest.mark.parametrize(("age", "lived_in", "alive"), [
@@ -45,5 +45,5 @@ async def test_without_an_interface_nobody_is_there() -> None:
     host.kernel.reboot()
     assert not await liveness.is_alive(endpoint)
     await liveness.forget_dead(endpoint)
-    assert list(host.services.mirror.every(Endpoint)) == []
+    assert list(host.services.cache.every(Endpoint)) == []
     await liveness.forget_dead(endpoint)  # twice is fine

@@ -10,14 +10,14 @@ from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.plumbing import Veth
 from mooring.core.requests import JoinRequest, SandboxSpec
-from mooring.core.sandboxes import InsideAdd, InsideLink, Kind, NamespaceState, Sandbox
+from mooring.core.sandboxes import Kind, NamespaceAdd, NamespaceLink, NamespaceState, Sandbox
 from mooring.services.sandboxes.namespaces import NamespaceReconciler, foreign, had_link, join_request, namer
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
 EXTERNAL = SandboxSpec("ext", Kind.EXTERNAL, ports=WEB)
 KEY, NEXT = "/proc/7/ns/net", "/proc/8/ns/net"
-GOING = InsideLink("n/e", "eth0", "x", "", ipv6=True, returns=False)
+GOING = NamespaceLink("n/e", "eth0", "x", "", ipv6=True, returns=False)
 SEEN = NamespaceState(frozenset({GOING}), frozenset({"lo", "eth0", "eth1"}))
 
 
@@ -83,7 +83,7 @@ async def test_an_endpoint_may_join_before_the_namespace_is_told(host: SandboxHo
 
 async def now(host: SandboxHost) -> Sandbox:
     """The only sandbox, as it is."""
-    (found,) = host.services.mirror.every(Sandbox)
+    (found,) = host.services.cache.every(Sandbox)
     return found
 
 
@@ -214,7 +214,7 @@ async def test_no_step_waits_for_anybody_while_a_link_is_made(host: SandboxHost)
     stuck, free = asyncio.Event(), asyncio.Event()
 
     async def look(what: object) -> None:
-        if isinstance(what, InsideAdd) and isinstance(what.fact, InsideLink) and red.id in what.fact.endpoint:
+        if isinstance(what, NamespaceAdd) and isinstance(what.fact, NamespaceLink) and red.id in what.fact.endpoint:
             stuck.set()
             await free.wait()
 
@@ -279,6 +279,6 @@ async def test_the_hosts_own_namespace_is_nobodys_sandbox(host: SandboxHost) -> 
         async def identify(self, path: str) -> str:
             return "host"
 
-    interiors = NamespaceReconciler(Everywhere(host.kernel), host.services.endpoints)
+    namespace_reconciler = NamespaceReconciler(Everywhere(host.kernel), host.services.endpoints)
     with pytest.raises(BadRequest, match="the host's own namespace"):
-        await interiors.identify(KEY)
+        await namespace_reconciler.identify(KEY)

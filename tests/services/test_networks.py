@@ -29,27 +29,27 @@ async def host() -> MemoryHost:
 async def test_a_network_is_recorded_with_its_pools_and_its_bridge_is_up(host: MemoryHost) -> None:
     """Both families: the record names the pools, the pools name the network, the kernel has the bridge."""
     ident = await host.network("a", v6=True)
-    network = host.services.mirror.network(ident)
+    network = host.services.cache.network(ident)
     assert network is not None
     assert [segment.subnet for segment in network.segments] == [
         ip_network("10.32.0.0/24"),
         ip_network("fd00:32::/64"),
     ]
-    assert {pool.network for pool in host.services.mirror.every(Pool)} == {ident}
+    assert {pool.network for pool in host.services.cache.every(Pool)} == {ident}
     assert bridges(host) == {network.bridge}
 
 
 async def test_creating_twice_is_creating_once(host: MemoryHost) -> None:
     """A repeated CreateNetwork succeeds and changes nothing."""
     ident = await host.network("a")
-    network = host.services.mirror.network(ident)
+    network = host.services.cache.network(ident)
     assert network is not None
     segment = network.segments[0]
     request = NetworkRequest(ident, {}, False, (SegmentRequest("default", segment.subnet, segment.gateway),), ())
     before = host.facts
     await host.services.networks.create(request)
     assert host.facts == before
-    assert host.services.mirror.network(ident) == network
+    assert host.services.cache.network(ident) == network
 
 
 async def test_creating_twice_with_other_settings_is_refused(host: MemoryHost) -> None:
@@ -63,7 +63,7 @@ async def test_bad_options_change_nothing(host: MemoryHost) -> None:
     """An unknown option is refused by name, with neither record nor bridge left."""
     with pytest.raises(BadRequest, match="colour"):
         await host.network("a", colour="blue")
-    assert host.services.mirror.count(Network) == 0
+    assert host.services.cache.count(Network) == 0
     assert bridges(host) == set()
 
 
@@ -75,7 +75,7 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
     request = NetworkRequest("b" * 64, {"tenant": "blue"}, False, (SegmentRequest("default", subnet, None),), ())
     with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24"):
         await host.services.networks.create(request)
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
 
 
 async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:
@@ -83,8 +83,8 @@ async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:
     host.refusals.append(Unavailable("the kernel says no"))
     with pytest.raises(Unavailable):
         await host.network("a")
-    assert host.services.mirror.count(Network) == 0
-    assert host.services.mirror.count(Pool) == 0
+    assert host.services.cache.count(Network) == 0
+    assert host.services.cache.count(Pool) == 0
 
 
 async def test_deleting_removes_record_endpoints_and_links(host: MemoryHost) -> None:
@@ -92,10 +92,10 @@ async def test_deleting_removes_record_endpoints_and_links(host: MemoryHost) -> 
     ident = await host.network("a")
     await host.endpoint(ident, "e1")
     await host.services.networks.delete(ident)
-    assert host.services.mirror.count(Network) == 0
-    assert host.services.roster.of_network(ident) == []
+    assert host.services.cache.count(Network) == 0
+    assert host.services.endpoint_index.of_network(ident) == []
     assert bridges(host) == set()
-    assert host.services.mirror.count(Pool) == 0
+    assert host.services.cache.count(Pool) == 0
 
 
 async def test_deleting_what_is_not_known_is_success(host: MemoryHost) -> None:
@@ -107,24 +107,24 @@ async def test_null_ipam_gets_a_subnet_and_addresses_from_the_driver(host: Memor
     """Docker's null IPAM driver says 0.0.0.0/0: the network has a subnet of ours, and gives it back at its end."""
     request = NetworkRequest("a" * 64, {}, False, (SegmentRequest("default", ip_network("0.0.0.0/0"), None),), ())
     await host.services.networks.create(request)
-    network = host.services.mirror.network("a" * 64)
+    network = host.services.cache.network("a" * 64)
     assert network is not None
     assert network.ipv4[0].subnet == ip_network("10.32.0.0/24")
     await host.services.networks.delete("a" * 64)
-    assert host.services.mirror.count(Pool) == 0
+    assert host.services.cache.count(Pool) == 0
 
 
 async def test_a_network_whose_pools_docker_released_makes_room_for_its_successor(host: MemoryHost) -> None:
     """dockerd crashed between releasing the pool and deleting the network: the subnet is in new hands."""
     ident = await host.network("a")
-    network = host.services.mirror.network(ident)
+    network = host.services.cache.network(ident)
     assert network is not None
     await host.services.ipam.release_pool(network.ipv4[0].pool)
     subnet = network.ipv4[0].subnet
     grant = await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet))
     parts = (SegmentRequest("default", subnet, grant.gateway),)
     await host.services.networks.create(NetworkRequest("b" * 64, {}, False, parts, ()))
-    assert [known.id for known in host.services.mirror.every(Network)] == ["b" * 64]
+    assert [known.id for known in host.services.cache.every(Network)] == ["b" * 64]
     assert len(bridges(host)) == 1
 
 
@@ -138,11 +138,11 @@ async def test_a_pool_of_another_space_is_never_bound(host: MemoryHost) -> None:
     await host.services.networks.create(
         NetworkRequest("b" * 64, {}, False, (SegmentRequest("default", subnet, blue.gateway),), ())
     )
-    network = host.services.mirror.network("b" * 64)
+    network = host.services.cache.network("b" * 64)
     assert network is not None
     assert network.ipv4[0].pool == blue.pool
     await host.services.networks.delete(network.id)
-    assert [pool.id for pool in host.services.mirror.every(Pool)] == [lan.pool]
+    assert [pool.id for pool in host.services.cache.every(Pool)] == [lan.pool]
 
 
 async def test_the_subnet_of_dockers_own_ipam_driver_binds_no_pool_of_ours(host: MemoryHost) -> None:
@@ -152,7 +152,7 @@ async def test_the_subnet_of_dockers_own_ipam_driver_binds_no_pool_of_ours(host:
     request = NetworkRequest("b" * 64, {}, False, (SegmentRequest("LocalDefault", subnet, None),), ())
     await host.services.networks.create(request)
     await host.services.networks.delete("b" * 64)
-    assert host.services.mirror.count(Pool) == 1
+    assert host.services.cache.count(Pool) == 1
 
 
 async def test_of_two_networks_made_at_once_on_one_subnet_one_is_refused_and_harms_nothing(host: MemoryHost) -> None:
@@ -161,7 +161,7 @@ async def test_of_two_networks_made_at_once_on_one_subnet_one_is_refused_and_har
     requests = [NetworkRequest(letter * 64, {"bridge": "web0"}, False, parts, ()) for letter in "ab"]
     results = await asyncio.gather(*map(host.services.networks.create, requests), return_exceptions=True)
     assert sorted(isinstance(result, Conflict) for result in results) == [False, True]
-    assert host.services.mirror.count(Network) == 1
+    assert host.services.cache.count(Network) == 1
     assert bridges(host) == {"web0"}
 
 
@@ -185,7 +185,7 @@ async def test_a_pool_without_a_gateway_makes_a_segment_without_one(host: Memory
     asked = await host.services.ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY))
     parts = (SegmentRequest("default", grant.subnet, asked),)
     await host.services.networks.create(NetworkRequest("a" * 64, {}, False, parts, ()))
-    network = host.services.mirror.network("a" * 64)
+    network = host.services.cache.network("a" * 64)
     assert network is not None
     assert network.ipv4[0].gateway is None
 
@@ -194,5 +194,5 @@ async def test_a_network_of_the_engines_without_any_addresses_is_refused(host: M
     """`--ipv4=false` without `--ipv6`: its containers would have nothing but loopback. Nothing is left of it."""
     with pytest.raises(BadRequest, match="needs IPv4 or IPv6"):
         await host.services.networks.create(NetworkRequest("e" * 64, {}, False, (), ()))
-    assert host.services.mirror.network("e" * 64) is None
+    assert host.services.cache.network("e" * 64) is None
     await host.services.networks.create(NetworkRequest("f" * 64, {"mode": "null"}, False, (), ()))

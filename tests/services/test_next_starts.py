@@ -29,7 +29,7 @@ async def text(host: MemoryHost, address: str) -> str:
     lease = lease_of(host, address)
     assert lease is not None
     names = await operate(host).names()
-    return "; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, host.services.mirror, names))
+    return "; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, host.services.cache, names))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, addre
     operated = operate(host)
     (row,) = await operated.inspection.leases(api.ListLeases(fixed=True), await operated.names())
     assert row.warning == said
-    explained = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert f"gets another address than {address} at its next start" in explained
     assert remedy in explained
 
@@ -74,7 +74,7 @@ async def test_nothing_is_said_where_nothing_is_lost() -> None:
 async def test_labels_without_effect_are_said() -> None:
     """Misspelt, in no network of ours, in one whose addresses others give; what works is passed over."""
     host = await typed()
-    network = host.services.mirror.network(A)
+    network = host.services.cache.network(A)
     assert network is not None
     assert label_remarks({"fixed-ip": ""}, [("web", network)]) == []
     assert label_remarks({}, [("bridge", None)]) == []
@@ -93,7 +93,7 @@ async def test_labels_without_effect_are_said() -> None:
 async def test_each_remedy_fits_its_case() -> None:
     """What is misspelt, empty, an address, in a foreign network, or under another IPAM driver wants another thing."""
     host = await typed()
-    network = host.services.mirror.network(A)
+    network = host.services.cache.network(A)
     assert network is not None
     theirs = replace(network, ipv4=tuple(replace(segment, pool="") for segment in network.ipv4))
     cases: list[tuple[dict[str, str], str, Network | None, str]] = [
@@ -119,24 +119,24 @@ async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
         "container db: label fixed_ip has no effect: the label is called fixed-ip",
         "container db: label mooring.key has no effect: the container is in no network of Mooring's (bridge)",
     ]
-    told = " ".join((await operated.inquiries.explain("db")).reasons[-1].text)
+    told = " ".join((await operated.lookup.explain("db")).reasons[-1].text)
     assert "Label mooring.key has no effect" in told
 
 
 def test_of_a_container_what_it_names_counts() -> None:
     """An address in the label that the configuration names, too, needs no word."""
-    mirror = RecordCache(MemoryStore())
+    cache = RecordCache(MemoryStore())
     container = Container(DB, "db", False, 0.0, {"other": "x"}, (ContainerEndpoint("", "bridge"),))
-    assert said_of(container, mirror) == []
-    assert list(label_findings([container], mirror, 0.0)) == []
+    assert said_of(container, cache) == []
+    assert list(label_findings([container], cache, 0.0)) == []
 
 
 def test_what_is_only_being_made_is_taken_for_no_trouble() -> None:
     """The engine lists a container before it has written down its networks."""
-    mirror = RecordCache(MemoryStore())
+    cache = RecordCache(MemoryStore())
     container = Container(DB, "db", False, 100.0, {"fixed-ip": ""})
-    assert list(label_findings([container], mirror, 101.0)) == []
-    (finding,) = label_findings([container], mirror, 200.0)
+    assert list(label_findings([container], cache, 101.0)) == []
+    (finding,) = label_findings([container], cache, 200.0)
     assert "is in no network of Mooring's" in finding.text
 
 
@@ -148,19 +148,19 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     await fix(host, "10.32.0.9", DB, mac=MAC)
     assert operated.upgrade_notes() == []
-    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
+    await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
     (note,) = operated.upgrade_notes()
     assert "version 25 to 28 would cost 1 container the fixed address" in note
     assert operated.inspection.status(operated.upgrade_notes()).notes == [note]
-    explained = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert "With an engine of version 25 to 28 container db would get another address at its first start" in explained
     host.engine.version = (1, 45)
-    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
+    await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
     assert operated.upgrade_notes() == []
-    assert "version 25 to 28" not in " ".join((await operated.inquiries.explain("db")).reasons[0].text)
-    known = host.services.mirror.holder(DB)
+    assert "version 25 to 28" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
+    known = host.services.cache.holder(DB)
     assert known is not None
-    await host.services.mirror.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
+    await host.services.cache.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
     (note,) = operated.upgrade_notes()
     assert "1 container may get another address at the next start" in note
     assert "gets another address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
@@ -171,33 +171,33 @@ async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
     host = await typed()
     run_container(host, DB, "db", "e1", "10.77.0.2", wanted=True)
     await fix(host, "10.77.0.2", DB, mac=MAC, active=Active(E1, "host", "boot"))
-    await host.services.mirror.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
+    await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
     operated = operate(host)
     assert operated.upgrade_notes() == []
-    assert "version 25" not in " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+    assert "version 25" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
 
 
 async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in() -> None:
     """The engine looks for the network's id; a label that would work there is not said to have no effect."""
     host = ComingHost()
     network = await host.named("n1")
-    await host.made("first", host.seat(network, "key:db"))
+    await host.made("first", host.fixed_spec(network, "key:db"))
     host.engine.create(DB, "db", ContainerEndpoint(network, "web"), labels={"mooring.key": "db"})
-    assert list(label_findings(host.engine._containers.values(), host.services.mirror, 9e9)) == []
+    assert list(label_findings(host.engine._containers.values(), host.services.cache, 9e9)) == []
     await host.gone(network)
-    (finding,) = label_findings(host.engine._containers.values(), host.services.mirror, 9e9)
+    (finding,) = label_findings(host.engine._containers.values(), host.services.cache, 9e9)
     assert finding.text == "container db: it cannot start: its network web is gone, which keeps what its keys had"
     assert finding.remedy.startswith("make the network again under its name; `docker network disconnect -f web db`")
     await host.named("n2")
-    (finding,) = label_findings(host.engine._containers.values(), host.services.mirror, 9e9)
-    assert "is gone, and the one that is called so now is another one" in finding.text
+    (finding,) = label_findings(host.engine._containers.values(), host.services.cache, 9e9)
+    assert "is gone, and the one called so now is another one" in finding.text
     assert finding.remedy.startswith("`docker network disconnect -f web db`, then `docker network connect web db`")
     operated = operate(host)
     with pytest.raises(
         Conflict, match=r"it cannot start: its network web is gone.*docker network disconnect -f web db"
     ):
-        await operated.fastening.fix("db", False)
-    told = " ".join((await operated.inquiries.explain("db")).reasons[0].text)
+        await operated.holds.fix("db", False)
+    told = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert "It cannot start: its network web is gone" in told
     assert "`docker network disconnect -f web db`" in told
 
@@ -213,13 +213,13 @@ async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
     """compose's `ipam: {driver: mooring}` without `driver: mooring`: the addresses are ours, and nobody keeps them."""
     host = await MemoryHost().start()
     await host.services.ipam.request_pool(PoolRequest("default", 4, subnet=ip_network("10.88.0.0/24")))
-    mirror = host.services.mirror
-    plug = ContainerEndpoint("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
-    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (plug,)), mirror)
+    cache = host.services.cache
+    endpoint = ContainerEndpoint("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
+    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (endpoint,)), cache)
     assert remark.text == "its label has no effect in network half: Mooring is its IPAM driver only, and not its driver"
     assert "-d mooring --ipam-driver mooring" in remark.remedy
     other = ContainerEndpoint("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
-    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), mirror)
+    (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), cache)
     assert "in no network of Mooring's (bridge)" in remark.text
 
 
@@ -231,10 +231,10 @@ async def test_an_address_that_the_next_start_loses_becomes_free_then() -> None:
     host.engine.networks.add(A)
     host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     lease = await fix(host, "10.32.0.9", DB, key=f"container:{DB}")
-    told = (await operated.inquiries.explain("10.32.0.9")).reasons[0].text
+    told = (await operated.lookup.explain("10.32.0.9")).reasons[0].text
     assert "It becomes free when db starts again, with another address, or is removed." in told
-    await host.services.mirror.commit(put=[msgspec.structs.replace(lease, mac=MAC)])
-    told = (await operated.inquiries.explain("10.32.0.9")).reasons[0].text
+    await host.services.cache.commit(put=[msgspec.structs.replace(lease, mac=MAC)])
+    told = (await operated.lookup.explain("10.32.0.9")).reasons[0].text
     assert "It becomes free when the last container that names it is removed: db." in told
     assert "It is fixed for container db: a stop or a crash does not free it." in told
     assert any(line.startswith("So it has been since ") for line in told)

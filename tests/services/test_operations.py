@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring.services.assembly import World, assemble
-from mooring.services.operations.inspection import Surroundings
+from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
@@ -15,10 +15,10 @@ async def test_a_host_without_an_engine_has_them_all() -> None:
     """Nothing is found on an empty host, and what needs no engine works."""
     world = World(MemoryStore(), MemoryKernel(), MemoryPortGuard(), None, ManualClock())
     services = assemble(world, POLICY)
-    operated = operations(services, world, Surroundings("0", 0.0, "", "", "", policy=POLICY))
-    await services.mirror.load()
+    operated = operations(services, world, HostNetworks("0", 0.0, "", "", "", policy=POLICY))
+    await services.cache.load()
     assert (await operated.doctor.examine()).findings == ()
-    assert (await operated.inquiries.explain("10.40.0.1")).reasons
+    assert (await operated.lookup.explain("10.40.0.1")).reasons
     assert operated.inspection.pools() == []
     await services.repair.once()
     assert operated.inspection.status().repair is not None

@@ -19,8 +19,8 @@ def test_rules_answer_in_their_order() -> None:
 async def test_a_network_of_another_ipam_answers_for_its_endpoints() -> None:
     """Mooring keeps no lease of them, and says so."""
     host = await sample()
-    network = host.mirror.network(ALIEN)
+    network = host.cache.network(ALIEN)
     assert network is not None
-    reason = in_foreign_segment(ip_address("172.30.0.2"), network, host.roster, NOBODY_ASKED)
+    reason = in_foreign_segment(ip_address("172.30.0.2"), network, host.endpoint_index, NOBODY_ASKED)
     assert (reason.verdict, reason.network) == ("held", ALIEN)
     assert "another IPAM driver" in reason.text[-1]

@@ -14,7 +14,7 @@ from mooring.core.faults import Conflict
 from mooring.core.networks import HostOverlap, Network, Segment
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.unrecorded import Outcome
+from mooring.services.networking.restored_store import Outcome
 from tests.counting import counting
 from tests.services.hosts import MemoryHost
 
@@ -42,7 +42,7 @@ async def create(host: MemoryHost, subnet: str = "10.9.1.0/24", ours: bool = Tru
 
 def made(host: MemoryHost) -> bool:
     """Whether the network is there."""
-    return any(isinstance(network, Network) for network in host.services.mirror.every(Network))
+    return any(isinstance(network, Network) for network in host.services.cache.every(Network))
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -69,7 +69,7 @@ async def test_a_network_of_docker_without_an_interface_is_one() -> None:
     """As the engine told it last."""
     host = await MemoryHost().start()
     view = EngineView("e", frozenset(), frozenset(), elsewhere={ip_network("10.9.0.0/20"): "macvlan network lan"})
-    host.services.reclaiming.view = view
+    host.services.garbage_collector.view = view
     with pytest.raises(Conflict, match="macvlan network lan"):
         await create(host)
 
@@ -102,8 +102,8 @@ async def test_who_insists_gets_it_and_a_line_in_the_log(caplog: pytest.LogCaptu
     await create(host, host_overlap="warn")
     assert made(host)
     assert "interface docker0" in caplog.text
-    assert host.services.recovering is not None
-    assert (await host.services.recovering.once(await host.kernel.observe())).findings == []
+    assert host.services.restored_store is not None
+    assert (await host.services.restored_store.once(await host.kernel.observe())).findings == []
 
 
 async def test_what_exists_goes_on_and_is_told_of() -> None:
@@ -112,8 +112,8 @@ async def test_what_exists_goes_on_and_is_told_of() -> None:
     await create(host, ours=False)
     host.kernel.own = DOCKER0
     await create(host, ours=False)
-    assert host.services.recovering is not None
-    outcome: Outcome = await host.services.recovering.once(await host.kernel.observe())
+    assert host.services.restored_store is not None
+    outcome: Outcome = await host.services.restored_store.once(await host.kernel.observe())
     (finding,) = outcome.findings
     assert "10.9.1.0/24" in finding
     assert "interface docker0 of this host has 10.9.0.1/16" in finding
@@ -125,8 +125,8 @@ async def test_a_route_that_comes_later_is_told_of(route: str) -> None:
     host = await MemoryHost().start()
     await create(host)
     host.kernel.routes = [ip_network("10.8.0.0/15"), ip_network("10.9.1.7/32"), ip_network(route)]
-    assert host.services.recovering is not None
-    (finding,) = (await host.services.recovering.once(await host.kernel.observe())).findings
+    assert host.services.restored_store is not None
+    (finding,) = (await host.services.restored_store.once(await host.kernel.observe())).findings
     assert f"this host has a route to {route} elsewhere" in finding
 
 
@@ -136,8 +136,8 @@ async def test_an_address_and_its_own_route_are_told_of_once() -> None:
     await create(host)
     host.kernel.own = {ip_interface("10.9.1.7/24"): "interface wg0 of this host"}
     host.kernel.routes = [ip_network("10.9.1.0/24")]
-    assert host.services.recovering is not None
-    (finding,) = (await host.services.recovering.once(await host.kernel.observe())).findings
+    assert host.services.restored_store is not None
+    (finding,) = (await host.services.restored_store.once(await host.kernel.observe())).findings
     assert "interface wg0" in finding
 
 
@@ -147,7 +147,7 @@ async def test_what_is_carved_is_never_refused() -> None:
     host = await MemoryHost().start()
     host.kernel.own = {ip_interface("10.32.0.77/23"): "interface eth1 of this host"}
     view = EngineView("e", frozenset(), frozenset(), elsewhere={ip_network("10.32.2.0/24"): "macvlan network lan"})
-    host.services.reclaiming.view = view
+    host.services.garbage_collector.view = view
     grant = await host.services.ipam.request_pool(PoolRequest("default", 4))
     assert grant.subnet == ip_network("10.32.3.0/24")
     assert grant.gateway is not None
@@ -160,7 +160,7 @@ async def test_looking_for_what_came_over_networks_costs_what_the_host_has_and_n
     """In calls of functions: with a thousand networks that nothing came over, no more than with one."""
     host = await MemoryHost().start()
     await create(host, "10.9.0.0/24")
-    overlaps = Overlaps(host.services.mirror, host.kernel, HostOverlap.REFUSE, lambda: None)
+    overlaps = Overlaps(host.services.cache, host.kernel, HostOverlap.REFUSE, lambda: None)
     host.kernel.own = DOCKER0 | {ip_interface("192.0.2.7/24"): "interface eth0 of this host"}
     there = await host.kernel.host_net()
 
@@ -171,11 +171,11 @@ async def test_looking_for_what_came_over_networks_costs_what_the_host_has_and_n
         return calls[0]
 
     before = cost()
-    template = host.services.mirror.network(NET)
+    template = host.services.cache.network(NET)
     assert template is not None
     others = [
         replace(template, id=f"{number:064x}", ipv4=(Segment(subnet, None, "default", ""),))
         for number, subnet in enumerate(islice(IPv4Network("10.64.0.0/10").subnets(new_prefix=24), 1000))
     ]
-    await host.services.mirror.commit(put=others)
+    await host.services.cache.commit(put=others)
     assert cost() <= before + 10

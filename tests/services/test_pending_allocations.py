@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import Conflict
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.assembly import World, assemble
-from mooring.services.ipam.pending_allocations import PROMISE
+from mooring.services.ipam.pending_allocations import PENDING
 from tests.services.holder_hosts import HolderHost
 from tests.services.hosts import POLICY
 
@@ -19,18 +19,18 @@ async def test_a_promise_ends_by_itself_and_when_the_engine_starts_anew() -> Non
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    (grant,) = await host.made("db", host.seat(network, "key:db", settable=False))
+    (grant,) = await host.made("db", host.fixed_spec(network, "key:db", settable=False))
     ipam = host.services.ipam
     pool = host.known(network).ipv4[0].pool
     first, second = (AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac=f"02:0{n}") for n in (1, 2))
     await ipam.request_address(first)
     with pytest.raises(Conflict):
         await ipam.request_address(second)
-    host.clock.advance(PROMISE)
+    host.clock.advance(PENDING)
     await ipam.request_address(second)
     with pytest.raises(Conflict):
         await ipam.request_address(first)
-    ipam.promises.end_all()
+    ipam.pending_allocations.end_all()
     await ipam.request_address(first)
 
 
@@ -39,8 +39,8 @@ async def test_an_address_in_use_waits_for_nobody() -> None:
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    (grant,) = await host.made("db", host.seat(network, "key:db"))
-    await host.plug("db", network, grant)
+    (grant,) = await host.made("db", host.fixed_spec(network, "key:db"))
+    await host.connect("db", network, grant)
     pool = host.known(network).ipv4[0].pool
     got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac=grant.mac))
     assert got.ip != grant.ipv4
@@ -51,7 +51,7 @@ async def test_the_key_of_a_name_waits_for_the_name() -> None:
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    (grant,) = await host.made("old", host.seat(network, "name:db"))
+    (grant,) = await host.made("old", host.fixed_spec(network, "name:db"))
     pool = host.known(network).ipv4[0].pool
     got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:09", name="db"))
     assert got.ip == grant.ipv4
@@ -62,8 +62,8 @@ async def test_nothing_is_in_use_any_more_that_was_before_the_last_boot() -> Non
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    (grant,) = await host.made("db", host.seat(network, "key:db"))
-    await host.plug("db", network, grant)
+    (grant,) = await host.made("db", host.fixed_spec(network, "key:db"))
+    await host.connect("db", network, grant)
     pool = host.known(network).ipv4[0].pool
     request = AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac=grant.mac)
     await host.restart()
@@ -71,6 +71,6 @@ async def test_nothing_is_in_use_any_more_that_was_before_the_last_boot() -> Non
         await host.services.ipam.request_address(request)
     world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
     host.services = assemble(world, replace(POLICY, boot="the next boot"))
-    await host.services.mirror.load()
+    await host.services.cache.load()
     for asked in (request, replace(request, address=None)):
         assert (await host.services.ipam.request_address(asked)).ip == grant.ipv4

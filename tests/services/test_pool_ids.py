@@ -29,7 +29,7 @@ async def test_the_pool_ids_of_a_lost_store_are_understood(bare: MemoryHost) -> 
     ]
     assert [str(each) for each in given] == ["10.32.0.4/24", "fd00:32::4/64"]
     await bare.services.ipam.release_pool(four)
-    assert not [pool for pool in bare.services.mirror.every(Pool) if pool.subnet.version == 4]
+    assert not [pool for pool in bare.services.cache.every(Pool) if pool.subnet.version == 4]
 
 
 async def test_older_pool_ids_are_understood_by_the_addresses_that_come_with_them(bare: MemoryHost) -> None:
@@ -40,12 +40,12 @@ async def test_older_pool_ids_are_understood_by_the_addresses_that_come_with_the
     with pytest.raises(NotFound, match="store was lost"):
         await bare.services.ipam.request_address(ask)
     await bare.services.ipam.release_pool("0123456789ab")
-    assert bare.services.mirror.count(Pool) == 2
+    assert bare.services.cache.count(Pool) == 2
     await bare.services.endpoints.release("0123456789ab", IPv4Address("10.32.0.2"))
     assert (await bare.services.ipam.request_address(ask)).ip == IPv4Address("10.32.0.4")
     await bare.restart()
     await bare.services.ipam.release_pool("0123456789ab")
-    assert bare.services.mirror.count(Pool) == 1
+    assert bare.services.cache.count(Pool) == 1
 
 
 @pytest.mark.parametrize("subnet", ["10.32.0.0/24", "fd00:32::/64", "192.0.2.4/31", "::/1"])

@@ -9,8 +9,8 @@ from ipaddress import IPv4Network, ip_address, ip_network
 import pytest
 
 from mooring.core.addresses import span
-from mooring.core.estates import KeptAddress, KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Forbidden, NotFound, Unavailable
+from mooring.core.kept_networks import KeptAddress, KeptNetwork
 from mooring.core.leases import Lease, State
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import AddressRequest, PoolRequest, Role
@@ -62,7 +62,7 @@ async def test_overlap_within_a_space_is_refused_and_names_the_holder(host: Host
             await host.pool(text)
     await host.pool("10.0.1.0/24")
     await host.pool("10.0.0.0/24", space="tenant")
-    assert host.mirror.count(Pool) == 3
+    assert host.cache.count(Pool) == 3
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ async def test_releasing_a_pool_drops_all_of_it_in_batches_with_the_pool_last(ho
     await host.ipam.release_pool(grant.pool)
     assert len(seen) > 1
     assert max(seen) <= 501
-    assert host.mirror.count(Lease) == 1
-    assert [pool.id for pool in host.mirror.every(Pool)] == [keep.pool]
+    assert host.cache.count(Lease) == 1
+    assert [pool.id for pool in host.cache.every(Pool)] == [keep.pool]
     assert not [key for key in host.store.records if grant.pool in key]
 
 
@@ -192,7 +192,7 @@ async def test_a_pool_request_that_was_cancelled_leaves_no_unknown_pool(host: Ho
     for _ in range(5):
         await asyncio.sleep(0)
     stored = [key for key in host.store.records if key.startswith("pool/")]
-    assert stored == [f"pool/{pool.id}" for pool in host.mirror.every(Pool)]
+    assert stored == [f"pool/{pool.id}" for pool in host.cache.every(Pool)]
 
 
 async def test_a_pool_that_nobody_waited_for_goes_before_the_next_is_made(host: Host) -> None:
@@ -205,12 +205,12 @@ async def test_a_pool_that_nobody_waited_for_goes_before_the_next_is_made(host: 
     for _ in range(5):
         await asyncio.sleep(0)
     again = await host.pool("10.0.0.0/24")
-    assert [pool.id for pool in host.mirror.every(Pool)] == [again.pool]
+    assert [pool.id for pool in host.cache.every(Pool)] == [again.pool]
 
 
 @pytest.mark.parametrize("subnet", [None, "192.168.77.0/24"], ids=["carved", "typed"])
 async def test_the_network_after_thousands_costs_what_the_first_one_does(subnet: str | None) -> None:
-    """In calls of functions, with as many subnets of other drivers and of estates as before."""
+    """In calls of functions, with as many subnets of other drivers and of kept networks as before."""
     pools = (SubnetPool("default4", "default", (ip_network("10.0.0.0/8"),), 24, 16, 30),)
     host = Host(IpamPolicy(subnet_pools4=pools))
 
@@ -226,7 +226,7 @@ async def test_the_network_after_thousands_costs_what_the_first_one_does(subnet:
         Pool(id=f"p{number}", space=f"tenant{number % 100}", subnet=each, network=f"{number:064x}")
         for number, each in enumerate(itertools.islice(IPv4Network("10.0.0.0/8").subnets(new_prefix=24), 5000))
     ]
-    await host.mirror.commit(put=many)
+    await host.cache.commit(put=many)
     assert await cost() <= 1.2 * first
 
 
@@ -234,14 +234,16 @@ async def test_as_many_estates_yield_as_must_and_no_more() -> None:
     """Those that end first; what a subnet that was carved has nothing to do with stays."""
     pools = (SubnetPool("small", "default", (ip_network("10.9.0.0/22"),), 24, 22, 30),)
     host = Host(IpamPolicy(subnet_pools4=pools, hold=1000.0))
-    estates = [
+    kept_networks = [
         KeptNetwork(
             id=f"{n:064x}", name=f"net{n}", space="default", subnets=(ip_network(f"10.9.{n}.0/24"),), since=1.0,
-            heirlooms=(KeptAddress(address=ip_address(f"10.9.{n}.7"), key=f"k{n}", until=host.clock.now() + until),),
+            kept_addresses=(
+                KeptAddress(address=ip_address(f"10.9.{n}.7"), key=f"k{n}", until=host.clock.now() + until),
+            ),
         )
         for n, until in enumerate((400.0, 100.0, 300.0, 200.0))
     ]  # fmt: skip
-    await host.mirror.commit(put=estates)
+    await host.cache.commit(put=kept_networks)
     got = [str((await host.ipam.request_pool(PoolRequest("default", 4))).subnet) for _ in range(4)]
     assert got == ["10.9.1.0/24", "10.9.3.0/24", "10.9.2.0/24", "10.9.0.0/24"]
     with pytest.raises(Exhausted, match="small"):

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted
-from mooring.core.publications import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.requests import JoinRequest
 from tests.services.hosts import MemoryHost
 
@@ -26,7 +26,7 @@ async def publish(host: MemoryHost, name: str, *requests: PortRequest) -> tuple[
     """Publish, and tell what was chosen."""
     network = "a".ljust(64, "0")
     await host.services.endpoints.publish(network, name.ljust(64, "0"), requests)
-    endpoint = host.services.mirror.endpoint(network, name.ljust(64, "0"))
+    endpoint = host.services.cache.endpoint(network, name.ljust(64, "0"))
     assert endpoint is not None
     return endpoint.published
 
@@ -34,14 +34,14 @@ async def publish(host: MemoryHost, name: str, *requests: PortRequest) -> tuple[
 async def test_a_port_is_published_in_both_families_under_one_number(host: MemoryHost) -> None:
     """One `-p` is one number, whichever family a client comes with."""
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80))
-    assert [publication.target.version for publication in chosen] == [4, 6]
-    assert len({publication.host_port for publication in chosen}) == 1
+    assert [port_binding.target.version for port_binding in chosen] == [4, 6]
+    assert len({port_binding.host_port for port_binding in chosen}) == 1
 
 
 async def test_a_host_address_limits_the_family(host: MemoryHost) -> None:
     """A v4 host address leads to the v4 address only."""
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, ip_address("127.0.0.1"), 8080, 8080))
-    assert [str(publication) for publication in chosen] == ["127.0.0.1:8080->10.32.0.2:80/tcp"]
+    assert [str(port_binding) for port_binding in chosen] == ["127.0.0.1:8080->10.32.0.2:80/tcp"]
 
 
 async def test_a_range_gives_the_next_free_port_and_ends_with_its_bounds(host: MemoryHost) -> None:
@@ -68,7 +68,7 @@ async def test_a_process_of_the_host_keeps_its_port(host: MemoryHost) -> None:
     with pytest.raises(Conflict, match="nginx"):
         await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8000))
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8000, last=8005))
-    assert {publication.host_port for publication in chosen} == {8001}
+    assert {port_binding.host_port for port_binding in chosen} == {8001}
 
 
 async def test_a_refusal_in_the_middle_holds_nothing(host: MemoryHost) -> None:
@@ -87,7 +87,7 @@ async def test_a_routed_network_takes_no_host_port() -> None:
     network = await host.network("a", nat="off")
     await host.endpoint(network, "e1")
     chosen = await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8080, last=8080))
-    assert [publication.host_port for publication in chosen] == [0]
+    assert [port_binding.host_port for port_binding in chosen] == [0]
     assert host.guard.held == set()
 
 
@@ -105,7 +105,7 @@ async def test_the_second_gateway_of_a_sandbox_leaves_a_family_to_the_first(host
     await host.endpoint(only4, "h4", attach=False)
     await host.services.endpoints.attach(only4, "h4".ljust(64, "0"), JoinRequest("/run/docker/netns/e1"))
     await host.services.endpoints.publish(only4, "h4".ljust(64, "0"), (wanted,))
-    assert [publication.target.version for publication in await publish(host, "e1", wanted)] == [6]
+    assert [port_binding.target.version for port_binding in await publish(host, "e1", wanted)] == [6]
 
 
 async def test_a_network_without_plumbing_publishes_nothing() -> None:

@@ -11,7 +11,7 @@ from mooring.core.datapath import host_end
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
 from mooring.services.assembly import Others
 from mooring.services.networking.liveness import STARTED
@@ -27,7 +27,7 @@ WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
 async def joined(host: MemoryHost) -> tuple[Network, Endpoint]:
     """An endpoint of the driver `far`, in a sandbox."""
     s = host.services
-    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
     network = await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
     endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
@@ -55,7 +55,7 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     """Its port is refused to others, although no interface of it can be seen: an engine's would make room."""
     host = await MemoryHost().start()
     s = host.services
-    work = Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
     network = await work.create_network(NetworkSpec("web", "bridge", (SubnetSpec(4),)))
     first, second = [await work.create_endpoint(EndpointSpec(network.id, name)) for name in ("a", "b")]
     await s.endpoints.attach(network.id, first.id, JoinRequest("/s", inside=True))
@@ -63,7 +63,7 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     host.kernel.reboot()
     with pytest.raises(Conflict, match=first.id[:12]):
         await s.endpoints.publish(network.id, second.id, WEB)
-    assert s.mirror.endpoint(network.id, first.id) is not None
+    assert s.cache.endpoint(network.id, first.id) is not None
 
 
 async def test_a_container_that_died_unheard_holds_its_port_no_longer() -> None:
@@ -82,7 +82,7 @@ async def test_a_container_that_died_unheard_holds_its_port_no_longer() -> None:
         await host.services.endpoints.publish(network, new, WEB)
     host.kernel.lived_in.clear()
     await host.services.endpoints.publish(network, new, WEB)
-    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == [new]
+    assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == [new]
 
 
 class LateGuard(MemoryPortGuard):
@@ -115,7 +115,7 @@ async def test_an_endpoint_that_died_under_its_publication_stays_dead() -> None:
     await host.endpoint(network, "old")
     with pytest.raises(NotFound, match="deleted meanwhile"):
         await host.services.endpoints.publish(network, "old".ljust(64, "0"), WEB)
-    assert [endpoint.id for endpoint in host.services.mirror.every(Endpoint)] == ["n" * 64]
+    assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == ["n" * 64]
     assert host.guard.held == set()
 
 

@@ -25,7 +25,7 @@ async def test_a_kernel_that_cannot_refuses_new_networks_only() -> None:
     host.kernel.filters_bridges = False
     with pytest.raises(NotSupported, match="port_security=off"):
         await host.network("a")
-    assert not list(host.services.mirror.every(Network))
+    assert not list(host.services.cache.every(Network))
     network = await host.network("b", port_security="off")
     await host.endpoint(network, "web")
     assert (await host.services.repair.once()).findings == ()

@@ -23,7 +23,7 @@ V4, V6 = SubnetSpec(4), SubnetSpec(6)
 SMALL = SubnetSpec(4, ip_network("10.9.0.0/29"))
 
 
-class Desk:
+class Controller:
     """A host with a driver of somebody else's (`far`), and another host that is an IPAM driver (`other`)."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Desk:
     def work(self) -> Provisioning:
         """The service, over the host's parts."""
         s = self.host.services
-        return Provisioning(s.mirror, s.roster, s.drivers, s.networks, s.endpoints, self.host.clock, s.locks)
+        return Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, self.host.clock, s.locks)
 
     async def network(
         self, name: str = "web", driver: str = "bridge", *subnets: SubnetSpec, ipam: str = "default"
@@ -45,92 +45,92 @@ class Desk:
 
     def left(self, host: MemoryHost | None = None) -> list[object]:
         """Every record that counts: leases that cool do not."""
-        mirror = (host or self.host).services.mirror
-        found: list[object] = [*mirror.every(Network), *mirror.every(Endpoint), *mirror.every(Pool)]
-        return found + [lease for lease in mirror.every(Lease) if lease.state is not LeaseState.COOLING]
+        cache = (host or self.host).services.cache
+        found: list[object] = [*cache.every(Network), *cache.every(Endpoint), *cache.every(Pool)]
+        return found + [lease for lease in cache.every(Lease) if lease.state is not LeaseState.COOLING]
 
 
 @pytest.fixture
-async def desk() -> Desk:
+async def controller() -> Controller:
     """Both hosts have started."""
-    desk = Desk()
-    await desk.host.start()
-    await desk.other.start()
-    return desk
+    controller = Controller()
+    await controller.host.start()
+    await controller.other.start()
+    return controller
 
 
-async def test_a_network_is_carved_named_and_built(desk: Desk) -> None:
+async def test_a_network_is_carved_named_and_built(controller: Controller) -> None:
     """Both families, a gateway each, labels and the driver recorded, a bridge in the kernel."""
-    wish = NetworkSpec("web", "bridge", (V4, V6), labels={"tier": "1"}, attachable=True)
-    network = await desk.work.create_network(wish)
+    spec = NetworkSpec("web", "bridge", (V4, V6), labels={"tier": "1"}, attachable=True)
+    network = await controller.work.create_network(spec)
     assert [str(segment.subnet) for segment in network.segments] == ["10.32.0.0/24", "fd00:32::/64"]
     assert [str(segment.gateway) for segment in network.segments] == ["10.32.0.1/24", "fd00:32::1/64"]
     assert (network.name, network.driver, network.origin) == ("web", "bridge", Origin.LIBRARY)
     assert (network.labels, network.attachable, network.pending) == ({"tier": "1"}, True, None)
-    assert [fact.name for fact in desk.host.facts if isinstance(fact, Bridge)] == [network.bridge]
+    assert [fact.name for fact in controller.host.facts if isinstance(fact, Bridge)] == [network.bridge]
 
 
-async def test_a_given_subnet_gateway_range_and_auxiliary_addresses_are_kept(desk: Desk) -> None:
+async def test_a_given_subnet_gateway_range_and_auxiliary_addresses_are_kept(controller: Controller) -> None:
     """What the user says is taken as it is, and set aside addresses are not given to endpoints."""
     router: dict[str, Address] = {"router": IPv4Address("10.9.0.1")}
     subnet = SubnetSpec(4, ip_network("10.9.0.0/24"), ip_network("10.9.0.0/30"), ip_address("10.9.0.3"), router)
-    network = await desk.network("web", "bridge", subnet)
+    network = await controller.network("web", "bridge", subnet)
     assert str(network.ipv4[0].gateway) == "10.9.0.3/24"
     assert network.ipv4[0].auxiliary == router
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert str(endpoint.ipv4) == "10.9.0.2/24"
     with pytest.raises(Exhausted):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "b"))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b"))
 
 
-async def test_names_are_unique(desk: Desk) -> None:
+async def test_names_are_unique(controller: Controller) -> None:
     """Of networks on the host and of endpoints in a network; a refusal names who has it and changes nothing."""
-    network = await desk.network()
-    await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    before = len(desk.left())
+    network = await controller.network()
+    await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    before = len(controller.left())
     with pytest.raises(Conflict, match=network.id[:12]):
-        await desk.network()
+        await controller.network()
     with pytest.raises(Conflict, match="endpoint name 'a' is in use in network web"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    assert len(desk.left()) == before
+        await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    assert len(controller.left()) == before
     for _ in range(2):
-        await desk.work.create_endpoint(EndpointSpec(network.id))
+        await controller.work.create_endpoint(EndpointSpec(network.id))
 
 
-async def test_a_refusal_at_any_step_of_a_network_leaves_nothing(desk: Desk) -> None:
+async def test_a_refusal_at_any_step_of_a_network_leaves_nothing(controller: Controller) -> None:
     """An unknown driver, a driver that refuses, a second subnet that cannot be: no pool, no lease, no record."""
     with pytest.raises(NotFound, match="no network driver 'nope'"):
-        await desk.network("web", "nope")
+        await controller.network("web", "nope")
     with pytest.raises(NotFound, match="no IPAM driver 'nope'"):
-        await desk.network("web", "bridge", ipam="nope")
-    desk.far.refusals["create_network"] = BadRequest("no")
+        await controller.network("web", "bridge", ipam="nope")
+    controller.far.refusals["create_network"] = BadRequest("no")
     with pytest.raises(BadRequest):
-        await desk.network("web", "far")
+        await controller.network("web", "far")
     with pytest.raises(Conflict):
-        await desk.network("web", "bridge", SMALL, SMALL)
+        await controller.network("web", "bridge", SMALL, SMALL)
     with pytest.raises(BadRequest, match="null"):
-        await desk.network("web", "bridge", SMALL, ipam="null")
-    assert desk.left() == []
+        await controller.network("web", "bridge", SMALL, ipam="null")
+    assert controller.left() == []
 
 
-async def test_a_driver_that_remembers_is_told_in_between_two_commits(desk: Desk) -> None:
+async def test_a_driver_that_remembers_is_told_in_between_two_commits(controller: Controller) -> None:
     """The record says what is begun while the driver is asked, so that a crash leaves no secret."""
     seen: list[object] = []
 
     async def look(method: str) -> None:
-        mirror = desk.host.services.mirror
-        records = [*mirror.every(Network)] if "network" in method else [*mirror.every(Endpoint)]
+        cache = controller.host.services.cache
+        records = [*cache.every(Network)] if "network" in method else [*cache.every(Endpoint)]
         seen.append((method, *(record.pending for record in records)))
 
-    desk.far.before = look
-    network = await desk.network("web", "far")
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
+    controller.far.before = look
+    network = await controller.network("web", "far")
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert endpoint.pending is None
-    endpoints = desk.host.services.endpoints
+    endpoints = controller.host.services.endpoints
     await endpoints.attach(network.id, endpoint.id, JoinRequest("s"))
     await endpoints.detach(network.id, endpoint.id)
-    await desk.work.delete_endpoint(network.id, endpoint.id)
-    await desk.work.delete_network(network.id)
+    await controller.work.delete_endpoint(network.id, endpoint.id)
+    await controller.work.delete_network(network.id)
     assert seen == [
         ("create_network", Pending.CREATE),
         ("create_endpoint", Event.CREATE),
@@ -140,182 +140,186 @@ async def test_a_driver_that_remembers_is_told_in_between_two_commits(desk: Desk
         ("delete_endpoint", Event.DELETE),
         ("delete_network", Pending.DELETE),
     ]
-    assert desk.left() == []
-    assert not desk.far.networks
-    assert not desk.far.endpoints
+    assert controller.left() == []
+    assert not controller.far.networks
+    assert not controller.far.endpoints
 
 
-async def test_a_driver_is_told_addresses_and_may_not_change_them(desk: Desk) -> None:
+async def test_a_driver_is_told_addresses_and_may_not_change_them(controller: Controller) -> None:
     """A grant for what was given is refused, and everything is undone; one for what was left open is taken."""
-    network = await desk.network("web", "far")
-    desk.far.grant = EndpointGrant(ipv4=IPv4Interface("10.32.0.99/24"))
+    network = await controller.network("web", "far")
+    controller.far.grant = EndpointGrant(ipv4=IPv4Interface("10.32.0.99/24"))
     with pytest.raises(Conflict, match=r"driver far changed 10\.32\.0\.2/24 to 10\.32\.0\.99/24"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    assert not desk.far.endpoints
-    free = await desk.work.create_network(NetworkSpec("free", "far", ipam="null"))
-    desk.far.grant = EndpointGrant(ipv4=IPv4Interface("192.0.2.7/24"), mac="02:00:00:00:00:07")
-    endpoint = await desk.work.create_endpoint(EndpointSpec(free.id, "a"))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    assert not controller.far.endpoints
+    free = await controller.work.create_network(NetworkSpec("free", "far", ipam="null"))
+    controller.far.grant = EndpointGrant(ipv4=IPv4Interface("192.0.2.7/24"), mac="02:00:00:00:00:07")
+    endpoint = await controller.work.create_endpoint(EndpointSpec(free.id, "a"))
     assert (str(endpoint.ipv4), endpoint.mac) == ("192.0.2.7/24", "02:00:00:00:00:07")
 
 
-async def test_an_address_that_is_asked_for_is_given_or_refused(desk: Desk) -> None:
+async def test_an_address_that_is_asked_for_is_given_or_refused(controller: Controller) -> None:
     """Inside the subnet and free it is given; otherwise the refusal says what the network has or who has it."""
-    network = await desk.network("web", "bridge", SMALL)
-    wish = EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), "02:00:00:00:00:05")
-    endpoint = await desk.work.create_endpoint(wish)
+    network = await controller.network("web", "bridge", SMALL)
+    spec = EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), "02:00:00:00:00:05")
+    endpoint = await controller.work.create_endpoint(spec)
     assert (str(endpoint.ipv4), endpoint.mac, endpoint.state) == ("10.9.0.5/29", "02:00:00:00:00:05", State.CREATED)
-    before = len(desk.left())
+    before = len(controller.left())
     with pytest.raises(Conflict):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("10.9.0.5"),)))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("10.9.0.5"),)))
     with pytest.raises(BadRequest, match=r"it has 10\.9\.0\.0/29"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("192.0.2.1"),)))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b", (ip_address("192.0.2.1"),)))
     with pytest.raises(NotFound):
-        await desk.work.create_endpoint(EndpointSpec("0" * 64, "b"))
-    assert len(desk.left()) == before
+        await controller.work.create_endpoint(EndpointSpec("0" * 64, "b"))
+    assert len(controller.left()) == before
 
 
-async def test_an_endpoint_may_have_no_address(desk: Desk) -> None:
+async def test_an_endpoint_may_have_no_address(controller: Controller) -> None:
     """allocate False: none but those that are named."""
-    network = await desk.network("web", "bridge", SMALL, V6)
-    named = await desk.work.create_endpoint(EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), allocate=False))
+    network = await controller.network("web", "bridge", SMALL, V6)
+    named = await controller.work.create_endpoint(
+        EndpointSpec(network.id, "a", (ip_address("10.9.0.5"),), allocate=False)
+    )
     assert (str(named.ipv4), named.ipv6) == ("10.9.0.5/29", None)
-    assert (await desk.work.create_endpoint(EndpointSpec(network.id, "b", allocate=False))).addresses == ()
+    assert (await controller.work.create_endpoint(EndpointSpec(network.id, "b", allocate=False))).addresses == ()
 
 
-async def test_a_full_subnet_is_passed_over(desk: Desk) -> None:
+async def test_a_full_subnet_is_passed_over(controller: Controller) -> None:
     """A network with two subnets of a family gives from the second when the first is full."""
     tiny = SubnetSpec(4, ip_network("10.9.1.0/30"))
-    network = await desk.network("web", "bridge", tiny, SMALL)
-    given = [await desk.work.create_endpoint(EndpointSpec(network.id)) for _ in range(3)]
+    network = await controller.network("web", "bridge", tiny, SMALL)
+    given = [await controller.work.create_endpoint(EndpointSpec(network.id)) for _ in range(3)]
     assert [str(endpoint.ipv4) for endpoint in given] == ["10.9.1.2/30", "10.9.0.2/29", "10.9.0.3/29"]
 
 
-async def test_an_endpoint_keeps_its_addresses_while_nothing_is_joined(desk: Desk) -> None:
+async def test_an_endpoint_keeps_its_addresses_while_nothing_is_joined(controller: Controller) -> None:
     """No interface until it joins; the addresses stay over leave, and are free after deletion only."""
-    network = await desk.network()
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    services = desk.host.services
-    assert not [fact for fact in desk.host.facts if isinstance(fact, Veth)]
+    network = await controller.network()
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    services = controller.host.services
+    assert not [fact for fact in controller.host.facts if isinstance(fact, Veth)]
     await services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
-    [veth] = [fact for fact in desk.host.facts if isinstance(fact, Veth)]
+    [veth] = [fact for fact in controller.host.facts if isinstance(fact, Veth)]
     assert (veth.inside, veth.peer_mac) == ("/s", endpoint.mac)
     await services.endpoints.detach(network.id, endpoint.id)
     for _ in range(3):
-        desk.host.clock.advance(300)
+        controller.host.clock.advance(300)
         await services.repair.once()
-    kept = services.mirror.endpoint(network.id, endpoint.id)
+    kept = services.cache.endpoint(network.id, endpoint.id)
     assert kept == endpoint
-    await desk.work.delete_endpoint(network.id, endpoint.id)
-    assert services.mirror.endpoint(network.id, endpoint.id) is None
-    lease = services.mirror.lease("default", ip_address("10.32.0.2"))
+    await controller.work.delete_endpoint(network.id, endpoint.id)
+    assert services.cache.endpoint(network.id, endpoint.id) is None
+    lease = services.cache.lease("default", ip_address("10.32.0.2"))
     assert lease is not None
     assert lease.state is LeaseState.COOLING
 
 
-async def test_nothing_that_is_in_use_is_deleted(desk: Desk) -> None:
+async def test_nothing_that_is_in_use_is_deleted(controller: Controller) -> None:
     """A network with endpoints and an endpoint in a sandbox are refused, with who is in the way."""
-    network = await desk.network()
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    await desk.host.services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
+    network = await controller.network()
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    await controller.host.services.endpoints.attach(network.id, endpoint.id, JoinRequest("/s", inside=True))
     with pytest.raises(Conflict, match=r"endpoint a is in use \(held by sandbox /s\)"):
-        await desk.work.delete_endpoint(network.id, endpoint.id)
+        await controller.work.delete_endpoint(network.id, endpoint.id)
     with pytest.raises(Conflict, match=r"network web has endpoints \(held by a\)"):
-        await desk.work.delete_network(network.id)
-    await desk.work.delete_endpoint(network.id, endpoint.id, force=True)
-    await desk.work.delete_network(network.id)
-    assert desk.left() == []
+        await controller.work.delete_network(network.id)
+    await controller.work.delete_endpoint(network.id, endpoint.id, force=True)
+    await controller.work.delete_network(network.id)
+    assert controller.left() == []
     with pytest.raises(NotFound):
-        await desk.work.delete_network(network.id)
+        await controller.work.delete_network(network.id)
 
 
-async def test_another_ipam_driver_gives_and_gets_back(desk: Desk) -> None:
+async def test_another_ipam_driver_gives_and_gets_back(controller: Controller) -> None:
     """Subnet, gateway and addresses come from it, are not leased here, and are released when they are not needed."""
-    network = await desk.network("web", "bridge", V4, ipam="other")
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
+    network = await controller.network("web", "bridge", V4, ipam="other")
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert str(endpoint.ipv4) == "10.32.0.2/24"
-    assert not [*desk.host.services.mirror.every(Pool)]
-    assert len(desk.left(desk.other)) == 3
-    await desk.work.delete_endpoint(network.id, endpoint.id)
-    await desk.work.delete_network(network.id)
-    assert desk.left(desk.other) == []
-    assert desk.left() == []
+    assert not [*controller.host.services.cache.every(Pool)]
+    assert len(controller.left(controller.other)) == 3
+    await controller.work.delete_endpoint(network.id, endpoint.id)
+    await controller.work.delete_network(network.id)
+    assert controller.left(controller.other) == []
+    assert controller.left() == []
 
 
-async def test_a_driver_that_cannot_be_reached_keeps_the_note(desk: Desk) -> None:
+async def test_a_driver_that_cannot_be_reached_keeps_the_note(controller: Controller) -> None:
     """A deletion is marked, told again later, and forced when somebody says so."""
-    network = await desk.network("web", "far")
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    desk.far.refusals = {name: Unavailable("gone") for name in ("delete_endpoint", "delete_network")}
+    network = await controller.network("web", "far")
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    controller.far.refusals = {name: Unavailable("gone") for name in ("delete_endpoint", "delete_network")}
     with pytest.raises(Unavailable):
-        await desk.work.delete_endpoint(network.id, endpoint.id)
-    marked = desk.host.services.mirror.endpoint(network.id, endpoint.id)
+        await controller.work.delete_endpoint(network.id, endpoint.id)
+    marked = controller.host.services.cache.endpoint(network.id, endpoint.id)
     assert marked is not None
     assert marked.pending is Event.DELETE
-    await desk.work.delete_endpoint(network.id, endpoint.id, force=True)
+    await controller.work.delete_endpoint(network.id, endpoint.id, force=True)
     with pytest.raises(Unavailable):
-        await desk.work.delete_network(network.id)
+        await controller.work.delete_network(network.id)
     with pytest.raises(Conflict, match="is being deleted"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "b"))
-    desk.far.refusals = {}
-    await desk.work.delete_network(network.id)
-    assert desk.left() == []
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b"))
+    controller.far.refusals = {}
+    await controller.work.delete_network(network.id)
+    assert controller.left() == []
 
 
-async def test_a_driver_without_gateways_gets_none(desk: Desk) -> None:
+async def test_a_driver_without_gateways_gets_none(controller: Controller) -> None:
     """What the driver says before the network is made counts for both families."""
-    desk.far.gateways = (False, True)
-    network = await desk.network("web", "far", V4, V6)
+    controller.far.gateways = (False, True)
+    network = await controller.network("web", "far", V4, V6)
     assert [segment.gateway is None for segment in network.segments] == [True, False]
-    assert str((await desk.work.create_endpoint(EndpointSpec(network.id))).ipv4) == "10.32.0.1/24"
+    assert str((await controller.work.create_endpoint(EndpointSpec(network.id))).ipv4) == "10.32.0.1/24"
 
 
-async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_who_forces(desk: Desk) -> None:
+async def test_a_driver_that_fails_to_clean_up_hides_nothing_and_stops_nobody_who_forces(
+    controller: Controller,
+) -> None:
     """The first fault is told; the note stays, and force deletes what is recorded."""
-    network = await desk.network("web", "far")
-    desk.far.refusals = {"create_endpoint": Exhausted("full"), "delete_endpoint": NotFound("what?")}
+    network = await controller.network("web", "far")
+    controller.far.refusals = {"create_endpoint": Exhausted("full"), "delete_endpoint": NotFound("what?")}
     with pytest.raises(Exhausted):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
-    [noted] = desk.host.services.mirror.every(Endpoint)
+        await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    [noted] = controller.host.services.cache.every(Endpoint)
     assert noted.pending is Event.CREATE
     with pytest.raises(NotFound):
-        await desk.work.delete_endpoint(network.id, noted.id)
-    await desk.work.delete_endpoint(network.id, noted.id, force=True)
-    desk.far.refusals = {"delete_network": Conflict("no")}
+        await controller.work.delete_endpoint(network.id, noted.id)
+    await controller.work.delete_endpoint(network.id, noted.id, force=True)
+    controller.far.refusals = {"delete_network": Conflict("no")}
     with pytest.raises(Conflict):
-        await desk.work.delete_network(network.id)
-    await desk.work.delete_network(network.id, force=True)
-    assert desk.left() == []
+        await controller.work.delete_network(network.id)
+    await controller.work.delete_network(network.id, force=True)
+    assert controller.left() == []
 
 
-async def test_a_driver_by_name_and_another_by_option_contradict(desk: Desk) -> None:
+async def test_a_driver_by_name_and_another_by_option_contradict(controller: Controller) -> None:
     """The option is an engine's way to name the driver."""
     with pytest.raises(BadRequest, match="mode=null contradicts driver bridge"):
-        await desk.work.create_network(NetworkSpec("web", "bridge", (V4,), options={"mode": "null"}))
-    assert desk.left() == []
+        await controller.work.create_network(NetworkSpec("web", "bridge", (V4,), options={"mode": "null"}))
+    assert controller.left() == []
 
 
-async def test_what_is_asked_of_our_drivers_is_known_or_refused(desk: Desk) -> None:
+async def test_what_is_asked_of_our_drivers_is_known_or_refused(controller: Controller) -> None:
     """Unknown options and a MAC that another endpoint has, with who has it; other drivers read their own options."""
     with pytest.raises(BadRequest, match="IPAM option"):
-        await desk.work.create_network(NetworkSpec("web", "bridge", (V4,), ipam_options={"nonsense": "1"}))
-    network, far = await desk.network(), await desk.network("far", "far")
+        await controller.work.create_network(NetworkSpec("web", "bridge", (V4,), ipam_options={"nonsense": "1"}))
+    network, far = await controller.network(), await controller.network("far", "far")
     with pytest.raises(BadRequest, match="endpoint option"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "a", options={"nonsense": "1"}))
-    await desk.work.create_endpoint(EndpointSpec(far.id, "a", options={"nonsense": "1"}))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "a", options={"nonsense": "1"}))
+    await controller.work.create_endpoint(EndpointSpec(far.id, "a", options={"nonsense": "1"}))
     mac = "02:00:00:00:00:05"
-    first = await desk.work.create_endpoint(EndpointSpec(network.id, "a", mac=mac))
+    first = await controller.work.create_endpoint(EndpointSpec(network.id, "a", mac=mac))
     with pytest.raises(Conflict, match=rf"MAC {mac} is in use in network web \(held by endpoint a\)"):
-        await desk.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
-    await desk.work.delete_endpoint(network.id, first.id)
-    await desk.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
+    await controller.work.delete_endpoint(network.id, first.id)
+    await controller.work.create_endpoint(EndpointSpec(network.id, "b", mac=mac))
 
 
-async def test_a_tenant_has_its_own_addresses(desk: Desk) -> None:
+async def test_a_tenant_has_its_own_addresses(controller: Controller) -> None:
     """The segment is in the tenant's space, where its leases are: a start finds nothing to give back."""
-    wish = NetworkSpec("web", "bridge", (SMALL,), ipam_options={"tenant": "blue"})
-    network = await desk.work.create_network(wish)
-    endpoint = await desk.work.create_endpoint(EndpointSpec(network.id, "a"))
+    spec = NetworkSpec("web", "bridge", (SMALL,), ipam_options={"tenant": "blue"})
+    network = await controller.work.create_network(spec)
+    endpoint = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
     assert network.ipv4[0].space == "blue"
-    services = desk.host.services
-    assert services.mirror.lease("blue", endpoint.addresses[0]) is not None
-    assert services.roster.unattached() == []
+    services = controller.host.services
+    assert services.cache.lease("blue", endpoint.addresses[0]) is not None
+    assert services.endpoint_index.unattached() == []

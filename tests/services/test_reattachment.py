@@ -31,7 +31,7 @@ async def left_in_the_middle() -> MemoryHost:
     await fix(host, ADDRESS, DB, active=Active(E1, "host", "boot"))
     host.engine.dies = True
     with pytest.raises(Unavailable):
-        await operate(host).fastening.fix("db", False)
+        await operate(host).holds.fix("db", False)
     host.engine.dies = False
     host.engine.come_up()
     assert places(host) == []
@@ -46,12 +46,12 @@ def container(host: MemoryHost) -> Container:
 
 def places(host: MemoryHost) -> list[str]:
     """The networks that the container is in."""
-    return [plug.network for plug in container(host).plugs]
+    return [endpoint.network for endpoint in container(host).endpoints]
 
 
 def moves(host: MemoryHost) -> int:
     """Those on record."""
-    return len(list(host.services.mirror.every(Move)))
+    return len(list(host.services.cache.every(Move)))
 
 
 async def test_the_next_pass_puts_the_container_back_and_it_names_its_address() -> None:
@@ -61,7 +61,7 @@ async def test_the_next_pass_puts_the_container_back_and_it_names_its_address() 
     lease = lease_of(host, ADDRESS)
     assert lease is not None
     assert (lease.state, lease.holders) == (State.FIXED, frozenset({DB}))
-    await keeping(host).reconciling.once()
+    await keeping(host).container_reconciler.once()
     assert (places(host), wanted(host, DB), moves(host)) == ([A], [ADDRESS], 0)
     assert [event.what for event in host.engine._events][-1] is EventKind.CONNECTED
 
@@ -71,7 +71,7 @@ async def test_who_was_put_back_by_somebody_else_or_is_gone_is_not_touched() -> 
     host = await left_in_the_middle()
     place = host.engine._containers[DB]
     host.engine.remove(DB)
-    await keeping(host).reconciling.once()
+    await keeping(host).container_reconciler.once()
     assert moves(host) == 0
     for undo in ("network", "hand"):
         host = await left_in_the_middle()
@@ -79,7 +79,7 @@ async def test_who_was_put_back_by_somebody_else_or_is_gone_is_not_touched() -> 
             host.engine.networks.clear()
         else:
             await host.engine.put_back(DB, A, "web", [])
-        await keeping(host).reconciling.once()
+        await keeping(host).container_reconciler.once()
         assert (moves(host), wanted(host, DB)) == (0, [])
     assert place.id == DB
 
@@ -88,12 +88,12 @@ async def test_what_the_engine_refuses_is_a_finding_until_it_does_not() -> None:
     """With its words, and what to do."""
     host = await left_in_the_middle()
     host.engine.refuses = "address already in use"
-    findings = await keeping(host).reconciling.once()
+    findings = await keeping(host).container_reconciler.once()
     (finding,) = [each for each in findings if each.subject.startswith("move ")]
     assert "is out of network a00000000000, and cannot be put back" in finding.text
     assert finding.remedy.startswith("`docker network connect a00000000000 dddddddddddd`")
     host.engine.refuses = ""
-    assert [each for each in await keeping(host).reconciling.once() if each.subject.startswith("move ")] == []
+    assert [each for each in await keeping(host).container_reconciler.once() if each.subject.startswith("move ")] == []
     assert places(host) == [A]
 
 
@@ -101,14 +101,14 @@ async def test_an_end_and_a_refusal_leave_no_move() -> None:
     """And two at once are one."""
     host = await typed()
     run_container(host, DB, "db", "e1", ADDRESS)
-    moving = keeping(host).moving
+    reattachment = keeping(host).reattachment
     host.engine.refuses = "no"
     with pytest.raises(Conflict, match="the engine refuses: no"):
-        await moving.reconnect(DB, A, [ip_address(ADDRESS)])
+        await reattachment.reconnect(DB, A, [ip_address(ADDRESS)])
     host.engine.refuses = ""
     assert (moves(host), places(host)) == (0, [A])
-    await moving.reconnect(DB, A, [ip_address(ADDRESS)])
+    await reattachment.reconnect(DB, A, [ip_address(ADDRESS)])
     assert (moves(host), wanted(host, DB)) == (0, [ADDRESS])
     host = await left_in_the_middle()
     with pytest.raises(Conflict, match="being put into network a00000000000 already"):
-        await keeping(host).moving.reconnect(DB, A, [])
+        await keeping(host).reattachment.reconnect(DB, A, [])

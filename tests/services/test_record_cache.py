@@ -30,30 +30,30 @@ def lease(last: int, state: State = State.DYNAMIC) -> Lease:
 class Witness:
     """Remembers what listeners were told."""
 
-    def __init__(self, mirror: RecordCache) -> None:
+    def __init__(self, cache: RecordCache) -> None:
         self.seen: list[tuple[Record | None, Record | None]] = []
-        mirror.listen(lambda _key, before, after: self.seen.append((before, after)))
+        cache.listen(lambda _key, before, after: self.seen.append((before, after)))
 
 
 async def loaded(store: MemoryStore) -> tuple[RecordCache, Witness]:
-    """A mirror of the store and a listener from its start."""
-    mirror = RecordCache(store)
-    witness = Witness(mirror)
-    await mirror.load()
-    return mirror, witness
+    """A cache of the store and a listener from its start."""
+    cache = RecordCache(store)
+    witness = Witness(cache)
+    await cache.load()
+    return cache, witness
 
 
 async def test_what_is_committed_is_seen_by_readers_listeners_and_the_store() -> None:
-    """After commit, mirror and store agree, and the listener heard before and after."""
+    """After commit, cache and store agree, and the listener heard before and after."""
     store = MemoryStore()
-    mirror, witness = await loaded(store)
-    first = await mirror.commit([POOL, lease(1)])
-    second = await mirror.commit([lease(1, State.COOLING), lease(2)], [POOL])
-    assert first < second == mirror.revision
-    assert mirror.pool("p") is None
-    assert mirror.lease("s", IPv4Address("10.0.0.1")) == lease(1, State.COOLING)
-    assert list(mirror.every(Lease)) == [lease(1, State.COOLING), lease(2)]
-    assert (mirror.count(Lease), mirror.count(Pool), mirror.count(Network)) == (2, 0, 0)
+    cache, witness = await loaded(store)
+    first = await cache.commit([POOL, lease(1)])
+    second = await cache.commit([lease(1, State.COOLING), lease(2)], [POOL])
+    assert first < second == cache.revision
+    assert cache.pool("p") is None
+    assert cache.lease("s", IPv4Address("10.0.0.1")) == lease(1, State.COOLING)
+    assert list(cache.every(Lease)) == [lease(1, State.COOLING), lease(2)]
+    assert (cache.count(Lease), cache.count(Pool), cache.count(Network)) == (2, 0, 0)
     assert witness.seen == [
         (None, POOL),
         (None, lease(1)),
@@ -61,30 +61,30 @@ async def test_what_is_committed_is_seen_by_readers_listeners_and_the_store() ->
         (None, lease(2)),
         (POOL, None),
     ]
-    assert store.records == {stored.key_of(each): stored.encode(each) for each in mirror.every(Lease)}
+    assert store.records == {stored.key_of(each): stored.encode(each) for each in cache.every(Lease)}
 
 
 async def test_load_tells_listeners_of_every_record_pools_and_networks_first() -> None:
-    """A new mirror of the same store has everything; a lease is told when its pool and network are known."""
+    """A new cache of the same store has everything; a lease is told when its pool and network are known."""
     store = MemoryStore()
     before, _ = await loaded(store)
     await before.commit([lease(2), lease(1), NETWORK, POOL])
-    mirror, witness = await loaded(store)
+    cache, witness = await loaded(store)
     assert witness.seen == [(None, POOL), (None, NETWORK), (None, lease(1)), (None, lease(2))]
-    assert (mirror.network("n"), mirror.pool("p"), mirror.revision) == (NETWORK, POOL, before.revision)
+    assert (cache.network("n"), cache.pool("p"), cache.revision) == (NETWORK, POOL, before.revision)
 
 
 async def test_every_kind_is_found_by_what_names_it() -> None:
-    """Records of different kinds share a mirror; a sandbox and a network are told before the endpoint of both."""
+    """Records of different kinds share a cache; a sandbox and a network are told before the endpoint of both."""
     store = MemoryStore()
     before, _ = await loaded(store)
     sandbox = Sandbox("x", "web", Kind.OWN, "/run/x", 1.0)
     endpoint = Endpoint("e", "n", None, None, "02:00:00:00:00:01", 1.0, sandbox="x")
     await before.commit([endpoint, sandbox, NETWORK])
-    mirror, witness = await loaded(store)
+    cache, witness = await loaded(store)
     assert witness.seen == [(None, NETWORK), (None, sandbox), (None, endpoint)]
-    assert (mirror.sandbox("x"), mirror.endpoint("n", "e"), mirror.network("n")) == (sandbox, endpoint, NETWORK)
-    assert (mirror.sandbox("y"), list(mirror.every(Sandbox)), mirror.count(Sandbox)) == (None, [sandbox], 1)
+    assert (cache.sandbox("x"), cache.endpoint("n", "e"), cache.network("n")) == (sandbox, endpoint, NETWORK)
+    assert (cache.sandbox("y"), list(cache.every(Sandbox)), cache.count(Sandbox)) == (None, [sandbox], 1)
 
 
 async def test_a_record_that_cannot_be_read_stops_the_load() -> None:
@@ -112,49 +112,49 @@ async def test_a_stale_mirror_costs_a_retry_and_then_knows_better() -> None:
 
 @pytest.mark.parametrize(("when", "there"), [(When.BEFORE, False), (When.AFTER, True)])
 async def test_after_a_failure_the_mirror_shows_what_the_store_has(when: When, there: bool) -> None:
-    """Whether or not the failed commit took effect, the mirror agrees with the store and the next commit works."""
+    """Whether or not the failed commit took effect, the cache agrees with the store and the next commit works."""
     store = MemoryStore()
-    mirror, witness = await loaded(store)
+    cache, witness = await loaded(store)
     store.fail_next(when)
     with pytest.raises(Unavailable):
-        await mirror.commit([lease(1)])
-    assert (mirror.lease("s", lease(1).address) is not None) == there == (len(store.records) == 1)
+        await cache.commit([lease(1)])
+    assert (cache.lease("s", lease(1).address) is not None) == there == (len(store.records) == 1)
     assert witness.seen == ([(None, lease(1))] if there else [])
-    await mirror.commit([lease(1, State.COOLING)])
-    assert list(mirror.every(Lease)) == [lease(1, State.COOLING)]
+    await cache.commit([lease(1, State.COOLING)])
+    assert list(cache.every(Lease)) == [lease(1, State.COOLING)]
 
 
 async def test_after_cancellation_the_mirror_shows_what_the_store_has() -> None:
-    """A cancelled commit, carried out or not, leaves mirror and store in agreement."""
+    """A cancelled commit, carried out or not, leaves cache and store in agreement."""
     for turns in range(4):
         store = MemoryStore()
-        mirror, _ = await loaded(store)
+        cache, _ = await loaded(store)
         async with asyncio.TaskGroup() as tasks:
-            doomed = tasks.create_task(mirror.commit([lease(1)]))
+            doomed = tasks.create_task(cache.commit([lease(1)]))
             for _ in range(turns):
                 await asyncio.sleep(0)
             doomed.cancel()
-        assert {stored.key_of(each) for each in mirror.every(Lease)} == store.records.keys()
-        await mirror.commit([lease(1)])
+        assert {stored.key_of(each) for each in cache.every(Lease)} == store.records.keys()
+        await cache.commit([lease(1)])
 
 
 async def test_commits_at_once_keep_mirror_and_store_equal() -> None:
     """Many tasks that write the same few records: afterwards both have the same, and listeners heard a chain."""
     store = MemoryStore()
-    mirror, witness = await loaded(store)
+    cache, witness = await loaded(store)
 
     async def writer(number: int) -> None:
         for step in range(20):
             wanted = lease((number + step) % 5, State.DYNAMIC if step % 2 else State.COOLING)
             try:
-                await mirror.commit(*(([wanted], []) if step % 3 else ([], [wanted])))
+                await cache.commit(*(([wanted], []) if step % 3 else ([], [wanted])))
             except StaleRevision:
                 continue
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(10):
             tasks.create_task(writer(number))
-    assert {stored.key_of(each): stored.encode(each) for each in mirror.every(Lease)} == store.records
+    assert {stored.key_of(each): stored.encode(each) for each in cache.every(Lease)} == store.records
     latest: dict[str, Record | None] = {}
     for before, after in witness.seen:
         subject = before or after

@@ -45,8 +45,8 @@ async def test_after_a_reboot_sandboxes_are_gone_and_endpoints_keep_their_addres
     host.namespaces.reboot()
     await host.start()
     assert "sandbox box removed: its namespace is gone" in host.lines
-    assert host.library.mirror.count(Sandbox) == 0
-    kept = host.library.mirror.endpoint(network.id, endpoint.id)
+    assert host.library.cache.count(Sandbox) == 0
+    kept = host.library.cache.endpoint(network.id, endpoint.id)
     assert kept == endpoint
     again = await host.sandbox("box")
     await host.library.sandboxes.join(endpoint.network, endpoint.id, again.id)
@@ -62,7 +62,7 @@ async def test_what_was_granted_to_what_never_came_is_given_back(host: LibraryHo
     await ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:00:00:00:00:09"))
     await host.start()
     assert host.lines == ["subnet 10.32.1.0/24 given back", "address 10.32.0.2 given back"]
-    assert [each.id for each in host.library.mirror.every(Pool)] == [pool]
+    assert [each.id for each in host.library.cache.every(Pool)] == [pool]
 
 
 async def test_leftover_namespaces_and_endpoints_of_sandboxes_that_are_no_more(host: LibraryHost) -> None:
@@ -75,7 +75,7 @@ async def test_leftover_namespaces_and_endpoints_of_sandboxes_that_are_no_more(h
         "endpoint a taken out of a sandbox that is gone",
         "namespace stray removed: it has no sandbox",
     ]
-    assert [found.state for found in host.library.mirror.every(Endpoint)] == [State.CREATED]
+    assert [found.state for found in host.library.cache.every(Endpoint)] == [State.CREATED]
     assert await host.namespaces.made() == {}
 
 
@@ -92,10 +92,10 @@ async def test_a_network_that_was_begun_is_ended(
 ) -> None:
     """Creations are undone and deletions finished, and the driver hears of it; the others stay."""
     network = await host.network("far", "far")
-    await host.library.mirror.commit(put=[replace(network, pending=pending)])
+    await host.library.cache.commit(put=[replace(network, pending=pending)])
     await host.start()
     assert host.lines == ([line] if line else [])
-    assert (host.library.mirror.count(Network), len(host.far.networks)) == (left, left)
+    assert (host.library.cache.count(Network), len(host.far.networks)) == (left, left)
 
 
 @pytest.mark.parametrize(
@@ -111,24 +111,24 @@ async def test_an_endpoint_that_was_begun_is_ended(host: LibraryHost, pending: E
     """As with networks; a join that was not recorded as done is undone, a leave is finished."""
     endpoint = await host.endpoint(await host.network("far", "far"), "a")
     host.far.joined[endpoint.id] = "/somewhere"
-    await host.library.mirror.commit(put=[replace(endpoint, pending=pending)])
+    await host.library.cache.commit(put=[replace(endpoint, pending=pending)])
     await host.start()
     assert host.lines == [line]
-    assert (host.library.mirror.count(Endpoint), len(host.far.endpoints), host.far.joined) == (left, left, {})
+    assert (host.library.cache.count(Endpoint), len(host.far.endpoints), host.far.joined) == (left, left, {})
 
 
 async def test_a_plugin_that_does_not_answer_is_told_at_a_later_start(host: LibraryHost) -> None:
     """The start goes on without it, says so, and the note stays."""
     network = await host.network("far", "far")
-    await host.library.mirror.commit(put=[replace(network, pending=Pending.DELETE)])
+    await host.library.cache.commit(put=[replace(network, pending=Pending.DELETE)])
     await host.network("web")
     host.far.refusals["delete_network"] = Unavailable("plugin far does not answer")
     await host.start()
     assert host.lines == ["delete of network far not restored: plugin far does not answer"]
-    assert host.library.mirror.count(Network) == 2
+    assert host.library.cache.count(Network) == 2
     host.far.refusals.clear()
     await host.start()
-    assert [found.name for found in host.library.mirror.every(Network)] == ["web"]
+    assert [found.name for found in host.library.cache.every(Network)] == ["web"]
 
 
 async def test_a_namespace_that_cannot_be_looked_at_does_not_stop_the_start(host: LibraryHost) -> None:
@@ -142,4 +142,4 @@ async def test_a_namespace_that_cannot_be_looked_at_does_not_stop_the_start(host
     host.namespaces = Closed(host.kernel)
     await host.start()
     assert f"look at sandbox box not restored: {sandbox.path} is closed to us" in host.lines
-    assert host.library.mirror.count(Sandbox) == 1
+    assert host.library.cache.count(Sandbox) == 1

@@ -47,7 +47,7 @@ async def host() -> Sample:
 async def test_a_network_is_meant_by_all_that_it_is_called(reference: str, found: str) -> None:
     """Id, beginning of it, Docker's name, compose's, bridge and subnet."""
     made = await host()
-    assert network_meant(reference, made.mirror, await made.operations.names()).id == found
+    assert network_meant(reference, made.cache, await made.operations.names()).id == found
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_what_means_no_network_or_several_is_refused(reference: str, fault
     """Nobody is guessed, and nothing is empty in silence."""
     made = await host()
     with pytest.raises(fault) as caught:
-        network_meant(reference, made.mirror, await made.operations.names())
+        network_meant(reference, made.cache, await made.operations.names())
     assert words in str(caught.value)
 
 
@@ -75,7 +75,7 @@ async def test_networks_of_one_name_are_a_conflict() -> None:
     made = await host()
     made.engine.names[ALIEN] = made.engine.names[LAB] = "twin"
     with pytest.raises(Conflict, match="2 networks are called 'twin': twin"):
-        network_meant("twin", made.mirror, await made.operations.names())
+        network_meant("twin", made.cache, await made.operations.names())
 
 
 async def test_a_name_of_an_engine_that_does_not_answer_cannot_be_known() -> None:
@@ -83,9 +83,9 @@ async def test_a_name_of_an_engine_that_does_not_answer_cannot_be_known() -> Non
     made = await host()
     made.engine.up = False
     names = await made.operations.names()
-    assert network_meant("1f6b2", made.mirror, names).id == WEB
+    assert network_meant("1f6b2", made.cache, names).id == WEB
     with pytest.raises(Unavailable, match="cannot be asked for names: the engine does not answer"):
-        network_meant("shop_front", made.mirror, names)
+        network_meant("shop_front", made.cache, names)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_a_name_of_an_engine_that_does_not_answer_cannot_be_known() -> Non
 async def test_pools_are_meant_by_id_subnet_and_network(which: str, found: list[str]) -> None:
     """A subnet may be in several spaces, and a network has one for each subnet."""
     made = await host()
-    assert [pool.id for pool in pools_meant(which, made.mirror, await made.operations.names())] == found
+    assert [pool.id for pool in pools_meant(which, made.cache, await made.operations.names())] == found
 
 
 @pytest.mark.parametrize(
@@ -120,17 +120,17 @@ async def test_what_means_no_pool_is_refused(which: str, fault: type[Fault], wor
     """The text says what there is instead."""
     made = await host()
     with pytest.raises(fault) as caught:
-        pools_meant(which, made.mirror, await made.operations.names())
+        pools_meant(which, made.cache, await made.operations.names())
     assert words in str(caught.value)
 
 
 async def test_an_address_space_that_is_not_there_is_refused() -> None:
     """Those that are there are named."""
     made = await host()
-    check_space("tenant", made.mirror)
-    check_space("default", made.mirror)
+    check_space("tenant", made.cache)
+    check_space("default", made.cache)
     with pytest.raises(NotFound, match="no address space 'x'; there are default, tenant"):
-        check_space("x", made.mirror)
+        check_space("x", made.cache)
 
 
 def test_what_looks_like_no_subnet_is_none() -> None:

@@ -46,7 +46,7 @@ async def test_what_nobody_uses_is_free_at_once(host: MemoryHost, operated: Oper
     rest = {"space": "default", "pool": pool, "since": 0.0}
     cooling = Lease(address=ip_address("10.32.0.11"), state=State.COOLING, until=host.clock.now() + 60, **rest)  # type: ignore[arg-type]
     foreign = Lease(address=ip_address("10.32.0.12"), state=State.FOREIGN, seen="00:11:22:33:44:55", **rest)  # type: ignore[arg-type]
-    await host.services.mirror.commit(put=[cooling, foreign])
+    await host.services.cache.commit(put=[cooling, foreign])
     for last in (10, 11, 12):
         (change,) = await release(operated, f"10.32.0.{last}")
         assert change.after == "free"
@@ -60,7 +60,7 @@ async def test_the_address_of_containers_that_are_gone_is_given_up(host: MemoryH
     (change,) = await release(operated, "10.32.0.9")
     assert change.before == "fixed for the key db (label mooring.key), held by container name-d, idle"
     assert change.after.startswith("cooling until")
-    assert host.services.mirror.holder(DB) is None
+    assert host.services.cache.holder(DB) is None
 
 
 async def test_a_kept_key_is_given_up(host: MemoryHost, operated: Operations) -> None:
@@ -138,7 +138,7 @@ async def test_an_address_of_a_container_that_is_being_made_is_not_released(
 ) -> None:
     """The intent holds it, whatever is forced."""
     intent = Intent(id="i1", purpose=Purpose.CREATE, engine=host.engine.id, created=host.clock.now(), name="db")
-    await host.services.mirror.commit(put=[intent])
+    await host.services.cache.commit(put=[intent])
     await fix(host, "10.32.0.9", placeholder("i1"))
     with pytest.raises(Conflict, match="promised to a container that is being made"):
         await release(operated, "10.32.0.9", force=True)
@@ -150,7 +150,7 @@ async def test_an_address_of_a_container_that_is_being_made_is_not_released(
 async def test_holders_of_another_engine_are_not_taken_for_gone(host: MemoryHost, operated: Operations) -> None:
     """The engine at the socket cannot know them."""
     await fix(host, "10.32.0.9", DB)
-    await host.services.mirror.commit(put=[Holder(id=DB, engine="engine-9", name="db", since=0.0)])
+    await host.services.cache.commit(put=[Holder(id=DB, engine="engine-9", name="db", since=0.0)])
     with pytest.raises(Conflict, match="container db of engine engine-9"):
         await release(operated, "10.32.0.9")
     assert len(await release(operated, "10.32.0.9", force=True)) == 1
@@ -161,7 +161,7 @@ async def test_a_container_that_is_there_lives_whatever_the_engine_is_called(
 ) -> None:
     """Ids of containers are never used twice, and an upgrade gives the engine another one."""
     await fix(host, "10.32.0.9", DB)
-    await host.services.mirror.commit(put=[Holder(id=DB, engine="engine-9", name="db", since=0.0)])
+    await host.services.cache.commit(put=[Holder(id=DB, engine="engine-9", name="db", since=0.0)])
     host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     with pytest.raises(Conflict, match="container db") as refused:
         await release(operated, "10.32.0.9")

@@ -28,13 +28,13 @@ async def test_another_number_is_another_replica_and_the_same_one_a_successor() 
     host = HolderHost()
     await host.start()
     network = await host.network("web")
-    seat = host.seat(network, "key:k")
+    fixed_spec = host.fixed_spec(network, "key:k")
     host.engine.create(ident("first"), "shop-web-1", ContainerEndpoint(network, "web"), labels=labels(1))
-    (grant,) = await host.made("first", seat)
-    tenures = host.services.ipam.tenures
+    (grant,) = await host.made("first", fixed_spec)
+    fixed_index = host.services.ipam.fixed_index
     with pytest.raises(Conflict, match=rf"replica 2 of service shop/web.*shop-web-1, which has {grant.ipv4}"):
-        await refuse_replicas(host.engine, tenures, labels(2), [seat])
+        await refuse_replicas(host.engine, fixed_index, labels(2), [fixed_spec])
     for others in (labels(1), labels(2, "db"), labels(2, once="True"), {"mooring.key": "k"}):
-        await refuse_replicas(host.engine, tenures, others, [seat])
+        await refuse_replicas(host.engine, fixed_index, others, [fixed_spec])
     await host.services.holders.forget(ident("first"))
-    await refuse_replicas(host.engine, tenures, labels(2), [seat])
+    await refuse_replicas(host.engine, fixed_index, labels(2), [fixed_spec])

@@ -57,7 +57,7 @@ async def test_a_reserved_address_goes_to_whom_it_is_for_only(host: MemoryHost, 
     """Automatic choice passes it over, a stranger who names it is refused, and the one it is for gets it."""
     (change,) = await reserve(operated, "10.32.0.3", note="the printer knows it")
     assert (change.before, change.after) == ("free", "reserved for db (the printer knows it)")
-    pool = next(iter(host.services.mirror.network(A).ipv4)).pool  # type: ignore[union-attr]
+    pool = next(iter(host.services.cache.network(A).ipv4)).pool  # type: ignore[union-attr]
     got = await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02::7"))
     assert str(got.ip) == "10.32.0.4"
     wanted = ip_address("10.32.0.3")
@@ -71,16 +71,16 @@ async def test_a_reserved_address_goes_to_whom_it_is_for_only(host: MemoryHost, 
 
 async def test_with_dry_nothing_is_written(host: MemoryHost, operated: Operations) -> None:
     """The changes are those that would be made."""
-    before = host.services.mirror.revision
+    before = host.services.cache.revision
     assert len(await reserve(operated, "10.32.0.10", "10.32.0.19", dry=True)) == 10
-    assert host.services.mirror.revision == before
+    assert host.services.cache.revision == before
 
 
 async def test_a_range_is_one_commit(host: MemoryHost, operated: Operations) -> None:
     """All of it or none: the records have one revision."""
-    before = host.services.mirror.revision
+    before = host.services.cache.revision
     assert len(await reserve(operated, "10.32.0.10", "10.32.0.59")) == 50
-    assert host.services.mirror.revision == before + 1
+    assert host.services.cache.revision == before + 1
 
 
 async def test_what_nobody_can_have_is_left_out_of_a_range(operated: Operations) -> None:
@@ -161,7 +161,7 @@ async def test_what_cannot_be_reserved_is_refused(
 
 async def test_an_address_of_several_spaces_needs_the_space(host: MemoryHost, operated: Operations) -> None:
     """The spaces are named; with one of them said, it is reserved there."""
-    subnet = host.services.mirror.network(A).ipv4[0].subnet  # type: ignore[union-attr]
+    subnet = host.services.cache.network(A).ipv4[0].subnet  # type: ignore[union-attr]
     await host.services.ipam.request_pool(PoolRequest("tenant", 4, subnet))
     with pytest.raises(Conflict, match=r"in several address spaces: default, tenant; say which one with --space"):
         await reserve(operated, "10.32.0.9")
@@ -177,9 +177,9 @@ async def large(host: MemoryHost) -> str:
 async def test_more_than_one_commit_holds_goes_in_batches(host: MemoryHost, operated: Operations) -> None:
     """4096 addresses are the most; a larger range is refused."""
     await large(host)
-    before = host.services.mirror.revision
+    before = host.services.cache.revision
     assert len(await reserve(operated, "10.99.1.0", "10.99.5.255")) == 1280
-    assert host.services.mirror.revision == before + 3
+    assert host.services.cache.revision == before + 3
     with pytest.raises(BadRequest, match="more than 4096 addresses"):
         await reserve(operated, "10.99.16.0", "10.99.32.0")
 
@@ -189,7 +189,7 @@ async def test_a_fault_after_the_first_batch_says_how_far_it_came(
 ) -> None:
     """Somebody takes an address of the second batch meanwhile: the first one stays, and the text says so."""
     pool = await large(host)
-    mirror, commit = host.services.mirror, host.services.mirror.commit
+    cache, commit = host.services.cache, host.services.cache.commit
     calls = 0
 
     async def racing(put: object = (), delete: object = ()) -> int:
@@ -203,7 +203,7 @@ async def test_a_fault_after_the_first_batch_says_how_far_it_came(
             raise StaleRevision("x")
         return await commit(put=put, delete=delete)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(mirror, "commit", racing)
+    monkeypatch.setattr(cache, "commit", racing)
     with pytest.raises(Conflict, match=r"500 of 768 addresses are reserved, the others are not: address 10\.99\.3\.9"):
         await reserve(operated, "10.99.1.0", "10.99.3.255")
 
@@ -221,7 +221,7 @@ async def test_a_dynamic_address_becomes_its_containers(host: MemoryHost, operat
     assert lease is not None
     assert (lease.key, lease.holders, lease.active) == (f"container:{DB}", frozenset({DB}), Active(E1, "host", "boot"))
     assert lease.mac == ""  # the engine drew one, and will draw another one
-    known = host.services.mirror.holder(DB)
+    known = host.services.cache.holder(DB)
     assert known is not None
     assert (known.name, known.engine) == ("db", host.engine.id)
     await host.services.endpoints.delete(A, E1)
@@ -233,9 +233,9 @@ async def test_a_dynamic_address_becomes_its_containers(host: MemoryHost, operat
 async def test_a_held_address_may_belong_to_a_key_and_be_kept(host: MemoryHost, operated: Operations) -> None:
     """The key is the text of the label, and has the hold time; a configuration that names it needs no note."""
     run_container(host, DB, "db", "e1", "10.32.0.2", wanted=True)
-    before = host.services.mirror.revision
+    before = host.services.cache.revision
     (change,) = await hold(operated, "10.32.0.2", "shop", 3600.0, dry=True)
-    assert host.services.mirror.revision == before
+    assert host.services.cache.revision == before
     assert change == (await hold(operated, "10.32.0.2", "shop", 3600.0))[0]
     assert change.note == ""
     lease = lease_of(host, "10.32.0.2")
@@ -295,7 +295,7 @@ async def test_another_writer_is_first_and_it_is_decided_anew(
 ) -> None:
     """A stale revision costs a turn, and what the other one did counts."""
     fixed = await fix(host, "10.32.0.9", key="key:a")
-    mirror, commit = host.services.mirror, host.services.mirror.commit
+    cache, commit = host.services.cache, host.services.cache.commit
     calls = 0
 
     async def racing(put: object = (), delete: object = ()) -> int:
@@ -306,7 +306,7 @@ async def test_another_writer_is_first_and_it_is_decided_anew(
             raise StaleRevision("x")
         return await commit(put=put, delete=delete)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(mirror, "commit", racing)
+    monkeypatch.setattr(cache, "commit", racing)
     assert len(await hold(operated, "10.32.0.9", "b")) == 1
     lease = lease_of(host, "10.32.0.9")
     assert lease is not None

@@ -40,7 +40,7 @@ async def test_a_deleted_sandbox_lets_its_endpoints_go(host: SandboxHost) -> Non
     assert await host.namespaces.made() == {}
     assert f"md-{far.id[:12]}" in host.namespaces.on_host()
     assert (host.files.texts, host.resolver.served, host.far.joined) == ({}, {}, {})
-    assert host.services.mirror.count(Sandbox) == 0
+    assert host.services.cache.count(Sandbox) == 0
     again = await host.box("box")
     await host.join(far, again)
     assert await host.links(again.path) == ["eth0"]
@@ -60,7 +60,7 @@ async def test_a_deletion_that_is_cut_off_anywhere_goes_on_later() -> None:
             assert host.refused is None
             break
         host.relent()
-        marked = host.services.mirror.sandbox(box.id)
+        marked = host.services.cache.sandbox(box.id)
         assert marked is not None
         if marked.deleting:
             with pytest.raises(Conflict, match="sandbox box is being deleted"):
@@ -71,7 +71,7 @@ async def test_a_deletion_that_is_cut_off_anywhere_goes_on_later() -> None:
         assert await host.namespaces.made() == {}
         assert (host.now(red).sandbox, host.now(far).sandbox, host.far.joined) == ("", "", {})
         assert f"md-{far.id[:12]}" in host.namespaces.on_host()
-        assert host.services.mirror.count(Sandbox) == 0
+        assert host.services.cache.count(Sandbox) == 0
     assert number > 5
 
 
@@ -85,7 +85,7 @@ async def test_a_driver_that_does_not_answer_keeps_the_sandbox_and_nobody_else(h
     assert host.now(far).sandbox == box.path
     host.far.refusals.clear()
     await host.sandboxes.delete(box.id)
-    assert host.services.mirror.count(Sandbox) == 0
+    assert host.services.cache.count(Sandbox) == 0
 
 
 async def test_deletions_and_joins_of_one_sandbox_queue(host: SandboxHost) -> None:
@@ -171,9 +171,9 @@ async def test_a_refresh_changes_the_settings_and_keeps_kind_name_and_path(host:
     host.files.texts.clear()
     await host.sandboxes.refresh(box.id)
     assert set(host.files.texts) >= {box.hosts_path, box.resolv_conf_path}
-    wish = SandboxSpec("other", Kind.HOST, hostname="web", hosts_path="/c/hosts", resolver=False, labels={"a": "b"})
-    await host.sandboxes.refresh(box.id, wish)
-    now = host.services.mirror.sandbox(box.id)
+    spec = SandboxSpec("other", Kind.HOST, hostname="web", hosts_path="/c/hosts", resolver=False, labels={"a": "b"})
+    await host.sandboxes.refresh(box.id, spec)
+    now = host.services.cache.sandbox(box.id)
     assert now is not None
     assert (now.name, now.kind, now.path) == ("box", Kind.OWN, box.path)
     assert (now.hostname, now.labels, now.ports) == ("web", {"a": "b"}, ())

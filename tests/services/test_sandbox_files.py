@@ -26,18 +26,18 @@ async def host() -> SandboxHost:
 async def test_a_refused_sandbox_leaves_the_users_file(host: SandboxHost) -> None:
     """As it was, also when it was written already, and when the refusal could be undone only later."""
     db = ("db", IPv4Address("10.0.0.3"))
-    wish = SandboxSpec("a", hosts=(db,), hosts_path="/c/hosts", resolv_conf_path="/c/resolv.conf")
+    spec = SandboxSpec("a", hosts=(db,), hosts_path="/c/hosts", resolv_conf_path="/c/resolv.conf")
     host.files.texts["/c/resolv.conf/folder"] = "theirs"
     with pytest.raises(BadRequest, match=r"/c/resolv\.conf"):
-        await host.box("a", wish)
+        await host.box("a", spec)
     assert host.files.texts.pop("/c/resolv.conf/folder") == "theirs"
     assert host.files.texts == {"/c/hosts": OWN}
     host.files.die_after(3)  # which keeps it from being undone, too
     with pytest.raises(Unavailable):
-        await host.box("a", wish)
+        await host.box("a", spec)
     host.files.die_after(None)
     assert host.files.texts["/c/hosts"] == f"{OWN}10.0.0.3\tdb\n"
-    [left] = host.services.mirror.every(Sandbox)
+    [left] = host.services.cache.every(Sandbox)
     await host.sandboxes.delete(left.id)
     assert host.files.texts == {"/c/hosts": OWN}
 
@@ -45,7 +45,7 @@ async def test_a_refused_sandbox_leaves_the_users_file(host: SandboxHost) -> Non
 async def test_two_sandboxes_cannot_share_a_file(host: SandboxHost) -> None:
     """Neither made one after the other, nor at once, nor by a refresh; the first one keeps it."""
     wishes = [SandboxSpec(name, hosts_path="/c/hosts") for name in "ab"]
-    made = await asyncio.gather(*(host.box("", wish) for wish in wishes), return_exceptions=True)
+    made = await asyncio.gather(*(host.box("", spec) for spec in wishes), return_exceptions=True)
     assert [isinstance(each, Conflict) for each in made] == [False, True]
     other = await host.box("b")
     with pytest.raises(Conflict, match=r"held by sandbox a"):

@@ -10,9 +10,9 @@ import pytest
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.names import A, Verdict
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.core.requests import SandboxSpec
-from mooring.core.sandboxes import InsideAdd, InsideRemove, InsideRoute, Kind, Sandbox
+from mooring.core.sandboxes import Kind, NamespaceAdd, NamespaceRemove, NamespaceRoute, Sandbox
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.services.sandbox_hosts import WEB, SandboxHost
 
@@ -25,10 +25,10 @@ async def host() -> SandboxHost:
     return await SandboxHost().start()
 
 
-async def pair(host: SandboxHost, **wish: object) -> tuple[Endpoint, Endpoint, Sandbox]:
+async def pair(host: SandboxHost, **spec: object) -> tuple[Endpoint, Endpoint, Sandbox]:
     """Endpoints `red` and `blue` of dual-stack bridges, and a sandbox of our own that nobody has joined."""
     red, blue = [await host.endpoint(await host.network(name, v6=True), name) for name in ("red", "blue")]
-    return red, blue, await host.box("box", SandboxSpec("box", **wish))  # type: ignore[arg-type]
+    return red, blue, await host.box("box", SandboxSpec("box", **spec))  # type: ignore[arg-type]
 
 
 async def test_a_sandbox_of_our_own_has_a_namespace_files_and_a_resolver(host: SandboxHost) -> None:
@@ -51,7 +51,7 @@ async def test_a_sandbox_may_do_without_a_resolver_and_have_its_files_elsewhere(
 
 
 @pytest.mark.parametrize(
-    ("wish", "fault", "text"),
+    ("spec", "fault", "text"),
     [
         (SandboxSpec("taken"), Conflict, "sandbox name 'taken' is in use .held by sandbox taken"),
         (SandboxSpec("x", Kind.EXTERNAL, "/ns/1"), Conflict, "/ns/1 has a sandbox already .held by sandbox first"),
@@ -63,7 +63,7 @@ async def test_a_sandbox_may_do_without_a_resolver_and_have_its_files_elsewhere(
     ],
 )
 async def test_a_sandbox_that_cannot_be_is_refused(
-    host: SandboxHost, wish: SandboxSpec, fault: type[Exception], text: str
+    host: SandboxHost, spec: SandboxSpec, fault: type[Exception], text: str
 ) -> None:
     """The fault names who has the name or the place, and nothing is left."""
     for path in ("/ns/1", "/ns/2"):
@@ -73,7 +73,7 @@ async def test_a_sandbox_that_cannot_be_is_refused(
     await host.box("host", SandboxSpec("host", Kind.HOST))
     before = await host.picture()
     with pytest.raises(fault, match=text):
-        await host.sandboxes.create(wish)
+        await host.sandboxes.create(spec)
     assert await host.picture() == before
 
 
@@ -179,8 +179,8 @@ async def test_an_interface_that_is_wanted_back_is_home_before_its_driver_hears(
     host.look = look
     await host.leave(far, box)
     names = [
-        "route" if isinstance(what, InsideAdd) and isinstance(what.fact, InsideRoute)
-        else "home" if isinstance(what, InsideRemove) else what
+        "route" if isinstance(what, NamespaceAdd) and isinstance(what.fact, NamespaceRoute)
+        else "home" if isinstance(what, NamespaceRemove) else what
         for what in steps
     ]  # fmt: skip
     assert names == ["route", "home", "leave"]
@@ -245,12 +245,12 @@ async def each_refusal(
 
 def find(host: SandboxHost, name: str) -> Endpoint:
     """The endpoint with the name."""
-    return next(each for each in host.services.mirror.every(Endpoint) if each.name == name)
+    return next(each for each in host.services.cache.every(Endpoint) if each.name == name)
 
 
 def only(host: SandboxHost) -> Sandbox:
     """The only sandbox."""
-    (found,) = host.services.mirror.every(Sandbox)
+    (found,) = host.services.cache.every(Sandbox)
     return found
 
 

@@ -15,9 +15,9 @@ async def test_an_idle_address_says_what_its_holder_does_by_the_engines_word_onl
     """Without that nothing is said of who runs."""
     host = await sample()
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
-    assert in_use(lease, None, Scene(host.mirror, host.roster, START)) == "It is idle: no endpoint has it."
+    assert in_use(lease, None, Scene(host.cache, host.endpoint_index, START)) == "It is idle: no endpoint has it."
     container = Container(HOLDER, "db", False, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
-    scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
+    scene = Scene(host.cache, host.endpoint_index, START, EngineNames(containers={HOLDER: container}, asked=True))
     assert in_use(lease, None, scene) == "It is idle: container db does not run."
 
 
@@ -26,7 +26,7 @@ async def test_a_container_that_starts_again_and_again_is_not_called_outside_of_
     host = await sample()
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
     container = Container(HOLDER, "db", True, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
-    scene = Scene(host.mirror, host.roster, START, EngineNames(containers={HOLDER: container}, asked=True))
+    scene = Scene(host.cache, host.endpoint_index, START, EngineNames(containers={HOLDER: container}, asked=True))
     assert "has no address in that network now: it is just starting" in in_use(lease, None, scene)
 
 
@@ -35,9 +35,9 @@ async def test_an_address_in_use_names_endpoint_container_and_host() -> None:
     host = await sample()
     lease = leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "f" * 32, "boot"))
     container = Container(HOLDER, "db", True, 0.0, {}, (ContainerEndpoint(WEB, "web", endpoint=DB),))
-    names = EngineNames(endpoints={DB: (container, container.plugs[0])}, asked=True, hosts={"f" * 32: "alpha"})
-    scene = Scene(host.mirror, host.roster, START + 300, names)
-    endpoint = host.mirror.endpoint(WEB, DB)
+    names = EngineNames(endpoints={DB: (container, container.endpoints[0])}, asked=True, hosts={"f" * 32: "alpha"})
+    scene = Scene(host.cache, host.endpoint_index, START + 300, names)
+    endpoint = host.cache.endpoint(WEB, DB)
     assert endpoint is not None
     assert f"in use by container db, endpoint {DB[:12]} (attached) on host alpha" in in_use(lease, endpoint, scene)
     assert "on host alpha" in in_use(lease, None, scene)

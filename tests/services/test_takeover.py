@@ -14,7 +14,7 @@ from tests.services.hosts import MemoryHost
 
 async def again(host: MemoryHost, network: str) -> None:
     """The address of the network's one endpoint comes under a new id, without a release."""
-    (old,) = host.services.roster.of_network(network)
+    (old,) = host.services.endpoint_index.of_network(network)
     await host.services.endpoints.create(EndpointRequest(network, "n" * 64, old.ipv4, None, old.mac))
 
 
@@ -22,12 +22,12 @@ async def test_what_the_running_engine_has_attached_lives() -> None:
     """Two containers with one address that start at once: the second is refused, the first keeps everything."""
     host = await MemoryHost().start()
     network = await host.network("web")
-    host.services.endpoints.successions.engine_started()
+    host.services.endpoints.takeovers.engine_started()
     host.clock.advance(1)
     await host.endpoint(network, "old")
     with pytest.raises(Conflict, match="endpoint old"):
         await again(host, network)
-    assert [endpoint.id[:3] for endpoint in host.services.roster.of_network(network)] == ["old"]
+    assert [endpoint.id[:3] for endpoint in host.services.endpoint_index.of_network(network)] == ["old"]
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -38,9 +38,9 @@ async def test_what_was_attached_before_the_engine_started_is_dead(told: bool) -
     await host.endpoint(network, "old")
     host.clock.advance(1)
     if told:
-        host.services.endpoints.successions.engine_started()
+        host.services.endpoints.takeovers.engine_started()
     await again(host, network)
-    assert [endpoint.id[:3] for endpoint in host.services.roster.of_network(network)] == ["nnn"]
+    assert [endpoint.id[:3] for endpoint in host.services.endpoint_index.of_network(network)] == ["nnn"]
 
 
 async def test_the_other_addresses_of_a_dead_endpoint_go_with_it() -> None:
@@ -48,9 +48,9 @@ async def test_the_other_addresses_of_a_dead_endpoint_go_with_it() -> None:
     host = await MemoryHost().start()
     network = await host.network("web", v6=True)
     await host.endpoint(network, "old")
-    (old,) = host.services.roster.of_network(network)
+    (old,) = host.services.endpoint_index.of_network(network)
     assert old.ipv6 is not None
     await again(host, network)
-    lease = host.services.mirror.lease("default", ip_interface(str(old.ipv6)).ip)
+    lease = host.services.cache.lease("default", ip_interface(str(old.ipv6)).ip)
     assert lease is not None
     assert lease.state is State.COOLING

@@ -26,7 +26,7 @@ async def host() -> MemoryHost:
 
 def pool(host: MemoryHost) -> str:
     """The network's pool."""
-    network = host.services.mirror.network(NETWORK)
+    network = host.services.cache.network(NETWORK)
     assert network is not None
     return network.ipv4[0].pool
 
@@ -39,11 +39,11 @@ async def test_a_lease_that_is_seconds_old_stays_when_the_clock_is_set(host: Mem
     host.clock.jump(jump)
     host.clock.advance(3)
     await host.services.repair.once()
-    assert host.services.mirror.lease("default", given.ip) is not None
+    assert host.services.cache.lease("default", given.ip) is not None
     for _ in range(2):
         host.clock.advance(121)
         await host.services.repair.once()
-    lease = host.services.mirror.lease("default", given.ip)
+    lease = host.services.cache.lease("default", given.ip)
     assert lease is None or lease.state is State.COOLING
 
 
@@ -57,27 +57,27 @@ async def test_what_is_given_anew_under_the_same_name_is_young_again(host: Memor
     await host.services.ipam.request_address(ask)
     host.clock.advance(3)
     await host.services.repair.once()
-    lease = host.services.mirror.lease("default", IPv4Address("10.32.0.9"))
+    lease = host.services.cache.lease("default", IPv4Address("10.32.0.9"))
     assert lease is not None
     assert lease.state is State.DYNAMIC
 
 
 async def test_a_holder_that_is_missed_for_seconds_stays_when_the_clock_is_set(host: MemoryHost) -> None:
     """The engine is being restarted, say, and lists nobody yet."""
-    plug = ContainerEndpoint(NETWORK, "a", wanted4=IPv4Address("10.32.0.9"))
+    endpoint = ContainerEndpoint(NETWORK, "a", wanted4=IPv4Address("10.32.0.9"))
     host.engine.networks.add(NETWORK)
-    host.engine.create("c" * 64, "db", plug, labels={"fixed-ip": ""})
+    host.engine.create("c" * 64, "db", endpoint, labels={"fixed-ip": ""})
     assert host.services.keeping is not None
-    await host.services.keeping.reconciling.once()
+    await host.services.keeping.container_reconciler.once()
     host.engine.remove("c" * 64)
-    await host.services.keeping.reconciling.once()
+    await host.services.keeping.container_reconciler.once()
     host.clock.jump(DAY)
     host.clock.advance(3)
-    await host.services.keeping.reconciling.once()
-    assert host.services.mirror.holder("c" * 64) is not None
+    await host.services.keeping.container_reconciler.once()
+    assert host.services.cache.holder("c" * 64) is not None
     host.clock.advance(121)
-    await host.services.keeping.reconciling.once()
-    assert host.services.mirror.holder("c" * 64) is None
+    await host.services.keeping.container_reconciler.once()
+    assert host.services.cache.holder("c" * 64) is None
 
 
 async def test_no_deadline_ends_while_the_clocks_disagree(host: MemoryHost) -> None:
@@ -86,12 +86,12 @@ async def test_no_deadline_ends_while_the_clocks_disagree(host: MemoryHost) -> N
         space="default", address=IPv4Address("10.32.0.9"), pool=pool(host), state=State.RESERVED,
         since=host.clock.now(), until=host.clock.now() + 60, whom="db",
     )  # fmt: skip
-    await host.services.mirror.commit(put=[msgspec.structs.replace(kept)])
+    await host.services.cache.commit(put=[msgspec.structs.replace(kept)])
     host.clock.advance(61)
     host.clock.off = 3600.0
     report = await host.services.repair.once()
     assert any("the wall clock is +3600 s off" in line for line in report.findings)
-    assert host.services.mirror.lease("default", kept.address) is not None
+    assert host.services.cache.lease("default", kept.address) is not None
     host.clock.off = 0.0
     assert (await host.services.repair.once()).findings == ()
-    assert host.services.mirror.lease("default", kept.address) is None
+    assert host.services.cache.lease("default", kept.address) is None

@@ -114,7 +114,7 @@ async def test_a_start_fills_one_network_and_a_stop_empties_all() -> None:
     v4, v6 = ip_address("10.0.0.2"), ip_address("fd00::2")
     running = await only(engine)
     assert running.running
-    assert [(plug.name, plug.endpoint, plug.held) for plug in running.plugs] == [
+    assert [(endpoint.name, endpoint.endpoint, endpoint.held) for endpoint in running.endpoints] == [
         ("web", "e1", (v4, v6)),
         ("back", "", ()),
     ]
@@ -126,8 +126,8 @@ async def test_a_start_fills_one_network_and_a_stop_empties_all() -> None:
     ]
     engine.stop("c1")
     stopped = await only(engine)
-    assert (stopped.running, [plug.held for plug in stopped.plugs]) == (False, [(), ()])
-    assert stopped.plugs == (ContainerEndpoint("web", "web"), ContainerEndpoint("back", "back"))
+    assert (stopped.running, [endpoint.held for endpoint in stopped.endpoints]) == (False, [(), ()])
+    assert stopped.endpoints == (ContainerEndpoint("web", "web"), ContainerEndpoint("back", "back"))
 
 
 async def test_a_start_without_a_network_tells_of_none() -> None:
@@ -156,7 +156,11 @@ async def test_what_is_plugged_unplugged_renamed_and_removed() -> None:
     engine.rename("c1", "new")
     engine.remove("c2")
     container = await only(engine)
-    assert (container.id, container.name, [plug.name for plug in container.plugs]) == ("c1", "new", ["back"])
+    assert (container.id, container.name, [endpoint.name for endpoint in container.endpoints]) == (
+        "c1",
+        "new",
+        ["back"],
+    )
     events = await heard(engine, 7)
     assert [(event.what, event.container, event.network) for event in events[3:]] == [
         (EventKind.CONNECTED, "c1", "back"), (EventKind.DISCONNECTED, "c1", "web"),

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress, Member, Op, Veth
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 
 BRIDGE = Bridge("mr-one", "mooring:network:one", 1500, "02:00:00:00:00:01")

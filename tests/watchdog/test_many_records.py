@@ -15,7 +15,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.plumbing import plan
 from mooring.core.pools import Pool
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.http import Request
 from mooring.services.records.record_cache import RecordCache
@@ -64,11 +64,11 @@ def containers() -> Iterator[tuple[Container, list[Any]]]:
         ]  # fmt: skip
         if fixed:
             records.append(Holder(id=ident, engine="engine-1", name=f"box{number}", since=START))
-        plug = ContainerEndpoint(
+        container_endpoint = ContainerEndpoint(
             place, f"net{where}", address.ip if fixed else None, ipv4=address.ip, mac=mac, endpoint=endpoint
         )
         labels = {"fixed-ip": ""} if fixed else {}
-        yield Container(ident, f"box{number}", True, START, labels, (plug,)), records
+        yield Container(ident, f"box{number}", True, START, labels, (container_endpoint,)), records
 
 
 async def crowded() -> Sample:
@@ -76,13 +76,15 @@ async def crowded() -> Sample:
     made = list(containers())
     host = await sample(*networks(), *(record for _, records in made for record in records))
     for container, _ in made:
-        host.engine.create(container.id, container.name, *container.plugs, labels=container.labels)
-        plug = container.plugs[0]
-        host.engine.start(container.id, plug.network, plug.endpoint, str(plug.ipv4))
+        host.engine.create(container.id, container.name, *container.endpoints, labels=container.labels)
+        container_endpoint = container.endpoints[0]
+        host.engine.start(
+            container.id, container_endpoint.network, container_endpoint.endpoint, str(container_endpoint.ipv4)
+        )
     host.engine.networks |= {full("a", where) for where in range(NETWORKS)}
-    for network in host.mirror.every(Network):
+    for network in host.cache.every(Network):
         facts = network_facts(network)
-        for endpoint in host.roster.of_network(network.id):
+        for endpoint in host.endpoint_index.of_network(network.id):
             facts |= endpoint_facts(network, endpoint)
         await host.kernel.apply(plan(facts | host_facts(ipv6=False), ()))
     return host
@@ -99,7 +101,7 @@ async def test_a_start_and_its_passes_hold_nothing_up() -> None:
     for work in (host.services.repair.once, host.services.repair.once, host.services.ipam.sweep):
         await assert_short(work)
     assert host.services.keeping is not None
-    await assert_short(host.services.keeping.reconciling.once)
+    await assert_short(host.services.keeping.container_reconciler.once)
 
 
 QUESTIONS = (

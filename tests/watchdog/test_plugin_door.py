@@ -41,7 +41,7 @@ async def call(door: PluginDoor, method: str, query: Mapping[str, Any]) -> None:
 
 async def endpoint(host: MemoryHost, door: PluginDoor, network: str, ident: str, options: Mapping[str, Any]) -> None:
     """RequestAddress for both families, CreateEndpoint and Join."""
-    known = host.services.mirror.network(network)
+    known = host.services.cache.network(network)
     assert known is not None
     given = {"MacAddress": f"02:00:00:00:00:{ident[:2]}"}
     for name, segment in (("Address", known.ipv4[0]), ("AddressIPv6", known.ipv6[0])):
@@ -79,7 +79,7 @@ async def test_many_ports_hold_nothing_up(options: dict[str, Any]) -> None:
         pair = {"NetworkID": network, "EndpointID": E1}
         await endpoint(host, door, network, E1, options)
         await call(door, "NetworkDriver.ProgramExternalConnectivity", pair | {"Options": options})
-        known = host.services.mirror.endpoint(network, E1)
+        known = host.services.cache.endpoint(network, E1)
         assert known is not None
         assert len(known.published) == 2 * len(options[PORTS_KEY])
         await call(door, "NetworkDriver.ProgramExternalConnectivity", pair | {"Options": options})

@@ -1,4 +1,4 @@
-"""The largest of everything that a client may send through the proxy, with the real desk behind the gate."""
+"""The largest of everything that a client may send through the proxy, with the real controller behind the gate."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.gate import AddressGate
-from mooring.servers.proxy.passages import LARGEST_REQUEST, Decision
+from mooring.servers.proxy.address_hook import AddressHook
+from mooring.servers.proxy.hooks import LARGEST_REQUEST, Decision
 from mooring.wire import docker_api
 from mooring.wire.docker_bodies import MOST_NETWORKS
 from mooring.wire.go_json import LARGEST
@@ -25,16 +25,16 @@ async def nothing() -> None:
     """Ready at once."""
 
 
-async def gate_of(*networks: str) -> AddressGate:
+async def gate_of(*networks: str) -> AddressHook:
     """A gate before a host that serves these networks."""
     host = HolderHost()
     await host.serve(*networks)
-    return AddressGate(host.keeping.desk, nothing)
+    return AddressHook(host.keeping.controller, nothing)
 
 
-async def passage(gate: AddressGate, body: bytes, target: str = "/v1.44/containers/create?name=db") -> Decision:
+async def decide(hook: AddressHook, body: bytes, target: str = "/v1.44/containers/create?name=db") -> Decision:
     """What becomes of the request."""
-    return await gate.passage(docker_api.recognise("POST", target, False), body)
+    return await hook.decide(docker_api.recognise("POST", target, False), body)
 
 
 def networks(count: int, label: str = "fixed-ip") -> bytes:
@@ -85,34 +85,34 @@ BODIES: dict[str, Callable[[], bytes]] = {
 )
 async def test_a_hooked_body_of_the_largest_size_holds_nothing_up(body: Callable[[], bytes], target: str) -> None:
     """It passes or is refused."""
-    gate, sent = await gate_of(*(f"n{number}" for number in range(8))), body()
+    hook, sent = await gate_of(*(f"n{number}" for number in range(8))), body()
 
     async def ask() -> None:
         with suppress(Fault):
-            await passage(gate, sent, target)
+            await decide(hook, sent, target)
 
     await assert_short(ask)
 
 
 async def test_more_networks_than_are_looked_at_are_refused_only_where_an_address_would_be_fixed() -> None:
     """In one line that says how many; without the label the create passes as it is."""
-    gate = await gate_of("n0")
+    hook = await gate_of("n0")
     with pytest.raises(Fault, match=f"names 8000 networks, and fixed addresses are kept in at most {MOST_NETWORKS}"):
-        await passage(gate, networks(8000))
-    assert await passage(gate, networks(8000, "other")) == Decision()
+        await decide(hook, networks(8000))
+    assert await decide(hook, networks(8000, "other")) == Decision()
 
 
 async def test_many_grants_in_a_large_body_hold_nothing_up() -> None:
     """A container in many networks of ours, with a megabyte of labels."""
     names = [f"{number:02d}n" for number in range(MOST_NETWORKS)]
-    gate = await gate_of(*names)
+    hook = await gate_of(*names)
     labels = {f"label{number}": "x" * 20 for number in range(20_000)} | {"fixed-ip": ""}
     config: dict[str, object] = {"EndpointsConfig": {name: {} for name in names}}
     body = json.dumps({"Labels": labels, "NetworkingConfig": config}).encode()
     assert len(body) < LARGEST
 
     async def ask() -> None:
-        found = await passage(gate, body)
+        found = await decide(hook, body)
         assert found.body is not None
         assert found.body.count(b"IPv4Address") == MOST_NETWORKS
         assert found.settle is not None
@@ -143,14 +143,14 @@ REQUESTS = {
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=list(REQUESTS))
 async def test_bytes_at_the_door_hold_nothing_up(tmp_path: Path, request_: bytes) -> None:
     """However they are cut into requests, heads and chunks."""
-    gate = await gate_of("n0")
+    hook = await gate_of("n0")
 
     async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
         while await reader.read(1 << 16):
             pass
 
-    async with relayed(tmp_path, engine, gate=gate, known=docker_api.recognise) as rig:
+    async with relayed(tmp_path, engine, hook=hook, known=docker_api.recognise) as rig:
 
         async def ask() -> None:
             client = await rig.client()

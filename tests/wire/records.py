@@ -26,7 +26,7 @@ from mooring.core.networks import (
     Sticky,
 )
 from mooring.core.pools import Pool
-from mooring.core.publications import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 
 TEXT = st.text(max_size=12)

@@ -12,26 +12,26 @@ from hypothesis import strategies as st
 
 from mooring.wire.docker_bodies import (
     MOST_NETWORKS,
+    AddressGrant,
     ConnectSpec,
-    ContainerEndpointGrant,
     ContainerSpec,
     DisconnectSpec,
     EndpointConfig,
-    connect_wish,
+    connect_spec,
     connect_with_grant,
-    container_wish,
+    container_spec,
     created_id,
-    disconnect_wish,
+    disconnect_spec,
     pruned_ids,
     with_grants,
     with_warnings,
 )
 
-GRANT = ContainerEndpointGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
+GRANT = AddressGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
 
 
 @pytest.mark.parametrize(
-    ("body", "wish"),
+    ("body", "spec"),
     [
         (b"{}", ContainerSpec({}, "", ())),
         (b'{"HostConfig":{"NetworkMode":"web"}}', ContainerSpec({}, "web", (EndpointConfig("web"),))),
@@ -49,9 +49,9 @@ GRANT = ContainerEndpointGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09")
         ),
     ],
 )  # fmt: skip
-def test_a_create_is_read_as_the_engine_reads_it(body: bytes, wish: ContainerSpec) -> None:
+def test_a_create_is_read_as_the_engine_reads_it(body: bytes, spec: ContainerSpec) -> None:
     """Keys in any case, null for anything, the mode's network first."""
-    assert container_wish(body) == wish
+    assert container_spec(body) == spec
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_create_is_read_as_the_engine_reads_it(body: bytes, wish: ContainerSpe
 )  # fmt: skip
 def test_what_has_another_shape_is_nothing_that_we_read(body: bytes) -> None:
     """The engine says what is wrong with it."""
-    assert container_wish(body) is None
+    assert container_spec(body) is None
     assert created_id(body) == ""
     assert pruned_ids(body) == ()
 
@@ -103,7 +103,7 @@ def test_the_mac_goes_where_the_version_has_room_for_it() -> None:
 def test_a_mac_for_the_whole_container_is_never_another_than_the_endpoints() -> None:
     """From 1.44 on dockerd compares the two texts and refuses what differs, be it in case."""
     body = b'{"MacAddress":"02:AA:00:00:00:01","HostConfig":{"NetworkMode":"web"}}'
-    grant = ContainerEndpointGrant("10.0.0.9", mac="02:aa:00:00:00:01")
+    grant = AddressGrant("10.0.0.9", mac="02:aa:00:00:00:01")
     patched = json.loads(with_grants(body, {"web": grant}, (1, 44)))
     assert patched["MacAddress"] == patched["NetworkingConfig"]["EndpointsConfig"]["web"]["MacAddress"] == grant.mac
 
@@ -114,7 +114,7 @@ def test_a_network_is_written_otherwise_where_it_must_be() -> None:
     body = (host % "abc" + '{"abc" : {"Aliases":["abc"]},"de":{}}}}').encode()
     wanted = (host % "web" + '{"web" : {"Aliases":["abc"]},"back":{}}}}').encode()
     names = {"abc": "web", "de": "back"}
-    assert with_grants(body, {"web": ContainerEndpointGrant()}, (1, 44), names) == wanted
+    assert with_grants(body, {"web": AddressGrant()}, (1, 44), names) == wanted
     patched = json.loads(with_grants(body, {"web": replace(GRANT, main=True), "back": GRANT}, (1, 41), names))
     assert patched["NetworkingConfig"]["EndpointsConfig"]["web"]["Aliases"] == ["abc"]
     assert patched["MacAddress"] == GRANT.mac
@@ -123,8 +123,7 @@ def test_a_network_is_written_otherwise_where_it_must_be() -> None:
     assert [*alone["NetworkingConfig"]["EndpointsConfig"]] == ["web"]
     both = (host % "abc" + '{"abc":{},"web":{}}}}').encode()
     assert (
-        with_grants(both, {"web": ContainerEndpointGrant()}, (1, 44), names)
-        == (host % "web" + '{"abc":{},"web":{}}}}').encode()
+        with_grants(both, {"web": AddressGrant()}, (1, 44), names) == (host % "web" + '{"abc":{},"web":{}}}}').encode()
     )
 
 
@@ -135,7 +134,7 @@ WEB = '{"EndpointsConfig":{"web":{"IPAMConfig":{"IPv6Address":"fd00::1"}}}}'
 
 
 @pytest.mark.parametrize(
-    ("body", "plugs"),
+    ("body", "endpoints"),
     [
         (f'{{{FIRST},"NetworkingConfig":{{}}}}', [EndpointConfig("web", "10.0.0.1")]),
         (f'{{{FIRST},"networkingconfig":{BACK}}}', [EndpointConfig("web", "10.0.0.1"), EndpointConfig("back")]),
@@ -151,19 +150,19 @@ WEB = '{"EndpointsConfig":{"web":{"IPAMConfig":{"IPv6Address":"fd00::1"}}}}'
         ('{"HostConfig":{"NetworkMode":"nat"}}', [EndpointConfig("nat")]),
     ],
 )  # fmt: skip
-def test_a_field_that_comes_twice_is_read_twice(body: str, plugs: list[EndpointConfig]) -> None:
+def test_a_field_that_comes_twice_is_read_twice(body: str, endpoints: list[EndpointConfig]) -> None:
     """Objects are merged, a network that comes twice is the last one, null empties."""
-    wish = container_wish(body.encode())
-    assert wish is not None
-    assert list(wish.plugs) == plugs
+    spec = container_spec(body.encode())
+    assert spec is not None
+    assert list(spec.endpoints) == endpoints
 
 
 def test_labels_are_read_as_a_map() -> None:
     """Of two the last, null is the empty text, half a surrogate pair and bytes that are no text are a sign for that."""
     body = b'{"Labels":{"a":"x","a":null,"A":"y"},"labels":{"b":"\\ud800","c":"\\ud83d\\ude00","d":"\xff","e\\n":""}}'
-    wish = container_wish(body)
-    assert wish is not None
-    assert wish.labels == {"a": "", "A": "y", "b": "\ufffd", "c": "\U0001f600", "d": "\ufffd", "e\n": ""}
+    spec = container_spec(body)
+    assert spec is not None
+    assert spec.labels == {"a": "", "A": "y", "b": "\ufffd", "c": "\U0001f600", "d": "\ufffd", "e\n": ""}
 
 
 @pytest.mark.parametrize("name", ["web", 'a"b', "\u00e9", "a/b c", "\\"])
@@ -176,8 +175,8 @@ def test_only_what_is_granted_differs(name: str) -> None:
     put = '"IPAMConfig":{"IPv4Address":"10.0.0.9","IPv6Address":"fd00::9"},"MacAddress":"02:00:00:00:00:09"'
     wanted = f'{head}"EndpointsConfig":{{ {quoted}: {{"Aliases":["x"] ,{put}}} , "b":null}} }} }} '.encode()
     assert with_grants(body, {name: GRANT}, (1, 44)) == wanted
-    assert with_grants(body, {name: ContainerEndpointGrant(), "absent": ContainerEndpointGrant()}, (1, 44)) == body
-    assert with_grants(body, {"b": ContainerEndpointGrant("10.0.0.9")}, (1, 44)) == body.replace(
+    assert with_grants(body, {name: AddressGrant(), "absent": AddressGrant()}, (1, 44)) == body
+    assert with_grants(body, {"b": AddressGrant("10.0.0.9")}, (1, 44)) == body.replace(
         b'"b":null', b'"b":{"IPAMConfig":{"IPv4Address":"10.0.0.9"}}'
     )
 
@@ -187,23 +186,23 @@ def test_a_large_body_is_no_trouble() -> None:
     deep = b"[" * 900 + b"]" * 900
     networks = b",".join(b'"n%d":{}' % number for number in range(MOST_NETWORKS))
     body = b'{"X":%b,"Y":"%b","NetworkingConfig":{"EndpointsConfig":{%b}}}' % (deep, b'\\"' * 400_000, networks)
-    wish = container_wish(body)
-    assert wish is not None
-    assert len(wish.plugs) == MOST_NETWORKS
-    assert container_wish(with_grants(body, {"n7": GRANT}, (1, 41))) != wish
+    spec = container_spec(body)
+    assert spec is not None
+    assert len(spec.endpoints) == MOST_NETWORKS
+    assert container_spec(with_grants(body, {"n7": GRANT}, (1, 41))) != spec
 
 
 def test_more_networks_than_are_looked_at_are_counted_only() -> None:
     """The labels and the mode are still read: they tell whether anything is asked for."""
     networks = b",".join(b'"n%d":{}' % number for number in range(MOST_NETWORKS + 1))
     body = b'{"Labels":{"fixed-ip":""},"NetworkingConfig":{"EndpointsConfig":{%b}}}' % networks
-    assert container_wish(body) == ContainerSpec({"fixed-ip": ""}, "", (), "", MOST_NETWORKS + 1)
+    assert container_spec(body) == ContainerSpec({"fixed-ip": ""}, "", (), "", MOST_NETWORKS + 1)
 
 
 def test_several_grants_are_put_in_at_once() -> None:
     """Wherever the endpoints are, in whatever order they were granted."""
     body = b'{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":null,"c":{"X":1}}}}'
-    grants = {"c": ContainerEndpointGrant("10.0.0.3"), "a": ContainerEndpointGrant("10.0.0.1")}
+    grants = {"c": AddressGrant("10.0.0.3"), "a": AddressGrant("10.0.0.1")}
     assert with_grants(body, grants, (1, 44)) == body.replace(
         b'"a":{}', b'"a":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}'
     ).replace(b'"c":{"X":1}', b'"c":{"X":1,"IPAMConfig":{"IPv4Address":"10.0.0.3"}}')
@@ -212,7 +211,7 @@ def test_several_grants_are_put_in_at_once() -> None:
 def test_what_is_not_granted_stays() -> None:
     """An empty text in a grant leaves the field alone, also one in another case of letters."""
     body = b'{"EndpointConfig":{"IPAMCONFIG":{"ipv4address":"10.0.0.1"},"Aliases":["a"]},"Container":"db"}'
-    patched = json.loads(connect_with_grant(body, ContainerEndpointGrant(ipv6="fd00::1"), (1, 41)))
+    patched = json.loads(connect_with_grant(body, AddressGrant(ipv6="fd00::1"), (1, 41)))
     assert patched["EndpointConfig"] == {
         "IPAMCONFIG": {"ipv4address": "10.0.0.1", "IPv6Address": "fd00::1"},
         "Aliases": ["a"],
@@ -221,14 +220,14 @@ def test_what_is_not_granted_stays() -> None:
 
 def test_connects_and_disconnects_are_read() -> None:
     """The container, and what it asks for."""
-    assert connect_wish(b'{"Container":"db"}') == ConnectSpec("db", EndpointConfig(""))
+    assert connect_spec(b'{"Container":"db"}') == ConnectSpec("db", EndpointConfig(""))
     body = b'{"container":"db","EndpointConfig":{"IPAMConfig":{"IPv4Address":"10.0.0.1"}}}'
-    assert connect_wish(body) == ConnectSpec("db", EndpointConfig("", "10.0.0.1"))
-    assert disconnect_wish(b'{"Container":"db","Force":true}') == DisconnectSpec("db", True)
-    assert disconnect_wish(b'{"Container":"db"}') == DisconnectSpec("db", False)
-    assert disconnect_wish(b'{"Container":"db","force":true,"Force":null}') == DisconnectSpec("db", True)
-    assert disconnect_wish(b'{"Container":"db","Force":1}') is None
-    assert connect_wish(b'{"Container":"db","EndpointConfig":[]}') is None
+    assert connect_spec(body) == ConnectSpec("db", EndpointConfig("", "10.0.0.1"))
+    assert disconnect_spec(b'{"Container":"db","Force":true}') == DisconnectSpec("db", True)
+    assert disconnect_spec(b'{"Container":"db"}') == DisconnectSpec("db", False)
+    assert disconnect_spec(b'{"Container":"db","force":true,"Force":null}') == DisconnectSpec("db", True)
+    assert disconnect_spec(b'{"Container":"db","Force":1}') is None
+    assert connect_spec(b'{"Container":"db","EndpointConfig":[]}') is None
 
 
 def test_replies_are_read() -> None:
@@ -275,9 +274,9 @@ def test_what_cannot_be_patched_comes_back_as_it_is(body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_a_reader_fail(body: bytes) -> None:
     """Each of them answers, or has nothing to say."""
-    container_wish(body)
-    connect_wish(body)
-    disconnect_wish(body)
+    container_spec(body)
+    connect_spec(body)
+    disconnect_spec(body)
     created_id(body)
     pruned_ids(body)
     with_grants(body, {"web": GRANT}, (1, 44))

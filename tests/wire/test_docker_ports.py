@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.wire import docker_ports
 from mooring.wire.docker_ports import Place, ShownPorts
 from mooring.wire.go_json import Unread
@@ -18,16 +18,16 @@ NETWORK, ENDPOINT = "n" * 64, "e" * 64
 def published(
     host_port: int, port: int, target: str = "10.0.0.2", host: str = "", protocol: str = "TCP"
 ) -> PortBinding:
-    """A publication, at every address unless a host is given."""
+    """A port binding, at every address unless a host is given."""
     return PortBinding(Protocol[protocol], ip_address(host) if host else None, host_port, ip_address(target), port)
 
 
 def row(ports: str = "[]", networks: object = None, more: str = "") -> str:
     """One container of a list, with odd blanks, escapes and numbers that a decoder would write otherwise."""
-    plug = {"web": {"NetworkID": NETWORK, "EndpointID": ENDPOINT}} if networks is None else networks
+    endpoint = {"web": {"NetworkID": NETWORK, "EndpointID": ENDPOINT}} if networks is None else networks
     return (
         '{"Id":"c1", "Names":["\\/web"],"Created":1.0e3,"Labels":{"Ports":"[]","a":"\\u0026}"},'
-        f'"Ports":{ports},"NetworkSettings":{{"Networks":{json.dumps(plug)}}}{more}}}'
+        f'"Ports":{ports},"NetworkSettings":{{"Networks":{json.dumps(endpoint)}}}{more}}}'
     )
 
 

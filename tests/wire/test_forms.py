@@ -12,8 +12,8 @@ from mooring.core.containers import Holder
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import KeptAddress, KeptNetwork
 from mooring.core.intents import Intent, Purpose
+from mooring.core.kept_networks import KeptAddress, KeptNetwork
 from mooring.core.leases import Active, Lease, State
 from mooring.core.moves import Move
 from mooring.core.networks import (
@@ -28,7 +28,7 @@ from mooring.core.networks import (
     Sticky,
 )
 from mooring.core.pools import Pool
-from mooring.core.publications import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire import forms, stored
 

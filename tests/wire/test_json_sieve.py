@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.wire.docker_bodies import ContainerSpec, container_wish
+from mooring.wire.docker_bodies import ContainerSpec, container_spec
 from mooring.wire.go_json import LARGEST
 from mooring.wire.json_sieve import CREATE, Sieve
 
@@ -26,12 +26,12 @@ def sieved(data: bytes, cuts: Sequence[int] = ()) -> Sieve:
     return sieve
 
 
-def networks(wish: ContainerSpec | None) -> tuple[object, ...] | None:
+def networks(spec: ContainerSpec | None) -> tuple[object, ...] | None:
     """What decides."""
-    if wish is None:
+    if spec is None:
         return None
-    labels = {key: value for key, value in wish.labels.items() if key in LABELS}
-    return (wish.mode, [plug.network for plug in wish.plugs], wish.crowd, labels)
+    labels = {key: value for key, value in spec.labels.items() if key in LABELS}
+    return (spec.mode, [endpoint.network for endpoint in spec.endpoints], spec.crowd, labels)
 
 
 NAMES = st.sampled_from(
@@ -67,11 +67,11 @@ def test_what_remains_decides_as_the_whole(
 ) -> None:
     """Networks, mode and labels, whatever else is there, in any pieces; what is behind the object is not read."""
     data = json.dumps(body, ensure_ascii=plain, indent=indent).encode("utf-8", "surrogatepass")
-    whole = networks(container_wish(data))
+    whole = networks(container_spec(data))
     sieve = sieved(data + behind, cuts)
     assert sieve.done
     if whole is not None:
-        assert networks(container_wish(sieve.document)) == whole
+        assert networks(container_spec(sieve.document)) == whole
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_it_reads_as_go_does(body: bytes, mode: str, names: list[str]) -> None:
     for cuts in every:
         sieve = sieved(body, cuts)
         assert sieve.done
-        wish = container_wish(sieve.document)
-        assert wish is not None
-        assert (wish.mode, [plug.network for plug in wish.plugs]) == (mode, names)
+        spec = container_spec(sieve.document)
+        assert spec is not None
+        assert (spec.mode, [endpoint.network for endpoint in spec.endpoints]) == (mode, names)
 
 
 def test_an_object_that_has_not_ended_is_not_done() -> None:

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring.wire import docker_bodies, go_json, long_bodies, network_bodies
-from mooring.wire.docker_bodies import ContainerEndpointGrant, connect_wish, container_wish
+from mooring.wire.docker_bodies import AddressGrant, connect_spec, container_spec
 from mooring.wire.json_sieve import Wanted
 from mooring.wire.long_bodies import CONNECTED, CREATED, NETWORK, Readable, readable
 from tests.wire.test_json_sieve import BODIES, NAMES
 
-GRANT = ContainerEndpointGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09", True)
+GRANT = AddressGrant("10.0.0.9", "fd00::9", "02:00:00:00:00:09", True)
 PAD = b'"Env":["' + b"x" * go_json.LARGEST + b'"]'
 
 
@@ -44,18 +44,18 @@ def test_a_long_create_says_what_a_short_one_does(
     """The wish that is read, and the one that the engine reads after the grants, networks written otherwise among
     them; what was there comes first, byte for byte."""
     data = json.dumps(body, indent=indent, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
-    short = container_wish(data)
+    short = container_spec(data)
     whole = readable(data, CREATED)
     if short is None or whole is None:
         return
-    assert container_wish(whole.text) == short
-    grants = {spelled.get(plug.network, plug.network): GRANT for plug in short.plugs}
+    assert container_spec(whole.text) == short
+    grants = {spelled.get(endpoint.network, endpoint.network): GRANT for endpoint in short.endpoints}
 
     def change(text: bytes) -> bytes:
         return docker_bodies.with_grants(text, grants, version, spelled)
 
     after = whole.changed(change)
-    assert container_wish(after) == container_wish(change(data))
+    assert container_spec(after) == container_spec(change(data))
     end = data.rindex(b"}")
     assert after.startswith(data[:end])
     assert after.endswith(data[end:])
@@ -63,15 +63,15 @@ def test_a_long_create_says_what_a_short_one_does(
 
 def test_connects_and_networks(long: None) -> None:
     """Their structures come again whole, with what nobody here knows."""
-    plug = b'{"X":[{"a":"}"}],"Container":"db","endpointconfig":{"Aliases":["a","\\"]"],"IPAMConfig":null}} '
-    after = changed(plug, CONNECTED, lambda text: docker_bodies.connect_with_grant(text, GRANT, (1, 54)))
-    wish = connect_wish(after)
-    assert wish is not None
-    assert (wish.container, wish.plug.ipv4, wish.plug.mac) == ("db", "10.0.0.9", GRANT.mac)
+    endpoint = b'{"X":[{"a":"}"}],"Container":"db","endpointconfig":{"Aliases":["a","\\"]"],"IPAMConfig":null}} '
+    after = changed(endpoint, CONNECTED, lambda text: docker_bodies.connect_with_grant(text, GRANT, (1, 54)))
+    spec = connect_spec(after)
+    assert spec is not None
+    assert (spec.container, spec.endpoint.ipv4, spec.endpoint.mac) == ("db", "10.0.0.9", GRANT.mac)
     assert json.loads(after)["endpointconfig"]["Aliases"] == ["a", '"]']
     net = b'{"Name":"n","Driver":"mooring","IPAM":{"Driver":"mooring","Options":{"a":"b"}},"Options":{"c":"d"},"X":1}'
     after = changed(net, NETWORK, lambda text: network_bodies.with_subnets(text, [ip_network("10.9.0.0/24")]))
-    made = network_bodies.network_wish(after)
+    made = network_bodies.network_spec(after)
     assert made is not None
     assert (made.name, made.ipam_options, made.options, made.open) == ("n", {"a": "b"}, {"c": "d"}, ())
     assert json.loads(after)["IPAM"]["Config"] == [{"Subnet": "10.9.0.0/24"}]

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.wire.network_bodies import NetworkSpec, network_wish, with_subnets
+from mooring.wire.network_bodies import NetworkSpec, network_spec, with_subnets
 
 V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
 
@@ -29,16 +29,16 @@ V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
 )
 def test_families_without_a_subnet(body: dict[str, object], families: tuple[int, ...]) -> None:
     """As Go reads the body: names in any case of letters, null for nothing."""
-    wish = network_wish(json.dumps(body).encode())
-    assert wish is not None
-    assert wish.open == families
+    spec = network_spec(json.dumps(body).encode())
+    assert spec is not None
+    assert spec.open == families
 
 
 def test_everything_that_is_read() -> None:
     """Name, drivers and options."""
     ipam = {"Driver": "mooring", "Options": {"tenant": "blue"}}
     body = {"Name": "web", "Driver": "mooring", "Options": {"mtu": "1400"}, "IPAM": ipam}
-    assert network_wish(json.dumps(body).encode()) == NetworkSpec(
+    assert network_spec(json.dumps(body).encode()) == NetworkSpec(
         "web", "mooring", "mooring", {"mtu": "1400"}, {"tenant": "blue"}, (4,)
     )
 
@@ -46,7 +46,7 @@ def test_everything_that_is_read() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"IPAM":[]}', b'{"IPAM":{"Config":{}}}', b'{"Name":1}'])
 def test_what_has_another_shape_is_the_engines_matter(body: bytes) -> None:
     """It says what is wrong."""
-    assert network_wish(body) is None
+    assert network_spec(body) is None
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_what_has_another_shape_is_the_engines_matter(body: bytes) -> None:
 def test_subnets_are_put_in_and_nothing_else_changes(body: bytes, after: bytes) -> None:
     """Beside those that are there."""
     assert with_subnets(body, [V4]) == after
-    wish = network_wish(with_subnets(b'{"EnableIPv6":true}', [V4, V6]))
-    assert wish is not None
-    assert wish.open == ()
+    spec = network_spec(with_subnets(b'{"EnableIPv6":true}', [V4, V6]))
+    assert spec is not None
+    assert spec.open == ()
 
 
 def test_a_body_that_cannot_be_read_stays() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mooring.core.faults import BadRequest
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.wire.remote_options import (
     EXPOSED_KEY,
     GENERIC_KEY,

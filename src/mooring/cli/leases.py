@@ -96,7 +96,7 @@ def _network(row: LeaseRow, style: Style) -> str:
 def _listing(spaces: bool) -> Listing[LeaseRow]:
     """spaces: whether there are several address spaces."""
     from mooring.cli.tables import since
-    from mooring.core.moments import moment
+    from mooring.core.times import moment
 
     return Listing(
         (
@@ -118,7 +118,7 @@ def _listing(spaces: bool) -> Listing[LeaseRow]:
 
 def _fixed_listing() -> Listing[LeaseRow]:
     from mooring.cli.tables import since
-    from mooring.core.moments import moment
+    from mooring.core.times import moment
 
     return Listing(
         (
@@ -146,7 +146,7 @@ def _end(row: LeaseRow) -> float | None:
 def _kept(row: LeaseRow) -> str:
     import time
 
-    from mooring.core.moments import span
+    from mooring.core.times import span
 
     end = _end(row)
     return "-" if end is None else span(end - time.time())
@@ -197,7 +197,7 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
     """
     from mooring.cli.tables import print_facts, printed
     from mooring.core.addresses import parse_address
-    from mooring.core.moments import moment
+    from mooring.core.times import moment
     from mooring.wire.api import GetLease, LeaseRow
 
     rows = connection.ask(GetLease(parse_address(address)), list[LeaseRow])

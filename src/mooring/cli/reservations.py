@@ -50,7 +50,7 @@ def reserve(
     """
     import time
 
-    from mooring.core.moments import point_of
+    from mooring.core.times import point_of
     from mooring.wire.api import Reserve
 
     first, last = _range(addresses)
@@ -104,7 +104,7 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
       mooring lease hold 10.32.0.2 --key db --hold 7d
     """
     from mooring.core.addresses import parse_address
-    from mooring.core.moments import seconds_of
+    from mooring.core.times import seconds_of
     from mooring.wire.api import Hold
 
     wanted = Hold(parse_address(address), space, key, seconds_of(kept) if kept else None, dry_run)

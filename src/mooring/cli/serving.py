@@ -82,7 +82,7 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
 
 
 def _serve(configuration: Callable[[], Config]) -> int:
-    """The daemon; and under a service manager, when it cannot serve, the one that says so (mooring.sick)."""
+    """The daemon; and under a service manager, when it cannot serve, the one that says so (mooring.degraded)."""
     import os
 
     from mooring.adapters.host.systemd import manager as given
@@ -101,6 +101,6 @@ def _serve(configuration: Callable[[], Config]) -> int:
         if not manager.supervises:
             return end.code
         reason, sound = end.text, config.sound
-    from mooring import sick
+    from mooring import degraded
 
-    return sick.run(reason, sound, configuration, manager)
+    return degraded.run(reason, sound, configuration, manager)

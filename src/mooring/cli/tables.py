@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import click
 import msgspec
 
-from mooring.core.moments import ago
+from mooring.core.times import ago
 
 GAP = 3
 

@@ -14,7 +14,7 @@ from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidde
 from mooring.core.networks import Network as NetworkRecord
 from mooring.core.networks import StaticRoute
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,

@@ -16,14 +16,14 @@ from mooring.cnm.values import Subnet
 from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
-from mooring.core.moments import seconds_of
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, Address
 from mooring.core.networks import Subnet as Network
 from mooring.core.options import parse_subnet, shown, unknown
 from mooring.core.pools import SubnetPool
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Sandbox
+from mooring.core.times import seconds_of
 from mooring.wire.remote_options import parse_mac
 
 NAME_LONGEST = 255
@@ -149,12 +149,12 @@ def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) ->
     Networks of the drivers without addresses, and of the IPAM driver that gives none, get none unasked; a bridge needs
     one (libnetwork/drivers/bridge/bridge_linux.go).
     """
-    given = every("subnets", value, _subnet_wish)
+    given = every("subnets", value, _subnet_spec)
     wanted = {4: ipv4, 6: ipv6}
-    for wish in given:
-        if wish.version == 4 and not ipv4:
-            raise BadRequest(f"subnet {wish.subnet} is IPv4, but ipv4 is False")
-    families = {wish.version for wish in given}
+    for spec in given:
+        if spec.version == 4 and not ipv4:
+            raise BadRequest(f"subnet {spec.subnet} is IPv4, but ipv4 is False")
+    families = {spec.version for spec in given}
     if driver in (HOST, NULL) or ipam == NULL_IPAM:
         wanted = {}
     found = (*given, *(SubnetSpec(version) for version, want in wanted.items() if want and version not in families))
@@ -163,7 +163,7 @@ def subnets(value: object, *, ipv4: bool, ipv6: bool, driver: str, ipam: str) ->
     return found
 
 
-def _subnet_wish(what: str, value: object) -> SubnetSpec:
+def _subnet_spec(what: str, value: object) -> SubnetSpec:
     if not isinstance(value, Subnet):
         found = subnet(what, value)
         return SubnetSpec(found.version, found)
@@ -311,7 +311,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str, object], object]]] = {
 }
 
 
-def with_settings(wish: SandboxSpec, settings: Mapping[str, object]) -> SandboxSpec:
+def with_settings(spec: SandboxSpec, settings: Mapping[str, object]) -> SandboxSpec:
     """The wish with the settings (see values.SandboxSettings) in it. Raises BadRequest."""
     changes: dict[str, Any] = {}
     for key, value in settings.items():
@@ -319,10 +319,10 @@ def with_settings(wish: SandboxSpec, settings: Mapping[str, object]) -> SandboxS
             raise unknown("setting of a sandbox", key, sorted(SETTINGS))
         target, read = SETTINGS[key]
         changes[target] = read(key, value)
-    return replace(wish, **changes)
+    return replace(spec, **changes)
 
 
-def wish_of(sandbox: Sandbox) -> SandboxSpec:
+def spec_of(sandbox: Sandbox) -> SandboxSpec:
     """The wish that the sandbox would come from."""
     return SandboxSpec(
         name=sandbox.name,

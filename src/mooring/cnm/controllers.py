@@ -102,12 +102,12 @@ class Controller:
     @classmethod
     @asynccontextmanager
     async def over(cls, library: Library, *, repairing: bool = False) -> AsyncIterator[Controller]:
-        """The controller over services that somebody else put together and closes; their mirror is not loaded yet.
+        """The controller over services that somebody else put together and closes; their cache is not loaded yet.
 
         repairing: look at the kernel again and again. Raises Unavailable.
         """
         directory = Directory(library)
-        await library.mirror.load()
+        await library.cache.load()
         controller = cls(directory, await library.restoring.start())
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -147,7 +147,7 @@ class Controller:
         Exhausted, Unavailable.
         """
         driver, ipam = arguments.name("driver", driver), arguments.name("ipam", ipam)
-        wish = NetworkSpec(
+        spec = NetworkSpec(
             name=arguments.name("name", name),
             driver=driver,
             subnets=arguments.subnets(
@@ -164,7 +164,7 @@ class Controller:
             ipam=ipam,
             ipam_options=arguments.texts("ipam_options", {} if ipam_options is None else ipam_options),
         )
-        made = await self._directory.library.provisioning.create_network(wish)
+        made = await self._directory.library.provisioning.create_network(spec)
         return Network(self._directory, made.id)
 
     def networks(self, *, name: str = "", driver: str = "", label: str = "") -> list[Network]:
@@ -205,8 +205,8 @@ class Controller:
         if hosts_own and (where or others):
             raise BadRequest("host contradicts path and external")
         kind = Kind.HOST if hosts_own else Kind.EXTERNAL if where or others else Kind.OWN
-        wish = SandboxSpec(name=arguments.name("name", name, optional=True), kind=kind, path=where)
-        made = await self._directory.library.sandboxes.create(arguments.with_settings(wish, settings))
+        spec = SandboxSpec(name=arguments.name("name", name, optional=True), kind=kind, path=where)
+        made = await self._directory.library.sandboxes.create(arguments.with_settings(spec, settings))
         return Sandbox(self._directory, made.id)
 
     def sandboxes(self) -> list[Sandbox]:

@@ -25,13 +25,13 @@ T = TypeVar("T", Network, Endpoint, Sandbox)
 
 
 class Directory:
-    """What a controller and all its objects look into. Build it before the library's mirror is loaded."""
+    """What a controller and all its objects look into. Build it before the library's cache is loaded."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._open = True
         self._sandboxes: dict[str, str] = {}
-        library.mirror.listen(self._follow)
+        library.cache.listen(self._follow)
 
     @property
     def library(self) -> Library:
@@ -46,38 +46,38 @@ class Directory:
 
     def networks(self) -> list[Network]:
         """Every network that is made and not on its way out, the oldest first."""
-        every = self.library.mirror.every(Network)
+        every = self.library.cache.every(Network)
         found = [network for network in every if network.origin is Origin.LIBRARY and network.pending is None]
         return sorted(found, key=lambda network: (network.created, network.id))
 
     def endpoints(self, network_id: str) -> list[Endpoint]:
         """Every endpoint of the network that is made and not on its way out, the oldest first."""
-        every = self.library.roster.of_network(network_id)
+        every = self.library.endpoint_index.of_network(network_id)
         found = [endpoint for endpoint in every if endpoint.pending not in (Event.CREATE, Event.DELETE)]
         return sorted(found, key=lambda endpoint: (endpoint.created, endpoint.id))
 
     def sandboxes(self) -> list[Sandbox]:
         """Every sandbox that is not on its way out, the oldest first."""
-        found = [sandbox for sandbox in self.library.mirror.every(Sandbox) if not sandbox.deleting]
+        found = [sandbox for sandbox in self.library.cache.every(Sandbox) if not sandbox.deleting]
         return sorted(found, key=lambda sandbox: (sandbox.created, sandbox.id))
 
     def network(self, network_id: str) -> Network:
         """The network with the full id. Raises NotFound."""
-        found = self.library.mirror.network(network_id)
+        found = self.library.cache.network(network_id)
         if found is None or found.origin is not Origin.LIBRARY:
             raise NotFound(f"there is no network {network_id[:12]}")
         return found
 
     def endpoint(self, network_id: str, endpoint_id: str) -> Endpoint:
         """The endpoint with the full ids. Raises NotFound."""
-        found = self.library.mirror.endpoint(network_id, endpoint_id)
+        found = self.library.cache.endpoint(network_id, endpoint_id)
         if found is None:
             raise NotFound(f"there is no endpoint {endpoint_id[:12]} in network {network_id[:12]}")
         return found
 
     def sandbox(self, sandbox_id: str) -> Sandbox:
         """The sandbox with the full id. Raises NotFound."""
-        found = self.library.mirror.sandbox(sandbox_id)
+        found = self.library.cache.sandbox(sandbox_id)
         if found is None:
             raise NotFound(f"there is no sandbox {sandbox_id[:12]}")
         return found
@@ -85,26 +85,26 @@ class Directory:
     def sandbox_of(self, endpoint: Endpoint) -> Sandbox | None:
         """The sandbox that the endpoint is in."""
         ident = self._sandboxes.get(endpoint.sandbox)
-        return None if ident is None else self.library.mirror.sandbox(ident)
+        return None if ident is None else self.library.cache.sandbox(ident)
 
     def find_network(self, ref: object) -> Network:
         """By full id, name, or the beginning of an id. Raises NotFound, Conflict, BadRequest.
 
         One that is on its way out is found, so that its deletion can be tried again.
         """
-        every = (network for network in self.library.mirror.every(Network) if network.origin is Origin.LIBRARY)
+        every = (network for network in self.library.cache.every(Network) if network.origin is Origin.LIBRARY)
         known = [network for network in every if network.pending is not Pending.CREATE]
         return _find("network", ref, known, lambda network: network.name)
 
     def find_endpoint(self, network: Network, ref: object) -> Endpoint:
         """As `find_network`, among the endpoints of the network."""
-        every = self.library.roster.of_network(network.id)
+        every = self.library.endpoint_index.of_network(network.id)
         known = [endpoint for endpoint in every if endpoint.pending is not Event.CREATE]
         return _find("endpoint", ref, known, lambda endpoint: endpoint.name, f" in network {network.name}")
 
     def find_sandbox(self, ref: object) -> Sandbox:
         """As `find_network`, among the sandboxes."""
-        return _find("sandbox", ref, list(self.library.mirror.every(Sandbox)), lambda sandbox: sandbox.name)
+        return _find("sandbox", ref, list(self.library.cache.every(Sandbox)), lambda sandbox: sandbox.name)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Sandbox):

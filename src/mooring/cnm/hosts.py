@@ -76,7 +76,7 @@ async def open_library(settings: HostSettings, cleanup: AsyncExitStack) -> Libra
     world = LibraryWorld(store, kernel, guard, clock, namespaces, resolver, LocalFiles(folder), folder)
     others = Others(settings.drivers, settings.ipam_drivers, plugins)
     library = assemble_library(world, _policy(settings), settings.repair_period, others)
-    cleanup.push_async_callback(_clear, library.mirror, kernel)
+    cleanup.push_async_callback(_clear, library.cache, kernel)
     return library
 
 
@@ -85,9 +85,9 @@ def _real(folder: Path) -> str:
     return str(folder.resolve())
 
 
-async def _clear(mirror: RecordCache, kernel: Kernel) -> None:
+async def _clear(cache: RecordCache, kernel: Kernel) -> None:
     """Without networks there are no rules: the next controller of the name makes them again."""
-    if not mirror.count(Network):
+    if not cache.count(Network):
         with suppress(Fault):
             await kernel.apply([Remove(fact) for fact in await kernel.observe() if isinstance(fact, Ruleset)])
 

@@ -120,7 +120,7 @@ class Network:
         Raises BadRequest, NotFound, Conflict for a name or an address that is taken, Exhausted, Unavailable.
         """
         record = self._record
-        wish = EndpointSpec(
+        spec = EndpointSpec(
             network=record.id,
             name=arguments.name("name", name, optional=True),
             addresses=arguments.one_of_each("addresses", addresses),
@@ -131,7 +131,7 @@ class Network:
             services=arguments.every("services", services, arguments.service),
             options=arguments.texts("options", {} if options is None else options),
         )
-        made = await self._directory.library.provisioning.create_endpoint(wish)
+        made = await self._directory.library.provisioning.create_endpoint(spec)
         return Endpoint(self._directory, made.network, made.id)
 
     def endpoints(self) -> list[Endpoint]:
@@ -331,8 +331,8 @@ class Sandbox:
         Raises NotFound, BadRequest, Unavailable.
         """
         record = self._record
-        wish = arguments.with_settings(arguments.wish_of(record), changes) if changes else None
-        await self._directory.library.sandboxes.refresh(record.id, wish)
+        spec = arguments.with_settings(arguments.spec_of(record), changes) if changes else None
+        await self._directory.library.sandboxes.refresh(record.id, spec)
 
     async def set_key(self, path: str) -> None:
         """An external sandbox's namespace is at the path; endpoints that joined before get their interfaces in it.

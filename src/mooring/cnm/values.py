@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from mooring.core.endpoints import State
 from mooring.core.networks import Address, Interface, StaticRoute
-from mooring.core.publications import PortBinding, PortRequest
+from mooring.core.port_bindings import PortBinding, PortRequest
 
 AddressLike = str | IPv4Address | IPv6Address
 SubnetLike = str | IPv4Network | IPv6Network

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from mooring.core.faults import BadRequest
-from mooring.core.moments import seconds_of
 from mooring.core.networks import Subnet
+from mooring.core.times import seconds_of
 
 # sun_path holds 108 bytes with the closing NUL (unix(7)).
 LONGEST_SOCKET_PATH = 107

@@ -73,7 +73,7 @@ class Container:
     running: bool
     created: float
     labels: Mapping[str, str] = field(default_factory=dict)
-    plugs: tuple[ContainerEndpoint, ...] = ()
+    endpoints: tuple[ContainerEndpoint, ...] = ()
     mode: str = ""
     mac: str = ""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.firewall import network_members, publication_members, ruleset, uplink_members
+from mooring.core.firewall import foreign_bridge_members, network_members, port_members, ruleset
 from mooring.core.networks import GatewayMode, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
+from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY, port_guards
-from mooring.core.publications import PortBinding
 
 # Every interface of ours bears an alias that starts so.
 MARK = "mooring:"
@@ -45,14 +45,14 @@ def sandbox_end(endpoint_id: str) -> str:
     return f"mp-{endpoint_id[:12]}"
 
 
-def host_facts(ipv6: bool, forwarding: bool = True, uplinks: Iterable[str] = ()) -> frozenset[Fact]:
+def host_facts(ipv6: bool, forwarding: bool = True, foreign_bridges: Iterable[str] = ()) -> frozenset[Fact]:
     """What every network of the host rests on.
 
     ipv6: whether any network has that family. forwarding: whether there is something to forward: dockerd sets the
     policy of FORWARD to DROP only where it finds IPv4 forwarding off (drivers/bridge/setup_ip_forwarding.go), so it
-    must not find it on at boot because of us. uplinks: bridges of the host that are none of Docker's.
+    must not find it on at boot because of us. foreign_bridges: bridges of the host that are none of Docker's.
     """
-    facts: set[Fact] = {ruleset(), DockerAccept(4), DockerAccept(6), *uplink_members(uplinks)}
+    facts: set[Fact] = {ruleset(), DockerAccept(4), DockerAccept(6), *foreign_bridge_members(foreign_bridges)}
     if forwarding:
         facts.add(Setting(HOST_SETTINGS[0], "1"))
         if ipv6:
@@ -95,18 +95,18 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
         mtu=network.mtu,
     )
     facts: set[Fact] = {veth, *port_guards(network, endpoint, veth.name)}
-    return publication_facts(network, endpoint, endpoint.published) | facts
+    return port_facts(network, endpoint, endpoint.published) | facts
 
 
-def publication_facts(network: Network, endpoint: Endpoint, published: Iterable[PortBinding]) -> frozenset[Fact]:
+def port_facts(network: Network, endpoint: Endpoint, published: Iterable[PortBinding]) -> frozenset[Fact]:
     """What opens the published ports of the endpoint."""
     if not network.bridged:
         return frozenset()
     return frozenset(
         member
-        for publication in published
-        if publication.target in endpoint.addresses
-        for member in publication_members(network, publication)
+        for port_binding in published
+        if port_binding.target in endpoint.addresses
+        for member in port_members(network, port_binding)
     )
 
 

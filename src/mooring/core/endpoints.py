@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from mooring.core.faults import Conflict
 from mooring.core.networks import Address, StaticRoute
-from mooring.core.publications import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 
 
 class State(Enum):

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.core.rulesets import TableText
 
 TABLE = "mooring"
@@ -216,7 +216,7 @@ def network_members(network: Network) -> Iterator[Member]:
             yield Member(f"pingable{version}", bridge)
 
 
-def uplink_members(bridges: Iterable[str]) -> Iterator[Member]:
+def foreign_bridge_members(bridges: Iterable[str]) -> Iterator[Member]:
     """The elements that treat these bridges of the host as any other way out. bridges: their names; those that are no
     plain interface name are passed over, as are the two that are always Docker's."""
     for name in sorted({*bridges}.difference(DOCKER_BRIDGES)):
@@ -224,24 +224,24 @@ def uplink_members(bridges: Iterable[str]) -> Iterator[Member]:
             yield Member("uplinks", f'"{name}"')
 
 
-def publication_members(network: Network, publication: PortBinding) -> Iterator[Member]:
+def port_members(network: Network, port_binding: PortBinding) -> Iterator[Member]:
     """The elements that open one published port. Internal networks publish nothing."""
-    version = publication.target.version
+    version = port_binding.target.version
     mode = network.gateway_mode(version)
-    protocol = int(publication.protocol)
+    protocol = int(port_binding.protocol)
     if network.internal or mode is GatewayMode.ISOLATED:
         return
     if mode is GatewayMode.ROUTED:
-        yield Member(f"routed{version}", f"{protocol} . {publication.target} . {publication.target_port}")
+        yield Member(f"routed{version}", f"{protocol} . {port_binding.target} . {port_binding.target_port}")
         return
-    target = f"{publication.target} . {publication.target_port}"
-    if publication.host is None:
-        yield Member(f"wildcard{version}", f"{protocol} . {publication.host_port}", target)
+    target = f"{port_binding.target} . {port_binding.target_port}"
+    if port_binding.host is None:
+        yield Member(f"wildcard{version}", f"{protocol} . {port_binding.host_port}", target)
     else:
-        yield Member(f"published{version}", f"{protocol} . {publication.host} . {publication.host_port}", target)
+        yield Member(f"published{version}", f"{protocol} . {port_binding.host} . {port_binding.host_port}", target)
 
 
-def publication_of(member: Member) -> PortBinding | None:
+def port_binding_of(member: Member) -> PortBinding | None:
     """What the element publishes, None when it is no element of a published port. The inverse of
     `publication_members`."""
     kind, version = member.container[:-1], member.container[-1:]
@@ -258,7 +258,7 @@ def publication_of(member: Member) -> PortBinding | None:
         return None
 
 
-def publication_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding]]:
+def port_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[PortBinding]]:
     """What the ops publish from now on, and what no longer. A port that moves is in both."""
     opened: list[PortBinding] = []
     closed: list[PortBinding] = []
@@ -266,8 +266,8 @@ def publication_changes(ops: Iterable[Op]) -> tuple[list[PortBinding], list[Port
         gone = op.before if isinstance(op, Alter) else op.fact if isinstance(op, Remove) else None
         come = op.after if isinstance(op, Alter) else op.fact if isinstance(op, Add) else None
         for fact, found in ((gone, closed), (come, opened)):
-            if isinstance(fact, Member) and (publication := publication_of(fact)) is not None:
-                found.append(publication)
+            if isinstance(fact, Member) and (port_binding := port_binding_of(fact)) is not None:
+                found.append(port_binding)
     return opened, closed
 
 

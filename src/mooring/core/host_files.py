@@ -170,14 +170,14 @@ def digest(text: str) -> str:
     return sha256(text.rstrip("\n").encode(errors="surrogateescape")).hexdigest()
 
 
-def check_names(wish: SandboxSpec) -> None:
+def check_names(spec: SandboxSpec) -> None:
     """Everything of the wish that goes into a file fits into it. Raises BadRequest, naming what does not."""
-    single = [("hostname", wish.hostname), ("domain", wish.domain)]
-    listed = [("search domain", name) for name in wish.search] + [("DNS option", name) for name in wish.dns_options]
-    listed += [("extra host", name) for name, _ in wish.hosts]
+    single = [("hostname", spec.hostname), ("domain", spec.domain)]
+    listed = [("search domain", name) for name in spec.search] + [("DNS option", name) for name in spec.dns_options]
+    listed += [("extra host", name) for name, _ in spec.hosts]
     # An IPv6 address may have anything behind its %.
-    listed += [("address of the extra host", str(address)) for _, address in wish.hosts]
-    listed += [("nameserver", str(address)) for address in wish.dns]
+    listed += [("address of the extra host", str(address)) for _, address in spec.hosts]
+    listed += [("nameserver", str(address)) for address in spec.dns]
     for what, name in [pair for pair in single if pair[1]] + listed:
         if not name or any(
             character in "#;" or not character.isprintable() or character.isspace() for character in name
@@ -185,12 +185,12 @@ def check_names(wish: SandboxSpec) -> None:
             raise BadRequest(
                 f"{what} {name!r} cannot be written into a file", hint="use letters, digits, dots, hyphens"
             )
-    for path in (wish.hosts_path, wish.resolv_conf_path):
+    for path in (spec.hosts_path, spec.resolv_conf_path):
         if path:
             _check_path(path)
-    if wish.hosts_path and wish.resolv_conf_path:
+    if spec.hosts_path and spec.resolv_conf_path:
         # ".hash": the note beside a file (core/file_notes.py).
-        shorter, longer = sorted((wish.hosts_path, wish.resolv_conf_path))
+        shorter, longer = sorted((spec.hosts_path, spec.resolv_conf_path))
         if longer in (shorter, f"{shorter}.hash"):
             raise BadRequest(f"{shorter} cannot be both the hosts file and the resolv.conf")
 

@@ -15,8 +15,8 @@ import msgspec
 
 from mooring.core.addresses import RangeSet, network, span, usable
 from mooring.core.faults import BadRequest, Exhausted
-from mooring.core.holdings import Holdings
 from mooring.core.networks import Address, Subnet, overlap
+from mooring.core.subnet_index import Holdings
 
 # Prefixes in which no network can be: "this network", loopback, multicast and broadcast (RFC 6890), and for IPv6 also
 # the IPv4-mapped ones and link-local, because every interface has that subnet already.

@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Service
 from mooring.core.networks import OUR_IPAM, Address, Interface, Origin, Subnet
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.sandboxes import Kind as SandboxKind
 
 

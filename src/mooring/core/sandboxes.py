@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Address, Interface, Network, Subnet
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 
 
 class Kind(Enum):
@@ -88,14 +88,14 @@ class NamespaceState:
     looked at them. strangers: marks of endpoints that were none of those.
     """
 
-    facts: frozenset[InsideFact]
+    facts: frozenset[NamespaceFact]
     names: frozenset[str]
     identity: str = ""
     strangers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class InsideLink:
+class NamespaceLink:
     """The endpoint's interface is in the namespace, named and up.
 
     endpoint: its mark, `<network id>/<endpoint id>`. source: the name that the driver gave it, in the namespace or on
@@ -118,7 +118,7 @@ class InsideLink:
 
 
 @dataclass(frozen=True, slots=True)
-class InsideAddress:
+class NamespaceAddress:
     """An address on the interface of that name, without duplicate address detection."""
 
     link: str
@@ -131,7 +131,7 @@ class InsideAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class InsideRoute:
+class NamespaceRoute:
     """A route of the main table with a protocol number of ours. via None: on-link."""
 
     destination: Subnet
@@ -144,28 +144,28 @@ class InsideRoute:
         return ("route", str(self.destination))
 
 
-InsideFact = InsideLink | InsideAddress | InsideRoute
+NamespaceFact = NamespaceLink | NamespaceAddress | NamespaceRoute
 
 
 @dataclass(frozen=True, slots=True)
-class InsideAdd:
+class NamespaceAdd:
     """Make the fact true; it takes the place of another with the same key."""
 
-    fact: InsideFact
+    fact: NamespaceFact
 
 
 @dataclass(frozen=True, slots=True)
-class InsideRemove:
+class NamespaceRemove:
     """Make the fact untrue."""
 
-    fact: InsideFact
+    fact: NamespaceFact
 
 
-InsideOp = InsideAdd | InsideRemove
+NamespaceOp = NamespaceAdd | NamespaceRemove
 
 
 # What must be there before what; a next hop may be reachable by an on-link route only.
-_ORDER: tuple[type, ...] = (InsideLink, InsideAddress, InsideRoute)
+_ORDER: tuple[type, ...] = (NamespaceLink, NamespaceAddress, NamespaceRoute)
 _EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 
@@ -184,7 +184,7 @@ def in_gateway_order(members: Iterable[Member]) -> list[Member]:
     return sorted(members, key=rank)
 
 
-def default_route(member: Member, version: int) -> InsideRoute | None:
+def default_route(member: Member, version: int) -> NamespaceRoute | None:
     """The way out that the member offers in the family (4 or 6): its gateway, else a static route to everything.
 
     None without an interface, or without an address of the family, as the kernel would refuse the route.
@@ -197,10 +197,10 @@ def default_route(member: Member, version: int) -> InsideRoute | None:
     everything = _EVERYTHING[version]
     via = attachment.gateway(version)
     if via is not None:
-        return InsideRoute(everything, via, endpoint.interface)
+        return NamespaceRoute(everything, via, endpoint.interface)
     for route in attachment.routes:
         if route.destination == everything:
-            return InsideRoute(everything, route.via, endpoint.interface)
+            return NamespaceRoute(everything, route.via, endpoint.interface)
     return None
 
 
@@ -224,10 +224,10 @@ def mark_of(endpoint: Endpoint) -> str:
     return f"{endpoint.network}/{endpoint.id}"
 
 
-def inside_link(member: Member) -> InsideLink:
+def namespace_link(member: Member) -> NamespaceLink:
     """The member's interface; only for one that has a link."""
     endpoint = member.endpoint
-    return InsideLink(
+    return NamespaceLink(
         mark_of(endpoint),
         endpoint.interface,
         source=member.link,
@@ -237,7 +237,7 @@ def inside_link(member: Member) -> InsideLink:
     )
 
 
-def inside_facts(members: Sequence[Member]) -> frozenset[InsideFact]:
+def namespace_facts(members: Sequence[Member]) -> frozenset[NamespaceFact]:
     """What the namespace should have for its members: interfaces, addresses, static and default routes.
 
     A member without an interface of its own (attachment.link "") adds nothing. A static route to everything counts as
@@ -246,61 +246,61 @@ def inside_facts(members: Sequence[Member]) -> frozenset[InsideFact]:
     that route already, and ours would take its place.
     """
     ordered = [member for member in in_gateway_order(members) if member.link]
-    facts: set[InsideFact] = set()
+    facts: set[NamespaceFact] = set()
     routed: set[Subnet] = set(_EVERYTHING.values())
     for member in ordered:
-        facts.add(inside_link(member))
+        facts.add(namespace_link(member))
         for interface in (member.endpoint.ipv4, member.endpoint.ipv6):
             if interface is not None:
-                facts.add(InsideAddress(member.endpoint.interface, interface))
+                facts.add(NamespaceAddress(member.endpoint.interface, interface))
                 routed.add(interface.network)
     for member in ordered:
         for route in member.endpoint.attachment.routes if member.endpoint.attachment is not None else ():
             if route.destination not in routed:
                 routed.add(route.destination)
-                facts.add(InsideRoute(route.destination, route.via, member.endpoint.interface))
+                facts.add(NamespaceRoute(route.destination, route.via, member.endpoint.interface))
     for version in (4, 6):
         facts.update([way for member in ordered if (way := default_route(member, version)) is not None][:1])
     return frozenset(facts)
 
 
-def only_of(interior: NamespaceState, endpoints: Mapping[str, str]) -> NamespaceState:
-    """The interior without what links have that claim to be of other endpoints than those: they are foreign.
+def only_of(namespace_state: NamespaceState, endpoints: Mapping[str, str]) -> NamespaceState:
+    """The state without what links have that claim to be of other endpoints than those: they are foreign.
 
     endpoints: mark -> what its interface is called; of several links that claim it, only the one of that name counts.
     """
-    links = {fact for fact in interior.facts if isinstance(fact, InsideLink)}
+    links = {fact for fact in namespace_state.facts if isinstance(fact, NamespaceLink)}
     right = {link.endpoint for link in links if endpoints.get(link.endpoint) == link.name}
     in_doubt = endpoints.keys() - right
     ours = {link for link in links if link.endpoint in in_doubt or endpoints.get(link.endpoint) == link.name}
     names = {link.name for link in links - ours} - {link.name for link in ours}
-    others = {fact for fact in interior.facts if not isinstance(fact, InsideLink) and fact.link not in names}
+    others = {fact for fact in namespace_state.facts if not isinstance(fact, NamespaceLink) and fact.link not in names}
     strangers = frozenset(link.endpoint for link in links - ours)
-    return replace(interior, facts=frozenset(ours | others), strangers=strangers)
+    return replace(namespace_state, facts=frozenset(ours | others), strangers=strangers)
 
 
-def plan_inside(desired: Iterable[InsideFact], observed: Iterable[InsideFact]) -> list[InsideOp]:
+def plan_namespace(desired: Iterable[NamespaceFact], observed: Iterable[NamespaceFact]) -> list[NamespaceOp]:
     """Ops that make observed into desired: links, addresses, routes, then removals the other way round. What goes with
     a link that goes is not removed by itself. Of several links that claim one endpoint that counts which is right."""
     want = {fact.key: fact for fact in desired}
     seen = frozenset(observed)
     have = {fact.key: fact for fact in seen} | {fact.key: fact for fact in want.values() if fact in seen}
 
-    def rank(fact: InsideFact) -> tuple[int, bool, tuple[str, ...]]:
-        return _ORDER.index(type(fact)), isinstance(fact, InsideRoute) and fact.via is not None, fact.key
+    def rank(fact: NamespaceFact) -> tuple[int, bool, tuple[str, ...]]:
+        return _ORDER.index(type(fact)), isinstance(fact, NamespaceRoute) and fact.via is not None, fact.key
 
     # What is on a link that is new, or was called otherwise, is made whatever was seen under that name: it was another
     # link's and goes with it, or did not outlive the renaming.
-    new = {fact.name for fact in want.values() if isinstance(fact, InsideLink) and have.get(fact.key) != fact}
-    gone = {fact.name for fact in have.values() if isinstance(fact, InsideLink) and want.get(fact.key) != fact}
-    adds: list[InsideOp] = [
-        InsideAdd(fact)
+    new = {fact.name for fact in want.values() if isinstance(fact, NamespaceLink) and have.get(fact.key) != fact}
+    gone = {fact.name for fact in have.values() if isinstance(fact, NamespaceLink) and want.get(fact.key) != fact}
+    adds: list[NamespaceOp] = [
+        NamespaceAdd(fact)
         for fact in sorted(want.values(), key=rank)
-        if have.get(fact.key) != fact or (not isinstance(fact, InsideLink) and fact.link in new)
+        if have.get(fact.key) != fact or (not isinstance(fact, NamespaceLink) and fact.link in new)
     ]
-    removes: list[InsideOp] = [
-        InsideRemove(fact)
+    removes: list[NamespaceOp] = [
+        NamespaceRemove(fact)
         for fact in sorted(have.values(), key=rank, reverse=True)
-        if fact.key not in want and (isinstance(fact, InsideLink) or fact.link not in gone)
+        if fact.key not in want and (isinstance(fact, NamespaceLink) or fact.link not in gone)
     ]
     return adds + removes

@@ -29,7 +29,7 @@ class Driver:
     forwards: bool = False
     returns: bool = False
 
-    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
+    async def wants_gateways(self, spec: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
         """Whether such a network should have a gateway address, in IPv4 and in IPv6. Asked before it is made."""
         return True, True
 

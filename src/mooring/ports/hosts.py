@@ -9,9 +9,9 @@ from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
-from mooring.core.holdings import Holdings
 from mooring.core.plumbing import Fact, Inside, Op
-from mooring.core.publications import Protocol as IpProtocol
+from mooring.core.port_bindings import Protocol as IpProtocol
+from mooring.core.subnet_index import Holdings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Kernel(Protocol):
 
         An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
         differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in
-        which they were made. Not cancelled in the middle of an op. Flows that meant a host port whose publication is
+        which they were made. Not cancelled in the middle of an op. Flows that meant a host port whose port binding is
         added, altered or removed, and are tracked otherwise than a new one would be, are forgotten soon after.
         """
         ...

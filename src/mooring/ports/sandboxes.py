@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from mooring.core.names import Answer, Question
-from mooring.core.sandboxes import InsideOp, NamespaceState
+from mooring.core.sandboxes import NamespaceOp, NamespaceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Namespaces(Protocol):
         """What is in the namespace, and which one it is."""
         ...
 
-    async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
+    async def apply(self, path: str, ops: Sequence[NamespaceOp]) -> None:
         """Carry out the ops in order. On a fault the rest is left, what was done stays, and the fault is raised: the
         caller plans again. Raises Conflict when a name or an address is taken by somebody else. Calls for one path are
         carried out one after another."""

@@ -19,9 +19,9 @@ from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
+from mooring.services.drivers.foreign_bridges import ForeignBridges
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
-from mooring.services.drivers.uplinks import Uplinks
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
@@ -31,8 +31,8 @@ from mooring.services.networking.network_requests import NetworkAdmission
 from mooring.services.networking.networks import Networks
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
-from mooring.services.networking.rebuilding import Rebuilding
-from mooring.services.networking.unrecorded import UnrecordedState
+from mooring.services.networking.rebuilt_networks import RebuiltNetworks
+from mooring.services.networking.restored_store import RestoredStore
 from mooring.services.records.endpoint_containers import EndpointContainers
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
@@ -63,31 +63,31 @@ class Others:
 class Keeping:
     """The use cases of fixed addresses on a host with an engine. nudged: when the reconciler is to look soon."""
 
-    desk: AdmissionController
+    controller: AdmissionController
     adoption: Adoption
-    reconciling: ContainerReconciler
+    container_reconciler: ContainerReconciler
     watching: EngineEvents
     nudged: asyncio.Event
     networks: NetworkAdmission
-    moving: Reattachment
+    reattachment: Reattachment
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """The use cases of one host. recovering, keeping: None where there is no engine."""
 
-    mirror: RecordCache
-    roster: EndpointIndex
+    cache: RecordCache
+    endpoint_index: EndpointIndex
     ipam: Ipam
-    publishing: PortAllocator
+    port_allocator: PortAllocator
     networks: Networks
     endpoints: Endpoints
     repair: KernelReconciler
     drivers: Drivers
     locks: KeyedLocks
     holders: Holders
-    reclaiming: GarbageCollector
-    recovering: UnrecordedState | None
+    garbage_collector: GarbageCollector
+    restored_store: RestoredStore | None
     keeping: Keeping | None
 
 
@@ -99,56 +99,53 @@ def assemble(
     others: Others | None = None,
     plugin: str = "mooring",
 ) -> Services:
-    """Services that know each other, over a mirror that is still empty: `await services.mirror.load()` comes next.
+    """Services that know each other, over a cache that is still empty: `await services.cache.load()` comes next.
 
     plugin: the name that dockerd has for us, which is that of the plugin socket's file.
     """
     kernel, clock, others = world.kernel, world.clock, others or Others()
-    mirror = RecordCache(world.store)
-    roster = EndpointIndex(mirror)
-    ipam = Ipam(mirror, clock, policy, kernel, lambda: view.elsewhere if (view := reclaiming.view) is not None else ())
-    releases = EngineReleases(mirror)
-    uplinks = Uplinks(kernel, clock, world.engine is not None)
-    bridge = BridgeDriver(kernel, releases.take_interface_names, uplinks)
+    cache = RecordCache(world.store)
+    index = EndpointIndex(cache)
+    ipam = Ipam(cache, clock, policy, kernel, lambda: view.elsewhere if (view := collector.view) is not None else ())
+    releases = EngineReleases(cache)
+    bridges = ForeignBridges(kernel, clock, world.engine is not None)
+    bridge = BridgeDriver(kernel, releases.take_interface_names, bridges)
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
-    publishing = PortAllocator(roster, world.guard)
+    ports = PortAllocator(index, world.guard)
     locks = KeyedLocks()
-    overlaps = Overlaps(mirror, kernel, policy.on_host_overlap, lambda: reclaiming.view)
-    networks = Networks(mirror, roster, drivers, ipam, publishing, clock, locks, overlaps)
-    endpoints = Endpoints(mirror, roster, drivers, ipam, publishing, clock, locks)
-    reclaiming = GarbageCollector(mirror, roster, ipam, networks, endpoints, world.engine, clock, minimum_age)
-    recovering = None
+    overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
+    networks = Networks(cache, index, drivers, ipam, ports, clock, locks, overlaps)
+    endpoints = Endpoints(cache, index, drivers, ipam, ports, clock, locks)
+    collector = GarbageCollector(cache, index, ipam, networks, endpoints, world.engine, clock, minimum_age)
+    restored = None
     if world.engine is not None:
-        rebuilding = Rebuilding(
-            mirror, networks, ipam, world.engine, lambda: reclaiming.view, clock, policy, plugin
-        )  # fmt: skip
-        recovering = UnrecordedState(
-            mirror, roster, ipam, publishing, kernel, clock, locks, policy, rebuilding, overlaps
-        )
+        rebuilt = RebuiltNetworks(cache, networks, ipam, world.engine, lambda: collector.view, clock, policy, plugin)
+        restored = RestoredStore(cache, index, ipam, ports, kernel, clock, locks, policy, rebuilt, overlaps)
     repair = KernelReconciler(
-        mirror, roster, kernel, publishing, reclaiming, uplinks, bridge.guarding, clock, repair_period, recovering
+        cache, index, kernel, ports, collector, bridges, bridge.guarding, clock, repair_period, restored,
     )  # fmt: skip
-    holders = Holders(mirror, ipam, clock, policy)
+    holders = Holders(cache, ipam, clock, policy)
     keeping = None
     if world.engine is not None:
         nudged = asyncio.Event()
-        desk = AdmissionController(mirror, holders, world.engine, nudged.set)
-        adoption = Adoption(mirror, ipam, holders, clock, policy)
-        adoption.residents = endpoints.admission.residents = residents = EndpointContainers(mirror)
-        ipam.index.called = residents.user
-        moving = Reattachment(mirror, world.engine, clock)
-        reconciling = ContainerReconciler(
-            mirror, holders, desk, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged,
-            moving,
+        controller = AdmissionController(cache, holders, world.engine, nudged.set)
+        adoption = Adoption(cache, ipam, holders, clock, policy)
+        adoption.endpoint_containers = endpoints.admission.endpoint_containers = users = EndpointContainers(cache)
+        ipam.index.called = users.user
+        reattachment = Reattachment(cache, world.engine, clock)
+        reconciler = ContainerReconciler(
+            cache, holders, controller, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged,
+            reattachment,
         )  # fmt: skip
         watching = EngineEvents(
-            mirror, holders, desk, adoption, reconciling, releases, world.engine, clock, ipam.estates,
-            moving, repair.nudge,
+            cache, holders, controller, adoption, reconciler, releases, world.engine, clock, ipam.kept_networks,
+            reattachment, repair.nudge,
         )  # fmt: skip
-        keeping = Keeping(desk, adoption, reconciling, watching, nudged, NetworkAdmission(ipam, plugin), moving)
+        keeping = Keeping(
+            controller, adoption, reconciler, watching, nudged, NetworkAdmission(ipam, plugin), reattachment
+        )
     return Services(
-        mirror, roster, ipam, publishing, networks, endpoints, repair, drivers, locks, holders, reclaiming, recovering,
-        keeping,
+        cache, index, ipam, ports, networks, endpoints, repair, drivers, locks, holders, collector, restored, keeping,
     )  # fmt: skip

@@ -55,7 +55,7 @@ class MemoryDriver(Driver):
         if method in self.refusals:
             raise self.refusals[method]
 
-    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
+    async def wants_gateways(self, spec: NetworkSpec) -> tuple[bool, bool]:  # noqa: ARG002
         """See Driver."""
         return self.gateways
 

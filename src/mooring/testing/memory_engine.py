@@ -120,15 +120,17 @@ class MemoryEngine(Engine):
         """See Engine. The name of the network is all that there is to say."""
         self._answer()
         known = self._containers.get(container)
-        plug = next((plug for plug in known.plugs if plug.network == network), None) if known else None
-        if plug is None:
+        container_endpoint = (
+            next((each for each in known.endpoints if each.network == network), None) if known else None
+        )
+        if container_endpoint is None:
             raise NotFound(f"container {container[:12]} is not in network {network[:12]}")
-        return plug.name
+        return container_endpoint.name
 
     async def reconnect(self, container: str, network: str, place: str, addresses: Sequence[Address]) -> None:
         """See Engine. refuses: the words with which it is refused. dies: it ends when the container is out."""
         self._answer()
-        before = next(plug for plug in self._containers[container].plugs if plug.network == network)
+        before = next(each for each in self._containers[container].endpoints if each.network == network)
         assert before.name == place
         self.disconnect(container, network)
         if self.dies:
@@ -165,10 +167,10 @@ class MemoryEngine(Engine):
 
     def _endpoints(self, network: str) -> tuple[EngineEndpoint, ...]:
         attached = [
-            EngineEndpoint(plug.endpoint, container.id, container.name, plug.ipv4, plug.ipv6)
+            EngineEndpoint(each.endpoint, container.id, container.name, each.ipv4, each.ipv6)
             for container in self._containers.values()
-            for plug in container.plugs
-            if plug.network == network and plug.endpoint
+            for each in container.endpoints
+            if each.network == network and each.endpoint
         ]
         return (*attached, *self.strays.get(network, ()))
 
@@ -180,10 +182,10 @@ class MemoryEngine(Engine):
     # -- what a test does ------------------------------------------------------------------------------------------
 
     def create(
-        self, ident: str, name: str, *plugs: ContainerEndpoint, labels: Mapping[str, str] | None = None
+        self, ident: str, name: str, *endpoints: ContainerEndpoint, labels: Mapping[str, str] | None = None
     ) -> Container:
         """`docker create`."""
-        container = Container(ident, name, False, float(len(self._containers)), labels or {}, plugs)
+        container = Container(ident, name, False, float(len(self._containers)), labels or {}, endpoints)
         self._containers[ident] = container
         self._tell(EventKind.CREATED, ident)
         return container
@@ -200,9 +202,9 @@ class MemoryEngine(Engine):
         """`docker stop`: no endpoints any more; the engine tells that it was disconnected, too."""
         container = self._containers[ident]
         self._tell(EventKind.DIED, ident)
-        for plug in container.plugs:
-            self._change(ident, plug.network, "")
-            self._tell(EventKind.DISCONNECTED, ident, plug.network)
+        for container_endpoint in container.endpoints:
+            self._change(ident, container_endpoint.network, "")
+            self._tell(EventKind.DISCONNECTED, ident, container_endpoint.network)
         self._containers[ident] = replace(self._containers[ident], running=False)
 
     def remove(self, ident: str) -> None:
@@ -215,18 +217,18 @@ class MemoryEngine(Engine):
         self._containers[ident] = replace(self._containers[ident], name=name)
         self._tell(EventKind.RENAMED, ident)
 
-    def connect(self, ident: str, plug: ContainerEndpoint) -> None:
+    def connect(self, ident: str, container_endpoint: ContainerEndpoint) -> None:
         """`docker network connect`, which is told of a running container only (container_operations.go)."""
         container = self._containers[ident]
-        self._containers[ident] = replace(container, plugs=(*container.plugs, plug))
+        self._containers[ident] = replace(container, endpoints=(*container.endpoints, container_endpoint))
         if container.running:
-            self._tell(EventKind.CONNECTED, ident, plug.network)
+            self._tell(EventKind.CONNECTED, ident, container_endpoint.network)
 
     def disconnect(self, ident: str, network: str) -> None:
         """`docker network disconnect`."""
         container = self._containers[ident]
-        rest = tuple(plug for plug in container.plugs if plug.network != network)
-        self._containers[ident] = replace(container, plugs=rest)
+        rest = tuple(each for each in container.endpoints if each.network != network)
+        self._containers[ident] = replace(container, endpoints=rest)
         self._tell(EventKind.DISCONNECTED, ident, network)
 
     def go_down(self) -> None:
@@ -242,11 +244,11 @@ class MemoryEngine(Engine):
         container = self._containers[ident]
         v4 = next((each for each in addresses if each.version == 4), None)
         v6 = next((each for each in addresses if each.version == 6), None)
-        plugs = tuple(
-            replace(plug, endpoint=endpoint, ipv4=v4, ipv6=v6) if plug.network == network else plug
-            for plug in container.plugs
+        endpoints = tuple(
+            replace(each, endpoint=endpoint, ipv4=v4, ipv6=v6) if each.network == network else each
+            for each in container.endpoints
         )
-        self._containers[ident] = replace(container, plugs=plugs)
+        self._containers[ident] = replace(container, endpoints=endpoints)
 
     def _tell(self, what: EventKind, ident: str, network: str = "") -> None:
         self._now += 1
@@ -273,13 +275,13 @@ def _find(names: Mapping[str, str], reference: str) -> str:
     return found[0] if found else ""
 
 
-def _naming(plug: ContainerEndpoint, addresses: Sequence[Address]) -> ContainerEndpoint:
+def _naming(container_endpoint: ContainerEndpoint, addresses: Sequence[Address]) -> ContainerEndpoint:
     """The place with the addresses in its configuration."""
-    v4 = next((each for each in addresses if each.version == 4), plug.wanted4)
-    v6 = next((each for each in addresses if each.version == 6), plug.wanted6)
-    return replace(plug, wanted4=v4, wanted6=v6)
+    v4 = next((each for each in addresses if each.version == 4), container_endpoint.wanted4)
+    v6 = next((each for each in addresses if each.version == 6), container_endpoint.wanted6)
+    return replace(container_endpoint, wanted4=v4, wanted6=v6)
 
 
 def _listed(container: Container) -> Container:
     """The container as a list has it: the MAC that its configuration asks for is not told."""
-    return replace(container, plugs=tuple(replace(plug, wanted_mac="") for plug in container.plugs))
+    return replace(container, endpoints=tuple(replace(each, wanted_mac="") for each in container.endpoints))

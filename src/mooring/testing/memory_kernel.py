@@ -14,7 +14,6 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.core.faults import Conflict, NotSupported, Unavailable
-from mooring.core.holdings import Holdings
 from mooring.core.networks import Interface
 from mooring.core.plumbing import (
     Add,
@@ -32,7 +31,8 @@ from mooring.core.plumbing import (
     Setting,
     Veth,
 )
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
+from mooring.core.subnet_index import Holdings
 from mooring.ports import HostNet, Kernel, PortGuard
 
 Address = IPv4Address | IPv6Address

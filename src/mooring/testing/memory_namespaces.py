@@ -15,13 +15,13 @@ from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.networks import Interface, Subnet
 from mooring.core.plumbing import Veth
 from mooring.core.sandboxes import (
-    InsideAdd,
-    InsideAddress,
-    InsideFact,
-    InsideLink,
-    InsideOp,
-    InsideRemove,
-    InsideRoute,
+    NamespaceAdd,
+    NamespaceAddress,
+    NamespaceFact,
+    NamespaceLink,
+    NamespaceOp,
+    NamespaceRemove,
+    NamespaceRoute,
     NamespaceState,
 )
 from mooring.ports import Counters, Namespaces
@@ -29,7 +29,7 @@ from mooring.services.records.locks import KeyedLocks
 from mooring.testing.memory_kernel import MemoryKernel
 
 # An op, or ("create", id) and ("remove", path).
-Step = InsideOp | tuple[str, str]
+Step = NamespaceOp | tuple[str, str]
 Before = Callable[[Step], Awaitable[None]]
 
 HOST = ""
@@ -48,7 +48,7 @@ class MemoryLink:
     place: str
     name: str
     origin: tuple[str, int] | None = None
-    fact: InsideLink | None = None
+    fact: NamespaceLink | None = None
     addresses: set[Interface] = field(default_factory=set)
     mac: str = ""
 
@@ -59,7 +59,9 @@ class MemoryNamespaces(Namespaces):
     fail_on: ops that are refused with Unavailable. before: called before each step of create, remove and apply.
     """
 
-    def __init__(self, kernel: MemoryKernel, *, fail_on: Iterable[InsideOp] = (), before: Before | None = None) -> None:
+    def __init__(
+        self, kernel: MemoryKernel, *, fail_on: Iterable[NamespaceOp] = (), before: Before | None = None
+    ) -> None:
         self.kernel = kernel
         self.fail_on = list(fail_on)
         self.before = before
@@ -67,14 +69,14 @@ class MemoryNamespaces(Namespaces):
         self._external: set[str] = set()
         self._age: dict[str, int] = {}
         self._links: list[MemoryLink] = []
-        self._routes: dict[tuple[str, Subnet], InsideRoute] = {}
+        self._routes: dict[tuple[str, Subnet], NamespaceRoute] = {}
         self._turns = KeyedLocks()
         self._closed = False
 
     def plant(self, name: str, place: str = HOST, *, sign: str = "") -> None:
         """There is a link of somebody else's, on the host or in the namespace, as a remote plugin makes one. sign: the
         mark of the endpoint whose it claims to be."""
-        fact = InsideLink(sign, name, source="", mac="", ipv6=True, returns=False) if sign else None
+        fact = NamespaceLink(sign, name, source="", mac="", ipv6=True, returns=False) if sign else None
         self._links.append(MemoryLink(place, name, fact=fact))
 
     def external(self, path: str) -> str:
@@ -134,22 +136,22 @@ class MemoryNamespaces(Namespaces):
     async def observe(self, path: str) -> NamespaceState:
         """See Namespaces."""
         self._check(path)
-        facts: set[InsideFact] = set()
+        facts: set[NamespaceFact] = set()
         for link in self._in(path):
             if link.fact is not None:
                 facts.add(replace(link.fact, source="", returns=False))
-                facts.update(InsideAddress(link.name, interface) for interface in link.addresses)
+                facts.update(NamespaceAddress(link.name, interface) for interface in link.addresses)
         facts.update(route for (place, _), route in self._routes.items() if place == path)
         return NamespaceState(
             frozenset(facts), frozenset({"lo", *(link.name for link in self._in(path))}), self._identity(path)
         )
 
-    async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
+    async def apply(self, path: str, ops: Sequence[NamespaceOp]) -> None:
         """See Namespaces."""
         self._check(path)
         async with self._turns.hold(path):
-            removed = [op.fact for op in ops if isinstance(op, InsideRemove)]
-            leaving = {fact.endpoint: fact for fact in removed if isinstance(fact, InsideLink)}
+            removed = [op.fact for op in ops if isinstance(op, NamespaceRemove)]
+            leaving = {fact.endpoint: fact for fact in removed if isinstance(fact, NamespaceLink)}
             for op in ops:
                 await self._step(op)
                 self._check(path)
@@ -216,32 +218,32 @@ class MemoryNamespaces(Namespaces):
     def _named(self, place: str, name: str) -> MemoryLink | None:
         return next((link for link in self._in(place) if link.name == name), None)
 
-    def _of_endpoint(self, path: str, fact: InsideLink) -> MemoryLink | None:
+    def _of_endpoint(self, path: str, fact: NamespaceLink) -> MemoryLink | None:
         """The link that bears the endpoint's sign; of several that which fits best."""
         signed = [link for link in self._in(path) if link.fact is not None and link.fact.endpoint == fact.endpoint]
         return min(signed, key=lambda link: (link.name != fact.name, link.mac != fact.mac), default=None)
 
-    def _carry_out(self, path: str, op: InsideOp, leaving: Mapping[str, InsideLink]) -> None:
+    def _carry_out(self, path: str, op: NamespaceOp, leaving: Mapping[str, NamespaceLink]) -> None:
         match op:
-            case InsideAdd(InsideLink() as link):
+            case NamespaceAdd(NamespaceLink() as link):
                 self._add_link(path, link, leaving)
-            case InsideAdd(InsideAddress() as address):
+            case NamespaceAdd(NamespaceAddress() as address):
                 self._add_address(path, address, leaving)
-            case InsideAdd(InsideRoute() as route):
+            case NamespaceAdd(NamespaceRoute() as route):
                 self._add_route(path, route)
-            case InsideRemove(InsideLink() as link):
+            case NamespaceRemove(NamespaceLink() as link):
                 there = self._of_endpoint(path, link)
                 if there is not None and link.returns:
                     self._give_back(there, link.source)
-            case InsideRemove(InsideAddress() as address):
+            case NamespaceRemove(NamespaceAddress() as address):
                 holder = self._named(path, address.link)
                 if holder is not None and holder.fact is not None:
                     holder.addresses.discard(address.interface)
-            case InsideRemove(InsideRoute() as route):
+            case NamespaceRemove(NamespaceRoute() as route):
                 if self._routes.get((path, route.destination)) == route:
                     del self._routes[path, route.destination]
 
-    def _add_link(self, path: str, fact: InsideLink, leaving: Mapping[str, InsideLink]) -> None:
+    def _add_link(self, path: str, fact: NamespaceLink, leaving: Mapping[str, NamespaceLink]) -> None:
         signed = self._of_endpoint(path, fact)
         made = self._unclaimed(path, fact) or self._named(HOST, fact.source)
         fits = signed is not None and signed.name == fact.name and fact.mac in ("", signed.mac)
@@ -261,7 +263,7 @@ class MemoryNamespaces(Namespaces):
             self._bare(link)
         link.place, link.name, link.fact, link.mac = path, fact.name, fact, fact.mac or link.mac
 
-    def _unclaimed(self, path: str, fact: InsideLink) -> MemoryLink | None:
+    def _unclaimed(self, path: str, fact: NamespaceLink) -> MemoryLink | None:
         """The link that the endpoint's driver has made here, and nobody has taken yet."""
         found = None if fact.returns else self._named(path, fact.source)
         return found if found is not None and found.fact is None and fact.mac in ("", found.mac) else None
@@ -276,7 +278,7 @@ class MemoryNamespaces(Namespaces):
         self._bare(link)
         link.place, link.name, link.fact = HOST, source, None
 
-    def _add_address(self, path: str, address: InsideAddress, leaving: Mapping[str, InsideLink]) -> None:
+    def _add_address(self, path: str, address: NamespaceAddress, leaving: Mapping[str, NamespaceLink]) -> None:
         link = self._ours(path, address.link)
         wanted = address.interface.ip
         for other in self._in(path):
@@ -287,7 +289,7 @@ class MemoryNamespaces(Namespaces):
                 raise Conflict(f"address {wanted} is in {path} already", holder=f"interface {other.name}")
         link.addresses.add(address.interface)
 
-    def _add_route(self, path: str, route: InsideRoute) -> None:
+    def _add_route(self, path: str, route: NamespaceRoute) -> None:
         link = self._ours(path, route.link)
         connected = {interface.network for interface in link.addresses}
         if route.via is None and route.destination in connected and route.destination.version == 4:

@@ -20,7 +20,7 @@ from mooring.core.faults import BadRequest
 class Verb(Enum):
     """What a request is to the proxy.
 
-    The first group may change who holds an address: the proxy asks for a passage before it lets the request go. The
+    The first group may change who holds an address: the proxy asks for a decision before it lets the request go. The
     second may turn the connection into a stream of bytes in both directions. OTHER passes untouched.
     """
 

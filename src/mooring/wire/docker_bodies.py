@@ -37,19 +37,19 @@ class EndpointConfig:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container that is to be made. mode: HostConfig.NetworkMode. plugs: one for each network, that of the mode
+    """A container that is to be made. mode: HostConfig.NetworkMode. endpoints: one for each network, that of the mode
     first. mac: of the mode's network, as older versions of the API have it, "" for none. crowd: how many networks it
-    names when they are more than MOST_NETWORKS, and then there are no plugs; else 0."""
+    names when they are more than MOST_NETWORKS, and then there are no endpoints; else 0."""
 
     labels: dict[str, str]
     mode: str
-    plugs: tuple[EndpointConfig, ...]
+    endpoints: tuple[EndpointConfig, ...]
     mac: str = ""
     crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerEndpointGrant:
+class AddressGrant:
     """What goes into the body for one network; "" leaves a field as it is. main: it is the mode's network,
     under whichever name."""
 
@@ -61,21 +61,21 @@ class ContainerEndpointGrant:
 
 @dataclass(frozen=True, slots=True)
 class ConnectSpec:
-    """A container (as the body names it) that is to be plugged in."""
+    """A container (as the body names it) that is to be connected."""
 
     container: str
-    plug: EndpointConfig
+    endpoint: EndpointConfig
 
 
 @dataclass(frozen=True, slots=True)
 class DisconnectSpec:
-    """A container (as the body names it) that is to be unplugged."""
+    """A container (as the body names it) that is to be disconnected."""
 
     container: str
     force: bool = False
 
 
-def container_wish(body: bytes) -> ContainerSpec | None:
+def container_spec(body: bytes) -> ContainerSpec | None:
     """What a create asks for, None when the body is not of that shape."""
     try:
         top = read(body)
@@ -84,24 +84,24 @@ def container_wish(body: bytes) -> ContainerSpec | None:
         labels = top.members("Labels").texts()
         if (crowd := len(endpoints.names())) > MOST_NETWORKS:
             return ContainerSpec(labels, mode, (), "", crowd)
-        plugs = {name: _plug(name, entry) for name, entry in endpoints.entries().items()}
+        container_endpoints = {name: _connect(name, entry) for name, entry in endpoints.entries().items()}
         if mode not in _NO_NETWORK and not mode.startswith("container:"):
-            plugs = {mode: plugs.get(mode, EndpointConfig(mode)), **plugs}
-        return ContainerSpec(labels, mode, tuple(plugs.values()), top.text("MacAddress"))
+            container_endpoints = {mode: container_endpoints.get(mode, EndpointConfig(mode)), **container_endpoints}
+        return ContainerSpec(labels, mode, tuple(container_endpoints.values()), top.text("MacAddress"))
     except Unread:
         return None
 
 
-def connect_wish(body: bytes) -> ConnectSpec | None:
+def connect_spec(body: bytes) -> ConnectSpec | None:
     """What a connect asks for, None when the body is not of that shape."""
     try:
         top = read(body)
-        return ConnectSpec(top.text("Container"), _plug("", top.members("EndpointConfig")))
+        return ConnectSpec(top.text("Container"), _connect("", top.members("EndpointConfig")))
     except Unread:
         return None
 
 
-def disconnect_wish(body: bytes) -> DisconnectSpec | None:
+def disconnect_spec(body: bytes) -> DisconnectSpec | None:
     """What a disconnect asks for, None when the body is not of that shape."""
     try:
         top = read(body)
@@ -112,7 +112,7 @@ def disconnect_wish(body: bytes) -> DisconnectSpec | None:
 
 def with_grants(
     body: bytes,
-    grants: Mapping[str, ContainerEndpointGrant],
+    grants: Mapping[str, AddressGrant],
     version: tuple[int, int],
     spellings: Mapping[str, str] | None = None,
 ) -> bytes:
@@ -151,7 +151,7 @@ def _spelled(body: bytes, spellings: Mapping[str, str]) -> bytes:
 
 
 def _with_entries(
-    body: bytes, endpoints: Members, grants: Mapping[str, ContainerEndpointGrant], version: tuple[int, int]
+    body: bytes, endpoints: Members, grants: Mapping[str, AddressGrant], version: tuple[int, int]
 ) -> tuple[bytes, list[str]]:
     """The body with the grants for the endpoints that it has, in one walk over it; and the names that it has not."""
     places = endpoints.places()
@@ -162,7 +162,7 @@ def _with_entries(
     return b"".join((*pieces, body[done:])), [name for name in grants if name not in places]
 
 
-def connect_with_grant(body: bytes, grant: ContainerEndpointGrant, version: tuple[int, int]) -> bytes:
+def connect_with_grant(body: bytes, grant: AddressGrant, version: tuple[int, int]) -> bytes:
     """As `with_grants`, for a connect."""
     try:
         return _patched(body, grant, version, ("EndpointConfig",))
@@ -197,17 +197,17 @@ def pruned_ids(body: bytes) -> tuple[str, ...]:
         return ()
 
 
-def _plug(name: str, endpoint: Members) -> EndpointConfig:
+def _connect(name: str, endpoint: Members) -> EndpointConfig:
     config = endpoint.members("IPAMConfig")
     return EndpointConfig(name, config.text("IPv4Address"), config.text("IPv6Address"), endpoint.text("MacAddress"))
 
 
-def _granted(endpoint: bytes, grant: ContainerEndpointGrant, version: tuple[int, int]) -> bytes:
+def _granted(endpoint: bytes, grant: AddressGrant, version: tuple[int, int]) -> bytes:
     """The endpoint's text with the grant in it."""
     return _patched(endpoint, grant, version, ())
 
 
-def _patched(source: bytes, grant: ContainerEndpointGrant, version: tuple[int, int], where: tuple[str, ...]) -> bytes:
+def _patched(source: bytes, grant: AddressGrant, version: tuple[int, int], where: tuple[str, ...]) -> bytes:
     """where: the endpoint's place in the source."""
     mac = grant.mac if version >= ENDPOINT_MACS else ""
     for path, value in (

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.wire.go_json import Unread, with_value
 
 _KEY = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
@@ -65,8 +65,8 @@ class _Settings(msgspec.Struct):
     def places(self) -> tuple[Place, ...]:
         if self.networks is None:
             return (Place("", "", self.sandbox),) if self.sandbox else ()
-        plugs = (plug for plug in self.networks.values() if plug is not None)
-        return tuple(Place(plug.network, plug.endpoint) for plug in plugs if plug.network and plug.endpoint)
+        endpoints = (each for each in self.networks.values() if each is not None)
+        return tuple(Place(each.network, each.endpoint) for each in endpoints if each.network and each.endpoint)
 
 
 class _Row(msgspec.Struct):
@@ -218,10 +218,10 @@ def _in_order(published: Iterable[PortBinding]) -> list[PortBinding]:
     )
 
 
-def _host(publication: PortBinding) -> str:
-    if publication.host is not None:
-        return str(publication.host)
-    return "0.0.0.0" if publication.target.version == 4 else "::"
+def _host(port_binding: PortBinding) -> str:
+    if port_binding.host is not None:
+        return str(port_binding.host)
+    return "0.0.0.0" if port_binding.target.version == 4 else "::"
 
 
 def _text(value: object) -> bytes:

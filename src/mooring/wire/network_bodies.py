@@ -31,7 +31,7 @@ class NetworkSpec:
     open: tuple[int, ...] = ()
 
 
-def network_wish(body: bytes) -> NetworkSpec | None:
+def network_spec(body: bytes) -> NetworkSpec | None:
     """What a creation asks for, None when the body is not of that shape."""
     try:
         top = read(body)

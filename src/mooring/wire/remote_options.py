@@ -17,7 +17,7 @@ import msgspec
 
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Interface
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.wire.remote_api import shown
 
 MAC_KEY = "com.docker.network.endpoint.macaddress"

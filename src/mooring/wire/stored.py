@@ -18,9 +18,9 @@ import msgspec
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.intents import Intent
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
@@ -79,7 +79,7 @@ def move_key(container_id: str, network_id: str) -> str:
     return f"move/{_quoted(container_id)}/{_quoted(network_id)}"
 
 
-def estate_key(network_id: str) -> str:
+def kept_network_key(network_id: str) -> str:
     """Where what the network left is kept."""
     return f"estate/{_quoted(network_id)}"
 
@@ -121,7 +121,7 @@ def key_of(record: Record) -> str:
         case Intent():
             return intent_key(record.id)
         case KeptNetwork():
-            return estate_key(record.id)
+            return kept_network_key(record.id)
         case Move():
             return move_key(record.container, record.network)
 
@@ -189,7 +189,7 @@ _FORMS: dict[type, Callable[[Any], forms.Stored]] = {
     KnownEngine: forms.engine_form,
     Holder: forms.holder_form,
     Intent: forms.intent_form,
-    KeptNetwork: forms.estate_form,
+    KeptNetwork: forms.kept_network_form,
     Move: forms.move_form,
 }
 _ENCODER = msgspec.json.Encoder()

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 import dns.rcode
 import pytest
 
-from mooring.adapters.dns.dns_clients import AT_ONCE, Connections, Datagrams, Desk
+from mooring.adapters.dns.dns_clients import AT_ONCE, Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import Asked, Done, Forwarder, Upstream
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.names import Answer, Question, Verdict
@@ -53,14 +53,14 @@ class Served:
 
     def __init__(self, idle: float = 99.0, limit: int = 4) -> None:
         self.lookup, self.forwarder = Counter(), Held()
-        self.desk = Desk(self.lookup, tuple, self.forwarder)
+        self.handler = QueryHandler(self.lookup, tuple, self.forwarder)
         self.shares = Shares(99)
-        self.connections = Connections(self.desk, self.shares, idle, limit)
+        self.connections = Connections(self.handler, self.shares, idle, limit)
         self.stream = socket.create_server(("127.0.0.1", 0))
         self.port = self.stream.getsockname()[1]
         datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         datagram.bind(("127.0.0.1", self.port))
-        self.datagrams = Datagrams(self.desk, datagram)
+        self.datagrams = Datagrams(self.handler, datagram)
 
     async def client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """One more connection."""

@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network, NetworkOptions, Segment
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 
 N, E = "n" * 64, "e" * 64
 MAC = "02:00:00:00:00:aa"

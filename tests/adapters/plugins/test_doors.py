@@ -18,7 +18,7 @@ from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import NULL_IPAM, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, Veth
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
@@ -91,7 +91,7 @@ async def test_an_endpoint_lives_and_dies_through_the_door(tmp_path: Path) -> No
         network = await ends.made()
         endpoint = await ends.endpoint(network)
         assert {type(fact) for fact in host.facts} >= {Bridge, Veth}
-        known = host.services.mirror.endpoint(N, E)
+        known = host.services.cache.endpoint(N, E)
         assert known is not None
         assert (known.ipv4, known.ipv6, known.mac) == (endpoint.ipv4, endpoint.ipv6, MAC)
 
@@ -103,10 +103,10 @@ async def test_an_endpoint_lives_and_dies_through_the_door(tmp_path: Path) -> No
         ]
         assert not attachment.gateway_service
         await ends.network.publish(network, replace(endpoint, ports=PORTS))
-        known = host.services.mirror.endpoint(N, E)
+        known = host.services.cache.endpoint(N, E)
         assert known is not None
         assert (known.state, known.sandbox) == (State.ATTACHED, "/run/netns/s")
-        assert {publication.host_port for publication in known.published} == {8080}
+        assert {port_binding.host_port for port_binding in known.published} == {8080}
         assert await ends.network.info(network, endpoint)
 
         await ends.network.unpublish(network, endpoint)
@@ -118,8 +118,8 @@ async def test_an_endpoint_lives_and_dies_through_the_door(tmp_path: Path) -> No
             await ends.ipam.release_address(segment.pool, segment.gateway.ip)
             await ends.ipam.release_pool(segment.pool)
         await ends.network.delete_network(network, ())
-        mirror = host.services.mirror
-        assert [*mirror.every(Network), *mirror.every(Endpoint), *mirror.every(Lease)] == []
+        cache = host.services.cache
+        assert [*cache.every(Network), *cache.every(Endpoint), *cache.every(Lease)] == []
         assert not any(isinstance(fact, Veth | Bridge) for fact in host.facts)
 
 
@@ -160,7 +160,7 @@ async def test_what_is_left_open_the_door_chooses(tmp_path: Path) -> None:
         network = Network(N, NetworkOptions(), False, (), (), 1.0, {}, "door", ipam=NULL_IPAM)
         await ends.network.create_network(network)
         grant = await ends.network.create_endpoint(network, Endpoint(E, N, None, None, "", 1.0))
-        known = ends.host.services.mirror.endpoint(N, E)
+        known = ends.host.services.cache.endpoint(N, E)
         assert known is not None
         assert known.ipv4 is not None
         assert grant == EndpointGrant(known.ipv4, None, known.mac)
@@ -170,9 +170,9 @@ async def test_capabilities_come_over(tmp_path: Path) -> None:
     """We want MACs, and are asked about gateways."""
     async with both(tmp_path) as ends:
         assert ends.ipam.requires_mac
-        wish = NetworkSpec("web", "door", (SubnetSpec(4),))
-        assert await ends.network.wants_gateways(wish) == (True, True)
-        assert await ends.network.wants_gateways(replace(wish, options={"mode": "null"})) == (False, False)
+        spec = NetworkSpec("web", "door", (SubnetSpec(4),))
+        assert await ends.network.wants_gateways(spec) == (True, True)
+        assert await ends.network.wants_gateways(replace(spec, options={"mode": "null"})) == (False, False)
 
 
 async def test_errors_come_over_with_kind_and_text(tmp_path: Path) -> None:

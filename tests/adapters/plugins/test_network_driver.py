@@ -19,7 +19,7 @@ from mooring.adapters.plugins.network_driver import RemoteDriver
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.networks import NULL_IPAM, StaticRoute
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec, SubnetSpec
 from tests.adapters.plugins.fakes import Asked, FakePlugin, Script, always, line, replies, reply
 from tests.adapters.plugins.samples import BARE, EXPOSED, KEY, MAC, PORT_MAP, PORTS, E, N, endpoint, network
@@ -90,9 +90,9 @@ async def test_a_network_goes_with_the_endpoints_that_are_left(tmp_path: Path) -
 
 async def test_gateways_are_asked_about_where_the_plugin_wants_it(tmp_path: Path) -> None:
     """GwAllocCheck, only with its capability; what it skips is not wanted."""
-    wish = NetworkSpec("web", "p", (SubnetSpec(4),), internal=True, options={"a": "b"})
+    spec = NetworkSpec("web", "p", (SubnetSpec(4),), internal=True, options={"a": "b"})
     async with remote(tmp_path, replies(GwAllocCheck={"SkipIPv4": True}), checks=True) as (driver, plugin):
-        assert await driver.wants_gateways(wish) == (False, True)
+        assert await driver.wants_gateways(spec) == (False, True)
         assert plugin.asked[0].json["Options"] == {
             "com.docker.network.enable_ipv4": True,
             "com.docker.network.enable_ipv6": False,
@@ -100,7 +100,7 @@ async def test_gateways_are_asked_about_where_the_plugin_wants_it(tmp_path: Path
             "com.docker.network.internal": True,
         }
     async with remote(tmp_path, replies()) as (driver, plugin):
-        assert await driver.wants_gateways(wish) == (True, True)
+        assert await driver.wants_gateways(spec) == (True, True)
         assert plugin.asked == []
 
 

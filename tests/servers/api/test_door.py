@@ -107,7 +107,7 @@ async def test_what_is_done_by_hand_is_told_before_and_after(
 ) -> None:
     """Each change reaches its service and is answered with words; with dry_run the records stay as they were."""
     host = await sample()
-    before = host.mirror.revision
+    before = host.cache.revision
     method, target, body = api.target_of(replace(call, space="default", dry_run=dry_run))
     response = await ApiDoor(host.operations, host.store.backup, nothing)(Request(method, target, "", body))
     assert response.status == 200
@@ -115,7 +115,7 @@ async def test_what_is_done_by_hand_is_told_before_and_after(
     (change,) = reply.changes
     assert (change.address, reply.dry_run) == (address, dry_run)
     assert change.after.startswith(after)
-    assert (host.mirror.revision == before) is dry_run
+    assert (host.cache.revision == before) is dry_run
 
 
 async def test_the_doctor_is_asked_and_told_to_fix() -> None:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.passages import Completion, Decision, Gate, Reader, Reply
+from mooring.servers.proxy.hooks import AdmissionHook, Completion, Decision, Reader, Reply
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.relay_exchanges import Audit, Recognise
 from mooring.servers.proxy.server import Listener, ProxyLimits, ProxyServer
@@ -165,7 +165,7 @@ class Hooks:
         """All that are hooked."""
         return True
 
-    async def passage(self, call: Call, body: bytes) -> Decision:
+    async def decide(self, call: Call, body: bytes) -> Decision:
         """As it was set up."""
         self.asked.append((call, body))
         self.entered.set()
@@ -213,7 +213,7 @@ async def relayed(
     folder: Path,
     script: Script,
     *,
-    gate: Gate | None = None,
+    hook: AdmissionHook | None = None,
     admit: Callable[[Call], Fault | None] | None = None,
     blind: bool = False,
     limits: ProxyLimits = TWO_SPARE,
@@ -233,7 +233,7 @@ async def relayed(
         audits.append((call.verb, call.method, status))
 
     server = ProxyServer(
-        str(engine.path), known, gate=gate, admit=admit, audit=heard or audit, completion=completion, limits=limits
+        str(engine.path), known, hook=hook, admit=admit, audit=heard or audit, completion=completion, limits=limits
     )
     path = folder / "proxy.sock"
     sock = socket.socket(socket.AF_UNIX)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from mooring.servers.proxy.passages import Reply
+from mooring.servers.proxy.hooks import Reply
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.relay_exchanges import KNOWN, KNOWN_SIZE, Exchange, Held, Terms, settle
 from mooring.servers.proxy.upstreams import Upstreams

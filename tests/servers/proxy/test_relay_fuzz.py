@@ -156,10 +156,10 @@ async def all_of(client: Client, pieces: Sequence[bytes]) -> bytes:
     return got
 
 
-async def compare(stream: bytes, cuts: Sequence[int], gate: Hooks | None) -> None:
+async def compare(stream: bytes, cuts: Sequence[int], hook: Hooks | None) -> None:
     """The same conversation with the engine and through the relay."""
     with tempfile.TemporaryDirectory() as folder:
-        async with relayed(Path(folder), everything, gate=gate, limits=ProxyLimits(spare=1)) as rig:
+        async with relayed(Path(folder), everything, hook=hook, limits=ProxyLimits(spare=1)) as rig:
             direct = await all_of(await rig.client(direct=True), [stream])
             assert await all_of(await rig.client(), cut(stream, cuts)) == direct
             assert await all_of(await rig.client(), [stream]) == direct
@@ -233,7 +233,7 @@ async def smuggle(stream: bytes, cuts: Sequence[int], admit: Callable[[Call], Fa
 
     with tempfile.TemporaryDirectory() as folder:
         async with relayed(
-            Path(folder), script, gate=Hooks(), admit=judge, limits=ProxyLimits(spare=0), known=recognise
+            Path(folder), script, hook=Hooks(), admit=judge, limits=ProxyLimits(spare=0), known=recognise
         ) as rig:
             await all_of(await rig.client(), cut(stream, cuts))
     seen = [(method, recognise(method, target, False).section) for method, target in engine.read]

@@ -9,7 +9,7 @@ import pytest
 
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.servers.proxy import relay_exchanges
-from mooring.servers.proxy.passages import LARGEST_REQUEST
+from mooring.servers.proxy.hooks import LARGEST_REQUEST
 from mooring.servers.proxy.relay_exchanges import FRAMES, REQUEST_LIMIT
 from tests.servers.proxy.rigs import OK, Hooks, answer_all, relayed, request_of, until
 
@@ -41,7 +41,7 @@ async def test_what_is_none_of_ours_passes_at_any_size(tmp_path: Path, size: int
 
     hooks = Hooks()
     hooks.listens = False
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(GET + head, body[:1000], body[1000:] + GET)
         for _ in range(3):
@@ -63,7 +63,7 @@ async def test_a_large_request_is_kept_and_changed(tmp_path: Path, chunked: bool
             seen.append(await request_of(reader))
             writer.write(OK)
 
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(b"".join(create(7 << 20, chunked)) + GET)
         assert [(await client.reply())[0] for _ in range(2)] == [200, 200]
@@ -80,7 +80,7 @@ async def test_all_large_requests_of_a_door_are_kept_within_bounds(
     monkeypatch.setattr(relay_exchanges, "ROOM", 5 << 20)
     hooks = Hooks()
     head, body = create(2 << 20, False)
-    async with relayed(tmp_path, answer_all, gate=hooks) as rig:
+    async with relayed(tmp_path, answer_all, hook=hooks) as rig:
         waiting = [await rig.client() for _ in range(2)]
         for each in waiting:
             await each.send(head + body[:-9])
@@ -115,7 +115,7 @@ async def test_of_what_is_ours_the_engine_gets_no_request(tmp_path: Path, fault:
     hooks = Hooks()
     hooks.fault = fault
     head, body = create(12 << 20, False)
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(head + body)
         status, _, said = await client.reply()
@@ -133,7 +133,7 @@ async def test_the_end_waits_for_the_gate_and_the_client_for_the_engine(tmp_path
     hooks.go.clear()
     hooks.listens = False
     head, body = create(10 << 20, False)
-    async with relayed(tmp_path, answer_all, gate=hooks) as rig:
+    async with relayed(tmp_path, answer_all, hook=hooks) as rig:
         client = await rig.client()
         await client.send(head + body + GET)
         await hooks.entered.wait()
@@ -148,7 +148,7 @@ async def test_an_object_without_an_end_is_the_engines_to_refuse(tmp_path: Path)
     hooks = Hooks()
     head, body = create(10 << 20, False)
     cut = PATH + b"Content-Length: %d\r\n\r\n" % (len(body) - 4) + body[:-4]
-    async with relayed(tmp_path, answer_all, gate=hooks) as rig:
+    async with relayed(tmp_path, answer_all, hook=hooks) as rig:
         client = await rig.client()
         assert (await client.ask(cut))[0] == 200
         assert (await client.ask(GET))[0] == 200
@@ -164,7 +164,7 @@ async def test_an_engine_that_answers_at_once_is_heard(tmp_path: Path) -> None:
         writer.write(OK.replace(b"200 OK", b"400 Bad Request"))
 
     head, body = create(16 << 20, False)
-    async with relayed(tmp_path, engine, gate=Hooks()) as rig:
+    async with relayed(tmp_path, engine, hook=Hooks()) as rig:
         client = await rig.client()
         client.writer.write(head + body)
         assert (await client.reply())[0] == 400
@@ -179,7 +179,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(tmp_path: Path) -> Non
             got.extend(data)
 
     head, body = create(11 << 20, False)
-    async with relayed(tmp_path, engine, gate=Hooks()) as rig:
+    async with relayed(tmp_path, engine, hook=Hooks()) as rig:
         client = await rig.client()
         await client.send(head + body[: 10 << 20])
         await until(lambda: len(got) > 1000)
@@ -190,7 +190,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(tmp_path: Path) -> Non
 async def test_without_an_engine_it_is_told(tmp_path: Path) -> None:
     """As everybody is."""
     head, body = create(11 << 20, False)
-    async with relayed(tmp_path, answer_all, gate=Hooks(), up=False) as rig:
+    async with relayed(tmp_path, answer_all, hook=Hooks(), up=False) as rig:
         client = await rig.client()
         await client.send(head + body)
         assert (await client.reply())[0] == 503

@@ -53,7 +53,7 @@ async def test_without_an_engine_bodies_and_streams_end_the_connection(tmp_path:
 async def test_without_an_engine_a_passage_is_settled(tmp_path: Path) -> None:
     """As unknown, before the client is told."""
     hooks = Hooks()
-    async with relayed(tmp_path, parrot, gate=hooks, up=False) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks, up=False) as rig:
         client = await rig.client()
         status, _, _ = await client.ask(b"POST /containers/a/start HTTP/1.1\r\n\r\n")
         assert (status, hooks.told) == (503, [None])
@@ -113,11 +113,11 @@ async def test_what_may_have_been_heard_is_not_said_twice(tmp_path: Path) -> Non
 
 
 async def test_a_held_request_survives_the_end_of_an_idle_connection(tmp_path: Path) -> None:
-    """The engine restarts while the passage is asked for: the request goes to the new one."""
+    """The engine restarts while the decision is asked for: the request goes to the new one."""
     hooks = Hooks()
     hooks.go.clear()
     start = b"POST /containers/a/start HTTP/1.1\r\n\r\n"
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         await client.ask(GET)
         await client.send(start)

@@ -103,7 +103,7 @@ async def test_behind_the_last_request_nothing_is_read(
             writer.write(OK)
         assert head
 
-    async with relayed(tmp_path, engine, gate=Hooks(), known=docker_recognise, limits=ProxyLimits(spare=0)) as rig:
+    async with relayed(tmp_path, engine, hook=Hooks(), known=docker_recognise, limits=ProxyLimits(spare=0)) as rig:
         client = await rig.client()
         request = target + b" " + line + b"\r\nHost: d\r\n" + options + b"\r\n"
         await client.send(request, request if replies == 2 else b'{"Image": "x"}')
@@ -112,7 +112,7 @@ async def test_behind_the_last_request_nothing_is_read(
 
 async def test_an_old_client_is_not_asked_to_go_on(tmp_path: Path) -> None:
     """HTTP/1.0 knows no `100 Continue` (RFC 9110, 10.1.1)."""
-    async with relayed(tmp_path, parrot, gate=Hooks(), known=docker_recognise) as rig:
+    async with relayed(tmp_path, parrot, hook=Hooks(), known=docker_recognise) as rig:
         client = await rig.client()
         head = b"POST /containers/create HTTP/1.%d\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
         await client.send(head % 0, b"{}")
@@ -122,7 +122,7 @@ async def test_an_old_client_is_not_asked_to_go_on(tmp_path: Path) -> None:
 async def test_a_loose_request_passes_in_its_plain_form(tmp_path: Path) -> None:
     """`echo -e "GET /_ping HTTP/1.0\\r\\n" | nc -U`, and what else old clients send; in pieces, too."""
     loose = b"POST /build HTTP/1.1\nHost: h\r\nX: a\n b\nContent-Length: 2\n\nhi"
-    async with relayed(tmp_path, parrot, gate=Hooks()) as rig:
+    async with relayed(tmp_path, parrot, hook=Hooks()) as rig:
         client = await rig.client()
         for pieces in ([loose], [loose[:9], loose[9:44], loose[44:]]):
             await client.send(*pieces)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.servers.proxy import relay_exchanges
-from mooring.servers.proxy.passages import Reply
+from mooring.servers.proxy.hooks import Reply
 from mooring.servers.proxy.server import ProxyLimits
 from mooring.wire.docker_api import Verb
 from tests.servers.proxy.rigs import HEAD, OK, Hooks, Script, parrot, relayed, request_of, until
@@ -44,11 +44,11 @@ def saying(*pieces: bytes, ends: bool = True) -> Script:
 )
 @pytest.mark.parametrize("step", [1, 1000])
 async def test_a_reply_is_settled_before_it_goes_out(tmp_path: Path, wire: bytes, reply: Reply, step: int) -> None:
-    """Whoever gave the passage hears status and body; the client gets the very bytes, afterwards."""
+    """Whoever gave the decision hears status and body; the client gets the very bytes, afterwards."""
     hooks = Hooks()
     hooks.settle_go.clear()
     pieces = [wire[i : i + step] for i in range(0, len(wire), step)]
-    async with relayed(tmp_path, saying(*pieces), gate=hooks) as rig:
+    async with relayed(tmp_path, saying(*pieces), hook=hooks) as rig:
         client = await rig.client()
         await client.send(START)
         await hooks.settle_entered.wait()
@@ -64,7 +64,7 @@ async def test_a_reply_is_settled_before_it_goes_out(tmp_path: Path, wire: bytes
 async def test_the_connection_goes_on_after_a_settled_reply(tmp_path: Path) -> None:
     """The next request, sent meanwhile, is answered behind it."""
     hooks = Hooks()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         await client.send(START + GET + START)
         for expected in (START, GET, START):
@@ -77,7 +77,7 @@ async def test_a_reply_does_not_wait_for_ever(tmp_path: Path) -> None:
     """Past the deadline it goes out, and the settling still comes to its end."""
     hooks = Hooks()
     hooks.settle_go.clear()
-    async with relayed(tmp_path, parrot, gate=hooks, limits=ProxyLimits(settle=0.05, spare=0)) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks, limits=ProxyLimits(settle=0.05, spare=0)) as rig:
         client = await rig.client()
         assert (await client.ask(START))[2] == START
         assert hooks.told == []
@@ -89,7 +89,7 @@ async def test_a_reply_that_is_cut_off_is_settled_as_unknown(tmp_path: Path) -> 
     """The engine dies in its head, in its body, or before it: None; the client gets what there was."""
     for wire in (b"", HEAD[:30], OK[:-1], IN_CHUNKS[:-9]):
         hooks = Hooks()
-        async with relayed(tmp_path, saying(wire), gate=hooks, limits=ProxyLimits(spare=0)) as rig:
+        async with relayed(tmp_path, saying(wire), hook=hooks, limits=ProxyLimits(spare=0)) as rig:
             client = await rig.client()
             await client.send(START)
             assert await client.rest() == wire
@@ -97,9 +97,9 @@ async def test_a_reply_that_is_cut_off_is_settled_as_unknown(tmp_path: Path) -> 
 
 
 async def test_a_client_that_hangs_up_leaves_the_outcome_unknown(tmp_path: Path) -> None:
-    """The engine is let go at once, and whoever gave the passage is told."""
+    """The engine is let go at once, and whoever gave the decision is told."""
     hooks = Hooks()
-    async with relayed(tmp_path, saying(OK[:-1], ends=False), gate=hooks) as rig:
+    async with relayed(tmp_path, saying(OK[:-1], ends=False), hook=hooks) as rig:
         client = await rig.client()
         await client.send(START)
         await until(lambda: rig.engine.connections >= 1)
@@ -113,7 +113,7 @@ async def test_a_client_that_hangs_up_does_not_stop_a_settling(tmp_path: Path) -
     """It hears the reply that had come, once."""
     hooks = Hooks()
     hooks.settle_go.clear()
-    async with relayed(tmp_path, saying(OK, ends=False), gate=hooks) as rig:
+    async with relayed(tmp_path, saying(OK, ends=False), hook=hooks) as rig:
         client = await rig.client()
         await client.send(START)
         await hooks.settle_entered.wait()
@@ -137,7 +137,7 @@ async def test_a_reply_that_is_too_large_to_keep_is_passed_on(tmp_path: Path, mo
             await asyncio.sleep(0.001)
         await parrot(reader, writer)
 
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(START + GET)
         assert await client.read(len(wire)) == wire
@@ -149,7 +149,7 @@ async def test_a_large_reply_in_one_piece_is_passed_on(tmp_path: Path, monkeypat
     """The limit is met with the reply's last byte."""
     monkeypatch.setattr(relay_exchanges, "HOLD_LIMIT", 50)
     hooks = Hooks()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         assert (await client.ask(START))[2] == START
         assert (await client.ask(GET))[2] == GET
@@ -157,7 +157,7 @@ async def test_a_large_reply_in_one_piece_is_passed_on(tmp_path: Path, monkeypat
 
 
 async def test_nobody_listens_and_nothing_is_kept(tmp_path: Path) -> None:
-    """A passage without settle: the reply's head goes out before its body is there."""
+    """A decision without settle: the reply's head goes out before its body is there."""
     hooks = Hooks()
     hooks.listens = False
     more = asyncio.Event()
@@ -168,7 +168,7 @@ async def test_nobody_listens_and_nothing_is_kept(tmp_path: Path) -> None:
         await more.wait()
         writer.write(OK[-2:])
 
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(START)
         assert await client.until(b"\r\n\r\n") == OK[:-2]
@@ -184,7 +184,7 @@ async def test_what_is_no_reply_passes_and_ends_the_connection(tmp_path: Path) -
             await client.send(GET + b"GET /next HTTP/1.1\r\n\r\n" if wire.startswith(b"SSH") else GET)
             assert await client.rest() == wire
     hooks = Hooks()
-    async with relayed(tmp_path, saying(b"SSH-2.0-x\r\n\r\nmore"), gate=hooks) as rig:
+    async with relayed(tmp_path, saying(b"SSH-2.0-x\r\n\r\nmore"), hook=hooks) as rig:
         client = await rig.client()
         await client.send(START)
         assert await client.rest() == b"SSH-2.0-x\r\n\r\nmore"

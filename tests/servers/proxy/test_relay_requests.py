@@ -1,4 +1,4 @@
-"""The way there: nothing reaches the engine that was not understood, admitted, and given its passage."""
+"""The way there: nothing reaches the engine that was not understood, admitted, and given its decision."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_hooked_request_waits_for_its_passage(tmp_path: Path) -> None:
     """Nothing of it goes out before, every byte as it was after, and what is pipelined behind comes later."""
     hooks = Hooks()
     hooks.go.clear()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         await client.send(CREATE[:20], CREATE[20:] + b"bo", b"dy" + GET)
         await hooks.entered.wait()
@@ -43,7 +43,7 @@ async def test_a_chunked_body_is_shown_without_its_chunks(tmp_path: Path) -> Non
     """And sent on with them."""
     hooks = Hooks()
     wire = b"2;x=y\r\nbo\r\n2\r\ndy\r\n0\r\nX-Sum: 1\r\n\r\n"
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         assert (await client.ask(CHUNKED + wire))[2] == CHUNKED + wire
     assert hooks.asked[0][1] == b"body"
@@ -61,7 +61,7 @@ async def test_a_replaced_body_changes_one_line_of_the_head(tmp_path: Path, requ
     """The line that says how long it is."""
     hooks = Hooks()
     hooks.body = b"something"
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         assert (await client.ask(request_))[2] == head + b"something"
 
@@ -74,7 +74,7 @@ async def test_a_refused_request_reaches_nobody(tmp_path: Path, fault: Exception
     """The fault is the answer, in dockerd's form, and the connection goes on."""
     hooks = Hooks()
     hooks.fault = fault
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         got, head, body = await client.ask(CREATE + b"body")
         assert (got, b"application/json" in head) == (status, True)
@@ -160,7 +160,7 @@ async def test_a_hooked_body_is_asked_for(tmp_path: Path) -> None:
         writer.write(OK)
         await reader.read()
 
-    async with relayed(tmp_path, engine, gate=hooks) as rig:
+    async with relayed(tmp_path, engine, hook=hooks) as rig:
         client = await rig.client()
         await client.send(head)
         assert await client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -188,7 +188,7 @@ async def test_bytes_that_are_no_request_are_answered_and_nothing_follows(tmp_pa
             seen.append((await request_of(reader))[0])
             writer.write(OK)
 
-    async with relayed(tmp_path, engine, gate=Hooks()) as rig:
+    async with relayed(tmp_path, engine, hook=Hooks()) as rig:
         client = await rig.client()
         client.writer.write(GET + bad + GET)
         assert await client.read(len(OK)) == OK
@@ -223,7 +223,7 @@ async def test_a_body_that_goes_wrong_on_its_way_ends_there(tmp_path: Path) -> N
 async def test_a_request_that_is_cut_off_is_answered(tmp_path: Path) -> None:
     """The client ends in the middle of a head, or of a body that is held."""
     for begin in (GET[:20], CREATE + b"bo"):
-        async with relayed(tmp_path, parrot, gate=Hooks()) as rig:
+        async with relayed(tmp_path, parrot, hook=Hooks()) as rig:
             client = await rig.client()
             await client.send(begin)
             client.half_close()
@@ -256,7 +256,7 @@ async def test_a_request_that_is_cut_off_waits_its_turn(tmp_path: Path) -> None:
 async def test_a_client_that_half_closes_gets_its_replies(tmp_path: Path) -> None:
     """Of plain and of hooked requests; the engine's later end is the client's."""
     hooks = Hooks()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         await client.send(GET + CREATE + b"body" + GET)
         client.half_close()
@@ -269,7 +269,7 @@ async def test_a_passage_that_nobody_uses_is_settled(tmp_path: Path) -> None:
     """The client hangs up before it is given: the engine hears nothing, and whoever gave it hears that."""
     hooks = Hooks()
     hooks.go.clear()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         client = await rig.client()
         await client.send(CREATE + b"body")
         async with asyncio.timeout(PATIENCE):

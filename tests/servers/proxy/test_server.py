@@ -94,7 +94,7 @@ async def test_a_hooked_request_is_carried_to_its_end(tmp_path: Path) -> None:
     """The server stops meanwhile: the reply comes, then the end; idle connections end at once."""
     hooks = Hooks()
     hooks.go.clear()
-    async with relayed(tmp_path, parrot, gate=hooks) as rig:
+    async with relayed(tmp_path, parrot, hook=hooks) as rig:
         idle, busy = await rig.client(), await rig.client()
         await idle.ask(GET)
         await busy.send(START)
@@ -125,7 +125,7 @@ async def test_a_hooked_request_without_an_end_is_settled_and_cut(tmp_path: Path
         await reader.read()
 
     hooks = Hooks()
-    async with relayed(tmp_path, engine, gate=hooks, limits=ProxyLimits(drain=0.1, plain=0.05)) as rig:
+    async with relayed(tmp_path, engine, hook=hooks, limits=ProxyLimits(drain=0.1, plain=0.05)) as rig:
         client = await rig.client()
         await client.send(START)
         await until(lambda: rig.engine.connections == 1)

@@ -45,7 +45,7 @@ Send = Callable[[bytes], None]
 
 
 @dataclass(slots=True)
-class Desk:
+class QueryHandler:
     """Answers queries of one namespace. lookup, upstreams: may be changed at any time."""
 
     lookup: Lookup
@@ -76,9 +76,9 @@ class Desk:
 class Datagrams:
     """Queries over UDP, from the moment that it is made. It takes the socket over."""
 
-    def __init__(self, desk: Desk, served: socket.socket) -> None:
+    def __init__(self, handler: QueryHandler, served: socket.socket) -> None:
         self.socket = served
-        self._desk = desk
+        self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(served, self._read)
 
@@ -94,7 +94,7 @@ class Datagrams:
                 message, client = self.socket.recvfrom(READ_BYTES)
             except OSError:  # there is none any more
                 return
-            self._desk.answer(message, partial(self._send, client), stream=False)
+            self._handler.answer(message, partial(self._send, client), stream=False)
 
     def _send(self, client: tuple[str, int], reply: bytes) -> None:
         # A reply that finds no room is lost, as datagrams are; the client asks again.
@@ -106,8 +106,8 @@ class Connections:
     """Queries over TCP. shares: of the connections of all namespaces. idle: seconds. limit: how many at once; one more
     than that, or than the share, is closed."""
 
-    def __init__(self, desk: Desk, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
-        self.desk = desk
+    def __init__(self, handler: QueryHandler, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
+        self.handler = handler
         self.shares = shares
         self.idle = idle
         self.limit = limit
@@ -149,7 +149,7 @@ class Connections:
         """The connection is closed, or was not admitted."""
         if connection in self.open:
             self.open.discard(connection)
-            self.shares.give_back()
+            self.shares.roll_back()
         self._settle()
 
     def enqueue(self, connection: Connection) -> None:
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         answered = False
         self._unanswered += 1
         try:
-            answered = self._connections.desk.answer(message, self._send, stream=True)
+            answered = self._connections.handler.answer(message, self._send, stream=True)
         finally:
             if not answered:
                 self.abort()

@@ -104,7 +104,7 @@ class Exchange:
         self._let_go()
         if self in self._forwarder.under_way:
             self._forwarder.under_way.discard(self)
-            self._forwarder.shares.give_back()
+            self._forwarder.shares.roll_back()
 
     def _connected(self, connecting: asyncio.Future[socket.socket]) -> None:
         if connecting.cancelled() or connecting.exception() is not None:

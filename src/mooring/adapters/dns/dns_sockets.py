@@ -19,8 +19,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from mooring.adapters.dns.dns_table import Late, lead_queries, table_number
-from mooring.adapters.linux.inside_links import InsideLinks
 from mooring.adapters.linux.namespace_files import current_namespace, enter, open_namespace
+from mooring.adapters.linux.namespace_links import NamespaceLinks
 from mooring.core.faults import Fault, Unavailable
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class Visits:
 
 def raise_loopback() -> None:
     """That of the thread's namespace is up; of one which somebody else made it may be down still. Raises OSError."""
-    with contextlib.closing(InsideLinks()) as links:
+    with contextlib.closing(NamespaceLinks()) as links:
         links.raise_loopback()
 
 

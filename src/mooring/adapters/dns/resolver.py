@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.adapters.dns.dns_clients import Connections, Datagrams, Desk
+from mooring.adapters.dns.dns_clients import Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import DEADLINE, Forwarder, Upstream
 from mooring.adapters.dns.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
 from mooring.adapters.dns.dns_table import leave_queries
@@ -35,7 +35,7 @@ class _Service:
     """What one namespace has."""
 
     listeners: Listeners
-    desk: Desk
+    handler: QueryHandler
     datagrams: Datagrams
     connections: Connections
 
@@ -79,7 +79,7 @@ class EmbeddedResolver(Resolver):
                 raise cancelled
             listeners = opening.result()
             if before is not None and before.listeners is listeners:
-                before.desk.lookup, before.desk.upstreams = lookup, upstreams
+                before.handler.lookup, before.handler.upstreams = lookup, upstreams
             else:
                 await self._begin(path, listeners, lookup, upstreams)
                 if before is not None:
@@ -112,15 +112,15 @@ class EmbeddedResolver(Resolver):
         forwarder = Forwarder(
             lambda upstream, kind: self._connect(listeners, upstream, kind), self._deadline, self._queries
         )
-        desk = Desk(lookup, upstreams, forwarder)
-        connections = Connections(desk, self._connections)
+        handler = QueryHandler(lookup, upstreams, forwarder)
+        connections = Connections(handler, self._connections)
         self._tables[listeners.namespace] += 1
-        self._served[path] = _Service(listeners, desk, Datagrams(desk, listeners.datagram), connections)
+        self._served[path] = _Service(listeners, handler, Datagrams(handler, listeners.datagram), connections)
         await connections.serve(listeners.stream)
 
     async def _end(self, service: _Service) -> None:
         """Nothing answers there. Raises nothing but a cancellation, at the end."""
-        service.desk.forwarder.close()
+        service.handler.forwarder.close()
         # Before the table goes: without it the other end would not hear that a connection is closed.
         cancelled = await _settled(service.connections.close())
         table, namespace = service.listeners.table, service.listeners.namespace

@@ -145,7 +145,7 @@ class _Endpoint(_Form):
     global_ipv6_address: str | None = msgspec.field(name="GlobalIPv6Address", default="")
     mac_address: str | None = ""
 
-    def plug(self, key: str, ids: Mapping[str, str]) -> ContainerEndpoint:
+    def endpoint(self, key: str, ids: Mapping[str, str]) -> ContainerEndpoint:
         """The place in the network. key: what it is listed under. ids: network name -> id."""
         wanted = self.ipam_config or _Wanted()
         network, name = self.network_id or "", key
@@ -169,9 +169,9 @@ class SettingsAnswer(_Form):
 
     networks: dict[str, _Endpoint | None] | None = None
 
-    def plugs(self, ids: Mapping[str, str]) -> dict[str, ContainerEndpoint]:
-        """Key -> plug."""
-        return {key: (each or _Endpoint()).plug(key, ids) for key, each in (self.networks or {}).items()}
+    def endpoints(self, ids: Mapping[str, str]) -> dict[str, ContainerEndpoint]:
+        """Key -> endpoint."""
+        return {key: (each or _Endpoint()).endpoint(key, ids) for key, each in (self.networks or {}).items()}
 
 
 class _HostConfig(_Form):
@@ -197,7 +197,7 @@ class ContainerRow(_Form):
             name=own[0].lstrip("/") if own else "",
             running=self.state in ("running", "paused", "restarting"),
             created=self.created or 0.0, labels=self.labels or {},
-            plugs=_once((self.network_settings or SettingsAnswer()).plugs(ids).values()),
+            endpoints=_once((self.network_settings or SettingsAnswer()).endpoints(ids).values()),
             mode=(self.host_config.network_mode if self.host_config else "") or "",
         )  # fmt: skip
 
@@ -226,24 +226,24 @@ class ContainerAnswer(_Form):
         """As core knows it. ids: network name -> id. version: of the API that the engine answered in."""
         config = self.config or _Config()
         settings = self.network_settings or SettingsAnswer()
-        plugs = settings.plugs(ids)
+        container_endpoints = settings.endpoints(ids)
         mode = (self.host_config.network_mode if self.host_config else "") or ""
-        main = _main(mode, plugs)
-        for key, plug in plugs.items():
+        main = _main(mode, container_endpoints)
+        for key, endpoint in container_endpoints.items():
             # The configuration has the main network's MAC on every engine (moby daemon/inspect.go fills it in again).
             # From 25 on each endpoint may have its own, which is told until the container runs for the first time;
             # older ones tell it too, and do not use it.
             mac = _mac(config.mac_address) if key == main else ""
-            if not mac and not plug.endpoint and version >= _ENDPOINT_MACS:
+            if not mac and not endpoint.endpoint and version >= _ENDPOINT_MACS:
                 mac = _mac(((settings.networks or {})[key] or _Endpoint()).mac_address)
-            plugs[key] = replace(plug, wanted_mac=mac)
+            container_endpoints[key] = replace(endpoint, wanted_mac=mac)
         return Container(
             id=self.id,
             name=(self.name or "").lstrip("/"),
             running=bool(self.state and self.state.running),
             created=_seconds(self.created or ""),
             labels=config.labels or {},
-            plugs=_once(plugs.values()),
+            endpoints=_once(container_endpoints.values()),
             mode=mode,
             mac=_mac(config.mac_address) if version < _ENDPOINT_MACS else "",
         )
@@ -335,28 +335,28 @@ def _meant(reference: str, ids: Mapping[str, str]) -> tuple[str, str]:
     return found[0] if len(found) == 1 else ("", reference)
 
 
-def _main(mode: str, plugs: Mapping[str, ContainerEndpoint]) -> str:
+def _main(mode: str, container_endpoints: Mapping[str, ContainerEndpoint]) -> str:
     """The key of the network that a container's mode names, by name, id or its beginning; "" for none of them."""
     mode = "bridge" if mode == "default" else mode
-    if mode in plugs or not mode:
+    if mode in container_endpoints or not mode:
         return mode
-    named = (key for key, plug in plugs.items() if plug.name == mode)
-    begun = (key for key, plug in plugs.items() if plug.network.startswith(mode))
+    named = (key for key, endpoint in container_endpoints.items() if endpoint.name == mode)
+    begun = (key for key, endpoint in container_endpoints.items() if endpoint.network.startswith(mode))
     return next(named, "") or next(begun, "")
 
 
-def _once(plugs: Iterable[ContainerEndpoint]) -> tuple[ContainerEndpoint, ...]:
-    """One plug a network, under the network's name. What was made with the beginning of an id is listed twice from its
-    first start on, under that and under the name, with the same endpoint (20.10 does so)."""
+def _once(container_endpoints: Iterable[ContainerEndpoint]) -> tuple[ContainerEndpoint, ...]:
+    """One endpoint a network, under the network's name. What was made with the beginning of an id is listed twice from
+    its first start on, under that and under the name, with the same endpoint (20.10 does so)."""
     found: dict[str, ContainerEndpoint] = {}
-    for plug in plugs:
-        key = plug.network or f"name {plug.name}"
+    for endpoint in container_endpoints:
+        key = endpoint.network or f"name {endpoint.name}"
         known = found.get(key)
         if known is None:
-            found[key] = plug
+            found[key] = endpoint
             continue
-        name = plug.name if plug.network.startswith(known.name) else known.name
-        found[key] = replace(known, name=name, wanted_mac=known.wanted_mac or plug.wanted_mac)
+        name = endpoint.name if endpoint.network.startswith(known.name) else known.name
+        found[key] = replace(known, name=name, wanted_mac=known.wanted_mac or endpoint.wanted_mac)
     return tuple(found.values())
 
 

@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Unavailable
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.ports import PortGuard
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")

@@ -29,7 +29,7 @@ from mooring.adapters.netlink.sockets import (
     u8,
     u32,
 )
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 
 # linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_netlink.c
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
@@ -101,7 +101,7 @@ def _found(netlink: Netlink, address: IPv4Address | IPv6Address) -> Iterator[Mes
 
 
 def forget_misled(opened: Iterable[PortBinding], closed: Iterable[PortBinding] = ()) -> None:
-    """No flow to these ports of the host goes elsewhere than the opened publications say, nor where the closed ones
+    """No flow to these ports of the host goes elsewhere than the opened port bindings say, nor where the closed ones
     led; flows to the same port of other hosts go on. Best effort, as `forget`."""
     wanted: defaultdict[tuple[int, Protocol], dict[int, list[PortBinding]]] = defaultdict(dict)
     right = {each for each in opened if each.host_port and each.protocol is not Protocol.TCP}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from mooring.adapters.linux.discards import Discards
+from mooring.adapters.linux.link_removal import Discards
 from mooring.adapters.linux.link_settings import link_settings
 from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.linux.namespace_files import opened

@@ -16,18 +16,18 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from mooring.adapters.linux import conntrack
-from mooring.adapters.linux.discards import Discards
 from mooring.adapters.linux.gratuitous_arp import Announcer
 from mooring.adapters.linux.host_bridges import host_bridges
-from mooring.adapters.linux.host_news import HostNews
+from mooring.adapters.linux.host_events import HostNews
+from mooring.adapters.linux.host_networks import HostNetworks
 from mooring.adapters.linux.kernel_facts import FactReader, FactWriter, Tools
+from mooring.adapters.linux.link_removal import Discards
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.namespace_processes import is_lived_in
-from mooring.adapters.linux.surroundings import Surroundings
 from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
 from mooring.core.faults import Unavailable
-from mooring.core.firewall import publication_changes
+from mooring.core.firewall import port_changes
 from mooring.core.plumbing import Fact, Inside, Op
 from mooring.ports import HostNet, Kernel
 
@@ -60,8 +60,8 @@ class LinuxKernel(Kernel):
                 opened.callback(self._asking.close)
                 self._looking = Netlink()
                 opened.callback(self._looking.close)
-                self._surroundings = Surroundings(whose)
-                opened.callback(self._surroundings.close)
+                self._host_networks = HostNetworks(whose)
+                opened.callback(self._host_networks.close)
                 self._news = HostNews()
                 opened.callback(self._news.close)
                 self._announcer = Announcer()
@@ -96,7 +96,7 @@ class LinuxKernel(Kernel):
 
     def _carry_out(self, todo: Sequence[Op]) -> None:
         self._facts.run(todo)
-        opened, closed = publication_changes(todo)
+        opened, closed = port_changes(todo)
         if opened or closed:
             # After the rules, so that what is forgotten begins anew by them.
             work = _attempt(lambda: conntrack.forget_misled(opened, closed), "forgetting flows to ports")
@@ -124,7 +124,7 @@ class LinuxKernel(Kernel):
 
         def look() -> HostNet:
             try:
-                return self._surroundings.host_net()
+                return self._host_networks.host_net()
             except NetlinkError as error:
                 raise Unavailable(f"the kernel's addresses and routes cannot be read: {error.strerror}") from error
 
@@ -179,7 +179,7 @@ class LinuxKernel(Kernel):
         self._deleting.close()
         self._asking.close()
         self._looking.close()
-        self._surroundings.close()
+        self._host_networks.close()
         self._news.close()
         self._announcer.close()
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
 
-from mooring.adapters.linux.inside_facts import InsideWriter, Place, Signs, observe
-from mooring.adapters.linux.inside_links import InsideLinks
+from mooring.adapters.linux.namespace_facts import NamespaceWriter, Place, Signs, observe
 from mooring.adapters.linux.namespace_files import (
     NamespaceFolder,
     current_namespace,
@@ -26,8 +25,9 @@ from mooring.adapters.linux.namespace_files import (
     leave_for_new,
     open_namespace,
 )
+from mooring.adapters.linux.namespace_links import NamespaceLinks
 from mooring.core.faults import Unavailable
-from mooring.core.sandboxes import InsideOp, NamespaceState
+from mooring.core.sandboxes import NamespaceOp, NamespaceState
 from mooring.ports import Counters, Namespaces
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class LinuxNamespaces(Namespaces):
 
         return await self._for(path, f"namespace {path} cannot be read", look)
 
-    def _identity(self, inside: InsideLinks, namespace: int) -> str:
+    def _identity(self, inside: NamespaceLinks, namespace: int) -> str:
         # Inode numbers come again; they are what kernels before 5.14 have.
         return f"{self._boot}:{inside.cookie() or os.fstat(namespace).st_ino}"
 
@@ -97,7 +97,7 @@ class LinuxNamespaces(Namespaces):
 
         return await self._for(path, f"namespace {path} cannot be read", look)
 
-    async def apply(self, path: str, ops: Sequence[InsideOp]) -> None:
+    async def apply(self, path: str, ops: Sequence[NamespaceOp]) -> None:
         """See Namespaces. A caller that is cancelled leaves the ops to be finished, or not begun."""
         todo = list(ops)
 
@@ -105,7 +105,7 @@ class LinuxNamespaces(Namespaces):
             with self._visit(path) as place:
                 # That of a namespace which somebody else made may be down still (libnetwork/osl does so, too).
                 place.inside.raise_loopback()
-                InsideWriter(place, self._signs, todo).run()
+                NamespaceWriter(place, self._signs, todo).run()
 
         await self._for(path, f"namespace {path} cannot be changed", work)
 
@@ -151,7 +151,7 @@ class LinuxNamespaces(Namespaces):
         leave_for_new()
         try:
             # Before the file, so that what has one is complete.
-            with closing(InsideLinks()) as links:
+            with closing(NamespaceLinks()) as links:
                 links.raise_loopback()
             self._folder.keep(path)
         finally:
@@ -170,10 +170,10 @@ class LinuxNamespaces(Namespaces):
             os.close(namespace)
 
     @contextmanager
-    def _socket(self, namespace: int) -> Iterator[InsideLinks]:
+    def _socket(self, namespace: int) -> Iterator[NamespaceLinks]:
         """A socket that was made in the namespace; the worker is there no longer than that."""
         with self._in(namespace):
-            made = InsideLinks()
+            made = NamespaceLinks()
         with closing(made):
             yield made
 

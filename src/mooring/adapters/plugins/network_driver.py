@@ -18,7 +18,7 @@ from mooring.adapters.plugins.client import PluginClient, Unreachable
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.networks import NULL_IPAM, Address, Interface, Network, Segment, StaticRoute
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointGrant, JoinRequest, NetworkSpec
 from mooring.ports import Driver
 from mooring.wire import remote_api as api
@@ -58,12 +58,12 @@ class RemoteDriver(Driver):
         self._client = client
         self._checks_gateways = checks_gateways
 
-    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:
+    async def wants_gateways(self, spec: NetworkSpec) -> tuple[bool, bool]:
         """Whether the network is to have a gateway address, for IPv4 and IPv6. GwAllocCheck."""
         if not self._checks_gateways:
             return True, True
-        versions = {subnet.version for subnet in wish.subnets}
-        options = encode_network_options(wish.options, wish.internal, ipv4=4 in versions, ipv6=6 in versions)
+        versions = {subnet.version for subnet in spec.subnets}
+        options = encode_network_options(spec.options, spec.internal, ipv4=4 in versions, ipv6=6 in versions)
         reply = await self._client.call("NetworkDriver.GwAllocCheck", api.GatewayCheck(options))
         assert isinstance(reply, api.GatewayChecked)
         return not reply.skip_ipv4, not reply.skip_ipv6

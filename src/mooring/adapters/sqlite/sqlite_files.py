@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import apsw
 
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.moments import moment
+from mooring.core.times import moment
 
 log = logging.getLogger(__name__)
 

@@ -29,11 +29,11 @@ class ApiDoor:
     ) -> None:
         """backup: writes a copy of the store to a new file. before_call: returns when questions may be answered."""
         self._inspection = operations.inspection
-        self._inquiries = operations.inquiries
+        self._lookup = operations.lookup
         self._reservations = operations.reservations
         self._doctor = operations.doctor
         self._names = operations.names
-        self._fastening = operations.fastening
+        self._holds = operations.holds
         self._upgrade_notes = operations.upgrade_notes
         self._backup = backup
         self._before_call = before_call
@@ -66,7 +66,7 @@ class ApiDoor:
             case api.GetLease(address):
                 return self._inspection.lease(address, await self._names())
             case api.Explain(what):
-                return await self._inquiries.explain(what)
+                return await self._lookup.explain(what)
             case api.Examine():
                 return _diagnosis(await self._doctor.examine(), dry_run=False)
             case api.Fix(dry_run):
@@ -79,7 +79,7 @@ class ApiDoor:
 
     async def _change(self, call: api.Reserve | api.Release | api.Hold | api.Fasten) -> api.ChangesReply:
         if isinstance(call, api.Fasten):
-            return api.ChangesReply(_views(await self._fastening.fix(call.container, call.dry_run)), call.dry_run)
+            return api.ChangesReply(_views(await self._holds.fix(call.container, call.dry_run)), call.dry_run)
         service, space, dry = self._reservations, call.space or None, call.dry_run
         match call:
             case api.Reserve(first, last):

@@ -19,7 +19,7 @@ from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import HTTP_STATUS, BadRequest, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.networks import Address, Interface
-from mooring.core.publications import PortRequest
+from mooring.core.port_bindings import PortRequest
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,

@@ -1,6 +1,6 @@
 """One client's connection to the engine: every byte passed on at once, in both directions, as it came.
 
-Rules: no request reaches the engine before its head was understood, admitted and, if it is hooked, given its passage;
+Rules: no request reaches the engine before its head was understood, admitted and, if it is hooked, given its decision;
 replies leave in the order of the requests, our own refusals among them; each side's slowness slows the other, each
 side's end is passed on as what it is (a half-close as a half-close, a hang-up as a hang-up), and silence is no reason
 to end anything; a connection that has become a stream is copied blindly.

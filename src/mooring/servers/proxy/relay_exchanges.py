@@ -1,6 +1,6 @@
 """A request with its reply, as the relay keeps it while it is under way, and what all connections of a door share.
 
-Rules: an exchange is heard of by the audit once; whoever gave a passage hears of its outcome once, in time or late.
+Rules: an exchange is heard of by the audit once; whoever gave a decision hears of its outcome once, in time or late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from mooring.core.faults import Fault
 from mooring.servers.proxy.framing import with_body
-from mooring.servers.proxy.passages import LARGEST_REQUEST, ROOM, Completion, Gate, Reply, Settle
+from mooring.servers.proxy.hooks import LARGEST_REQUEST, ROOM, AdmissionHook, Completion, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.request_heads import first_words, with_query
@@ -63,7 +63,7 @@ class Terms:
     upstreams: Upstreams
     refusals: Refusals
     spawn: Spawn
-    gate: Gate | None = None
+    hook: AdmissionHook | None = None
     admit: Admit | None = None
     audit: Audit | None = None
     deadline: float = 4.0
@@ -182,7 +182,7 @@ class Exchange:
 
 
 class Held:
-    """A hooked request: kept back until its passage is given; its reply too, when somebody wants to hear of it.
+    """A hooked request: kept back until its decision is given; its reply too, when somebody wants to hear of it.
 
     instead: the body that the client is told in the place of the engine's. other: the engine was asked something else,
     so that its reply never goes out without one. large: what sends it on, where it is too large to be kept.

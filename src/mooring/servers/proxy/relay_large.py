@@ -27,9 +27,9 @@ class Large:
     __slots__ = ("_ended", "_exchange", "_held", "_reader", "_relay", "_working")
 
     def __init__(self, relay: Relay, exchange: Exchange, held: Held) -> None:
-        assert relay.terms.gate is not None
+        assert relay.terms.hook is not None
         self._relay, self._exchange, self._held = relay, exchange, held
-        self._reader = relay.terms.gate.reader(held.call)
+        self._reader = relay.terms.hook.reader(held.call)
         self._working = self._ended = False
         held.asked = True
         held.expects = False
@@ -56,15 +56,15 @@ class Large:
     async def _next(self) -> None:
         """Read what there is of it, and send it on, or ask whose it is."""
         relay, exchange, held, reader = self._relay, self._exchange, self._held, self._reader
-        gate = relay.terms.gate
-        assert gate is not None
+        hook = relay.terms.hook
+        assert hook is not None
         raw, body, complete = b"".join(held.raw), b"".join(held.body), held.complete
         held.raw, held.body, held.size = [], [], 0
         relay.read_client()
         if reader is not None:
             await read(partial(reader.feed, body), len(body))
         if not self._dropped and (reader is None or reader.done or reader.overflow):
-            await gate.outsize(held.call, reader.document if reader is not None and not reader.overflow else None)
+            await hook.outsize(held.call, reader.document if reader is not None and not reader.overflow else None)
         elif not (complete or exchange.replied or self._dropped):
             relay.requests.send(exchange, raw)
             return

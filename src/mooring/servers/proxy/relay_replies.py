@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply, whole_reply
-from mooring.servers.proxy.passages import Reply
+from mooring.servers.proxy.hooks import Reply
 from mooring.servers.proxy.relay_exchanges import HOLD_LIMIT, Exchange, settle
 
 if TYPE_CHECKING:

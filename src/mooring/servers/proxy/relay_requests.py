@@ -1,4 +1,4 @@
-"""The way there: a client's requests, each understood, admitted and sent on, held for its passage, or refused.
+"""The way there: a client's requests, each understood, admitted and sent on, held for its decision, or refused.
 
 Rules: a byte is sent on only as part of a request whose head was understood and admitted; behind a hooked request and
 one that may turn the connection into a stream everything waits; behind bytes that are no request nothing is read.
@@ -245,7 +245,7 @@ class Requests:
         if fault is not None:
             large = head.length == CHUNKED or head.length > REFUSED_BODY
             self._refuse(exchange, 403, str(fault), large or hijack or (head.expects and head.length != 0))
-        elif call.verb in HOOKED and terms.gate is not None and terms.gate.wants(call):
+        elif call.verb in HOOKED and terms.hook is not None and terms.hook.wants(call):
             self._fate = Fate.HOLD
             exchange.held = Held(call, raw, head.expects and self._body is not None)
         else:
@@ -357,20 +357,20 @@ class Requests:
             self._refuse(exchange, status, text if text.startswith("mooring: ") else f"mooring: {text}", True)
 
     def ask(self, exchange: Exchange, held: Held) -> None:
-        """It is this request's turn: ask for its passage, or for its body."""
+        """It is this request's turn: ask for its decision, or for its body."""
         if held.complete:
             if not held.asked:
                 held.asked = True
-                self._relay.terms.spawn(self._passage(exchange, held))
+                self._relay.terms.spawn(self._decide(exchange, held))
         elif held.expects and not exchange.continued and len(held.raw) == 1:
             exchange.continued = True
             self._relay.write(CONTINUE)
 
-    async def _passage(self, exchange: Exchange, held: Held) -> None:
+    async def _decide(self, exchange: Exchange, held: Held) -> None:
         relay, terms = self._relay, self._relay.terms
-        assert terms.gate is not None
+        assert terms.hook is not None
         try:
-            passage = await terms.gate.passage(held.call, b"".join(held.body))
+            decide = await terms.hook.decide(held.call, b"".join(held.body))
         except Fault as fault:
             answer = terms.refusals.of_fault(fault, to_head=exchange.to_head)
             exchange.refuse(answer, status_of(fault), False)
@@ -382,11 +382,11 @@ class Requests:
             exchange.refuse(terms.refusals.reply(500, text, to_head=exchange.to_head), 500, False)
             relay.proceed()
             return
-        held.settle = passage.settle
+        held.settle = decide.settle
         if held.gone:
             settle(held, None, terms, None)
             return
-        pieces = held.raw if passage.body is None else [with_length(held.raw[0], len(passage.body)), passage.body]
+        pieces = held.raw if decide.body is None else [with_length(held.raw[0], len(decide.body)), decide.body]
         held.raw = held.body = []
         if held.size <= REQUEST_LIMIT:
             pieces = [b"".join(pieces)]

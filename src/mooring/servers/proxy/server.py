@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.servers.proxy.passages import Completion, Gate
+from mooring.servers.proxy.hooks import AdmissionHook, Completion
 from mooring.servers.proxy.peers import who_is
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.relay import Relay
@@ -57,7 +57,7 @@ class ProxyServer:
         engine: str,
         recognise: Recognise,
         *,
-        gate: Gate | None = None,
+        hook: AdmissionHook | None = None,
         admit: Admit | None = None,
         audit: Audit | None = None,
         completion: Completion | None = None,
@@ -65,7 +65,7 @@ class ProxyServer:
     ) -> None:
         self._upstreams = Upstreams(engine, spare=limits.spare)
         self._recognise = recognise
-        self._gate, self._admit, self._audit = gate, admit, audit
+        self._hook, self._admit, self._audit = hook, admit, audit
         self._completion = completion
         self._limits = limits
         self._stopping = asyncio.Event()
@@ -86,7 +86,7 @@ class ProxyServer:
                 self._upstreams,
                 Refusals(),
                 spawn,
-                self._gate,
+                self._hook,
                 self._admit,
                 self._audit,
                 self._limits.settle,

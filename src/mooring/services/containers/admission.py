@@ -20,7 +20,7 @@ from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine
 from mooring.services.containers.container_specs import Room, Spellings, addresses_of
-from mooring.services.containers.fixed_allocator import FixedEndpointSpec, Grant
+from mooring.services.containers.fixed_allocator import FixedSpec, Grant
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.replicas import refuse_replicas
 from mooring.services.records.record_cache import RecordCache
@@ -54,14 +54,14 @@ class AdmissionController:
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         holders: Holders,
         engine: Engine,
         left_undone: Callable[[], None] = lambda: None,
         deadline: float = DEADLINE,
     ) -> None:
         """left_undone: told when something is left to the reconciler."""
-        self._mirror = mirror
+        self._cache = cache
         self._holders = holders
         self._engine = engine
         self._left_undone = left_undone
@@ -82,7 +82,7 @@ class AdmissionController:
     @property
     def serves(self) -> bool:
         """Whether there is any network in which somebody could hold one."""
-        return self._mirror.count(Network) > 0
+        return self._cache.count(Network) > 0
 
     def is_open(self, intent: Intent) -> bool:
         """Whether somebody still waits for the engine's reply to it, or the engine may still be at it."""
@@ -111,37 +111,37 @@ class AdmissionController:
             self._release = self._api_version = None
 
     async def create(
-        self, name: str, wish: ContainerSpec, version: tuple[int, int] | None
+        self, name: str, spec: ContainerSpec, version: tuple[int, int] | None
     ) -> Admission | None:  # fmt: skip
         """Addresses and MACs for the container that is about to be made, None when it is to have no fixed ones.
 
         name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
         an address that it names is somebody else's, Exhausted, BadRequest, Unavailable within the deadline.
         """
-        if not self._may_stick(wish.labels):
+        if not self._may_stick(spec.labels):
             return None
-        if not is_sound(wish.labels.get(KEY_LABEL, "")):
+        if not is_sound(spec.labels.get(KEY_LABEL, "")):
             raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
-        if wish.crowd:
+        if spec.crowd:
             raise BadRequest(
-                f"the container names {wish.crowd} networks, and fixed addresses are kept in at most {MOST_NETWORKS}",
+                f"the container names {spec.crowd} networks, and fixed addresses are kept in at most {MOST_NETWORKS}",
                 hint="connect it to fewer, or create it with the label fixed-ip=false",
             )
         async with self._in_time():
             intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
-            room = Room(version or await self._spoken(), mac=wish.mac)
-            return await self._claim(intent, wish, name, placeholder(intent.id), room)
+            room = Room(version or await self._spoken(), mac=spec.mac)
+            return await self._claim(intent, spec, name, placeholder(intent.id), room)
 
     async def connect(
-        self, reference: str, container: str, plug: EndpointConfig, version: tuple[int, int] | None
+        self, reference: str, container: str, endpoint: EndpointConfig, version: tuple[int, int] | None
     ) -> Admission | None:
-        """As `create`, for a container (as the request names it) that is about to be plugged into one more network."""
+        """As `create`, for a container (as the request names it) that is about to be connected to one more network."""
         if not self.serves:
             return None
         async with self._in_time():
             network, called = await self._look_up(reference, always=True)
             known = await self._engine.container(container) if network is not None else None
-            if network is None or known is None or any(each.network == network.id for each in known.plugs):
+            if network is None or known is None or any(each.network == network.id for each in known.endpoints):
                 return None
             if not self._may_stick(known.labels):
                 return None
@@ -149,9 +149,9 @@ class AdmissionController:
                 Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
             )  # fmt: skip
             place = known.mode if called and called == known.mode else network.id
-            wish = ContainerSpec(dict(known.labels), known.mode, (replace(plug, network=place),))
+            spec = ContainerSpec(dict(known.labels), known.mode, (replace(endpoint, network=place),))
             room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
-            return await self._claim(intent, wish, known.name, known.id, room)
+            return await self._claim(intent, spec, known.name, known.id, room)
 
     async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
         """Whether a container with these labels (None: not known) might get an address in one of these networks, as a
@@ -165,7 +165,7 @@ class AdmissionController:
         return False
 
     async def settle(self, intent: Intent, container: str) -> None:
-        """The container (full id) was made, or plugged: it holds what the intent did. Raises Unavailable."""
+        """The container (full id) was made, or connected: it holds what the intent did. Raises Unavailable."""
         try:
             await self._holders.settle(intent, container, intent.name)
         finally:
@@ -173,10 +173,10 @@ class AdmissionController:
         if container in self._gone:  # somebody else was quicker with its removal
             await self._holders.forget(container)
 
-    async def give_back(self, intent: Intent) -> None:
+    async def roll_back(self, intent: Intent) -> None:
         """The engine refused: nobody holds anything because of the intent. Raises Unavailable."""
         try:
-            await self._holders.give_back(intent)
+            await self._holders.roll_back(intent)
         finally:
             self._open.discard(intent.id)
 
@@ -188,7 +188,7 @@ class AdmissionController:
         return await self._departure(Purpose.REMOVE, reference, "")
 
     async def disconnection(self, reference: str, container: str) -> Intent | None:
-        """The container is about to be unplugged from the network, as `removal`."""
+        """The container is about to be disconnected from the network, as `removal`."""
         if not self.guards:
             return None
         with suppress(Fault):
@@ -207,7 +207,7 @@ class AdmissionController:
             self.note_gone(intent.container)
             await self._holders.forget(intent.container, intent)
             return True
-        if intent.purpose is Purpose.DISCONNECT and all(plug.network != intent.network for plug in known.plugs):
+        if intent.purpose is Purpose.DISCONNECT and all(each.network != intent.network for each in known.endpoints):
             await self._holders.leave(intent.container, intent.network, intent)
             return True
         await self._holders.end(intent)
@@ -240,12 +240,12 @@ class AdmissionController:
                 if container.id in self._gone:  # since it was listed
                     await self._holders.forget(container.id)
                 return
-        await self._holders.give_back(intent)
+        await self._holders.roll_back(intent)
 
     async def _is_meant(self, container: Container, leases: Sequence[tuple[str, Lease]]) -> bool:
         """Whether the container's configuration names all these addresses, or bears their MACs."""
-        plugged = {plug.network for plug in container.plugs}
-        if not all(network in plugged for network, _ in leases):
+        connected = {endpoint.network for endpoint in container.endpoints}
+        if not all(network in connected for network, _ in leases):
             return False
         if all(_names(container, network, lease) for network, lease in leases):
             return True
@@ -275,17 +275,17 @@ class AdmissionController:
         return None
 
     async def _claim(
-        self, intent: Intent, wish: ContainerSpec, name: str, self_id: str, room: Room
+        self, intent: Intent, spec: ContainerSpec, name: str, self_id: str, room: Room
     ) -> Admission | None:  # fmt: skip
         spellings = Spellings()
-        seats = await self._seats(wish, name, self_id, room, spellings)
-        if not seats:
+        fixed_specs = await self._fixed_specs(spec, name, self_id, room, spellings)
+        if not fixed_specs:
             return None
-        await refuse_replicas(self._engine, self._holders.tenures, wish.labels, seats.values())
-        claimant = Claimant(name=name, labels=wish.labels, container=intent.container)
+        await refuse_replicas(self._engine, self._holders.fixed_index, spec.labels, fixed_specs.values())
+        claimant = Claimant(name=name, labels=spec.labels, container=intent.container)
         self._open.add(intent.id)
         try:
-            grants = await self._holders.claim(intent, list(seats.values()), claimant)
+            grants = await self._holders.claim(intent, list(fixed_specs.values()), claimant)
         except BaseException:
             self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
             raise
@@ -296,41 +296,41 @@ class AdmissionController:
         written = {spellings.written[network]: grant for network, grant in got.items()}
         return Admission(intent, written, room.version, spellings.needed(got), spellings.main)
 
-    async def _seats(
-        self, wish: ContainerSpec, name: str, self_id: str, room: Room, spellings: Spellings
-    ) -> dict[str, FixedEndpointSpec]:
+    async def _fixed_specs(
+        self, spec: ContainerSpec, name: str, self_id: str, room: Room, spellings: Spellings
+    ) -> dict[str, FixedSpec]:
         """The container's place in each network of ours in which it is to have fixed addresses, by the network's id.
 
         self_id: what stands for the container, whose id is not known before it is made. spellings: is filled in.
         """
-        seats: dict[str, FixedEndpointSpec] = {}
-        for plug in wish.plugs:
-            main = bool(wish.mode) and plug.network == wish.mode
+        fixed_specs: dict[str, FixedSpec] = {}
+        for endpoint in spec.endpoints:
+            main = bool(spec.mode) and endpoint.network == spec.mode
             # Before 1.44 a create has room for one MAC, that of the mode's network, which old engines want by its name.
-            network, called = await self._look_up(plug.network, always=main and room.version < ENDPOINT_MACS)
-            wanted, mac = addresses_of(plug), room.mac_of(plug, main)
+            network, called = await self._look_up(endpoint.network, always=main and room.version < ENDPOINT_MACS)
+            wanted, mac = addresses_of(endpoint), room.mac_of(endpoint, main)
             if network is None or wanted is None or mac is None:
                 continue
-            key = key_of(wish.labels, name, network.options.sticky, self_id)
+            key = key_of(spec.labels, name, network.options.sticky, self_id)
             if not key:
                 continue
-            seat = FixedEndpointSpec(
+            fixed_spec = FixedSpec(
                 network, key, wanted, mac, settable=room.settable(main),
-                nameable=room.nameable(main, len(wish.plugs) == 1), anywhere=await self._takes_any_address(network),
+                nameable=room.nameable(main, len(spec.endpoints) == 1), anywhere=await self._takes_any_address(network),
             )  # fmt: skip
-            before = seats.get(network.id)
+            before = fixed_specs.get(network.id)
             if before is not None:
-                seat = replace(
-                    seat, wanted=(*before.wanted, *wanted), mac=mac or before.mac,
-                    settable=seat.settable or before.settable, nameable=True,
+                fixed_spec = replace(
+                    fixed_spec, wanted=(*before.wanted, *wanted), mac=mac or before.mac,
+                    settable=fixed_spec.settable or before.settable, nameable=True,
                 )  # fmt: skip
-            seats[network.id] = seat
-            spellings.note(network.id, plug.network, called, main)
-        return seats
+            fixed_specs[network.id] = fixed_spec
+            spellings.note(network.id, endpoint.network, called, main)
+        return fixed_specs
 
     async def _takes_any_address(self, network: Network) -> bool:
         """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
-        pools = [self._mirror.pool(segment.pool) for segment in network.segments]
+        pools = [self._cache.pool(segment.pool) for segment in network.segments]
         chosen = any(pool is not None and pool.source for pool in pools)
         if chosen and self._release is None:
             self._release = await self._engine.release()
@@ -349,13 +349,13 @@ class AdmissionController:
     async def _look_up(self, reference: str, *, always: bool = False) -> tuple[Network | None, str]:
         """As `_network`, and the network's name, "" where that was not asked for. always: ask for it, although the
         reference is a full id."""
-        known, name = self._mirror.network(reference), ""
+        known, name = self._cache.network(reference), ""
         if known is None or always:
             try:
                 found = await self._engine.network(reference)
             except Conflict:  # a name of several: the engine says so at the start
                 return None, ""
-            known = self._mirror.network(found.id) if found is not None else None
+            known = self._cache.network(found.id) if found is not None else None
             name = found.name if found is not None and found.name != found.id else ""
         return (known, name) if known is not None and known.origin is Origin.ENGINE else (None, "")
 
@@ -365,7 +365,7 @@ class AdmissionController:
             return False
         if FIXED_LABEL in labels or labels.get(KEY_LABEL):
             return self.serves
-        return any(network.options.sticky is not Sticky.OFF for network in self._mirror.every(Network))
+        return any(network.options.sticky is not Sticky.OFF for network in self._cache.every(Network))
 
     async def engine_id(self) -> str:
         """Who the engine is, as it said last. Raises Unavailable."""
@@ -394,7 +394,7 @@ class AdmissionController:
 def _names(container: Container, network: str, lease: Lease) -> bool:
     """Whether the container asks for the address, or for its MAC, in the network."""
     return any(
-        plug.network == network
-        and (lease.address in plug.wanted or (bool(lease.mac) and lease.mac in (plug.wanted_mac, plug.mac)))
-        for plug in container.plugs
+        endpoint.network == network
+        and (lease.address in endpoint.wanted or (bool(lease.mac) and lease.mac in (endpoint.wanted_mac, endpoint.mac)))
+        for endpoint in container.endpoints
     )

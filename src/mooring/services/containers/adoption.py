@@ -30,14 +30,14 @@ PROOF = "make it anew through the proxy with all its networks in the create, or 
 class Adoption:
     """`adopt` for each container that an engine tells of."""
 
-    def __init__(self, mirror: RecordCache, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
+        self._cache = cache
         self._index = ipam.index
-        self._tenures = ipam.tenures
+        self._fixed_index = ipam.fixed_index
         self._holders = holders
         self._clock = clock
         self._policy = policy
-        self.residents: EndpointContainers | None = None
+        self.endpoint_containers: EndpointContainers | None = None
 
     async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
         """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
@@ -47,20 +47,20 @@ class Adoption:
         Returns findings, a line each: what it should hold and cannot. Raises Unavailable.
         """
         findings: list[str] = []
-        if self.residents is not None:
-            self.residents.note(container)
-        for plug in container.plugs:
-            network = self._mirror.network(plug.network) if plug.network else None
+        if self.endpoint_containers is not None:
+            self.endpoint_containers.note(container)
+        for endpoint in container.endpoints:
+            network = self._cache.network(endpoint.network) if endpoint.network else None
             if network is None or network.origin is Origin.LIBRARY:
                 continue
             key = key_of(container.labels, container.name, network.options.sticky, container.id)
-            for wanted, held in ((plug.wanted4, plug.ipv4), (plug.wanted6, plug.ipv6)):
+            for wanted, held in ((endpoint.wanted4, endpoint.ipv4), (endpoint.wanted6, endpoint.ipv6)):
                 address = wanted or held
                 if address is not None:
                     await self._adopt(
-                        engine, container, network, plug, key, address, wanted is not None, findings, departures
+                        engine, container, network, endpoint, key, address, wanted is not None, findings, departures
                     )  # fmt: skip
-        known = self._mirror.holder(container.id)
+        known = self._cache.holder(container.id)
         if known is not None and known.name != container.name:
             await self._holders.rename(container.id, container.name)
         return findings
@@ -69,22 +69,22 @@ class Adoption:
         """What the container holds and cannot ask for at its next start, one for each network, unless the engine
         tells its name: its configuration has neither the address nor a MAC of the address's own."""
         found = []
-        for plug in container.plugs:
-            network = self._mirror.network(plug.network) if plug.network else None
+        for endpoint in container.endpoints:
+            network = self._cache.network(endpoint.network) if endpoint.network else None
             held = [
                 lease
-                for lease in self._tenures.of_holder(container.id)
-                if self._tenures.network_of(lease) == plug.network
+                for lease in self._fixed_index.of_holder(container.id)
+                if self._fixed_index.network_of(lease) == endpoint.network
                 and not lease.mac
-                and lease.address not in plug.wanted
+                and lease.address not in endpoint.wanted
             ]
             if network is not None and held:
                 addresses = " and ".join(str(lease.address) for lease in held)
-                pools = [self._mirror.pool(lease.pool) for lease in held]
+                pools = [self._cache.pool(lease.pool) for lease in held]
                 typed = all(pool is not None and not pool.source for pool in pools)
                 found.append(
                     Remark(
-                        f"container {container.name} has {addresses} of network {plug.name} until it stops: its "
+                        f"container {container.name} has {addresses} of network {endpoint.name} until it stops: its "
                         "configuration names no address and no MAC there, and this engine does not say who asks",
                         f"`mooring fix {container.name}` writes it into the configuration" if typed else PROOF,
                     )
@@ -96,7 +96,7 @@ class Adoption:
         engine: str,
         container: Container,
         network: Network,
-        plug: ContainerEndpoint,
+        endpoint: ContainerEndpoint,
         key: str,
         address: Address,
         wanted: bool,
@@ -111,18 +111,18 @@ class Adoption:
             if pool is None:
                 return [], []
             others = self._holders.others(container.id, network.id, address)
-            taken = self._taken(pool, container, plug, key, address, wanted, others)
+            taken = self._taken(pool, container, endpoint, key, address, wanted, others)
             if taken is None:
                 return [], []
             put: list[Record] = [taken]
             gone: list[Record] = []
-            mine = self._tenures.of_key(network.id, taken.key)
+            mine = self._fixed_index.of_key(network.id, taken.key)
             for lease, rest in (
-                *self._holders.seating.left_behind(mine, taken),
+                *self._holders.fixed_allocator.left_behind(mine, taken),
                 *self._holders.instead_of(others, container.id),
             ):
                 (gone if rest is None else put).append(rest or lease)
-            if self._mirror.holder(container.id) is None:
+            if self._cache.holder(container.id) is None:
                 put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))
             return put, gone
 
@@ -135,7 +135,7 @@ class Adoption:
         self,
         pool: Pool,
         container: Container,
-        plug: ContainerEndpoint,
+        endpoint: ContainerEndpoint,
         key: str,
         address: Address,
         wanted: bool,
@@ -143,12 +143,12 @@ class Adoption:
     ) -> Lease | None:
         """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
         the family in the network. Raises _Refused."""
-        lease = self._mirror.lease(pool.space, address)
-        uses = bool(plug.endpoint) and self._index.endpoint(pool, address) == plug.endpoint
+        lease = self._cache.lease(pool.space, address)
+        uses = bool(endpoint.endpoint) and self._index.endpoint(pool, address) == endpoint.endpoint
         if lease is not None and container.id in lease.holders:
             if lease.key == CONTAINER_KEY + container.id and outlives(key):
                 # Fixed by an earlier version, to which a label meant less, or before the network was sticky.
-                known = self._tenures.of_key(plug.network, key)
+                known = self._fixed_index.of_key(endpoint.network, key)
                 if all(each.address.version != address.version for each in known):
                     return msgspec.structs.replace(lease, key=key)
             return lease if others and (uses or wanted) else None
@@ -163,13 +163,13 @@ class Adoption:
             )
         claim = Claim(key=key or CONTAINER_KEY + container.id, holder=container.id, name=container.name)
         if uses and lease is not None and lease.state in (State.FIXED, State.DYNAMIC):
-            active = Active(plug.endpoint, self._policy.host, self._policy.boot)
-            proof = "" if fixed else plug.proof
+            active = Active(endpoint.endpoint, self._policy.host, self._policy.boot)
+            proof = "" if fixed else endpoint.proof
             mine = msgspec.structs.replace(claim, mac=proof)
             return started(claimed(lease, pool.space, address, pool.id, mine, now), active)
         if not wanted:
             return None  # what it had when it was asked, and has no more
-        claimant = Claimant(container.name, plug.wanted_mac, container.labels, container.id, claim.key)
+        claimant = Claimant(container.name, endpoint.wanted_mac, container.labels, container.id, claim.key)
         verdict = may_hold(lease, claimant, self._policy.claim_policy(pool), now)
         if not verdict.allowed or (self._index.endpoint(pool, address) and not fixed):
             holder = f", which {verdict.holder} has" if verdict.holder else ""

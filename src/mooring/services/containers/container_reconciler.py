@@ -23,7 +23,7 @@ from mooring.core.networks import Network
 from mooring.ports import Clock, Engine
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
-from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.networking.endpoints import Endpoints
@@ -82,9 +82,9 @@ class ContainerReconciler:
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         holders: Holders,
-        desk: AdmissionController,
+        controller: AdmissionController,
         adoption: Adoption,
         endpoints: Endpoints,
         engine: Engine,
@@ -92,11 +92,11 @@ class ContainerReconciler:
         period: float,
         minimum_age: float,
         nudged: asyncio.Event,
-        moving: Reattachment,
+        reattachment: Reattachment,
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._holders = holders
-        self._desk = desk
+        self._controller = controller
         self._adoption = adoption
         self._endpoints = endpoints
         self._engine = engine
@@ -104,7 +104,7 @@ class ContainerReconciler:
         self._period = period
         self._minimum_age = minimum_age
         self._nudged = nudged
-        self._moving = moving
+        self._reattachment = reattachment
         self._alone = asyncio.Lock()
         self._first: dict[str, tuple[float, float]] = {}
         self.findings: tuple[Finding, ...] = ()
@@ -118,9 +118,9 @@ class ContainerReconciler:
                 # One container that nobody thought of must not end the daemon.
                 log.exception("a pass over the engine's containers failed by a mistake of our own")
             pause = self._period
-            open_ends = any(not self._desk.is_open(intent) for intent in self._mirror.every(Intent))
+            open_ends = any(not self._controller.is_open(intent) for intent in self._cache.every(Intent))
             now = self._clock.now()
-            if open_ends or any(now - move.since < MOVE_AGE for move in self._mirror.every(Move)):
+            if open_ends or any(now - move.since < MOVE_AGE for move in self._cache.every(Move)):
                 pause = min(pause, INTENT_AGE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -149,12 +149,12 @@ class ContainerReconciler:
             engine, containers = await self._engine.containers()
         except Fault:
             return self.findings  # an engine that is down is Docker's matter
-        self._desk.meet(engine)
+        self._controller.meet(engine)
         notes = _Notes(self._first, self._clock)
         try:
             await self._recognise(engine, containers)
             await self._replay(engine, containers, began, notes)
-            for finding in await self._moving.finish():
+            for finding in await self._reattachment.finish():
                 notes.add(finding.subject, finding.text, finding.proof, finding.remedy)
             await self._adopt(engine, containers, notes, departures)
             await self._missing(engine, containers, notes, eager)
@@ -166,23 +166,27 @@ class ContainerReconciler:
         return self.findings
 
     def _concerned(self) -> bool:
-        held = self._mirror.count(Network) or self._mirror.count(Holder)
-        return bool(held or self._mirror.count(Intent) or self._mirror.count(Move))
+        held = self._cache.count(Network) or self._cache.count(Holder)
+        return bool(held or self._cache.count(Intent) or self._cache.count(Move))
 
     async def _recognise(self, engine: str, containers: Sequence[Container]) -> None:
         """The engine is known again under whatever id, by its containers, or else by its networks."""
         there = {container.id for container in containers}
-        plugged = {plug.network for container in containers for plug in container.plugs}
-        if await recognise(self._mirror, engine, there, plugged):
+        connected = {each.network for container in containers for each in container.endpoints}
+        if await recognise(self._cache, engine, there, connected):
             view = await self._engine.view()
-            await recognise(self._mirror, view.id, (), view.networks)
-        await note_version(self._mirror, engine, await self._engine.api_version(), there)
+            await recognise(self._cache, view.id, (), view.networks)
+        await note_version(self._cache, engine, await self._engine.api_version(), there)
 
     async def _replay(self, engine: str, containers: Sequence[Container], began: float, notes: _Notes) -> None:
-        for intent in self._mirror.every(Intent):
-            if intent.engine == engine and began - intent.created >= INTENT_AGE and not self._desk.is_open(intent):
+        for intent in self._cache.every(Intent):
+            if (
+                intent.engine == engine
+                and began - intent.created >= INTENT_AGE
+                and not self._controller.is_open(intent)
+            ):
                 with notes.trying(f"intent {intent.id}"):
-                    await self._desk.replay(intent, containers)
+                    await self._controller.replay(intent, containers)
 
     async def _adopt(
         self, engine: str, containers: Sequence[Container], notes: _Notes, departures: int
@@ -191,12 +195,12 @@ class ContainerReconciler:
         pace = Pace(PACE)
         for container in containers:
             await pace.step()
-            if not any(plug.network and self._mirror.network(plug.network) for plug in container.plugs):
+            if not any(each.network and self._cache.network(each.network) for each in container.endpoints):
                 continue
             texts: list[str] = []
             with notes.trying(f"container {container.name}"):
                 asked = container
-                if self._is_keyed(container) and self._mirror.holder(container.id) is None:
+                if self._is_keyed(container) and self._cache.holder(container.id) is None:
                     # Only the container itself tells the MAC that its configuration has (a rebuilt record needs it).
                     asked = await self._engine.container(container.id) or container
                 texts = await self._adoption.adopt(engine, asked, departures)
@@ -212,7 +216,9 @@ class ContainerReconciler:
                     )  # fmt: skip
 
     def _is_keyed(self, container: Container) -> bool:
-        networks = [network for plug in container.plugs if (network := self._mirror.network(plug.network)) is not None]
+        networks = [
+            network for each in container.endpoints if (network := self._cache.network(each.network)) is not None
+        ]
         return container.running and any(
             key_of(container.labels, container.name, network.options.sticky, container.id) for network in networks
         )
@@ -220,7 +226,7 @@ class ContainerReconciler:
     async def _missing(self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool) -> None:
         there = {container.id: container for container in containers}
         pace = Pace(PACE)
-        for holder in self._mirror.every(Holder):
+        for holder in self._cache.every(Holder):
             await pace.step()
             if holder.engine != engine:
                 if not self._holders.holds(holder.id):
@@ -237,7 +243,7 @@ class ContainerReconciler:
                 if container is None:
                     await self._gone(holder, notes, eager)
                 else:
-                    await self._unplugged(holder, container, notes, eager)
+                    await self._disconnected(holder, container, notes, eager)
 
     async def _gone(self, holder: Holder, notes: _Notes, eager: bool) -> None:
         subject = f"holder {holder.id}"
@@ -257,10 +263,10 @@ class ContainerReconciler:
             return
         notes.withdraw()
 
-    async def _unplugged(self, holder: Holder, container: Container, notes: _Notes, eager: bool) -> None:
-        plugged = {plug.network for plug in container.plugs}
-        unknown = any(not plug.network for plug in container.plugs)  # a name that the engine cannot tell: wait
-        for network in {network for network, _ in self._holders.held_by(holder.id)} - plugged:
+    async def _disconnected(self, holder: Holder, container: Container, notes: _Notes, eager: bool) -> None:
+        connected = {each.network for each in container.endpoints}
+        unknown = any(not each.network for each in container.endpoints)  # a name that the engine cannot tell: wait
+        for network in {network for network, _ in self._holders.held_by(holder.id)} - connected:
             subject = f"holder {holder.id} in {network}"
             before = notes.before(subject)
             age = notes.add(
@@ -268,10 +274,10 @@ class ContainerReconciler:
                 f"the engine lists {holder.id[:12]} without that network",
                 "they are given up in time by itself", True,
             )  # fmt: skip
-            moving = self._moving.is_moving(holder.id, network)
-            if before and not unknown and not moving and (eager or age >= self._minimum_age):
+            reattachment = self._reattachment.is_moving(holder.id, network)
+            if before and not unknown and not reattachment and (eager or age >= self._minimum_age):
                 asked = await self._engine.container(holder.id)
-                if asked is None or any(plug.network in (network, "") for plug in asked.plugs):
+                if asked is None or any(each.network in (network, "") for each in asked.endpoints):
                     continue
                 await self._holders.leave(holder.id, network)
                 notes.withdraw()
@@ -281,12 +287,12 @@ class ContainerReconciler:
     ) -> None:
         """An engine that removed a container while nobody listened moved its interface back to the host, so that it
         looks attached: but no container of the engine has the endpoint."""
-        known = next((each for each in self._mirror.every(KnownEngine) if each.id == engine), None)
+        known = next((each for each in self._cache.every(KnownEngine) if each.id == engine), None)
         if known is None:
             return
-        has = {plug.endpoint for container in containers for plug in container.plugs}
+        has = {each.endpoint for container in containers for each in container.endpoints}
         pace = Pace(PACE)
-        for endpoint in self._mirror.every(Endpoint):
+        for endpoint in self._cache.every(Endpoint):
             await pace.step()
             if endpoint.state is not State.ATTACHED or endpoint.network not in known.networks or endpoint.id in has:
                 continue
@@ -302,7 +308,7 @@ class ContainerReconciler:
                 asked = await self._engine.network(endpoint.network)
                 if asked is None or any(each.id == endpoint.id for each in asked.endpoints):
                     continue  # a start that takes long
-                network = self._mirror.network(endpoint.network)
+                network = self._cache.network(endpoint.network)
                 for address in endpoint.addresses:
                     segment = network.segment_of(address) if network is not None else None
                     if segment is not None:

@@ -44,10 +44,10 @@ class Room:
         """Whether an address can be. alone: the request has no other network."""
         return self.connecting or self.version >= ENDPOINT_MACS or alone or not main
 
-    def mac_of(self, plug: EndpointConfig, main: bool) -> str | None:
+    def mac_of(self, endpoint: EndpointConfig, main: bool) -> str | None:
         """The MAC that the endpoint will have because its configuration says so, "" for none; None for what is none,
         which the engine refuses."""
-        named = parsed_mac(plug.mac) if self.settable(main) else ""
+        named = parsed_mac(endpoint.mac) if self.settable(main) else ""
         return parsed_mac(self.mac) if main and not named else named
 
 
@@ -86,29 +86,29 @@ def beside(mode: str) -> str:
     return f"it has the network of container {other}, whose labels count"
 
 
-def unheeded(wish: ContainerSpec, kept: bool) -> tuple[str, ...]:
+def unheeded(spec: ContainerSpec, kept: bool) -> tuple[str, ...]:
     """What is to be said of the labels of a container that is being made, a line each.
 
     kept: whether any address is kept for it. Quick for the usual container, which has no label that looks like ours.
     """
-    if not concern(wish.labels):
+    if not concern(spec.labels):
         return ()
-    named = [address for plug in wish.plugs for address in addresses_of(plug) or ()]
-    said = [remark.text for remark in remarks(wish.labels, named)]
-    if not kept and asks(wish.labels):
-        label = FIXED_LABEL if FIXED_LABEL in wish.labels else KEY_LABEL
-        if wish.mode.startswith(BESIDE):
-            return (*said, f"label {label} has no effect: {beside(wish.mode)}")
-        where = ", ".join(sorted({plug.network for plug in wish.plugs} or {wish.mode or "default"}))
+    named = [address for endpoint in spec.endpoints for address in addresses_of(endpoint) or ()]
+    said = [remark.text for remark in remarks(spec.labels, named)]
+    if not kept and asks(spec.labels):
+        label = FIXED_LABEL if FIXED_LABEL in spec.labels else KEY_LABEL
+        if spec.mode.startswith(BESIDE):
+            return (*said, f"label {label} has no effect: {beside(spec.mode)}")
+        where = ", ".join(sorted({endpoint.network for endpoint in spec.endpoints} or {spec.mode or "default"}))
         said.append(f"label {label} has no effect: Mooring keeps no addresses in its networks ({where})")
     return tuple(said)
 
 
-def addresses_of(plug: EndpointConfig) -> tuple[Address, ...] | None:
-    """The addresses that the plug names; None for what is no address, which the engine refuses by itself."""
+def addresses_of(endpoint: EndpointConfig) -> tuple[Address, ...] | None:
+    """The addresses that the endpoint names; None for what is no address, which the engine refuses by itself."""
     found: list[Address] = []
     try:
-        for version, text in ((4, plug.ipv4), (6, plug.ipv6)):
+        for version, text in ((4, endpoint.ipv4), (6, endpoint.ipv6)):
             if not text:
                 continue
             address: Address = ip_address(text)

@@ -18,7 +18,7 @@ from mooring.ports import Clock, Engine
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
 from mooring.services.containers.container_reconciler import ContainerReconciler
-from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.kept_networks import KeptNetworks
@@ -38,29 +38,29 @@ class EngineEvents:
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         holders: Holders,
-        desk: AdmissionController,
+        controller: AdmissionController,
         adoption: Adoption,
-        reconciling: ContainerReconciler,
+        container_reconciler: ContainerReconciler,
         releases: EngineReleases,
         engine: Engine,
         clock: Clock,
-        estates: KeptNetworks,
-        moving: Reattachment,
+        kept_networks: KeptNetworks,
+        reattachment: Reattachment,
         arrived: Callable[[], None],
     ) -> None:
         """arrived: called when the engine answers, at first or again; by then it has made its firewall anew."""
-        self._mirror = mirror
+        self._cache = cache
         self._holders = holders
-        self._desk = desk
+        self._controller = controller
         self._adoption = adoption
-        self._reconciling = reconciling
+        self._container_reconciler = container_reconciler
         self._releases = releases
         self._engine = engine
         self._clock = clock
-        self._estates = estates
-        self._moving = moving
+        self._kept_networks = kept_networks
+        self._reattachment = reattachment
         self._arrived = arrived
         self._last = 0
         self._unproven: dict[str, list[str]] = {}
@@ -70,9 +70,9 @@ class EngineEvents:
         failures = 0
         while True:
             try:
-                self._desk.meet(await self._engine.identity())
+                self._controller.meet(await self._engine.identity())
                 self._releases.meet(await self._engine.release())
-                self._reconciling.nudge()
+                self._container_reconciler.nudge()
                 self._arrived()
                 async with aclosing(self._engine.events(self._last)) as events:
                     async for event in events:
@@ -81,7 +81,7 @@ class EngineEvents:
                         await self._heed(event)
             except Fault as fault:
                 log.debug("not listening to the engine: %s", fault)
-            self._desk.meet("")  # the next one may be another, or the same under another id
+            self._controller.meet("")  # the next one may be another, or the same under another id
             await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             failures += 1
 
@@ -90,16 +90,16 @@ class EngineEvents:
             await self.heed(event)
         except Fault as fault:
             log.warning("%s of container %s: %s", event.what.value, event.container[:12], fault)
-            self._reconciling.nudge()
+            self._container_reconciler.nudge()
         except Exception:
             # One container that nobody thought of must not end the daemon.
             log.exception("%s of container %s", event.what.value, event.container[:12])
-            self._reconciling.nudge()
+            self._container_reconciler.nudge()
 
     async def heed(self, event: EngineEvent) -> None:
         """Do what the event asks for. Raises Unavailable: the reconciler will see to it."""
         if event.what is EventKind.DESTROYED:
-            self._desk.note_gone(event.container)
+            self._controller.note_gone(event.container)
             self._unproven.pop(event.container, None)
             if self._holders.holds(event.container):
                 await self._holders.forget(event.container)
@@ -107,19 +107,19 @@ class EngineEvents:
             await self._learn_name(event.network)
         elif event.what is EventKind.DISCONNECTED:
             await self._look_after_departure(event)
-        elif event.what in _LOOK and self._mirror.count(Network):
+        elif event.what in _LOOK and self._cache.count(Network):
             departures = self._holders.departures
             container = await self._engine.container(event.container)
             if container is not None:
-                engine = await self._desk.engine_id()
+                engine = await self._controller.engine_id()
                 for finding in await self._adoption.adopt(engine, container, departures):
                     log.warning("finding: %s", finding)
                 await self._tell_unproven(container)
 
     async def _learn_name(self, network_id: str) -> None:
         """A network was made: by somebody at another socket, who gets what the last one of its name left, too."""
-        if self._mirror.network(network_id) is not None:
-            await self._estates.learn(self._engine, frozenset({network_id}))
+        if self._cache.network(network_id) is not None:
+            await self._kept_networks.learn(self._engine, frozenset({network_id}))
 
     async def _tell_unproven(self, container: Container) -> None:
         """Before its next start loses it; said once, whatever else happens to the container."""
@@ -132,10 +132,10 @@ class EngineEvents:
     async def _look_after_departure(self, event: EngineEvent) -> None:
         """A stop looks like this too: it counts only when the configuration has lost the network."""
         held = any(network == event.network for network, _ in self._holders.held_by(event.container))
-        if not held or self._moving.is_moving(event.container, event.network):
+        if not held or self._reattachment.is_moving(event.container, event.network):
             return
         container = await self._engine.container(event.container)
         if container is None:
             await self._holders.forget(event.container)
-        elif all(plug.network != event.network for plug in container.plugs):
+        elif all(endpoint.network != event.network for endpoint in container.endpoints):
             await self._holders.leave(event.container, event.network)

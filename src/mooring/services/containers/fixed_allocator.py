@@ -26,7 +26,7 @@ from mooring.services.records.record_cache import RecordCache
 
 
 @dataclass(frozen=True, slots=True)
-class FixedEndpointSpec:
+class FixedSpec:
     """A place in a network that a container is to have fixed addresses in.
 
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
@@ -66,63 +66,69 @@ class Draft:
 
 
 class FixedAllocator:
-    """`choose` for each seat. describe: a lease's holders for people."""
+    """`choose` for each fixed spec. describe: a lease's holders for people."""
 
     def __init__(
-        self, mirror: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy, describe: Callable[[Lease], str]
+        self, cache: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy, describe: Callable[[Lease], str]
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._index = ipam.index
-        self._tenures = ipam.tenures
+        self._fixed_index = ipam.fixed_index
         self._clock = clock
         self._policy = policy
         self._describe = describe
 
-    def choose(self, seat: FixedEndpointSpec, intent: Intent, claimant: Claimant, draft: Draft) -> Grant:
-        """Choose the seat's leases, into the draft.
+    def choose(self, fixed_spec: FixedSpec, intent: Intent, claimant: Claimant, draft: Draft) -> Grant:
+        """Choose its leases, into the draft.
 
         Raises Conflict when somebody else has an address that is named, BadRequest for one that cannot be, Exhausted.
         """
-        network = seat.network
-        before = self._before(seat)
-        named = [self._mirror.lease(s.space, a) for a in seat.wanted if (s := network.segment_of(a)) is not None]
-        self._check_mac(seat, [lease for lease in (*named, *before) if lease is not None])
+        network = fixed_spec.network
+        before = self._before(fixed_spec)
+        named = [self._cache.lease(s.space, a) for a in fixed_spec.wanted if (s := network.segment_of(a)) is not None]
+        self._check_mac(fixed_spec, [lease for lease in (*named, *before) if lease is not None])
         # Only a MAC that the container names proves something: one of the lease's own may be the holder's.
-        who = replace(claimant, mac=seat.mac, key=seat.key)
+        who = replace(claimant, mac=fixed_spec.mac, key=fixed_spec.key)
         holder = placeholder(intent.id)
         taken: list[Lease] = []
         nameable: set[Address] = set()
         for version, segments in ((4, network.ipv4), (6, network.ipv6)):
             pools = [pool for segment in segments if (pool := self._index.pool(segment.pool)) is not None]
-            wanted = next((address for address in seat.wanted if address.version == version), None)
-            sayable = bool(pools) and seat.nameable and (seat.anywhere or all(not pool.source for pool in pools))
-            if not pools or not (sayable or seat.mac or seat.settable or wanted):
+            wanted = next((address for address in fixed_spec.wanted if address.version == version), None)
+            sayable = (
+                bool(pools) and fixed_spec.nameable and (fixed_spec.anywhere or all(not pool.source for pool in pools))
+            )
+            if not pools or not (sayable or fixed_spec.mac or fixed_spec.settable or wanted):
                 continue
             mine = [lease for lease in before if lease.address.version == version]
-            lease = self._lease(pools, wanted, mine, Claim(key=seat.key, holder=holder, name=claimant.name), who, draft)
+            lease = self._lease(
+                pools, wanted, mine, Claim(key=fixed_spec.key, holder=holder, name=claimant.name), who, draft
+            )
             taken.append(lease)
             if sayable:
                 nameable.add(lease.address)
-        mac = self._mac(seat, taken)
+        mac = self._mac(fixed_spec, taken)
         for lease in taken:
             draft.puts[lease.space, lease.address] = self._with_mac(lease, mac, holder, lease.address in nameable)
         v4 = next((lease.address for lease in taken if isinstance(lease.address, IPv4Address)), None)
         v6 = next((lease.address for lease in taken if isinstance(lease.address, IPv6Address)), None)
         return Grant(network.id, v4, v6, mac, frozenset(nameable))
 
-    def _mac(self, seat: FixedEndpointSpec, taken: Sequence[Lease]) -> str:
+    def _mac(self, fixed_spec: FixedSpec, taken: Sequence[Lease]) -> str:
         """The MAC that the container gets: what it names, what the addresses have, or one that nobody in the network
         has; "" where none can be said."""
-        if seat.mac or not seat.settable or not taken:
-            return seat.mac
+        if fixed_spec.mac or not fixed_spec.settable or not taken:
+            return fixed_spec.mac
         for lease in taken:
             if lease.mac:
                 return lease.mac
         mine = {(lease.space, lease.address) for lease in taken}
         # By the network's name, where it is known: the next network of that name gives the key the same one.
-        place = f"key:{seat.network.name or seat.network.id}:{seat.key}"
+        place = f"key:{fixed_spec.network.name or fixed_spec.network.id}:{fixed_spec.key}"
         mac = stable_mac(place)
-        if any((lease.space, lease.address) not in mine for lease in self._tenures.with_mac(seat.network.id, mac)):
+        if any(
+            (lease.space, lease.address) not in mine for lease in self._fixed_index.with_mac(fixed_spec.network.id, mac)
+        ):
             mac = stable_mac(f"{place}:{taken[0].address}")
         return mac
 
@@ -143,14 +149,14 @@ class FixedAllocator:
         # Where no MAC can be said, nobody can be asked for one.
         return msgspec.structs.replace(lease, mac=mac)
 
-    def _before(self, seat: FixedEndpointSpec) -> list[Lease]:
+    def _before(self, fixed_spec: FixedSpec) -> list[Lease]:
         """What the key has already, or else the MAC that the container names, a copy of another one's configuration:
         also one that was removed a moment ago, as tools do that make a container anew."""
-        network = seat.network.id
-        mine = self._tenures.of_key(network, seat.key)
-        if mine or not seat.mac:
+        network = fixed_spec.network.id
+        mine = self._fixed_index.of_key(network, fixed_spec.key)
+        if mine or not fixed_spec.mac:
             return mine
-        return self._tenures.with_mac(network, seat.mac) or self._tenures.resting(network, seat.mac)
+        return self._fixed_index.with_mac(network, fixed_spec.mac) or self._fixed_index.resting(network, fixed_spec.mac)
 
     def _lease(
         self,
@@ -190,7 +196,7 @@ class FixedAllocator:
         return claimed(self._known(pool, address), pool.space, address, pool.id, claim, now)
 
     def _known(self, pool: Pool, address: Address) -> Lease | None:
-        lease = self._mirror.lease(pool.space, address)
+        lease = self._cache.lease(pool.space, address)
         if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         return lease
@@ -211,13 +217,13 @@ class FixedAllocator:
                 hint=f"stop that container, or choose another address; see `mooring explain {address}`",
             )
 
-    def _check_mac(self, seat: FixedEndpointSpec, kept: Sequence[Lease]) -> None:
+    def _check_mac(self, fixed_spec: FixedSpec, kept: Sequence[Lease]) -> None:
         """Raises Conflict for a MAC that is the proof of another fixed address than those that the container gets."""
         mine = {(lease.space, lease.address) for lease in kept}
-        for lease in self._tenures.with_mac(seat.network.id, seat.mac) if seat.mac else ():
+        for lease in self._fixed_index.with_mac(fixed_spec.network.id, fixed_spec.mac) if fixed_spec.mac else ():
             if (lease.space, lease.address) not in mine:
                 raise Conflict(
-                    f"MAC {seat.mac} belongs to the fixed address {lease.address}",
+                    f"MAC {fixed_spec.mac} belongs to the fixed address {lease.address}",
                     holder=self._describe(lease),
                     hint="choose another one, or name that address too",
                 )

@@ -19,7 +19,7 @@ from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
 from mooring.ports import Clock
-from mooring.services.containers.fixed_allocator import Draft, FixedAllocator, FixedEndpointSpec, Grant
+from mooring.services.containers.fixed_allocator import Draft, FixedAllocator, FixedSpec, Grant
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.ipam.pools import contended
 from mooring.services.records.holder_names import holder_names
@@ -30,13 +30,13 @@ REMEMBERED = 1024
 
 
 class Holders:
-    """Claims, settles and gives up. Build it before the mirror is loaded."""
+    """Claims, settles and gives up. Build it before the cache is loaded."""
 
-    def __init__(self, mirror: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy) -> None:
+        self._cache = cache
         self._index, self._host = ipam.index, ipam.host
-        self.seating = FixedAllocator(mirror, ipam, clock, policy, self.describe)
-        self.tenures = ipam.tenures
+        self.fixed_allocator = FixedAllocator(cache, ipam, clock, policy, self.describe)
+        self.fixed_index = ipam.fixed_index
         self._clock = clock
         self._claiming = asyncio.Lock()
         self._policy = policy
@@ -49,17 +49,17 @@ class Holders:
         return self._count
 
     def has_left_since(self, container: str, departures: int) -> bool:
-        """Whether the container (full id) was removed or unplugged after there were so many departures."""
+        """Whether the container (full id) was removed or disconnected after there were so many departures."""
         return self._departures.get(container, 0) > departures
 
     @property
     def any(self) -> bool:
         """Whether there is any fixed lease at all."""
-        return len(self.tenures) > 0
+        return len(self.fixed_index) > 0
 
     def holds(self, container: str) -> bool:
         """Whether the container (full id) holds anything."""
-        return bool(self.tenures.of_holder(container))
+        return bool(self.fixed_index.of_holder(container))
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -67,7 +67,7 @@ class Holders:
 
     def held_by(self, holder: str) -> list[tuple[str, Lease]]:
         """What the container (full id) or placeholder holds: id of the network, and the lease."""
-        return [(self.tenures.network_of(lease), lease) for lease in self.tenures.of_holder(holder)]
+        return [(self.fixed_index.network_of(lease), lease) for lease in self.fixed_index.of_holder(holder)]
 
     def begin(
         self, purpose: Purpose, engine: str, container: str = "", name: str = "", network: str = ""
@@ -80,28 +80,33 @@ class Holders:
 
     async def note(self, intent: Intent) -> None:
         """The intent is durable. Raises Unavailable."""
-        await self._mirror.commit(put=[intent])
+        await self._cache.commit(put=[intent])
 
-    async def claim(self, intent: Intent, seats: Sequence[FixedEndpointSpec], claimant: Claimant) -> list[Grant]:
-        """Every seat has its addresses, held by the intent until it is settled or given back.
+    async def claim(self, intent: Intent, fixed_specs: Sequence[FixedSpec], claimant: Claimant) -> list[Grant]:
+        """Every fixed spec has its addresses, held by the intent until it is settled or given back.
 
-        claimant: who the container will be; its key is taken from each seat. Raises Conflict when somebody else has an
+        claimant: who the container will be; its key is taken from each. Raises Conflict when somebody else has an
         address that is named, BadRequest for one that cannot be, Exhausted when there is none left, Unavailable.
         """
         # One after another: no revision guards "the key has no address yet".
         async with self._claiming:
             await self._host.refresh()
-            return await self._claim(intent, seats, claimant)
+            return await self._claim(intent, fixed_specs, claimant)
 
-    async def _claim(self, intent: Intent, seats: Sequence[FixedEndpointSpec], claimant: Claimant) -> list[Grant]:
-        intent = msgspec.structs.replace(intent, keys={seat.network.id: seat.key for seat in seats})
+    async def _claim(self, intent: Intent, fixed_specs: Sequence[FixedSpec], claimant: Claimant) -> list[Grant]:
+        intent = msgspec.structs.replace(
+            intent, keys={fixed_spec.network.id: fixed_spec.key for fixed_spec in fixed_specs}
+        )
         for _ in range(ATTEMPTS):
             held: list[tuple[str, int]] = []
             try:
                 puts: dict[tuple[str, Address], Lease] = {}
-                grants = [self.seating.choose(seat, intent, claimant, Draft(puts, held)) for seat in seats]
+                grants = [
+                    self.fixed_allocator.choose(fixed_spec, intent, claimant, Draft(puts, held))
+                    for fixed_spec in fixed_specs
+                ]
                 if puts:
-                    await self._mirror.commit(put=[intent, *puts.values()])
+                    await self._cache.commit(put=[intent, *puts.values()])
                 return grants
             except StaleRevision:
                 continue
@@ -117,7 +122,7 @@ class Holders:
         def change() -> tuple[list[Record], list[Record]]:
             put: list[Record] = []
             delete = self._recorded(intent)
-            begun = self._mirror.intent(intent.id)
+            begun = self._cache.intent(intent.id)
             for network, lease in self.held_by(placeholder(intent.id)):
                 key = begun.keys.get(network, "") if begun is not None else ""
                 if key == CONTAINER_KEY + placeholder(intent.id):
@@ -132,17 +137,17 @@ class Holders:
                 claim = Claim(key=key, holder=container)
                 after = claimed(after, after.space, after.address, after.pool, claim, self._clock.now())
                 put.append(after)
-                for old, rest in self.seating.left_behind(self.tenures.of_key(network, key), after):
+                for old, rest in self.fixed_allocator.left_behind(self.fixed_index.of_key(network, key), after):
                     (delete if rest is None else put).append(rest or old)
                 for old, rest in self.instead_of(others, container):
                     (delete if rest is None else put).append(rest or old)
-            if put and self._mirror.holder(container) is None:
+            if put and self._cache.holder(container) is None:
                 put.append(self._holder(intent.engine, container, name or intent.name))
             return put, delete
 
         await self.commit(change, f"intent {intent.id}")
 
-    async def give_back(self, intent: Intent) -> None:
+    async def roll_back(self, intent: Intent) -> None:
         """Nobody holds anything because of the intent, and it is gone. Raises Unavailable."""
         await self._drop(placeholder(intent.id), lambda _: True, intent)
 
@@ -153,7 +158,7 @@ class Holders:
 
     async def leave(self, container: str, network_id: str, intent: Intent | None = None) -> int:
         """The container holds nothing in the network. Returns how many leases it held there. Raises Unavailable."""
-        return await self._drop(container, lambda lease: self.tenures.network_of(lease) == network_id, intent)
+        return await self._drop(container, lambda lease: self.fixed_index.network_of(lease) == network_id, intent)
 
     async def end(self, intent: Intent) -> None:
         """The intent is gone, and nothing else has changed. Raises Unavailable."""
@@ -163,7 +168,7 @@ class Holders:
         """People see the container under this name. Raises Unavailable."""
 
         def change() -> tuple[list[Record], list[Record]]:
-            known = self._mirror.holder(container)
+            known = self._cache.holder(container)
             if known is None or known.name == name:
                 return [], []
             return [msgspec.structs.replace(known, name=name)], []
@@ -183,7 +188,7 @@ class Holders:
             nonlocal count
             put: list[Record] = []
             delete = self._recorded(intent)
-            mine = self.tenures.of_holder(holder)
+            mine = self.fixed_index.of_holder(holder)
             leaving = [lease for lease in mine if concerns(lease)]
             count = len(leaving)
             for lease in leaving:
@@ -192,7 +197,7 @@ class Holders:
                     delete.append(lease)
                 elif after is not lease:
                     put.append(after)
-            known = self._mirror.holder(holder)
+            known = self._cache.holder(holder)
             if known is not None and len(leaving) == len(mine):
                 delete.append(known)
             return put, delete
@@ -209,24 +214,24 @@ class Holders:
         """What the container (full id) holds of the address's family in the network besides it."""
         return [
             other
-            for other in self.tenures.of_holder(container)
+            for other in self.fixed_index.of_holder(container)
             if other.address != address
             and other.address.version == address.version
-            and self.tenures.network_of(other) == network_id
+            and self.fixed_index.network_of(other) == network_id
         ]
 
     def _hold(self, lease: Lease) -> float:
         """Seconds that the lease's key keeps it: none when the key has another address of the family by now."""
-        network = self.tenures.network_of(lease)
+        network = self.fixed_index.network_of(lease)
         others = [
             other
-            for other in self.tenures.of_key(network, lease.key)
+            for other in self.fixed_index.of_key(network, lease.key)
             if other.address != lease.address and other.address.version == lease.address.version
         ]
         return 0.0 if any(other.holders for other in others) else lease.hold or self._policy.hold
 
     def _recorded(self, intent: Intent | None) -> list[Record]:
-        known = self._mirror.intent(intent.id) if intent is not None else None
+        known = self._cache.intent(intent.id) if intent is not None else None
         return [known] if known is not None else []
 
     def _holder(self, engine: str, container: str, name: str) -> Holder:
@@ -239,7 +244,7 @@ class Holders:
             if not put and not delete:
                 return
             try:
-                await self._mirror.commit(put=put, delete=delete)
+                await self._cache.commit(put=put, delete=delete)
                 return
             except StaleRevision:
                 continue
@@ -247,4 +252,4 @@ class Holders:
 
     def describe(self, lease: Lease) -> str:
         """The lease's holders for people, by name where one is known."""
-        return ", ".join(holder_names(lease, self._mirror)) or (f"key {lease.key}" if lease.key else "nobody")
+        return ", ".join(holder_names(lease, self._cache)) or (f"key {lease.key}" if lease.key else "nobody")

@@ -24,21 +24,21 @@ log = logging.getLogger(__name__)
 class Reattachment:
     """`reconnect`, and `finish` for what was left in the middle."""
 
-    def __init__(self, mirror: RecordCache, engine: Engine, clock: Clock) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache, engine: Engine, clock: Clock) -> None:
+        self._cache = cache
         self._engine = engine
         self._clock = clock
         self._open: set[str] = set()
 
     def is_moving(self, container: str, network: str) -> bool:
         """Whether the container (full id) is out of the network (full id) for a moment only."""
-        return self._mirror.get(move_key(container, network)) is not None
+        return self._cache.get(move_key(container, network)) is not None
 
     async def reconnect(self, container: str, network: str, addresses: Sequence[Address]) -> None:
         """The container is in the network with a configuration that names the addresses. Raises Conflict with the
         engine's words, and then it is in it as it was; NotFound, Unavailable, and then it will be in it."""
         key = move_key(container, network)
-        if key in self._open or self._mirror.get(key) is not None:
+        if key in self._open or self._cache.get(key) is not None:
             raise Conflict(
                 f"container {container[:12]} is being put into network {network[:12]} already",
                 hint="do it again in some seconds",
@@ -49,13 +49,13 @@ class Reattachment:
                 container=container, network=network, place=await self._engine.place(container, network),
                 addresses=tuple(map(str, addresses)), since=self._clock.now(),
             )  # fmt: skip
-            await self._mirror.commit(put=[move])
+            await self._cache.commit(put=[move])
             try:
                 await self._engine.reconnect(container, network, move.place, addresses)
             except Conflict:
                 await self._end_if_there(move)
                 raise
-            await self._mirror.commit(delete=[move])
+            await self._cache.commit(delete=[move])
         finally:
             self._open.discard(key)
 
@@ -63,7 +63,7 @@ class Reattachment:
         """Every move that nobody is at is ended, and its container is in the network; a finding for each that the
         engine refuses. Raises Unavailable."""
         found: list[Finding] = []
-        for move in self._mirror.every(Move):
+        for move in self._cache.every(Move):
             key = move_key(move.container, move.network)
             if key in self._open:
                 continue
@@ -73,12 +73,12 @@ class Reattachment:
                     await self._engine.put_back(
                         move.container, move.network, move.place, [ip_address(each) for each in move.addresses]
                     )
-                    await self._mirror.commit(delete=[move])
+                    await self._cache.commit(delete=[move])
                     log.info("container %s is in network %s again", move.container[:12], move.network[:12])
             except Conflict as fault:
                 found.append(self._refused(move, fault))
             except NotFound:
-                await self._mirror.commit(delete=[move])  # one of the two went this moment
+                await self._cache.commit(delete=[move])  # one of the two went this moment
             finally:
                 self._open.discard(key)
         return found
@@ -86,10 +86,10 @@ class Reattachment:
     async def _end_if_there(self, move: Move) -> bool:
         """Whether the container is in the network, or never will be: then the move is over."""
         known = await self._engine.container(move.container)
-        there = known is None or any(plug.network == move.network for plug in known.plugs)
+        there = known is None or any(endpoint.network == move.network for endpoint in known.endpoints)
         if not there and await self._engine.network(move.network) is not None:
             return False
-        await self._mirror.commit(delete=[move])
+        await self._cache.commit(delete=[move])
         return True
 
     def _refused(self, move: Move, fault: Fault) -> Finding:

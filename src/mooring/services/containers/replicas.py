@@ -12,12 +12,12 @@ from mooring.core.containers import compose_replica
 from mooring.core.faults import Conflict
 from mooring.core.intents import is_placeholder
 from mooring.ports import Engine
-from mooring.services.containers.fixed_allocator import FixedEndpointSpec
+from mooring.services.containers.fixed_allocator import FixedSpec
 from mooring.services.records.fixed_index import FixedIndex
 
 
 async def refuse_replicas(
-    engine: Engine, tenures: FixedIndex, labels: Mapping[str, str], seats: Iterable[FixedEndpointSpec]
+    engine: Engine, fixed_index: FixedIndex, labels: Mapping[str, str], fixed_specs: Iterable[FixedSpec]
 ) -> None:
     """Raises Conflict when another replica of the container's service holds an address by the same key, naming it;
     Unavailable when the engine cannot be asked."""
@@ -25,8 +25,8 @@ async def refuse_replicas(
     if not number:
         return
     asked: set[str] = set()
-    for seat in seats:
-        for lease in tenures.of_key(seat.network.id, seat.key):
+    for fixed_spec in fixed_specs:
+        for lease in fixed_index.of_key(fixed_spec.network.id, fixed_spec.key):
             for holder in sorted(lease.holders - asked):
                 if is_placeholder(holder):
                     continue

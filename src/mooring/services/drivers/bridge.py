@@ -21,22 +21,22 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts, sandbox_end
+from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, port_facts, sandbox_end
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Fault, NotSupported
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Member, Op, Remove, Veth, plan
+from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import port_guards
-from mooring.core.publications import PortBinding
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
+from mooring.services.drivers.foreign_bridges import ForeignBridges
 from mooring.services.drivers.port_security import PortSecurity
-from mooring.services.drivers.uplinks import Uplinks
 
 log = logging.getLogger(__name__)
 
-# Publications whose rules are made in one transaction, at one stretch.
+# Port bindings whose rules are made in one transaction, at one stretch.
 PART = 500
 
 
@@ -46,17 +46,20 @@ class BridgeDriver(Driver):
     forwards = True
 
     def __init__(
-        self, kernel: Kernel, take_names: Callable[[], bool] = lambda: False, uplinks: Uplinks | None = None
+        self,
+        kernel: Kernel,
+        take_names: Callable[[], bool] = lambda: False,
+        foreign_bridges: ForeignBridges | None = None,
     ) -> None:
-        """take_names: whether the engine uses the name that Join answers for the interface inside. uplinks: None where
-        the host has none that are bridges."""
+        """take_names: whether the engine uses the name that Join answers for the interface inside. foreign_bridges:
+        None where the host has none that are bridges."""
         self._kernel = kernel
-        self._uplinks = uplinks
+        self._foreign_bridges = foreign_bridges
         self._take_names = take_names
         self.guarding = PortSecurity(kernel)
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
-        self._plugged: set[str] = set()
+        self._connected: set[str] = set()
 
     async def create_network(self, network: Network) -> None:
         """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
@@ -64,8 +67,8 @@ class BridgeDriver(Driver):
         self._built.add(network.id)
 
     async def _needs(self, network: Network) -> set[Fact]:
-        uplinks = await self._uplinks.at_once() if self._uplinks is not None else ()
-        return {*host_facts(bool(network.ipv6), uplinks=uplinks), *network_facts(network)}
+        foreign_bridges = await self._foreign_bridges.at_once() if self._foreign_bridges is not None else ()
+        return {*host_facts(bool(network.ipv6), foreign_bridges=foreign_bridges), *network_facts(network)}
 
     async def _restore(self, network: Network) -> None:
         """As `create_network`, of one that was there: with as much as this kernel has. Raises Conflict, Unavailable."""
@@ -83,7 +86,7 @@ class BridgeDriver(Driver):
         self._built.discard(network.id)
         facts: set[Fact] = set(network_facts(network))
         for endpoint in endpoints:
-            self._plugged.discard(endpoint.id)
+            self._connected.discard(endpoint.id)
             await _close(self._kernel, network, endpoint, endpoint.published)
             facts |= endpoint_facts(network, replace(endpoint, published=()))
         await _remove(self._kernel, facts)
@@ -97,35 +100,35 @@ class BridgeDriver(Driver):
                 hint="name the interfaces of a whole network with -o interface_prefix=",
             )
         if network.origin is Origin.ENGINE:
-            await self._plug(network, endpoint)
+            await self._connect(network, endpoint)
         return EndpointGrant()
 
     async def delete_endpoint(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
         await _close(self._kernel, network, endpoint, endpoint.published)
-        if endpoint.id in self._plugged:  # otherwise it has left, or repair finds what is left of it
-            await self._unplug(network, endpoint)
+        if endpoint.id in self._connected:  # otherwise it has left, or repair finds what is left of it
+            await self._disconnect(network, endpoint)
         await self._kernel.discard([host_end(endpoint.id)])
         await self._forget(endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
         """See Driver. After a restart an attached endpoint has its interface, or repair and its sandbox tell."""
-        if endpoint.state is State.CREATED and endpoint.id not in self._plugged:
-            await self._plug(network, endpoint, request.key if request.inside else "")
+        if endpoint.state is State.CREATED and endpoint.id not in self._connected:
+            await self._connect(network, endpoint, request.key if request.inside else "")
         return _attachment(network, endpoint)
 
     async def leave(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver. An engine takes the interface out of a living sandbox itself, and deletes the endpoint then."""
         if network.origin is Origin.ENGINE and await self._kernel.is_lived_in(host_end(endpoint.id)):
             return
-        await self._unplug(network, endpoint)
+        await self._disconnect(network, endpoint)
 
     async def publish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
         done = 0
         try:
             async for part in _parts(endpoint.published):
-                await self._kernel.apply(plan(publication_facts(network, endpoint, part), ()))
+                await self._kernel.apply(plan(port_facts(network, endpoint, part), ()))
                 done += len(part)
         except BaseException:
             await _close(self._kernel, network, endpoint, endpoint.published[:done])
@@ -143,21 +146,21 @@ class BridgeDriver(Driver):
     async def is_dead(self, endpoint: Endpoint) -> bool:
         """Whether no process can be behind the endpoint: its interface is gone, or is in the host or in a sandbox where
         nothing runs. True as well for one whose container is only being started."""
-        return not await self.is_plugged(endpoint) or not await self._kernel.is_lived_in(host_end(endpoint.id))
+        return not await self.is_connected(endpoint) or not await self._kernel.is_lived_in(host_end(endpoint.id))
 
-    async def is_plugged(self, endpoint: Endpoint) -> bool:
+    async def is_connected(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint's interface exists."""
         return any(
             isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
         )
 
-    async def _unplug(self, network: Network, endpoint: Endpoint) -> None:
+    async def _disconnect(self, network: Network, endpoint: Endpoint) -> None:
         """The interface is gone, soon, and what its port may say."""
-        self._plugged.discard(endpoint.id)
+        self._connected.discard(endpoint.id)
         await self._kernel.discard([host_end(endpoint.id)])
         await _remove(self._kernel, set(port_guards(network, endpoint, host_end(endpoint.id))))
 
-    async def _plug(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
+    async def _connect(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
         facts = {
             replace(fact, inside=inside) if isinstance(fact, Veth) else fact
             for fact in endpoint_facts(network, endpoint)
@@ -172,7 +175,7 @@ class BridgeDriver(Driver):
             # Somebody may have taken the bridge or our rules away since; once they are back there is no excuse.
             await self._restore(network)
             await self._kernel.apply(plan(self.guarding.possible(facts), ()))
-        self._plugged.add(endpoint.id)
+        self._connected.add(endpoint.id)
         for address in endpoint.addresses:
             await self._kernel.announce(network.bridge, address, endpoint.mac)
 
@@ -182,7 +185,7 @@ class BridgeDriver(Driver):
 
 
 async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[PortBinding]]:
-    """The publications in parts, each of which takes some milliseconds. Few are one part, and one transaction."""
+    """The port bindings in parts, each of which takes some milliseconds. Few are one part, and one transaction."""
     for begin in range(0, len(published), PART):
         if begin:
             await asyncio.sleep(0)
@@ -191,7 +194,7 @@ async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[Por
 
 async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published: Sequence[PortBinding]) -> None:
     async for part in _parts(published):
-        await _remove(kernel, set(publication_facts(network, endpoint, part)))
+        await _remove(kernel, set(port_facts(network, endpoint, part)))
 
 
 async def _remove(kernel: Kernel, facts: set[Fact]) -> None:

@@ -53,9 +53,9 @@ class CheckedDriver(Driver):
     def _mistake(self, method: str, what: str) -> Unavailable:
         return Unavailable(f"driver {self._name}: {method} {what}")
 
-    async def wants_gateways(self, wish: NetworkSpec) -> tuple[bool, bool]:
+    async def wants_gateways(self, spec: NetworkSpec) -> tuple[bool, bool]:
         """See Driver."""
-        answer = await self._ask("wants_gateways", self._driver.wants_gateways(wish), tuple)
+        answer = await self._ask("wants_gateways", self._driver.wants_gateways(spec), tuple)
         if [type(word) for word in answer] != [bool, bool]:
             raise self._mistake("wants_gateways", f"answered {answer!r}, not two truth values")
         return answer[0], answer[1]

@@ -35,7 +35,7 @@ from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
-from mooring.services.ipam.host_addresses import HostAddresses, Surroundings
+from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended, gateway_lease
@@ -58,27 +58,27 @@ class Facts:
 
 
 class Ipam:
-    """The IPAM driver's use cases. Build it before the mirror is loaded."""
+    """The IPAM driver's use cases. Build it before the cache is loaded."""
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         clock: Clock,
         policy: IpamPolicy,
-        surroundings: Surroundings,
+        host_networks: HostNetworks,
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
         """elsewhere: as ipam.pools has it."""
-        self._mirror = mirror
+        self._cache = cache
         self._clock = clock
         self._policy = policy
-        self._index = self.index = AddressIndex(mirror)
-        self.tenures = FixedIndex(mirror)
-        self.names = PoolNames(mirror, self._index)
-        self.promises = PendingAllocations(self.tenures, clock, self._is_of_the_past)
-        self.host = HostAddresses(surroundings, self._index)
-        self._subnets = Pools(mirror, self._index, self.tenures, clock, policy, self.host, elsewhere)
-        self.estates, self.may_return = self._subnets.estates, self._subnets.may_return
+        self._index = self.index = AddressIndex(cache)
+        self.fixed_index = FixedIndex(cache)
+        self.names = PoolNames(cache, self._index)
+        self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
+        self.host = HostAddresses(host_networks, self._index)
+        self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
+        self.kept_networks, self.may_return = self._subnets.kept_networks, self._subnets.may_return
 
     @property
     def requires_mac(self) -> bool:
@@ -142,8 +142,8 @@ class Ipam:
             pool = self._index.pool(segment.pool) if segment is not None else None
             if pool is None:
                 continue
-            lease = self._mirror.lease(pool.space, address)
-            self.promises.end(pool.space, address)
+            lease = self._cache.lease(pool.space, address)
+            self.pending_allocations.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
             if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
@@ -164,14 +164,14 @@ class Ipam:
                 )
         return leases
 
-    def relinquish(self, network: Network, endpoint: Endpoint) -> tuple[list[Lease], list[Lease]]:
+    def without_endpoint(self, network: Network, endpoint: Endpoint) -> tuple[list[Lease], list[Lease]]:
         """The endpoint's leases as they are without it, and those that are gone, to be written when it is deleted."""
         after: list[Lease] = []
         gone: list[Lease] = []
         for address in endpoint.addresses:
             segment = network.segment_of(address)
             pool = self._index.pool(segment.pool) if segment is not None else None
-            lease = self._mirror.lease(pool.space, address) if pool is not None else None
+            lease = self._cache.lease(pool.space, address) if pool is not None else None
             if lease is None:
                 continue
             left = released(lease, self._clock.now(), self._policy.cooldown)
@@ -194,7 +194,7 @@ class Ipam:
             if not due:
                 return ended
             try:
-                await self._mirror.commit(delete=due)
+                await self._cache.commit(delete=due)
             except BaseException as error:
                 for lease in due:
                     self._index.note_end(lease)
@@ -218,9 +218,9 @@ class Ipam:
 
     def explain(self, space: str | None, address: Address) -> tuple[Facts, ...]:
         """What is known of the address in the space, or in every space that has a pool around it."""
-        pools = [pool for pool in self._mirror.every(Pool) if address in pool.subnet and space in (None, pool.space)]
+        pools = [pool for pool in self._cache.every(Pool) if address in pool.subnet and space in (None, pool.space)]
         return tuple(
-            Facts((pool,), self._mirror.lease(pool.space, address), self._index.endpoint(pool, address))
+            Facts((pool,), self._cache.lease(pool.space, address), self._index.endpoint(pool, address))
             for pool in pools
         )
 
@@ -235,9 +235,9 @@ class Ipam:
 
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
-        if (mine := self.promises.awaited(pool, request)) is not None:
+        if (mine := self.pending_allocations.awaited(pool, request)) is not None:
             self._index.check_use(mine.address)
-            self.promises.make(mine, request)
+            self.pending_allocations.make(mine, request)
             return self._answer(mine)
         again = self._index.given_before(pool, request.mac, request.name) if request.mac or request.name else None
         if again is not None and not self._index.kept_out(again.address):
@@ -272,11 +272,11 @@ class Ipam:
         else:
             asked = lease
             if lease is not None and lease.state is State.FIXED:
-                asked = msgspec.structs.replace(lease, mac=self.tenures.proof(lease))
-            self._check_free(pool, address, asked, self.promises.claimant(lease, request))
+                asked = msgspec.structs.replace(lease, mac=self.fixed_index.proof(lease))
+            self._check_free(pool, address, asked, self.pending_allocations.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
-                    self.promises.make(lease, request)
+                    self.pending_allocations.make(lease, request)
                 return answer
             after = self._dynamic(pool, address, request)
             if lease is not None and lease.state is State.RESERVED:
@@ -305,34 +305,34 @@ class Ipam:
         ]
         before = self._lease(pool, pool.gateway) if pool.gateway is not None and pool.gateway != address else None
         moved = before is not None and before.state is State.GATEWAY and before.pool == pool.id
-        await self._mirror.commit(put=put, delete=[before] if moved and before is not None else [])
+        await self._cache.commit(put=put, delete=[before] if moved and before is not None else [])
         return answer
 
     async def _release(self, pool_id: str, address: Address) -> None:
         pool = self._index.pool(pool_id)
-        lease = self._mirror.lease(pool.space, address) if pool is not None else None
+        lease = self._cache.lease(pool.space, address) if pool is not None else None
         if pool is None or lease is None or not self._index.is_sibling(pool, lease.pool):
             return
         if self._index.endpoint(pool, address):
             return
-        self.promises.end(pool.space, address)
+        self.pending_allocations.end(pool.space, address)
         after = released(lease, self._clock.now(), self._policy.cooldown)
         if after is lease:
             return
         origin = self._index.pool(lease.pool)
         if after is not None:
-            await self._mirror.commit(put=[after])
+            await self._cache.commit(put=[after])
         elif origin is not None and origin.gateway == address:
-            await self._mirror.commit(put=[msgspec.structs.replace(origin, gateway=None)], delete=[lease])
+            await self._cache.commit(put=[msgspec.structs.replace(origin, gateway=None)], delete=[lease])
         else:
-            await self._mirror.commit(delete=[lease])
+            await self._cache.commit(delete=[lease])
 
     async def _grant(self, pool: Pool, lease: Lease) -> None:
         """The lease is durable, and its pool is still there. Raises NotFound when that went meanwhile."""
-        await self._mirror.commit(put=(lease,))
+        await self._cache.commit(put=(lease,))
         if not self._subnets.is_open(pool.id):
-            if self._mirror.lease(lease.space, lease.address) is lease:
-                await self._mirror.commit(delete=(lease,))
+            if self._cache.lease(lease.space, lease.address) is lease:
+                await self._cache.commit(delete=(lease,))
             raise self.names.unknown(pool.id)
 
     def _dynamic(self, pool: Pool, address: Address, request: AddressRequest) -> Lease:
@@ -350,7 +350,7 @@ class Ipam:
 
     def _lease(self, pool: Pool, address: Address) -> Lease | None:
         """The lease of the address; one whose pool is gone or whose time is over counts for nothing."""
-        lease = self._mirror.lease(pool.space, address)
+        lease = self._cache.lease(pool.space, address)
         if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         # Nothing is in use any more that was before this host's last boot.
@@ -368,7 +368,7 @@ class Ipam:
         """Raises Conflict unless whoever names the address may have it."""
         verdict = may_take(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
         endpoint = self._index.endpoint(pool, address)
-        known = self._mirror.lease(pool.space, address)
+        known = self._cache.lease(pool.space, address)
         if endpoint and not (known is not None and self._is_of_the_past(known)):
             raise Conflict(
                 f"address {address} of pool {pool.id} is in use",

@@ -18,7 +18,7 @@ from mooring.services.records.address_index import AddressIndex
 from mooring.wire.api import Explanation, Reason
 
 
-class Surroundings(Protocol):
+class HostNetworks(Protocol):
     """What is needed of the kernel: see ports.Kernel."""
 
     async def host_net(self) -> HostNet:
@@ -33,8 +33,8 @@ class Surroundings(Protocol):
 class HostAddresses:
     """Kept out of the index: addresses of the host, and out of what it chooses: those that a route leads away from."""
 
-    def __init__(self, surroundings: Surroundings, index: AddressIndex) -> None:
-        self._surroundings = surroundings
+    def __init__(self, host_networks: HostNetworks, index: AddressIndex) -> None:
+        self._host_networks = host_networks
         self._index = index
         # How often something was told, and how often it had been when the last look began.
         self._told = 1
@@ -42,9 +42,9 @@ class HostAddresses:
 
     async def look(self) -> HostNet:
         """What there is now; the index knows. Raises Unavailable."""
-        self._told += self._surroundings.host_moved()
+        self._told += self._host_networks.host_moved()
         told = self._told
-        host = await self._surroundings.host_net()
+        host = await self._host_networks.host_net()
         lost = [route.network_address for route in host.routes if route.prefixlen == route.max_prefixlen]
         self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()}, lost)
         self._known = max(self._known, told)
@@ -59,7 +59,7 @@ class HostAddresses:
 
     async def refresh(self) -> None:
         """The index knows all that the kernel has told of. A kernel that cannot be read holds nobody up."""
-        self._told += self._surroundings.host_moved()
+        self._told += self._host_networks.host_moved()
         if self._known < self._told:
             with suppress(Unavailable):
                 await self.look()

@@ -1,8 +1,8 @@
 """What networks leave behind, and giving it to the next one of the same name.
 
-Rules: an estate is written in the commit that ends its leases, and ended in the one that gives them to the heir; nobody
-is waited for to name a network, so an unnamed one leaves nothing and gets nothing until its name is known; a remembered
-subnet yields when there is no other, the one that ends first before the others.
+Rules: a kept network is written in the commit that ends its leases, and ended in the one that gives them to the heir;
+nobody is waited for to name a network, so an unnamed one leaves nothing and gets nothing until its name is known; a
+remembered subnet yields when there is no other, the one that ends first before the others.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from msgspec.structs import replace as replace_struct
 
-from mooring.core.estates import KeptAddress, KeptNetwork, left_by, living
 from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.core.findings import Finding
+from mooring.core.kept_networks import KeptAddress, KeptNetwork, left_by, living
 from mooring.core.leases import Lease, State
-from mooring.core.moments import moment
 from mooring.core.networks import Address, Network, Origin, Subnet
 from mooring.core.pools import Pool, check_address
+from mooring.core.times import moment
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.kept_addresses import kept
 from mooring.services.records.address_index import AddressIndex
@@ -43,56 +43,58 @@ class KeptNetworks:
     """hold: seconds that a key keeps an address without a holder; 0 and nothing is left."""
 
     def __init__(
-        self, mirror: RecordCache, index: AddressIndex, tenures: FixedIndex, clock: Clock, hold: float
+        self, cache: RecordCache, index: AddressIndex, fixed_index: FixedIndex, clock: Clock, hold: float
     ) -> None:  # fmt: skip
-        self._mirror = mirror
+        self._cache = cache
         self._index = index
-        self._tenures = tenures
+        self._fixed_index = fixed_index
         self._clock = clock
         self._hold = hold
         self._lost: dict[str, Finding] = {}
 
     def living(self) -> list[KeptNetwork]:
-        """Every estate without what is over, the one that ends first first."""
+        """Every kept network without what is over, the one that ends first first."""
         now = self._clock.now()
-        found = [left for each in self._mirror.every(KeptNetwork) if (left := living(each, now)) is not None]
+        found = [left for each in self._cache.every(KeptNetwork) if (left := living(each, now)) is not None]
         return sorted(found, key=lambda each: (each.until, each.id))
 
     def left(self, pools: Sequence[Pool], network: Network | None = None) -> tuple[list[Record], list[Record]]:
         """What is to be written and deleted with the end of these pools of one network. network: None for the one on
         record."""
-        network = network or (self._mirror.network(pools[0].network) if pools else None)
+        network = network or (self._cache.network(pools[0].network) if pools else None)
         if network is None or network.origin is not Origin.ENGINE or not network.name or self._hold <= 0:
             return [], []
-        before = self._mirror.estate(network.id)
-        estate = before
+        before = self._cache.kept_network(network.id)
+        kept_network = before
         for pool in pools:
             leases = self._index.leases(pool.id)
             now = self._clock.now()
-            estate = left_by(estate, network.id, network.name, pool.subnet, pool.space, leases, now, self._hold)
-        if estate is None or estate is before:
+            kept_network = left_by(
+                kept_network, network.id, network.name, pool.subnet, pool.space, leases, now, self._hold
+            )
+        if kept_network is None or kept_network is before:
             return [], []
         others = sorted(
-            (each for each in self._mirror.every(KeptNetwork) if each.id != network.id), key=lambda each: each.until
+            (each for each in self._cache.every(KeptNetwork) if each.id != network.id), key=lambda each: each.until
         )
-        return [estate], list[Record](others[: max(0, len(others) + 1 - MOST)])
+        return [kept_network], list[Record](others[: max(0, len(others) + 1 - MOST)])
 
     def tell(self, records: Sequence[Record]) -> None:
-        """Say in the log what these estates keep, and for how long."""
-        for estate in records:
-            if isinstance(estate, KeptNetwork):
+        """Say in the log what these kept networks keep, and for how long."""
+        for kept_network in records:
+            if isinstance(kept_network, KeptNetwork):
                 log.info(
                     "network %s is gone; kept for their keys until %s: %s",
-                    estate.name, moment(estate.until), _some(estate.heirlooms),
+                    kept_network.name, moment(kept_network.until), _some(kept_network.kept_addresses),
                 )  # fmt: skip
 
     async def sweep(self) -> None:
         """Estates of which nothing is left have ended. Raises Unavailable."""
         now = self._clock.now()
-        over = [each for each in self._mirror.every(KeptNetwork) if living(each, now) is None]
+        over = [each for each in self._cache.every(KeptNetwork) if living(each, now) is None]
         if over:
             with suppress(StaleRevision):  # then the next sweep
-                await self._mirror.commit(delete=over)
+                await self._cache.commit(delete=over)
 
     def of_name(self, name: str, space: str) -> list[KeptNetwork]:
         """What networks of the name left in the address space, the newest first."""
@@ -100,39 +102,41 @@ class KeptNetworks:
         return sorted(found, key=lambda each: each.since, reverse=True)
 
     def keeping(self, address: Address) -> list[KeptNetwork]:
-        """The estates in which the address waits for its key, and that no pool has."""
+        """The kept networks in which the address waits for its key, and that no pool has."""
         now = self._clock.now()
-        idents = {estate.id for estate, _ in kept(self._mirror, now, address)}
-        return [estate for estate in self._mirror.every(KeptNetwork) if estate.id in idents]
+        idents = {kept_network.id for kept_network, _ in kept(self._cache, now, address)}
+        return [kept_network for kept_network in self._cache.every(KeptNetwork) if kept_network.id in idents]
 
-    async def give_up(self, address: Address, estates: Sequence[KeptNetwork]) -> None:
+    async def give_up(self, address: Address, kept_networks: Sequence[KeptNetwork]) -> None:
         """The address waits in none of these. Raises Unavailable."""
         put: list[Record] = []
         gone: list[Record] = []
-        for estate in estates:
-            rest = tuple(each for each in estate.heirlooms if each.address != address)
-            left = living(replace_struct(estate, heirlooms=rest), self._clock.now())
-            (gone if left is None else put).append(left or estate)
-        await self._mirror.commit(put=put, delete=gone)
+        for kept_network in kept_networks:
+            rest = tuple(each for each in kept_network.kept_addresses if each.address != address)
+            left = living(replace_struct(kept_network, kept_addresses=rest), self._clock.now())
+            (gone if left is None else put).append(left or kept_network)
+        await self._cache.commit(put=put, delete=gone)
 
     async def inherit(self, network_id: str, name: str) -> None:
         """The network (full id) is called so: its record says it, and it has what the last ones of this name left, as
         far as that fits. Raises Unavailable."""
         for _ in range(ATTEMPTS):
-            network = self._mirror.network(network_id)
+            network = self._cache.network(network_id)
             if network is None or network.origin is not Origin.ENGINE or self._is_going(network):
                 return
             spaces = {segment.space for segment in network.segments}
-            estates = [each for space in sorted(spaces) for each in self.of_name(name, space)]
-            if network.name == name and not estates:
+            kept_networks = [each for space in sorted(spaces) for each in self.of_name(name, space)]
+            if network.name == name and not kept_networks:
                 return
-            leases = self._fitting(network, estates)
+            leases = self._fitting(network, kept_networks)
             try:
-                await self._mirror.commit(put=[replace(network, name=name), *leases], delete=self._as_known(estates))
+                await self._cache.commit(
+                    put=[replace(network, name=name), *leases], delete=self._as_known(kept_networks)
+                )
             except StaleRevision:
                 continue
-            if estates:
-                every = {each.address: each for estate in estates for each in estate.heirlooms}
+            if kept_networks:
+                every = {each.address: each for kept_network in kept_networks for each in kept_network.kept_addresses}
                 lost = [every[address] for address in every.keys() - {lease.address for lease in leases}]
                 log.info("network %s is back, and keys have their %d addresses", name, len(leases))
                 if lost:
@@ -144,7 +148,7 @@ class KeptNetworks:
     def _note_lost(self, network: Network, name: str, lost: Sequence[KeptAddress]) -> None:
         """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
         knows its name in time, or something else has its subnet."""
-        pools = [self._mirror.pool(segment.pool) for segment in network.segments if segment.pool]
+        pools = [self._cache.pool(segment.pool) for segment in network.segments if segment.pool]
         if all(pool is not None and pool.source for pool in pools):
             self._lost[network.id] = Finding(
                 f"estate {network.id}",
@@ -156,7 +160,7 @@ class KeptNetworks:
 
     def findings(self) -> list[Finding]:
         """Of networks that are there: what their keys lost since this daemon began."""
-        self._lost = {ident: each for ident, each in self._lost.items() if self._mirror.network(ident) is not None}
+        self._lost = {ident: each for ident, each in self._lost.items() if self._cache.network(ident) is not None}
         return list(self._lost.values())
 
     async def learn(self, engine: Engine, listed: frozenset[str]) -> None:
@@ -164,7 +168,7 @@ class KeptNetworks:
         few at a time. Raises Unavailable."""
         unnamed = [
             network.id
-            for network in self._mirror.every(Network)
+            for network in self._cache.every(Network)
             if not network.name and network.origin is Origin.ENGINE and network.id in listed
         ]
         for ident in unnamed[:AT_ONCE]:
@@ -172,27 +176,29 @@ class KeptNetworks:
             if found is not None and found.name and found.name != ident:
                 await self.inherit(ident, found.name)
 
-    def _as_known(self, estates: Sequence[KeptNetwork]) -> list[Record]:
-        return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
+    def _as_known(self, kept_networks: Sequence[KeptNetwork]) -> list[Record]:
+        return [known for each in kept_networks if (known := self._cache.kept_network(each.id)) is not None]
 
     def _is_going(self, network: Network) -> bool:
         """Whether a pool of it was released already."""
-        return any(segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments)
+        return any(segment.pool and self._cache.pool(segment.pool) is None for segment in network.segments)
 
-    def _fitting(self, network: Network, estates: Sequence[KeptNetwork]) -> list[Lease]:
+    def _fitting(self, network: Network, kept_networks: Sequence[KeptNetwork]) -> list[Lease]:
         """The leases of what fits: one address of each family for a key, and no MAC that another one has."""
         now = self._clock.now()
         taken: set[tuple[str, int]] = set()
         macs: dict[str, str] = {}
         leases: list[Lease] = []
-        for estate in estates:
-            for each in estate.heirlooms:
+        for kept_network in kept_networks:
+            for each in kept_network.kept_addresses:
                 place = each.key, each.address.version
-                pool = self._room(network, estate, each)
+                pool = self._room(network, kept_network, each)
                 if pool is None or place in taken or each.until <= now:
                     continue
                 taken.add(place)
-                others = {lease.key for lease in self._tenures.with_mac(network.id, each.mac)} if each.mac else set()
+                others = (
+                    {lease.key for lease in self._fixed_index.with_mac(network.id, each.mac)} if each.mac else set()
+                )
                 mac = each.mac if others <= {each.key} and macs.setdefault(each.mac, each.key) == each.key else ""
                 leases.append(
                     Lease(
@@ -202,34 +208,34 @@ class KeptNetworks:
                 )  # fmt: skip
         return leases
 
-    def _room(self, network: Network, estate: KeptNetwork, heirloom: KeptAddress) -> Pool | None:
+    def _room(self, network: Network, kept_network: KeptNetwork, kept_address: KeptAddress) -> Pool | None:
         """The pool in which the address is free for its key."""
-        address = heirloom.address
+        address = kept_address.address
         segment = network.segment_of(address)
         pool = self._index.pool(segment.pool) if segment is not None else None
-        if pool is None or pool.space != estate.space:
+        if pool is None or pool.space != kept_network.space:
             return None
         try:
             check_address(pool.subnet, address)
         except Fault:
             return None
-        lease = self._mirror.lease(pool.space, address)
+        lease = self._cache.lease(pool.space, address)
         free = lease is None or lease.state is State.COOLING or self._index.pool(lease.pool) is None
         has = any(
-            lease.address.version == address.version for lease in self._tenures.of_key(network.id, heirloom.key)
+            lease.address.version == address.version for lease in self._fixed_index.of_key(network.id, kept_address.key)
         )  # fmt: skip
         if not free or has or self._index.endpoint(pool, address) or self._index.kept_out(address):
             return None
         return pool
 
 
-def subnets_of(estates: Sequence[KeptNetwork], version: int) -> list[Subnet]:
-    """Their subnets of the family, the newest estate's first."""
-    return [subnet for estate in estates for subnet in estate.subnets if subnet.version == version]
+def subnets_of(kept_networks: Sequence[KeptNetwork], version: int) -> list[Subnet]:
+    """Their subnets of the family, the newest kept network's first."""
+    return [subnet for kept_network in kept_networks for subnet in kept_network.subnets if subnet.version == version]
 
 
-def _some(heirlooms: Sequence[KeptAddress]) -> str:
+def _some(kept_addresses: Sequence[KeptAddress]) -> str:
     """The first few, for people."""
-    ordered = sorted(heirlooms, key=lambda each: (each.address.version, int(each.address)))
+    ordered = sorted(kept_addresses, key=lambda each: (each.address.version, int(each.address)))
     told = ", ".join(f"{each.address} ({each.key})" for each in ordered[:NAMED])
     return told + (f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else "")

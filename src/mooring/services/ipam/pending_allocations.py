@@ -17,14 +17,14 @@ from mooring.ports import Clock
 from mooring.services.records.fixed_index import FixedIndex
 
 # Seconds between RequestAddress and CreateEndpoint, at most: dockerd makes the one call right after the other.
-PROMISE = 10.0
+PENDING = 10.0
 
 
 class PendingAllocations:
     """Over the index of fixed leases. is_past: whether a lease is in use only by what an earlier boot had."""
 
-    def __init__(self, tenures: FixedIndex, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
-        self._tenures = tenures
+    def __init__(self, fixed_index: FixedIndex, clock: Clock, is_past: Callable[[Lease], bool]) -> None:
+        self._fixed_index = fixed_index
         self._clock = clock
         self._is_past = is_past
         self._given: dict[tuple[str, Address], tuple[str, float]] = {}
@@ -33,23 +33,25 @@ class PendingAllocations:
         """The idle fixed lease of the pool's network and family that belongs to who asks, None when there is none."""
         if not pool.network or not (request.mac or request.name):
             return None
-        found = self._tenures.with_mac(pool.network, request.mac) if request.mac else []
+        found = self._fixed_index.with_mac(pool.network, request.mac) if request.mac else []
         if request.name:
             # A name may be another container's by now: where there is a MAC, that is the proof.
-            for known in self._tenures.holders_named(request.name):
-                found += [lease for lease in self._tenures.of_holder(known.id) if not self._tenures.proof(lease)]
-            found += self._tenures.of_key(pool.network, f"name:{request.name}")
+            for known in self._fixed_index.holders_named(request.name):
+                found += [
+                    lease for lease in self._fixed_index.of_holder(known.id) if not self._fixed_index.proof(lease)
+                ]
+            found += self._fixed_index.of_key(pool.network, f"name:{request.name}")
         for lease in found:
-            here = lease.space == pool.space and self._tenures.network_of(lease) == pool.network
+            here = lease.space == pool.space and self._fixed_index.network_of(lease) == pool.network
             if here and lease.address.version == pool.subnet.version and (lease.active is None or self._is_past(lease)):
                 return lease
         return None
 
     def claimant(self, lease: Lease | None, request: AddressRequest) -> Claimant:
         """Who asks for the address, as far as the call proves it."""
-        if lease is None or lease.state is not State.FIXED or not request.name or self._tenures.proof(lease):
+        if lease is None or lease.state is not State.FIXED or not request.name or self._fixed_index.proof(lease):
             return Claimant(request.name, request.mac)
-        mine = [known.id for known in self._tenures.holders_named(request.name) if known.id in lease.holders]
+        mine = [known.id for known in self._fixed_index.holders_named(request.name) if known.id in lease.holders]
         return Claimant(
             request.name, request.mac, container=mine[0] if mine else "", key=f"name:{request.name}"
         )  # fmt: skip
@@ -65,7 +67,7 @@ class PendingAllocations:
                 holder=holder(lease),
                 hint="start one after the other",
             )
-        self._given[place] = (asks, now + PROMISE)
+        self._given[place] = (asks, now + PENDING)
 
     def end(self, space: str, address: Address) -> None:
         """The address is in use, or given back."""

@@ -26,7 +26,7 @@ REBUILT = "mooring.rebuilt"
 class PoolNames:
     """Finds pools by the ids that engines remember."""
 
-    mirror: RecordCache
+    cache: RecordCache
     index: AddressIndex
 
     async def settle(self, pool_id: str, address: Address | None = None) -> str:
@@ -41,15 +41,13 @@ class PoolNames:
             return pool_id
         if pool.options[REBUILT] != pool_id:
             with contextlib.suppress(StaleRevision):  # then the next call binds it
-                await self.mirror.commit(
-                    put=[msgspec.structs.replace(pool, options={**pool.options, REBUILT: pool_id})]
-                )
+                await self.cache.commit(put=[msgspec.structs.replace(pool, options={**pool.options, REBUILT: pool_id})])
         return pool.id
 
     def bound(self, pool_id: str) -> str:
         """The id of the pool's record when the engine is known to mean it, otherwise the given one."""
         if self.index.pool(pool_id) is None:
-            for pool in self.mirror.every(Pool):
+            for pool in self.cache.every(Pool):
                 if pool.options.get(REBUILT) == pool_id:
                     return pool.id
         return pool_id
@@ -57,7 +55,7 @@ class PoolNames:
     def unknown(self, pool_id: str) -> NotFound:
         """The fault for an id that means no pool."""
         hint = "create the network again (`docker network create`)"
-        if any(pool.options.get(REBUILT) == "" for pool in self.mirror.every(Pool)):
+        if any(pool.options.get(REBUILT) == "" for pool in self.cache.every(Pool)):
             hint = (
                 "the store was lost, and this id does not say which network is meant: stop a container of that network "
                 "first, or create the network again"
@@ -65,7 +63,7 @@ class PoolNames:
         return NotFound(f"pool {pool_id} is not known to Mooring", hint=hint)
 
     def _meant(self, pool_id: str, address: Address | None) -> Pool | None:
-        rebuilt = [pool for pool in self.mirror.every(Pool) if REBUILT in pool.options]
+        rebuilt = [pool for pool in self.cache.every(Pool) if REBUILT in pool.options]
         for pool in rebuilt:
             if pool.options[REBUILT] == pool_id:
                 return pool

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
-from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
-from mooring.core.holdings import Holdings
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
 from mooring.core.networks import Address, HostOverlap, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, no_room
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
+from mooring.core.subnet_index import Holdings
 from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_networks import KeptNetworks
@@ -72,22 +72,22 @@ class Pools:
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         index: AddressIndex,
-        tenures: FixedIndex,
+        fixed_index: FixedIndex,
         clock: Clock,
         policy: IpamPolicy,
         host: HostAddresses,
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
         """elsewhere: subnets of other drivers' networks that no interface of the host shows."""
-        self._mirror = mirror
+        self._cache = cache
         self._index = index
         self._clock = clock
         self._policy = policy
         self._host = host
         self._elsewhere = elsewhere
-        self.estates = KeptNetworks(mirror, index, tenures, clock, policy.hold)
+        self.kept_networks = KeptNetworks(cache, index, fixed_index, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
@@ -112,8 +112,8 @@ class Pools:
         """Nobody waited for the pool that was made: it goes before the next one is made."""
         if making.cancelled() or making.exception() is not None:
             return
-        if (pool := self._mirror.pool(making.result().pool)) is not None:
-            lease = self._mirror.lease(pool.space, pool.gateway) if pool.gateway is not None else None
+        if (pool := self._cache.pool(making.result().pool)) is not None:
+            lease = self._cache.lease(pool.space, pool.gateway) if pool.gateway is not None else None
             self._doubtful.append((pool, [lease] if lease is not None else []))
 
     async def _make(self, request: PoolRequest, occupied: Holdings) -> PoolGrant:
@@ -132,7 +132,7 @@ class Pools:
             for _ in range(ATTEMPTS):
                 pool, leases = self._compose(request, space, subnet, source)
                 try:
-                    await self._mirror.commit(put=[pool, *leases], delete=self._known(yielding))
+                    await self._cache.commit(put=[pool, *leases], delete=self._known(yielding))
                 except StaleRevision:
                     continue
                 except Unavailable:
@@ -151,22 +151,22 @@ class Pools:
     def _carve(
         self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
     ) -> tuple[SubnetPool, Subnet, list[KeptNetwork]]:
-        """A free subnet, where it is from, and the estates that yield for it: none while there is another one."""
+        """A free subnet, where it is from, and the kept networks that yield for it: none while there is another one."""
         taken = [self._index.taken, occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny)]
-        estates = self.estates.living()
+        kept_networks = self.kept_networks.living()
 
         def room(yielding: int) -> tuple[SubnetPool, Subnet] | None:
-            kept = (subnet for estate in estates[yielding:] for subnet in estate.subnets)
+            kept = (subnet for kept_network in kept_networks[yielding:] for subnet in kept_network.subnets)
             return carve(subnet_pools, length, [*taken, Holdings(kept)])
 
         # There is the more room the more of them yield.
-        number = 0 if room(0) else bisect_left(range(len(estates)), True, key=lambda each: room(each) is not None)
+        number = 0 if room(0) else bisect_left(range(len(kept_networks)), True, key=lambda each: room(each) is not None)
         if (found := room(number)) is None:
             raise no_room(subnet_pools, length, self._busy(occupied))
-        return *found, [e for e in estates if any(overlap(found[1], each) for each in e.subnets)]
+        return *found, [e for e in kept_networks if any(overlap(found[1], each) for each in e.subnets)]
 
-    def _known(self, estates: Sequence[KeptNetwork]) -> list[KeptNetwork]:
-        return [known for each in estates if (known := self._mirror.estate(each.id)) is not None]
+    def _known(self, kept_networks: Sequence[KeptNetwork]) -> list[KeptNetwork]:
+        return [known for each in kept_networks if (known := self._cache.kept_network(each.id)) is not None]
 
     async def may_return(self, space: str, subnet: Subnet) -> bool:
         """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the
@@ -203,7 +203,7 @@ class Pools:
         """The lowest usable address of the subnet that may become a gateway. Raises Conflict if there is none."""
         for number in range(*usable(subnet)):
             address = address_of(subnet.version, number)
-            lease = self._mirror.lease(space, address)
+            lease = self._cache.lease(space, address)
             free = lease is None or not self.is_open(lease.pool) or lease.state is State.COOLING
             if free and not self._index.kept_out(address):
                 return address
@@ -238,7 +238,7 @@ class Pools:
 
     def _busy(self, occupied: Holdings) -> Iterator[Busy]:
         """Whatever nothing can be carved over, for a person."""
-        yield from (Busy(pool.subnet, _describe(pool)) for pool in self._mirror.every(Pool))
+        yield from (Busy(pool.subnet, _describe(pool)) for pool in self._cache.every(Pool))
         yield from (Busy(subnet, "what this host has or reaches") for subnet in occupied)
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
@@ -248,10 +248,10 @@ class Pools:
         while self._doubtful:
             pool, leases = self._doubtful[-1]
             for _ in range(ATTEMPTS):
-                # Expects what the mirror knows; where that is wrong, it reads the record and the next turn removes it.
+                # Expects what the cache knows; where that is wrong, it reads the record and the next turn removes it.
                 doomed = [each for each in leases if self._is_of(pool.id, each)]
                 try:
-                    await self._mirror.commit(delete=[pool, *doomed])
+                    await self._cache.commit(delete=[pool, *doomed])
                     break
                 except StaleRevision:
                     continue
@@ -261,7 +261,7 @@ class Pools:
 
     def _is_of(self, pool_id: str, lease: Lease) -> bool:
         """Whether the address has the pool's lease, or none that we know of."""
-        known = self._mirror.lease(lease.space, lease.address)
+        known = self._cache.lease(lease.space, lease.address)
         return known is None or known.pool == pool_id
 
     async def release_pool(self, pool_id: str) -> None:
@@ -282,11 +282,11 @@ class Pools:
             leases = self._index.leases(pool_id)
             for lease in leases[:BATCH]:
                 advance(phase(lease), Event.DROP, str(lease.address))
-            put, gone = self.estates.left([pool]) if pool.network else ([], [])
+            put, gone = self.kept_networks.left([pool]) if pool.network else ([], [])
             last = [pool] if len(leases) <= BATCH else []
-            await self._mirror.commit(put=put, delete=[*last, *leases[:BATCH], *gone])
+            await self._cache.commit(put=put, delete=[*last, *leases[:BATCH], *gone])
             if last:
-                self.estates.tell(put)
+                self.kept_networks.tell(put)
 
 
 def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lease:

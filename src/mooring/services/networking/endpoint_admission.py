@@ -19,11 +19,11 @@ from mooring.services.records.record_cache import RecordCache
 class EndpointAdmission:
     """`check_mac`, of what is not on record yet."""
 
-    def __init__(self, mirror: RecordCache, roster: EndpointIndex, liveness: Liveness) -> None:
-        self._mirror = mirror
-        self._roster = roster
+    def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, liveness: Liveness) -> None:
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._liveness = liveness
-        self.residents: EndpointContainers | None = None
+        self.endpoint_containers: EndpointContainers | None = None
 
     async def check_mac(self, network: Network, endpoint: Endpoint) -> None:
         """Raises Conflict for the MAC of another living endpoint or of the bridge. A dead endpoint with the MAC is
@@ -33,7 +33,7 @@ class EndpointAdmission:
         what = f"MAC {endpoint.mac} is in use in network {network.id[:12]}"
         if endpoint.mac == network.mac:
             raise Conflict(what, holder=f"the network's bridge {network.bridge}", hint="choose another MAC")
-        other = self._roster.with_mac(network.id, endpoint.mac)
+        other = self._endpoint_index.with_mac(network.id, endpoint.mac)
         # Who has an address that is asked for is dead, or that refuses it.
         if other is None or other.id == endpoint.id or set(other.addresses) & set(endpoint.addresses):
             return
@@ -48,14 +48,14 @@ class EndpointAdmission:
 
     def _name(self, network: Network, endpoint: Endpoint) -> str:
         """The container that has it, and those that hold its addresses, where they are known, and what it has."""
-        told = self.residents.name(endpoint.id) if self.residents is not None else ""
+        told = self.endpoint_containers.name(endpoint.id) if self.endpoint_containers is not None else ""
         if told:  # of several holders of one address it is the one that runs
             return f"container {told} ({', '.join(map(str, endpoint.addresses))})"
         names: set[str] = set()
         for address in endpoint.addresses:
             segment = network.segment_of(address)
-            lease = self._mirror.lease(segment.space, address) if segment is not None else None
-            holders = (self._mirror.holder(ident) for ident in (lease.holders if lease is not None else ()))
+            lease = self._cache.lease(segment.space, address) if segment is not None else None
+            holders = (self._cache.holder(ident) for ident in (lease.holders if lease is not None else ()))
             names |= {holder.name for holder in holders if holder is not None and holder.name}
         who = f"container {', '.join(sorted(names))}" if names else f"endpoint {endpoint.id[:12]}"
         return f"{who} ({', '.join(map(str, endpoint.addresses))})" if endpoint.addresses else who

@@ -14,7 +14,7 @@ from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import State
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
-from mooring.core.publications import PortBinding
+from mooring.core.port_bindings import PortBinding
 from mooring.ports import Driver
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.null import BareDriver
@@ -30,12 +30,12 @@ class EndpointRecords:
     """Finds, notes and ends endpoints."""
 
     def __init__(
-        self, mirror: RecordCache, drivers: Drivers, ipam: Ipam, publishing: PortAllocator, locks: KeyedLocks
+        self, cache: RecordCache, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator, locks: KeyedLocks
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._drivers = drivers
         self._ipam = ipam
-        self._publishing = publishing
+        self._port_allocator = port_allocator
         self._locks = locks
 
     @asynccontextmanager
@@ -61,7 +61,7 @@ class EndpointRecords:
 
     def network(self, network_id: str) -> Network:
         """The network, unless it is half made or on its way out. Raises NotFound, Conflict."""
-        network = self._mirror.network(network_id)
+        network = self._cache.network(network_id)
         if network is None:
             raise NotFound(
                 f"network {network_id[:12]} is not known to Mooring",
@@ -78,7 +78,7 @@ class EndpointRecords:
     def known(self, network_id: str, endpoint_id: str) -> tuple[Network, Endpoint]:
         """Both of them. Raises NotFound, and Conflict as `network`."""
         network = self.network(network_id)
-        endpoint = self._mirror.endpoint(network_id, endpoint_id)
+        endpoint = self._cache.endpoint(network_id, endpoint_id)
         if endpoint is None:
             raise NotFound(
                 f"endpoint {endpoint_id[:12]} is not known in network {network_id[:12]}",
@@ -101,13 +101,13 @@ class EndpointRecords:
         Raises NotFound when it was deleted meanwhile: whoever is alone with an endpoint may still lose it to an engine
         that gave its address to another.
         """
-        known = self._mirror.endpoint(before.network, before.id)
+        known = self._cache.endpoint(before.network, before.id)
         if known is None:
             raise NotFound(f"endpoint {before.id[:12]} was deleted meanwhile", hint="its address is another's by now")
         if known != before:
             raise StaleRevision(f"endpoint {before.id[:12]}")
         if after != before:
-            await self._mirror.commit(put=[after])
+            await self._cache.commit(put=[after])
 
     async def note(self, endpoint: Endpoint, event: Event) -> Endpoint:
         """The record says what is begun."""
@@ -115,7 +115,7 @@ class EndpointRecords:
         await self.save(endpoint, noted)
         return noted
 
-    async def give_back(self, network: Network, endpoint: Endpoint, force: bool) -> None:
+    async def roll_back(self, network: Network, endpoint: Endpoint, force: bool) -> None:
         """Another IPAM driver's addresses are given up. Raises Unavailable when it cannot be reached; force: never."""
         if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
             return
@@ -133,18 +133,18 @@ class EndpointRecords:
         """The record is gone, and in a network of the library its leases with it; fixed ones are not in use any more,
         whether an engine's release comes or not."""
         for _ in range(ATTEMPTS):
-            put, gone = self._ipam.relinquish(network, endpoint)
+            put, gone = self._ipam.without_endpoint(network, endpoint)
             if network.origin is not Origin.LIBRARY:
                 put = [lease for lease in put if lease.state is State.FIXED]
                 gone = []
             with contextlib.suppress(StaleRevision):
-                await self._mirror.commit(put=put, delete=[endpoint, *gone])
+                await self._cache.commit(put=put, delete=[endpoint, *gone])
                 return
         raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
 
     async def end(self, network: Network, endpoint: Endpoint, driver: Driver | None = None) -> None:
         """What the endpoint had outside of the store goes. driver: the network's, when the caller has it."""
-        await self._publishing.let_go(endpoint.published)
+        await self._port_allocator.let_go(endpoint.published)
         driver = driver or await self._drivers.network_driver(network.driver)
         await driver.delete_endpoint(network, endpoint)
 
@@ -156,7 +156,7 @@ class EndpointRecords:
         try:
             await self.save(before, replace(after, published=kept))
         except BaseException:
-            known = self._mirror.endpoint(before.network, before.id)
+            known = self._cache.endpoint(before.network, before.id)
             if known is not None and known.published == kept:
                 await self._close(network, before, kept)
             raise
@@ -167,7 +167,7 @@ class EndpointRecords:
         gone = tuple(each for each in before.published if id(each) not in staying)
         if not gone:
             return
-        await self._publishing.let_go(gone)
+        await self._port_allocator.let_go(gone)
         driver = await self._drivers.network_driver(network.driver)
         if isinstance(driver, BridgeDriver):
             await driver.unpublish(network, _closing(before, gone))
@@ -180,7 +180,7 @@ class EndpointRecords:
         """Addresses of pools that the network asked for itself are given up."""
         for address in endpoint.addresses:
             segment = network.segment_of(address)
-            pool = self._mirror.pool(segment.pool) if segment else None
+            pool = self._cache.pool(segment.pool) if segment else None
             if pool is not None and OWNED in pool.options:
                 await self._ipam.release_address(pool.id, address)
 
@@ -188,7 +188,7 @@ class EndpointRecords:
 def _closing(endpoint: Endpoint, gone: tuple[PortBinding, ...]) -> Endpoint:
     """The endpoint with what it publishes no longer, and only the addresses that are concerned: connections to the
     others go on."""
-    families = {publication.target.version for publication in gone}
+    families = {port_binding.target.version for port_binding in gone}
     return replace(
         endpoint,
         published=gone,

@@ -33,7 +33,7 @@ from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
 
-NameInside = Callable[[Attachment], str]
+InterfaceName = Callable[[Attachment], str]
 
 
 class Endpoints:
@@ -41,25 +41,25 @@ class Endpoints:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         drivers: Drivers,
         ipam: Ipam,
-        publishing: PortAllocator,
+        port_allocator: PortAllocator,
         clock: Clock,
         locks: KeyedLocks,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._drivers = drivers
         self._ipam = ipam
         self._clock = clock
         self._locks = locks
-        self.successions = Takeovers(ipam, clock)
-        self._records = EndpointRecords(mirror, drivers, ipam, publishing, locks)
-        liveness = Liveness(mirror, drivers, self._records, clock)
-        self.admission = EndpointAdmission(mirror, roster, liveness)
-        forwarding = PortMapper(mirror, roster, drivers, self._records, publishing, liveness)
+        self.takeovers = Takeovers(ipam, clock)
+        self._records = EndpointRecords(cache, drivers, ipam, port_allocator, locks)
+        liveness = Liveness(cache, drivers, self._records, clock)
+        self.admission = EndpointAdmission(cache, endpoint_index, liveness)
+        forwarding = PortMapper(cache, endpoint_index, drivers, self._records, port_allocator, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
 
@@ -72,7 +72,7 @@ class Endpoints:
         """
         async with self._records.alone(request.network, request.id):
             network = self._records.network(request.network)
-            known = self._mirror.endpoint(request.network, request.id)
+            known = self._cache.endpoint(request.network, request.id)
             if known is not None:
                 return same(known, request)
             must_fit(network, request)
@@ -108,17 +108,19 @@ class Endpoints:
         async with self._locks.hold(f"addresses of {network.id}"):
             await self.admission.check_mac(network, endpoint)
             for _ in range(ATTEMPTS):
-                dead = {e.id: e for a in endpoint.addresses if (e := self._roster.at(network.id, a)) is not None}
+                dead = {
+                    e.id: e for a in endpoint.addresses if (e := self._endpoint_index.at(network.id, a)) is not None
+                }
                 if dead and network.origin is Origin.LIBRARY:
                     holder = ", ".join(f"endpoint {old.name or old.id[:12]}" for old in dead.values())
                     raise Conflict(f"an address is in use in network {network.name}", holder=holder)
                 for old in dead.values():
-                    self.successions.check_dead(old)
+                    self.takeovers.check_dead(old)
                 inherited = frozenset(address for old in dead.values() for address in old.addresses)
                 leases = self._ipam.confirm(network, endpoint, inherited)
-                kept, gone = self.successions.left_by(network, dead.values(), endpoint)
+                kept, gone = self.takeovers.left_by(network, dead.values(), endpoint)
                 with contextlib.suppress(StaleRevision):
-                    await self._mirror.commit(put=[endpoint, *leases, *kept], delete=[*dead.values(), *gone])
+                    await self._cache.commit(put=[endpoint, *leases, *kept], delete=[*dead.values(), *gone])
                     for old in dead.values():
                         await self._records.end(network, old)
                     return
@@ -132,10 +134,10 @@ class Endpoints:
         living endpoint (libnetwork/endpoint.go); its lease stays until the endpoint goes.
         """
         pool_id = await self._ipam.names.settle(pool_id, address)
-        pool = self._mirror.pool(pool_id)
-        endpoint = self._roster.at(pool.network, address) if pool is not None and pool.network else None
+        pool = self._cache.pool(pool_id)
+        endpoint = self._endpoint_index.at(pool.network, address) if pool is not None and pool.network else None
         if endpoint is not None:
-            network = self._mirror.network(endpoint.network)
+            network = self._cache.network(endpoint.network)
             if network is not None and network.origin is Origin.LIBRARY:
                 return  # an engine has no say in it
             if address.version == 6 and endpoint.ipv4 is not None and endpoint.state is State.ATTACHED:
@@ -151,8 +153,8 @@ class Endpoints:
         otherwise.
         """
         async with self._records.alone(network_id, endpoint_id):
-            network = self._mirror.network(network_id)
-            endpoint = self._mirror.endpoint(network_id, endpoint_id)
+            network = self._cache.network(network_id)
+            endpoint = self._cache.endpoint(network_id, endpoint_id)
             if network is None or endpoint is None:
                 return
             if endpoint.state is State.ATTACHED and not attached:
@@ -166,7 +168,7 @@ class Endpoints:
                 endpoint = await self._records.note(endpoint, Event.DELETE)
             if driver.remembers:
                 await self._tell_end(network, endpoint, driver, force)
-            await self._records.give_back(network, endpoint, force)
+            await self._records.roll_back(network, endpoint, force)
             await self._records.erase(network, endpoint)
             if not driver.remembers:
                 await self._records.end(network, endpoint, driver)
@@ -189,7 +191,7 @@ class Endpoints:
         endpoint_id: str,
         request: JoinRequest,
         priority: int = 0,
-        name_inside: NameInside | None = None,
+        interface_name: InterfaceName | None = None,
         provisional: bool = False,
     ) -> Attachment:
         """The endpoint belongs to the sandbox; returns what is to be done in it.
@@ -216,7 +218,7 @@ class Endpoints:
                 endpoint = await self._records.note(endpoint, Event.ATTACH)
             try:
                 attachment = await driver.join(network, endpoint, request)
-                interface = name_inside(attachment) if name_inside is not None and attachment.link else ""
+                interface = interface_name(attachment) if interface_name is not None and attachment.link else ""
                 joined = replace(
                     endpoint, state=state, sandbox=request.key, priority=priority, interface=interface,
                     attachment=attachment, pending=Event.ATTACH if provisional else None,
@@ -233,11 +235,11 @@ class Endpoints:
         next start: the note stays."""
         with contextlib.suppress(Fault):
             await driver.leave(network, endpoint)
-            known = self._mirror.endpoint(endpoint.network, endpoint.id)
+            known = self._cache.endpoint(endpoint.network, endpoint.id)
             if known is not None and known != _left(network, known):
-                await self._mirror.commit(put=[_left(network, known)])
+                await self._cache.commit(put=[_left(network, known)])
 
-    async def replug(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
+    async def reconnect(self, network_id: str, endpoint_id: str, request: JoinRequest) -> Attachment:
         """The attached endpoint's driver makes its interface anew, for the sandbox with the key, which is recorded.
 
         Raises NotFound, Conflict when it is not attached.
@@ -275,8 +277,8 @@ class Endpoints:
         Unknown ones are fine. force: also when its driver cannot be reached. Raises Unavailable otherwise.
         """
         async with self._records.alone(network_id, endpoint_id):
-            network = self._mirror.network(network_id)
-            endpoint = self._mirror.endpoint(network_id, endpoint_id)
+            network = self._cache.network(network_id)
+            endpoint = self._cache.endpoint(network_id, endpoint_id)
             if network is None or endpoint is None:
                 return
             driver = await self._records.driver(network, force)
@@ -300,7 +302,7 @@ class Endpoints:
                 if left != endpoint:
                     await self._records.withdraw(network, endpoint, left)
             except BaseException:
-                known = self._mirror.endpoint(network_id, endpoint_id)
+                known = self._cache.endpoint(network_id, endpoint_id)
                 if known is not None and known.state is not State.ATTACHED:
                     # Rules that stay are a matter of repair, an interface in a sandbox is not.
                     await driver.leave(network, endpoint)
@@ -314,7 +316,7 @@ class Endpoints:
         told = {"com.docker.network.endpoint.macaddress": endpoint.mac} if endpoint.mac else {}
         told |= await driver.info(network, endpoint)
         if endpoint.published:
-            told["mooring.published"] = ", ".join(str(publication) for publication in endpoint.published)
+            told["mooring.published"] = ", ".join(str(port_binding) for port_binding in endpoint.published)
         return told
 
     async def _complete(
@@ -323,7 +325,7 @@ class Endpoints:
         """The request's addresses, and ours where Docker gave none because its IPAM driver is null."""
         found: dict[int, IPv4Interface | IPv6Interface | None] = {4: request.ipv4, 6: request.ipv6}
         for segment in network.segments:
-            pool = self._mirror.pool(segment.pool)
+            pool = self._cache.pool(segment.pool)
             version = segment.subnet.version
             if pool is not None and OWNED in pool.options and found[version] is None:
                 found[version] = await self._ipam.request_address(
@@ -336,7 +338,7 @@ class Endpoints:
 
     async def _give_up(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
         # What was never recorded was never made, and its address may be somebody else's.
-        if self._mirror.endpoint(endpoint.network, endpoint.id) is not None:
+        if self._cache.endpoint(endpoint.network, endpoint.id) is not None:
             if driver.remembers:
                 try:
                     await driver.delete_endpoint(network, endpoint)

@@ -39,7 +39,7 @@ class _Traces:
 
 
 async def recognise(
-    mirror: RecordCache, engine: str, containers: Collection[str], networks: Collection[str]
+    cache: RecordCache, engine: str, containers: Collection[str], networks: Collection[str]
 ) -> frozenset[str]:
     """What is on record of an engine that had any of these containers or networks is this engine's from now on.
 
@@ -47,7 +47,7 @@ async def recognise(
     ids of the engines on record that are not known to be this one. Raises Unavailable.
     """
     for _ in range(ATTEMPTS):
-        others = _others(mirror, engine)
+        others = _others(cache, engine)
         same = {
             ident
             for ident, traces in others.items()
@@ -55,9 +55,9 @@ async def recognise(
         }
         if not same:
             return frozenset(others)
-        put, delete = _moved(mirror, engine, same)
+        put, delete = _moved(cache, engine, same)
         try:
-            await mirror.commit(put=put, delete=delete)
+            await cache.commit(put=put, delete=delete)
         except StaleRevision:
             continue
         for ident in sorted(same):
@@ -66,30 +66,30 @@ async def recognise(
     raise contended(f"engine {engine}")
 
 
-def _others(mirror: RecordCache, engine: str) -> dict[str, _Traces]:
+def _others(cache: RecordCache, engine: str) -> dict[str, _Traces]:
     """The engines on record but for this one, each with what it had."""
     found: defaultdict[str, _Traces] = defaultdict(_Traces)
-    for known in mirror.every(KnownEngine):
+    for known in cache.every(KnownEngine):
         if known.id != engine:
             found[known.id].networks |= known.networks
-    for holder in mirror.every(Holder):
+    for holder in cache.every(Holder):
         if holder.engine != engine:
             found[holder.engine].containers.add(holder.id)
-    for intent in mirror.every(Intent):
+    for intent in cache.every(Intent):
         if intent.engine != engine:
             found[intent.engine].containers |= {intent.container} - {""}
             found[intent.engine].networks |= {intent.network, *intent.keys} - {""}
     return found
 
 
-def _moved(mirror: RecordCache, engine: str, same: Collection[str]) -> tuple[list[Record], list[Record]]:
+def _moved(cache: RecordCache, engine: str, same: Collection[str]) -> tuple[list[Record], list[Record]]:
     """The records of those engines as this one's, and those that are gone."""
     put: list[Record] = []
-    put += [_moved_holder(each, engine) for each in mirror.every(Holder) if each.engine in same]
-    put += [msgspec.structs.replace(each, engine=engine) for each in mirror.every(Intent) if each.engine in same]
-    gone = [known for known in mirror.every(KnownEngine) if known.id in same]
+    put += [_moved_holder(each, engine) for each in cache.every(Holder) if each.engine in same]
+    put += [msgspec.structs.replace(each, engine=engine) for each in cache.every(Intent) if each.engine in same]
+    gone = [known for known in cache.every(KnownEngine) if known.id in same]
     if gone:
-        mine = [known for known in mirror.every(KnownEngine) if known.id == engine]
+        mine = [known for known in cache.every(KnownEngine) if known.id == engine]
         every = [*gone, *mine]
         networks = frozenset[str]().union(*(known.networks for known in every))
         version, release = (mine[0].version, mine[0].release) if mine else ((0, 0), (0, 0))
@@ -104,12 +104,12 @@ def _moved_holder(holder: Holder, engine: str) -> Holder:
     return msgspec.structs.replace(holder, engine=engine, oldest=oldest)
 
 
-async def note_version(mirror: RecordCache, engine: str, version: tuple[int, int], containers: Collection[str]) -> None:
+async def note_version(cache: RecordCache, engine: str, version: tuple[int, int], containers: Collection[str]) -> None:
     """The engine (its id) speaks this version of the API, and has these containers (full ids). Raises Unavailable."""
 
     def news() -> list[Record]:
         put: list[Record] = []
-        for holder in mirror.every(Holder):
+        for holder in cache.every(Holder):
             oldest = min(holder.oldest, version) if holder.oldest > (0, 0) else version
             newest = max(holder.newest, version)
             here = holder.engine == engine and holder.id in containers
@@ -122,7 +122,7 @@ async def note_version(mirror: RecordCache, engine: str, version: tuple[int, int
         if not put:
             return
         try:
-            await mirror.commit(put=put)
+            await cache.commit(put=put)
             return
         except StaleRevision:
             continue

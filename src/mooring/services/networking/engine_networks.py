@@ -33,15 +33,15 @@ class Networks(Protocol):
 class EngineNetworks:
     """`create` and `delete`. plugin: the name that the engine has for us."""
 
-    def __init__(self, networks: Networks, mirror: RecordCache, plugin: str) -> None:
+    def __init__(self, networks: Networks, cache: RecordCache, plugin: str) -> None:
         self._networks = networks
-        self._mirror = mirror
+        self._cache = cache
         self._plugin = plugin
 
     async def create(self, request: NetworkRequest) -> None:
         """As networking.networks. Raises BadRequest when Docker's own IPAM driver gives the addresses."""
         parts = request.ipv4 + request.ipv6
-        if any(part.space in DOCKERS_OWN for part in parts) and self._mirror.network(request.id) is None:
+        if any(part.space in DOCKERS_OWN for part in parts) and self._cache.network(request.id) is None:
             mode = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6)).mode
             if mode is Mode.BRIDGE:
                 raise BadRequest(

@@ -13,8 +13,8 @@ from mooring.services.records.record_cache import RecordCache
 class EngineReleases:
     """`meet` a release, as (29, 8), when the engine has said it."""
 
-    def __init__(self, mirror: RecordCache) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache) -> None:
+        self._cache = cache
         self._met = (0, 0)
 
     def meet(self, release: tuple[int, int]) -> None:
@@ -23,4 +23,4 @@ class EngineReleases:
 
     def take_interface_names(self) -> bool:
         """Whether an interface in a container may be named: engines use what a plugin answers from 29.8 on."""
-        return max([self._met, *(known.release for known in self._mirror.every(KnownEngine))]) >= DST_NAME
+        return max([self._met, *(known.release for known in self._cache.every(KnownEngine))]) >= DST_NAME

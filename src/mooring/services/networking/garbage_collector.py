@@ -52,8 +52,8 @@ class GarbageCollector:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
@@ -61,8 +61,8 @@ class GarbageCollector:
         clock: Clock,
         minimum_age: float = MINIMUM_AGE,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints
@@ -78,7 +78,7 @@ class GarbageCollector:
     @property
     def missing(self) -> tuple[Finding, ...]:
         """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
-        leases = {f"{lease.space} {lease.address}" for lease in self._roster.unattached()}
+        leases = {f"{lease.space} {lease.address}" for lease in self._endpoint_index.unattached()}
         return tuple(
             Finding(subject, *_told(subject), sighting.at, "it is taken back in time by itself", fixable=True)
             for subject, sighting in sorted(self._missing.items(), key=lambda each: each[0])
@@ -90,11 +90,11 @@ class GarbageCollector:
         kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
         match kind:
             case "network":
-                return self._mirror.network(rest) is not None
+                return self._cache.network(rest) is not None
             case "pool":
-                return self._mirror.pool(rest) is not None
+                return self._cache.pool(rest) is not None
             case "endpoint":
-                return self._roster.knows(rest)
+                return self._endpoint_index.knows(rest)
             case _:
                 return rest in leases
 
@@ -116,7 +116,7 @@ class GarbageCollector:
                 )
             else:
                 await self._ipam.sweep()
-                await self._ipam.estates.sweep()
+                await self._ipam.kept_networks.sweep()
         except Fault as fault:
             findings.append(f"could not take back what Docker forgot: {fault}")
         self._missing = self._seen
@@ -136,18 +136,18 @@ class GarbageCollector:
             )
             return None
         self.bridges, self.asked = view.bridges, asked
-        await recognise(self._mirror, view.id, (), view.networks)
-        ours = {network.id for network in self._mirror.every(Network)}
+        await recognise(self._cache, view.id, (), view.networks)
+        ours = {network.id for network in self._cache.every(Network)}
         known = self._known(view)
         listed = ((known.networks if known else frozenset()) & ours) | (view.networks & ours)
         now = KnownEngine(view.id, known.since if known else self._clock.now(), listed, version, view.release)
         if listed and now != known:
-            await self._mirror.commit(put=[now])
-        await self._ipam.estates.learn(self._engine, view.networks)
+            await self._cache.commit(put=[now])
+        await self._ipam.kept_networks.learn(self._engine, view.networks)
         return view
 
     def _known(self, view: EngineView) -> KnownEngine | None:
-        return next((known for known in self._mirror.every(KnownEngine) if known.id == view.id), None)
+        return next((known for known in self._cache.every(KnownEngine) if known.id == view.id), None)
 
     def _is_overdue(self, subject: str, since: float) -> bool:
         """Note that the subject is missing; whether it has been for long enough, and in an earlier pass too.
@@ -165,10 +165,10 @@ class GarbageCollector:
         self, view: EngineView | None, interfaces: frozenset[str], taken: list[str], findings: list[str]
     ) -> None:
         known = self._known(view) if view is not None else None
-        for network in self._mirror.every(Network):
+        for network in self._cache.every(Network):
             if network.origin is Origin.LIBRARY:
                 continue
-            if self._networks.is_abandoned(network):
+            if self._networks.is_pool_released(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
             elif view is not None and known is not None and _lacks(view, known, network):
                 why, subject = "the engine does not have it", f"{ENGINE}network {network.id}"
@@ -176,16 +176,16 @@ class GarbageCollector:
                 continue
             if not self._is_overdue(subject, network.created):
                 continue
-            if any(host_end(endpoint.id) in interfaces for endpoint in self._roster.of_network(network.id)):
+            if any(host_end(endpoint.id) in interfaces for endpoint in self._endpoint_index.of_network(network.id)):
                 findings.append(f"network {network.id[:12]} stays because a container is in it, although {why}")
                 continue
             await self._networks.delete(network.id)
             taken.append(f"network {network.id[:12]} removed: {why}")
 
     async def _pools_nobody_has(self, view: EngineView | None, taken: list[str]) -> None:
-        for pool in self._mirror.every(Pool):
+        for pool in self._cache.every(Pool):
             if pool.network:
-                if self._mirror.network(pool.network) is None:
+                if self._cache.network(pool.network) is None:
                     await self._ipam.release_pool(pool.id)
                     taken.append(f"subnet {pool.subnet} released: its network is gone")
             elif (
@@ -200,10 +200,10 @@ class GarbageCollector:
 
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
-        for network in self._mirror.every(Network):
+        for network in self._cache.every(Network):
             if not network.bridged or network.origin is Origin.LIBRARY:
                 continue
-            for endpoint in self._roster.of_network(network.id):
+            for endpoint in self._endpoint_index.of_network(network.id):
                 if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:
                     continue
                 if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
@@ -214,7 +214,7 @@ class GarbageCollector:
                     taken.append(f"endpoint {endpoint.id[:12]} removed: nothing is attached to it")
 
     async def _leases_nobody_has(self, taken: list[str]) -> None:
-        for lease in self._roster.unattached():
+        for lease in self._endpoint_index.unattached():
             if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
                 await self._ipam.release_address(lease.pool, lease.address)
                 taken.append(f"lease {lease.address} given back: no endpoint has it")

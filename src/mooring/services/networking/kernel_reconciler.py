@@ -19,19 +19,19 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, publication_facts
+from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, port_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
+from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
-from mooring.core.publications import PortBinding
 from mooring.ports import Clock, Kernel
+from mooring.services.drivers.foreign_bridges import ForeignBridges
 from mooring.services.drivers.port_security import PortSecurity
-from mooring.services.drivers.uplinks import Uplinks
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.port_allocator import PortAllocator
-from mooring.services.networking.unrecorded import Spared, UnrecordedState
+from mooring.services.networking.restored_store import RestoredStore, Spared
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.pacing import Pace
 from mooring.services.records.record_cache import RecordCache
@@ -87,27 +87,27 @@ class KernelReconciler:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         kernel: Kernel,
-        publishing: PortAllocator,
-        reclaiming: GarbageCollector,
-        uplinks: Uplinks,
+        port_allocator: PortAllocator,
+        garbage_collector: GarbageCollector,
+        foreign_bridges: ForeignBridges,
         guarding: PortSecurity,
         clock: Clock,
         period: float = 10.0,
-        recovering: UnrecordedState | None = None,
+        restored_store: RestoredStore | None = None,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._kernel = kernel
-        self._publishing = publishing
-        self._reclaiming = reclaiming
-        self._uplinks = uplinks
+        self._port_allocator = port_allocator
+        self._garbage_collector = garbage_collector
+        self._foreign_bridges = foreign_bridges
         self._guarding = guarding
         self._clock = clock
         self._period = period
-        self._recovering = recovering
+        self._restored_store = restored_store
         self._nudged = asyncio.Event()
         self._hurry = len(HURRIED)
         self._held: dict[str, tuple[PortBinding, ...]] = {}
@@ -163,9 +163,9 @@ class KernelReconciler:
     async def preview(self) -> Report:
         """What a pass would put right in the kernel now; nothing is changed, and `report` stays. Raises Unavailable."""
         work = _Pass(dry=True)
-        settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
+        settled = {endpoint.id for endpoint in self._cache.every(Endpoint)}
         observed = await self._kernel.observe()
-        self._ways_out = await self._uplinks.look(observed)
+        self._ways_out = await self._foreign_bridges.look(observed)
         await self._recover(observed, work)
         have = await _by_key(observed)
         await self._mend(have, work)
@@ -174,32 +174,32 @@ class KernelReconciler:
 
     async def _look(self, work: _Pass) -> None:
         # Endpoints that come while the kernel is read may show in one part of the picture and not in another.
-        settled = {endpoint.id for endpoint in self._mirror.every(Endpoint)}
-        work.findings += await self._mirror.complaints()
+        settled = {endpoint.id for endpoint in self._cache.every(Endpoint)}
+        work.findings += await self._cache.complaints()
         observed = await self._kernel.observe()
-        self._ways_out = await self._uplinks.look(observed)
+        self._ways_out = await self._foreign_bridges.look(observed)
         await self._recover(observed, work)
         have = await _by_key(observed)
         await self._mend(have, work)
         await self._sweep(have, settled, work)
         await self._hold_ports(observed, work)
         interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
-        taken, findings = await self._reclaiming.once(interfaces)
+        taken, findings = await self._garbage_collector.once(interfaces)
         work.repaired += taken
         work.findings += findings
-        self._uplinks.note_dockers(self._reclaiming.bridges, self._reclaiming.asked)
-        if await self._uplinks.look() != self._ways_out:
+        self._foreign_bridges.note_dockers(self._garbage_collector.bridges, self._garbage_collector.asked)
+        if await self._foreign_bridges.look() != self._ways_out:
             self.nudge()
 
     async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
-        if self._recovering is not None:
-            outcome = await self._recovering.once(observed, work.dry)
+        if self._restored_store is not None:
+            outcome = await self._restored_store.once(observed, work.dry)
             work.repaired += outcome.adopted
             work.findings += outcome.findings
 
     async def _mend(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
-        networks = [network for network in self._mirror.every(Network) if network.bridged]
+        networks = [network for network in self._cache.every(Network) if network.bridged]
         if networks:
             # After a reboot forwarding is left off until there is something to forward: see Endpoints.
             forwarding = any(isinstance(fact, Veth) for fact in have.values())
@@ -214,7 +214,7 @@ class KernelReconciler:
         for known in networks:
             await pace.step()  # plugin calls first, however many networks there are
             await self._foresee(known)
-            network = self._mirror.network(known.id)
+            network = self._cache.network(known.id)
             if network is None:
                 continue
             wanted = dict(self._facts_of_network(network))
@@ -261,7 +261,7 @@ class KernelReconciler:
         An endpoint of the library has one while it is in a sandbox; a join that was cut off left another, and a leave.
         settled: ids of the endpoints of which that can be said; the others live. None for all.
         """
-        for endpoint in self._roster.of_network(network.id):
+        for endpoint in self._endpoint_index.of_network(network.id):
             if alone and network.origin is Origin.LIBRARY and endpoint.state is not State.ATTACHED:
                 continue
             fresh = settled is not None and endpoint.id not in settled
@@ -271,13 +271,13 @@ class KernelReconciler:
     async def _foresee(self, network: Network) -> None:
         """What the network's endpoints need is known, so that a step which decides by it is short."""
         pace = Pace()
-        for endpoint in self._roster.of_network(network.id):
+        for endpoint in self._endpoint_index.of_network(network.id):
             await pace.step()
             if self._known_facts(network, endpoint) is not None:
                 continue
             facts = {fact.key: fact for fact in endpoint_facts(network, replace(endpoint, published=()))}
             for begin in range(0, len(endpoint.published), PART):
-                part = publication_facts(network, endpoint, endpoint.published[begin : begin + PART])
+                part = port_facts(network, endpoint, endpoint.published[begin : begin + PART])
                 facts |= {fact.key: fact for fact in part}
                 await asyncio.sleep(0)
             self._made[endpoint.id] = network, endpoint, facts
@@ -318,11 +318,11 @@ class KernelReconciler:
         """Remove what is ours and has no record, by the records of this moment."""
         wanted: set[tuple[str, ...]] = {fact.key for fact in host_facts(True, True, self._ways_out)}
         wanted.add(PORT_SECURITY.ruleset.key)  # as the firewall's table, it waits for the next network
-        for network in self._mirror.every(Network):
+        for network in self._cache.every(Network):
             wanted.update(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone, settled):
                 wanted.update(facts)
-        spared = self._recovering.spared if self._recovering is not None else Spared()
+        spared = self._restored_store.spared if self._restored_store is not None else Spared()
         left = [fact for key, fact in have.items() if key not in wanted and not spared.covers(fact)]
         stray = [op.fact for op in plan((), left) if isinstance(op, Remove)]
         links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
@@ -344,21 +344,21 @@ class KernelReconciler:
     async def _hold_ports(self, observed: frozenset[Fact], work: _Pass) -> None:
         """After a restart, hold again the host ports that live endpoints publish."""
         living = {fact.name for fact in observed if isinstance(fact, Veth)}
-        for endpoint in self._mirror.every(Endpoint):
+        for endpoint in self._cache.every(Endpoint):
             if not endpoint.published or endpoint.published == self._held.get(endpoint.id):
                 continue
             # The one before took time: what was unpublished meanwhile must not be held by nobody for ever.
-            if host_end(endpoint.id) not in living or self._mirror.endpoint(endpoint.network, endpoint.id) != endpoint:
+            if host_end(endpoint.id) not in living or self._cache.endpoint(endpoint.network, endpoint.id) != endpoint:
                 continue
             try:
-                await self._publishing.hold(endpoint.published)
+                await self._port_allocator.hold(endpoint.published)
             except Fault as fault:
                 work.findings.append(f"a published port of endpoint {endpoint.id[:12]} is not held: {fault}")
             else:
                 self._held[endpoint.id] = endpoint.published
-        self._held = {ident: held for ident, held in self._held.items() if self._roster.knows(ident)}
-        self._made = {ident: made for ident, made in self._made.items() if self._roster.knows(ident)}
-        self._drawn = {ident: drawn for ident, drawn in self._drawn.items() if self._mirror.network(ident) is not None}
+        self._held = {ident: held for ident, held in self._held.items() if self._endpoint_index.knows(ident)}
+        self._made = {ident: made for ident, made in self._made.items() if self._endpoint_index.knows(ident)}
+        self._drawn = {ident: drawn for ident, drawn in self._drawn.items() if self._cache.network(ident) is not None}
 
 
 async def _by_key(facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:

@@ -22,28 +22,28 @@ class Liveness:
     """Asked when a dead endpoint would be in somebody's way: dockerd with an IPAM driver of its own never tells of
     endpoints that died with it, and nobody heard what it told while Mooring was away."""
 
-    def __init__(self, mirror: RecordCache, drivers: Drivers, records: EndpointRecords, clock: Clock) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache, drivers: Drivers, records: EndpointRecords, clock: Clock) -> None:
+        self._cache = cache
         self._drivers = drivers
         self._records = records
         self._clock = clock
 
     async def is_alive(self, endpoint: Endpoint) -> bool:
         """Whether somebody may be behind it; always so for the library's and for other drivers' endpoints."""
-        network = self._mirror.network(endpoint.network)
+        network = self._cache.network(endpoint.network)
         if network is None or network.origin is Origin.LIBRARY:
             return network is not None
         driver = await self._drivers.network_driver(network.driver)
         if not isinstance(driver, BridgeDriver):
             return True
         if self._clock.now() - endpoint.created < STARTED:
-            return await driver.is_plugged(endpoint)
+            return await driver.is_connected(endpoint)
         return not await driver.is_dead(endpoint)
 
     async def forget_dead(self, endpoint: Endpoint) -> None:
         """As a deletion, without its lock: the caller may hold it."""
-        network = self._mirror.network(endpoint.network)
-        if network is not None and self._mirror.endpoint(endpoint.network, endpoint.id) == endpoint:
-            await self._mirror.commit(delete=[endpoint])
+        network = self._cache.network(endpoint.network)
+        if network is not None and self._cache.endpoint(endpoint.network, endpoint.id) == endpoint:
+            await self._cache.commit(delete=[endpoint])
             await self._records.end(network, endpoint)
             await self._records.release_owned(network, endpoint)

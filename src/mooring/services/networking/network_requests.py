@@ -23,22 +23,22 @@ class NetworkAdmission:
         self._ipam = ipam
         self._plugin = plugin
 
-    def concerns(self, wish: NetworkSpec) -> bool:
+    def concerns(self, spec: NetworkSpec) -> bool:
         """Whether the network will be one of ours."""
-        return bool(wish.name) and wish.driver == self._plugin
+        return bool(spec.name) and spec.driver == self._plugin
 
-    async def returning(self, wish: NetworkSpec) -> list[Subnet]:
+    async def returning(self, spec: NetworkSpec) -> list[Subnet]:
         """The subnets that the network had when it was there the last time, of the families for which none is named.
         Raises no Fault."""
         found: list[Subnet] = []
-        if wish.ipam != self._plugin:
+        if spec.ipam != self._plugin:
             return found
         with suppress(Fault):
-            words = parse_ipam_options(wish.ipam_options)
+            words = parse_ipam_options(spec.ipam_options)
             space = words.get("tenant") or "default"
-            estates = self._ipam.estates.of_name(wish.name, space)
-            for family in wish.open:
-                for subnet in subnets_of(estates, family):
+            kept_networks = self._ipam.kept_networks.of_name(spec.name, space)
+            for family in spec.open:
+                for subnet in subnets_of(kept_networks, family):
                     if await self._ipam.may_return(space, subnet):
                         found.append(subnet)
                         break
@@ -46,4 +46,4 @@ class NetworkAdmission:
 
     async def made(self, network: str, name: str) -> None:
         """The engine has made it (full id). Raises Unavailable."""
-        await self._ipam.estates.inherit(network, name)
+        await self._ipam.kept_networks.inherit(network, name)

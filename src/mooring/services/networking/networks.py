@@ -58,21 +58,21 @@ class Networks:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         drivers: Drivers,
         ipam: Ipam,
-        publishing: PortAllocator,
+        port_allocator: PortAllocator,
         clock: Clock,
         locks: KeyedLocks,
         overlaps: Overlaps,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
-        self._rooms = NetworkIndex(mirror)
+        self._cache = cache
+        self._endpoint_index = endpoint_index
+        self._rooms = NetworkIndex(cache)
         self._drivers = drivers
         self._ipam = ipam
-        self._publishing = publishing
+        self._port_allocator = port_allocator
         self._clock = clock
         self._locks = locks
         self._overlaps = overlaps
@@ -86,7 +86,7 @@ class Networks:
         options = _options(request)
         driver = await self._drivers.network_driver(request.driver or options.mode.value)
         async with self._locks.hold(request.id):
-            known = self._mirror.network(request.id)
+            known = self._cache.network(request.id)
             if known is not None:
                 _must_match(known, request)
                 await driver.create_network(known)
@@ -99,7 +99,7 @@ class Networks:
                 async with self._locks.hold(ROOM):
                     network = await self._enter(request, options, driver, owned)
             except BaseException:
-                entered = self._mirror.network(request.id)
+                entered = self._cache.network(request.id)
                 if entered is not None:  # by a commit whose answer was lost
                     await self._give_up(entered, driver)
                 for pool_id in owned:
@@ -108,7 +108,7 @@ class Networks:
             try:
                 await driver.create_network(network)
                 if network.pending is not None:
-                    await self._mirror.commit(put=[replace(network, pending=None)])
+                    await self._cache.commit(put=[replace(network, pending=None)])
             except BaseException:
                 await self._give_up(network, driver)
                 raise
@@ -139,7 +139,7 @@ class Networks:
         self._check_room(network)
         await self._overlaps.check(network)
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
-        await self._mirror.commit(put=[network, *bound])
+        await self._cache.commit(put=[network, *bound])
         return network
 
     async def readmit(self, network: Network, pools: Sequence[Pool], leases: Sequence[Lease]) -> bool:
@@ -148,13 +148,13 @@ class Networks:
         False when it is by now. Repair makes the kernel follow. Raises Conflict when something on record is in its way.
         """
         async with self._locks.hold(network.id), self._locks.hold(ROOM):
-            if self._mirror.network(network.id) is not None:
+            if self._cache.network(network.id) is not None:
                 return False
             self._check_room(network)
             for pool in pools:
                 for ident in self._ipam.index.overlapping(pool.space, pool.subnet):
                     raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {ident}")
-            await self._mirror.commit(put=[network, *pools, *leases])
+            await self._cache.commit(put=[network, *pools, *leases])
         return True
 
     async def _give_up(self, network: Network, driver: Driver) -> None:
@@ -175,10 +175,10 @@ class Networks:
         only when it has no endpoints. Raises Conflict otherwise, which names them.
         """
         async with self._locks.hold(network_id):
-            network = self._mirror.network(network_id)
+            network = self._cache.network(network_id)
             if network is None:
                 return
-            endpoints = self._roster.of_network(network_id)
+            endpoints = self._endpoint_index.of_network(network_id)
             if empty:
                 self.must_be_empty(network)
             driver = await self._mark(network, force)
@@ -193,7 +193,7 @@ class Networks:
 
     def must_be_empty(self, network: Network) -> None:
         """Raises Conflict when it has endpoints, and names them."""
-        endpoints = self._roster.of_network(network.id)
+        endpoints = self._endpoint_index.of_network(network.id)
         if endpoints:
             raise Conflict(
                 f"network {network.name or network.id[:12]} has endpoints",
@@ -212,7 +212,7 @@ class Networks:
             driver = None
         marked = replace(network, pending=Pending.DELETE)
         if network.origin is Origin.LIBRARY and network != marked:
-            await self._mirror.commit(put=[marked])
+            await self._cache.commit(put=[marked])
         return driver
 
     async def _give_back(self, network: Network, force: bool) -> None:
@@ -227,17 +227,17 @@ class Networks:
                 raise
 
     async def _erase(self, network: Network, driver: Driver | None) -> None:
-        endpoints = self._roster.of_network(network.id)
+        endpoints = self._endpoint_index.of_network(network.id)
         pools = self._pools(network)
         # Of the library's networks nobody asks a second time: the record goes last, for a start to find what is left.
         last = network.origin is Origin.LIBRARY
         if last:
             await self._release(pools)
-        put, gone = self._ipam.estates.left(pools, network)
-        await self._mirror.commit(put=put, delete=[*endpoints, network, *gone])
-        self._ipam.estates.tell(put)
+        put, gone = self._ipam.kept_networks.left(pools, network)
+        await self._cache.commit(put=put, delete=[*endpoints, network, *gone])
+        self._ipam.kept_networks.tell(put)
         for endpoint in endpoints:
-            await self._publishing.let_go(endpoint.published)
+            await self._port_allocator.let_go(endpoint.published)
         if not last:
             await self._release(pools)
         if driver is not None and not driver.remembers:
@@ -288,7 +288,7 @@ class Networks:
 
     def _pools(self, network: Network) -> list[Pool]:
         """The pools of the network that are still there."""
-        found = (self._mirror.pool(segment.pool) for segment in network.segments if segment.pool)
+        found = (self._cache.pool(segment.pool) for segment in network.segments if segment.pool)
         return [pool for pool in found if pool is not None]
 
     def _check_room(self, network: Network) -> None:
@@ -316,13 +316,13 @@ class Networks:
         """
         subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
         for other in self._rooms.with_subnets(subnets):
-            if other.id != request.id and self.is_abandoned(other):
+            if other.id != request.id and self.is_pool_released(other):
                 await self.delete(other.id)
 
-    def is_abandoned(self, network: Network) -> bool:
+    def is_pool_released(self, network: Network) -> bool:
         """Whether Docker has released a pool of the network, which it does only when the network is to go."""
         return network.origin is Origin.ENGINE and any(
-            segment.pool and self._mirror.pool(segment.pool) is None for segment in network.segments
+            segment.pool and self._cache.pool(segment.pool) is None for segment in network.segments
         )
 
 

@@ -27,9 +27,9 @@ class Overlaps:
     """default: for networks that do not say themselves. view: what the engine said last."""
 
     def __init__(
-        self, mirror: RecordCache, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
+        self, cache: RecordCache, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
     ) -> None:
-        self._rooms = NetworkIndex(mirror)
+        self._rooms = NetworkIndex(cache)
         self._kernel = kernel
         self._default = default
         self._view = view

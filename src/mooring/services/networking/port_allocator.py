@@ -1,6 +1,6 @@
 """Choosing and holding host ports.
 
-Rules: a port is checked against our own publications first, then held against the host's processes; a range or an
+Rules: a port is checked against our own port bindings first, then held against the host's processes; a range or an
 ephemeral request tries the next port, a single port is refused with the holder's name; the choice is durable before
 the kernel forwards anything; a container may publish tens of thousands of ports, so each costs the same however many
 there are, and the loop has a break every so many.
@@ -17,7 +17,7 @@ from itertools import chain
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.networks import Address, GatewayMode, Network
-from mooring.core.publications import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.ports import PortGuard
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.pacing import Pace
@@ -59,33 +59,33 @@ class PortPublished(Conflict):
 
 
 @dataclass(eq=False, slots=True)
-class _Promise:
+class _Pending:
     """What one call chooses, and no record tells yet. places: the addresses of the host at each port."""
 
-    publications: list[PortBinding] = field(default_factory=list)
+    port_bindings: list[PortBinding] = field(default_factory=list)
     places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
 
 
 class PortAllocator:
     """Host ports of this host: who has which, and which is next."""
 
-    def __init__(self, roster: EndpointIndex, guard: PortGuard) -> None:
-        self._roster = roster
+    def __init__(self, endpoint_index: EndpointIndex, guard: PortGuard) -> None:
+        self._endpoint_index = endpoint_index
         self._guard = guard
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
-        self._promised: dict[int, _Promise] = {}
+        self._pending: dict[int, _Pending] = {}
         self._cursor = 0
 
     async def choose(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope = WHOLE
     ) -> Sequence[PortBinding]:
-        """One publication for each request and family of the scope that the endpoint does not publish yet, each held.
+        """One port binding for each request and family of the scope that the endpoint does not publish yet, each held.
 
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
         held but those that it has. `settle` must follow when the outcome is recorded or given up.
         """
-        promise = _Promise()
-        self._promised[id(promise.publications)] = promise
+        pending = _Pending()
+        self._pending[id(pending.port_bindings)] = pending
         pace = Pace()
         # Where the search in a range goes on: what was taken for the request before is taken for the next one, too.
         passed: dict[tuple[object, ...], int] = {}
@@ -104,12 +104,12 @@ class PortAllocator:
                 )
                 if missing:
                     hint = hints.get((request.protocol, missing[0][0], request.port), 0)
-                    await self._choose_one(network, request, missing, promise, passed, pace, hint)
+                    await self._choose_one(network, request, missing, pending, passed, pace, hint)
         except BaseException:
-            await self.let_go(promise.publications)
-            self.settle(promise.publications)
+            await self.let_go(pending.port_bindings)
+            self.settle(pending.port_bindings)
             raise
-        return promise.publications
+        return pending.port_bindings
 
     async def kept(
         self, network: Network, endpoint: Endpoint, requests: Iterable[PortRequest], scope: Scope
@@ -125,28 +125,28 @@ class PortAllocator:
                     kept.append(old)
         return endpoint.published if len(kept) == len(endpoint.published) else tuple(kept)
 
-    def settle(self, publications: Sequence[PortBinding]) -> None:
-        """The record tells from now on who has these ports. publications: the very ones that were chosen."""
-        self._promised.pop(id(publications), None)
+    def settle(self, port_bindings: Sequence[PortBinding]) -> None:
+        """The record tells from now on who has these ports. port_bindings: the very ones that were chosen."""
+        self._pending.pop(id(port_bindings), None)
 
-    async def hold(self, publications: Iterable[PortBinding]) -> None:
+    async def hold(self, port_bindings: Iterable[PortBinding]) -> None:
         """Hold what a record says is published, after a restart. Raises Conflict that names the holder."""
         pace = Pace()
-        for publication in publications:
+        for port_binding in port_bindings:
             await pace.step()
-            if not publication.host_port:
+            if not port_binding.host_port:
                 continue
             try:
-                await self._guard.hold(*_place(publication))
+                await self._guard.hold(*_place(port_binding))
             except Conflict as fault:
-                raise await self._named(fault, publication) from fault
+                raise await self._named(fault, port_binding) from fault
 
-    async def let_go(self, publications: Iterable[PortBinding]) -> None:
+    async def let_go(self, port_bindings: Iterable[PortBinding]) -> None:
         """The host ports are free for others, also when the caller is cancelled meanwhile."""
         pace, cancelled = Pace(), None
-        for publication in publications:
-            if publication.host_port:
-                await self._guard.let_go(*_place(publication))
+        for port_binding in port_bindings:
+            if port_binding.host_port:
+                await self._guard.let_go(*_place(port_binding))
             try:
                 await pace.step()
             except asyncio.CancelledError as error:
@@ -159,15 +159,15 @@ class PortAllocator:
         network: Network,
         request: PortRequest,
         targets: tuple[tuple[Address | None, Address], ...],
-        promise: _Promise,
+        pending: _Pending,
         passed: dict[tuple[object, ...], int],
         pace: Pace,
         hint: int,
     ) -> None:
-        """Promise publications at one host port that is free in every family of the targets. hint: the port to try
+        """Promise port bindings at one host port that is free in every family of the targets. hint: the port to try
         first, or 0."""
         if all(network.gateway_mode(target.version) is GatewayMode.ROUTED for _, target in targets):
-            promise.publications += [
+            pending.port_bindings += [
                 PortBinding(request.protocol, None, 0, target, request.port) for _, target in targets
             ]
             return
@@ -180,7 +180,7 @@ class PortAllocator:
                 passed[search] = port + 1
             picked = [PortBinding(request.protocol, host, port, target, request.port) for host, target in targets]
             try:
-                await self._take(picked, single, promise)
+                await self._take(picked, single, pending)
             except Conflict:
                 if single:
                     raise
@@ -207,39 +207,39 @@ class PortAllocator:
 
         return around()
 
-    async def _take(self, picked: list[PortBinding], single: bool, promise: _Promise) -> None:
+    async def _take(self, picked: list[PortBinding], single: bool, pending: _Pending) -> None:
         """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
-        for publication in picked:
-            self._refuse_ours(publication)
-        places = [_place(publication) for publication in picked]
+        for port_binding in picked:
+            self._refuse_ours(port_binding)
+        places = [_place(port_binding) for port_binding in picked]
         ports = {(protocol, port) for protocol, _, port in places}
-        before = {key: list(promise.places.get(key, ())) for key in ports}
+        before = {key: list(pending.places.get(key, ())) for key in ports}
         for protocol, host, port in places:
-            promise.places.setdefault((protocol, port), []).append(host)
+            pending.places.setdefault((protocol, port), []).append(host)
         held: list[tuple[Protocol, Address, int]] = []
         try:
             for place in places:
                 await self._guard.hold(*place)
                 held.append(place)
         except BaseException as error:
-            promise.places.update(before)
+            pending.places.update(before)
             for place in held:
                 await self._guard.let_go(*place)
             if isinstance(error, Conflict) and single:
                 raise await self._named(error, picked[len(held)]) from error
             raise
-        promise.publications += picked
+        pending.port_bindings += picked
 
-    async def _named(self, fault: Conflict, publication: PortBinding) -> Conflict:
+    async def _named(self, fault: Conflict, port_binding: PortBinding) -> Conflict:
         """The refusal of a host port with the process that has it: found out late, since that takes long."""
-        return Conflict(fault.what, holder=await self._guard.holder(*_place(publication)), hint=fault.hint)
+        return Conflict(fault.what, holder=await self._guard.holder(*_place(port_binding)), hint=fault.hint)
 
     def _refuse_ours(self, wanted: PortBinding) -> None:
-        for other, holder in self._roster.publishers(wanted.protocol, wanted.host_port):
+        for other, holder in self._endpoint_index.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
                 raise PortPublished(wanted, other, holder)
-        for promise in self._promised.values():
-            hosts = promise.places.get((wanted.protocol, wanted.host_port), ())
+        for pending in self._pending.values():
+            hosts = pending.places.get((wanted.protocol, wanted.host_port), ())
             if any(_meet(host, _place(wanted)[1]) for host in hosts):
                 raise Conflict(
                     f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
@@ -248,9 +248,9 @@ class PortAllocator:
                 )
 
 
-def _place(publication: PortBinding) -> tuple[Protocol, Address, int]:
-    host = publication.host or (ANY4 if publication.target.version == 4 else ANY6)
-    return publication.protocol, host, publication.host_port
+def _place(port_binding: PortBinding) -> tuple[Protocol, Address, int]:
+    host = port_binding.host or (ANY4 if port_binding.target.version == 4 else ANY6)
+    return port_binding.protocol, host, port_binding.host_port
 
 
 def _meet(one: Address, other: Address) -> bool:
@@ -263,7 +263,7 @@ def _within(request: PortRequest, port: int) -> bool:
 
 
 class _Had:
-    """Publications to be found again, each once."""
+    """Port bindings to be found again, each once."""
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network
-from mooring.core.publications import PortBinding, PortRequest, gateway_families
+from mooring.core.port_bindings import PortBinding, PortRequest, gateway_families
 from mooring.ports import Driver
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.registry import Drivers
@@ -29,18 +29,18 @@ class PortMapper:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         drivers: Drivers,
         records: EndpointRecords,
-        publishing: PortAllocator,
+        port_allocator: PortAllocator,
         liveness: Liveness,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._drivers = drivers
         self._records = records
-        self._publishing = publishing
+        self._port_allocator = port_allocator
         self._liveness = liveness
 
     async def publish(
@@ -50,7 +50,7 @@ class PortMapper:
         another endpoint of the sandbox published of these families it publishes no longer.
 
         It is decided anew each time; called again with nothing changed it changes nothing. ipv6_elsewhere: see
-        core.publications.gateway_families. Raises NotFound, Conflict that names who has a port, Exhausted; then the
+        core.port_bindings.gateway_families. Raises NotFound, Conflict that names who has a port, Exhausted; then the
         endpoint publishes only what it did before and is asked for still.
         """
         async with self._sandbox(network_id, endpoint_id) as places:
@@ -65,7 +65,7 @@ class PortMapper:
                 return
             peers = self._peers(endpoint, places)
             families = gateway_families(_families(endpoint), map(_published_families, peers), ipv6_elsewhere)
-            near = [publication for peer in peers for publication in peer.published]
+            near = [port_binding for peer in peers for port_binding in peer.published]
             for peer in peers:
                 await self._narrow(peer, families)
             elsewhere = frozenset[int]().union(*map(_families, peers)) | (frozenset({6}) if ipv6_elsewhere else set())
@@ -76,22 +76,22 @@ class PortMapper:
     @asynccontextmanager
     async def _sandbox(self, network_id: str, endpoint_id: str) -> AsyncIterator[set[tuple[str, str]]]:
         """Alone with every endpoint (network, endpoint) of the endpoint's sandbox."""
-        known = self._mirror.endpoint(network_id, endpoint_id)
+        known = self._cache.endpoint(network_id, endpoint_id)
         places = {(network_id, endpoint_id)}
         if known is not None and known.sandbox:
-            places |= {(each.network, each.id) for each in self._roster.in_sandbox(known.sandbox)}
+            places |= {(each.network, each.id) for each in self._endpoint_index.in_sandbox(known.sandbox)}
         async with self._records.together(places):
             yield places
 
     def _peers(self, endpoint: Endpoint, places: set[tuple[str, str]]) -> list[Endpoint]:
         """The other endpoints of its sandbox, as they are now; only those that we are alone with."""
-        found = self._roster.in_sandbox(endpoint.sandbox) if endpoint.sandbox else []
+        found = self._endpoint_index.in_sandbox(endpoint.sandbox) if endpoint.sandbox else []
         return [each for each in found if each.id != endpoint.id and (each.network, each.id) in places]
 
     async def _narrow(self, endpoint: Endpoint, families: frozenset[int]) -> None:
         """The endpoint publishes nothing of these families: another has them."""
         kept = tuple(each for each in endpoint.published if each.target.version not in families)
-        network = self._mirror.network(endpoint.network)
+        network = self._cache.network(endpoint.network)
         if network is not None and kept != endpoint.published:
             await self._records.withdraw(network, endpoint, endpoint, kept)
 
@@ -115,12 +115,12 @@ class PortMapper:
         self, network: Network, endpoint: Endpoint, driver: Driver, ports: tuple[PortRequest, ...], scope: Scope
     ) -> None:
         """The endpoint publishes the ports as far as they are in the scope, and nothing else."""
-        kept = await self._publishing.kept(network, endpoint, ports, scope)
+        kept = await self._port_allocator.kept(network, endpoint, ports, scope)
         if kept != endpoint.published:
             await self._records.withdraw(network, endpoint, endpoint, kept)
             network, endpoint = self._records.known(network.id, endpoint.id)
         # Recorded is not held: this process may be younger than the record.
-        await self._publishing.hold(kept)
+        await self._port_allocator.hold(kept)
         fresh = await self._choose(network, endpoint, ports, scope)
         after = replace(endpoint, ports=ports, published=(*kept, *fresh))
         try:
@@ -129,18 +129,18 @@ class PortMapper:
             if fresh or not isinstance(driver, BridgeDriver):
                 await driver.publish(network, after)
         except BaseException:
-            await self._publishing.let_go(fresh)
-            if self._mirror.endpoint(network.id, endpoint.id) == after:
-                await self._mirror.commit(put=[replace(after, published=kept)])
+            await self._port_allocator.let_go(fresh)
+            if self._cache.endpoint(network.id, endpoint.id) == after:
+                await self._cache.commit(put=[replace(after, published=kept)])
             raise
         finally:
-            self._publishing.settle(fresh)
+            self._port_allocator.settle(fresh)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
         async with self._records.alone(network_id, endpoint_id):
-            network = self._mirror.network(network_id)
-            endpoint = self._mirror.endpoint(network_id, endpoint_id)
+            network = self._cache.network(network_id)
+            endpoint = self._cache.endpoint(network_id, endpoint_id)
             if network is None or endpoint is None:
                 return
             driver = await self._drivers.network_driver(network.driver)
@@ -168,7 +168,7 @@ class PortMapper:
         asked: set[str] = set()
         while True:
             try:
-                return await self._publishing.choose(network, endpoint, ports, scope)
+                return await self._port_allocator.choose(network, endpoint, ports, scope)
             except PortPublished as fault:
                 other = fault.endpoint
                 if other.id in asked or await self._liveness.is_alive(other):
@@ -182,4 +182,4 @@ def _families(endpoint: Endpoint) -> frozenset[int]:
 
 
 def _published_families(endpoint: Endpoint) -> frozenset[int]:
-    return frozenset(publication.target.version for publication in endpoint.published)
+    return frozenset(port_binding.target.version for port_binding in endpoint.published)

@@ -41,7 +41,7 @@ class Takeovers:
         kept: list[Lease] = []
         gone: list[Lease] = []
         for old in dead:
-            after, free = self._ipam.relinquish(network, old)
+            after, free = self._ipam.without_endpoint(network, old)
             kept += [lease for lease in after if lease.address not in heir.addresses]
             gone += [lease for lease in free if lease.address not in heir.addresses]
         return kept, gone

@@ -13,10 +13,10 @@ from mooring.core.engines import EngineView
 from mooring.core.findings import Finding
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State, is_over
-from mooring.core.moments import moment
 from mooring.core.networks import Network
 from mooring.core.options import says_port_security
 from mooring.core.pools import Pool
+from mooring.core.times import moment
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.fixed_index import FixedIndex
@@ -28,9 +28,9 @@ NAMED = 5
 MAKING = 60.0
 
 
-def old_intents(mirror: RecordCache, now: float, engine: str) -> Iterator[Finding]:
+def old_intents(cache: RecordCache, now: float, engine: str) -> Iterator[Finding]:
     """What was begun with the engine and is not settled. engine: id of the one at the socket, "" when not known."""
-    for intent in mirror.every(Intent):
+    for intent in cache.every(Intent):
         if now - intent.created < MAKING:
             continue
         strange = bool(engine) and intent.engine != engine
@@ -47,9 +47,9 @@ def old_intents(mirror: RecordCache, now: float, engine: str) -> Iterator[Findin
         )
 
 
-def overdue(mirror: RecordCache, now: float) -> Iterator[Finding]:
+def overdue(cache: RecordCache, now: float) -> Iterator[Finding]:
     """Reservations whose time is over, and keys without a container that were kept long enough."""
-    for lease in mirror.every(Lease):
+    for lease in cache.every(Lease):
         if lease.state in (State.RESERVED, State.FIXED) and is_over(lease, now) and lease.until is not None:
             what = (
                 f"reserved for {lease.whom or 'nobody'}" if lease.state is State.RESERVED else f"kept for {lease.key}"
@@ -64,13 +64,13 @@ def overdue(mirror: RecordCache, now: float) -> Iterator[Finding]:
             )
 
 
-def unlike(mirror: RecordCache, roster: EndpointIndex, host: str) -> Iterator[Finding]:
+def unlike(cache: RecordCache, endpoint_index: EndpointIndex, host: str) -> Iterator[Finding]:
     """Leases and endpoints of this host that contradict each other."""
-    for lease in mirror.every(Lease):
+    for lease in cache.every(Lease):
         if lease.active is None or lease.active.host != host:
             continue
-        pool = mirror.pool(lease.pool)
-        if pool is not None and roster.at(pool.network, lease.address) is None:
+        pool = cache.pool(lease.pool)
+        if pool is not None and endpoint_index.at(pool.network, lease.address) is None:
             yield Finding(
                 f"active {lease.space} {lease.address}",
                 f"address {lease.address} is noted as in use, and no endpoint has it",
@@ -78,11 +78,11 @@ def unlike(mirror: RecordCache, roster: EndpointIndex, host: str) -> Iterator[Fi
                 lease.since,
                 f"if no container has it, `mooring lease release {lease.address} --force`",
             )
-    for endpoint in mirror.every(Endpoint):
-        network = mirror.network(endpoint.network)
+    for endpoint in cache.every(Endpoint):
+        network = cache.network(endpoint.network)
         for address in endpoint.addresses if network is not None else ():
             segment = network.segment_of(address) if network is not None else None
-            if segment is None or not segment.pool or mirror.lease(segment.space, address) is not None:
+            if segment is None or not segment.pool or cache.lease(segment.space, address) is not None:
                 continue
             yield Finding(
                 f"unleased {endpoint.id} {address}",
@@ -93,9 +93,9 @@ def unlike(mirror: RecordCache, roster: EndpointIndex, host: str) -> Iterator[Fi
             )
 
 
-def idle_pools(mirror: RecordCache, ipam: Ipam, view: EngineView, now: float) -> Iterator[Finding]:
+def idle_pools(cache: RecordCache, ipam: Ipam, view: EngineView, now: float) -> Iterator[Finding]:
     """Pools that no network of ours or of the engine uses."""
-    for pool in mirror.every(Pool):
+    for pool in cache.every(Pool):
         young = now - pool.created < MAKING
         if pool.network or young or pool.subnet in view.subnets:
             continue
@@ -115,11 +115,11 @@ def idle_pools(mirror: RecordCache, ipam: Ipam, view: EngineView, now: float) ->
         )
 
 
-def unchecked(mirror: RecordCache) -> Iterator[Finding]:
+def unchecked(cache: RecordCache) -> Iterator[Finding]:
     """One note for the networks that are open because they are older than the option, and say nothing of it."""
     old = [
         network
-        for network in mirror.every(Network)
+        for network in cache.every(Network)
         if network.bridged and not network.options.port_security and not says_port_security(network.raw)
     ]
     if old:
@@ -136,15 +136,15 @@ def unchecked(mirror: RecordCache) -> Iterator[Finding]:
 
 
 def stale_endpoints(
-    known: Network, found: EngineNetwork, roster: EndpointIndex, containers: Collection[Container], now: float
+    known: Network, found: EngineNetwork, endpoint_index: EndpointIndex, containers: Collection[Container], now: float
 ) -> Iterator[Finding]:
     """Endpoints of the engine that belong to no container: with them, `docker network rm` says "has active endpoints".
 
     containers: those that the engine listed before it was asked for the network.
     """
     listed = {container.id for container in containers}
-    used = {plug.endpoint for container in containers for plug in container.plugs}
-    ours = {endpoint.id: endpoint for endpoint in roster.of_network(known.id)}
+    used = {each.endpoint for container in containers for each in container.endpoints}
+    ours = {endpoint.id: endpoint for endpoint in endpoint_index.of_network(known.id)}
     for endpoint in found.endpoints:
         record = ours.get(endpoint.id)
         making = record is not None and now - record.created < MAKING
@@ -161,12 +161,17 @@ def stale_endpoints(
         )
 
 
-def astray(tenures: FixedIndex, containers: Collection[Container], now: float) -> Iterator[Finding]:
+def astray(fixed_index: FixedIndex, containers: Collection[Container], now: float) -> Iterator[Finding]:
     """Running containers that have another address than the one that is fixed for them."""
     for container in containers:
-        for lease in tenures.of_holder(container.id) if container.running else ():
-            plugs = [plug for plug in container.plugs if plug.network == tenures.network_of(lease)]
-            held = [each for plug in plugs for each in plug.held if each.version == lease.address.version]
+        for lease in fixed_index.of_holder(container.id) if container.running else ():
+            endpoints = [each for each in container.endpoints if each.network == fixed_index.network_of(lease)]
+            held = [
+                each
+                for container_endpoint in endpoints
+                for each in container_endpoint.held
+                if each.version == lease.address.version
+            ]
             if not held or lease.address in held:
                 continue
             option = "--ip" if lease.address.version == 4 else "--ip6"

@@ -16,11 +16,11 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.faults import Fault, Unavailable
 from mooring.core.findings import Finding
-from mooring.core.moments import moment
 from mooring.core.networks import Network, Origin
+from mooring.core.times import moment
 from mooring.ports import Clock, Engine
 from mooring.services.containers.container_reconciler import ContainerReconciler
-from mooring.services.containers.engine_changes import EngineChanges
+from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.kernel_reconciler import KernelReconciler
@@ -59,23 +59,23 @@ class Doctor:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         ipam: Ipam,
         repair: KernelReconciler,
-        reclaiming: GarbageCollector,
-        reconciling: ContainerReconciler | None,
+        garbage_collector: GarbageCollector,
+        container_reconciler: ContainerReconciler | None,
         engine: Engine | None,
         clock: Clock,
         host: str,
         changes: EngineChanges | None = None,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._ipam = ipam
         self._repair = repair
-        self._reclaiming = reclaiming
-        self._reconciling = reconciling
+        self._garbage_collector = garbage_collector
+        self._container_reconciler = container_reconciler
         self._engine = engine
         self._clock = clock
         self._host = host
@@ -100,9 +100,9 @@ class Doctor:
             if dry:
                 done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
                 return Diagnosis(self._clock.now(), before, tuple(done), self._notes)
-            if self._reconciling is not None and answers:
-                missed = {finding.subject for finding in await self._reconciling.once()}
-                await self._reconciling.once(eager=not missed & self._young())
+            if self._container_reconciler is not None and answers:
+                missed = {finding.subject for finding in await self._container_reconciler.once()}
+                await self._container_reconciler.once(eager=not missed & self._young())
             report = await self._repair.once()
             after, _ = await self._look(answers)
             left = {finding.subject for finding in after}
@@ -113,7 +113,7 @@ class Doctor:
         """What the reconciler calls the endpoints that were only just made. dockerd lists them at the end of a start:
         until then no container seems to have them."""
         now = self._clock.now()
-        return {f"endpoint {each.id}" for each in self._mirror.every(Endpoint) if now - each.created < MAKING}
+        return {f"endpoint {each.id}" for each in self._cache.every(Endpoint) if now - each.created < MAKING}
 
     async def _look(self, ask: bool = True) -> tuple[tuple[Finding, ...], bool]:
         """What is found, and whether the engine answered. ask: it may be asked; else it did not answer just now."""
@@ -129,8 +129,8 @@ class Doctor:
                     found += await self._reconciled()
         except Fault as fault:
             why = str(fault)
-            found += self._reconciling.findings if self._reconciling is not None else ()
-        found += self._reclaiming.missing
+            found += self._container_reconciler.findings if self._container_reconciler is not None else ()
+        found += self._garbage_collector.missing
         found += await self._of_kernel()
         try:
             if view is not None and not why:
@@ -143,19 +143,19 @@ class Doctor:
             found.append(Finding("engine", text, why, self._clock.now(), "see `systemctl status docker`"))
         now, ident = self._clock.now(), view.id if view is not None and not why else ""
         for look in (
-            old_intents(self._mirror, now, ident), overdue(self._mirror, now),
-            unlike(self._mirror, self._roster, self._host),
+            old_intents(self._cache, now, ident), overdue(self._cache, now),
+            unlike(self._cache, self._endpoint_index, self._host),
         ):  # fmt: skip
             await asyncio.sleep(0)
             found += look
-        self._notes += tuple(unchecked(self._mirror))
+        self._notes += tuple(unchecked(self._cache))
         return self._dated(found), not why
 
     async def _reconciled(self) -> list[Finding]:
         """What the reconciler finds now."""
-        if self._reconciling is None:
+        if self._container_reconciler is None:
             return []
-        findings = await self._reconciling.once()
+        findings = await self._container_reconciler.once()
         young = self._young()
         return [finding for finding in findings if finding.subject not in young]
 
@@ -198,27 +198,27 @@ class Doctor:
         told = {finding.subject.rpartition(" ")[2] for finding in found}
         found += [
             finding
-            for finding in idle_pools(self._mirror, self._ipam, view, self._clock.now())
+            for finding in idle_pools(self._cache, self._ipam, view, self._clock.now())
             if finding.subject.rpartition(" ")[2] not in told
         ]
         await asyncio.sleep(0)
         refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
         running = [container for container in containers if container.id not in refused]
-        found += astray(self._ipam.tenures, running, self._clock.now())
-        if self._mirror.count(Network):
-            found += label_findings(containers, self._mirror, self._clock.now())
-            found += self._ipam.estates.findings()
+        found += astray(self._ipam.fixed_index, running, self._clock.now())
+        if self._cache.count(Network):
+            found += label_findings(containers, self._cache, self._clock.now())
+            found += self._ipam.kept_networks.findings()
         if self._changes is not None:
             version = await self._engine.api_version()
             found += await self._changes.next_starts(version, containers, self._clock.now())
             self._notes = tuple(self._changes.notes(version, containers, self._clock.now()))
-        for network in self._mirror.every(Network):
+        for network in self._cache.every(Network):
             await asyncio.sleep(0)
             if network.origin is Origin.LIBRARY or network.id not in view.networks:
                 continue
             seen = await self._engine.network(network.id)
             if seen is not None:
-                found += stale_endpoints(network, seen, self._roster, containers, self._clock.now())
+                found += stale_endpoints(network, seen, self._endpoint_index, containers, self._clock.now())
 
 
 @contextlib.asynccontextmanager

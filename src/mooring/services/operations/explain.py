@@ -14,10 +14,10 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.moments import ago, moment, span
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
-from mooring.services.containers.engine_changes import NAMES
+from mooring.core.times import ago, moment, span
+from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_addresses import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
 from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
@@ -33,16 +33,16 @@ def explain_address(
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
     reasons = [
         explain_in_pool(address, pool, scene)
-        for pool in sorted(scene.mirror.every(Pool), key=lambda pool: (pool.space, pool.created))
+        for pool in sorted(scene.cache.every(Pool), key=lambda pool: (pool.space, pool.created))
         if address in pool.subnet
     ]
     reasons += [
-        in_foreign_segment(address, network, scene.roster, scene.names)
-        for network in scene.mirror.every(Network)
+        in_foreign_segment(address, network, scene.endpoint_index, scene.names)
+        for network in scene.cache.every(Network)
         if (segment := network.segment_of(address)) is not None and not segment.pool
     ]
-    reasons = reasons or kept_reasons(scene.mirror, scene.now, address)
-    reasons = reasons or kept_subnets(scene.mirror, scene.now, address)
+    reasons = reasons or kept_reasons(scene.cache, scene.now, address)
+    reasons = reasons or kept_subnets(scene.cache, scene.now, address)
     return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
 
 
@@ -58,9 +58,9 @@ def special_role(address: Address, subnet: Subnet) -> str:
 
 def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
     """What is true of the address in the pool."""
-    lease = scene.mirror.lease(pool.space, address)
-    network = scene.mirror.network(pool.network) if pool.network else None
-    endpoint = scene.roster.at(pool.network, address) if pool.network else None
+    lease = scene.cache.lease(pool.space, address)
+    network = scene.cache.network(pool.network) if pool.network else None
+    endpoint = scene.endpoint_index.at(pool.network, address) if pool.network else None
     place = f"subnet {pool.subnet}"
     if network is not None:
         place += f" of network {scene.names.place(network)}"
@@ -158,16 +158,16 @@ def _reserved(lease: Lease, since: str, now: float) -> list[str]:
 
 
 def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
-    mirror, now = scene.mirror, scene.now
-    whose = owner_in_words(lease, mirror, scene.names)
+    cache, now = scene.cache, scene.now
+    whose = owner_in_words(lease, cache, scene.names)
     lines = [f"It is fixed for {whose}: a stop or a crash does not free it."]
     lines.append(in_use(lease, endpoint, scene))
     if endpoint is None and lease.active is None and lease.holders:
         lines.append(f"So it has been {since}.")
     made = [each for each in lease.holders if is_placeholder(each)]
-    names = [name.removeprefix("container ") for name in holder_names(lease, mirror, scene.names)]
+    names = [name.removeprefix("container ") for name in holder_names(lease, cache, scene.names)]
     if made:
-        lines.append(f"It is promised to a container that is being made{_begun(made, now, mirror)}.")
+        lines.append(f"It is promised to a container that is being made{_begun(made, now, cache)}.")
     if there := ", ".join(names[: len(names) - len(made)]):
         lines.append(_ending(lease, there, scene))
         lines += _gone(lease, scene)
@@ -187,7 +187,7 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
 
 def _ending(lease: Lease, there: str, scene: Scene) -> str:
     """When it becomes free. there: the containers that hold it, for people."""
-    losing = {loss.container.id for loss in losses(lease, scene.mirror, scene.names)}
+    losing = {loss.container.id for loss in losses(lease, scene.cache, scene.names)}
     if losing and losing == {each for each in lease.holders if not is_placeholder(each)}:
         return f"It becomes free when {there} starts again, with another address, or is removed."
     return f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}."
@@ -206,7 +206,7 @@ def _gone(lease: Lease, scene: Scene) -> list[str]:
     gone = [each for each in sorted(lease.holders) if not is_placeholder(each) and each not in scene.names.containers]
     if not gone:
         return []
-    who = ", ".join(container_name(each, lease, scene.mirror) for each in gone)
+    who = ", ".join(container_name(each, lease, scene.cache) for each in gone)
     return [
         f"The engine has no container {who} any more: Mooring notices that by itself within some minutes, and "
         "`mooring doctor --fix` has it looked at now."
@@ -216,9 +216,9 @@ def _gone(lease: Lease, scene: Scene) -> list[str]:
 def _unproven(lease: Lease, scene: Scene) -> list[str]:
     """What is to be said of a fixed address that only its container's name can prove."""
     if scene.names.heard:
-        said = [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.mirror, scene.names)]
-        return [*said, *upgrade_costs(lease, scene.mirror, scene.names)]
-    pool = scene.mirror.pool(lease.pool)
+        said = [f"{loss.text}. Before that: {loss.remedy}." for loss in losses(lease, scene.cache, scene.names)]
+        return [*said, *upgrade_costs(lease, scene.cache, scene.names)]
+    pool = scene.cache.pool(lease.pool)
     if lease.mac or not lease.holders or pool is None or not pool.source:
         return []
     return [
@@ -228,9 +228,9 @@ def _unproven(lease: Lease, scene: Scene) -> list[str]:
     ]
 
 
-def _begun(placeholders: list[str], now: float, mirror: RecordCache) -> str:
+def _begun(placeholders: list[str], now: float, cache: RecordCache) -> str:
     """Since when a container is being made."""
-    intents = [mirror.intent(each.removeprefix(PLACEHOLDER)) for each in sorted(placeholders)]
+    intents = [cache.intent(each.removeprefix(PLACEHOLDER)) for each in sorted(placeholders)]
     known = next((intent for intent in intents if intent is not None), None)
     if known is None:
         return ""
@@ -280,7 +280,7 @@ def _this_run(lease: Lease, endpoint: Endpoint, scene: Scene) -> list[str]:
             "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
             f"unless it was created with `{option} {address}`. `mooring lease hold {address}` fixes it.",
         ]
-    pool = scene.mirror.pool(lease.pool)
+    pool = scene.cache.pool(lease.pool)
     if address in found[1].wanted:
         return [
             f"It is dynamic, and the container's configuration names it ({option}): it asks for it at each start, but",

@@ -18,7 +18,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.reservations import belonging, key_named
 from mooring.ports import Clock, Engine
-from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
@@ -39,9 +39,9 @@ class Change:
     note: str = ""
 
 
-def pool_around(mirror: RecordCache, space: str | None, address: Address) -> Pool:
+def pool_around(cache: RecordCache, space: str | None, address: Address) -> Pool:
     """The one pool around the address. Raises NotFound for none, Conflict for several spaces."""
-    found = [pool for pool in mirror.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)]
+    found = [pool for pool in cache.every(Pool) if address in pool.subnet and pool.space == (space or pool.space)]
     if not found:
         where = f" in address space {space}" if space else ""
         raise NotFound(f"no pool{where} has {address}", hint="`mooring pool ls` lists them")
@@ -60,15 +60,15 @@ class Holds:
     """`hold` and `fix`. engine, moving: None where there is no engine."""
 
     def __init__(
-        self, mirror: RecordCache, ipam: Ipam, holders: Holders, engine: Engine | None, moving: Reattachment | None,
-        clock: Clock, policy: IpamPolicy,
+        self, cache: RecordCache, ipam: Ipam, holders: Holders, engine: Engine | None,
+        reattachment: Reattachment | None, clock: Clock, policy: IpamPolicy,
     ) -> None:  # fmt: skip
-        self._mirror = mirror
+        self._cache = cache
         self._index = ipam.index
-        self._tenures = ipam.tenures
+        self._fixed_index = ipam.fixed_index
         self._holders = holders
         self._engine = engine
-        self._moving = moving
+        self._reattachment = reattachment
         self._clock = clock
         self._policy = policy
 
@@ -80,7 +80,7 @@ class Holds:
         Conflict when nobody uses it, the key has another, or nothing can make it ask; NotFound, BadRequest,
         Unavailable.
         """
-        pool, key = pool_around(self._mirror, space, address), key_named(key)
+        pool, key = pool_around(self._cache, space, address), key_named(key)
         note = ""
         for _ in range(ATTEMPTS):
             lease = self.lease_in(pool, address)
@@ -101,13 +101,13 @@ class Holds:
                     after = put[0] = belonging(after, "", hold, self._clock.now())
             if after == lease:
                 return []
-            if self._mirror.lease(pool.space, address) is not lease:
+            if self._cache.lease(pool.space, address) is not lease:
                 continue
-            changes = [Change(pool.space, address, in_words(lease, self._mirror), in_words(after, self._mirror), note)]
+            changes = [Change(pool.space, address, in_words(lease, self._cache), in_words(after, self._cache), note)]
             if dry:
                 return changes
             try:
-                await self._mirror.commit(put=put, delete=gone)
+                await self._cache.commit(put=put, delete=gone)
             except StaleRevision:
                 continue
             return changes
@@ -115,12 +115,12 @@ class Holds:
 
     def _check_key(self, pool: Pool, lease: Lease, key: str) -> None:
         """Raises Conflict when somebody has another address of the network and family under the key."""
-        for other in self._tenures.of_key(pool.network, key):
+        for other in self._fixed_index.of_key(pool.network, key):
             same = other.address.version == lease.address.version and other.address != lease.address
             if same and key != lease.key and (other.holders or other.active is not None):
                 raise Conflict(
                     f"the key {key} has {other.address} in that network",
-                    holder=", ".join(holder_names(other, self._mirror)),
+                    holder=", ".join(holder_names(other, self._cache)),
                     hint="choose another key",
                 )
 
@@ -129,67 +129,70 @@ class Holds:
     ) -> tuple[Lease, list[Record], list[Record], tuple[Container, ContainerEndpoint] | None]:
         """The lease of the container that uses the address now, all that has to be written and deleted, and that
         container when its configuration does not ask for the address."""
-        network = self._mirror.network(pool.network) if pool.network else None
+        network = self._cache.network(pool.network) if pool.network else None
         endpoint = self._index.endpoint(pool, address)
         if network is None or lease is None or lease.state is not State.DYNAMIC or not endpoint:
             raise Conflict(
-                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._mirror)}",
+                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._cache)}",
                 hint=f"start the container, or keep the address with `mooring lease reserve {address} --for NAME`",
             )
-        engine, container, plug = await self._user(network, address, endpoint)
+        engine, container, container_endpoint = await self._user(network, address, endpoint)
         claim = Claim(
             key=key or key_of(container.labels, container.name, network.options.sticky, container.id)
             or CONTAINER_KEY + container.id,
-            holder=container.id, mac=plug.proof, name=container.name,
+            holder=container.id, mac=container_endpoint.proof, name=container.name,
         )  # fmt: skip
         now = self._clock.now()
         fixed = claimed(lease, pool.space, address, pool.id, claim, now)
         after = started(fixed, Active(endpoint, self._policy.host, self._policy.boot))
         self._check_key(pool, lease, after.key)
-        for other in self._tenures.of_holder(container.id):
-            if self._tenures.network_of(other) == network.id and other.address.version == address.version:
+        for other in self._fixed_index.of_holder(container.id):
+            if self._fixed_index.network_of(other) == network.id and other.address.version == address.version:
                 raise Conflict(
                     f"container {container.name} has another fixed address in that network: {other.address}",
                     hint="make it anew without that one",
                 )
         put: list[Record] = [after]
         gone: list[Record] = []
-        for old, rest in self._holders.seating.left_behind(self._tenures.of_key(network.id, after.key), after):
+        for old, rest in self._holders.fixed_allocator.left_behind(
+            self._fixed_index.of_key(network.id, after.key), after
+        ):
             (gone if rest is None else put).append(rest or old)
-        if self._mirror.holder(container.id) is None:
+        if self._cache.holder(container.id) is None:
             put.append(Holder(id=container.id, engine=engine, name=container.name, since=now))
-        named = address in plug.wanted or bool(plug.proof)
-        return after, put, gone, None if named else (container, plug)
+        named = address in container_endpoint.wanted or bool(container_endpoint.proof)
+        return after, put, gone, None if named else (container, container_endpoint)
 
     async def _prove(
-        self, container: Container, plug: ContainerEndpoint, pool: Pool, keyed: bool, dry: bool
+        self, container: Container, container_endpoint: ContainerEndpoint, pool: Pool, keyed: bool, dry: bool
     ) -> tuple[str, bool]:  # fmt: skip
         """A note, and whether the container is in its network anew, so that everything is to be looked at again.
 
         keyed: the address is to be a key's that was given. Raises Conflict when it would lose the address all the same.
         """
         assert self._engine is not None  # it has told the container
-        assert self._moving is not None
-        who, typed = f"container {container.name}", self._typed(plug)
+        assert self._reattachment is not None
+        who, typed = f"container {container.name}", self._typed(container_endpoint)
         if await self._engine.api_version() >= NAMES:
             return "", False
         if not pool.source:
+            name = container_endpoint.name
             if dry:
-                return f"{who} would be out of network {plug.name} for a moment: its configuration is to name it", False
-            await self._moving.reconnect(container.id, plug.network, typed)
-            return f"{who} was out of network {plug.name} for a moment: its configuration names the address now", True
+                return f"{who} would be out of network {name} for a moment: its configuration is to name it", False
+            await self._reattachment.reconnect(container.id, container_endpoint.network, typed)
+            return f"{who} was out of network {name} for a moment: its configuration names the address now", True
         why = "an engine before 29 does not say who asks, and takes no address by name in a subnet that Mooring chose"
         if keyed:
             return f"{who} gets another one at its next start ({why}); one that is made with the key gets this", False
         raise Conflict(f"{who} would lose the address at its next start: {why}", hint=f"{ANEW}; or give a --key")
 
-    def _typed(self, plug: ContainerEndpoint) -> list[Address]:
+    def _typed(self, container_endpoint: ContainerEndpoint) -> list[Address]:
         """What it has in subnets that were typed by hand, where an engine takes an address by name."""
-        network = self._mirror.network(plug.network)
+        network = self._cache.network(container_endpoint.network)
         found = []
-        for address in plug.held:
+        for address in container_endpoint.held:
             segment = network.segment_of(address) if network is not None else None
-            pool = self._mirror.pool(segment.pool) if segment is not None and segment.pool else None
+            pool = self._cache.pool(segment.pool) if segment is not None and segment.pool else None
             if pool is not None and not pool.source:
                 found.append(address)
         return found
@@ -202,11 +205,19 @@ class Holds:
             raise Conflict(f"no engine can tell which container has {address}")
         engine, containers = await self._engine.containers()
         for container in containers:
-            for plug in container.plugs:
-                if plug.endpoint == endpoint and plug.network == network.id and address in plug.held:
+            for container_endpoint in container.endpoints:
+                if (
+                    container_endpoint.endpoint == endpoint
+                    and container_endpoint.network == network.id
+                    and address in container_endpoint.held
+                ):
                     known = await self._engine.container(container.id)  # a list does not tell the MAC that it asks for
-                    plugs = known.plugs if known is not None else ()
-                    return engine, container, next((each for each in plugs if each.endpoint == endpoint), plug)
+                    endpoints = known.endpoints if known is not None else ()
+                    return (
+                        engine,
+                        container,
+                        next((each for each in endpoints if each.endpoint == endpoint), container_endpoint),
+                    )
         raise Conflict(
             f"the engine lists no container that has {address}",
             holder=f"endpoint {endpoint[:12]}",
@@ -225,50 +236,65 @@ class Holds:
         container = await self._engine.container(reference.strip())
         if container is None:
             raise NotFound(f"the engine has no container {reference[:70]!r}", hint="`docker ps -a` lists them")
-        held = self._tenures.of_holder(container.id)
+        held = self._fixed_index.of_holder(container.id)
         if not held:
             raise self._holds_nothing(container)
         changes: list[Change] = []
         if await self._engine.api_version() >= NAMES:
             return changes  # it tells the container's name, which is proof
-        for plug in container.plugs:
-            mine = [lease for lease in held if plug.network and self._tenures.network_of(lease) == plug.network]
-            lost = [lease for lease in mine if lease.address not in plug.wanted and not self._shows(plug, lease)]
+        for container_endpoint in container.endpoints:
+            mine = [
+                lease
+                for lease in held
+                if container_endpoint.network and self._fixed_index.network_of(lease) == container_endpoint.network
+            ]
+            lost = [
+                lease
+                for lease in mine
+                if lease.address not in container_endpoint.wanted and not self._shows(container_endpoint, lease)
+            ]
             if lost:
-                changes += await self._name(container, plug, mine, lost, dry)
+                changes += await self._name(container, container_endpoint, mine, lost, dry)
         return changes
 
     async def _name(
-        self, container: Container, plug: ContainerEndpoint, mine: list[Lease], lost: list[Lease], dry: bool
-    ) -> list[Change]:  # fmt: skip
+        self,
+        container: Container,
+        container_endpoint: ContainerEndpoint,
+        mine: list[Lease],
+        lost: list[Lease],
+        dry: bool,
+    ) -> list[Change]:
         """Its configuration names the addresses. Raises Conflict, and then it is as it was."""
-        assert self._moving is not None
-        pools = {lease.pool: self._mirror.pool(lease.pool) for lease in mine}
+        assert self._reattachment is not None
+        pools = {lease.pool: self._cache.pool(lease.pool) for lease in mine}
         if any((pool := pools[lease.pool]) is None or pool.source for lease in lost):
             addresses = " and ".join(str(lease.address) for lease in lost)
             raise Conflict(
                 f"container {container.name} cannot be made to ask for {addresses}: this engine takes no address by "
-                f"name in network {plug.name}, whose subnet Mooring chose",
+                f"name in network {container_endpoint.name}, whose subnet Mooring chose",
                 hint=ANEW,
             )
         words = f"named by the configuration of container {container.name}"
-        moment = f"it is out of network {plug.name} for a moment" if container.running else ""
-        changes = [Change(lease.space, lease.address, in_words(lease, self._mirror), words, moment) for lease in lost]
+        moment = f"it is out of network {container_endpoint.name} for a moment" if container.running else ""
+        changes = [Change(lease.space, lease.address, in_words(lease, self._cache), words, moment) for lease in lost]
         if not dry:
             typed = [lease.address for lease in mine if (pool := pools[lease.pool]) is not None and not pool.source]
-            others = [each for each in self._typed(plug) if each.version not in {one.version for one in typed}]
-            await self._moving.reconnect(container.id, plug.network, [*typed, *others])
+            others = [
+                each for each in self._typed(container_endpoint) if each.version not in {one.version for one in typed}
+            ]
+            await self._reattachment.reconnect(container.id, container_endpoint.network, [*typed, *others])
         return changes
 
     @staticmethod
-    def _shows(plug: ContainerEndpoint, lease: Lease) -> bool:
+    def _shows(container_endpoint: ContainerEndpoint, lease: Lease) -> bool:
         """Whether the MAC that proves the lease is in the configuration."""
-        return bool(lease.mac) and lease.mac == plug.wanted_mac
+        return bool(lease.mac) and lease.mac == container_endpoint.wanted_mac
 
     def _holds_nothing(self, container: Container) -> Conflict:
-        for remark in strandings(container, self._mirror) if not container.running else ():
+        for remark in strandings(container, self._cache) if not container.running else ():
             return Conflict(f"container {container.name} holds no address; {remark.text}", hint=remark.remedy)
-        ours = [plug for plug in container.plugs if plug.network and self._mirror.network(plug.network) is not None]
+        ours = [each for each in container.endpoints if each.network and self._cache.network(each.network) is not None]
         if not ours:
             return Conflict(
                 f"container {container.name} is in no network of Mooring's, so it has no address to keep",
@@ -277,13 +303,13 @@ class Holds:
         if asks(container.labels):
             hint = "do it again in some seconds" if container.running else "start it first"
             return Conflict(f"container {container.name} has no fixed address yet", hint=hint)
-        address = next((each for plug in ours for each in plug.held), None)
+        address = next((each for container_endpoint in ours for each in container_endpoint.held), None)
         hint = f"`mooring lease hold {address}` fixes the one it has" if address else "give it the label fixed-ip"
         return Conflict(f"container {container.name} has no fixed address", hint=hint)
 
     def lease_in(self, pool: Pool, address: Address) -> Lease | None:
         """The lease of the address; one whose pool is gone, or whose time is over, counts for nothing."""
-        lease = self._mirror.lease(pool.space, address)
+        lease = self._cache.lease(pool.space, address)
         if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         return lease

@@ -1,8 +1,8 @@
 """Looking: what there is, in the words of the API. Nothing here changes anything or waits for anybody.
 
-Rules: records come from the mirror and cost no I/O, and names from what the engine was asked just before; an endpoint
+Rules: records come from the cache and cost no I/O, and names from what the engine was asked just before; an endpoint
 and a lease belong together when the endpoint's network took that address from the lease's pool space; counts per pool
-follow the mirror's changes and are not counted on demand.
+follow the cache's changes and are not counted on demand.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PassReport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class HostNetworks:
     """What the daemon knows and the records do not. since: seconds since the epoch of its start. host_name: of this
     host."""
 
@@ -75,41 +75,41 @@ class Surroundings:
 
 
 class Inspection:
-    """Reads the mirror for people. Build it before the mirror is loaded, as it counts what is loaded."""
+    """Reads the cache for people. Build it before the cache is loaded, as it counts what is loaded."""
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         clock: Clock,
-        surroundings: Surroundings,
+        host_networks: HostNetworks,
         report: Callable[[], PassReport | None],
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._clock = clock
-        self._surroundings = surroundings
+        self._host_networks = host_networks
         self._report = report
         self._states: Counter[LeaseState] = Counter()
         self._by_pool: dict[str, Counter[LeaseState]] = {}
         self._attached = 0
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def version(self) -> api.VersionReply:
         """What runs."""
-        return api.VersionReply(self._surroundings.version, [api.VERSION])
+        return api.VersionReply(self._host_networks.version, [api.VERSION])
 
     def status(self, notes: Sequence[str] = ()) -> api.StatusReply:
         """How the daemon is and how much it holds. notes: what else is good to know."""
-        around, report = self._surroundings, self._report()
+        around, report = self._host_networks, self._report()
         return api.StatusReply(
             version=around.version,
             since=around.since,
             now=self._clock.now(),
-            networks=self._mirror.count(Network),
-            endpoints=self._mirror.count(Endpoint),
+            networks=self._cache.count(Network),
+            endpoints=self._cache.count(Endpoint),
             attached=self._attached,
-            pools=self._mirror.count(Pool),
+            pools=self._cache.count(Pool),
             leases={state.value: self._states[state] for state in LeaseState if self._states[state]},
             store=around.store,
             plugin_socket=around.plugin_socket,
@@ -127,17 +127,19 @@ class Inspection:
                 bridge=network.bridge,
                 internal=network.internal,
                 subnets=[str(segment.subnet) for segment in network.segments],
-                endpoints=len(self._roster.of_network(network.id)),
+                endpoints=len(self._endpoint_index.of_network(network.id)),
                 created=network.created,
                 name=names.of_network(network),
             )
-            for network in sorted(self._mirror.every(Network), key=lambda network: (network.created, network.id))
+            for network in sorted(self._cache.every(Network), key=lambda network: (network.created, network.id))
         ]
 
     def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> api.NetworkDetail:
         """The one network that is meant. Raises as references.network_meant."""
-        network = network_meant(reference, self._mirror, names)
-        endpoints = sorted(self._roster.of_network(network.id), key=lambda endpoint: (endpoint.created, endpoint.id))
+        network = network_meant(reference, self._cache, names)
+        endpoints = sorted(
+            self._endpoint_index.of_network(network.id), key=lambda endpoint: (endpoint.created, endpoint.id)
+        )
         return api.NetworkDetail(
             id=network.id,
             mode=network.options.mode.value,
@@ -154,7 +156,7 @@ class Inspection:
 
     def pools(self, names: EngineNames = NOBODY_ASKED) -> list[api.PoolRow]:
         """Every pool, by address space, family and subnet."""
-        return [self._pool(pool, names) for pool in sorted(self._mirror.every(Pool), key=pool_place)]
+        return [self._pool(pool, names) for pool in sorted(self._cache.every(Pool), key=pool_place)]
 
     def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[api.PoolDetail]:
         """The pools that are meant. Raises as references.pools_meant."""
@@ -163,9 +165,9 @@ class Inspection:
                 pool=self._pool(pool, names),
                 leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
                 options=dict(pool.options),
-                claim=self._surroundings.policy.claim_policy(pool).value,
+                claim=self._host_networks.policy.claim_policy(pool).value,
             )
-            for pool in pools_meant(which, self._mirror, names)
+            for pool in pools_meant(which, self._cache, names)
         ]
 
     async def leases(self, wanted: api.ListLeases, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
@@ -175,7 +177,7 @@ class Inspection:
         """
         pools = self._wanted_pools(wanted, names)
         found = []
-        for number, lease in enumerate(self._mirror.every(Lease), 1):
+        for number, lease in enumerate(self._cache.every(Lease), 1):
             if number % BATCH == 0:
                 await asyncio.sleep(0)
             if self._matches(lease, wanted, pools, names):
@@ -186,22 +188,22 @@ class Inspection:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
             rows.append(self._lease(lease, names))
-        return rows + kept_rows(self._mirror, self._clock.now(), wanted)
+        return rows + kept_rows(self._cache, self._clock.now(), wanted)
 
     def _wanted_pools(self, wanted: api.ListLeases, names: EngineNames) -> set[str] | None:
         """Ids of the pools that pool and network leave, None for all."""
         if wanted.space:
-            check_space(wanted.space, self._mirror)
+            check_space(wanted.space, self._cache)
         left: set[str] | None = None
         if wanted.pool:
             left = set()
             with self._unless_waited_for(wanted.pool):
-                left = {pool.id for pool in pools_meant(wanted.pool, self._mirror, names)}
+                left = {pool.id for pool in pools_meant(wanted.pool, self._cache, names)}
         if wanted.network:
             its = set[str]()
             with self._unless_waited_for(wanted.network):
-                network = network_meant(wanted.network, self._mirror, names)
-                its = {pool.id for pool in self._mirror.every(Pool) if pool.network == network.id}
+                network = network_meant(wanted.network, self._cache, names)
+                its = {pool.id for pool in self._cache.every(Pool) if pool.network == network.id}
             left = its if left is None else left & its
         return left
 
@@ -211,26 +213,26 @@ class Inspection:
         try:
             yield
         except NotFound:
-            if not is_waited_for(self._mirror, self._clock.now(), reference):
+            if not is_waited_for(self._cache, self._clock.now(), reference):
                 raise
 
     def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
-        spaces = {pool.space for pool in self._mirror.every(Pool)}
-        found = [lease for space in sorted(spaces) if (lease := self._mirror.lease(space, address)) is not None]
-        waits = kept_lease_rows(self._mirror, self._clock.now(), address)
+        spaces = {pool.space for pool in self._cache.every(Pool)}
+        found = [lease for space in sorted(spaces) if (lease := self._cache.lease(space, address)) is not None]
+        waits = kept_lease_rows(self._cache, self._clock.now(), address)
         if not found and not waits:
             raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
         return [self._lease(lease, names) for lease in found] + waits
 
     def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> api.Explanation:
         """All that is known of any address, in sentences."""
-        around = self._surroundings
+        around = self._host_networks
         return explain_address(address, self.scene(names), around.subnet_pools, around.deny)
 
     def scene(self, names: EngineNames) -> Scene:
         """What answers to `explain` are made of now."""
-        return Scene(self._mirror, self._roster, self._clock.now(), names, self._surroundings.policy)
+        return Scene(self._cache, self._endpoint_index, self._clock.now(), names, self._host_networks.policy)
 
     def _tally(self, pool_id: str) -> Counter[LeaseState]:
         return self._by_pool.get(pool_id, Counter())
@@ -238,7 +240,7 @@ class Inspection:
     def _pool(self, pool: Pool, names: EngineNames) -> api.PoolRow:
         tally = self._tally(pool.id)
         used = tally.total() - tally[LeaseState.COOLING]
-        network = self._mirror.network(pool.network) if pool.network else None
+        network = self._cache.network(pool.network) if pool.network else None
         return api.PoolRow(
             id=pool.id,
             space=pool.space,
@@ -256,7 +258,7 @@ class Inspection:
         )
 
     def _segment(self, segment: Segment) -> api.SegmentView:
-        pool = self._mirror.pool(segment.pool) if segment.pool else None
+        pool = self._cache.pool(segment.pool) if segment.pool else None
         tally = self._tally(segment.pool) if pool else Counter[LeaseState]()
         return api.SegmentView(
             subnet=str(segment.subnet),
@@ -281,7 +283,7 @@ class Inspection:
             ipv4=_text(endpoint.ipv4),
             ipv6=_text(endpoint.ipv6),
             mac=endpoint.mac,
-            published=[str(publication) for publication in endpoint.published],
+            published=[str(port_binding) for port_binding in endpoint.published],
             sandbox=endpoint.sandbox,
             created=endpoint.created,
             container=container.id if container is not None else "",
@@ -289,14 +291,14 @@ class Inspection:
 
     def _lease_at(self, network: Network, address: Address) -> Lease | None:
         segment = network.segment_of(address)
-        return self._mirror.lease(segment.space, address) if segment is not None else None
+        return self._cache.lease(segment.space, address) if segment is not None else None
 
     def _lease(self, lease: Lease, names: EngineNames) -> api.LeaseRow:
-        pool = self._mirror.pool(lease.pool)
-        network = self._mirror.network(pool.network) if pool is not None and pool.network else None
-        endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        pool = self._cache.pool(lease.pool)
+        network = self._cache.network(pool.network) if pool is not None and pool.network else None
+        endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
         container = names.with_endpoint(endpoint.id) if endpoint is not None else None
-        holders = [name.removeprefix("container ") for name in holder_names(lease, self._mirror, names)]
+        holders = [name.removeprefix("container ") for name in holder_names(lease, self._cache, names)]
         return api.LeaseRow(
             address=str(lease.address),
             space=lease.space,
@@ -317,7 +319,7 @@ class Inspection:
             note=lease.note,
             network_name=names.of_network(network) if network is not None else "",
             container=container.id if container is not None else "",
-            warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._mirror, names)),
+            warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._cache, names)),
         )
 
     def _matches(self, lease: Lease, wanted: api.ListLeases, pools: set[str] | None, names: EngineNames) -> bool:
@@ -332,13 +334,13 @@ class Inspection:
         return not text or any(text in field.lower() for field in fields)
 
     def _texts(self, lease: Lease, names: EngineNames) -> tuple[str, ...]:
-        pool = self._mirror.pool(lease.pool)
-        endpoint = self._roster.at(pool.network, lease.address) if pool is not None else None
+        pool = self._cache.pool(lease.pool)
+        endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
         users = [names.with_endpoint(endpoint.id) if endpoint is not None else None]
         users += [names.containers.get(each) for each in lease.holders]
         called = [text for each in users if each is not None
                   for text in (each.name, *compose_container_names(each.labels)[:1])]  # fmt: skip
-        called += holder_names(lease, self._mirror, names)
+        called += holder_names(lease, self._cache, names)
         return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:

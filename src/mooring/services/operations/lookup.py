@@ -43,16 +43,16 @@ class Lookup:
     def __init__(
         self,
         inspection: Inspection,
-        mirror: RecordCache,
-        roster: EndpointIndex,
-        tenures: FixedIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
+        fixed_index: FixedIndex,
         names: Callable[[], Awaitable[EngineNames]],
         host: HostAddresses,
     ) -> None:
         self._inspection = inspection
-        self._mirror = mirror
-        self._roster = roster
-        self._tenures = tenures
+        self._cache = cache
+        self._endpoint_index = endpoint_index
+        self._fixed_index = fixed_index
         self._names = names
         self._host = host
 
@@ -76,7 +76,7 @@ class Lookup:
             return self._of_subnet(what, names)
         if _MAC.fullmatch(what.lower()):
             mac = what.lower().replace("-", ":")
-            waiting = kept_for(self._mirror, self._inspection.scene(names).now, mac)
+            waiting = kept_for(self._cache, self._inspection.scene(names).now, mac)
             if waiting and not self._with_mac(mac):
                 return Explanation("", waiting[:MOST], f"MAC {mac}")
             return self._answer(
@@ -92,7 +92,7 @@ class Lookup:
         for container in containers:
             places += self._of_container(container)
         about = self._of_network(network, names) if network is not None else []
-        waiting = kept_for(self._mirror, self._inspection.scene(names).now, what)
+        waiting = kept_for(self._cache, self._inspection.scene(names).now, what)
         if not places and not containers and not about:
             if waiting:
                 return Explanation("", waiting[:MOST], what)
@@ -106,7 +106,7 @@ class Lookup:
             who = f"Container {container.name}: " if len(containers) > 1 else ""
             answer.reasons[-1].text.extend(
                 f"{who}{remark.text[0].upper()}{remark.text[1:]}." + _to_do(remark)
-                for remark in said_of(container, self._mirror)
+                for remark in said_of(container, self._cache)
             )
         if names.why:
             answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
@@ -119,7 +119,7 @@ class Lookup:
     def _network(self, what: str, names: EngineNames) -> Network | None:
         """The network that is meant, None when there is none."""
         try:
-            return network_meant(what, self._mirror, names)
+            return network_meant(what, self._cache, names)
         except (NotFound, Unavailable):
             return None
 
@@ -141,7 +141,7 @@ class Lookup:
         subnet = subnet_in(what)
         segments = [
             reason
-            for network in self._mirror.every(Network)
+            for network in self._cache.every(Network)
             if any(segment.subnet == subnet for segment in network.segments)
             for reason in self._of_network(network, names)
             if reason.subnet == str(subnet)
@@ -149,10 +149,10 @@ class Lookup:
         if segments:
             return Explanation("", segments, f"subnet {subnet}")
         try:
-            pools = pools_meant(what, self._mirror, names)
+            pools = pools_meant(what, self._cache, names)
         except NotFound:
             assert subnet is not None  # the caller has looked
-            if waiting := kept_subnets(self._mirror, self._inspection.scene(names).now, subnet):
+            if waiting := kept_subnets(self._cache, self._inspection.scene(names).now, subnet):
                 return Explanation("", waiting[:MOST], f"subnet {subnet}")
             first = str(subnet).partition("/")[0]
             raise NotFound(
@@ -195,19 +195,19 @@ class Lookup:
         return reasons
 
     def _networks(self, container: Container) -> list[Network]:
-        found = (self._mirror.network(plug.network) for plug in container.plugs if plug.network)
+        found = (self._cache.network(each.network) for each in container.endpoints if each.network)
         return [network for network in found if network is not None]
 
     def _of_container(self, container: Container) -> list[Place]:
-        places = [_place(lease) for lease in self._tenures.of_holder(container.id)]
-        for plug in container.plugs:
-            network = self._mirror.network(plug.network) if plug.network else None
+        places = [_place(lease) for lease in self._fixed_index.of_holder(container.id)]
+        for container_endpoint in container.endpoints:
+            network = self._cache.network(container_endpoint.network) if container_endpoint.network else None
             if network is None:
                 continue
-            for address in plug.held:
+            for address in container_endpoint.held:
                 segment = network.segment_of(address)
-                endpoint = self._roster.at(network.id, address)
-                if segment is not None and endpoint is not None and endpoint.id == plug.endpoint:
+                endpoint = self._endpoint_index.at(network.id, address)
+                if segment is not None and endpoint is not None and endpoint.id == container_endpoint.endpoint:
                     places.append((segment.space, address))
         return places
 
@@ -216,46 +216,44 @@ class Lookup:
         return [_place(lease) for lease in self._fixed() if lease.key in keys]
 
     def _of_name(self, name: str) -> list[Place]:
-        places = [_place(lease) for known in self._tenures.holders_named(name) for lease in self._held(known)]
+        places = [_place(lease) for known in self._fixed_index.holders_named(name) for lease in self._held(known)]
         return places + [
-            _place(lease) for lease in self._mirror.every(Lease) if lease.state is State.DYNAMIC and lease.name == name
+            _place(lease) for lease in self._cache.every(Lease) if lease.state is State.DYNAMIC and lease.name == name
         ]
 
     def _of_id(self, what: str) -> list[Place]:
         """Of the container or endpoint whose id begins so. Raises Conflict for several containers."""
         if not _ID.fullmatch(what.lower()):
             return []
-        holders = [known for known in self._mirror.every(Holder) if known.id.startswith(what.lower())]
+        holders = [known for known in self._cache.every(Holder) if known.id.startswith(what.lower())]
         if len(holders) > 1:
             some = ", ".join(sorted(f"{known.id[:12]} ({known.name})" for known in holders)[:5])
             raise Conflict(
                 f"{len(holders)} containers have ids that begin with {what!r}: {some}", hint="give more of it"
             )
         places = [_place(lease) for known in holders for lease in self._held(known)]
-        for endpoint in self._mirror.every(Endpoint):
+        for endpoint in self._cache.every(Endpoint):
             if endpoint.id.startswith(what.lower()):
                 places += self._of_endpoint(endpoint)
         return places
 
     def _with_mac(self, mac: str) -> list[Place]:
-        places = [
-            _place(lease) for lease in self._mirror.every(Lease) if mac in (lease.mac.lower(), lease.seen.lower())
-        ]
-        for endpoint in self._mirror.every(Endpoint):
+        places = [_place(lease) for lease in self._cache.every(Lease) if mac in (lease.mac.lower(), lease.seen.lower())]
+        for endpoint in self._cache.every(Endpoint):
             if endpoint.mac.lower() == mac:
                 places += self._of_endpoint(endpoint)
         return places
 
     def _of_endpoint(self, endpoint: Endpoint) -> list[Place]:
-        network = self._mirror.network(endpoint.network)
+        network = self._cache.network(endpoint.network)
         segments = [(network.segment_of(address), address) for address in endpoint.addresses] if network else []
         return [(segment.space, address) for segment, address in segments if segment is not None]
 
     def _fixed(self) -> Iterable[Lease]:
-        return (lease for lease in self._mirror.every(Lease) if lease.state is State.FIXED)
+        return (lease for lease in self._cache.every(Lease) if lease.state is State.FIXED)
 
     def _held(self, known: Holder) -> list[Lease]:
-        return self._tenures.of_holder(known.id)
+        return self._fixed_index.of_holder(known.id)
 
     def _answer(self, subject: str, places: Iterable[Place], nothing: str, names: EngineNames) -> Explanation:
         unique = sorted(set(places), key=lambda place: (place[0], place[1].version, int(place[1])))
@@ -263,7 +261,7 @@ class Lookup:
         reasons = [
             explain_in_pool(address, pool, scene)
             for space, address in unique[:MOST]
-            for pool in self._mirror.every(Pool)
+            for pool in self._cache.every(Pool)
             if pool.space == space and address in pool.subnet
         ]
         if not reasons:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from mooring.core.containers import FIXED_LABEL, Container, ContainerEndpoint, Holder
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
-from mooring.core.estates import KeptNetwork
 from mooring.core.findings import Finding
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.services.containers.container_specs import BESIDE, beside
-from mooring.services.containers.engine_changes import NAMES
+from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.operations.checks import MAKING
 from mooring.services.records.engine_names import EngineNames
 from mooring.services.records.fixed_index import FixedIndex
@@ -51,51 +51,55 @@ class Loss:
         return f"`mooring fix {self.container.name}` writes it into the configuration" if self.mends else ANEW
 
 
-def losses(lease: Lease, mirror: RecordCache, names: EngineNames) -> Iterator[Loss]:
+def losses(lease: Lease, cache: RecordCache, names: EngineNames) -> Iterator[Loss]:
     """Of the holders of the fixed address those that do not get it again."""
-    pool = mirror.pool(lease.pool)
+    pool = cache.pool(lease.pool)
     if lease.state is not State.FIXED or pool is None or not names.heard or names.version >= NAMES:
         return
     for holder in sorted(lease.holders):
         container = names.containers.get(holder)
-        for plug in container.plugs if container is not None else ():
-            if container is None or plug.network != pool.network or lease.address in plug.wanted:
+        for endpoint in container.endpoints if container is not None else ():
+            if container is None or endpoint.network != pool.network or lease.address in endpoint.wanted:
                 continue
-            held = [each for each in plug.held if each.version == lease.address.version]
+            held = [each for each in endpoint.held if each.version == lease.address.version]
             if held and lease.address not in held:
                 continue  # it has been lost already, which is told elsewhere
-            if lease.mac and not _is_mute(mirror.holder(holder), names.version):
+            if lease.mac and not _is_mute(cache.holder(holder), names.version):
                 continue
             yield Loss(container, lease, not pool.source)
 
 
-def upgrade_costs(lease: Lease, mirror: RecordCache, names: EngineNames) -> Iterator[str]:
+def upgrade_costs(lease: Lease, cache: RecordCache, names: EngineNames) -> Iterator[str]:
     """What an upgrade of the engine would take from the holders of the fixed address, sentences: before 25 an engine
     writes the MAC that proves them in a place where later ones do not look for it."""
-    pool = mirror.pool(lease.pool)
+    pool = cache.pool(lease.pool)
     old = names.heard and (0, 0) < names.version < ENDPOINT_MACS
     if not old or lease.state is not State.FIXED or not lease.mac or pool is None:
         return
     for holder in sorted(lease.holders):
         container = names.containers.get(holder)
-        plugs = [plug for plug in container.plugs if plug.network == pool.network] if container is not None else []
-        if container is not None and any(lease.address not in plug.wanted for plug in plugs):
+        endpoints = (
+            [endpoint for endpoint in container.endpoints if endpoint.network == pool.network]
+            if container is not None
+            else []
+        )
+        if container is not None and any(lease.address not in endpoint.wanted for endpoint in endpoints):
             yield (
                 f"With an engine of version 25 to 28 container {container.name} would get another address at its first "
                 "start: those do not read the MAC by which it asks. From 29 on it keeps it; `mooring doctor` says more."
             )
 
 
-def upgrade_notes(mirror: RecordCache, tenures: FixedIndex) -> list[str]:
+def upgrade_notes(cache: RecordCache, fixed_index: FixedIndex) -> list[str]:
     """What another version of the engine would cost, or costs, by the records alone: a line each.
 
     Where Mooring chose the subnet, no engine before 29 takes an address by name, and the MAC is all the proof there is.
     """
-    versions = {known.id: known.version for known in mirror.every(KnownEngine)}
+    versions = {known.id: known.version for known in cache.every(KnownEngine)}
     would, will = 0, 0
-    for holder in mirror.every(Holder):
+    for holder in cache.every(Holder):
         version = versions.get(holder.engine, (0, 0))
-        pools = [mirror.pool(lease.pool) for lease in tenures.of_holder(holder.id) if lease.mac]
+        pools = [cache.pool(lease.pool) for lease in fixed_index.of_holder(holder.id) if lease.mac]
         if not any(pool is not None and pool.source for pool in pools):
             continue
         would += (0, 0) < version < ENDPOINT_MACS
@@ -153,46 +157,54 @@ def label_remarks(
     return said
 
 
-def strandings(container: Container, mirror: RecordCache) -> list[Remark]:
+def strandings(container: Container, cache: RecordCache) -> list[Remark]:
     """What is to be said of a container whose network of ours is gone: the engine looks for it by its id, and does not
     start the container in the next one of that name (tried on 20.10 and 28)."""
-    strange = [plug for plug in container.plugs if plug.network and mirror.network(plug.network) is None]
+    strange = [
+        endpoint for endpoint in container.endpoints if endpoint.network and cache.network(endpoint.network) is None
+    ]
     if not strange:
         return []
-    heirs = {network.name for network in mirror.every(Network) if network.name}
-    left = {estate.id for estate in mirror.every(KeptNetwork)}
+    heirs = {network.name for network in cache.every(Network) if network.name}
+    left = {kept_network.id for kept_network in cache.every(KeptNetwork)}
     found = []
-    for plug in strange:
-        again = (
-            f"`docker network disconnect -f {plug.name} {container.name}`, then `docker network connect {plug.name} "
-        )
-        again += f"{container.name}`, through the proxy: it gets what its key has there"
-        if plug.name in heirs:
-            what = f"it cannot start: its network {plug.name} is gone, and the one that is called so now is another one"
+    for endpoint in strange:
+        place = f"{endpoint.name} {container.name}"
+        again = f"`docker network disconnect -f {place}`, then `docker network connect {place}`, through the proxy: "
+        again += "it gets what its key has there"
+        if endpoint.name in heirs:
+            what = f"it cannot start: its network {endpoint.name} is gone, and the one called so now is another one"
             found.append(Remark(what, again))
-        elif plug.network in left:
-            what = f"it cannot start: its network {plug.name} is gone, which keeps what its keys had"
+        elif endpoint.network in left:
+            what = f"it cannot start: its network {endpoint.name} is gone, which keeps what its keys had"
             found.append(Remark(what, f"make the network again under its name; {again}"))
     return found
 
 
-def _has_ours(plug: ContainerEndpoint, mirror: RecordCache) -> bool:
+def _has_ours(endpoint: ContainerEndpoint, cache: RecordCache) -> bool:
     """Whether it has an address there from a pool of ours that no network of ours has."""
-    if not plug.held:
+    if not endpoint.held:
         return False
-    return any(not pool.network and address in pool.subnet for pool in mirror.every(Pool) for address in plug.held)
+    return any(not pool.network and address in pool.subnet for pool in cache.every(Pool) for address in endpoint.held)
 
 
-def said_of(container: Container, mirror: RecordCache) -> list[Remark]:
+def said_of(container: Container, cache: RecordCache) -> list[Remark]:
     """What is to be said of the labels of a container that is there, or of the network that it has lost."""
-    if not container.running and (lost := strandings(container, mirror)):
+    if not container.running and (lost := strandings(container, cache)):
         return lost
     if container.mode.startswith(BESIDE) and asks(container.labels):
         return [
             Remark(f"its label has no effect: {beside(container.mode)}", "label that one, and make this anew without")
         ]
-    networks = [(plug.name, mirror.network(plug.network) if plug.network else None) for plug in container.plugs]
-    halves = [plug.name for plug in container.plugs if not mirror.network(plug.network) and _has_ours(plug, mirror)]
+    networks = [
+        (endpoint.name, cache.network(endpoint.network) if endpoint.network else None)
+        for endpoint in container.endpoints
+    ]
+    halves = [
+        endpoint.name
+        for endpoint in container.endpoints
+        if not cache.network(endpoint.network) and _has_ours(endpoint, cache)
+    ]
     if halves and asks(container.labels):
         return [
             Remark(
@@ -201,18 +213,18 @@ def said_of(container: Container, mirror: RecordCache) -> list[Remark]:
             )
             for name in halves
         ]
-    named = [address for plug in container.plugs for address in (*plug.wanted, *plug.held)]
+    named = [address for endpoint in container.endpoints for address in (*endpoint.wanted, *endpoint.held)]
     return label_remarks(dict(container.labels), networks, named)
 
 
-def label_findings(containers: Iterable[Container], mirror: RecordCache, now: float) -> Iterator[Finding]:
+def label_findings(containers: Iterable[Container], cache: RecordCache, now: float) -> Iterator[Finding]:
     """A finding for each label that does not do what whoever wrote it thought, and for each container whose network is
     gone."""
     for container in containers:
         # The engine lists a container before it writes down the networks that its create named.
-        if not container.plugs and now - container.created < MAKING:
+        if not container.endpoints and now - container.created < MAKING:
             continue
-        for remark in said_of(container, mirror):
+        for remark in said_of(container, cache):
             yield Finding(
                 f"label {container.id} {remark.text}",
                 f"container {container.name}: {remark.text}",

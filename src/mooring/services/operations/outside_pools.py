@@ -14,12 +14,12 @@ from mooring.wire.api import Reason
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
-def in_foreign_segment(address: Address, network: Network, roster: EndpointIndex, names: EngineNames) -> Reason:
+def in_foreign_segment(address: Address, network: Network, endpoint_index: EndpointIndex, names: EngineNames) -> Reason:
     """What is true of the address in a network whose addresses another IPAM driver gives."""
     segment = network.segment_of(address)
     assert segment is not None  # the caller chose the network by it
     place = f"subnet {segment.subnet} of network {names.place(network)}"
-    endpoint = roster.at(network.id, address)
+    endpoint = endpoint_index.at(network.id, address)
     if endpoint is not None:
         container = names.with_endpoint(endpoint.id)
         who = f"container {container.name}, " if container is not None else ""

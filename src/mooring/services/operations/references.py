@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 
-from mooring.core.estates import KeptNetwork
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.networks import Network, Subnet
 from mooring.core.pools import Pool
 from mooring.services.records.engine_names import EngineNames, compose_network_names
@@ -29,15 +29,15 @@ def subnet_in(text: str) -> Subnet | None:
         raise BadRequest(f"{text[:60]!r} is not a subnet: {error}", hint="write it as 10.32.0.0/24") from None
 
 
-def network_meant(reference: str, mirror: RecordCache, names: EngineNames) -> Network:
+def network_meant(reference: str, cache: RecordCache, names: EngineNames) -> Network:
     """The one network. Raises NotFound, Conflict for several, Unavailable when only the engine could know."""
-    known = mirror.network(reference)
+    known = cache.network(reference)
     if known is not None:
         return known
-    named = _named(reference, mirror, names)
-    found = named or _otherwise(reference, mirror, names)
+    named = _named(reference, cache, names)
+    found = named or _otherwise(reference, cache, names)
     if not found:
-        raise _unknown_network(reference, mirror, names)
+        raise _unknown_network(reference, cache, names)
     if len(found) > 1:
         some = ", ".join(names.words(network) for network in found[:5])
         what = f"are called {reference!r}" if named else f"are meant by {reference!r}"
@@ -47,22 +47,22 @@ def network_meant(reference: str, mirror: RecordCache, names: EngineNames) -> Ne
     return found[0]
 
 
-def pools_meant(which: str, mirror: RecordCache, names: EngineNames) -> list[Pool]:
+def pools_meant(which: str, cache: RecordCache, names: EngineNames) -> list[Pool]:
     """The pool with the id, those of the subnet (one for each address space), or those of the network.
 
     Raises NotFound, Conflict for the beginning of several ids, BadRequest for what is no subnet, Unavailable.
     """
-    exact = mirror.pool(which)
+    exact = cache.pool(which)
     if exact is not None:
         return [exact]
-    pools = sorted(mirror.every(Pool), key=pool_place)
+    pools = sorted(cache.every(Pool), key=pool_place)
     subnet = subnet_in(which)
     if subnet is not None:
         found = [pool for pool in pools if pool.subnet == subnet]
         if not found:
             raise NotFound(f"there is no pool {which[:60]!r}", hint="`mooring pool ls` lists them")
         return found
-    if not _named(which, mirror, names):
+    if not _named(which, cache, names):
         found = [pool for pool in pools if pool.id.startswith(which)]
         if len(found) > 1:
             some = ", ".join(f"{pool.id} ({pool.subnet})" for pool in found[:5])
@@ -70,7 +70,7 @@ def pools_meant(which: str, mirror: RecordCache, names: EngineNames) -> list[Poo
         if found:
             return found
     try:
-        network = network_meant(which, mirror, names)
+        network = network_meant(which, cache, names)
     except NotFound:
         raise NotFound(f"there is no pool {which[:60]!r}", hint="`mooring pool ls` lists them") from None
     found = [pool for pool in pools if pool.network == network.id]
@@ -82,9 +82,9 @@ def pools_meant(which: str, mirror: RecordCache, names: EngineNames) -> list[Poo
     return found
 
 
-def check_space(space: str, mirror: RecordCache) -> None:
+def check_space(space: str, cache: RecordCache) -> None:
     """Raises NotFound for an address space that no pool is in, unless it is the usual one."""
-    spaces = {pool.space for pool in mirror.every(Pool)} | {"default"}
+    spaces = {pool.space for pool in cache.every(Pool)} | {"default"}
     if space not in spaces:
         raise NotFound(f"there is no address space {space[:60]!r}", hint=f"there are {', '.join(sorted(spaces))}")
 
@@ -94,20 +94,20 @@ def pool_place(pool: Pool) -> tuple[str, int, int]:
     return pool.space, pool.subnet.version, int(pool.subnet.network_address)
 
 
-def _named(reference: str, mirror: RecordCache, names: EngineNames) -> list[Network]:
+def _named(reference: str, cache: RecordCache, names: EngineNames) -> list[Network]:
     """Ours that are called so exactly."""
-    found = [network for network in mirror.every(Network) if reference and names.of_network(network) == reference]
+    found = [network for network in cache.every(Network) if reference and names.of_network(network) == reference]
     return sorted(found, key=lambda network: network.id)
 
 
-def _otherwise(reference: str, mirror: RecordCache, names: EngineNames) -> list[Network]:
+def _otherwise(reference: str, cache: RecordCache, names: EngineNames) -> list[Network]:
     """Ours that compose calls so, or whose subnet, bridge or beginning of an id it is; none for a name that the engine
     has for another driver's."""
     if not reference or any(told.name == reference for told in names.networks.values()):
         return []
     subnet = subnet_in(reference)
     found = []
-    for network in mirror.every(Network):
+    for network in cache.every(Network):
         told = names.networks.get(network.id)
         if (
             network.id.startswith(reference.lower())
@@ -119,7 +119,7 @@ def _otherwise(reference: str, mirror: RecordCache, names: EngineNames) -> list[
     return sorted(found, key=lambda network: network.id)
 
 
-def _unknown_network(reference: str, mirror: RecordCache, names: EngineNames) -> NotFound | Unavailable:
+def _unknown_network(reference: str, cache: RecordCache, names: EngineNames) -> NotFound | Unavailable:
     other = next((told for told in names.networks.values() if reference in (told.name, told.id)), None)
     if other is not None and other.driver:
         return NotFound(
@@ -129,7 +129,7 @@ def _unknown_network(reference: str, mirror: RecordCache, names: EngineNames) ->
     what = f"Mooring has no network {reference[:70]!r}"
     if names.why:
         return Unavailable(f"{what} by its id, and the engine cannot be asked for names: {names.why}")
-    if any(estate.name == reference for estate in mirror.every(KeptNetwork)):
+    if any(kept_network.name == reference for kept_network in cache.every(KeptNetwork)):
         return NotFound(
             f"network {reference[:70]} is gone, and what its keys had waits for it to come back",
             hint=f"`mooring lease ls {reference[:70]}` lists that",

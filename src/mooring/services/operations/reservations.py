@@ -33,21 +33,21 @@ class Reservations:
 
     def __init__(
         self,
-        mirror: RecordCache,
+        cache: RecordCache,
         ipam: Ipam,
         engine: Engine | None,
         clock: Clock,
         policy: IpamPolicy,
-        fastening: Holds,
+        holds: Holds,
     ) -> None:
-        self._mirror = mirror
+        self._cache = cache
         self._index = ipam.index
-        self._tenures = ipam.tenures
-        self._estates = ipam.estates
+        self._fixed_index = ipam.fixed_index
+        self._kept_networks = ipam.kept_networks
         self._engine = engine
         self._clock = clock
         self._policy = policy
-        self._fastening = fastening
+        self._holds = holds
 
     async def reserve(
         self,
@@ -68,7 +68,7 @@ class Reservations:
         whom, note = whom_named(whom), line(note, "a note")
         if until is not None:
             ending(until, self._clock.now())
-        pool = pool_around(self._mirror, space, first)
+        pool = pool_around(self._cache, space, first)
         left = _run(pool, first, last)
         total, changes, attempts = len(left), list[Change](), ATTEMPTS
         while left:
@@ -77,7 +77,7 @@ class Reservations:
                 if dry:
                     return [change for change, _ in plan]
                 batch = plan[:BATCH]
-                await self._mirror.commit(put=[lease for _, lease in batch])
+                await self._cache.commit(put=[lease for _, lease in batch])
             except StaleRevision:
                 attempts -= 1
                 if not attempts:
@@ -97,7 +97,7 @@ class Reservations:
         plan: list[tuple[Change, Lease]] = []
         taken: list[str] = []
         for address in addresses:
-            before = self._fastening.lease_in(pool, address)
+            before = self._holds.lease_in(pool, address)
             if who := self._has(pool, address, before, whom):
                 taken.append(f"{address} by {who}")
                 continue
@@ -105,7 +105,7 @@ class Reservations:
                 continue
             after = reserved(before, pool, address, whom, note, until, self._clock.now())
             if after != before:
-                words = in_words(before, self._mirror), in_words(after, self._mirror)
+                words = in_words(before, self._cache), in_words(after, self._cache)
                 plan.append((Change(pool.space, address, *words), after))
         if taken:
             more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
@@ -124,8 +124,8 @@ class Reservations:
             return f"the reservation for {lease.whom or 'nobody'}" + (f" ({lease.note})" if lease.note else "")
         if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
             if lease.state is State.FIXED and lease.holders:
-                return ", ".join(holder_names(lease, self._mirror))
-            return holder_of(lease, self._mirror.endpoint(pool.network, endpoint) if endpoint else None)
+                return ", ".join(holder_names(lease, self._cache))
+            return holder_of(lease, self._cache.endpoint(pool.network, endpoint) if endpoint else None)
         return f"endpoint {endpoint[:12]}" if endpoint else ""
 
     async def release(self, space: str | None, address: Address, force: bool, dry: bool) -> list[Change]:
@@ -134,28 +134,28 @@ class Reservations:
         force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
         change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
         """
-        if waiting := [each for each in self._estates.keeping(address) if space in (None, each.space)]:
+        if waiting := [each for each in self._kept_networks.keeping(address) if space in (None, each.space)]:
             if not dry:
-                await self._estates.give_up(address, waiting)
+                await self._kept_networks.give_up(address, waiting)
             kept = "kept for a key of network {}, which is gone"
             return [Change(each.space, address, kept.format(each.name), "free") for each in waiting]
-        pool = pool_around(self._mirror, space, address)
+        pool = pool_around(self._cache, space, address)
         for _ in range(ATTEMPTS):
-            lease = self._mirror.lease(pool.space, address)
+            lease = self._cache.lease(pool.space, address)
             if lease is None:
                 return []
             self._check_idle(pool, lease, force)
             note = await self._check_unwanted(lease, force)
-            if self._mirror.lease(pool.space, address) is not lease or self._index.endpoint(pool, address):
+            if self._cache.lease(pool.space, address) is not lease or self._index.endpoint(pool, address):
                 continue  # something happened while the engine was asked
             after = given_up(lease, self._clock.now(), self._policy.cooldown)
-            words = in_words(lease, self._mirror), in_words(after, self._mirror)
+            words = in_words(lease, self._cache), in_words(after, self._cache)
             change = Change(pool.space, address, *words, note)
             if dry:
                 return [change]
             try:
                 gone: list[Record] = [*self._idle_holders(lease), *([] if after is not None else [lease])]
-                await self._mirror.commit(put=[after] if after is not None else [], delete=gone)
+                await self._cache.commit(put=[after] if after is not None else [], delete=gone)
             except StaleRevision:
                 continue
             return [change]
@@ -172,7 +172,7 @@ class Reservations:
                 holder=f"network {network}" if network else f"pool {pool.id}",
                 hint="`docker network rm` frees it",
             )
-        who = ", ".join(holder_names(lease, self._mirror)) or (f"container {lease.name}" if lease.name else "")
+        who = ", ".join(holder_names(lease, self._cache)) or (f"container {lease.name}" if lease.name else "")
         if endpoint:
             raise Conflict(
                 f"address {address} is in use",
@@ -202,9 +202,9 @@ class Reservations:
     async def _check_unwanted(self, lease: Lease, force: bool) -> str:
         """Raises Conflict when a container wants the address; with force, what it means that one does."""
         if not force or not self._is_forgotten(lease):
-            self._check_promised(lease)
+            self._check_pending(lease)
         if force:
-            names = ", ".join(holder_names(lease, self._mirror))
+            names = ", ".join(holder_names(lease, self._cache))
             return f"if {names} is there and its configuration names it, it asks for it again" if names else ""
         living, strange = await self._living(lease)
         if strange:
@@ -221,16 +221,14 @@ class Reservations:
             )
         return ""
 
-    def _check_promised(self, lease: Lease) -> None:
+    def _check_pending(self, lease: Lease) -> None:
         if any(is_placeholder(holder) for holder in lease.holders):
             what = f"address {lease.address} is promised to a container that is being made"
             raise Conflict(what, hint="wait some seconds")
 
     def _is_forgotten(self, lease: Lease) -> bool:
         """Whether whatever promised the lease was begun so long ago that nobody waits for it."""
-        intents = [
-            self._mirror.intent(each.removeprefix(PLACEHOLDER)) for each in lease.holders if is_placeholder(each)
-        ]
+        intents = [self._cache.intent(each.removeprefix(PLACEHOLDER)) for each in lease.holders if is_placeholder(each)]
         return all(intent is None or self._clock.now() - intent.created > MAKING for intent in intents)
 
     async def _living(self, lease: Lease) -> tuple[list[str], list[str]]:
@@ -240,10 +238,10 @@ class Reservations:
         if not lease.holders:
             return living, strange
         if self._engine is None:
-            return living, holder_names(lease, self._mirror)
+            return living, holder_names(lease, self._cache)
         identity = await self._engine.identity()
         for holder in sorted(lease.holders):
-            known = self._mirror.holder(holder)
+            known = self._cache.holder(holder)
             name = f"container {known.name}" if known is not None and known.name else f"container {holder[:12]}"
             if await self._engine.container(holder) is not None:  # also when the engine has got another id
                 living.append(name)
@@ -253,12 +251,12 @@ class Reservations:
 
     def _idle_holders(self, lease: Lease) -> list[Holder]:
         """The holders that hold nothing without the lease."""
-        known = [self._mirror.holder(each) for each in sorted(lease.holders)]
-        return [each for each in known if each is not None and self._tenures.of_holder(each.id) == [lease]]
+        known = [self._cache.holder(each) for each in sorted(lease.holders)]
+        return [each for each in known if each is not None and self._fixed_index.of_holder(each.id) == [lease]]
 
     async def hold(self, space: str | None, address: Address, key: str, hold: float | None, dry: bool) -> list[Change]:
         """As operations.holds."""
-        return await self._fastening.hold(space, address, key, hold, dry)
+        return await self._holds.hold(space, address, key, hold, dry)
 
 
 def _run(pool: Pool, first: Address, last: Address) -> list[Address]:

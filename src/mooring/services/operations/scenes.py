@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mooring.core.containers import Container
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
-from mooring.core.moments import ago, moment
+from mooring.core.times import ago, moment
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
@@ -18,8 +18,8 @@ from mooring.services.records.record_cache import RecordCache
 class Scene:
     """What an answer is made of. now: seconds since the epoch. names: what the engine told a moment ago."""
 
-    mirror: RecordCache
-    roster: EndpointIndex
+    cache: RecordCache
+    endpoint_index: EndpointIndex
     now: float
     names: EngineNames = NOBODY_ASKED
     policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value
@@ -46,11 +46,16 @@ def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
     """What a container does that names an address and does not have it."""
     if not container.running:
         return f"container {container.name} does not run"
-    pool = scene.mirror.pool(lease.pool)
-    plugs = [plug for plug in container.plugs if pool is not None and plug.network == pool.network]
-    held = [str(each) for plug in plugs for each in plug.held if each.version == lease.address.version]
+    pool = scene.cache.pool(lease.pool)
+    endpoints = [each for each in container.endpoints if pool is not None and each.network == pool.network]
+    held = [
+        str(each)
+        for container_endpoint in endpoints
+        for each in container_endpoint.held
+        if each.version == lease.address.version
+    ]
     if held:
         return f"container {container.name} runs with {held[0]} instead"
-    if plugs:
+    if endpoints:
         return f"container {container.name} has no address in that network now: it is just starting, or starts again"
     return f"container {container.name} runs and is not in that network now"

@@ -1,6 +1,6 @@
-"""What the address model needs to find quickly: an index of the mirror.
+"""What the address model needs to find quickly: an index of the cache.
 
-Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them. Only
+Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it can never disagree with them. Only
 what requests in flight hold is its own, and that ends with the request.
 """
 
@@ -15,11 +15,11 @@ from ipaddress import ip_network
 from mooring.core.addresses import Occupancy
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, Exhausted
-from mooring.core.holdings import Holdings
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
+from mooring.core.subnet_index import Holdings
 from mooring.services.records.record_cache import Record, RecordCache
 
 
@@ -38,11 +38,11 @@ def _endpoint_called(network_id: str, endpoint_id: str) -> str:
 
 
 class AddressIndex:
-    """Build it before the mirror is loaded. called: who has the endpoint of the network (full ids), for a fault.
+    """Build it before the cache is loaded. called: who has the endpoint of the network (full ids), for a fault.
     taken: the subnets of all pools with their ids."""
 
-    def __init__(self, mirror: RecordCache) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache) -> None:
+        self._cache = cache
         self.called: Callable[[str, str], str] = _endpoint_called
         self._known: dict[str, Pool] = {}
         self._pools: dict[str, Occupancy] = {}
@@ -61,7 +61,7 @@ class AddressIndex:
         self._hosts: dict[Address, str] = {}
         self._kept_out: dict[Address, str] = {}
         self._lost: frozenset[Address] = frozenset()
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def keep_out(self, used: Mapping[Address, str]) -> None:
         """These addresses are in use without a record, and given to nobody, until the next call. used: by whom."""
@@ -170,7 +170,7 @@ class AddressIndex:
                 address = self._owners.get((pool_id, "name", name))
             if address is None or self.endpoint(pool, address):
                 continue
-            lease = self._mirror.lease(pool.space, address)
+            lease = self._cache.lease(pool.space, address)
             if lease is not None and lease.state is State.DYNAMIC and same_owner(lease, Claimant(name, mac)):
                 return lease
         return None
@@ -183,7 +183,7 @@ class AddressIndex:
         """Raises Exhausted when an endpoint asks and the bridge has no room for one more. Whose address is asked for
         again has room already: an engine that crashed asks so."""
         pool = self.pool(request.pool) if request.role is Role.ENDPOINT else None
-        network = self._mirror.network(pool.network) if pool is not None else None
+        network = self._cache.network(pool.network) if pool is not None else None
         if pool is None or network is None or not network.bridged or network.origin is not Origin.ENGINE:
             return
         again = request.address is not None and bool(self.endpoint(pool, request.address))
@@ -216,7 +216,7 @@ class AddressIndex:
         due: list[Lease] = []
         while self._ending and self._ending[0][0] <= now and len(due) < most:
             lease = heappop(self._ending)[2]
-            if self._mirror.lease(lease.space, lease.address) is lease and is_over(lease, now):
+            if self._cache.lease(lease.space, lease.address) is lease and is_over(lease, now):
                 due.append(lease)
         return due
 

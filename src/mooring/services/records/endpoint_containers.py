@@ -11,18 +11,18 @@ from mooring.services.records.record_cache import Record, RecordCache
 
 
 class EndpointContainers:
-    """One name for each endpoint on record, at most. Build it before the mirror is loaded."""
+    """One name for each endpoint on record, at most. Build it before the cache is loaded."""
 
-    def __init__(self, mirror: RecordCache) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache) -> None:
+        self._cache = cache
         self._names: dict[str, str] = {}
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def note(self, container: Container) -> None:
         """The engine tells of the container."""
-        for plug in container.plugs:
-            if plug.endpoint and self._mirror.endpoint(plug.network, plug.endpoint) is not None:
-                self._names[plug.endpoint] = container.name
+        for endpoint in container.endpoints:
+            if endpoint.endpoint and self._cache.endpoint(endpoint.network, endpoint.endpoint) is not None:
+                self._names[endpoint.endpoint] = container.name
 
     def name(self, endpoint_id: str) -> str:
         """Of the container that has the endpoint (full id), "" while nobody has said it."""

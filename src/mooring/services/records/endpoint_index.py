@@ -1,6 +1,6 @@
-"""Endpoints found by network, by address and by host port, and leases that no endpoint has: an index of the mirror.
+"""Endpoints found by network, by address and by host port, and leases that no endpoint has: an index of the cache.
 
-Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
+Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it can never disagree with them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.records.record_cache import Record, RecordCache
 
 
 class EndpointIndex:
-    """Build it before the mirror is loaded."""
+    """Build it before the cache is loaded."""
 
-    def __init__(self, mirror: RecordCache) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache) -> None:
+        self._cache = cache
         self._by_network: dict[str, dict[str, Endpoint]] = {}
         self._by_sandbox: dict[str, dict[str, Endpoint]] = {}
         self._ids: set[str] = set()
@@ -29,7 +29,7 @@ class EndpointIndex:
         # By number alone: an endpoint may have tens of thousands, and a key with an enum in it takes thrice as long.
         self._by_port: dict[int, list[tuple[PortBinding, Endpoint]]] = {}
         self._unattached: dict[tuple[str, Address], Lease] = {}
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def of_network(self, network_id: str) -> list[Endpoint]:
         """Every endpoint of the network."""
@@ -85,20 +85,20 @@ class EndpointIndex:
                 self._by_address[after.network, address] = after
                 if (lease := self._lease_of(after, address)) is not None:
                     self._unattached.pop((lease.space, lease.address), None)
-            for publication in after.published:
-                self._by_port.setdefault(publication.host_port, []).append((publication, after))
+            for port_binding in after.published:
+                self._by_port.setdefault(port_binding.host_port, []).append((port_binding, after))
 
     def _consider(self, lease: Lease) -> None:
         """Note the lease when it belongs to a network of ours and no endpoint has it."""
         used = lease.state is LeaseState.DYNAMIC or lease.active is not None
-        pool = self._mirror.pool(lease.pool) if used else None
+        pool = self._cache.pool(lease.pool) if used else None
         if pool is not None and pool.network and self.at(pool.network, lease.address) is None:
             self._unattached[lease.space, lease.address] = lease
 
     def _lease_of(self, endpoint: Endpoint, address: Address) -> Lease | None:
-        network = self._mirror.network(endpoint.network)
+        network = self._cache.network(endpoint.network)
         segment = network.segment_of(address) if network is not None else None
-        return self._mirror.lease(segment.space, address) if segment is not None else None
+        return self._cache.lease(segment.space, address) if segment is not None else None
 
     def _drop(self, endpoint: Endpoint) -> None:
         members = self._by_network.get(endpoint.network, {})
@@ -122,7 +122,7 @@ class EndpointIndex:
                 del self._by_address[endpoint.network, address]
                 if (lease := self._lease_of(endpoint, address)) is not None:
                     self._consider(lease)
-        for port in {publication.host_port for publication in endpoint.published}:
+        for port in {port_binding.host_port for port_binding in endpoint.published}:
             rest = [pair for pair in self._by_port.get(port, ()) if pair[1].id != endpoint.id]
             if rest:
                 self._by_port[port] = rest

@@ -89,7 +89,12 @@ async def names_told(engine: Engine | None, hosts: Mapping[str, str]) -> EngineN
     return EngineNames(
         {network.id: network for network in networks},
         {container.id: container for container in containers},
-        {plug.endpoint: (each, plug) for each in containers for plug in each.plugs if plug.endpoint},
+        {
+            container_endpoint.endpoint: (each, container_endpoint)
+            for each in containers
+            for container_endpoint in each.endpoints
+            if container_endpoint.endpoint
+        },
         asked=True,
         version=version,
         hosts=hosts,

@@ -1,6 +1,6 @@
-"""Fixed leases found by holder, by key and by MAC, and cooling ones by MAC: an index of the mirror.
+"""Fixed leases found by holder, by key and by MAC, and cooling ones by MAC: an index of the cache.
 
-Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
+Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it can never disagree with them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ V = TypeVar("V")
 
 
 class FixedIndex:
-    """Build it before the mirror is loaded."""
+    """Build it before the cache is loaded."""
 
-    def __init__(self, mirror: RecordCache) -> None:
-        self._mirror = mirror
+    def __init__(self, cache: RecordCache) -> None:
+        self._cache = cache
         self._networks: dict[Place, str] = {}
         self._by_holder: dict[str, set[Place]] = {}
         self._by_key: dict[tuple[str, str], set[Place]] = {}
@@ -30,7 +30,7 @@ class FixedIndex:
         self._by_name: dict[str, set[str]] = {}
         self._resting: dict[tuple[str, str], set[Place]] = {}
         self._rest_networks: dict[Place, str] = {}
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def __len__(self) -> int:
         return len(self._networks)
@@ -60,8 +60,8 @@ class FixedIndex:
         not read it from the configuration that another version wrote: then nobody can be asked for it."""
         if not lease.mac:
             return ""
-        versions = {known.id: known.version for known in self._mirror.every(KnownEngine)}
-        holders = [self._mirror.holder(each) for each in lease.holders]
+        versions = {known.id: known.version for known in self._cache.every(KnownEngine)}
+        holders = [self._cache.holder(each) for each in lease.holders]
         mute = any(
             each is not None and is_mute(each.oldest, each.newest, versions.get(each.engine, (0, 0)))
             for each in holders
@@ -70,12 +70,12 @@ class FixedIndex:
 
     def holders_named(self, name: str) -> list[Holder]:
         """The holders with the container name."""
-        found = (self._mirror.holder(ident) for ident in sorted(self._by_name.get(name, ())))
+        found = (self._cache.holder(ident) for ident in sorted(self._by_name.get(name, ())))
         return [holder for holder in found if holder is not None]
 
     def _leases(self, places: set[Place] | tuple[()]) -> list[Lease]:
         ordered = sorted(places, key=lambda place: (place[0], place[1].version, int(place[1])))
-        found = (self._mirror.lease(*place) for place in ordered)
+        found = (self._cache.lease(*place) for place in ordered)
         return [lease for lease in found if lease is not None]
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
@@ -96,13 +96,13 @@ class FixedIndex:
         if not note:
             _remove(self._resting, (self._rest_networks.pop(place, ""), lease.mac), place)
             return
-        pool = self._mirror.pool(lease.pool)
+        pool = self._cache.pool(lease.pool)
         network = self._rest_networks[place] = pool.network if pool is not None else ""
         self._resting.setdefault((network, lease.mac), set()).add(place)
 
     def _note(self, lease: Lease) -> None:
         place = lease.space, lease.address
-        pool = self._mirror.pool(lease.pool)
+        pool = self._cache.pool(lease.pool)
         network = self._networks[place] = pool.network if pool is not None else ""
         for holder in lease.holders:
             self._by_holder.setdefault(holder, set()).add(place)

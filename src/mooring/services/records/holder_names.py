@@ -7,37 +7,37 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.moments import moment, span
+from mooring.core.times import moment, span
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
 
 
-def holder_names(lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> list[str]:
+def holder_names(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY_ASKED) -> list[str]:
     """The containers that hold the fixed lease, for people: by name where one is known. One that is being made has no
     name yet and comes last."""
     found = []
     for each in sorted(lease.holders, key=lambda holder: (is_placeholder(holder), holder)):
         if is_placeholder(each):
-            intent = mirror.intent(each.removeprefix(PLACEHOLDER))
+            intent = cache.intent(each.removeprefix(PLACEHOLDER))
             name = f" {intent.name}" if intent is not None and intent.name else ""
             found.append(f"container{name} that is being made")
         else:
-            found.append(f"container {container_name(each, lease, mirror, names)}")
+            found.append(f"container {container_name(each, lease, cache, names)}")
     return found
 
 
-def container_name(container: str, lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
+def container_name(container: str, lease: Lease, cache: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
     """The container's name, the beginning of its id when nobody has said it."""
     told = names.containers.get(container)
     if told is not None:
         return told.name
-    known = mirror.holder(container)
+    known = cache.holder(container)
     if known is not None and known.name:
         return known.name
     return lease.name if lease.name and lease.holders == {container} else container[:12]
 
 
-def in_words(lease: Lease | None, mirror: RecordCache) -> str:
+def in_words(lease: Lease | None, cache: RecordCache) -> str:
     """What an address is, in a few words: the state with its essentials."""
     if lease is None:
         return "free"
@@ -49,10 +49,10 @@ def in_words(lease: Lease | None, mirror: RecordCache) -> str:
         case LeaseState.COOLING:
             return f"cooling{until}"
         case LeaseState.FIXED:
-            who = ", ".join(holder_names(lease, mirror))
+            who = ", ".join(holder_names(lease, cache))
             kept = f", kept {span(lease.hold)} without one" if lease.hold else ""
             use = ", in use" if lease.active is not None else ", idle"
-            return f"fixed for {owner_in_words(lease, mirror)}" + (f", held by {who}" if who else until) + use + kept
+            return f"fixed for {owner_in_words(lease, cache)}" + (f", held by {who}" if who else until) + use + kept
         case LeaseState.DYNAMIC:
             return f"dynamic, {holder_of(lease, None)}"
         case LeaseState.FOREIGN:
@@ -61,7 +61,7 @@ def in_words(lease: Lease | None, mirror: RecordCache) -> str:
             return str(state.value)
 
 
-def owner_in_words(lease: Lease, mirror: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
+def owner_in_words(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY_ASKED) -> str:
     """What a fixed address belongs to."""
     key = lease.key
     kind, _, text = key.partition(":")
@@ -69,7 +69,7 @@ def owner_in_words(lease: Lease, mirror: RecordCache, names: EngineNames = NOBOD
         case "container" if is_placeholder(text):
             return "the container that is being made"
         case "container":
-            return f"container {container_name(text, lease, mirror, names)}"
+            return f"container {container_name(text, lease, cache, names)}"
         case "key":
             return f"the key {text} (label mooring.key)"
         case "name":

@@ -1,6 +1,6 @@
-"""Networks found by what no two of them may share: an index of the mirror.
+"""Networks found by what no two of them may share: an index of the cache.
 
-Rule: nothing in here is a record; it is rebuilt from the mirror's changes, so it can never disagree with them.
+Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it can never disagree with them.
 """
 
 from __future__ import annotations
@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from mooring.core.holdings import Holdings
 from mooring.core.networks import Network, Segment, Subnet
+from mooring.core.subnet_index import Holdings
 from mooring.services.records.record_cache import Record, RecordCache
 
 K = TypeVar("K")
 
 
 class NetworkIndex:
-    """Of the networks that the mirror has and will have."""
+    """Of the networks that the cache has and will have."""
 
-    def __init__(self, mirror: RecordCache) -> None:
+    def __init__(self, cache: RecordCache) -> None:
         self._networks: dict[str, Network] = {}
         self._bridges: dict[str, dict[str, Network]] = {}
         self._subnets: dict[Subnet, dict[str, Network]] = {}
         # Of bridged networks only.
         self._bridged = Holdings()
-        for network in mirror.every(Network):
+        for network in cache.every(Network):
             self._note(network)
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def with_bridge(self, name: str) -> list[Network]:
         """The bridged networks whose bridge has the name."""

@@ -1,7 +1,7 @@
 """The keyspace in memory: every record as of the last commit that this process saw.
 
-Rules: reads cost no I/O; every write goes through `commit`, which expects the revisions that the mirror has, so a stale
-mirror can cost a retry but never give a wrong answer; listeners hear of a change after it is durable, in commit order.
+Rules: reads cost no I/O; every write goes through `commit`, which expects the revisions that the cache has, so a stale
+cache can cost a retry but never give a wrong answer; listeners hear of a change after it is durable, in commit order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TypeVar
 from mooring.core.containers import Holder
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
-from mooring.core.estates import KeptNetwork
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.intents import Intent
+from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
@@ -86,9 +86,9 @@ class RecordCache:
         """The lease of the address."""
         return self._kinds[Lease].get(stored.lease_key(space, address))  # type: ignore[return-value]
 
-    def estate(self, network_id: str) -> KeptNetwork | None:
+    def kept_network(self, network_id: str) -> KeptNetwork | None:
         """What the network with the full id left."""
-        return self._kinds[KeptNetwork].get(stored.estate_key(network_id))  # type: ignore[return-value]
+        return self._kinds[KeptNetwork].get(stored.kept_network_key(network_id))  # type: ignore[return-value]
 
     def network(self, network_id: str) -> Network | None:
         """The network with the full id."""
@@ -113,8 +113,8 @@ class RecordCache:
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.
 
-        Each key is expected to be as the mirror has it now. On StaleRevision nothing was changed, the mirror has read
-        the keys again, and the caller decides anew. When the outcome is unknown (cancelled, Unavailable) the mirror
+        Each key is expected to be as the cache has it now. On StaleRevision nothing was changed, the cache has read
+        the keys again, and the caller decides anew. When the outcome is unknown (cancelled, Unavailable) the cache
         reads them again, too.
         """
         puts = {stored.key_of(record): record for record in put}
@@ -127,7 +127,7 @@ class RecordCache:
             await self._read_again(expect)
             raise
         except (asyncio.CancelledError, Unavailable):
-            with suppress(Unavailable):  # then the mirror stays as it is, and the next commit finds it stale
+            with suppress(Unavailable):  # then the cache stays as it is, and the next commit finds it stale
                 await self._read_again(expect)
             raise
         # Who read a key again meanwhile may already have shown what came after this commit.

@@ -1,7 +1,7 @@
 """Which names a sandbox knows, for its resolver and its hosts file.
 
 Rules: a question costs as much in a network of a thousand endpoints as in one of two, because names are found in an
-index that follows the mirror; a file is written only when it has to change; a resolv.conf that somebody edited is his
+index that follows the cache; a file is written only when it has to change; a resolv.conf that somebody edited is his
 from then on, and of a hosts file only our own lines are; no two sandboxes share a file.
 """
 
@@ -31,21 +31,21 @@ from mooring.services.records.record_cache import Record, RecordCache
 
 
 class DnsNames:
-    """Looks names up in the records as they are at the moment of the question. Build it before the mirror is loaded.
+    """Looks names up in the records as they are at the moment of the question. Build it before the cache is loaded.
 
     host_hosts, host_resolv_conf: the host's own files.
     """
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         files: Files,
         host_hosts: str = host_files.HOSTS,
         host_resolv_conf: str = host_files.RESOLV_CONF,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._files = files
         self._host_hosts = host_hosts
         self._host_resolv_conf = host_resolv_conf
@@ -54,7 +54,7 @@ class DnsNames:
         # Whose a file or note is: by the records, and of those that are about to be recorded.
         self._used: dict[str, Sandbox] = {}
         self._reserved: dict[str, Sandbox] = {}
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def lookup(self, sandbox_id: str) -> Lookup:
         """What answers the sandbox's questions, from now on. A sandbox that is gone is refused everything."""
@@ -65,7 +65,7 @@ class DnsNames:
 
         The host's are those of the last time that files of any sandbox were written.
         """
-        sandbox = self._mirror.sandbox(sandbox_id)
+        sandbox = self._cache.sandbox(sandbox_id)
         if sandbox is None or not names.leads_out(self._members(sandbox)):
             return ()
         return host_files.upstreams(sandbox, self._host_text)
@@ -129,14 +129,17 @@ class DnsNames:
                     await self._files.update((path, note_of(path)), partial(removal, path))
 
     def _answer(self, sandbox_id: str, question: Question) -> Answer:
-        sandbox = self._mirror.sandbox(sandbox_id)
+        sandbox = self._cache.sandbox(sandbox_id)
         members = self._members(sandbox) if sandbox is not None else []
         ndots = sandbox is not None and host_files.ndots(sandbox.dns_options) is not None
-        return names.lookup(question, View(members, self._named, self._roster.at, names.leads_out(members), ndots))
+        return names.lookup(
+            question, View(members, self._named, self._endpoint_index.at, names.leads_out(members), ndots)
+        )
 
     def _members(self, sandbox: Sandbox) -> list[Member]:
         found = [
-            (self._mirror.network(endpoint.network), endpoint) for endpoint in self._roster.in_sandbox(sandbox.key)
+            (self._cache.network(endpoint.network), endpoint)
+            for endpoint in self._endpoint_index.in_sandbox(sandbox.key)
         ]
         return in_gateway_order(Member(network, endpoint) for network, endpoint in found if network is not None)
 

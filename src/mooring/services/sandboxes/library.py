@@ -36,8 +36,8 @@ class LibraryWorld:
 class Library:
     """The use cases of the library's users."""
 
-    mirror: RecordCache
-    roster: EndpointIndex
+    cache: RecordCache
+    endpoint_index: EndpointIndex
     drivers: Drivers
     provisioning: Provisioning
     endpoints: Endpoints
@@ -49,16 +49,18 @@ class Library:
 def assemble_library(
     world: LibraryWorld, policy: IpamPolicy, repair_period: float = 10.0, others: Others | None = None
 ) -> Library:
-    """As `assemble`, with sandboxes and names: `await library.mirror.load()` and `library.restoring.start()` follow."""
+    """As `assemble`, with sandboxes and names: `await library.cache.load()` and `library.restoring.start()` follow."""
     host = assemble(
         World(world.store, world.kernel, world.guard, None, world.clock), policy, repair_period, others=others
     )
-    mirror, roster, networks, endpoints = host.mirror, host.roster, host.networks, host.endpoints
-    naming = DnsNames(mirror, roster, world.files)
+    cache, endpoint_index, networks, endpoints = host.cache, host.endpoint_index, host.networks, host.endpoints
+    naming = DnsNames(cache, endpoint_index, world.files)
     sandboxes = Sandboxes(
-        mirror, roster, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
+        cache, endpoint_index, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
         world.folder,
     )  # fmt: skip
-    provisioning = Provisioning(mirror, roster, host.drivers, networks, endpoints, world.clock, host.locks)
-    restoring = Recovery(mirror, roster, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces)
-    return Library(mirror, roster, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring)
+    provisioning = Provisioning(cache, endpoint_index, host.drivers, networks, endpoints, world.clock, host.locks)
+    restoring = Recovery(
+        cache, endpoint_index, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces
+    )
+    return Library(cache, endpoint_index, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring)

@@ -60,48 +60,48 @@ class Provisioning:
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         drivers: Drivers,
         networks: Networks,
         endpoints: Endpoints,
         clock: Clock,
         locks: KeyedLocks,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._drivers = drivers
         self._networks = networks
         self._endpoints = endpoints
         self._clock = clock
         self._locks = locks
 
-    async def create_network(self, wish: NetworkSpec) -> Network:
+    async def create_network(self, spec: NetworkSpec) -> Network:
         """The network is there, with its subnets, gateways and auxiliary addresses granted.
 
         Raises Conflict for a name or a subnet that is in use, NotFound for an unknown driver, and what the drivers
         raise. On a fault nothing is left.
         """
-        async with self._locks.hold(f"network name {wish.name}"):
-            for other in self._mirror.every(Network):
-                if other.name == wish.name and other.origin is Origin.LIBRARY:
-                    raise Conflict(f"network name {wish.name!r} is in use", holder=f"network {other.id[:12]}")
-            driver = await self._drivers.network_driver(wish.driver)
-            if wish.ipam == NULL_IPAM and wish.subnets:
+        async with self._locks.hold(f"network name {spec.name}"):
+            for other in self._cache.every(Network):
+                if other.name == spec.name and other.origin is Origin.LIBRARY:
+                    raise Conflict(f"network name {spec.name!r} is in use", holder=f"network {other.id[:12]}")
+            driver = await self._drivers.network_driver(spec.driver)
+            if spec.ipam == NULL_IPAM and spec.subnets:
                 raise BadRequest("the IPAM driver null gives no subnets", hint="leave the subnets out")
-            gateways = await driver.wants_gateways(wish)
+            gateways = await driver.wants_gateways(spec)
             ident = self._ident()
-            ipam = await self._drivers.ipam_driver(wish.ipam) if wish.subnets else None
+            ipam = await self._drivers.ipam_driver(spec.ipam) if spec.subnets else None
             granted: list[SegmentRequest] = []
             try:
-                for subnet in wish.subnets:
+                for subnet in spec.subnets:
                     assert ipam is not None
                     wanted = gateways[0 if subnet.version == 4 else 1]
-                    granted.append(await self._segment(ident, wish, ipam, subnet, wanted))
-                await self._networks.create(_request(ident, wish, granted))
+                    granted.append(await self._segment(ident, spec, ipam, subnet, wanted))
+                await self._networks.create(_request(ident, spec, granted))
             except BaseException:
                 # A network that could not be ended stays, marked, and keeps its subnets until it is.
-                if self._mirror.network(ident) is None and ipam is not None:
+                if self._cache.network(ident) is None and ipam is not None:
                     for part in granted:
                         await release_segment(ipam, part)
                     await self._release_unheard(ident)
@@ -110,17 +110,17 @@ class Provisioning:
 
     async def _release_unheard(self, ident: str) -> None:
         """Subnets of ours that were granted to the network by commits whose answers were lost are given up."""
-        for pool in self._mirror.every(Pool):
+        for pool in self._cache.every(Pool):
             if pool.options.get(FOR_NETWORK) == ident:
                 ipam = await self._drivers.ipam_driver(OUR_IPAM)
                 await ipam.release_pool(pool.id)
 
     async def _segment(
-        self, ident: str, wish: NetworkSpec, ipam: IpamDriver, subnet: SubnetSpec, gateway: bool
+        self, ident: str, spec: NetworkSpec, ipam: IpamDriver, subnet: SubnetSpec, gateway: bool
     ) -> SegmentRequest:
         """One subnet with its gateway and auxiliary addresses, or nothing."""
-        space, options = await ipam.default_space(), dict(wish.ipam_options)
-        if wish.ipam == OUR_IPAM:
+        space, options = await ipam.default_space(), dict(spec.ipam_options)
+        if spec.ipam == OUR_IPAM:
             options = parse_ipam_options(options)
             space = options.get("tenant", space)
             options[FOR_NETWORK] = ident
@@ -129,11 +129,11 @@ class Provisioning:
         grant = await ipam.request_pool(PoolRequest(space, subnet.version, subnet.subnet, None, subnet.range, options))
         made = SegmentRequest(space, grant.subnet, grant.gateway if gateway else None, {}, grant.pool)
         for warning in grant.warnings:
-            log.warning("network %s: %s", wish.name, warning)
+            log.warning("network %s: %s", spec.name, warning)
         try:
             if grant.subnet.version != subnet.version or subnet.subnet not in (None, grant.subnet):
                 wanted = subnet.subnet or f"an IPv{subnet.version} subnet"
-                raise Unavailable(f"IPAM driver {wish.ipam} answered {grant.subnet}, and was asked for {wanted}")
+                raise Unavailable(f"IPAM driver {spec.ipam} answered {grant.subnet}, and was asked for {wanted}")
             if gateway and (made.gateway is None or subnet.gateway not in (None, made.gateway.ip)):
                 own = await ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, subnet.gateway))
                 made = SegmentRequest(space, grant.subnet, own, {}, grant.pool)
@@ -152,33 +152,33 @@ class Provisioning:
         self._networks.must_be_empty(self._network(network_id))
         await self._networks.delete(network_id, force, empty=True)
 
-    async def create_endpoint(self, wish: EndpointSpec) -> Endpoint:
+    async def create_endpoint(self, spec: EndpointSpec) -> Endpoint:
         """The endpoint is there, and has the addresses that were wished for or one of each family.
 
         Raises NotFound, BadRequest for an address that the network cannot have, Conflict for a name or an address that
         is in use, Exhausted, and what the driver raises. On a fault nothing is left.
         """
-        async with self._locks.hold(f"endpoint name {wish.network} {wish.name}"):
-            network = self._network(wish.network)
-            other = self._roster.named(network.id, wish.name)
+        async with self._locks.hold(f"endpoint name {spec.network} {spec.name}"):
+            network = self._network(spec.network)
+            other = self._endpoint_index.named(network.id, spec.name)
             if other is not None:
                 raise Conflict(
-                    f"endpoint name {wish.name!r} is in use in network {network.name}",
+                    f"endpoint name {spec.name!r} is in use in network {network.name}",
                     holder=f"endpoint {other.id[:12]}",
                 )
-            self._must_be_free(network, wish.mac)
-            options = parse_endpoint_options(wish.options) if network.driver in OURS else dict(wish.options)
+            self._must_be_free(network, spec.mac)
+            options = parse_endpoint_options(spec.options) if network.driver in OURS else dict(spec.options)
             if ENDPOINT_IFNAME in options and network.driver in OURS:
                 raise BadRequest(f"{ENDPOINT_IFNAME} is for engines", hint="the network's interface_prefix names them")
             driver = await self._drivers.network_driver(network.driver)
             ipam = await self._drivers.ipam_driver(network.ipam) if network.segments else None
             ident = self._ident()
-            mac = wish.mac
+            mac = spec.mac
             if not mac and (not driver.remembers or (ipam is not None and ipam.requires_mac)):
                 mac = stable_mac(f"endpoint:{ident}")
             granted: dict[int, tuple[Segment, Interface]] = {}
             try:
-                await self._addresses(network, wish, ipam, mac, granted)
+                await self._addresses(network, spec, ipam, mac, granted)
                 await self._endpoints.create(
                     EndpointRequest(
                         network.id,
@@ -187,36 +187,36 @@ class Provisioning:
                         _v6(granted),
                         mac,
                         options=options,
-                        name=wish.name,
-                        aliases=wish.aliases,
-                        links=dict(wish.links),
-                        services=wish.services,
+                        name=spec.name,
+                        aliases=spec.aliases,
+                        links=dict(spec.links),
+                        services=spec.services,
                     )
                 )
             except BaseException:
-                if self._mirror.endpoint(network.id, ident) is None and ipam is not None:
+                if self._cache.endpoint(network.id, ident) is None and ipam is not None:
                     for segment, interface in granted.values():
                         await ipam.release_address(segment.pool, interface.ip)
                     pools = {segment.pool for segment in network.segments}
-                    for lease in self._roster.unattached():  # granted by a commit whose answer was lost
-                        if lease.pool in pools and (lease.mac, lease.name) == (mac, wish.name):
+                    for lease in self._endpoint_index.unattached():  # granted by a commit whose answer was lost
+                        if lease.pool in pools and (lease.mac, lease.name) == (mac, spec.name):
                             await ipam.release_address(lease.pool, lease.address)
                 raise
-            endpoint = self._mirror.endpoint(network.id, ident)
+            endpoint = self._cache.endpoint(network.id, ident)
             assert endpoint is not None
             return endpoint
 
     async def _addresses(
         self,
         network: Network,
-        wish: EndpointSpec,
+        spec: EndpointSpec,
         ipam: IpamDriver | None,
         mac: str,
         granted: dict[int, tuple[Segment, Interface]],
     ) -> None:
         """granted: gets one address of each family."""
-        named: dict[int, Address] = {address.version: address for address in wish.addresses}
-        for address in wish.addresses:
+        named: dict[int, Address] = {address.version: address for address in spec.addresses}
+        for address in spec.addresses:
             if network.segment_of(address) is None:
                 subnets = ", ".join(str(segment.subnet) for segment in network.segments) or "none"
                 raise BadRequest(
@@ -224,17 +224,17 @@ class Provisioning:
                 )
         for version, segments in ((4, network.ipv4), (6, network.ipv6)):
             wanted = named.get(version)
-            if ipam is not None and segments and (wanted is not None or wish.allocate):
-                granted[version] = await _granted(ipam, segments, wanted, mac, wish.name)
+            if ipam is not None and segments and (wanted is not None or spec.allocate):
+                granted[version] = await _granted(ipam, segments, wanted, mac, spec.name)
 
     async def delete_endpoint(self, network_id: str, endpoint_id: str, force: bool = False) -> None:
         """The endpoint is gone, and its addresses are free. Raises NotFound, Conflict when it is in a sandbox,
         Unavailable as `delete_network`. force: from within a sandbox, and without a driver that cannot be reached."""
-        endpoint = self._mirror.endpoint(network_id, endpoint_id)
+        endpoint = self._cache.endpoint(network_id, endpoint_id)
         if endpoint is None:
             raise NotFound(f"endpoint {endpoint_id[:12]} is not known")
         if endpoint.state is State.ATTACHED and not force:
-            names = (sandbox.name for sandbox in self._mirror.every(Sandbox) if sandbox.key == endpoint.sandbox)
+            names = (sandbox.name for sandbox in self._cache.every(Sandbox) if sandbox.key == endpoint.sandbox)
             raise Conflict(
                 f"endpoint {endpoint.name or endpoint_id[:12]} is in use",
                 holder=f"sandbox {next(names, endpoint.sandbox)}",
@@ -244,14 +244,14 @@ class Provisioning:
 
     def _must_be_free(self, network: Network, mac: str) -> None:
         """Raises Conflict when an endpoint of the network has the MAC."""
-        other = self._roster.with_mac(network.id, mac)
+        other = self._endpoint_index.with_mac(network.id, mac)
         if other is not None:
             raise Conflict(
                 f"MAC {mac} is in use in network {network.name}", holder=f"endpoint {other.name or other.id[:12]}"
             )
 
     def _network(self, network_id: str) -> Network:
-        network = self._mirror.network(network_id)
+        network = self._cache.network(network_id)
         if network is None:
             raise NotFound(f"network {network_id[:12]} is not known")
         return network
@@ -277,19 +277,19 @@ async def _granted(
     raise full
 
 
-def _request(ident: str, wish: NetworkSpec, granted: list[SegmentRequest]) -> NetworkRequest:
+def _request(ident: str, spec: NetworkSpec, granted: list[SegmentRequest]) -> NetworkRequest:
     return NetworkRequest(
         ident,
-        dict(wish.options),
-        wish.internal,
+        dict(spec.options),
+        spec.internal,
         tuple(part for part in granted if part.subnet.version == 4),
         tuple(part for part in granted if part.subnet.version == 6),
-        driver=wish.driver,
+        driver=spec.driver,
         origin=Origin.LIBRARY,
-        name=wish.name,
-        labels=dict(wish.labels),
-        attachable=wish.attachable,
-        ipam=wish.ipam,
+        name=spec.name,
+        labels=dict(spec.labels),
+        attachable=spec.attachable,
+        ipam=spec.ipam,
     )
 
 

@@ -30,12 +30,12 @@ AT_ONCE = 16
 
 
 class Recovery:
-    """One `start`, after the mirror is loaded and before anybody else changes anything."""
+    """One `start`, after the cache is loaded and before anybody else changes anything."""
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
@@ -43,8 +43,8 @@ class Recovery:
         repair: KernelReconciler,
         namespaces: Namespaces,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints
@@ -61,7 +61,7 @@ class Recovery:
                 what = f"{network.pending.value} of network {network.name}"
                 await _try(lines, self._networks.delete(network.id), what, done)
         for network in self._ours():
-            for endpoint in self._roster.of_network(network.id):
+            for endpoint in self._endpoint_index.of_network(network.id):
                 await self._settle_endpoint(endpoint, lines)
         await self._give_back(lines)
         await self._sandboxes_that_are_gone(lines)
@@ -73,8 +73,8 @@ class Recovery:
 
     async def _undo_joins(self, lines: list[str]) -> None:
         """Joins that were recorded and not yet known to be good: interfaces that go back have to be inside for it."""
-        sandboxes = {sandbox.key: sandbox for sandbox in self._mirror.every(Sandbox)}
-        for endpoint in self._mirror.every(Endpoint):
+        sandboxes = {sandbox.key: sandbox for sandbox in self._cache.every(Sandbox)}
+        for endpoint in self._cache.every(Endpoint):
             sandbox = sandboxes.get(endpoint.sandbox)
             if endpoint.pending is Event.ATTACH and sandbox is not None:
                 leaving = self._sandboxes.leave(endpoint.network, endpoint.id, sandbox.id)
@@ -83,7 +83,7 @@ class Recovery:
 
     async def _settle_sandboxes(self, lines: list[str]) -> None:
         """Several at once: of a thousand, each waits for a few threads."""
-        waiting = self._mirror.every(Sandbox)
+        waiting = self._cache.every(Sandbox)
 
         async def work() -> None:
             for sandbox in waiting:
@@ -94,7 +94,7 @@ class Recovery:
                 tasks.create_task(work())
 
     def _ours(self) -> Iterator[Network]:
-        return (network for network in self._mirror.every(Network) if network.origin is Origin.LIBRARY)
+        return (network for network in self._cache.every(Network) if network.origin is Origin.LIBRARY)
 
     async def _settle_endpoint(self, endpoint: Endpoint, lines: list[str]) -> None:
         subject = f"endpoint {endpoint.name or endpoint.id[:12]}"
@@ -108,13 +108,13 @@ class Recovery:
 
     async def _give_back(self, lines: list[str]) -> None:
         """Subnets and addresses that were granted to what never came to be."""
-        for pool in self._mirror.every(Pool):
+        for pool in self._cache.every(Pool):
             wanted_for = pool.options.get(FOR_NETWORK, "")
-            if wanted_for and self._mirror.network(wanted_for) is None:
+            if wanted_for and self._cache.network(wanted_for) is None:
                 await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet}", "given back")
-        for lease in self._roster.unattached():
-            origin = self._mirror.pool(lease.pool)
-            network = self._mirror.network(origin.network) if origin is not None else None
+        for lease in self._endpoint_index.unattached():
+            origin = self._cache.pool(lease.pool)
+            network = self._cache.network(origin.network) if origin is not None else None
             if network is not None and network.origin is Origin.LIBRARY:
                 await _try(
                     lines,
@@ -125,15 +125,15 @@ class Recovery:
 
     async def _sandboxes_that_are_gone(self, lines: list[str]) -> None:
         keys: set[str] = set()
-        for sandbox in self._mirror.every(Sandbox):
+        for sandbox in self._cache.every(Sandbox):
             if sandbox.deleting:
                 await _try(lines, self._sandboxes.delete(sandbox.id), f"delete of sandbox {sandbox.name}", "finished")
             else:
                 await _try(lines, self._remove_gone(sandbox, lines), f"look at sandbox {sandbox.name}", "")
-            if self._mirror.sandbox(sandbox.id) is not None:
+            if self._cache.sandbox(sandbox.id) is not None:
                 keys.add(sandbox.path or f"sandbox:{sandbox.id}")
-        for endpoint in self._mirror.every(Endpoint):
-            network = self._mirror.network(endpoint.network)
+        for endpoint in self._cache.every(Endpoint):
+            network = self._cache.network(endpoint.network)
             ours = network is not None and network.origin is Origin.LIBRARY
             if ours and endpoint.state is State.ATTACHED and endpoint.sandbox not in keys:
                 await _try(
@@ -150,7 +150,7 @@ class Recovery:
             await _try(lines, deleting, f"sandbox {sandbox.name}", "removed: its namespace is gone")
 
     async def _remove_leftovers(self, lines: list[str]) -> None:
-        paths = {sandbox.path for sandbox in self._mirror.every(Sandbox)}
+        paths = {sandbox.path for sandbox in self._cache.every(Sandbox)}
         for ident, path in (await self._namespaces.made()).items():
             if path not in paths:
                 removing = self._namespaces.remove(path)

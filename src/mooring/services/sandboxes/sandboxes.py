@@ -23,17 +23,17 @@ from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import Record, RecordCache
 from mooring.services.sandboxes.dns_names import DnsNames
-from mooring.services.sandboxes.namespaces import NamespaceReconciler, had_link, is_furnished, join_request, namer
-from mooring.services.sandboxes.rules import blank, described, must_fit, not_in_host, place_of, wished
+from mooring.services.sandboxes.namespaces import NamespaceReconciler, had_link, is_applied, join_request, namer
+from mooring.services.sandboxes.sandbox_rules import blank, described, must_fit, not_in_host, place_of, requested
 
 
 class Sandboxes:
-    """Every sandbox of the library. Build it before the mirror is loaded. folder: for files of sandboxes."""
+    """Every sandbox of the library. Build it before the cache is loaded. folder: for files of sandboxes."""
 
     def __init__(
         self,
-        mirror: RecordCache,
-        roster: EndpointIndex,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
         endpoints: Endpoints,
         namespaces: Namespaces,
         resolver: Resolver,
@@ -42,8 +42,8 @@ class Sandboxes:
         locks: KeyedLocks,
         folder: str,
     ) -> None:
-        self._mirror = mirror
-        self._roster = roster
+        self._cache = cache
+        self._endpoint_index = endpoint_index
         self._endpoints = endpoints
         self._namespaces = namespaces
         self._resolver = resolver
@@ -51,13 +51,13 @@ class Sandboxes:
         self._clock = clock
         self._locks = locks
         self._folder = folder
-        self._interiors = NamespaceReconciler(namespaces, endpoints)
+        self._namespace_reconciler = NamespaceReconciler(namespaces, endpoints)
         self._named: dict[str, str] = {}
         self._placed: dict[str, str] = {}
         self._identified: dict[str, str] = {}
         # Paths that the resolver answers in since this process began.
         self._served: set[str] = set()
-        mirror.listen(self._follow)
+        cache.listen(self._follow)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Sandbox):
@@ -70,16 +70,16 @@ class Sandboxes:
             if after.identity:
                 self._identified[after.identity] = after.id
 
-    async def create(self, wish: SandboxSpec) -> Sandbox:
+    async def create(self, spec: SandboxSpec) -> Sandbox:
         """The sandbox is there, with its namespace and files.
 
         Raises Conflict when the name is taken or the external namespace or a file is another sandbox's, NotFound when
         there is no such namespace, BadRequest for what cannot be. On a fault nothing is left.
         """
         ident = "".join(self._clock.token() for _ in range(6))[:64]
-        asked = wished(blank(ident, wish, self._clock.now()), wish, self._folder)
+        asked = requested(blank(ident, spec, self._clock.now()), spec, self._folder)
         if asked.path:
-            asked = replace(asked, identity=await self._interiors.identify(asked.path))
+            asked = replace(asked, identity=await self._namespace_reconciler.identify(asked.path))
         async with (
             self._locks.hold(f"sandbox name {asked.name}"),
             self._locks.hold(f"sandbox at {asked.identity or place_of(asked)}"),
@@ -94,7 +94,7 @@ class Sandboxes:
                     # A namespace without a record is a leftover, which a start removes; a record without one is stale.
                     path = await self._namespaces.create(ident)
                     made = replace(asked, path=path, identity=await self._namespaces.identify(path))
-                await self._mirror.commit(put=[made])
+                await self._cache.commit(put=[made])
                 await self._settle(made)
             except BaseException:
                 with suppress(Fault):
@@ -109,7 +109,7 @@ class Sandboxes:
     async def _undo_create(self, ident: str, own: bool) -> None:
         """Nothing is left. A namespace is made again first: who was cancelled does not know whether it came to be, and
         making it queues behind."""
-        known = self._mirror.sandbox(ident)
+        known = self._cache.sandbox(ident)
         if known is not None:
             await self._end(known)
         elif own:
@@ -136,19 +136,19 @@ class Sandboxes:
                     holder=self._holder(endpoint.sandbox),
                     hint="let it leave that one first",
                 )
-            interior = await self._interiors.observe(sandbox)
-            name = namer(interior, lambda: self.members(sandbox))
+            namespace_state = await self._namespace_reconciler.observe(sandbox)
+            name = namer(namespace_state, lambda: self.members(sandbox))
 
-            def name_inside(attachment: Attachment) -> str:
+            def interface_name(attachment: Attachment) -> str:
                 if sandbox.kind is Kind.HOST:  # before it is recorded: asked only for what has an interface
                     raise not_in_host(network)
                 return name(attachment)
 
             # Whether the ports are to be had is known last.
             request, late = join_request(sandbox), bool(sandbox.ports)
-            await self._endpoints.attach(network_id, endpoint_id, request, priority, name_inside, provisional=late)
+            await self._endpoints.attach(network_id, endpoint_id, request, priority, interface_name, provisional=late)
             try:
-                await self._settle(sandbox, None if had_link(interior, endpoint) else interior)
+                await self._settle(sandbox, None if had_link(namespace_state, endpoint) else namespace_state)
                 if late:
                     await self._endpoints.confirm(network_id, endpoint_id, priority)
             except BaseException:
@@ -172,7 +172,7 @@ class Sandboxes:
         members = self._attached(sandbox)
         leaving = [member for member in members if member.endpoint.id == endpoint_id]
         staying = [member for member in self.members(sandbox) if member.endpoint.id != endpoint_id]
-        await self._interiors.bring_home(sandbox, leaving, staying)
+        await self._namespace_reconciler.bring_home(sandbox, leaving, staying)
         try:
             await self._endpoints.detach(network_id, endpoint_id)
         except BaseException:
@@ -183,17 +183,17 @@ class Sandboxes:
         with suppress(NotFound):  # the namespace died before its endpoints left: there is nobody to take over
             await self._settle(sandbox)
 
-    async def refresh(self, sandbox_id: str, wish: SandboxSpec | None = None) -> None:
+    async def refresh(self, sandbox_id: str, spec: SandboxSpec | None = None) -> None:
         """Files, names, interfaces and routes are made anew; with a wish its settings count from now on (kind, name and
         path stay). Raises NotFound, BadRequest, Conflict. On a fault the settings are as before."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             before = self._standing(sandbox_id)
-            after = wished(before, wish, self._folder) if wish is not None else before
+            after = requested(before, spec, self._folder) if spec is not None else before
             if await self.is_gone(before):
                 raise NotFound(f"the namespace of sandbox {before.name} is gone", hint="delete the sandbox")
             async with self._naming.reserved(before, after):
                 if after != before:
-                    await self._mirror.commit(put=[after])
+                    await self._cache.commit(put=[after])
                 try:
                     if after.resolver:
                         self._served.discard(before.path)  # served anew, and never by nobody
@@ -204,7 +204,7 @@ class Sandboxes:
                 except BaseException:
                     if after != before:
                         with suppress(Fault):
-                            await self._mirror.commit(put=[before])
+                            await self._cache.commit(put=[before])
                             await self._settle(before)
                             await self._naming.remove_unused(after, before)
                     raise
@@ -213,7 +213,7 @@ class Sandboxes:
         """The external sandbox's namespace is at the path: endpoints that joined before get their interfaces in it, and
         it is left where it was before. Raises NotFound, Conflict; what a fault leaves undone is done when it is told
         again, or by `refresh`."""
-        identity = await self._interiors.identify(path)
+        identity = await self._namespace_reconciler.identify(path)
         async with self._locks.hold(f"sandbox {sandbox_id}"), self._locks.hold(f"sandbox at {identity}"):
             sandbox = self._standing(sandbox_id)
             if sandbox.kind is not Kind.EXTERNAL:
@@ -221,10 +221,10 @@ class Sandboxes:
             if self._at(path, identity) != sandbox_id:
                 self._must_be_free(self._at(path, identity), f"{path} has a sandbox already")
             if (sandbox.path, sandbox.identity) != (path, identity):
-                await self._interiors.bring_home(sandbox, self._attached(sandbox), ())
+                await self._namespace_reconciler.bring_home(sandbox, self._attached(sandbox), ())
                 await self._silence(sandbox)
                 sandbox = await self._move(sandbox, path, identity)
-            await self._interiors.rename_taken(sandbox, self.members(sandbox))
+            await self._namespace_reconciler.rename_taken(sandbox, self.members(sandbox))
             await self._settle(sandbox)
 
     async def _move(self, sandbox: Sandbox, path: str, identity: str) -> Sandbox:
@@ -233,7 +233,7 @@ class Sandboxes:
             moved = replace(self._sandbox(sandbox.id), path=path, identity=identity)
             endpoints = [replace(member.endpoint, sandbox=path) for member in self._attached(sandbox)]
             with suppress(StaleRevision):
-                await self._mirror.commit(put=[moved, *endpoints])
+                await self._cache.commit(put=[moved, *endpoints])
                 return moved
         raise Unavailable(f"the endpoints of sandbox {sandbox.name} are contended", hint="do it again")
 
@@ -241,7 +241,7 @@ class Sandboxes:
         """Its endpoints have left, and keep their addresses; the sandbox and its files are gone, its namespace if it
         was ours. Gone already is fine. After a fault or a crash it is marked, and deleting it again goes on."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
-            sandbox = self._mirror.sandbox(sandbox_id)
+            sandbox = self._cache.sandbox(sandbox_id)
             if sandbox is not None:
                 await self._end(sandbox)
 
@@ -249,9 +249,9 @@ class Sandboxes:
         """As `delete`. Every step may be done again. A driver that cannot be told keeps no other endpoint inside."""
         if not sandbox.deleting:
             sandbox = replace(sandbox, deleting=True)
-            await self._mirror.commit(put=[sandbox])
+            await self._cache.commit(put=[sandbox])
         attached = self._attached(sandbox)
-        await self._interiors.bring_home(sandbox, attached, ())
+        await self._namespace_reconciler.bring_home(sandbox, attached, ())
         refused: Fault | None = None
         for member in attached:
             try:
@@ -264,7 +264,7 @@ class Sandboxes:
         await self._naming.remove_files(sandbox)
         if sandbox.kind is Kind.OWN:
             await self._namespaces.remove(sandbox.path)
-        await self._mirror.commit(delete=[sandbox])
+        await self._cache.commit(delete=[sandbox])
 
     async def statistics(self, sandbox_id: str) -> Mapping[str, Counters]:
         """Counters of the interfaces of the sandbox, by name; none where it has no namespace to itself. Raises
@@ -272,26 +272,26 @@ class Sandboxes:
         sandbox = self._sandbox(sandbox_id)
         if await self.is_gone(sandbox):
             raise NotFound(f"the namespace of sandbox {sandbox.name} is gone", hint="delete the sandbox")
-        return await self._namespaces.statistics(sandbox.path) if is_furnished(sandbox) else {}
+        return await self._namespaces.statistics(sandbox.path) if is_applied(sandbox) else {}
 
     async def is_gone(self, sandbox: Sandbox) -> bool:
         """Whether its namespace is not there any more; also when another one has its path."""
-        return await self._interiors.is_gone(sandbox)
+        return await self._namespace_reconciler.is_gone(sandbox)
 
     async def settle(self, sandbox_id: str) -> None:
         """The namespace, the files and the published ports are as the records say. One that is gone or on its way out
         is left alone. Raises NotFound when its namespace is gone."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
-            sandbox = self._mirror.sandbox(sandbox_id)
+            sandbox = self._cache.sandbox(sandbox_id)
             if sandbox is not None and not sandbox.deleting:
                 await self._settle(sandbox)
 
-    async def _settle(self, sandbox: Sandbox, interior: NamespaceState | None = None) -> None:
+    async def _settle(self, sandbox: Sandbox, namespace_state: NamespaceState | None = None) -> None:
         members = self.members(sandbox)
-        if is_furnished(sandbox) and members:
-            await self._interiors.furnish(sandbox, members, interior)
+        if is_applied(sandbox) and members:
+            await self._namespace_reconciler.apply(sandbox, members, namespace_state)
         await self._naming.write_files(sandbox)
-        if not is_furnished(sandbox):
+        if not is_applied(sandbox):
             return
         if sandbox.resolver and sandbox.path not in self._served:
             ident = sandbox.id
@@ -310,7 +310,7 @@ class Sandboxes:
 
     async def _silence(self, sandbox: Sandbox) -> None:
         """Nothing answers names there."""
-        if is_furnished(sandbox):
+        if is_applied(sandbox):
             await self._resolver.stop(sandbox.path)
             self._served.discard(sandbox.path)
 
@@ -320,11 +320,11 @@ class Sandboxes:
         return in_gateway_order(m for m in self._attached(sandbox) if m.endpoint.pending not in going)
 
     def _attached(self, sandbox: Sandbox) -> list[Member]:
-        found = [(self._mirror.network(each.network), each) for each in self._roster.in_sandbox(sandbox.key)]
+        found = [(self._cache.network(each.network), each) for each in self._endpoint_index.in_sandbox(sandbox.key)]
         return [Member(network, endpoint) for network, endpoint in found if network is not None]
 
     def _sandbox(self, sandbox_id: str) -> Sandbox:
-        sandbox = self._mirror.sandbox(sandbox_id)
+        sandbox = self._cache.sandbox(sandbox_id)
         if sandbox is None:
             raise NotFound(f"sandbox {sandbox_id[:12]} is not known")
         return sandbox
@@ -336,19 +336,19 @@ class Sandboxes:
         return sandbox
 
     def _known(self, network_id: str, endpoint_id: str) -> tuple[Network, Endpoint]:
-        network, endpoint = self._mirror.network(network_id), self._mirror.endpoint(network_id, endpoint_id)
+        network, endpoint = self._cache.network(network_id), self._cache.endpoint(network_id, endpoint_id)
         if network is None or endpoint is None:
             raise NotFound(f"endpoint {endpoint_id[:12]} is not known in network {network_id[:12]}")
         return network, endpoint
 
     def _must_be_free(self, ident: str | None, what: str) -> None:
         if ident is not None:
-            other = self._mirror.sandbox(ident)
+            other = self._cache.sandbox(ident)
             raise Conflict(what, holder=f"sandbox {other.name if other is not None else ident[:12]}")
 
     def _holder(self, key: str) -> str:
         """The sandbox with the key, as a fault names it."""
-        other = next((each for each in self._mirror.every(Sandbox) if each.key == key), None)
+        other = next((each for each in self._cache.every(Sandbox) if each.key == key), None)
         return f"sandbox {other.name if other is not None else key}"
 
 

@@ -14,8 +14,8 @@ from mooring.wire.forms.endpoints import (
     ServiceV1,
     endpoint_form,
 )
-from mooring.wire.forms.estates import KeptAddressV1, KeptNetworkV1, estate_form
 from mooring.wire.forms.holders import HolderV1, HolderV2, IntentV1, holder_form, intent_form
+from mooring.wire.forms.kept_networks import KeptAddressV1, KeptNetworkV1, kept_network_form
 from mooring.wire.forms.leases import ActiveV1, LeaseV1, lease_form
 from mooring.wire.forms.moves import MoveV1, move_form
 from mooring.wire.forms.networks import NetworkV1, NetworkV2, NetworkV3, OptionsV1, OptionsV2, SegmentV1, network_form
@@ -53,9 +53,9 @@ __all__ = [
     "Stored",
     "endpoint_form",
     "engine_form",
-    "estate_form",
     "holder_form",
     "intent_form",
+    "kept_network_form",
     "lease_form",
     "move_form",
     "network_form",

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from mooring.core.networks import Address, Interface, StaticRoute
-from mooring.core.publications import PortRequest, Protocol
+from mooring.core.port_bindings import PortRequest, Protocol
 
 
 class Stored(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="v"):

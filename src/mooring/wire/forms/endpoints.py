@@ -13,7 +13,7 @@ from msgspec import field
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
-from mooring.core.publications import PortBinding, Protocol
+from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.wire.forms.elements import (
     PortRequestV1,
     RouteV1,
@@ -35,7 +35,7 @@ class PortBindingV1(Stored):
     host: str = ""
 
     def value(self) -> PortBinding:
-        """The publication as core knows it."""
+        """The port binding as core knows it."""
         target = ip_address(self.target)
         return PortBinding(self.protocol, address_of(self.host), self.host_port, target, self.target_port)
 
@@ -147,13 +147,13 @@ class EndpointV3(EndpointV2, tag=3):
         return replace(EndpointV2.record(self, key), exposed=tuple((each.protocol, each.port) for each in self.exposed))
 
 
-def _publication_form(publication: PortBinding) -> PortBindingV1:
+def _port_binding_form(port_binding: PortBinding) -> PortBindingV1:
     return PortBindingV1(
-        protocol=publication.protocol,
-        host=text_of(publication.host),
-        host_port=publication.host_port,
-        target=str(publication.target),
-        target_port=publication.target_port,
+        protocol=port_binding.protocol,
+        host=text_of(port_binding.host),
+        host_port=port_binding.host_port,
+        target=str(port_binding.target),
+        target_port=port_binding.target_port,
     )
 
 
@@ -179,7 +179,7 @@ def endpoint_form(endpoint: Endpoint) -> EndpointV3:
         ipv6=text_of(endpoint.ipv6),
         sandbox=endpoint.sandbox,
         ports=tuple(map(port_request_form, endpoint.ports)),
-        published=tuple(map(_publication_form, endpoint.published)),
+        published=tuple(map(_port_binding_form, endpoint.published)),
         options=endpoint.options,
         name=endpoint.name,
         aliases=endpoint.aliases,

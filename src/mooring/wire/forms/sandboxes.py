@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from msgspec import field
 
-from mooring.core.publications import Protocol
+from mooring.core.port_bindings import Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire.forms.elements import PortRequestV1, Stored, id_of, port_request_form
 

@@ -1,0 +1,230 @@
+"""Networks that the engine has and no record knows, as after a lost store: their records are made anew from what it
+tells.
+
+Rules: a network that somebody lives in is taken in at the first sight; any other must have been there at an earlier
+look, some seconds ago, for it may be only just going; what this process was told to delete is never taken in; a network
+on record that the engine does not have, and in which nobody lives, gives way to one that the engine has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface
+
+from mooring.core.addresses import address_of, usable
+from mooring.core.containers import EngineNetwork, EngineSubnet
+from mooring.core.engines import EngineView, KnownEngine
+from mooring.core.faults import Conflict, Fault
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Address, Interface, Network, Origin, Segment, overlap
+from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
+from mooring.core.pools import Pool, pool_id
+from mooring.ports import Clock, Engine
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.ipam.pool_ids import REBUILT
+from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy, gateway_lease
+from mooring.services.networking.networks import Networks
+from mooring.services.records.record_cache import Record, RecordCache
+
+# Seconds that a network in which nobody lives must have been listed without a record: longer than a removal takes.
+SETTLED = 3.0
+REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """Of one look: what was taken into the records and what could not be, a line each."""
+
+    done: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+class RebuiltNetworks:
+    """`once` for each repair pass. Build it before the cache is loaded. plugin: the name that dockerd has for us."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        networks: Networks,
+        ipam: Ipam,
+        engine: Engine,
+        last: Callable[[], EngineView | None],
+        clock: Clock,
+        policy: IpamPolicy,
+        plugin: str,
+    ) -> None:
+        self._cache = cache
+        self._networks = networks
+        self._ipam = ipam
+        self._engine = engine
+        self._last = last
+        self._clock = clock
+        self._policy = policy
+        self._plugin = plugin
+        self._ended: dict[str, None] = {}
+        self._unchecked: Collection[str] = ()
+        self._seen: dict[str, float] = {}
+        cache.listen(self._follow)
+
+    async def once(
+        self,
+        lived_in: Collection[str],
+        living: Callable[[str], bool],
+        gateways: Sequence[Interface],
+        unchecked: Collection[str] = (),
+    ) -> Rebuilt:
+        """Take in networks that the engine has. lived_in: ids of networks without a record in which somebody lives.
+        living: whether somebody lives in the network with the id. gateways: addresses of bridges of ours. unchecked:
+        ids of networks whose containers the kernel lets send what they want."""
+        self._unchecked = unchecked
+        result = Rebuilt()
+        view = None if lived_in else self._last()
+        try:
+            view = view if view is not None else await self._engine.view()
+        except Fault as fault:
+            if lived_in:
+                result.findings.append(f"networks without a record wait for the engine: {fault}")
+            return result
+        wanted = {
+            ident
+            for ident, driver in view.drivers.items()
+            if (driver == self._plugin or ident in lived_in)
+            and self._cache.network(ident) is None
+            and ident not in self._ended
+        }
+        now = self._clock.boot()
+        before, self._seen = self._seen, {}
+        for ident in sorted(wanted):
+            first = self._seen[ident] = before.get(ident, now)
+            settled = ident in before and now - first >= SETTLED
+            if ident not in lived_in and not settled:
+                continue
+            try:
+                await self._rebuild(ident, view, living, gateways, settled, result)
+            except Fault as fault:
+                result.findings.append(
+                    f"network {ident[:12]} of the engine has no record, and cannot have one: {fault}"
+                )
+        return result
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Network) and after is None:
+            self._ended[before.id] = None
+            if len(self._ended) > REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        elif isinstance(after, Network):
+            self._ended.pop(after.id, None)
+
+    async def _rebuild(
+        self,
+        ident: str,
+        view: EngineView,
+        living: Callable[[str], bool],
+        gateways: Sequence[Interface],
+        settled: bool,
+        result: Rebuilt,
+    ) -> None:
+        found = await self._engine.network(ident)
+        if found is None or not (found.driver == self._plugin or living(ident)):
+            return
+        network, pools, leases = self._records(found, gateways)
+        if settled:
+            await self._make_room(network, view, living, result)
+        if await self._networks.readmit(network, pools, leases):
+            subnets = ", ".join(str(segment.subnet) for segment in network.segments)
+            result.done.append(f"network {ident[:12]} ({subnets}) of the engine had no record: taken in again")
+
+    async def _make_room(
+        self, network: Network, view: EngineView, living: Callable[[str], bool], result: Rebuilt
+    ) -> None:
+        """What is on record, and nowhere else any more, is in nobody's way."""
+        known = next((each for each in self._cache.every(KnownEngine) if each.id == view.id), None)
+        for other in self._cache.every(Network):
+            proof = view.alone or (known is not None and other.id in known.networks)
+            meet = _meet(network.segments, other.segments)
+            gone = proof and other.origin is Origin.ENGINE and other.id not in view.networks
+            if meet and gone and not living(other.id):
+                await self._networks.delete(other.id)
+                result.done.append(f"network {other.id[:12]} removed: the engine has another one in its place")
+        for pool in self._cache.every(Pool):
+            mine = any(overlap(pool.subnet, segment.subnet) for segment in network.segments)
+            if mine and not pool.network and not self._ipam.is_in_use(pool.id):
+                await self._ipam.release_pool(pool.id)
+
+    def _records(self, found: EngineNetwork, gateways: Sequence[Interface]) -> tuple[Network, list[Pool], list[Lease]]:
+        """The network as it was made, with its pools, gateways and auxiliary addresses. Raises BadRequest, Conflict."""
+        ipv6 = any(subnet.subnet.version == 6 for subnet in found.subnets)
+        options = parse_network_options(found.options, found.internal, ipv6=ipv6)
+        if found.id in self._unchecked and not says_port_security(found.options):
+            options = replace(options, port_security=False)  # it is older than the option, and must not go mute
+        ours = found.ipam in (self._plugin, found.driver)
+        words = parse_ipam_options(found.ipam_options) if ours else {}
+        space = options.tenant or words.get("tenant") or "default"
+        pools: list[Pool] = []
+        leases: list[Lease] = []
+        segments: list[Segment] = []
+        now = self._clock.now()
+        for part in found.subnets:
+            if part.subnet.prefixlen == 0:
+                raise Conflict(f"the engine does not say its subnet ({part.subnet})", hint="create the network again")
+            none = words.get("gateway") == NO_GATEWAY
+            address = None if none else _gateway(part, gateways)
+            gateway = ip_interface(f"{address}/{part.subnet.prefixlen}") if address is not None else None
+            ident = pool_id(self._clock.token(), space, part.subnet) if ours else ""
+            segments.append(
+                Segment(part.subnet, gateway, space if ours else "LocalDefault", ident, dict(part.auxiliary))
+            )
+            if not ours:
+                continue
+            pools.append(
+                Pool(
+                    id=ident,
+                    space=space,
+                    subnet=part.subnet,
+                    range=part.range,
+                    source=self._source(part),
+                    options={**words, REBUILT: ""},
+                    created=now,
+                    gateway=address,
+                    network=found.id,
+                )
+            )
+            if address is not None:
+                leases.append(gateway_lease(space, address, ident, now))
+            leases += [
+                Lease(
+                    space=space,
+                    address=each,
+                    pool=ident,
+                    state=State.AUXILIARY,
+                    since=now,
+                    owner=f"aux:{ident}",
+                )
+                for each in part.auxiliary.values()
+            ]
+        v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
+        v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
+        network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))
+        return network, pools, leases
+
+    def _source(self, part: EngineSubnet) -> str:
+        """The subnet pool that the subnet was carved from, as far as that can be told: the engine does not say whether
+        a subnet was typed, and what was not must not be named to it."""
+        for pool in (*self._policy.subnet_pools4, *self._policy.subnet_pools6):
+            inside = any(overlap(prefix, part.subnet) for prefix in pool.prefixes if prefix.version == pool.version)
+            if inside and part.range is None and part.subnet.prefixlen == pool.length:
+                return pool.name
+        return ""
+
+
+def _gateway(part: EngineSubnet, gateways: Iterable[Interface]) -> Address:
+    """What the engine says, or what the bridge has, or what a pool without a word of it begins with."""
+    if part.gateway is not None:
+        return part.gateway
+    has = next((each.ip for each in gateways if each.version == part.subnet.version and each.ip in part.subnet), None)
+    return has if has is not None else address_of(part.subnet.version, usable(part.subnet)[0])
+
+
+def _meet(some: Sequence[Segment], others: Sequence[Segment]) -> bool:
+    return any(overlap(one.subnet, other.subnet) for one in some for other in others)
