@@ -21,8 +21,9 @@ from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, Role
 from mooring.ports import Store, Transaction
-from mooring.services.assembly import World, assemble
+from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.wire import stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -163,16 +163,6 @@ def test_a_small_prefix_is_carved_as_it_is(tmp_path: Path) -> None:
     """Without a length, a prefix smaller than the usual one gives one subnet: itself."""
     got = from_file(tmp_path, '[[subnet_pools]]\nname = "lab"\nprefixes = ["192.168.7.128/25"]\n')
     assert got.subnet_pools[0].length == 25
-
-
-def test_the_default_ula_belongs_to_the_host() -> None:
-    """The IPv6 pool is a /48 in fd00::/8, the same for the same machine id and another for another (RFC 4193)."""
-    mine, again, theirs = (config.default_pools(text)[1].prefixes[0] for text in (MACHINE, MACHINE + "\n", "other"))
-    assert isinstance(mine, IPv6Network)
-    assert mine == again != theirs
-    assert mine.prefixlen == 48
-    assert mine.subnet_of(IPv6Network("fd00::/8"))
-    assert MACHINE[:6] not in str(mine)
 
 
 def test_odd_things_are_warned_of(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from mooring.core.faults import Conflict, Unavailable
 from mooring.core.leases import ClaimPolicy
 from mooring.ports import Entry
 from mooring.servers.proxy.access import AccessRules
-from mooring.services.assembly import World
+from mooring.services.networking.assembly import World
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine

@@ -20,7 +20,7 @@ from mooring.adapters.host import listeners, systemd
 from mooring.cli.root import run as command
 from mooring.config import Config, ConfigurationInvalid, Sound, load
 from mooring.core.faults import Unavailable
-from mooring.services.assembly import World
+from mooring.services.networking.assembly import World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

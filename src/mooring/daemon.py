@@ -44,8 +44,9 @@ from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.proxy.shown_ports import PortCompletion
 from mooring.servers.quotas import Pool, Quota
-from mooring.services.assembly import Services, World, assemble
+from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import HostNetworks

@@ -11,8 +11,8 @@ from mooring.core.faults import Fault
 from mooring.core.plumbing import Op
 from mooring.core.pools import SubnetPool
 from mooring.ports import PluginFinder
-from mooring.services.assembly import Others
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import Others
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver

@@ -21,7 +21,8 @@ from mooring.core.names import AAAA, PTR
 from mooring.servers.http import HttpServer
 from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.plugin.door import fail as refuse
-from mooring.services.assembly import World, assemble
+from mooring.services.assembly import assemble
+from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_store import MemoryStore
 from tests.adapters.dns.nameservers import ask, query, texts

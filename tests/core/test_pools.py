@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -19,9 +19,12 @@ from mooring.core.pools import (
     check_address,
     check_range,
     check_subnet,
+    default_pools,
     no_room,
 )
 from mooring.core.subnet_index import Holdings
+
+MACHINE = "0123456789abcdef0123456789abcdef"
 
 
 def subnet_pool(*prefixes: str, length: int = 24, name: str = "p", shortest: int = 1, longest: int = 128) -> SubnetPool:
@@ -201,3 +204,13 @@ def test_overlap_agrees_with_the_standard_library(one: Subnet, other: Subnet) ->
     """For one family; across families there is none."""
     assert overlap(one, other) == one.overlaps(other)
     assert not overlap(one, ip_network("::/0"))
+
+
+def test_the_default_ula_belongs_to_the_host() -> None:
+    """The IPv6 pool is a /48 in fd00::/8, the same for the same machine id and another for another (RFC 4193)."""
+    mine, again, theirs = (default_pools(text)[1].prefixes[0] for text in (MACHINE, MACHINE + "\n", "other"))
+    assert isinstance(mine, IPv6Network)
+    assert mine == again != theirs
+    assert mine.prefixlen == 48
+    assert mine.subnet_of(IPv6Network("fd00::/8"))
+    assert MACHINE[:6] not in str(mine)

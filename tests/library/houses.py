@@ -24,8 +24,9 @@ from mooring.core.requests import (
     PoolRequest,
 )
 from mooring.ports import IpamDriver, Transaction
-from mooring.services.assembly import Others, World, assemble
+from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import Others, World
 from mooring.services.networking.kernel_reconciler import Report
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock

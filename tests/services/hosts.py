@@ -19,8 +19,9 @@ from mooring.core.requests import (
     Role,
     SegmentRequest,
 )
-from mooring.services.assembly import Others, Services, World, assemble
+from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import Others, World
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard

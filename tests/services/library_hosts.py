@@ -6,7 +6,7 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Network
 from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import Sandbox
-from mooring.services.assembly import Others
+from mooring.services.networking.assembly import Others
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver

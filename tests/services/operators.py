@@ -10,7 +10,7 @@ from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
-from mooring.services.assembly import World
+from mooring.services.networking.assembly import World
 from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import Operations, operations
 from tests.services.hosts import POLICY, MemoryHost

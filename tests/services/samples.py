@@ -11,8 +11,9 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, Protocol
-from mooring.services.assembly import Services, World, assemble
+from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import World
 from mooring.services.operations.inspection import HostNetworks, Inspection, PassReport
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records.endpoint_index import EndpointIndex

@@ -13,7 +13,8 @@ from mooring.core.networks import Network
 from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointSpec, NetworkSpec, SandboxSpec, SubnetSpec
 from mooring.core.sandboxes import NamespaceAddress, NamespaceFact, NamespaceLink, NamespaceRoute, Sandbox
-from mooring.services.assembly import Others, Services, World, assemble
+from mooring.services.assembly import Services, assemble
+from mooring.services.networking.assembly import Others, World
 from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.services.sandboxes.sandboxes import Sandboxes

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
 from mooring.core.requests import EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
-from mooring.services.assembly import Others
+from mooring.services.networking.assembly import Others
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver

@@ -11,8 +11,9 @@ import pytest
 from mooring.adapters.docker.docker_engine import DockerEngine
 from mooring.core.faults import NotFound
 from mooring.core.leases import State
-from mooring.services.assembly import World, assemble
+from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import World
 from mooring.services.operations import doctor
 from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import Operations, operations

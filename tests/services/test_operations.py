@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mooring.services.assembly import World, assemble
+from mooring.services.assembly import assemble
+from mooring.services.networking.assembly import World
 from mooring.services.operations.inspection import HostNetworks
 from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock

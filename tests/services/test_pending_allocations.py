@@ -8,8 +8,9 @@ import pytest
 
 from mooring.core.faults import Conflict
 from mooring.core.requests import AddressRequest, Role
-from mooring.services.assembly import World, assemble
+from mooring.services.assembly import assemble
 from mooring.services.ipam.pending_allocations import PENDING
+from mooring.services.networking.assembly import World
 from tests.services.holder_hosts import HolderHost
 from tests.services.hosts import POLICY
 

@@ -13,7 +13,7 @@ from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.networks import Network
 from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
-from mooring.services.assembly import Others
+from mooring.services.networking.assembly import Others
 from mooring.services.networking.liveness import STARTED
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver

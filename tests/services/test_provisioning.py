@@ -14,7 +14,7 @@ from mooring.core.networks import Address, Network, Origin, Pending
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.pools import Pool
 from mooring.core.requests import EndpointGrant, EndpointSpec, JoinRequest, NetworkSpec, SubnetSpec
-from mooring.services.assembly import Others
+from mooring.services.networking.assembly import Others
 from mooring.services.sandboxes.provisioning import Provisioning
 from mooring.testing.memory_driver import MemoryDriver
 from tests.services.hosts import MemoryHost

@@ -23,14 +23,13 @@ from mooring.adapters.netlink.ownership import Owner, claim
 from mooring.adapters.plugins import Plugins
 from mooring.adapters.plugins.discovery import Places
 from mooring.adapters.sqlite.sqlite_store import open_sqlite_store
-from mooring.config import default_pools
 from mooring.core.faults import Fault
 from mooring.core.networks import Network, Subnet
 from mooring.core.plumbing import Remove, Ruleset
-from mooring.core.pools import SubnetPool
+from mooring.core.pools import SubnetPool, default_pools
 from mooring.ports import Driver, IpamDriver, Kernel
-from mooring.services.assembly import Others
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.assembly import Others
 from mooring.services.records.record_cache import RecordCache
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from mooring.config.pools import POOL_KEYS, covered, default_pools, subnet_pools
+from mooring.config.pools import POOL_KEYS, covered, subnet_pools
 from mooring.config.proxies import PROXY_KEYS, ProxyListener, Tables
 from mooring.config.readers import (
     absolute_path,
@@ -30,11 +30,11 @@ from mooring.config.readers import (
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import HostOverlap, Subnet
-from mooring.core.pools import SubnetPool
+from mooring.core.pools import SubnetPool, default_pools
 
 __all__ = (
     "DEFAULT_PATH", "KEYS", "POOL_KEYS", "PROXY_KEYS", "SETTINGS", "Config", "ConfigurationInvalid", "LogFormat",
-    "ProxyListener", "Setting", "Sound", "default_pools", "load", "may_limit",
+    "ProxyListener", "Setting", "Sound", "load", "may_limit",
 )  # fmt: skip
 
 DEFAULT_PATH = Path("/etc/mooring/mooring.toml")

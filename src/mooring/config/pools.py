@@ -6,28 +6,12 @@ Rule: what is wrong with one pool does not hide what is wrong with another, or b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
-from ipaddress import IPv6Address, IPv6Network, ip_network
 
 from mooring.config.readers import collect, subnets, unknown
 from mooring.core.networks import Subnet
 from mooring.core.pools import SubnetPool
 
 POOL_KEYS = ("name", "space", "prefixes", "length", "min_length", "max_length")
-
-
-def default_pools(machine_id: str) -> tuple[SubnetPool, SubnetPool]:
-    """The subnet pools of a host without configuration: 10.32.0.0/12 into /24, and a ULA /48 of its own into /64.
-
-    The ULA's 40-bit global id is a hash of the machine id (RFC 4193, 3.2.2, asks for a pseudo-random one): the same on
-    each start, another on each host, and the machine id cannot be told from it.
-    """
-    digest = sha256(b"mooring subnet pool:" + machine_id.strip().encode()).digest()
-    ula = IPv6Network((IPv6Address(b"\xfd" + digest[:5] + bytes(10)), 48))
-    return (
-        SubnetPool(name="default-v4", space="default", prefixes=(ip_network("10.32.0.0/12"),), length=24),
-        SubnetPool(name="default-v6", space="default", prefixes=(ula,), length=64),
-    )
 
 
 def subnet_pools(where: str, raw: object, problems: list[str]) -> tuple[SubnetPool, ...]:

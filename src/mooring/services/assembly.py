@@ -1,62 +1,23 @@
-"""All services of a host, put together over its ports: where the daemon, the library and the tests start.
+"""All services of a host with an engine, put together: where the daemon and the tests start.
 
-Rule: networks, endpoints and their states are the same objects for all of them.
+Rule: what the library has, too, is networking.assembly's; fixed addresses of containers are added here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
-from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
-from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
 from mooring.services.containers.container_reconciler import ContainerReconciler
 from mooring.services.containers.engine_events import EngineEvents
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
-from mooring.services.drivers.bridge import BridgeDriver
-from mooring.services.drivers.checked import CheckedDriver
-from mooring.services.drivers.foreign_bridges import ForeignBridges
-from mooring.services.drivers.null import BareDriver
-from mooring.services.drivers.registry import Drivers
-from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.networking.endpoints import Endpoints
-from mooring.services.networking.engine_releases import EngineReleases
-from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
-from mooring.services.networking.kernel_reconciler import KernelReconciler
+from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import Networking, Others, World, assemble_networking
+from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.services.networking.network_requests import NetworkAdmission
-from mooring.services.networking.networks import Networks
-from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.port_allocator import PortAllocator
-from mooring.services.networking.rebuilt_networks import RebuiltNetworks
-from mooring.services.networking.restored_store import RestoredStore
-from mooring.services.records.endpoint_containers import EndpointContainers
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import RecordCache
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the services stand on. engine: None where networks are the library's alone."""
-
-    store: Store
-    kernel: Kernel
-    guard: PortGuard
-    engine: Engine | None
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """Drivers of the library's user, by name, and where plugins are found."""
-
-    drivers: Mapping[str, Driver] = field(default_factory=dict)
-    ipam_drivers: Mapping[str, IpamDriver] = field(default_factory=dict)
-    plugins: PluginFinder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +34,10 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """The use cases of one host. recovering, keeping: None where there is no engine."""
+class Services(Networking):
+    """The use cases of one host. keeping: None where there is no engine."""
 
-    cache: RecordCache
-    endpoint_index: EndpointIndex
-    ipam: Ipam
-    port_allocator: PortAllocator
-    networks: Networks
-    endpoints: Endpoints
-    repair: KernelReconciler
-    drivers: Drivers
-    locks: KeyedLocks
     holders: Holders
-    garbage_collector: GarbageCollector
-    restored_store: RestoredStore | None
     keeping: Keeping | None
 
 
@@ -103,49 +53,25 @@ def assemble(
 
     plugin: the name that dockerd has for us, which is that of the plugin socket's file.
     """
-    kernel, clock, others = world.kernel, world.clock, others or Others()
-    cache = RecordCache(world.store)
-    index = EndpointIndex(cache)
-    ipam = Ipam(cache, clock, policy, kernel, lambda: view.elsewhere if (view := collector.view) is not None else ())
-    releases = EngineReleases(cache)
-    bridges = ForeignBridges(kernel, clock, world.engine is not None)
-    bridge = BridgeDriver(kernel, releases.take_interface_names, bridges)
-    builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
-    theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
-    drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
-    ports = PortAllocator(index, world.guard)
-    locks = KeyedLocks()
-    overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    networks = Networks(cache, index, drivers, ipam, ports, clock, locks, overlaps)
-    endpoints = Endpoints(cache, index, drivers, ipam, ports, clock, locks)
-    collector = GarbageCollector(cache, index, ipam, networks, endpoints, world.engine, clock, minimum_age)
-    restored = None
-    if world.engine is not None:
-        rebuilt = RebuiltNetworks(cache, networks, ipam, world.engine, lambda: collector.view, clock, policy, plugin)
-        restored = RestoredStore(cache, index, ipam, ports, kernel, clock, locks, policy, rebuilt, overlaps)
-    repair = KernelReconciler(
-        cache, index, kernel, ports, collector, bridges, bridge.guarding, clock, repair_period, restored,
-    )  # fmt: skip
+    host = assemble_networking(world, policy, repair_period, minimum_age, others, plugin)
+    cache, ipam, engine, clock = host.cache, host.ipam, world.engine, world.clock
     holders = Holders(cache, ipam, clock, policy)
     keeping = None
-    if world.engine is not None:
+    if engine is not None:
         nudged = asyncio.Event()
-        controller = AdmissionController(cache, holders, world.engine, nudged.set)
+        controller = AdmissionController(cache, holders, engine, nudged.set)
         adoption = Adoption(cache, ipam, holders, clock, policy)
-        adoption.endpoint_containers = endpoints.admission.endpoint_containers = users = EndpointContainers(cache)
-        ipam.index.called = users.user
-        reattachment = Reattachment(cache, world.engine, clock)
+        reattachment = Reattachment(cache, engine, clock)
         reconciler = ContainerReconciler(
-            cache, holders, controller, adoption, endpoints, world.engine, clock, repair_period, minimum_age, nudged,
+            cache, holders, controller, adoption, host.endpoints, engine, clock, repair_period, minimum_age, nudged,
             reattachment,
         )  # fmt: skip
         watching = EngineEvents(
-            cache, holders, controller, adoption, reconciler, releases, world.engine, clock, ipam.kept_networks,
-            reattachment, repair.nudge,
+            cache, holders, controller, adoption, reconciler, host.releases, engine, clock, ipam.kept_networks,
+            reattachment, host.repair.nudge,
         )  # fmt: skip
         keeping = Keeping(
             controller, adoption, reconciler, watching, nudged, NetworkAdmission(ipam, plugin), reattachment
         )
-    return Services(
-        cache, index, ipam, ports, networks, endpoints, repair, drivers, locks, holders, collector, restored, keeping,
-    )  # fmt: skip
+    shared = {each.name: getattr(host, each.name) for each in fields(host)}
+    return Services(**shared, holders=holders, keeping=keeping)

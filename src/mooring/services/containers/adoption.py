@@ -20,7 +20,6 @@ from mooring.core.pools import Pool
 from mooring.ports import Clock
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.records.endpoint_containers import EndpointContainers
 from mooring.services.records.record_cache import Record, RecordCache
 
 # What to do about a container that cannot ask for its address again.
@@ -37,7 +36,6 @@ class Adoption:
         self._holders = holders
         self._clock = clock
         self._policy = policy
-        self.endpoint_containers: EndpointContainers | None = None
 
     async def adopt(self, engine: str, container: Container, departures: int | None = None) -> list[str]:
         """The container holds what it should, as far as it can. engine: the engine's id. departures: how many there
@@ -47,8 +45,7 @@ class Adoption:
         Returns findings, a line each: what it should hold and cannot. Raises Unavailable.
         """
         findings: list[str] = []
-        if self.endpoint_containers is not None:
-            self.endpoint_containers.note(container)
+        self._index.endpoint_containers.note(container)
         for endpoint in container.endpoints:
             network = self._cache.network(endpoint.network) if endpoint.network else None
             if network is None or network.origin is Origin.LIBRARY:

@@ -19,11 +19,13 @@ from mooring.services.records.record_cache import RecordCache
 class EndpointAdmission:
     """`check_mac`, of what is not on record yet."""
 
-    def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, liveness: Liveness) -> None:
+    def __init__(
+        self, cache: RecordCache, endpoint_index: EndpointIndex, liveness: Liveness, containers: EndpointContainers
+    ) -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
         self._liveness = liveness
-        self.endpoint_containers: EndpointContainers | None = None
+        self._containers = containers
 
     async def check_mac(self, network: Network, endpoint: Endpoint) -> None:
         """Raises Conflict for the MAC of another living endpoint or of the bridge. A dead endpoint with the MAC is
@@ -48,8 +50,7 @@ class EndpointAdmission:
 
     def _name(self, network: Network, endpoint: Endpoint) -> str:
         """The container that has it, and those that hold its addresses, where they are known, and what it has."""
-        told = self.endpoint_containers.name(endpoint.id) if self.endpoint_containers is not None else ""
-        if told:  # of several holders of one address it is the one that runs
+        if told := self._containers.name(endpoint.id):  # of several holders of one address it is the one that runs
             return f"container {told} ({', '.join(map(str, endpoint.addresses))})"
         names: set[str] = set()
         for address in endpoint.addresses:

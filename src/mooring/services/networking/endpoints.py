@@ -58,7 +58,7 @@ class Endpoints:
         self.takeovers = Takeovers(ipam, clock)
         self._records = EndpointRecords(cache, drivers, ipam, port_allocator, locks)
         liveness = Liveness(cache, drivers, self._records, clock)
-        self.admission = EndpointAdmission(cache, endpoint_index, liveness)
+        self._admission = EndpointAdmission(cache, endpoint_index, liveness, ipam.index.endpoint_containers)
         forwarding = PortMapper(cache, endpoint_index, drivers, self._records, port_allocator, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
@@ -106,7 +106,7 @@ class Endpoints:
         Raises Conflict when an address was given to somebody else since its holder was told it.
         """
         async with self._locks.hold(f"addresses of {network.id}"):
-            await self.admission.check_mac(network, endpoint)
+            await self._admission.check_mac(network, endpoint)
             for _ in range(ATTEMPTS):
                 dead = {
                     e.id: e for a in endpoint.addresses if (e := self._endpoint_index.at(network.id, a)) is not None

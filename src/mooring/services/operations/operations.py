@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from mooring.services.assembly import Services, World
+from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
+from mooring.services.networking.assembly import World
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import HostNetworks, Inspection, PassReport

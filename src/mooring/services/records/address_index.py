@@ -7,7 +7,7 @@ what requests in flight hold is its own, and that ends with the request.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from ipaddress import ip_network
@@ -20,6 +20,7 @@ from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
 from mooring.core.subnet_index import Holdings
+from mooring.services.records.endpoint_containers import EndpointContainers
 from mooring.services.records.record_cache import Record, RecordCache
 
 
@@ -33,17 +34,14 @@ class Usage:
     cooling: int
 
 
-def _endpoint_called(network_id: str, endpoint_id: str) -> str:
-    return f"endpoint {endpoint_id[:12]} of network {network_id[:12]}"
-
-
 class AddressIndex:
     """Build it before the cache is loaded. called: who has the endpoint of the network (full ids), for a fault.
     taken: the subnets of all pools with their ids."""
 
     def __init__(self, cache: RecordCache) -> None:
         self._cache = cache
-        self.called: Callable[[str, str], str] = _endpoint_called
+        self.endpoint_containers = EndpointContainers(cache)
+        self.called = self.endpoint_containers.user
         self._known: dict[str, Pool] = {}
         self._pools: dict[str, Occupancy] = {}
         self._leases: dict[str, dict[int, Lease]] = {}

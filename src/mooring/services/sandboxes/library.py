@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mooring.ports import Clock, Files, Kernel, Namespaces, PortGuard, Resolver, Store
-from mooring.services.assembly import Others, World, assemble
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import IpamPolicy
+from mooring.services.networking.assembly import Others, World, assemble_networking
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.records.endpoint_index import EndpointIndex
@@ -49,8 +49,8 @@ class Library:
 def assemble_library(
     world: LibraryWorld, policy: IpamPolicy, repair_period: float = 10.0, others: Others | None = None
 ) -> Library:
-    """As `assemble`, with sandboxes and names: `await library.cache.load()` and `library.restoring.start()` follow."""
-    host = assemble(
+    """With sandboxes and names: `await library.cache.load()` and `library.restoring.start()` follow."""
+    host = assemble_networking(
         World(world.store, world.kernel, world.guard, None, world.clock), policy, repair_period, others=others
     )
     cache, endpoint_index, networks, endpoints = host.cache, host.endpoint_index, host.networks, host.endpoints

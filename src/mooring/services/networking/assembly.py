@@ -1,0 +1,108 @@
+"""Networks and addresses of a host, put together over its ports: what the daemon and the library have in common.
+
+Rule: networks, endpoints and their states are the same objects for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
+from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
+from mooring.services.drivers.bridge import BridgeDriver
+from mooring.services.drivers.checked import CheckedDriver
+from mooring.services.drivers.foreign_bridges import ForeignBridges
+from mooring.services.drivers.null import BareDriver
+from mooring.services.drivers.registry import Drivers
+from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.networking.endpoints import Endpoints
+from mooring.services.networking.engine_releases import EngineReleases
+from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
+from mooring.services.networking.kernel_reconciler import KernelReconciler
+from mooring.services.networking.networks import Networks
+from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.port_allocator import PortAllocator
+from mooring.services.networking.rebuilt_networks import RebuiltNetworks
+from mooring.services.networking.restored_store import RestoredStore
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import RecordCache
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the services stand on. engine: None where networks are the library's alone."""
+
+    store: Store
+    kernel: Kernel
+    guard: PortGuard
+    engine: Engine | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Drivers of the library's user, by name, and where plugins are found."""
+
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    ipam_drivers: Mapping[str, IpamDriver] = field(default_factory=dict)
+    plugins: PluginFinder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Networking:
+    """The use cases of networks and addresses. restored_store: None where there is no engine."""
+
+    cache: RecordCache
+    endpoint_index: EndpointIndex
+    ipam: Ipam
+    port_allocator: PortAllocator
+    networks: Networks
+    endpoints: Endpoints
+    repair: KernelReconciler
+    drivers: Drivers
+    locks: KeyedLocks
+    releases: EngineReleases
+    garbage_collector: GarbageCollector
+    restored_store: RestoredStore | None
+
+
+def assemble_networking(
+    world: World,
+    policy: IpamPolicy,
+    repair_period: float = 10.0,
+    minimum_age: float = MINIMUM_AGE,
+    others: Others | None = None,
+    plugin: str = "mooring",
+) -> Networking:
+    """Services that know each other, over a cache that is still empty: `await networking.cache.load()` comes next.
+
+    plugin: the name that dockerd has for us, which is that of the plugin socket's file.
+    """
+    kernel, clock, others = world.kernel, world.clock, others or Others()
+    cache = RecordCache(world.store)
+    index = EndpointIndex(cache)
+    ipam = Ipam(cache, clock, policy, kernel, lambda: view.elsewhere if (view := collector.view) is not None else ())
+    releases = EngineReleases(cache)
+    bridges = ForeignBridges(kernel, clock, world.engine is not None)
+    bridge = BridgeDriver(kernel, releases.take_interface_names, bridges)
+    builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
+    theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
+    drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
+    ports = PortAllocator(index, world.guard)
+    locks = KeyedLocks()
+    overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
+    networks = Networks(cache, index, drivers, ipam, ports, clock, locks, overlaps)
+    endpoints = Endpoints(cache, index, drivers, ipam, ports, clock, locks)
+    collector = GarbageCollector(cache, index, ipam, networks, endpoints, world.engine, clock, minimum_age)
+    restored = None
+    if world.engine is not None:
+        rebuilt = RebuiltNetworks(cache, networks, ipam, world.engine, lambda: collector.view, clock, policy, plugin)
+        restored = RestoredStore(cache, index, ipam, ports, kernel, clock, locks, policy, rebuilt, overlaps)
+    repair = KernelReconciler(
+        cache, index, kernel, ports, collector, bridges, bridge.guarding, clock, repair_period, restored,
+    )  # fmt: skip
+    return Networking(
+        cache, index, ipam, ports, networks, endpoints, repair, drivers, locks, releases, collector, restored,
+    )  # fmt: skip
