@@ -1,7 +1,7 @@
 """A copy of the store beside it, from which it comes back when it is lost (sqlite_files.open_database).
 
 Rules: the copy is whole, or the one before is there still; it is made only when something was written since, and holds
-nobody up; what it says is judged as what a restored backup says (networking/unrecorded.py).
+nobody up; what it says is judged as what a restored backup says (networking/restored_store.py).
 """
 
 from __future__ import annotations

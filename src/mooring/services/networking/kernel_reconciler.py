@@ -3,7 +3,7 @@ bridge.
 
 Rules: what is right is not touched; what a record has and the kernel lacks is built again, network by network, so that
 a plugin call waits for its own network at the most; what the kernel has of ours without a record goes, unless it lives
-(networking/unrecorded.py); an interface that went with its container is not invented anew.
+(networking/restored_store.py); an interface that went with its container is not invented anew.
 
 No lock is needed: services write the record first and call the kernel afterwards, the kernel carries out calls in the
 order in which they were made, and a pass decides from the records in the same step in which it makes its call. So what
