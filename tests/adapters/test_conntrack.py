@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.linux.conntrack import forget
+from mooring.adapters.linux.conntrack import flush
 from tests.netns.rigs import Namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -43,7 +43,7 @@ def test_only_the_addresss_connections_are_forgotten(namespace: Namespace, gone:
     for address in (gone, kept):
         track(address, other)
         track(other, address)
-    forget(ip_address(gone))
+    flush(ip_address(gone))
     left = tracked()
     expanded = {name: ip_address(name).exploded for name in (gone, kept)}
     assert f"={expanded[gone]} " not in left
@@ -52,5 +52,5 @@ def test_only_the_addresss_connections_are_forgotten(namespace: Namespace, gone:
 
 def test_nothing_to_forget_is_fine(namespace: Namespace) -> None:
     """Best effort: no exception, whatever is there."""
-    forget(ip_address("10.1.0.2"))
-    forget(ip_address("fd00::2"))
+    flush(ip_address("10.1.0.2"))
+    flush(ip_address("fd00::2"))

@@ -31,7 +31,7 @@ def test_what_is_given_back_can_be_taken() -> None:
     shares = Shares(4)
     assert fill(shares, 1) == [2]
     assert not shares.take(2)
-    shares.roll_back()
+    shares.release()
     assert shares.take(1)
 
 

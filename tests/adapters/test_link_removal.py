@@ -51,9 +51,9 @@ def test_settling_a_name_deletes_what_is_pending(links: Links) -> None:
     """Who wants the name does not wait for the next flush; a name that is not doomed costs nothing."""
     discards = Discards()
     discards.add(["b0"])
-    discards.settle("b2", links)
+    discards.finish("b2", links)
     assert links.find("b0") is not None
-    discards.settle("b0", links)
+    discards.finish("b0", links)
     assert links.find("b0") is None
 
 
@@ -65,7 +65,7 @@ def test_settling_a_name_waits_for_a_deletion_under_way(links: Links) -> None:
     with ThreadPoolExecutor(1) as pool:
         flush = pool.submit(discards.flush, other)
         for name in ("b0", "b1", "b2"):
-            discards.settle(name, links)
+            discards.finish(name, links)
             assert links.find(name) is None
         flush.result()
     other.close()

@@ -89,7 +89,7 @@ async def test_the_hosts_own_stale_neighbour_goes_with_the_announcement(kernel: 
     assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
 
 
-async def test_forgetting_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_flushing_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading what a busy host tracks takes long; links and rules are made meanwhile, and closing waits for it."""
     begun, enough = threading.Event(), threading.Event()
     forgotten: list[object] = []
@@ -99,8 +99,8 @@ async def test_forgetting_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pyte
         enough.wait(10)
         forgotten.append(address)
 
-    monkeypatch.setattr(conntrack, "forget", slowly)
-    await kernel.forget(ip_address("fd00::2"))
+    monkeypatch.setattr(conntrack, "flush", slowly)
+    await kernel.flush_connections(ip_address("fd00::2"))
     try:
         await asyncio.to_thread(begun.wait, 10)
         await kernel.apply([Add(BRIDGE)])
@@ -111,7 +111,7 @@ async def test_forgetting_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pyte
     assert forgotten == [ip_address("fd00::2")]
 
 
-async def test_forgetting_comes_after_the_writes_before_it(
+async def test_flushing_comes_after_the_writes_before_it(
     kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that is forgotten while its rule is still there would be tracked again."""
@@ -122,9 +122,9 @@ async def test_forgetting_comes_after_the_writes_before_it(
         there.append(links.find("mr-one") is not None)
         links.close()
 
-    monkeypatch.setattr(conntrack, "forget", look)
+    monkeypatch.setattr(conntrack, "flush", look)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(kernel.apply([Add(BRIDGE)]))
-        tasks.create_task(kernel.forget(ip_address("10.1.0.2")))
+        tasks.create_task(kernel.flush_connections(ip_address("10.1.0.2")))
     await kernel.close()
     assert there == [True]

@@ -62,7 +62,7 @@ async def test_a_program_that_is_just_started_is_in_nobodys_way(
     if both:
         await guard.hold(protocol, ANY6, 7001)
     else:
-        await guard.let_go(protocol, ANY4, 7001)
+        await guard.release(protocol, ANY4, 7001)
         await guard.hold(protocol, ANY4, 7001)
     assert (protocol, ANY4, 7001) in guard._held
 
@@ -220,11 +220,11 @@ async def test_a_port_of_both_families_costs_one_descriptor(
     assert len(os.listdir("/proc/self/fd")) == before + 50
     assert taken(socket.AF_INET, "127.0.0.1")
     assert taken(socket.AF_INET6, "::1")
-    await guard.let_go(protocol, order[0], 7149)
+    await guard.release(protocol, order[0], 7149)
     await guard.hold(protocol, order[0], 7149)
     for port in range(7100, 7150):
         for host in order:
-            await guard.let_go(protocol, host, port)
+            await guard.release(protocol, host, port)
     assert len(os.listdir("/proc/self/fd")) == before
     assert not taken(socket.AF_INET, "127.0.0.1")
     assert not taken(socket.AF_INET6, "::1")
@@ -260,6 +260,6 @@ async def test_more_ports_than_open_files_allow_are_refused_in_one_line(namespac
         await guard.hold(Protocol.UDP, ANY4, port)
     with pytest.raises(Exhausted, match="2 host ports are held, as many as open files allow"):
         await guard.hold(Protocol.UDP, ANY4, 7003)
-    await guard.let_go(Protocol.UDP, ANY4, 7001)
+    await guard.release(Protocol.UDP, ANY4, 7001)
     await guard.hold(Protocol.UDP, ANY4, 7003)
     guard.close()

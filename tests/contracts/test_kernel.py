@@ -281,7 +281,7 @@ async def test_announcing_and_forgetting_never_raise(kernel: Kernel) -> None:
     for address in (IPv4Address("10.1.0.2"), IPv6Address("fd00:1::2")):
         await kernel.announce("mr-one", address, "02:00:00:00:00:02")
         await kernel.announce("nowhere", address, "02:00:00:00:00:02")
-        await kernel.forget(address)
+        await kernel.flush_connections(address)
 
 
 async def test_a_closed_kernel_refuses(kernel: Kernel) -> None:
@@ -335,8 +335,8 @@ async def test_holding_twice_and_letting_go_twice_are_fine(guard: PortGuard, pro
             await guard.hold(protocol, host, 7001)
             await guard.hold(protocol, host, 7001)
         for host in (ANY4, ANY6):
-            await guard.let_go(protocol, host, 7001)
-            await guard.let_go(protocol, host, 7001)
+            await guard.release(protocol, host, 7001)
+            await guard.release(protocol, host, 7001)
 
 
 async def test_the_wildcard_and_one_address_exclude_each_other(guard: PortGuard) -> None:

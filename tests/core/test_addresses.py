@@ -181,7 +181,7 @@ def test_addresses_are_chosen_one_after_another_and_around() -> None:
     occupancy = Occupancy()
     chosen = [occupancy.choose(10, 14) for _ in range(3)]
     for number in (10, 11, 12):
-        occupancy.let_go(number)
+        occupancy.unhold(number)
     assert chosen == [10, 11, 12]
     assert [occupancy.choose(10, 14) for _ in range(5)] == [13, 10, 11, 12, None]
 
@@ -210,7 +210,7 @@ def test_a_cooling_address_whose_grant_failed_is_chosen_again() -> None:
     occupancy.record(0, cooling_since=1.0)
     assert occupancy.choose(0, 1) == 0
     assert occupancy.choose(0, 1) is None
-    occupancy.let_go(0)
+    occupancy.unhold(0)
     assert occupancy.choose(0, 1) == 0
 
 
@@ -225,7 +225,7 @@ def test_cooling_again_and_again_does_not_grow_the_queue() -> None:
 
 @given(
     st.sampled_from([(0, 6), (1020, 1030), (2**64 - 3, 2**64 + 3)]),
-    st.lists(st.tuples(st.sampled_from(["choose", "record", "cool", "erase", "let_go"]), st.integers(0, 9))),
+    st.lists(st.tuples(st.sampled_from(["choose", "record", "cool", "delete", "unhold"]), st.integers(0, 9))),
 )
 def test_nothing_taken_is_ever_chosen(bounds: tuple[int, int], steps: list[tuple[str, int]]) -> None:
     """A chosen number is in the range and neither recorded nor held, unless it cools and nothing else is free; None is
@@ -256,9 +256,9 @@ def test_nothing_taken_is_ever_chosen(bounds: tuple[int, int], steps: list[tuple
         elif step == "cool":
             occupancy.record(number, cooling_since=float(turn))
             recorded[number] = float(turn)
-        elif step == "erase":
-            occupancy.erase(number)
+        elif step == "delete":
+            occupancy.delete(number)
             recorded.pop(number, None)
         else:
-            occupancy.let_go(number)
+            occupancy.unhold(number)
             held.discard(number)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.claims import Claim, abandoned, claimed, left, renamed, started
+from mooring.core.claims import Claim, unclaimed, claimed, left, renamed, started
 from mooring.core.faults import Conflict
 from mooring.core.leases import Active, Lease, State, is_over, released
 
@@ -180,7 +180,7 @@ def test_an_address_is_held_by_exactly_those_who_claimed_it_and_have_not_left(
 
 def test_what_is_abandoned_cools_unless_it_is_in_use() -> None:
     """A cooldown of nothing makes it free."""
-    assert abandoned(lease(State.FIXED, key="key:k"), NOW, 0.0) is None
+    assert unclaimed(lease(State.FIXED, key="key:k"), NOW, 0.0) is None
 
 
 def test_a_reservation_is_back_when_the_endpoint_of_a_gone_container_lets_go() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.leases import Active, Lease, State
 from mooring.core.pools import Pool
-from mooring.core.reservations import belonging, given_up, key_named, line, reserved, whom_named
+from mooring.core.reservations import belonging, unreserved, key_named, line, reserved, whom_named
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")
@@ -45,17 +45,17 @@ def test_what_somebody_holds_cannot_be_reserved(state: State) -> None:
 @pytest.mark.parametrize("state", [State.RESERVED, State.COOLING, State.FOREIGN])
 def test_what_is_kept_from_everybody_is_free_when_it_is_given_up(state: State) -> None:
     """Reservation, cooldown and sighting end."""
-    assert given_up(lease(state, until=NOW + 5), NOW, 60.0) is None
+    assert unreserved(lease(state, until=NOW + 5), NOW, 60.0) is None
 
 
 def test_a_fixed_address_that_is_given_up_rests() -> None:
     """It cools, is free at once without a cooldown, or goes back to its reservation."""
     fixed = lease(State.FIXED, key="key:db", holders=frozenset({"c"}), active=Active("e", "h", "b"))
-    after = given_up(fixed, NOW, 60.0)
+    after = unreserved(fixed, NOW, 60.0)
     assert after is not None
     assert (after.state, after.until, after.holders) == (State.COOLING, NOW + 60, frozenset())
-    assert given_up(fixed, NOW, 0.0) is None
-    back = given_up(lease(State.FIXED, key="key:db", whom="db"), NOW, 60.0)
+    assert unreserved(fixed, NOW, 0.0) is None
+    back = unreserved(lease(State.FIXED, key="key:db", whom="db"), NOW, 60.0)
     assert back is not None
     assert (back.state, back.whom, back.key) == (State.RESERVED, "db", "")
 
@@ -64,7 +64,7 @@ def test_a_fixed_address_that_is_given_up_rests() -> None:
 def test_what_ends_with_its_network_or_container_is_not_given_up(state: State) -> None:
     """The table says so."""
     with pytest.raises(Conflict, match=r"cannot end the reservation of 10\.0\.0\.9"):
-        given_up(lease(state), NOW, 60.0)
+        unreserved(lease(state), NOW, 60.0)
 
 
 def test_the_time_of_a_key_begins_when_nobody_holds_it() -> None:

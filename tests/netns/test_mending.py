@@ -121,7 +121,7 @@ async def test_links_that_were_changed_by_hand_are_put_right(world: Rig) -> None
     assert await reach(world.outside, HOST, 8080) == OUTSIDE
 
 
-async def test_forgetting_an_address_cuts_its_connections(world: Rig) -> None:
+async def test_flushing_an_address_cuts_its_connections(world: Rig) -> None:
     """A UDP flow that is tracked towards an old container does not go on to be translated to it."""
     network = await world.network("one", 1)
     await serve(world.stack, await world.container("a", network, 2), 80)
@@ -131,8 +131,8 @@ async def test_forgetting_an_address_cuts_its_connections(world: Rig) -> None:
     assert await reach(world.outside, HOST, 8080, Protocol.UDP) == OUTSIDE
     tracked = "cat /proc/net/nf_conntrack 2>/dev/null || conntrack -L"
     await world.kernel.apply([Remove(element)])
-    await world.kernel.forget(ip_address("10.1.0.2"))
-    await world.kernel.forget(ip_address("fd00:1::2"))
+    await world.kernel.flush_connections(ip_address("10.1.0.2"))
+    await world.kernel.flush_connections(ip_address("fd00:1::2"))
     try:
         for _ in range(int(PATIENCE / 0.02)):  # it is done soon, with nobody waiting
             if "10.1.0.2" not in sh(tracked):

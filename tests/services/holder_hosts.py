@@ -60,7 +60,7 @@ class HolderHost(MemoryHost):
     async def made(self, name: str, *fixed_specs: FixedSpec) -> list[Grant]:
         """A container was created; its id is `ident(name)`."""
         intent, grants = await self.begin(name, *fixed_specs)
-        await self.services.holders.settle(intent, ident(name))
+        await self.services.holders.complete(intent, ident(name))
         return grants
 
     def lease(self, address: object) -> Lease | None:
@@ -121,7 +121,7 @@ class HolderHost(MemoryHost):
         admission = await self.keeping.controller.create(name, spec, (1, 44))
         self.engine_creates(name, spec, admission)
         if admission is not None:
-            await self.keeping.controller.settle(admission.intent, ident(name))
+            await self.keeping.controller.complete(admission.intent, ident(name))
         return ident(name)
 
     def engine_creates(self, name: str, spec: ContainerSpec, admission: Admission | None) -> None:

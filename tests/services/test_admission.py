@@ -142,7 +142,7 @@ async def test_connect_and_disconnect_of_a_labelled_container() -> None:
     assert admission is not None
     (grant,) = admission.grants.values()
     host.engine.connect(ident("db"), ContainerEndpoint(host.full("back"), "back", wanted4=grant.ipv4))
-    await host.keeping.controller.settle(admission.intent, admission.intent.container)
+    await host.keeping.controller.complete(admission.intent, admission.intent.container)
     assert len(host.fixed()) == 2
     intent = await host.keeping.controller.disconnection("back", "db")
     assert intent is not None
@@ -195,7 +195,7 @@ async def test_an_address_is_the_proof_wherever_the_engine_takes_one(edition: tu
     assert grant.nameable == (frozenset({grant.ipv4, grant.ipv6}) if named else frozenset())
     assert grant.mac
     host.engine_creates("db", host.spec("web"), admission)
-    await host.keeping.controller.settle(admission.intent, ident("db"))
+    await host.keeping.controller.complete(admission.intent, ident("db"))
     admission = await host.keeping.controller.connect("back", "db", EndpointConfig(""), (1, 51))
     assert (admission is not None) is named
     if admission is not None:
@@ -255,7 +255,7 @@ async def test_a_labelled_create_is_refused_while_the_store_is_down_and_removals
     host.engine.remove(ident("db"))
     with pytest.raises(Unavailable):
         await host.keeping.controller.departed(intent)
-    host.keeping.controller.abandon(intent)
+    host.keeping.controller.leave_open(intent)
     assert len(host.fixed()) == 1
     for _ in range(2):
         await host.keeping.container_reconciler.once()
@@ -395,5 +395,5 @@ async def test_a_container_that_was_destroyed_before_it_was_settled_holds_nothin
     host.engine_creates("db", spec, admission)
     host.engine.remove(ident("db"))
     host.keeping.controller.note_gone(ident("db"))
-    await host.keeping.controller.settle(admission.intent, ident("db"))
+    await host.keeping.controller.complete(admission.intent, ident("db"))
     assert host.fixed() == {}

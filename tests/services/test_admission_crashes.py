@@ -103,7 +103,7 @@ async def create_successor(host: HolderHost) -> None:
     admission = await host.keeping.controller.create("new", spec, (1, 44))
     host.engine_creates("new", spec, admission)
     assert admission is not None
-    await host.keeping.controller.settle(admission.intent, ident("new"))
+    await host.keeping.controller.complete(admission.intent, ident("new"))
 
 
 async def create_refused(host: HolderHost) -> None:
@@ -121,7 +121,7 @@ async def connect(host: HolderHost) -> None:
     host.engine.connect(
         ident("old"), ContainerEndpoint(host.full("back"), "back", wanted4=grant.ipv4, wanted_mac=grant.mac)
     )
-    await host.keeping.controller.settle(admission.intent, admission.intent.container)
+    await host.keeping.controller.complete(admission.intent, admission.intent.container)
 
 
 async def disconnect(host: HolderHost) -> None:
@@ -217,7 +217,7 @@ async def test_a_stop_that_the_store_refused_in_part_keeps_nobody_from_starting(
     admission = await house.keeping.controller.create("db", spec, (1, 44))
     made = house.make("db", spec, admission)
     assert admission is not None
-    await house.keeping.controller.settle(admission.intent, made.id)
+    await house.keeping.controller.complete(admission.intent, made.id)
     assert await house.start_container(made)
     house.store.fail_at(at, When.BEFORE)
     await house.stop_container(house.containers[0])

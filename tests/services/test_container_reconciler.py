@@ -137,7 +137,7 @@ async def test_an_intent_that_somebody_waits_for_is_left_alone() -> None:
     host.clock.advance(1000)
     await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 1
-    host.keeping.controller.abandon(admission.intent)
+    host.keeping.controller.leave_open(admission.intent)
     await host.keeping.container_reconciler.once()
     assert len(host.fixed()) == 1  # the engine may still be at it
     host.clock.advance(11)

@@ -106,7 +106,7 @@ async def test_another_mac_for_the_same_key_is_the_one_that_counts() -> None:
     host = await started()
     network = await host.network("web")
     (first,) = await host.made("db", host.fixed_spec(network, "key:db"))
-    await host.services.holders.forget(ident("db"))
+    await host.services.holders.release_all(ident("db"))
     (second,) = await host.made("db2", host.fixed_spec(network, "key:db", mac="02:00:00:00:00:77"))
     assert (second.ipv4, second.mac) == (first.ipv4, "02:00:00:00:00:77")
     lease = host.lease(first.ipv4)
@@ -136,9 +136,9 @@ async def test_a_key_that_moves_to_another_address_lets_the_old_one_go() -> None
     other = str(first.ipv4 + 9)
     await host.made("b", host.fixed_spec(network, "key:x", other))
     assert state(host, first.ipv4) is State.FIXED
-    await host.services.holders.forget(ident("a"))
+    await host.services.holders.release_all(ident("a"))
     assert state(host, first.ipv4) is State.COOLING
-    await host.services.holders.forget(ident("b"))
+    await host.services.holders.release_all(ident("b"))
     assert state(host, other) is State.FIXED
     await host.made("c", host.fixed_spec(network, "key:x", str(first.ipv4)))
     assert state(host, other) is State.COOLING
@@ -179,7 +179,7 @@ async def test_a_refused_create_leaves_a_waiting_key_as_it_was() -> None:
     host = await started()
     network = await host.network("web")
     (grant,) = await host.made("db", host.fixed_spec(network, "key:db"))
-    await host.services.holders.forget(ident("db"))
+    await host.services.holders.release_all(ident("db"))
     before = host.lease(grant.ipv4)
     host.clock.advance(100)
     for key, wanted in (("key:db", str(grant.ipv4 + 5)), ("key:other", str(grant.ipv4)), ("key:db", "")):  # type: ignore[operator]
@@ -200,7 +200,7 @@ async def test_a_container_made_anew_after_its_removal_gets_the_address_of_its_m
     (before,) = await host.made("db", host.fixed_spec(network, f"container:{ident('db')}"))
     await host.disconnect(await host.connect("db", network, before), network, before)
     await host.services.ipam.release_address(host.known(network).ipv6[0].pool, before.ipv6)  # type: ignore[arg-type]
-    await host.services.holders.forget(ident("db"))
+    await host.services.holders.release_all(ident("db"))
     assert host.lease(before.ipv4).state is State.COOLING  # type: ignore[union-attr]
     (after,) = await host.made("new", host.fixed_spec(network, f"container:{ident('new')}", mac=before.mac))
     assert after.ipv4 == before.ipv4

@@ -44,7 +44,7 @@ async def test_the_index_says_what_the_records_say(steps: list[tuple[str, str]])
             case "made":
                 await host.made(name, host.fixed_spec(network, f"key:{name}"))
             case "forget":
-                await host.services.holders.forget(ident(name))
+                await host.services.holders.release_all(ident(name))
             case "leave":
                 await host.services.holders.leave(ident(name), network)
             case _:

@@ -53,7 +53,7 @@ async def test_the_next_container_of_a_key_gets_the_same_address_and_mac() -> No
     host = await started()
     network = await host.network("web", v6=True)
     (first,) = await host.made("db", host.fixed_spec(network, "key:db"))
-    await host.services.holders.forget(ident("db"))
+    await host.services.holders.release_all(ident("db"))
     assert state(host, first.ipv4) is State.FIXED
     (second,) = await host.made("db2", host.fixed_spec(network, "key:db"))
     assert second == first
@@ -65,7 +65,7 @@ async def test_a_keys_hold_time_ends_and_the_address_is_free() -> None:
     host = await started()
     network = await host.network("web")
     (grant,) = await host.made("db", host.fixed_spec(network, "key:db"))
-    await host.services.holders.forget(ident("db"))
+    await host.services.holders.release_all(ident("db"))
     host.clock.advance(86_399)
     await host.services.ipam.sweep()
     assert state(host, grant.ipv4) is State.FIXED
@@ -80,7 +80,7 @@ async def test_a_container_without_a_lasting_key_lets_its_address_cool() -> None
     network = await host.network("web")
     (grant,) = await host.made("db", host.fixed_spec(network, f"container:{ident('db')}"))
     await host.disconnect(await host.connect("db", network, grant), network, grant)
-    assert await host.services.holders.forget(ident("db")) == 1
+    assert await host.services.holders.release_all(ident("db")) == 1
     assert state(host, grant.ipv4) is State.COOLING
     assert host.services.cache.holder(ident("db")) is None
 
@@ -135,12 +135,12 @@ async def test_replace_flow_frees_the_address_once() -> None:
     (a,) = await host.made("a", host.fixed_spec(network, f"container:{ident('a')}"))
     (b,) = await host.made("b", host.fixed_spec(network, f"container:{ident('b')}", str(a.ipv4)))
     assert b == a
-    await host.services.holders.forget(ident("a"))
+    await host.services.holders.release_all(ident("a"))
     lease = host.lease(a.ipv4)
     assert lease is not None
     assert (lease.state, lease.holders, lease.key) == (State.FIXED, frozenset({ident("b")}), f"container:{ident('b')}")
-    await host.services.holders.forget(ident("a"))
-    await host.services.holders.forget(ident("b"))
+    await host.services.holders.release_all(ident("a"))
+    await host.services.holders.release_all(ident("b"))
     assert state(host, a.ipv4) is State.COOLING
 
 
@@ -182,7 +182,7 @@ async def test_a_restart_keeps_what_was_claimed_and_what_was_begun() -> None:
     kept = host.services.cache.intent(intent.id)
     assert kept is not None
     assert (kept.name, kept.keys) == ("web", {network: "key:web"})
-    await host.services.holders.settle(intent, ident("web"))
+    await host.services.holders.complete(intent, ident("web"))
     assert host.held("web") == [str(begun.ipv4)]
 
 
@@ -220,7 +220,7 @@ async def test_who_was_given_another_address_meanwhile_holds_one(running: bool) 
     intent = host.services.holders.begin(Purpose.CONNECT, ENGINE, ident("db"), "db", network)
     fixed_spec = host.fixed_spec(network, f"container:{ident('db')}", "10.32.0.99")
     (new,) = await host.services.holders.claim(intent, [fixed_spec], Claimant(name="db"))
-    await host.services.holders.settle(intent, ident("db"))
+    await host.services.holders.complete(intent, ident("db"))
     assert host.held("db") == [str(old.ipv4 if running else new.ipv4)]
     assert host.services.cache.count(Intent) == 0
     assert host.fixed() == {host.held("db")[0]: frozenset({"db"})}

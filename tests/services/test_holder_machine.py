@@ -165,13 +165,13 @@ class HolderMachine(RuleBasedStateMachine):
         controller = self.house.keeping.controller
         try:
             if lost:
-                controller.abandon(intent)
+                controller.leave_open(intent)
             elif made is not None:
-                await controller.settle(intent, made.id)
+                await controller.complete(intent, made.id)
             else:
                 await controller.roll_back(intent)
         except Fault:
-            controller.abandon(intent)
+            controller.leave_open(intent)
 
     @rule(name=NAMES, failing=FAILING, heard=HEARD)
     def start(self, name: str, failing: tuple[int, When] | None, heard: bool) -> None:
@@ -224,11 +224,11 @@ class HolderMachine(RuleBasedStateMachine):
             return
         try:
             if lost:
-                self.house.keeping.controller.abandon(intent)
+                self.house.keeping.controller.leave_open(intent)
             else:
                 await self.house.keeping.controller.departed(intent)
         except Fault:
-            self.house.keeping.controller.abandon(intent)
+            self.house.keeping.controller.leave_open(intent)
 
     @rule(lost=st.booleans(), failing=FAILING, heard=HEARD)
     def prune(self, lost: bool, failing: tuple[int, When] | None, heard: bool) -> None:

@@ -76,7 +76,7 @@ async def test_they_are_in_the_order_of_their_addresses() -> None:
     network = await host.named("n1")
     for number in (9, 2, 5):
         await host.made(f"c{number}", host.fixed_spec(network, f"key:{number}", f"10.32.0.{number}"))
-        await host.services.holders.forget(ident(f"c{number}"))
+        await host.services.holders.release_all(ident(f"c{number}"))
     await host.gone(network)
     rows = kept_rows(host.services.cache, host.clock.now(), ListLeases())
     assert [row.address for row in rows] == ["10.32.0.2", "10.32.0.5", "10.32.0.9"]

@@ -160,7 +160,7 @@ async def test_an_interface_that_a_crash_took_is_made_anew(host: SandboxHost) ->
     host.kernel.lose(name)
     assert len(await host.links(box.path)) == 1
     await host.restart()
-    await host.sandboxes.settle(box.id)
+    await host.sandboxes.apply(box.id)
     assert await host.facts(box.path) == before
 
 
@@ -171,7 +171,7 @@ async def test_a_settled_sandbox_is_not_touched(host: SandboxHost) -> None:
     await host.join(red, box)
     await host.restart()
     steps = host.steps
-    await host.sandboxes.settle(box.id)
+    await host.sandboxes.apply(box.id)
     assert host.steps == steps
     assert set(host.resolver.served) == {box.path}
 
@@ -185,7 +185,7 @@ async def test_a_namespace_that_died_lets_its_endpoints_go(host: SandboxHost) ->
     with pytest.raises(Conflict, match="the namespace of sandbox box is gone"):
         await host.join(far, box)
     with pytest.raises(NotFound):
-        await host.sandboxes.settle(box.id)
+        await host.sandboxes.apply(box.id)
     await host.leave(red, box)
     await host.sandboxes.delete(box.id)
     assert host.now(red).sandbox == ""
@@ -237,7 +237,7 @@ async def test_signs_that_somebody_forges_are_foreign(host: SandboxHost, restart
     await host.join(red, box)
     if restart:
         await host.restart()
-        await host.sandboxes.settle(box.id)
+        await host.sandboxes.apply(box.id)
     away = host.namespaces.on_host()
     signs = ("x/y", f"{far.network}/{far.id}", f"{red.network}/{red.id}")
     for number, sign in enumerate(signs, 1):

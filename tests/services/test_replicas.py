@@ -36,5 +36,5 @@ async def test_another_number_is_another_replica_and_the_same_one_a_successor() 
         await refuse_replicas(host.engine, fixed_index, labels(2), [fixed_spec])
     for others in (labels(1), labels(2, "db"), labels(2, once="True"), {"mooring.key": "k"}):
         await refuse_replicas(host.engine, fixed_index, others, [fixed_spec])
-    await host.services.holders.forget(ident("first"))
+    await host.services.holders.release_all(ident("first"))
     await refuse_replicas(host.engine, fixed_index, labels(2), [fixed_spec])

@@ -66,7 +66,7 @@ async def test_a_deletion_that_is_cut_off_anywhere_goes_on_later() -> None:
             with pytest.raises(Conflict, match="sandbox box is being deleted"):
                 await host.join(red, box)
         await host.restart()
-        await host.sandboxes.settle(box.id)
+        await host.sandboxes.apply(box.id)
         await host.sandboxes.delete(box.id)
         assert await host.namespaces.made() == {}
         assert (host.now(red).sandbox, host.now(far).sandbox, host.far.joined) == ("", "", {})
@@ -202,7 +202,7 @@ async def test_a_start_settles_what_it_finds(host: SandboxHost) -> None:
     before = await host.facts(box.path)
     await host.restart()
     assert host.resolver.served == {}
-    await host.sandboxes.settle(box.id)
+    await host.sandboxes.apply(box.id)
     assert set(host.resolver.served) == {box.path}
     assert await host.facts(box.path) == before
     with pytest.raises(Conflict, match="sandbox name 'box' is in use"):

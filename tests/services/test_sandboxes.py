@@ -161,7 +161,7 @@ async def test_what_is_not_known_is_not_found(host: SandboxHost) -> None:
         with pytest.raises(NotFound):
             await work("f" * 64)
     await host.sandboxes.delete("f" * 64)
-    await host.sandboxes.settle("f" * 64)
+    await host.sandboxes.apply("f" * 64)
 
 
 async def test_an_interface_that_is_wanted_back_is_home_before_its_driver_hears(host: SandboxHost) -> None:

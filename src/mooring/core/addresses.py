@@ -275,7 +275,7 @@ class Occupancy:
             self._cooling[number] = cooling_since
             self._queue(cooling_since, number)
 
-    def erase(self, number: int) -> None:
+    def delete(self, number: int) -> None:
         """The address has no record."""
         self._recorded.discard(number)
         self._cooling.pop(number, None)
@@ -287,7 +287,7 @@ class Occupancy:
         self._held.add(number)
         self._taken.add(number)
 
-    def let_go(self, number: int) -> None:
+    def unhold(self, number: int) -> None:
         """The request is over; only a record keeps the address from now on."""
         self._held.discard(number)
         if number not in self._recorded:

@@ -87,10 +87,10 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
         return msgspec.structs.replace(lease, holders=rest)  # it waited for its key before, and goes on waiting
     if hold > 0 and outlives(lease.key) and not lease.whom:
         return msgspec.structs.replace(lease, holders=rest, hold=hold, until=now + hold)
-    return abandoned(lease, now, cooldown)
+    return unclaimed(lease, now, cooldown)
 
 
-def abandoned(lease: Lease, now: float, cooldown: float) -> Lease | None:
+def unclaimed(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The fixed lease after its key has given it up for good: cooling, reserved again, or still in use to its end."""
     if lease.active is not None:
         # What becomes of it is settled when the endpoint lets go (leases.released).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.claims import abandoned
+from mooring.core.claims import unclaimed
 from mooring.core.faults import BadRequest
 from mooring.core.leases import Event, Lease, Phase, State, advance, phase
 from mooring.core.networks import Address
@@ -34,7 +34,7 @@ def reserved(
     )  # fmt: skip
 
 
-def given_up(lease: Lease, now: float, cooldown: float) -> Lease | None:
+def unreserved(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The lease after an operator has let the address go; None when it is free then.
 
     A reservation, a cooldown and a sighting end; a fixed one cools, or goes back to its reservation. The caller made
@@ -49,7 +49,7 @@ def given_up(lease: Lease, now: float, cooldown: float) -> Lease | None:
             advance(Phase.FOREIGN, Event.VANISH, subject)
             return None
         case Phase.IDLE | Phase.ACTIVE:
-            return abandoned(msgspec.structs.replace(lease, active=None), now, cooldown)
+            return unclaimed(msgspec.structs.replace(lease, active=None), now, cooldown)
         case before:
             advance(before, Event.UNRESERVE, subject)
             return None

@@ -81,7 +81,7 @@ class Kernel(Protocol):
         host's own stale neighbour entry is dropped. Soon, after the calls before it; best effort, never raises."""
         ...
 
-    async def forget(self, address: IPv4Address | IPv6Address) -> None:
+    async def flush_connections(self, address: IPv4Address | IPv6Address) -> None:
         """Drop connection-tracking entries to or from the address. Soon, after the calls before it; best effort, never
         raises."""
         ...
@@ -105,7 +105,7 @@ class PortGuard(Protocol):
         out. It takes long (every process of the host is looked at): only for a refusal that somebody reads."""
         ...
 
-    async def let_go(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
+    async def release(self, protocol: IpProtocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """The port is free again. Not held is fine."""
         ...
 

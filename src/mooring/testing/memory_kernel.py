@@ -141,7 +141,7 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self.announced.append((link, address, mac))
 
-    async def forget(self, address: Address) -> None:
+    async def flush_connections(self, address: Address) -> None:
         """See Kernel."""
         self.forgotten.append(address)
 
@@ -309,7 +309,7 @@ class MemoryPortGuard(PortGuard):
         """See PortGuard."""
         return f"process {self.taken.get((protocol, port), 'mooring')}"
 
-    async def let_go(self, protocol: Protocol, host: Address, port: int) -> None:
+    async def release(self, protocol: Protocol, host: Address, port: int) -> None:
         """See PortGuard."""
         self.held.discard((protocol, host, port))
         self._hosts.get((protocol, host.version, port), set()).discard(host)

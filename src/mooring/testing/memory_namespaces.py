@@ -234,7 +234,7 @@ class MemoryNamespaces(Namespaces):
             case NamespaceRemove(NamespaceLink() as link):
                 there = self._of_endpoint(path, link)
                 if there is not None and link.returns:
-                    self._give_back(there, link.source)
+                    self._return_to_host(there, link.source)
             case NamespaceRemove(NamespaceAddress() as address):
                 holder = self._named(path, address.link)
                 if holder is not None and holder.fact is not None:
@@ -254,7 +254,7 @@ class MemoryNamespaces(Namespaces):
             if gone is None and (taken.fact is None or taken.fact.endpoint != fact.endpoint):
                 raise Conflict(f"interface {fact.name} is in {path} already", holder=f"device {fact.name}")
             if gone is not None and gone.returns:
-                self._give_back(taken, gone.source)
+                self._return_to_host(taken, gone.source)
             else:
                 self._end(taken)
         if link is None:
@@ -268,7 +268,7 @@ class MemoryNamespaces(Namespaces):
         found = None if fact.returns else self._named(path, fact.source)
         return found if found is not None and found.fact is None and fact.mac in ("", found.mac) else None
 
-    def _give_back(self, link: MemoryLink, source: str) -> None:
+    def _return_to_host(self, link: MemoryLink, source: str) -> None:
         """The link is on the host again, by that name."""
         if self._named(HOST, source) is not None:
             raise Conflict(

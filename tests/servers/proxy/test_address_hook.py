@@ -26,7 +26,7 @@ GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09", froz
 BODY = json.dumps({"Image": "x", "Labels": {"fixed-ip": ""}, "HostConfig": {"NetworkMode": "web"}}).encode()
 
 
-class ScriptedDesk:
+class ScriptedController:
     """Answers what the test says, and notes what it was asked. fault: raised by what settles."""
 
     def __init__(self, grants: bool = True) -> None:
@@ -54,13 +54,13 @@ class ScriptedDesk:
         self.done.append(("concerns", *networks))
         return self.admission is not None
 
-    async def settle(self, intent: Intent, container: str) -> None:
+    async def complete(self, intent: Intent, container: str) -> None:
         self._settle("settle", container)
 
     async def roll_back(self, intent: Intent) -> None:
         self._settle("give back")
 
-    def abandon(self, intent: Intent) -> None:
+    def leave_open(self, intent: Intent) -> None:
         self.done.append(("abandon",))
 
     async def removal(self, reference: str) -> Intent | None:
@@ -83,7 +83,7 @@ async def ready() -> None:
     """The store is read."""
 
 
-async def decide(controller: ScriptedDesk, method: str, target: str, body: bytes = b"") -> Decision:
+async def decide(controller: ScriptedController, method: str, target: str, body: bytes = b"") -> Decision:
     """What the gate says to the request."""
     hook = AddressHook(controller, ready)
     call = recognise(method, target, False)
@@ -117,7 +117,7 @@ async def settle(found: Decision, status: int = 0, body: bytes = b"") -> None:
 )
 def test_only_what_may_concern_an_address_is_held(verb: Verb, guards: bool, serves: bool, wanted: bool) -> None:
     """A removal is of no interest while nobody holds anything, a connect while there is no network of ours."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     controller.guards, controller.serves = guards, serves
     call = recognise("GET", "/", False)
     assert AddressHook(controller, ready).wants(type(call)(verb, "POST", "containers")) is wanted
@@ -125,7 +125,7 @@ def test_only_what_may_concern_an_address_is_held(verb: Verb, guards: bool, serv
 
 async def test_a_create_gets_its_address_and_is_settled_by_the_full_id() -> None:
     """The body has address and MAC, everything else as it was."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     found = await decide(controller, "POST", "/v1.41/containers/create?name=db", BODY)
     assert found.body is not None
     patched = json.loads(found.body)
@@ -144,7 +144,7 @@ async def test_what_was_not_made_is_given_back_and_what_nobody_knows_is_left_to_
     status: int, body: bytes, done: str
 ) -> None:
     """An error is an answer; no reply, and one that cannot be read, are none."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     await settle(await decide(controller, "POST", "/containers/create", BODY), status, body)
     assert controller.done[-1] == (done,)
 
@@ -152,7 +152,7 @@ async def test_what_was_not_made_is_given_back_and_what_nobody_knows_is_left_to_
 @pytest.mark.parametrize("body", [b"", b"[1]", b'{"Labels":{"a":1}}', b'{"HostConfig":{"NetworkMode":"host"}}'])
 async def test_a_body_that_says_nothing_to_us_passes_as_it_is(body: bytes) -> None:
     """The controller is not even asked."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     assert await decide(controller, "POST", "/containers/create", body) == Decision()
     assert controller.done == []
 
@@ -167,16 +167,16 @@ async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused_whe
     target: str, body: bytes
 ) -> None:
     """Bytes after the document, a depth that nobody sends; on other networks it passes."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     with pytest.raises(BadRequest, match="in one JSON document"):
         await decide(controller, "POST", target, body)
     assert controller.done == [("concerns", "web")]
-    assert await decide(ScriptedDesk(grants=False), "POST", target, body) == Decision()
+    assert await decide(ScriptedController(grants=False), "POST", target, body) == Decision()
 
 
 async def test_a_large_body_has_its_address() -> None:
     """A create, a connect and a network: as it came, and its change behind everything else."""
-    found = await decide(ScriptedDesk(), "POST", "/v1.44/containers/create?name=db", HUGE)
+    found = await decide(ScriptedController(), "POST", "/v1.44/containers/create?name=db", HUGE)
     assert found.body is not None
     assert found.body.startswith(HUGE[:-1] + b",")
     assert json.loads(found.body)["NetworkingConfig"]["EndpointsConfig"]["web"]["IPAMConfig"] == {
@@ -184,19 +184,19 @@ async def test_a_large_body_has_its_address() -> None:
     }
     assert found.settle is not None
     endpoint = b'{"Container":"db","X":"%b"}' % (b"x" * LARGEST)
-    found = await decide(ScriptedDesk(), "POST", "/v1.44/networks/web/connect", endpoint)
+    found = await decide(ScriptedController(), "POST", "/v1.44/networks/web/connect", endpoint)
     assert found.body is not None
     assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
     host = HUGE.replace(b'"web"', b'"host"')
-    assert await decide(ScriptedDesk(), "POST", "/containers/create", host) == Decision()
+    assert await decide(ScriptedController(), "POST", "/containers/create", host) == Decision()
     labelled = HUGE[:-1] + b',"Labels":{"fixed_ip":""}}'
-    said = await decide(ScriptedDesk(grants=False), "POST", "/containers/create", labelled)
+    said = await decide(ScriptedController(grants=False), "POST", "/containers/create", labelled)
     assert (said.body, said.settle is None) == (None, False)
 
 
 async def test_half_a_document_passes() -> None:
     """The engine says what is wrong with it."""
-    assert await decide(ScriptedDesk(), "POST", "/containers/create", b"{") == Decision()
+    assert await decide(ScriptedController(), "POST", "/containers/create", b"{") == Decision()
 
 
 async def test_what_is_too_much_to_be_kept_is_refused() -> None:
@@ -204,22 +204,22 @@ async def test_what_is_too_much_to_be_kept_is_refused() -> None:
     many = b",".join(b'"%d%b":{}' % (number, b"x" * 1000) for number in range(2 * LARGEST // 1000))
     with pytest.raises(BadRequest, match="1 MiB about networks and labels"):
         await decide(
-            ScriptedDesk(), "POST", "/containers/create", b'{"NetworkingConfig":{"EndpointsConfig":{%b}}}' % many
+            ScriptedController(), "POST", "/containers/create", b'{"NetworkingConfig":{"EndpointsConfig":{%b}}}' % many
         )
     with pytest.raises(BadRequest):
-        await AddressHook(ScriptedDesk(), ready).outsize(recognise("POST", "/containers/create", False), None)
+        await AddressHook(ScriptedController(), ready).outsize(recognise("POST", "/containers/create", False), None)
 
 
 async def test_a_container_that_gets_nothing_passes_as_it_is() -> None:
     """Its reply is nobody's business either."""
     plain = b'{"Image":"x","HostConfig":{"NetworkMode":"web"}}'
-    assert await decide(ScriptedDesk(grants=False), "POST", "/containers/create", plain) == Decision()
-    assert await decide(ScriptedDesk(grants=False), "DELETE", "/containers/x") == Decision()
+    assert await decide(ScriptedController(grants=False), "POST", "/containers/create", plain) == Decision()
+    assert await decide(ScriptedController(grants=False), "DELETE", "/containers/x") == Decision()
 
 
 async def test_connect_and_disconnect() -> None:
     """The network is in the path, the container in the body."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     found = await decide(controller, "POST", "/v1.44/networks/web/connect", b'{"Container":"db"}')
     assert found.body is not None
     assert json.loads(found.body)["EndpointConfig"] == {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}
@@ -236,14 +236,14 @@ async def test_connect_and_disconnect() -> None:
 @pytest.mark.parametrize("status", [204, 404, 409, 500, 0])
 async def test_after_a_removal_the_engine_is_asked_whatever_it_answered(status: int) -> None:
     """404 and 409 are answers, not removals."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     await settle(await decide(controller, "DELETE", "/containers/db?force=1"), status)
     assert controller.done == [("removal", "db"), ("departed",)]
 
 
 async def test_what_was_pruned_is_named_by_the_engine() -> None:
     """And nothing follows from a refusal or from no reply."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     body = json.dumps({"ContainersDeleted": ["a" * 64, "b" * 64], "SpaceReclaimed": 0}).encode()
     await settle(await decide(controller, "POST", "/containers/prune"), 200, body)
     assert controller.done == [("pruned", "a" * 64, "b" * 64)]
@@ -255,7 +255,7 @@ async def test_what_was_pruned_is_named_by_the_engine() -> None:
 @pytest.mark.parametrize("target", ["/containers/db", "/containers/prune", "/containers/create"])
 async def test_a_settlement_that_fails_holds_up_no_reply(target: str) -> None:
     """It is left to the reconciler."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
     controller.fault = Unavailable("the store is down")
     method = "DELETE" if target.endswith("db") else "POST"
     found = await decide(controller, method, target, BODY)
@@ -265,7 +265,7 @@ async def test_a_settlement_that_fails_holds_up_no_reply(target: str) -> None:
 
 async def test_a_refusal_of_the_desk_is_the_answer() -> None:
     """Nothing reaches the engine then."""
-    controller = ScriptedDesk()
+    controller = ScriptedController()
 
     async def refuse(*_: object) -> None:
         raise Conflict("address 10.0.0.9 is not free", holder="container db")
@@ -296,7 +296,7 @@ def labelled(mode: str = "web", **labels: str) -> bytes:
 )
 async def test_labels_without_effect_are_told_in_the_reply(body: bytes, grants: bool, words: str) -> None:
     """As Docker tells such things; what the engine says stays, and nothing is added to a refusal."""
-    found = await decide(ScriptedDesk(grants=grants), "POST", "/containers/create", body)
+    found = await decide(ScriptedController(grants=grants), "POST", "/containers/create", body)
     assert (found.body is not None) is grants
     assert found.settle is not None
     told = await found.settle(Reply(201, b'{"Id":"abc","Warnings":["swap"],"Later":1}'))
@@ -305,12 +305,12 @@ async def test_labels_without_effect_are_told_in_the_reply(body: bytes, grants: 
     assert (reply["Id"], reply["Later"], reply["Warnings"][0]) == ("abc", 1, "swap")
     assert re.search(f"^mooring: .*{words}", reply["Warnings"][1])
     for other in (Reply(409, b'{"message":"no"}'), Reply(201, b"garbled"), None):
-        assert await (await decide(ScriptedDesk(), "POST", "/containers/create", body)).settle(other) is None  # type: ignore[misc]
+        assert await (await decide(ScriptedController(), "POST", "/containers/create", body)).settle(other) is None  # type: ignore[misc]
 
 
 async def test_labels_that_do_what_they_say_are_not_spoken_of() -> None:
     """The reply is the engine's, byte for byte."""
-    found = await decide(ScriptedDesk(), "POST", "/containers/create", BODY)
+    found = await decide(ScriptedController(), "POST", "/containers/create", BODY)
     assert found.settle is not None
     assert await found.settle(Reply(201, b'{"Id":"abc","Warnings":null}')) is None
 
@@ -336,7 +336,7 @@ class ScriptedNetworks:
 
 async def network_passage(networks: ScriptedNetworks, body: bytes) -> Decision:
     """Of a network's creation with the body."""
-    hook = AddressHook(ScriptedDesk(), ready, networks)
+    hook = AddressHook(ScriptedController(), ready, networks)
     call = recognise("POST", "/v1.41/networks/create", upgrade=False)
     assert hook.wants(call)
     return await hook.decide(call, body)
@@ -345,16 +345,16 @@ async def network_passage(networks: ScriptedNetworks, body: bytes) -> Decision:
 async def test_a_network_that_comes_back_has_its_subnet_and_its_name_is_told() -> None:
     """Before the reply goes on."""
     networks = ScriptedNetworks()
-    decide = await network_passage(networks, b'{"Name":"web","Driver":"mooring"}')
-    assert decide.body == b'{"Name":"web","Driver":"mooring","IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'
-    assert decide.settle is not None
-    await decide.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'","Warning":""}'))
+    decision = await network_passage(networks, b'{"Name":"web","Driver":"mooring"}')
+    assert decision.body == b'{"Name":"web","Driver":"mooring","IPAM":{"Config":[{"Subnet":"10.32.0.0/24"}]}}'
+    assert decision.settle is not None
+    await decision.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'","Warning":""}'))
     assert networks.made_ones == [("n" * 64, "web")]
-    await decide.settle(Reply(409, b'{"message":"exists"}'))
-    await decide.settle(None)
+    await decision.settle(Reply(409, b'{"message":"exists"}'))
+    await decision.settle(None)
     assert len(networks.made_ones) == 1
     networks.fault = Unavailable("no store")
-    await decide.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'"}'))  # the reply goes on all the same
+    await decision.settle(Reply(201, b'{"Id":"' + b"n" * 64 + b'"}'))  # the reply goes on all the same
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ class Connections:
         for connection in list(self.open):
             connection.abort()
         self._closing = True
-        self._settle()
+        self._check_closed()
         return self._all_closed
 
     def admit(self, connection: Connection) -> bool:
@@ -149,8 +149,8 @@ class Connections:
         """The connection is closed, or was not admitted."""
         if connection in self.open:
             self.open.discard(connection)
-            self.shares.roll_back()
-        self._settle()
+            self.shares.release()
+        self._check_closed()
 
     def enqueue(self, connection: Connection) -> None:
         """It has queries to answer, and is not in the queue."""
@@ -171,7 +171,7 @@ class Connections:
             if self._waiting:
                 self._loop.call_soon(self._take_turns)
 
-    def _settle(self) -> None:
+    def _check_closed(self) -> None:
         if self._closing and not self.open and not self._all_closed.done():
             self._all_closed.set_result(None)
 
@@ -276,9 +276,9 @@ class Connection(asyncio.Protocol):
     def _wait(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._connections.idle, self._give_up)
+        self._timer = self._loop.call_later(self._connections.idle, self._close_idle)
 
-    def _give_up(self) -> None:
+    def _close_idle(self) -> None:
         if self._unanswered or self._queued:
             self._wait()
         else:

@@ -87,7 +87,7 @@ class Exchange:
 
     def ask_next(self) -> None:
         """Give up the present server, ask the next one."""
-        self._let_go()
+        self._close()
         if not self._left:
             self._finish(None)
             return
@@ -101,10 +101,10 @@ class Exchange:
 
     def close(self) -> None:
         """It is over, and nobody is told."""
-        self._let_go()
+        self._close()
         if self in self._forwarder.under_way:
             self._forwarder.under_way.discard(self)
-            self._forwarder.shares.roll_back()
+            self._forwarder.shares.release()
 
     def _connected(self, connecting: asyncio.Future[socket.socket]) -> None:
         if connecting.cancelled() or connecting.exception() is not None:
@@ -179,7 +179,7 @@ class Exchange:
         self.close()
         self._done(message)
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -31,7 +31,7 @@ class Shares:
         self._used += 1
         return True
 
-    def roll_back(self) -> None:
+    def release(self) -> None:
         """One that was taken is free again."""
         self._used -= 1
 

@@ -115,7 +115,7 @@ class SocketPortGuard(PortGuard):
         tables = Path(f"/proc/self/task/{threading.get_native_id()}/net")
         return await asyncio.to_thread(_holder, tables, protocol, host, port)
 
-    async def let_go(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
+    async def release(self, protocol: Protocol, host: IPv4Address | IPv6Address, port: int) -> None:
         """See PortGuard."""
         place = protocol, host, port
         guard, twin = self._held.pop(place, None), _twin(place)

@@ -52,7 +52,7 @@ _FEW = 8
 _PLACES = ((_TUPLE_ORIG, _F_IP_SRC), (_TUPLE_ORIG, _F_IP_DST), (_TUPLE_REPLY, _F_IP_SRC))
 
 
-def forget(address: IPv4Address | IPv6Address) -> None:
+def flush(address: IPv4Address | IPv6Address) -> None:
     """No tracked connection is to or from the address. Best effort: a kernel that cannot is left alone."""
     try:
         netlink = Netlink(NETLINK_NETFILTER)
@@ -102,7 +102,7 @@ def _found(netlink: Netlink, address: IPv4Address | IPv6Address) -> Iterator[Mes
 
 def forget_misled(opened: Iterable[PortBinding], closed: Iterable[PortBinding] = ()) -> None:
     """No flow to these ports of the host goes elsewhere than the opened port bindings say, nor where the closed ones
-    led; flows to the same port of other hosts go on. Best effort, as `forget`."""
+    led; flows to the same port of other hosts go on. Best effort, as `flush`."""
     wanted: defaultdict[tuple[int, Protocol], dict[int, list[PortBinding]]] = defaultdict(dict)
     right = {each for each in opened if each.host_port and each.protocol is not Protocol.TCP}
     for each in (*right, *(gone for gone in closed if gone.host_port and gone not in right)):

@@ -250,7 +250,7 @@ class FactWriter:
         return next(table for table in self._tables if table.family == ruleset.family)
 
     def _add_bridge(self, bridge: Bridge) -> Iterator[Undo]:
-        self._discards.settle(bridge.name, self._links)
+        self._discards.finish(bridge.name, self._links)
         try:
             self._links.add_bridge(bridge)
         except NetlinkError as error:
@@ -266,7 +266,7 @@ class FactWriter:
             self._links.set_bridge(bridge)
 
     def _add_veth(self, veth: Veth) -> Iterator[Undo]:
-        self._discards.settle(veth.name, self._links)
+        self._discards.finish(veth.name, self._links)
         bridge = self._ours(veth.bridge).index
         try:
             with opened(veth.inside) as inside:

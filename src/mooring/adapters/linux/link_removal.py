@@ -50,7 +50,7 @@ class Discards:
                 self._deleting -= names
                 self._condition.notify_all()
 
-    def settle(self, name: str, links: Links) -> None:
+    def finish(self, name: str, links: Links) -> None:
         """The name is not on its way out any more: it is gone. Raises NetlinkError."""
         with self._condition:
             pending = name in self._pending

@@ -157,10 +157,10 @@ class LinuxKernel(Kernel):
 
         self._soon(_attempt(tell, f"announcing {address} on {link}"))
 
-    async def forget(self, address: IPv4Address | IPv6Address) -> None:
+    async def flush_connections(self, address: IPv4Address | IPv6Address) -> None:
         """See Kernel."""
         # Reading all that is tracked takes long, and the next container must not wait: the writer only says when.
-        work = _attempt(lambda: conntrack.forget(address), f"forgetting the connections of {address}")
+        work = _attempt(lambda: conntrack.flush(address), f"forgetting the connections of {address}")
         self._soon(lambda: self._forgetter.submit(work))
 
     async def close(self) -> None:

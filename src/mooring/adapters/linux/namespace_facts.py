@@ -168,17 +168,17 @@ class NamespaceWriter:
                 hint="choose another name for the interface",
             )
         if leaving is not None and leaving.returns:
-            self._give_back(taken, leaving.source)
+            self._return_to_host(taken, leaving.source)
         else:
             self._inside.delete(taken.index)
 
     def _remove_link(self, link: NamespaceLink) -> None:
         there = self._of_endpoint(link) if link.returns else None
         if there is not None:
-            self._give_back(there, link.source)
+            self._return_to_host(there, link.source)
             self._links = self._inside.links()
 
-    def _give_back(self, there: Found, source: str) -> None:
+    def _return_to_host(self, there: Found, source: str) -> None:
         """The link is on the host, down, by its old name and without our sign; its addresses are gone."""
         # Asked first: where both names are free the kernel moves a link before it finds that it cannot rename it.
         if self._is_on_host(source):

@@ -135,12 +135,12 @@ class SqliteStore:
     def _tell(self, jobs: Sequence[_Commit | _Call]) -> bool:
         """Called by the writer: hand the outcomes to the loop. False when there is no loop any more."""
         try:
-            self._loop.call_soon_threadsafe(self._settle, jobs)
+            self._loop.call_soon_threadsafe(self._finish, jobs)
         except RuntimeError:
             return False
         return True
 
-    def _settle(self, jobs: Sequence[_Commit | _Call]) -> None:
+    def _finish(self, jobs: Sequence[_Commit | _Call]) -> None:
         for job in jobs:
             if job.done.done():
                 continue

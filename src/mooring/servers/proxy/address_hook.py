@@ -64,7 +64,7 @@ class Controller(Protocol):
         """Whether a container with these labels (None: not known) might get addresses in one of the networks."""
         ...
 
-    async def settle(self, intent: Intent, container: str) -> None:
+    async def complete(self, intent: Intent, container: str) -> None:
         """It was."""
         ...
 
@@ -72,7 +72,7 @@ class Controller(Protocol):
         """It was not."""
         ...
 
-    def abandon(self, intent: Intent) -> None:
+    def leave_open(self, intent: Intent) -> None:
         """Nobody knows."""
         ...
 
@@ -243,24 +243,24 @@ class AddressHook:
         try:
             return await read(partial(whole.changed, change), len(whole.body))
         except BaseException:  # the intent is durable, and nobody will hear of it again
-            self._controller.abandon(intent)
+            self._controller.leave_open(intent)
             raise
 
     async def _created(self, intent: Intent, warnings: Sequence[str], reply: Reply | None) -> bytes | None:
         made = docker_bodies.created_id(reply.body) if reply is not None and reply.status == 201 else ""
         if made:
-            await self._finish(intent, self._controller.settle(intent, made))
+            await self._finish(intent, self._controller.complete(intent, made))
         elif reply is None or reply.status < 400:
-            self._controller.abandon(intent)
+            self._controller.leave_open(intent)
         else:
             await self._finish(intent, self._controller.roll_back(intent))
         return await _with_warnings(warnings, reply)
 
     async def _connected(self, intent: Intent, reply: Reply | None) -> bytes | None:
         if reply is None:
-            self._controller.abandon(intent)
+            self._controller.leave_open(intent)
         elif reply.status < 400:
-            await self._finish(intent, self._controller.settle(intent, intent.container))
+            await self._finish(intent, self._controller.complete(intent, intent.container))
         else:
             await self._finish(intent, self._controller.roll_back(intent))
         return None
@@ -287,7 +287,7 @@ class AddressHook:
             await work
         except Fault as fault:
             log.warning("%s is settled later: %s", intent.purpose.value, fault)
-            self._controller.abandon(intent)
+            self._controller.leave_open(intent)
 
 
 async def _readable(body: bytes, wanted: Wanted) -> Readable | None:

@@ -370,7 +370,7 @@ class Requests:
         relay, terms = self._relay, self._relay.terms
         assert terms.hook is not None
         try:
-            decide = await terms.hook.decide(held.call, b"".join(held.body))
+            decision = await terms.hook.decide(held.call, b"".join(held.body))
         except Fault as fault:
             answer = terms.refusals.of_fault(fault, to_head=exchange.to_head)
             exchange.refuse(answer, status_of(fault), False)
@@ -382,11 +382,11 @@ class Requests:
             exchange.refuse(terms.refusals.reply(500, text, to_head=exchange.to_head), 500, False)
             relay.proceed()
             return
-        held.settle = decide.settle
+        held.settle = decision.settle
         if held.gone:
             settle(held, None, terms, None)
             return
-        pieces = held.raw if decide.body is None else [with_length(held.raw[0], len(decide.body)), decide.body]
+        pieces = held.raw if decision.body is None else [with_length(held.raw[0], len(decision.body)), decision.body]
         held.raw = held.body = []
         if held.size <= REQUEST_LIMIT:
             pieces = [b"".join(pieces)]

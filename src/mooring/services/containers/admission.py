@@ -88,7 +88,7 @@ class AdmissionController:
         """Whether somebody still waits for the engine's reply to it, or the engine may still be at it."""
         return intent.id in self._open or self._holders.now() < self._at_it.get(intent.id, 0.0)
 
-    def abandon(self, intent: Intent) -> None:
+    def leave_open(self, intent: Intent) -> None:
         """Nobody waits any more, and nobody knows the outcome: the reconciler asks the engine."""
         self._open.discard(intent.id)
         if intent.purpose in (Purpose.CREATE, Purpose.CONNECT):
@@ -164,14 +164,14 @@ class AdmissionController:
                     return True
         return False
 
-    async def settle(self, intent: Intent, container: str) -> None:
+    async def complete(self, intent: Intent, container: str) -> None:
         """The container (full id) was made, or connected: it holds what the intent did. Raises Unavailable."""
         try:
-            await self._holders.settle(intent, container, intent.name)
+            await self._holders.complete(intent, container, intent.name)
         finally:
             self._open.discard(intent.id)
         if container in self._gone:  # somebody else was quicker with its removal
-            await self._holders.forget(container)
+            await self._holders.release_all(container)
 
     async def roll_back(self, intent: Intent) -> None:
         """The engine refused: nobody holds anything because of the intent. Raises Unavailable."""
@@ -205,7 +205,7 @@ class AdmissionController:
         known = await self._engine.container(intent.container)
         if known is None:
             self.note_gone(intent.container)
-            await self._holders.forget(intent.container, intent)
+            await self._holders.release_all(intent.container, intent)
             return True
         if intent.purpose is Purpose.DISCONNECT and all(each.network != intent.network for each in known.endpoints):
             await self._holders.leave(intent.container, intent.network, intent)
@@ -217,7 +217,7 @@ class AdmissionController:
         """The engine says that it has removed these (full ids). Raises Unavailable."""
         for container in containers:
             if self._holders.holds(container):
-                await self._holders.forget(container)
+                await self._holders.release_all(container)
 
     async def replay(self, intent: Intent, containers: Sequence[Container]) -> None:
         """Settle an intent whose reply nobody heard. containers: all of the engine's, listed after it was written.
@@ -236,9 +236,9 @@ class AdmissionController:
             if not intent.container and container.id in holding:
                 continue
             if await self._is_meant(container, mine):
-                await self._holders.settle(intent, container.id, container.name)
+                await self._holders.complete(intent, container.id, container.name)
                 if container.id in self._gone:  # since it was listed
-                    await self._holders.forget(container.id)
+                    await self._holders.release_all(container.id)
                 return
         await self._holders.roll_back(intent)
 

@@ -72,7 +72,7 @@ class _Notes:
         except Fault as fault:
             self.add(f"trying {what}", f"{what} could not be compared: {fault}", "the fault itself")
 
-    def withdraw(self) -> None:
+    def resolved(self) -> None:
         """The last one was put right."""
         self.found.pop()
 
@@ -230,7 +230,7 @@ class ContainerReconciler:
             await pace.step()
             if holder.engine != engine:
                 if not self._holders.holds(holder.id):
-                    await self._holders.forget(holder.id)  # its networks went first
+                    await self._holders.release_all(holder.id)  # its networks went first
                     continue
                 notes.add(
                     f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
@@ -253,15 +253,15 @@ class ContainerReconciler:
             f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", True,
         )  # fmt: skip
         if not self._holders.holds(holder.id):
-            await self._holders.forget(holder.id)  # its networks went first
+            await self._holders.release_all(holder.id)  # its networks went first
         elif before and (eager or age >= self._minimum_age):
             if await self._engine.container(holder.id) is not None:
                 return
-            await self._holders.forget(holder.id)
+            await self._holders.release_all(holder.id)
             log.info("addresses of container %s given up: the engine does not have it", holder.name or holder.id[:12])
         else:
             return
-        notes.withdraw()
+        notes.resolved()
 
     async def _disconnected(self, holder: Holder, container: Container, notes: _Notes, eager: bool) -> None:
         connected = {each.network for each in container.endpoints}
@@ -280,7 +280,7 @@ class ContainerReconciler:
                 if asked is None or any(each.network in (network, "") for each in asked.endpoints):
                     continue
                 await self._holders.leave(holder.id, network)
-                notes.withdraw()
+                notes.resolved()
 
     async def _endpoints_of_nobody(
         self, engine: str, containers: Sequence[Container], notes: _Notes, eager: bool
@@ -315,4 +315,4 @@ class ContainerReconciler:
                         await self._endpoints.release(segment.pool, address)
                 await self._endpoints.delete(endpoint.network, endpoint.id)
                 log.info("endpoint %s removed: no container of the engine has it", endpoint.id[:12])
-                notes.withdraw()
+                notes.resolved()

@@ -102,7 +102,7 @@ class EngineEvents:
             self._controller.note_gone(event.container)
             self._unproven.pop(event.container, None)
             if self._holders.holds(event.container):
-                await self._holders.forget(event.container)
+                await self._holders.release_all(event.container)
         elif not event.container:
             await self._learn_name(event.network)
         elif event.what is EventKind.DISCONNECTED:
@@ -136,6 +136,6 @@ class EngineEvents:
             return
         container = await self._engine.container(event.container)
         if container is None:
-            await self._holders.forget(event.container)
+            await self._holders.release_all(event.container)
         elif all(endpoint.network != event.network for endpoint in container.endpoints):
             await self._holders.leave(event.container, event.network)

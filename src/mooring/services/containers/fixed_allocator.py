@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import msgspec
 
 from mooring.core.addresses import address_of
-from mooring.core.claims import Claim, abandoned, claimed
+from mooring.core.claims import Claim, unclaimed, claimed
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import Claimant, ClaimPolicy, Lease, State, is_over, may_hold
@@ -232,7 +232,7 @@ class FixedAllocator:
         """The leases of one key that it does not keep, now that it has another address, each with what becomes of it:
         those of the family that nobody holds any more."""
         return [
-            (lease, abandoned(lease, self._clock.now(), self._policy.cooldown))
+            (lease, unclaimed(lease, self._clock.now(), self._policy.cooldown))
             for lease in mine
             if lease.address != now_has.address
             and lease.address.version == now_has.address.version

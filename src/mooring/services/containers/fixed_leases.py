@@ -83,7 +83,7 @@ class Holders:
         await self._cache.commit(put=[intent])
 
     async def claim(self, intent: Intent, fixed_specs: Sequence[FixedSpec], claimant: Claimant) -> list[Grant]:
-        """Every fixed spec has its addresses, held by the intent until it is settled or given back.
+        """Every fixed spec has its addresses, held by the intent until it is settled or rolled back.
 
         claimant: who the container will be; its key is taken from each. Raises Conflict when somebody else has an
         address that is named, BadRequest for one that cannot be, Exhausted when there is none left, Unavailable.
@@ -113,10 +113,10 @@ class Holders:
             finally:
                 # From here on only the records count, also when the commit failed or this task was cancelled.
                 for pool_id, number in held:
-                    self._index.let_go(pool_id, number)
+                    self._index.unhold(pool_id, number)
         raise contended("the addresses of a container")
 
-    async def settle(self, intent: Intent, container: str, name: str = "") -> None:
+    async def complete(self, intent: Intent, container: str, name: str = "") -> None:
         """The container (full id) holds what the intent held, and the intent is gone. Raises Unavailable."""
 
         def change() -> tuple[list[Record], list[Record]]:
@@ -149,16 +149,16 @@ class Holders:
 
     async def roll_back(self, intent: Intent) -> None:
         """Nobody holds anything because of the intent, and it is gone. Raises Unavailable."""
-        await self._drop(placeholder(intent.id), lambda _: True, intent)
+        await self._release(placeholder(intent.id), lambda _: True, intent)
 
-    async def forget(self, container: str, intent: Intent | None = None) -> int:
+    async def release_all(self, container: str, intent: Intent | None = None) -> int:
         """The container (full id) is gone for good: it holds nothing. Returns how many leases it held. Raises
         Unavailable."""
-        return await self._drop(container, lambda _: True, intent)
+        return await self._release(container, lambda _: True, intent)
 
     async def leave(self, container: str, network_id: str, intent: Intent | None = None) -> int:
         """The container holds nothing in the network. Returns how many leases it held there. Raises Unavailable."""
-        return await self._drop(container, lambda lease: self.fixed_index.network_of(lease) == network_id, intent)
+        return await self._release(container, lambda lease: self.fixed_index.network_of(lease) == network_id, intent)
 
     async def end(self, intent: Intent) -> None:
         """The intent is gone, and nothing else has changed. Raises Unavailable."""
@@ -175,7 +175,7 @@ class Holders:
 
         await self.commit(change, f"container {container[:12]}")
 
-    async def _drop(self, holder: str, concerns: Callable[[Lease], bool], intent: Intent | None) -> int:
+    async def _release(self, holder: str, concerns: Callable[[Lease], bool], intent: Intent | None) -> int:
         """The holder holds none of the leases that it concerns, and the intent is gone; how many leases that were."""
         count = 0
         self._count += 1

@@ -109,7 +109,7 @@ class BridgeDriver(Driver):
         if endpoint.id in self._connected:  # otherwise it has left, or repair finds what is left of it
             await self._disconnect(network, endpoint)
         await self._kernel.discard([host_end(endpoint.id)])
-        await self._forget(endpoint)
+        await self._flush_connections(endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
         """See Driver. After a restart an attached endpoint has its interface, or repair and its sandbox tell."""
@@ -137,7 +137,7 @@ class BridgeDriver(Driver):
     async def unpublish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
         await _close(self._kernel, network, endpoint, endpoint.published)
-        await self._forget(endpoint)
+        await self._flush_connections(endpoint)
 
     async def info(self, network: Network, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
         """See Driver."""
@@ -179,9 +179,9 @@ class BridgeDriver(Driver):
         for address in endpoint.addresses:
             await self._kernel.announce(network.bridge, address, endpoint.mac)
 
-    async def _forget(self, endpoint: Endpoint) -> None:
+    async def _flush_connections(self, endpoint: Endpoint) -> None:
         for address in endpoint.addresses:
-            await self._kernel.forget(address)
+            await self._kernel.flush_connections(address)
 
 
 async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[PortBinding]]:

@@ -107,7 +107,7 @@ class Ipam:
         Raises NotFound for an unknown pool, BadRequest for an address that cannot be in it, Conflict when somebody else
         has it, Exhausted when nothing is left, Unavailable.
         """
-        if (known := await self.names.settle(request.pool, request.address)) != request.pool:
+        if (known := await self.names.resolve(request.pool, request.address)) != request.pool:
             request = replace(request, pool=known)
         await self.host.refresh()
         if request.role is Role.GATEWAY:
@@ -126,7 +126,7 @@ class Ipam:
         endpoint still has: the release is late, and meant somebody before. Raises Unavailable.
         """
         self._index.let_in(address)
-        pool_id = await self.names.settle(pool_id, address)
+        pool_id = await self.names.resolve(pool_id, address)
         await self._decide(pool_id, partial(self._release, pool_id, address))
 
     def confirm(self, network: Network, endpoint: Endpoint, inherited: frozenset[Address]) -> list[Lease]:
@@ -251,7 +251,7 @@ class Ipam:
             await self._grant(origin, self._dynamic(origin, address_of(subnet.version, number), request))
         finally:
             # From here on only the record counts, also when the commit failed or this task was cancelled.
-            self._index.let_go(origin.id, number)
+            self._index.unhold(origin.id, number)
         return interface(subnet.version, number, subnet.prefixlen)
 
     async def _give(self, request: AddressRequest, address: Address) -> Interface:
@@ -286,7 +286,7 @@ class Ipam:
         try:
             await self._grant(pool, after)
         finally:
-            occupancy.let_go(number)
+            occupancy.unhold(number)
         return answer
 
     async def _appoint(self, request: AddressRequest) -> Interface:

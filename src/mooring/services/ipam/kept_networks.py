@@ -107,7 +107,7 @@ class KeptNetworks:
         idents = {kept_network.id for kept_network, _ in kept(self._cache, now, address)}
         return [kept_network for kept_network in self._cache.every(KeptNetwork) if kept_network.id in idents]
 
-    async def give_up(self, address: Address, kept_networks: Sequence[KeptNetwork]) -> None:
+    async def release(self, address: Address, kept_networks: Sequence[KeptNetwork]) -> None:
         """The address waits in none of these. Raises Unavailable."""
         put: list[Record] = []
         gone: list[Record] = []

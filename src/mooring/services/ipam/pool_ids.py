@@ -29,7 +29,7 @@ class PoolNames:
     cache: RecordCache
     index: AddressIndex
 
-    async def settle(self, pool_id: str, address: Address | None = None) -> str:
+    async def resolve(self, pool_id: str, address: Address | None = None) -> str:
         """The id of the pool's record, the given one when no pool is meant. address: one that it is asked about.
 
         Raises Unavailable.

@@ -115,7 +115,7 @@ class EndpointRecords:
         await self.save(endpoint, noted)
         return noted
 
-    async def roll_back(self, network: Network, endpoint: Endpoint, force: bool) -> None:
+    async def release_addresses(self, network: Network, endpoint: Endpoint, force: bool) -> None:
         """Another IPAM driver's addresses are given up. Raises Unavailable when it cannot be reached; force: never."""
         if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
             return
@@ -129,7 +129,7 @@ class EndpointRecords:
             if not force:
                 raise
 
-    async def erase(self, network: Network, endpoint: Endpoint) -> None:
+    async def delete(self, network: Network, endpoint: Endpoint) -> None:
         """The record is gone, and in a network of the library its leases with it; fixed ones are not in use any more,
         whether an engine's release comes or not."""
         for _ in range(ATTEMPTS):
@@ -144,11 +144,11 @@ class EndpointRecords:
 
     async def end(self, network: Network, endpoint: Endpoint, driver: Driver | None = None) -> None:
         """What the endpoint had outside of the store goes. driver: the network's, when the caller has it."""
-        await self._port_allocator.let_go(endpoint.published)
+        await self._port_allocator.release(endpoint.published)
         driver = driver or await self._drivers.network_driver(network.driver)
         await driver.delete_endpoint(network, endpoint)
 
-    async def withdraw(
+    async def unpublish(
         self, network: Network, before: Endpoint, after: Endpoint, kept: tuple[PortBinding, ...] = ()
     ) -> None:
         """Record `after` with nothing published but what is kept, then take the rules away; also when it was recorded
@@ -167,7 +167,7 @@ class EndpointRecords:
         gone = tuple(each for each in before.published if id(each) not in staying)
         if not gone:
             return
-        await self._port_allocator.let_go(gone)
+        await self._port_allocator.release(gone)
         driver = await self._drivers.network_driver(network.driver)
         if isinstance(driver, BridgeDriver):
             await driver.unpublish(network, _closing(before, gone))

@@ -95,7 +95,7 @@ class Endpoints:
                 if made != endpoint:
                     await self._records.save(endpoint, made)
             except BaseException:
-                await self._give_up(network, endpoint, request, driver)
+                await self._roll_back(network, endpoint, request, driver)
                 raise
             return granted(made, request)
 
@@ -133,7 +133,7 @@ class Endpoints:
         deletion did not reach us. But for an IPv6 address beside an IPv4 one, which engines from 29 on release from a
         living endpoint (libnetwork/endpoint.go); its lease stays until the endpoint goes.
         """
-        pool_id = await self._ipam.names.settle(pool_id, address)
+        pool_id = await self._ipam.names.resolve(pool_id, address)
         pool = self._cache.pool(pool_id)
         endpoint = self._endpoint_index.at(pool.network, address) if pool is not None and pool.network else None
         if endpoint is not None:
@@ -168,8 +168,8 @@ class Endpoints:
                 endpoint = await self._records.note(endpoint, Event.DELETE)
             if driver.remembers:
                 await self._tell_end(network, endpoint, driver, force)
-            await self._records.roll_back(network, endpoint, force)
-            await self._records.erase(network, endpoint)
+            await self._records.release_addresses(network, endpoint, force)
+            await self._records.delete(network, endpoint)
             if not driver.remembers:
                 await self._records.end(network, endpoint, driver)
             await self._records.release_owned(network, endpoint)
@@ -300,7 +300,7 @@ class Endpoints:
                 if endpoint.ports and not driver.forwards:
                     await driver.unpublish(network, endpoint)
                 if left != endpoint:
-                    await self._records.withdraw(network, endpoint, left)
+                    await self._records.unpublish(network, endpoint, left)
             except BaseException:
                 known = self._cache.endpoint(network_id, endpoint_id)
                 if known is not None and known.state is not State.ATTACHED:
@@ -336,7 +336,7 @@ class Endpoints:
         assert ipv6 is None or isinstance(ipv6, IPv6Interface)
         return ipv4, ipv6
 
-    async def _give_up(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
+    async def _roll_back(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
         # What was never recorded was never made, and its address may be somebody else's.
         if self._cache.endpoint(endpoint.network, endpoint.id) is not None:
             if driver.remembers:
@@ -344,7 +344,7 @@ class Endpoints:
                     await driver.delete_endpoint(network, endpoint)
                 except Fault:
                     return  # the note stays, and the next start or a deletion tells it
-            await self._records.erase(network, endpoint)
+            await self._records.delete(network, endpoint)
             if not driver.remembers:
                 await self._records.end(network, endpoint)
         if request.ipv4 is None or request.ipv6 is None:

@@ -101,7 +101,7 @@ class Networks:
             except BaseException:
                 entered = self._cache.network(request.id)
                 if entered is not None:  # by a commit whose answer was lost
-                    await self._give_up(entered, driver)
+                    await self._roll_back(entered, driver)
                 for pool_id in owned:
                     await self._ipam.release_pool(pool_id)
                 raise
@@ -110,7 +110,7 @@ class Networks:
                 if network.pending is not None:
                     await self._cache.commit(put=[replace(network, pending=None)])
             except BaseException:
-                await self._give_up(network, driver)
+                await self._roll_back(network, driver)
                 raise
 
     async def _enter(
@@ -157,14 +157,14 @@ class Networks:
             await self._cache.commit(put=[network, *pools, *leases])
         return True
 
-    async def _give_up(self, network: Network, driver: Driver) -> None:
+    async def _roll_back(self, network: Network, driver: Driver) -> None:
         """Nothing of the network is left. A driver that cannot be told now is told at the next start by the note."""
         if driver.remembers:
             with contextlib.suppress(Fault):
                 await driver.delete_network(network, ())
-                await self._erase(network, driver)
+                await self._delete(network, driver)
         else:
-            await self._erase(network, driver)
+            await self._delete(network, driver)
 
     async def delete(self, network_id: str, force: bool = False, empty: bool = False) -> None:
         """The network and every endpoint of it are gone; what is not known is gone already.
@@ -188,8 +188,8 @@ class Networks:
                 except Fault:
                     if not force:
                         raise
-            await self._give_back(network, force)
-            await self._erase(network, driver)
+            await self._release_subnets(network, force)
+            await self._delete(network, driver)
 
     def must_be_empty(self, network: Network) -> None:
         """Raises Conflict when it has endpoints, and names them."""
@@ -215,7 +215,7 @@ class Networks:
             await self._cache.commit(put=[marked])
         return driver
 
-    async def _give_back(self, network: Network, force: bool) -> None:
+    async def _release_subnets(self, network: Network, force: bool) -> None:
         """Another IPAM driver's subnets are given up."""
         if network.ipam == OUR_IPAM or network.origin is Origin.ENGINE:
             return
@@ -226,7 +226,7 @@ class Networks:
             if not force:
                 raise
 
-    async def _erase(self, network: Network, driver: Driver | None) -> None:
+    async def _delete(self, network: Network, driver: Driver | None) -> None:
         endpoints = self._endpoint_index.of_network(network.id)
         pools = self._pools(network)
         # Of the library's networks nobody asks a second time: the record goes last, for a start to find what is left.
@@ -237,7 +237,7 @@ class Networks:
         await self._cache.commit(put=put, delete=[*endpoints, network, *gone])
         self._ipam.kept_networks.tell(put)
         for endpoint in endpoints:
-            await self._port_allocator.let_go(endpoint.published)
+            await self._port_allocator.release(endpoint.published)
         if not last:
             await self._release(pools)
         if driver is not None and not driver.remembers:

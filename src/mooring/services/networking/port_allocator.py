@@ -82,7 +82,7 @@ class PortAllocator:
         """One port binding for each request and family of the scope that the endpoint does not publish yet, each held.
 
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
-        held but those that it has. `settle` must follow when the outcome is recorded or given up.
+        held but those that it has. `confirm` must follow when the outcome is recorded or given up.
         """
         pending = _Pending()
         self._pending[id(pending.port_bindings)] = pending
@@ -106,8 +106,8 @@ class PortAllocator:
                     hint = hints.get((request.protocol, missing[0][0], request.port), 0)
                     await self._choose_one(network, request, missing, pending, passed, pace, hint)
         except BaseException:
-            await self.let_go(pending.port_bindings)
-            self.settle(pending.port_bindings)
+            await self.release(pending.port_bindings)
+            self.confirm(pending.port_bindings)
             raise
         return pending.port_bindings
 
@@ -125,7 +125,7 @@ class PortAllocator:
                     kept.append(old)
         return endpoint.published if len(kept) == len(endpoint.published) else tuple(kept)
 
-    def settle(self, port_bindings: Sequence[PortBinding]) -> None:
+    def confirm(self, port_bindings: Sequence[PortBinding]) -> None:
         """The record tells from now on who has these ports. port_bindings: the very ones that were chosen."""
         self._pending.pop(id(port_bindings), None)
 
@@ -141,12 +141,12 @@ class PortAllocator:
             except Conflict as fault:
                 raise await self._named(fault, port_binding) from fault
 
-    async def let_go(self, port_bindings: Iterable[PortBinding]) -> None:
+    async def release(self, port_bindings: Iterable[PortBinding]) -> None:
         """The host ports are free for others, also when the caller is cancelled meanwhile."""
         pace, cancelled = Pace(), None
         for port_binding in port_bindings:
             if port_binding.host_port:
-                await self._guard.let_go(*_place(port_binding))
+                await self._guard.release(*_place(port_binding))
             try:
                 await pace.step()
             except asyncio.CancelledError as error:
@@ -224,7 +224,7 @@ class PortAllocator:
         except BaseException as error:
             pending.places.update(before)
             for place in held:
-                await self._guard.let_go(*place)
+                await self._guard.release(*place)
             if isinstance(error, Conflict) and single:
                 raise await self._named(error, picked[len(held)]) from error
             raise

@@ -61,7 +61,7 @@ class PortMapper:
                 return
             if not ports:
                 if endpoint.published:
-                    await self._records.withdraw(network, endpoint, endpoint)
+                    await self._records.unpublish(network, endpoint, endpoint)
                 return
             peers = self._peers(endpoint, places)
             families = gateway_families(_families(endpoint), map(_published_families, peers), ipv6_elsewhere)
@@ -93,7 +93,7 @@ class PortMapper:
         kept = tuple(each for each in endpoint.published if each.target.version not in families)
         network = self._cache.network(endpoint.network)
         if network is not None and kept != endpoint.published:
-            await self._records.withdraw(network, endpoint, endpoint, kept)
+            await self._records.unpublish(network, endpoint, endpoint, kept)
 
     async def _open_left_behind(
         self, peers: list[Endpoint], ports: tuple[PortRequest, ...], near: tuple[PortBinding, ...]
@@ -117,7 +117,7 @@ class PortMapper:
         """The endpoint publishes the ports as far as they are in the scope, and nothing else."""
         kept = await self._port_allocator.kept(network, endpoint, ports, scope)
         if kept != endpoint.published:
-            await self._records.withdraw(network, endpoint, endpoint, kept)
+            await self._records.unpublish(network, endpoint, endpoint, kept)
             network, endpoint = self._records.known(network.id, endpoint.id)
         # Recorded is not held: this process may be younger than the record.
         await self._port_allocator.hold(kept)
@@ -129,12 +129,12 @@ class PortMapper:
             if fresh or not isinstance(driver, BridgeDriver):
                 await driver.publish(network, after)
         except BaseException:
-            await self._port_allocator.let_go(fresh)
+            await self._port_allocator.release(fresh)
             if self._cache.endpoint(network.id, endpoint.id) == after:
                 await self._cache.commit(put=[replace(after, published=kept)])
             raise
         finally:
-            self._port_allocator.settle(fresh)
+            self._port_allocator.confirm(fresh)
 
     async def unpublish(self, network_id: str, endpoint_id: str) -> None:
         """The endpoint publishes nothing. Unknown ones are fine."""
@@ -145,7 +145,7 @@ class PortMapper:
                 return
             driver = await self._drivers.network_driver(network.driver)
             if endpoint.published:
-                await self._records.withdraw(network, endpoint, endpoint)
+                await self._records.unpublish(network, endpoint, endpoint)
             elif endpoint.ports and not driver.forwards:
                 await driver.unpublish(network, endpoint)
                 await self._records.save(endpoint, replace(endpoint, ports=()))

@@ -262,7 +262,7 @@ class RestoredStore:
             with contextlib.suppress(StaleRevision):
                 await self._cache.commit(put=[endpoint, *leases], delete=list(dead.values()))
                 for old in dead.values():  # what else it had is a leftover
-                    await self._port_allocator.let_go(each for each in old.published if each not in endpoint.published)
+                    await self._port_allocator.release(each for each in old.published if each not in endpoint.published)
                 return
         raise Unavailable("its addresses are contended", hint="it is tried again")
 

@@ -15,7 +15,7 @@ from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
-from mooring.core.reservations import ending, given_up, line, reserved, whom_named
+from mooring.core.reservations import ending, unreserved, line, reserved, whom_named
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
@@ -136,7 +136,7 @@ class Reservations:
         """
         if waiting := [each for each in self._kept_networks.keeping(address) if space in (None, each.space)]:
             if not dry:
-                await self._kept_networks.give_up(address, waiting)
+                await self._kept_networks.release(address, waiting)
             kept = "kept for a key of network {}, which is gone"
             return [Change(each.space, address, kept.format(each.name), "free") for each in waiting]
         pool = pool_around(self._cache, space, address)
@@ -148,7 +148,7 @@ class Reservations:
             note = await self._check_unwanted(lease, force)
             if self._cache.lease(pool.space, address) is not lease or self._index.endpoint(pool, address):
                 continue  # something happened while the engine was asked
-            after = given_up(lease, self._clock.now(), self._policy.cooldown)
+            after = unreserved(lease, self._clock.now(), self._policy.cooldown)
             words = in_words(lease, self._cache), in_words(after, self._cache)
             change = Change(pool.space, address, *words, note)
             if dry:

@@ -80,7 +80,7 @@ class AddressIndex:
         after = self._held
         for address in before - after:
             for pool_id in self._around(address):
-                self.of(pool_id).let_go(int(address))
+                self.of(pool_id).unhold(int(address))
         for address in after - before:
             for pool_id in self._around(address):
                 self.of(pool_id).hold(int(address))
@@ -122,7 +122,7 @@ class AddressIndex:
     def choose(self, pool: Pool) -> tuple[Pool, int] | None:
         """The next address of the pool or, when that is full, of another one of its network and family.
 
-        It is held until `let_go`. None when all are full.
+        It is held until `unhold`. None when all are full.
         """
         start, end = self._bounds[pool.id]
         number = self.of(pool.id).choose(start, end)
@@ -145,11 +145,11 @@ class AddressIndex:
             occupancy = self._pools[pool_id] = Occupancy()
         return occupancy
 
-    def let_go(self, pool_id: str, number: int) -> None:
+    def unhold(self, pool_id: str, number: int) -> None:
         """The request that held the address is over."""
         occupancy = self._pools.get(pool_id)
         if occupancy is not None:
-            occupancy.let_go(number)
+            occupancy.unhold(number)
 
     def is_sibling(self, pool: Pool, pool_id: str) -> bool:
         """Whether addresses asked for in the pool may come from the one with the id: itself or one of its network."""
@@ -271,7 +271,7 @@ class AddressIndex:
         del leases[number]
         self._counts[before.pool][before.state] -= 1
         if not isinstance(after, Lease) or after.pool != before.pool:
-            self.of(before.pool).erase(number)
+            self.of(before.pool).delete(number)
         if before.state is State.DYNAMIC:
             for key in ((before.pool, "mac", before.mac), (before.pool, "name", before.name)):
                 if self._owners.get(key) == before.address:

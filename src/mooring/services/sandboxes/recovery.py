@@ -63,7 +63,7 @@ class Recovery:
         for network in self._ours():
             for endpoint in self._endpoint_index.of_network(network.id):
                 await self._settle_endpoint(endpoint, lines)
-        await self._give_back(lines)
+        await self._release_unused(lines)
         await self._sandboxes_that_are_gone(lines)
         report = await self._repair.once(alone=True)
         lines += [*report.repaired, *report.findings]
@@ -87,7 +87,7 @@ class Recovery:
 
         async def work() -> None:
             for sandbox in waiting:
-                await _try(lines, self._sandboxes.settle(sandbox.id), f"sandbox {sandbox.name}", "")
+                await _try(lines, self._sandboxes.apply(sandbox.id), f"sandbox {sandbox.name}", "")
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
@@ -106,7 +106,7 @@ class Recovery:
             what = f"{endpoint.pending.value} of {subject}"
             await _try(lines, self._endpoints.detach(endpoint.network, endpoint.id), what, "ended: it is in no sandbox")
 
-    async def _give_back(self, lines: list[str]) -> None:
+    async def _release_unused(self, lines: list[str]) -> None:
         """Subnets and addresses that were granted to what never came to be."""
         for pool in self._cache.every(Pool):
             wanted_for = pool.options.get(FOR_NETWORK, "")

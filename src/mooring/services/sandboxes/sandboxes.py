@@ -95,7 +95,7 @@ class Sandboxes:
                     path = await self._namespaces.create(ident)
                     made = replace(asked, path=path, identity=await self._namespaces.identify(path))
                 await self._cache.commit(put=[made])
-                await self._settle(made)
+                await self._apply(made)
             except BaseException:
                 with suppress(Fault):
                     await self._undo_create(ident, asked.kind is Kind.OWN)
@@ -128,7 +128,7 @@ class Sandboxes:
             must_fit(sandbox, network)
             if endpoint.sandbox == sandbox.key and endpoint.pending is None:
                 await self._endpoints.confirm(network_id, endpoint_id, priority)
-                await self._settle(sandbox)
+                await self._apply(sandbox)
                 return
             if endpoint.sandbox not in ("", sandbox.key):
                 raise Conflict(
@@ -148,7 +148,7 @@ class Sandboxes:
             request, late = join_request(sandbox), bool(sandbox.ports)
             await self._endpoints.attach(network_id, endpoint_id, request, priority, interface_name, provisional=late)
             try:
-                await self._settle(sandbox, None if had_link(namespace_state, endpoint) else namespace_state)
+                await self._apply(sandbox, None if had_link(namespace_state, endpoint) else namespace_state)
                 if late:
                     await self._endpoints.confirm(network_id, endpoint_id, priority)
             except BaseException:
@@ -178,10 +178,10 @@ class Sandboxes:
         except BaseException:
             # It may have left all the same, and nobody would come back for the others.
             with suppress(Fault):
-                await self._settle(sandbox)
+                await self._apply(sandbox)
             raise
         with suppress(NotFound):  # the namespace died before its endpoints left: there is nobody to take over
-            await self._settle(sandbox)
+            await self._apply(sandbox)
 
     async def refresh(self, sandbox_id: str, spec: SandboxSpec | None = None) -> None:
         """Files, names, interfaces and routes are made anew; with a wish its settings count from now on (kind, name and
@@ -199,13 +199,13 @@ class Sandboxes:
                         self._served.discard(before.path)  # served anew, and never by nobody
                     else:
                         await self._silence(before)
-                    await self._settle(after)
+                    await self._apply(after)
                     await self._naming.remove_unused(before, after)
                 except BaseException:
                     if after != before:
                         with suppress(Fault):
                             await self._cache.commit(put=[before])
-                            await self._settle(before)
+                            await self._apply(before)
                             await self._naming.remove_unused(after, before)
                     raise
 
@@ -225,7 +225,7 @@ class Sandboxes:
                 await self._silence(sandbox)
                 sandbox = await self._move(sandbox, path, identity)
             await self._namespace_reconciler.rename_taken(sandbox, self.members(sandbox))
-            await self._settle(sandbox)
+            await self._apply(sandbox)
 
     async def _move(self, sandbox: Sandbox, path: str, identity: str) -> Sandbox:
         """The sandbox and its endpoints are recorded at the path, in one commit. Raises Unavailable."""
@@ -278,15 +278,15 @@ class Sandboxes:
         """Whether its namespace is not there any more; also when another one has its path."""
         return await self._namespace_reconciler.is_gone(sandbox)
 
-    async def settle(self, sandbox_id: str) -> None:
+    async def apply(self, sandbox_id: str) -> None:
         """The namespace, the files and the published ports are as the records say. One that is gone or on its way out
         is left alone. Raises NotFound when its namespace is gone."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             sandbox = self._cache.sandbox(sandbox_id)
             if sandbox is not None and not sandbox.deleting:
-                await self._settle(sandbox)
+                await self._apply(sandbox)
 
-    async def _settle(self, sandbox: Sandbox, namespace_state: NamespaceState | None = None) -> None:
+    async def _apply(self, sandbox: Sandbox, namespace_state: NamespaceState | None = None) -> None:
         members = self.members(sandbox)
         if is_applied(sandbox) and members:
             await self._namespace_reconciler.apply(sandbox, members, namespace_state)
