@@ -294,7 +294,7 @@ def drivers(what: str, value: object, kind: type[Any], builtin: Iterable[str] = 
     return dict(value)
 
 
-# What a sandbox can be told: argument -> field of SandboxWish, and how it is read.
+# What a sandbox can be told: argument -> field of SandboxSpec, and how it is read.
 SETTINGS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "hostname": ("hostname", lambda what, value: name(what, value, optional=True)),
     "domain": ("domain", lambda what, value: name(what, value, optional=True)),
@@ -312,7 +312,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str, object], object]]] = {
 
 
 def with_settings(spec: SandboxSpec, settings: Mapping[str, object]) -> SandboxSpec:
-    """The wish with the settings (see values.SandboxSettings) in it. Raises BadRequest."""
+    """The spec with the settings (see values.SandboxSettings) in it. Raises BadRequest."""
     changes: dict[str, Any] = {}
     for key, value in settings.items():
         if key not in SETTINGS:
@@ -323,7 +323,7 @@ def with_settings(spec: SandboxSpec, settings: Mapping[str, object]) -> SandboxS
 
 
 def spec_of(sandbox: Sandbox) -> SandboxSpec:
-    """The wish that the sandbox would come from."""
+    """The spec that the sandbox would come from."""
     return SandboxSpec(
         name=sandbox.name,
         kind=sandbox.kind,

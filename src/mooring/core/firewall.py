@@ -243,7 +243,7 @@ def port_members(network: Network, port_binding: PortBinding) -> Iterator[Member
 
 def port_binding_of(member: Member) -> PortBinding | None:
     """What the element publishes, None when it is no element of a published port. The inverse of
-    `publication_members`."""
+    `port_members`."""
     kind, version = member.container[:-1], member.container[-1:]
     if kind not in ("routed", "wildcard", "published") or version not in ("4", "6"):
         return None

@@ -171,7 +171,7 @@ def digest(text: str) -> str:
 
 
 def check_names(spec: SandboxSpec) -> None:
-    """Everything of the wish that goes into a file fits into it. Raises BadRequest, naming what does not."""
+    """Everything of the spec that goes into a file fits into it. Raises BadRequest, naming what does not."""
     single = [("hostname", spec.hostname), ("domain", spec.domain)]
     listed = [("search domain", name) for name in spec.search] + [("DNS option", name) for name in spec.dns_options]
     listed += [("extra host", name) for name, _ in spec.hosts]

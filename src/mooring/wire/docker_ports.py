@@ -52,13 +52,13 @@ class ShownPorts:
     exposes: bool = False
 
 
-class _Plug(msgspec.Struct):
+class _Endpoint(msgspec.Struct):
     network: str | None = msgspec.field(default=None, name="NetworkID")
     endpoint: str | None = msgspec.field(default=None, name="EndpointID")
 
 
 class _Settings(msgspec.Struct):
-    networks: dict[str, _Plug | None] | None = msgspec.field(default=None, name="Networks")
+    networks: dict[str, _Endpoint | None] | None = msgspec.field(default=None, name="Networks")
     sandbox: str | None = msgspec.field(default=None, name="SandboxKey")
     ports: dict[str, list[msgspec.Raw] | None] | None = msgspec.field(default=None, name="Ports")
 

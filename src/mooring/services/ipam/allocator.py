@@ -187,10 +187,10 @@ class Ipam:
         Returns how many; a record that another writer changed meanwhile is left to the next sweep. Raises Unavailable.
         """
         ended = 0
-        orphans = self._index.orphans()
+        leftovers = self._index.leftovers()
         while True:
-            due = [*orphans[:BATCH], *self._index.over(self._clock.now(), BATCH)]
-            del orphans[:BATCH]
+            due = [*leftovers[:BATCH], *self._index.over(self._clock.now(), BATCH)]
+            del leftovers[:BATCH]
             if not due:
                 return ended
             try:

@@ -89,7 +89,7 @@ class KeptNetworks:
                 )  # fmt: skip
 
     async def sweep(self) -> None:
-        """Estates of which nothing is left have ended. Raises Unavailable."""
+        """Kept networks of which nothing is left have ended. Raises Unavailable."""
         now = self._clock.now()
         over = [each for each in self._cache.every(KeptNetwork) if living(each, now) is None]
         if over:
@@ -151,7 +151,7 @@ class KeptNetworks:
         pools = [self._cache.pool(segment.pool) for segment in network.segments if segment.pool]
         if all(pool is not None and pool.source for pool in pools):
             self._lost[network.id] = Finding(
-                f"estate {network.id}",
+                f"kept network {network.id}",
                 f"network {name} was made again in another subnet, and its keys lost {_some(lost)}",
                 "what the last network of the name left; past the proxy its name is not told before it has a subnet",
                 self._clock.now(),

@@ -224,7 +224,7 @@ class AddressIndex:
             self._sequence += 1
             heappush(self._ending, (lease.until, self._sequence, lease))
 
-    def orphans(self) -> list[Lease]:
+    def leftovers(self) -> list[Lease]:
         """Every lease whose pool is gone."""
         gone = [pool_id for pool_id in self._leases if pool_id not in self._known]
         return [lease for pool_id in gone for lease in self.leases(pool_id)]

@@ -183,7 +183,7 @@ class NamespaceReconciler:
 
 
 def is_applied(sandbox: Sandbox) -> bool:
-    """Whether there is a namespace that is ours to furnish."""
+    """Whether there is a namespace that is ours to apply anything to."""
     return bool(sandbox.path) and sandbox.kind is not Kind.HOST
 
 

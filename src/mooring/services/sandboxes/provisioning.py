@@ -56,7 +56,7 @@ FOR_NETWORK = "mooring.for-network"
 
 
 class Provisioning:
-    """Networks and endpoints of the library, from the wish to the record."""
+    """Networks and endpoints of the library, from the spec to the record."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class Provisioning:
         await self._networks.delete(network_id, force, empty=True)
 
     async def create_endpoint(self, spec: EndpointSpec) -> Endpoint:
-        """The endpoint is there, and has the addresses that were wished for or one of each family.
+        """The endpoint is there, and has the addresses that were asked for or one of each family.
 
         Raises NotFound, BadRequest for an address that the network cannot have, Conflict for a name or an address that
         is in use, Exhausted, and what the driver raises. On a fault nothing is left.

@@ -19,7 +19,7 @@ def blank(ident: str, spec: SandboxSpec, now: float) -> Sandbox:
 
 
 def requested(sandbox: Sandbox, spec: SandboxSpec, folder: str) -> Sandbox:
-    """The sandbox with the wish's settings. folder: where those files are that the wish does not place. Raises
+    """The sandbox with the spec's settings. folder: where those files are that the spec does not place. Raises
     BadRequest."""
     check_names(spec)
     return replace(

@@ -184,7 +184,7 @@ class Sandboxes:
             await self._apply(sandbox)
 
     async def refresh(self, sandbox_id: str, spec: SandboxSpec | None = None) -> None:
-        """Files, names, interfaces and routes are made anew; with a wish its settings count from now on (kind, name and
+        """Files, names, interfaces and routes are made anew; with a spec its settings count from now on (kind, name and
         path stay). Raises NotFound, BadRequest, Conflict. On a fault the settings are as before."""
         async with self._locks.hold(f"sandbox {sandbox_id}"):
             before = self._standing(sandbox_id)
