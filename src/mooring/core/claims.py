@@ -1,7 +1,7 @@
 """What becomes of a lease when a container takes it as its own, and when the container is gone.
 
 Rules: an address stays with its key for as long as any holder is there; a successor that becomes a holder before its
-predecessor goes inherits the address; what nobody has used yet is free again at once when it is given back, and what
+predecessor goes inherits the address; what nobody has used yet is free again at once when it is released, and what
 somebody had cools, or waits for its key.
 """
 
@@ -105,5 +105,5 @@ def unclaimed(lease: Lease, now: float, cooldown: float) -> Lease | None:
 def started(lease: Lease, active: Active) -> Lease:
     """The fixed lease in use. Raises Conflict when the table forbids it."""
     advance(phase(lease), Event.START, str(lease.address))
-    # Whoever made it has used it now: given back, it cools.
+    # Whoever made it has used it now: released, it cools.
     return msgspec.structs.replace(lease, active=active, owner="")

@@ -1,7 +1,7 @@
 """What is noted beside a file that a sandbox is given, and what is to be written or removed because of it.
 
 Rules: texts in, changes out: path -> its new text, None for no file; a note is written before its file and removed
-after it, so that a death in between leaves no line of ours unknown; what was there before us is given back, and only
+after it, so that a death in between leaves no line of ours unknown; what was there before us is put back, and only
 what we made is removed.
 """
 

@@ -22,7 +22,7 @@ class Driver:
     remembers: the driver keeps records of its own, so that it must be told of every end: an operation is noted before
     it is told, and told again at the next start. False: what it makes follows from its arguments.
     forwards: host ports are chosen and held for it, and it is told them; False: it publishes by itself, if at all.
-    returns: its interfaces are given back to the host at leave; False: it ends them from its own side.
+    returns: its interfaces are returned to the host at leave; False: it ends them from its own side.
     """
 
     remembers: bool = False

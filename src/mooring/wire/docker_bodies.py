@@ -119,7 +119,7 @@ def with_grants(
     """The create's body with the addresses and MACs in it. version: of the API that it is written in.
 
     spellings: how networks are to be written that the body writes otherwise; grants go by the new ones. Before 1.44
-    there is room for the MAC of the mode's network only. A body that `container_wish` cannot read comes back as it is.
+    there is room for the MAC of the mode's network only. A body that `container_spec` cannot read comes back as it is.
     """
     try:
         patched = _spelled(body, spellings or {})

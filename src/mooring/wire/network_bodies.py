@@ -48,7 +48,7 @@ def network_spec(body: bytes) -> NetworkSpec | None:
 
 
 def with_subnets(body: bytes, subnets: Sequence[Subnet]) -> bytes:
-    """The body with these subnets too. One that `network_wish` cannot read comes back as it is."""
+    """The body with these subnets too. One that `network_spec` cannot read comes back as it is."""
     try:
         ipam = read(body).members("IPAM")
         entries = [msgspec.json.encode(entry) for entry in _configs(body, ipam) if entry]

@@ -1,7 +1,7 @@
 """An IPAM plugin as an IpamDriver, told in libnetwork's remote protocol (libnetwork/ipams/remote/remote.go).
 
-Rules: what a plugin grants is honoured only when it can be read and is what was asked for, else it is given back; an
-error of the plugin's when something is given back is logged, and the thing is given back; a plugin that was not reached
+Rules: what a plugin grants is honoured only when it can be read and is what was asked for, else it is released; an
+error of the plugin's when something is released is logged, and the thing is released; a plugin that was not reached
 must be told again.
 """
 
@@ -141,7 +141,7 @@ class RemoteIpam(IpamDriver):
             log.warning("%s, which counts as done: %s", method, fault)
 
     async def _undo(self, method: str, message: api.Message) -> None:
-        """Give back what cannot be used; another fault is on its way, and this one must not hide it."""
+        """Release what cannot be used; another fault is on its way, and this one must not hide it."""
         try:
             await self._end(method, message)
         except Unreachable as fault:

@@ -287,7 +287,7 @@ class AdmissionController:
         try:
             grants = await self._holders.claim(intent, list(fixed_specs.values()), claimant)
         except BaseException:
-            self._open.discard(intent.id)  # whatever was written all the same is given back by the reconciler
+            self._open.discard(intent.id)  # whatever was written all the same is released by the reconciler
             raise
         got = {grant.network: grant for grant in grants if grant.ipv4 or grant.ipv6}
         if not got:

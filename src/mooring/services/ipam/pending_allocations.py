@@ -70,7 +70,7 @@ class PendingAllocations:
         self._given[place] = (asks, now + PENDING)
 
     def end(self, space: str, address: Address) -> None:
-        """The address is in use, or given back."""
+        """The address is in use, or released."""
         self._given.pop((space, address), None)
 
     def end_all(self) -> None:

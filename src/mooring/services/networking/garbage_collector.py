@@ -1,4 +1,4 @@
-"""Taking back what Docker forgot to give back: leases, endpoints, pools and networks that nobody has any more.
+"""Releasing what Docker forgot to release: leases, endpoints, pools and networks that nobody has any more.
 
 Rules: nothing is taken because it was not seen once: it must be missing in two passes and for a minimum age; the
 engine's list counts only for what that engine has listed before, unless it is the only one on the host (another engine

@@ -1,7 +1,7 @@
 """Making namespaces look as the records of their members say.
 
 Rules: what is there already is not touched; an interface that is missing, because a crash came between the record and
-the kernel, is made anew by its driver; one that has to be given back goes to the host before its driver is told; a link
+the kernel, is made anew by its driver; one that has to be returned goes to the host before its driver is told; a link
 counts as ours when it claims an endpoint that we have put there, or are to put there, and goes where our records say.
 """
 

@@ -1,6 +1,6 @@
 """Making networks and endpoints for the library's users: asking the IPAM driver first, then the network driver.
 
-Rules: names are unique, and so is every refusal before anything is asked for; what was granted is given back when a
+Rules: names are unique, and so is every refusal before anything is asked for; what was granted is released when a
 later step fails; a network that has endpoints and an endpoint that is in a sandbox are not ended by accident.
 """
 
