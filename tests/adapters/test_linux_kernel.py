@@ -111,9 +111,7 @@ async def test_flushing_holds_up_nobody(kernel: LinuxKernel, monkeypatch: pytest
     assert forgotten == [ip_address("fd00::2")]
 
 
-async def test_flushing_comes_after_the_writes_before_it(
-    kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_flushing_comes_after_the_writes_before_it(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is forgotten while its rule is still there would be tracked again."""
     there: list[bool] = []
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.claims import Claim, unclaimed, claimed, left, renamed, started
+from mooring.core.claims import Claim, claimed, left, renamed, started, unclaimed
 from mooring.core.faults import Conflict
 from mooring.core.leases import Active, Lease, State, is_over, released
 

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.leases import Active, Lease, State
 from mooring.core.pools import Pool
-from mooring.core.reservations import belonging, unreserved, key_named, line, reserved, whom_named
+from mooring.core.reservations import belonging, key_named, line, reserved, unreserved, whom_named
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 import msgspec
 
 from mooring.core.addresses import address_of
-from mooring.core.claims import Claim, unclaimed, claimed
+from mooring.core.claims import Claim, claimed, unclaimed
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import Claimant, ClaimPolicy, Lease, State, is_over, may_hold

@@ -15,7 +15,7 @@ from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
-from mooring.core.reservations import ending, unreserved, line, reserved, whom_named
+from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
