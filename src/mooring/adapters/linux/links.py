@@ -1,6 +1,6 @@
 """Links, addresses and routes by rtnetlink: bridges, veth pairs, their ports, who has which address.
 
-Rules: one message makes a veth pair on its bridge, a second one marks it with its owner's mark, which nobody above sees;
+Rules: a message makes a veth pair on its bridge, a second one marks it with its owner's mark, which nobody above sees;
 what is decoded is only what facts need. Layouts are those of linux/if_link.h, linux/if_addr.h and linux/rtnetlink.h.
 """
 
