@@ -18,6 +18,8 @@ UNTESTED: dict[str, str] = {
     "ports/stores.py": "a Protocol: tests/contracts holds every implementation to it",
     "core/findings.py": "a value without behaviour; containers/container_reconciler.py and the doctor make it",
     "servers/proxy/hooks.py": "values and a Protocol; the relay and the gate are tested with them",
+    "core/docker_requests.py": "values without behaviour; tests/wire reads them, the services are tested with them",
+    "core/views.py": "values without behaviour; tests/wire/api holds the fields, the services that make them test them",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
     "wire/forms/endpoints.py": FORMS,
     "wire/forms/kept_networks.py": FORMS,

@@ -104,8 +104,8 @@ async def _answer_operator(fault: Fault, since: float, request: Request) -> Resp
                 return Response(200, api.encode(api.VersionReply(__version__, [api.VERSION])))
             case api.Examine() | api.Fix():
                 dry = isinstance(call, api.Fix) and call.dry_run
-                finding = api.FindingView("daemon", fault.what, "it did not start", since, fault.hint, False)
-                return Response(200, api.encode(api.DoctorReply(time.time(), [finding], [], dry)))
+                finding = api.Finding("daemon", fault.what, "it did not start", since, fault.hint, False)
+                return Response(200, api.encode(api.Diagnosis(time.time(), (finding,), (), dry)))
         raise fault
     except Fault as told:
         return Response(HTTP_STATUS[told.kind], api.encode(api.error_of(told)))

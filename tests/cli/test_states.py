@@ -9,13 +9,14 @@ import pytest
 
 from mooring import __version__
 from mooring.cli.root import run
+from mooring.core.findings import Report
 from tests.cli.daemons import ServedHost
-from tests.services.samples import START, Sighting
+from tests.services.samples import START
 
 
 async def test_status_says_what_there_is(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts, sockets and the last look at the kernel with its findings, one a line."""
-    daemon.host.report = Sighting(START, ("host: 2 things put right",), ("cannot read\nthe kernel",))
+    daemon.host.report = Report(START, ("host: 2 things put right",), ("cannot read\nthe kernel",))
     assert await daemon.run("status") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "Networks:       2" in lines

@@ -13,6 +13,7 @@ NOT_THE_LIBRARYS = (
     "mooring.adapters.docker",
     "mooring.services.containers",
     "mooring.services.operations",
+    "mooring.wire.api",
     "mooring.wire.docker_",
     "mooring.wire.network_bodies",
 )

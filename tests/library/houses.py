@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mooring.core.endpoints import Attachment, Endpoint
 from mooring.core.faults import Fault, Unavailable
+from mooring.core.findings import Report
 from mooring.core.networks import Interface, Network
 from mooring.core.plumbing import Add, Op, Veth
 from mooring.core.pools import SubnetPool
@@ -27,7 +28,6 @@ from mooring.ports import IpamDriver, Transaction
 from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Others, World
-from mooring.services.networking.kernel_reconciler import Report
 from mooring.services.sandboxes.library import Library, LibraryWorld, assemble_library
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_driver import MemoryDriver

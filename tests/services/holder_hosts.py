@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, ip_address, ip_interface
 import msgspec
 
 from mooring.core.containers import ContainerEndpoint
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.core.intents import Intent, Purpose, is_placeholder
 from mooring.core.leases import Claimant, Lease, State
 from mooring.core.networks import Address, Network
@@ -15,7 +16,6 @@ from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, 
 from mooring.services.assembly import Keeping
 from mooring.services.containers.admission import Admission
 from mooring.services.containers.fixed_allocator import FixedSpec, Grant
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services.hosts import MemoryHost
 
 ENGINE = "engine-1"

@@ -12,6 +12,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from mooring.core.containers import Container, ContainerEndpoint, key_of
 from mooring.core.datapath import host_end
+from mooring.core.docker_requests import ContainerSpec
 from mooring.core.faults import Fault, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
@@ -19,7 +20,6 @@ from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, 
 from mooring.ports import Transaction
 from mooring.services.containers.admission import Admission
 from mooring.testing.memory_store import MemoryStore, When
-from mooring.wire.docker_bodies import ContainerSpec
 from tests.services.holder_hosts import HolderHost
 
 

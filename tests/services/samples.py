@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
+from mooring.core.findings import Report
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
@@ -14,7 +15,7 @@ from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
-from mooring.services.operations.inspection import HostNetworks, Inspection, PassReport
+from mooring.services.operations.inspection import HostNetworks, Inspection
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import RecordCache
@@ -31,15 +32,6 @@ SUBNET_POOLS = (SubnetPool("default-v4", "default", (ip_network("10.32.0.0/12"),
 DENY = (ip_network("192.168.0.0/16"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A report of a pass of repair."""
-
-    at: float = START
-    repaired: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-
-
 @dataclass(slots=True)
 class Sample:
     """The host. report: what the last pass of repair said."""
@@ -52,7 +44,7 @@ class Sample:
     engine: MemoryEngine
     services: Services
     operations: Operations
-    report: PassReport | None = None
+    report: Report | None = None
     kernel: MemoryKernel = field(default_factory=MemoryKernel)
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from mooring.core.containers import ContainerEndpoint
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent
 from mooring.core.leases import State
 from mooring.services.containers.admission import AdmissionController
 from mooring.testing.memory_store import When
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services.holder_hosts import HolderHost, ident
 
 PLAIN: dict[str, str] = {}

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from mooring.core.containers import Container, ContainerEndpoint, Holder
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State
 from mooring.ports import Transaction
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_store import MemoryStore, When
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services import holder_invariants as invariants
 from tests.services.holder_hosts import HolderHost, ident
 from tests.services.holder_houses import HolderHouse

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.services.containers.container_specs import Room, Spellings, addresses_of, parsed_mac, unheeded
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 
 MAC, OTHER = "02:42:00:00:00:01", "02:42:00:00:00:02"
 

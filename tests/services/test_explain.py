@@ -12,7 +12,7 @@ from mooring.core.containers import Holder
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, State
 from mooring.core.pools import Pool
-from mooring.wire.api import Reason
+from mooring.core.views import Reason
 from tests.services.samples import DB, MAC, START, leased, sample
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mooring.core.containers import Container, ContainerEndpoint, Holder
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.intents import Intent
@@ -20,7 +21,6 @@ from mooring.core.leases import Lease, State
 from mooring.services.containers import engine_upgrades
 from mooring.services.containers.container_specs import CONNECT_MACS
 from mooring.testing.memory_store import When
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from tests.services import holder_invariants as invariants
 from tests.services.holder_houses import HolderHouse, granted
 

@@ -11,7 +11,8 @@ from mooring.core.faults import Conflict, NotFound, Unavailable
 from mooring.core.leases import Active, State
 from mooring.core.networks import Network
 from mooring.core.requests import AddressRequest, EndpointRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
-from mooring.services.operations.holds import Change, pool_around
+from mooring.core.views import Change
+from mooring.services.operations.holds import pool_around
 from mooring.services.operations.operations import Operations
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container

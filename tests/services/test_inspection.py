@@ -8,17 +8,19 @@ import pytest
 
 from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.findings import Report
 from mooring.core.leases import Active, State
 from mooring.core.networks import Network, NetworkOptions
+from mooring.core.views import LeaseFilter
 from mooring.services.operations.inspection import size_of
 from mooring.wire import api
-from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, Sighting, leased, sample
+from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, leased, sample
 
 
 async def addresses(**wanted: object) -> list[str]:
     """The addresses of the leases that match, with the space when it is not the default one."""
     host = await sample()
-    rows = await host.inspection.leases(api.ListLeases(**wanted))  # type: ignore[arg-type]
+    rows = await host.inspection.leases(LeaseFilter(**wanted))  # type: ignore[arg-type]
     return [f"{row.address}" + (f"@{row.space}" if row.space != "default" else "") for row in rows]
 
 
@@ -35,9 +37,9 @@ async def test_status_counts_what_is_there() -> None:
 async def test_status_has_the_last_report_of_repair() -> None:
     """What the last pass did and found is passed on."""
     host = await sample()
-    host.report = Sighting(START + 290, ("network 1f: 2 things put right",), ("cannot read the kernel",))
+    host.report = Report(START + 290, ("network 1f: 2 things put right",), ("cannot read the kernel",))
     repair = host.inspection.status().repair
-    assert repair == api.RepairStatus(START + 290, ["network 1f: 2 things put right"], ["cannot read the kernel"])
+    assert repair == host.report
 
 
 async def test_counts_follow_every_change() -> None:

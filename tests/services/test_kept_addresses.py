@@ -8,10 +8,10 @@ import pytest
 
 from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
+from mooring.core.views import LeaseFilter
 from mooring.services.ipam.kept_addresses import kept_rows
 from mooring.services.operations.inspection import HostNetworks, Inspection
 from mooring.services.records.holder_names import holder_of
-from mooring.wire.api import ListLeases
 from tests.services.holder_hosts import ident
 from tests.services.operators import operate
 from tests.services.test_kept_networks import ComingHost
@@ -30,13 +30,13 @@ async def test_they_are_listed_with_what_they_wait_for() -> None:
     """As fixed ones, by text and state; where a pool has the address, that one is told of."""
     host, address = await host_with_one()
     cache, now = host.services.cache, host.clock.now()
-    (row,) = kept_rows(cache, now, ListLeases(fixed=True))
+    (row,) = kept_rows(cache, now, LeaseFilter(fixed=True))
     assert (row.address, row.key, row.network_name, row.pool) == (address, "key:db", "web", "")
     assert row.until == now + 86400
-    assert kept_rows(cache, now, ListLeases(text="WEB"))
-    assert not kept_rows(cache, now, ListLeases(text="else"))
-    assert not kept_rows(cache, now, ListLeases(state=State.DYNAMIC))
-    assert not kept_rows(cache, now + 86400, ListLeases())
+    assert kept_rows(cache, now, LeaseFilter(text="WEB"))
+    assert not kept_rows(cache, now, LeaseFilter(text="else"))
+    assert not kept_rows(cache, now, LeaseFilter(state=State.DYNAMIC))
+    assert not kept_rows(cache, now + 86400, LeaseFilter())
 
 
 async def test_explain_says_for_whom_and_until_when() -> None:
@@ -78,7 +78,7 @@ async def test_they_are_in_the_order_of_their_addresses() -> None:
         await host.made(f"c{number}", host.fixed_spec(network, f"key:{number}", f"10.32.0.{number}"))
         await host.services.holders.release_all(ident(f"c{number}"))
     await host.gone(network)
-    rows = kept_rows(host.services.cache, host.clock.now(), ListLeases())
+    rows = kept_rows(host.services.cache, host.clock.now(), LeaseFilter())
     assert [row.address for row in rows] == ["10.32.0.2", "10.32.0.5", "10.32.0.9"]
 
 
@@ -86,9 +86,9 @@ async def test_lists_take_the_network_and_the_subnet_that_are_gone() -> None:
     """Those who wait are its rows; what never was is an error."""
     host, address = await host_with_one()
     inspection = operate(host).inspection
-    for wanted in (ListLeases(network="web"), ListLeases(pool="10.32.0.0/24"), ListLeases(pool="web")):
+    for wanted in (LeaseFilter(network="web"), LeaseFilter(pool="10.32.0.0/24"), LeaseFilter(pool="web")):
         assert [row.address for row in await inspection.leases(wanted)] == [address]
-    for wanted in (ListLeases(network="wbe"), ListLeases(pool="10.32.1.0/24")):
+    for wanted in (LeaseFilter(network="wbe"), LeaseFilter(pool="10.32.1.0/24")):
         with pytest.raises(NotFound):
             await inspection.leases(wanted)
     with pytest.raises(NotFound, match=r"network web is gone, .*`mooring lease ls web`"):

@@ -6,12 +6,12 @@ from ipaddress import ip_network
 
 import pytest
 
+from mooring.core.docker_requests import NetworkSpec
 from mooring.core.faults import Exhausted
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.services.ipam import kept_networks as module
-from mooring.wire.network_bodies import NetworkSpec
 from tests.services.holder_hosts import HolderHost
 
 WISH = NetworkSpec("web", "mooring", "mooring", open=(4,))

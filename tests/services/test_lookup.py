@@ -9,8 +9,8 @@ import pytest
 from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
 from mooring.core.leases import Active
+from mooring.core.views import Explanation
 from mooring.services.operations.operations import Operations
-from mooring.wire.api import Explanation
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mooring.core.docker_requests import NetworkSpec
 from mooring.core.faults import Unavailable
-from mooring.wire.network_bodies import NetworkSpec
 from tests.services.test_kept_networks import WISH, ComingHost
 
 

@@ -14,10 +14,10 @@ from mooring.core.faults import Conflict
 from mooring.core.leases import Active
 from mooring.core.networks import Network
 from mooring.core.requests import PoolRequest
+from mooring.core.views import LeaseFilter
 from mooring.services.operations.next_starts import label_findings, label_remarks, losses, said_of
 from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_store import MemoryStore
-from mooring.wire import api
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 from tests.services.test_holds import E1, MAC, A, chosen, typed
@@ -44,7 +44,7 @@ async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, addre
     assert f"container db gets another address than {address} at its next start" in said
     assert remedy in said
     operated = operate(host)
-    (row,) = await operated.inspection.leases(api.ListLeases(fixed=True), await operated.names())
+    (row,) = await operated.inspection.leases(LeaseFilter(fixed=True), await operated.names())
     assert row.warning == said
     explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert f"gets another address than {address} at its next start" in explained

@@ -10,7 +10,7 @@ from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.leases import Active, Lease, State
-from mooring.services.operations.holds import Change
+from mooring.core.views import Change
 from mooring.services.operations.operations import Operations
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from mooring.services.networking.kernel_reconciler import Report
+from mooring.core.findings import Report
 from mooring.services.networking.report_log import ReportLog
 
 

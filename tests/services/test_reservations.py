@@ -10,7 +10,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import AddressRequest, PoolRequest, Role
-from mooring.services.operations.holds import Change
+from mooring.core.views import Change
 from mooring.services.operations.operations import Operations
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container

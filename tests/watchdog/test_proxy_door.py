@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mooring.core.docker_requests import MOST_NETWORKS
 from mooring.core.faults import Fault
 from mooring.servers.proxy.address_hook import AddressHook
 from mooring.servers.proxy.hooks import LARGEST_REQUEST, Decision
 from mooring.wire import docker_api
-from mooring.wire.docker_bodies import MOST_NETWORKS
 from mooring.wire.go_json import LARGEST
 from tests.servers.proxy.rigs import HEAD, relayed
 from tests.services.holder_hosts import HolderHost

@@ -10,13 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.core.docker_requests import MOST_NETWORKS, ContainerSpec, EndpointConfig
 from mooring.wire.docker_bodies import (
-    MOST_NETWORKS,
     AddressGrant,
     ConnectSpec,
-    ContainerSpec,
     DisconnectSpec,
-    EndpointConfig,
     connect_spec,
     connect_with_grant,
     container_spec,

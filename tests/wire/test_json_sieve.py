@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.wire.docker_bodies import ContainerSpec, container_spec
+from mooring.core.docker_requests import ContainerSpec
+from mooring.wire.docker_bodies import container_spec
 from mooring.wire.go_json import LARGEST
 from mooring.wire.json_sieve import CREATE, Sieve
 

@@ -7,7 +7,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.wire.network_bodies import NetworkSpec, network_spec, with_subnets
+from mooring.core.docker_requests import NetworkSpec
+from mooring.wire.network_bodies import network_spec, with_subnets
 
 V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
 

@@ -20,9 +20,9 @@ def status(connection: Connection, form: str) -> None:
       mooring status --format json | jq .leases
     """
     from mooring.cli.tables import print_facts, printed, since
-    from mooring.wire.api import GetStatus, StatusReply
+    from mooring.wire.api import GetStatus, HostStatus
 
-    reply = connection.ask(GetStatus(), StatusReply)
+    reply = connection.ask(GetStatus(), HostStatus)
     if printed(reply, form):
         return
     leases = ", ".join(f"{count} {state}" for state, count in reply.leases.items())

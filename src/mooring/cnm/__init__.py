@@ -11,6 +11,7 @@ from mooring.core import faults
 from mooring.core.endpoints import Attachment, State
 from mooring.core.endpoints import Endpoint as EndpointRecord
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
+from mooring.core.findings import Report
 from mooring.core.networks import Network as NetworkRecord
 from mooring.core.networks import StaticRoute
 from mooring.core.pools import SubnetPool
@@ -26,7 +27,6 @@ from mooring.core.requests import (
 )
 from mooring.core.sandboxes import Kind
 from mooring.ports import Counters, Driver, IpamDriver
-from mooring.services.networking.kernel_reconciler import Report
 
 __all__ = [
     "AddressLike",

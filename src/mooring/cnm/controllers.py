@@ -20,12 +20,12 @@ from mooring.cnm.hosts import HostSettings, open_library
 from mooring.cnm.objects import Network, Sandbox
 from mooring.cnm.values import SandboxSettings, Subnet, SubnetLike
 from mooring.core.faults import BadRequest, Fault
+from mooring.core.findings import Report
 from mooring.core.networks import BRIDGE, HOST, NULL, NULL_IPAM, OUR_IPAM
 from mooring.core.pools import SubnetPool
 from mooring.core.requests import NetworkSpec, SandboxSpec
 from mooring.core.sandboxes import Kind
 from mooring.ports import Driver, IpamDriver
-from mooring.services.networking.kernel_reconciler import Report
 from mooring.services.sandboxes.library import Library
 
 log = logging.getLogger(__name__)

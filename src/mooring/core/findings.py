@@ -1,4 +1,4 @@
-"""What is not as it should be, with its proof: the values that the doctor shows.
+"""What is not as it should be, with its proof: the values that the doctor and the kernel reconciler show.
 
 Rule: a finding says what is wrong, what proves it, since when, and what puts it right; it is found by looking, and
 looking changes nothing.
@@ -24,3 +24,29 @@ class Finding:
     since: float
     remedy: str = ""
     fixable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is not as it should be. done: what was put right, or with dry_run would be, one line each. notes: what is as
+    it should be, and good to know: before an upgrade of the engine, say."""
+
+    at: float
+    findings: tuple[Finding, ...]
+    done: tuple[str, ...] = ()
+    dry_run: bool = False
+    notes: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one pass over the kernel did. at: seconds since the epoch. repaired: one line each; findings: what it could
+    not or would not do, one line each."""
+
+    at: float
+    repaired: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"repaired: {line}" for line in self.repaired] + [f"finding: {line}" for line in self.findings]
+        return "\n".join(lines) or "nothing to repair"

@@ -12,40 +12,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mooring.core.docker_requests import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 from mooring.wire.go_json import Members, Unread, encoded, read, with_keys, with_value
 
-# The first version of the API in which an endpoint has a MAC of its own (moby api/types/network, 1.44).
-ENDPOINT_MACS = (1, 44)
 # Network modes that are no network of their own on Linux (moby api/types/container/hostconfig_unix.go).
 _NO_NETWORK = frozenset({"", "default", "bridge", "host", "none"})
 
 _ENDPOINTS = ("NetworkingConfig", "EndpointsConfig")
-
-# The most networks of a create that are looked at. More than this no container has; each costs questions to the engine.
-MOST_NETWORKS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointConfig:
-    """A network that a container is to be in, as the body names it, and what it asks for there; "" for nothing."""
-
-    network: str
-    ipv4: str = ""
-    ipv6: str = ""
-    mac: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
-    """A container that is to be made. mode: HostConfig.NetworkMode. endpoints: one for each network, that of the mode
-    first. mac: of the mode's network, as older versions of the API have it, "" for none. crowd: how many networks it
-    names when they are more than MOST_NETWORKS, and then there are no endpoints; else 0."""
-
-    labels: dict[str, str]
-    mode: str
-    endpoints: tuple[EndpointConfig, ...]
-    mac: str = ""
-    crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)

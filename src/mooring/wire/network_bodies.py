@@ -6,29 +6,14 @@ Rules: as in mooring.wire.docker_bodies; a subnet is put in only for a family fo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
+from mooring.core.docker_requests import NetworkSpec
 from mooring.core.networks import Subnet
 from mooring.wire.go_json import Members, Unread, encoded, read, with_value
 
 _CONFIG = ("IPAM", "Config")
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkSpec:
-    """A network that is to be made. ipam: its IPAM driver. options, ipam_options: of the drivers.
-
-    open: the families (4, 6) that it is to have addresses of, and names no subnet for.
-    """
-
-    name: str
-    driver: str
-    ipam: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    ipam_options: Mapping[str, str] = field(default_factory=dict)
-    open: tuple[int, ...] = ()
 
 
 def network_spec(body: bytes) -> NetworkSpec | None:

@@ -39,7 +39,7 @@ def get(target: str) -> Request:
     ("target", "kind"),
     [
         ("/v1/version", api.VersionReply),
-        ("/v1/status", api.StatusReply),
+        ("/v1/status", api.HostStatus),
         ("/v1/networks", list[api.NetworkRow]),
         (f"/v1/networks/{WEB}", api.NetworkDetail),
         ("/v1/leases", list[api.LeaseRow]),
@@ -52,7 +52,7 @@ def get(target: str) -> Request:
         ("/v1/pools", list[api.PoolRow]),
         ("/v1/pools/p4", list[api.PoolDetail]),
         ("/v1/pools/10.32.0.0/24", list[api.PoolDetail]),
-        ("/v1/doctor", api.DoctorReply),
+        ("/v1/doctor", api.Diagnosis),
     ],
 )
 async def test_every_question_has_an_answer_of_its_type(target: str, kind: type) -> None:
@@ -122,9 +122,9 @@ async def test_the_doctor_is_asked_and_told_to_fix() -> None:
     """The same form answers both, with what was done and what is left."""
     host = await sample(leased("10.32.0.30", State.RESERVED, until=START + 10))
     answer = ApiDoor(host.operations, host.store.backup, nothing)
-    found = msgspec.json.decode((await answer(get("/v1/doctor"))).body, type=api.DoctorReply)
+    found = msgspec.json.decode((await answer(get("/v1/doctor"))).body, type=api.Diagnosis)
     assert any("10.32.0.30 is still reserved" in finding.text for finding in found.findings)
-    fixed = msgspec.json.decode((await answer(Request("POST", "/v1/doctor", "", b""))).body, type=api.DoctorReply)
+    fixed = msgspec.json.decode((await answer(Request("POST", "/v1/doctor", "", b""))).body, type=api.Diagnosis)
     assert any("10.32.0.30 is still reserved" in line for line in fixed.done)
     assert not any("10.32.0.30" in finding.text for finding in fixed.findings)
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, ip_network
 
 import pytest
 
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig, NetworkSpec
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.intents import Intent, Purpose
 from mooring.core.networks import Subnet
@@ -17,9 +18,7 @@ from mooring.servers.proxy.hooks import Decision, Reply
 from mooring.services.containers.admission import Admission
 from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire.docker_api import Verb, recognise
-from mooring.wire.docker_bodies import ContainerSpec, EndpointConfig
 from mooring.wire.go_json import LARGEST
-from mooring.wire.network_bodies import NetworkSpec
 
 INTENT = Intent(id="i1", purpose=Purpose.CREATE, engine="e", created=0.0, container="c" * 64, name="db")
 GRANT = Grant("n" * 64, IPv4Address("10.0.0.9"), None, "02:00:00:00:00:09", frozenset({IPv4Address("10.0.0.9")}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from mooring.core.findings import Diagnosis, Finding, Report
 from mooring.wire import api
 
 # What v1 was published with: a client that knows only these fields must find them for ever.
@@ -37,3 +38,13 @@ def test_a_reply_of_a_newer_daemon_can_be_read() -> None:
     """A field that this version does not know is passed over."""
     row = msgspec.json.decode(b'{"version": "9", "api": ["v1"], "mood": "good"}', type=api.VersionReply)
     assert row == api.VersionReply("9", ["v1"])
+
+
+def test_a_diagnosis_is_sent_as_it_was_published() -> None:
+    """Names, order and kinds of the fields are those that clients know."""
+    finding = Finding("subject", "text", "proof", 1.0, "remedy", True)
+    assert api.encode(Diagnosis(2.0, (finding,), ("done",), dry_run=True)) == (
+        b'{"at":2.0,"findings":[{"subject":"subject","text":"text","proof":"proof","since":1.0,"remedy":"remedy",'
+        b'"fixable":true}],"done":["done"],"dry_run":true,"notes":[]}\n'
+    )
+    assert msgspec.json.encode(Report(3.0, ("repaired",))) == b'{"at":3.0,"repaired":["repaired"],"findings":[]}'

@@ -6,12 +6,10 @@ store is loaded waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from mooring.core.faults import HTTP_STATUS, Fault, Kind
 from mooring.servers.http import Request, Response
-from mooring.services.operations.doctor import Diagnosis
-from mooring.services.operations.holds import Change
 from mooring.services.operations.operations import Operations
 from mooring.wire import api
 
@@ -50,7 +48,7 @@ class ApiDoor:
     async def _answer(self, call: api.Call) -> api.Reply:
         match call:
             case api.GetVersion():
-                return self._inspection.version()
+                return api.VersionReply(self._inspection.version, [api.VERSION])
             case api.GetStatus():
                 return self._inspection.status(self._upgrade_notes())
             case api.ListNetworks():
@@ -68,9 +66,9 @@ class ApiDoor:
             case api.Explain(what):
                 return await self._lookup.explain(what)
             case api.Examine():
-                return _diagnosis(await self._doctor.examine(), dry_run=False)
+                return await self._doctor.examine()
             case api.Fix(dry_run):
-                return _diagnosis(await self._doctor.fix(dry_run), dry_run)
+                return await self._doctor.fix(dry_run)
             case api.Backup(path):
                 await self._backup(path)
                 return api.BackupReply(path)
@@ -79,7 +77,7 @@ class ApiDoor:
 
     async def _change(self, call: api.Reserve | api.Release | api.Hold | api.Fasten) -> api.ChangesReply:
         if isinstance(call, api.Fasten):
-            return api.ChangesReply(_views(await self._holds.fix(call.container, call.dry_run)), call.dry_run)
+            return api.ChangesReply(await self._holds.fix(call.container, call.dry_run), call.dry_run)
         service, space, dry = self._reservations, call.space or None, call.dry_run
         match call:
             case api.Reserve(first, last):
@@ -88,22 +86,7 @@ class ApiDoor:
                 changes = await service.release(space, address, call.force, dry)
             case api.Hold(address):
                 changes = await service.hold(space, address, call.key, call.hold, dry)
-        return api.ChangesReply(_views(changes), dry)
-
-
-def _views(changes: Sequence[Change]) -> list[api.ChangeView]:
-    return [
-        api.ChangeView(change.space, str(change.address), change.before, change.after, change.note)
-        for change in changes
-    ]
-
-
-def _diagnosis(found: Diagnosis, dry_run: bool) -> api.DoctorReply:
-    findings, notes = (
-        [api.FindingView(each.subject, each.text, each.proof, each.since, each.remedy, each.fixable) for each in every]
-        for every in (found.findings, found.notes)
-    )
-    return api.DoctorReply(found.at, findings, list(found.done), dry_run, notes)
+        return api.ChangesReply(changes, dry)
 
 
 def refuse(status: int, text: str) -> Response:

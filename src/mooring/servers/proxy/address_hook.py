@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from mooring.core.docker_requests import ContainerSpec, EndpointConfig, NetworkSpec
 from mooring.core.faults import BadRequest, Fault
 from mooring.core.intents import Intent
 from mooring.core.networks import Subnet
@@ -25,11 +26,10 @@ from mooring.services.containers.container_specs import unheeded
 from mooring.services.containers.fixed_allocator import Grant
 from mooring.wire import docker_bodies, long_bodies, network_bodies
 from mooring.wire.docker_api import Call, Verb
-from mooring.wire.docker_bodies import AddressGrant, ContainerSpec, EndpointConfig
+from mooring.wire.docker_bodies import AddressGrant
 from mooring.wire.go_json import LARGEST
 from mooring.wire.json_sieve import CREATE, Sieve, Wanted
 from mooring.wire.long_bodies import Readable
-from mooring.wire.network_bodies import NetworkSpec
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
+from mooring.core.docker_requests import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 from mooring.core.engines import ANY_ADDRESS
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
@@ -24,7 +25,6 @@ from mooring.services.containers.fixed_allocator import FixedSpec, Grant
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.replicas import refuse_replicas
 from mooring.services.records.record_cache import RecordCache
-from mooring.wire.docker_bodies import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 
 # Seconds that a labelled container waits for store and engine: then it is refused, and nothing was done.
 DEADLINE = 4.0

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 from mooring.core.containers import FIXED_LABEL, KEY_LABEL
+from mooring.core.docker_requests import ENDPOINT_MACS, ContainerSpec, EndpointConfig
 from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
-from mooring.wire.docker_bodies import ENDPOINT_MACS, ContainerSpec, EndpointConfig
 
 # How the mode of a container begins that has another one's network (compose: network_mode: service:NAME).
 BESIDE = "container:"

@@ -16,7 +16,6 @@ from mooring.core.moves import Move
 from mooring.core.networks import Address
 from mooring.ports import Clock, Engine
 from mooring.services.records.record_cache import RecordCache
-from mooring.wire.stored import move_key
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +27,17 @@ class Reattachment:
         self._cache = cache
         self._engine = engine
         self._clock = clock
-        self._open: set[str] = set()
+        self._open: set[tuple[str, str]] = set()
 
     def is_moving(self, container: str, network: str) -> bool:
         """Whether the container (full id) is out of the network (full id) for a moment only."""
-        return self._cache.get(move_key(container, network)) is not None
+        return self._cache.move(container, network) is not None
 
     async def reconnect(self, container: str, network: str, addresses: Sequence[Address]) -> None:
         """The container is in the network with a configuration that names the addresses. Raises Conflict with the
         engine's words, and then it is in it as it was; NotFound, Unavailable, and then it will be in it."""
-        key = move_key(container, network)
-        if key in self._open or self._cache.get(key) is not None:
+        key = container, network
+        if key in self._open or self._cache.move(container, network) is not None:
             raise Conflict(
                 f"container {container[:12]} is being put into network {network[:12]} already",
                 hint="do it again in some seconds",
@@ -64,7 +63,7 @@ class Reattachment:
         engine refuses. Raises Unavailable."""
         found: list[Finding] = []
         for move in self._cache.every(Move):
-            key = move_key(move.container, move.network)
+            key = move.container, move.network
             if key in self._open:
                 continue
             self._open.add(key)

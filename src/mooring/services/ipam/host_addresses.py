@@ -13,9 +13,9 @@ from typing import Protocol
 import msgspec
 
 from mooring.core.faults import Unavailable
+from mooring.core.views import Explanation, Reason
 from mooring.ports import HostNet
 from mooring.services.records.address_index import AddressIndex
-from mooring.wire.api import Explanation, Reason
 
 
 class HostNetworks(Protocol):

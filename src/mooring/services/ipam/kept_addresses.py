@@ -14,8 +14,8 @@ from mooring.core.leases import State
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Pool
 from mooring.core.times import moment
+from mooring.core.views import LeaseFilter, LeaseRow, Reason
 from mooring.services.records.record_cache import RecordCache
-from mooring.wire.api import LeaseRow, ListLeases, Reason
 
 
 def kept(cache: RecordCache, now: float, address: Address | None = None) -> Iterator[tuple[KeptNetwork, KeptAddress]]:
@@ -29,7 +29,7 @@ def kept(cache: RecordCache, now: float, address: Address | None = None) -> Iter
                 yield kept_network, each
 
 
-def kept_rows(cache: RecordCache, now: float, wanted: ListLeases) -> list[LeaseRow]:
+def kept_rows(cache: RecordCache, now: float, wanted: LeaseFilter) -> list[LeaseRow]:
     """Those that a list of leases is to have, by address space, family and address."""
     if wanted.state not in (None, State.FIXED):
         return []

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, port_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
+from mooring.core.findings import Report
 from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
 from mooring.core.port_bindings import PortBinding
@@ -46,19 +47,6 @@ HURRIED = (0.5, 1.0, 2.0)
 # Facts that are made at a stretch, and networks that are compared.
 PART = 500
 STRETCH = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What one pass did. repaired: one line each; findings: what it could not or would not do, one line each."""
-
-    at: float
-    repaired: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"repaired: {line}" for line in self.repaired] + [f"finding: {line}" for line in self.findings]
-        return "\n".join(lines) or "nothing to repair"
 
 
 @dataclass(slots=True)

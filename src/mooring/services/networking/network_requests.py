@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from mooring.core.docker_requests import NetworkSpec
 from mooring.core.faults import Fault
 from mooring.core.networks import Subnet
 from mooring.core.options import parse_ipam_options
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.kept_networks import subnets_of
-from mooring.wire.network_bodies import NetworkSpec
 
 
 class NetworkAdmission:

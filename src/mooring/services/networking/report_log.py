@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from mooring.services.networking.kernel_reconciler import Report
+from mooring.core.findings import Report
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.faults import Fault, Unavailable
-from mooring.core.findings import Finding
+from mooring.core.findings import Diagnosis, Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
@@ -41,17 +41,6 @@ from mooring.services.records.record_cache import RecordCache
 _KERNEL = "kernel "
 # Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
 PATIENCE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What is not as it should be, and what was put right, or would be, one line each. notes: what is as it should be,
-    and good to know."""
-
-    at: float
-    findings: tuple[Finding, ...]
-    done: tuple[str, ...] = ()
-    notes: tuple[Finding, ...] = ()
 
 
 class Doctor:
@@ -99,7 +88,7 @@ class Doctor:
             before, answers = await self._look()
             if dry:
                 done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
-                return Diagnosis(self._clock.now(), before, tuple(done), self._notes)
+                return Diagnosis(self._clock.now(), before, tuple(done), dry_run=True, notes=self._notes)
             if self._container_reconciler is not None and answers:
                 missed = {finding.subject for finding in await self._container_reconciler.once()}
                 await self._container_reconciler.once(eager=not missed & self._young())
@@ -107,7 +96,7 @@ class Doctor:
             after, _ = await self._look(answers)
             left = {finding.subject for finding in after}
             done = [f"{finding.text}: put right" for finding in before if _went(finding, left)]
-            return Diagnosis(self._clock.now(), after, (*done, *report.repaired), self._notes)
+            return Diagnosis(self._clock.now(), after, (*done, *report.repaired), notes=self._notes)
 
     def _young(self) -> set[str]:
         """What the reconciler calls the endpoints that were only just made. dockerd lists them at the end of a start:

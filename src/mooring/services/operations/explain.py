@@ -17,6 +17,7 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.times import ago, moment, span
+from mooring.core.views import Explanation, Reason
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_addresses import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
@@ -24,7 +25,6 @@ from mooring.services.operations.outside_pools import by_rule, in_foreign_segmen
 from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
 from mooring.services.records.record_cache import RecordCache
-from mooring.wire.api import Explanation, Reason
 
 
 def explain_address(

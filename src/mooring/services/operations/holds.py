@@ -7,8 +7,6 @@ a container that runs is out of its network for a moment then, and nothing else 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
@@ -17,6 +15,7 @@ from mooring.core.leases import Active, Lease, State, is_over
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.reservations import belonging, key_named
+from mooring.core.views import Change
 from mooring.ports import Clock, Engine
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.containers.fixed_leases import Holders
@@ -26,17 +25,6 @@ from mooring.services.ipam.pools import ATTEMPTS, contended
 from mooring.services.operations.next_starts import ANEW, strandings
 from mooring.services.records.holder_names import holder_names, in_words
 from mooring.services.records.record_cache import Record, RecordCache
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of one address, or would. before, after: in words. note: what else to know."""
-
-    space: str
-    address: Address
-    before: str
-    after: str
-    note: str = ""
 
 
 def pool_around(cache: RecordCache, space: str | None, address: Address) -> Pool:
@@ -103,7 +91,9 @@ class Holds:
                 return []
             if self._cache.lease(pool.space, address) is not lease:
                 continue
-            changes = [Change(pool.space, address, in_words(lease, self._cache), in_words(after, self._cache), note)]
+            changes = [
+                Change(pool.space, str(address), in_words(lease, self._cache), in_words(after, self._cache), note)
+            ]
             if dry:
                 return changes
             try:
@@ -277,7 +267,9 @@ class Holds:
             )
         words = f"named by the configuration of container {container.name}"
         moment = f"it is out of network {container_endpoint.name} for a moment" if container.running else ""
-        changes = [Change(lease.space, lease.address, in_words(lease, self._cache), words, moment) for lease in lost]
+        changes = [
+            Change(lease.space, str(lease.address), in_words(lease, self._cache), words, moment) for lease in lost
+        ]
         if not dry:
             typed = [lease.address for lease in mine if (pool := pools[lease.pool]) is not None and not pool.source]
             others = [

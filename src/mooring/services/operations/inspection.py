@@ -12,16 +12,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.faults import NotFound
+from mooring.core.findings import Report
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Segment, Subnet
 from mooring.core.pools import Pool, SubnetPool
+from mooring.core.views import (
+    LARGEST,
+    EndpointView,
+    Explanation,
+    HostStatus,
+    LeaseFilter,
+    LeaseRow,
+    NetworkDetail,
+    NetworkRow,
+    PoolDetail,
+    PoolRow,
+    SegmentView,
+)
 from mooring.ports import Clock
 from mooring.services.ipam.kept_addresses import is_waited_for, kept_lease_rows, kept_rows
 from mooring.services.ipam.pools import IpamPolicy
@@ -33,29 +46,9 @@ from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.records.holder_names import holder_names, holder_of
 from mooring.services.records.record_cache import Record, RecordCache
-from mooring.wire import api
 
 # How many rows are made before others may run: about a millisecond's worth.
 BATCH = 256
-
-
-class PassReport(Protocol):
-    """What networking.kernel_reconciler says of its last pass."""
-
-    @property
-    def at(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-    @property
-    def repaired(self) -> Sequence[str]:
-        """One line each."""
-        ...
-
-    @property
-    def findings(self) -> Sequence[str]:
-        """One line each."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +76,7 @@ class Inspection:
         endpoint_index: EndpointIndex,
         clock: Clock,
         host_networks: HostNetworks,
-        report: Callable[[], PassReport | None],
+        report: Callable[[], Report | None],
     ) -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
@@ -95,14 +88,15 @@ class Inspection:
         self._attached = 0
         cache.listen(self._follow)
 
-    def version(self) -> api.VersionReply:
+    @property
+    def version(self) -> str:
         """What runs."""
-        return api.VersionReply(self._host_networks.version, [api.VERSION])
+        return self._host_networks.version
 
-    def status(self, notes: Sequence[str] = ()) -> api.StatusReply:
+    def status(self, notes: Sequence[str] = ()) -> HostStatus:
         """How the daemon is and how much it holds. notes: what else is good to know."""
-        around, report = self._host_networks, self._report()
-        return api.StatusReply(
+        around = self._host_networks
+        return HostStatus(
             version=around.version,
             since=around.since,
             now=self._clock.now(),
@@ -114,14 +108,14 @@ class Inspection:
             store=around.store,
             plugin_socket=around.plugin_socket,
             api_socket=around.api_socket,
-            repair=api.RepairStatus(report.at, list(report.repaired), list(report.findings)) if report else None,
+            repair=self._report(),
             notes=list(notes),
         )
 
-    def networks(self, names: EngineNames = NOBODY_ASKED) -> list[api.NetworkRow]:
+    def networks(self, names: EngineNames = NOBODY_ASKED) -> list[NetworkRow]:
         """Every network, oldest first."""
         return [
-            api.NetworkRow(
+            NetworkRow(
                 id=network.id,
                 mode=network.options.mode.value,
                 bridge=network.bridge,
@@ -134,13 +128,13 @@ class Inspection:
             for network in sorted(self._cache.every(Network), key=lambda network: (network.created, network.id))
         ]
 
-    def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> api.NetworkDetail:
+    def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> NetworkDetail:
         """The one network that is meant. Raises as references.network_meant."""
         network = network_meant(reference, self._cache, names)
         endpoints = sorted(
             self._endpoint_index.of_network(network.id), key=lambda endpoint: (endpoint.created, endpoint.id)
         )
-        return api.NetworkDetail(
+        return NetworkDetail(
             id=network.id,
             mode=network.options.mode.value,
             bridge=network.bridge,
@@ -154,14 +148,14 @@ class Inspection:
             name=names.of_network(network),
         )
 
-    def pools(self, names: EngineNames = NOBODY_ASKED) -> list[api.PoolRow]:
+    def pools(self, names: EngineNames = NOBODY_ASKED) -> list[PoolRow]:
         """Every pool, by address space, family and subnet."""
         return [self._pool(pool, names) for pool in sorted(self._cache.every(Pool), key=pool_place)]
 
-    def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[api.PoolDetail]:
+    def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[PoolDetail]:
         """The pools that are meant. Raises as references.pools_meant."""
         return [
-            api.PoolDetail(
+            PoolDetail(
                 pool=self._pool(pool, names),
                 leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
                 options=dict(pool.options),
@@ -170,7 +164,7 @@ class Inspection:
             for pool in pools_meant(which, self._cache, names)
         ]
 
-    async def leases(self, wanted: api.ListLeases, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
+    async def leases(self, wanted: LeaseFilter, names: EngineNames = NOBODY_ASKED) -> list[LeaseRow]:
         """The leases that match, by address space, family and address. Others run while many are gone through.
 
         Raises as references.network_meant and pools_meant, and NotFound for an address space that is not there.
@@ -190,7 +184,7 @@ class Inspection:
             rows.append(self._lease(lease, names))
         return rows + kept_rows(self._cache, self._clock.now(), wanted)
 
-    def _wanted_pools(self, wanted: api.ListLeases, names: EngineNames) -> set[str] | None:
+    def _wanted_pools(self, wanted: LeaseFilter, names: EngineNames) -> set[str] | None:
         """Ids of the pools that pool and network leave, None for all."""
         if wanted.space:
             check_space(wanted.space, self._cache)
@@ -216,7 +210,7 @@ class Inspection:
             if not is_waited_for(self._cache, self._clock.now(), reference):
                 raise
 
-    def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[api.LeaseRow]:
+    def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[LeaseRow]:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
         spaces = {pool.space for pool in self._cache.every(Pool)}
         found = [lease for space in sorted(spaces) if (lease := self._cache.lease(space, address)) is not None]
@@ -225,7 +219,7 @@ class Inspection:
             raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
         return [self._lease(lease, names) for lease in found] + waits
 
-    def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> api.Explanation:
+    def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> Explanation:
         """All that is known of any address, in sentences."""
         around = self._host_networks
         return explain_address(address, self.scene(names), around.subnet_pools, around.deny)
@@ -237,11 +231,11 @@ class Inspection:
     def _tally(self, pool_id: str) -> Counter[LeaseState]:
         return self._by_pool.get(pool_id, Counter())
 
-    def _pool(self, pool: Pool, names: EngineNames) -> api.PoolRow:
+    def _pool(self, pool: Pool, names: EngineNames) -> PoolRow:
         tally = self._tally(pool.id)
         used = tally.total() - tally[LeaseState.COOLING]
         network = self._cache.network(pool.network) if pool.network else None
-        return api.PoolRow(
+        return PoolRow(
             id=pool.id,
             space=pool.space,
             subnet=str(pool.subnet),
@@ -257,10 +251,10 @@ class Inspection:
             percent=round(100 * used / size_of(pool.subnet), 1),
         )
 
-    def _segment(self, segment: Segment) -> api.SegmentView:
+    def _segment(self, segment: Segment) -> SegmentView:
         pool = self._cache.pool(segment.pool) if segment.pool else None
         tally = self._tally(segment.pool) if pool else Counter[LeaseState]()
-        return api.SegmentView(
+        return SegmentView(
             subnet=str(segment.subnet),
             gateway=_text(segment.gateway),
             auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
@@ -273,10 +267,10 @@ class Inspection:
             cooling=tally[LeaseState.COOLING],
         )
 
-    def _endpoint(self, network: Network, endpoint: Endpoint, names: EngineNames) -> api.EndpointView:
+    def _endpoint(self, network: Network, endpoint: Endpoint, names: EngineNames) -> EndpointView:
         called = {lease.name for address in endpoint.addresses if (lease := self._lease_at(network, address))}
         container = names.with_endpoint(endpoint.id)
-        return api.EndpointView(
+        return EndpointView(
             id=endpoint.id,
             state=endpoint.state.value,
             name=container.name if container is not None else next(iter(sorted(called - {""})), endpoint.name),
@@ -293,13 +287,13 @@ class Inspection:
         segment = network.segment_of(address)
         return self._cache.lease(segment.space, address) if segment is not None else None
 
-    def _lease(self, lease: Lease, names: EngineNames) -> api.LeaseRow:
+    def _lease(self, lease: Lease, names: EngineNames) -> LeaseRow:
         pool = self._cache.pool(lease.pool)
         network = self._cache.network(pool.network) if pool is not None and pool.network else None
         endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
         container = names.with_endpoint(endpoint.id) if endpoint is not None else None
         holders = [name.removeprefix("container ") for name in holder_names(lease, self._cache, names)]
-        return api.LeaseRow(
+        return LeaseRow(
             address=str(lease.address),
             space=lease.space,
             subnet=str(pool.subnet) if pool else None,
@@ -322,7 +316,7 @@ class Inspection:
             warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._cache, names)),
         )
 
-    def _matches(self, lease: Lease, wanted: api.ListLeases, pools: set[str] | None, names: EngineNames) -> bool:
+    def _matches(self, lease: Lease, wanted: LeaseFilter, pools: set[str] | None, names: EngineNames) -> bool:
         if wanted.state is not None and lease.state is not wanted.state:
             return False
         if wanted.fixed and lease.state is not LeaseState.FIXED:
@@ -358,7 +352,7 @@ class Inspection:
 def size_of(subnet: Subnet) -> int:
     """How many addresses of the subnet can be given at all, LARGEST at most."""
     start, end = usable(subnet)
-    return min(end - start, api.LARGEST)
+    return min(end - start, LARGEST)
 
 
 def _text(value: Subnet | Interface | None) -> str | None:

@@ -17,6 +17,7 @@ from mooring.core.label_words import Remark, asks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
+from mooring.core.views import Explanation, Reason
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_addresses import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
@@ -27,7 +28,6 @@ from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import RecordCache
-from mooring.wire.api import Explanation, Reason
 
 _MAC = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2}){5}")
 _ID = re.compile(r"[0-9a-f]{4,64}")

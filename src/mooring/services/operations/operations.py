@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from mooring.core.findings import Report
 from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.networking.assembly import World
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
-from mooring.services.operations.inspection import HostNetworks, Inspection, PassReport
+from mooring.services.operations.inspection import HostNetworks, Inspection
 from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.reservations import Reservations
@@ -35,7 +36,7 @@ class Operations:
 
 
 def operations(
-    services: Services, world: World, host_networks: HostNetworks, report: Callable[[], PassReport | None] | None = None
+    services: Services, world: World, host_networks: HostNetworks, report: Callable[[], Report | None] | None = None
 ) -> Operations:
     """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine

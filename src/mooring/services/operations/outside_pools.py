@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import SubnetPool
+from mooring.core.views import Reason
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import EngineNames
-from mooring.wire.api import Reason
 
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 

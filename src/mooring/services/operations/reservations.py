@@ -16,11 +16,13 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
+from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
+from mooring.core.views import Change
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
 from mooring.services.operations.checks import MAKING
-from mooring.services.operations.holds import Change, Holds, pool_around
+from mooring.services.operations.holds import Holds, pool_around
 from mooring.services.records.holder_names import holder_names, holder_of, in_words
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -106,7 +108,7 @@ class Reservations:
             after = reserved(before, pool, address, whom, note, until, self._clock.now())
             if after != before:
                 words = in_words(before, self._cache), in_words(after, self._cache)
-                plan.append((Change(pool.space, address, *words), after))
+                plan.append((Change(pool.space, str(address), *words), after))
         if taken:
             more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
             first, _, who = taken[0].partition(" by ")
@@ -138,7 +140,7 @@ class Reservations:
             if not dry:
                 await self._kept_networks.release(address, waiting)
             kept = "kept for a key of network {}, which is gone"
-            return [Change(each.space, address, kept.format(each.name), "free") for each in waiting]
+            return [Change(each.space, str(address), kept.format(each.name), "free") for each in waiting]
         pool = pool_around(self._cache, space, address)
         for _ in range(ATTEMPTS):
             lease = self._cache.lease(pool.space, address)
@@ -150,7 +152,7 @@ class Reservations:
                 continue  # something happened while the engine was asked
             after = unreserved(lease, self._clock.now(), self._policy.cooldown)
             words = in_words(lease, self._cache), in_words(after, self._cache)
-            change = Change(pool.space, address, *words, note)
+            change = Change(pool.space, str(address), *words, note)
             if dry:
                 return [change]
             try:

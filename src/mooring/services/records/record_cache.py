@@ -110,6 +110,10 @@ class RecordCache:
         """The intent with the id."""
         return self._kinds[Intent].get(stored.intent_key(intent_id))  # type: ignore[return-value]
 
+    def move(self, container_id: str, network_id: str) -> Move | None:
+        """The move of the container in the network, of full ids."""
+        return self._kinds[Move].get(stored.move_key(container_id, network_id))  # type: ignore[return-value]
+
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.
 

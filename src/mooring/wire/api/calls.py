@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mooring.core.leases import State
 from mooring.core.networks import Address
+from mooring.core.views import LeaseFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,8 @@ class GetPool:
 
 
 @dataclass(frozen=True, slots=True)
-class ListLeases:
-    """GET /v1/leases: those which match everything that is given. pool, network: as for GetPool and
-    GetNetwork.
-
-    text: in the address, MAC, name, owner, note or key. fixed: only those that belong to somebody who may be away.
-    """
-
-    pool: str = ""
-    network: str = ""
-    space: str = ""
-    state: State | None = None
-    text: str = ""
-    fixed: bool = False
+class ListLeases(LeaseFilter):
+    """GET /v1/leases: those which match everything that is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,221 @@
+"""What there is, as people are shown it: lists, details and explanations.
+
+Rules: addresses and subnets are text, those of an interface with a prefix length; times are seconds since the epoch;
+the API sends these values as they are, so one may gain fields, at its end and with a default, but never loses or
+changes one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from mooring.core.findings import Report
+from mooring.core.leases import State
+
+# Numbers above it are not exact in every reader (RFC 8259, 6); sizes of IPv6 subnets stop here.
+LARGEST = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFilter:
+    """Leases that match everything that is given. pool, network: the id, its beginning, the name or the subnet.
+
+    text: in the address, MAC, name, owner, note or key. fixed: only those that belong to somebody who may be away.
+    """
+
+    pool: str = ""
+    network: str = ""
+    space: str = ""
+    state: State | None = None
+    text: str = ""
+    fixed: bool = False
+
+
+class HostStatus(msgspec.Struct, frozen=True):
+    """How the daemon is. since, now: seconds since the epoch. leases: count by state. repair: None before the first.
+    notes: what is as it should be, and good to know, one line each."""
+
+    version: str
+    since: float
+    now: float
+    networks: int
+    endpoints: int
+    attached: int
+    pools: int
+    leases: dict[str, int]
+    store: str
+    plugin_socket: str
+    api_socket: str
+    repair: Report | None
+    notes: list[str] = []
+
+
+class SegmentView(msgspec.Struct, frozen=True):
+    """One subnet of a network and how full its pool is.
+
+    range: where addresses are chosen automatically. source: the subnet pool it was carved from, "" if typed by hand.
+    size: addresses that can be given, LARGEST for more than that; used: those held (gateway and auxiliary ones count);
+    cooling: released, but not chosen again yet. pool "": another IPAM driver gives the addresses, and size, used and
+    cooling are 0.
+    """
+
+    subnet: str
+    gateway: str | None
+    auxiliary: dict[str, str]
+    space: str
+    pool: str
+    range: str | None
+    source: str
+    size: int
+    used: int
+    cooling: int
+
+
+class EndpointView(msgspec.Struct, frozen=True):
+    """An endpoint. name: the container's, "" if the engine did not say. published: `host:port->address:port/proto`.
+    container: full id, "" if the engine did not say."""
+
+    id: str
+    state: str
+    name: str
+    ipv4: str | None
+    ipv6: str | None
+    mac: str
+    published: list[str]
+    sandbox: str
+    created: float
+    container: str = ""
+
+
+class NetworkRow(msgspec.Struct, frozen=True):
+    """A line of the list of networks. name: what the engine calls it, "" if it did not say."""
+
+    id: str
+    mode: str
+    bridge: str
+    internal: bool
+    subnets: list[str]
+    endpoints: int
+    created: float
+    name: str = ""
+
+
+class NetworkDetail(msgspec.Struct, frozen=True):
+    """Everything about one network. options: as Docker sent them. name: as in NetworkRow."""
+
+    id: str
+    mode: str
+    bridge: str
+    mac: str
+    mtu: int
+    internal: bool
+    created: float
+    options: dict[str, str]
+    segments: list[SegmentView]
+    endpoints: list[EndpointView]
+    name: str = ""
+
+
+class LeaseRow(msgspec.Struct, frozen=True):
+    """One address that is not free.
+
+    holder: who has it, in words. network, endpoint: full ids, "" for none. until: when a reservation, a cooldown or the
+    hold time of a key without holders ends. key: what a fixed one belongs to. holders: names of the containers whose
+    configuration names it, the beginning of the id where no name is known. active: whether an endpoint has it now.
+    whom, note: of a reservation. network_name: what the engine calls the network. container: full id of the one that
+    uses it now, "" if the engine did not say. warning: what its container's next start does to it, "" for nothing.
+    """
+
+    address: str
+    space: str
+    subnet: str | None
+    pool: str
+    network: str
+    state: str
+    holder: str
+    mac: str
+    name: str
+    endpoint: str
+    since: float
+    until: float | None
+    key: str = ""
+    holders: list[str] = []
+    active: bool = False
+    whom: str = ""
+    note: str = ""
+    network_name: str = ""
+    container: str = ""
+    warning: str = ""
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """What is true of the address in one place (address space and pool, or a rule).
+
+    verdict: `held`, `free`, `cooling`, `kept`, `never`, `denied`, `carvable`, `elsewhere`, or `none` for somebody who
+    holds nothing. text: sentences. address: which one it is about, "" for none.
+    """
+
+    verdict: str
+    space: str
+    subnet: str | None
+    network: str
+    state: str
+    text: list[str]
+    address: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """All that is known of an address, or of everything that somebody holds.
+
+    address: "" when something else was asked for. subject: what was asked for, in words.
+    """
+
+    address: str
+    reasons: list[Reason]
+    subject: str = ""
+
+
+class PoolRow(msgspec.Struct, frozen=True):
+    """A line of the list of pools.
+
+    size: addresses that can be given, LARGEST for more than that; used: those held (gateway and auxiliary ones count);
+    cooling: released, but not chosen again yet. range: where addresses are chosen automatically. network: full id, ""
+    for none of ours. source: the subnet pool it was carved from, "" if typed by hand. network_name: what the
+    engine calls the network. percent: used of size.
+    """
+
+    id: str
+    space: str
+    subnet: str
+    range: str | None
+    gateway: str | None
+    network: str
+    source: str
+    size: int
+    used: int
+    cooling: int
+    created: float
+    network_name: str = ""
+    percent: float = 0.0
+
+
+class PoolDetail(msgspec.Struct, frozen=True):
+    """Everything about one pool. leases: count by state. options: as Docker sent them (`--ipam-opt`). claim: who gets
+    an idle fixed address by naming it, `explicit` (whoever does) or `holders` (who holds it already)."""
+
+    pool: PoolRow
+    leases: dict[str, int]
+    options: dict[str, str]
+    claim: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What became, or would become, of one address. before, after: in words. note: what else to know, "" for none."""
+
+    space: str
+    address: str
+    before: str
+    after: str
+    note: str = ""
