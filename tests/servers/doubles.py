@@ -155,6 +155,19 @@ class Ipam:
         await self._called("request_address", request)
         return ip_interface(f"{request.address or '10.32.0.2'}/24")
 
+    async def release_address(self, pool_id: str, address: Address) -> None:
+        """Not the door's: Endpoints.release is."""
+        raise NotImplementedError
+
+    async def default_space(self) -> str:
+        """Not the door's: it has the same answer for every engine."""
+        raise NotImplementedError
+
+    @property
+    def requires_mac(self) -> bool:
+        """Not the door's: dockerd is told once, when the plugin is activated."""
+        raise NotImplementedError
+
 
 class Networks:
     """Remembers what was asked."""

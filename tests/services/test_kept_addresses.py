@@ -43,7 +43,7 @@ async def test_explain_says_for_whom_and_until_when() -> None:
     """And how to give it up."""
     host, address = await host_with_one()
     host_networks = HostNetworks("1", 0.0, "", "", "")
-    inspection = Inspection(host.services.cache, host.services.endpoint_index, host.clock, host_networks, lambda: None)
+    inspection = Inspection(host.services.cache, host.services.ipam.index, host.clock, host_networks, lambda: None)
     (reason,) = inspection.explain(ip_address(address)).reasons
     assert reason.verdict == "kept"
     assert "network web, which is gone" in reason.text[0]

@@ -49,6 +49,7 @@ def _lease_prefix(space: str) -> str:
     return f"lease/{_quoted(space)}/"
 
 
+@lru_cache(maxsize=1024)
 def pool_key(pool_id: str) -> str:
     """Where the pool is kept."""
     return f"pool/{_quoted(pool_id)}"

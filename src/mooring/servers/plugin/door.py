@@ -18,17 +18,15 @@ from typing import Any, Protocol
 from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import HTTP_STATUS, BadRequest, Fault, Forbidden, NotFound, Unavailable
-from mooring.core.networks import Address, Interface
+from mooring.core.networks import Address
 from mooring.core.port_bindings import PortRequest
 from mooring.core.requests import (
-    AddressRequest,
     EndpointGrant,
     EndpointRequest,
     JoinRequest,
     NetworkRequest,
-    PoolGrant,
-    PoolRequest,
 )
+from mooring.ports import IpamDriver
 from mooring.servers.http import Request, Response
 from mooring.servers.large_bodies import read
 from mooring.servers.plugin import arguments
@@ -42,22 +40,6 @@ DEADLINE = 25.0
 # Bytes of a request: a range of twenty thousand ports, once asked for and once exposed, has less than this.
 BODY_LIMIT = 4 << 20
 ERROR_LENGTH = 1000
-
-
-class Ipam(Protocol):
-    """What the door needs of ipam.allocator."""
-
-    async def request_pool(self, request: PoolRequest) -> PoolGrant:
-        """A pool is made."""
-        ...
-
-    async def release_pool(self, pool_id: str) -> None:
-        """The pool and all in it is given up; success for an unknown one."""
-        ...
-
-    async def request_address(self, request: AddressRequest) -> Interface:
-        """The address is leased."""
-        ...
 
 
 class Networks(Protocol):
@@ -133,7 +115,7 @@ class PluginDoor:
 
     def __init__(
         self,
-        ipam: Ipam,
+        ipam: IpamDriver,
         networks: Networks,
         endpoints: Endpoints,
         *,

@@ -104,7 +104,7 @@ class Adoption:
             if departures is not None and self._holders.has_left_since(container.id, departures):
                 return [], []
             segment = network.segment_of(address)
-            pool = self._index.pool(segment.pool) if segment is not None else None
+            pool = self._cache.pool(segment.pool) if segment is not None else None
             if pool is None:
                 return [], []
             others = self._holders.others(container.id, network.id, address)

@@ -93,7 +93,7 @@ class FixedAllocator:
         taken: list[Lease] = []
         nameable: set[Address] = set()
         for version, segments in ((4, network.ipv4), (6, network.ipv6)):
-            pools = [pool for segment in segments if (pool := self._index.pool(segment.pool)) is not None]
+            pools = [pool for segment in segments if (pool := self._cache.pool(segment.pool)) is not None]
             wanted = next((address for address in fixed_spec.wanted if address.version == version), None)
             sayable = (
                 bool(pools) and fixed_spec.nameable and (fixed_spec.anywhere or all(not pool.source for pool in pools))
@@ -134,7 +134,7 @@ class FixedAllocator:
 
     def _with_mac(self, lease: Lease, mac: str, holder: str, nameable: bool) -> Lease:
         """The lease with that MAC. Raises Conflict when others hold it with another one, and it is the proof."""
-        pool = self._index.pool(lease.pool)
+        pool = self._cache.pool(lease.pool)
         if lease.mac == mac or (not mac and not nameable and lease.holders != {holder}):
             return lease  # whoever else holds it needs the MAC that it has
         strict = pool is not None and self._policy.claim_policy(pool) is ClaimPolicy.HOLDERS
@@ -178,7 +178,7 @@ class FixedAllocator:
             self._check(pool, wanted, lease, claimant)
             fixed = lease is not None and lease.state is State.FIXED
             return claimed(lease, pool.space, wanted, pool.id, _later(claim) if fixed else claim, now)
-        usable = [lease for lease in before if self._index.pool(lease.pool) is not None]
+        usable = [lease for lease in before if self._cache.pool(lease.pool) is not None]
         if usable:
             # The one that is held by somebody, or else the newest.
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
@@ -197,7 +197,7 @@ class FixedAllocator:
 
     def _known(self, pool: Pool, address: Address) -> Lease | None:
         lease = self._cache.lease(pool.space, address)
-        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+        if lease is None or self._cache.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         return lease
 

@@ -74,7 +74,7 @@ class Ipam:
         self._policy = policy
         self._index = self.index = AddressIndex(cache)
         self.fixed_index = FixedIndex(cache)
-        self.names = PoolNames(cache, self._index)
+        self.names = PoolNames(cache)
         self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
         self.host = HostAddresses(host_networks, self._index)
         self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
@@ -139,7 +139,7 @@ class Ipam:
         now = self._clock.now()
         for address in endpoint.addresses:
             segment = network.segment_of(address)
-            pool = self._index.pool(segment.pool) if segment is not None else None
+            pool = self._cache.pool(segment.pool) if segment is not None else None
             if pool is None:
                 continue
             lease = self._cache.lease(pool.space, address)
@@ -170,7 +170,7 @@ class Ipam:
         gone: list[Lease] = []
         for address in endpoint.addresses:
             segment = network.segment_of(address)
-            pool = self._index.pool(segment.pool) if segment is not None else None
+            pool = self._cache.pool(segment.pool) if segment is not None else None
             lease = self._cache.lease(pool.space, address) if pool is not None else None
             if lease is None:
                 continue
@@ -309,7 +309,7 @@ class Ipam:
         return answer
 
     async def _release(self, pool_id: str, address: Address) -> None:
-        pool = self._index.pool(pool_id)
+        pool = self._cache.pool(pool_id)
         lease = self._cache.lease(pool.space, address) if pool is not None else None
         if pool is None or lease is None or not self._index.is_sibling(pool, lease.pool):
             return
@@ -319,7 +319,7 @@ class Ipam:
         after = released(lease, self._clock.now(), self._policy.cooldown)
         if after is lease:
             return
-        origin = self._index.pool(lease.pool)
+        origin = self._cache.pool(lease.pool)
         if after is not None:
             await self._cache.commit(put=[after])
         elif origin is not None and origin.gateway == address:
@@ -343,7 +343,7 @@ class Ipam:
         )  # fmt: skip
 
     def _pool(self, pool_id: str) -> Pool:
-        pool = self._index.pool(pool_id)
+        pool = self._cache.pool(pool_id)
         if pool is None or not self._subnets.is_open(pool_id):
             raise self.names.unknown(pool_id)
         return pool
@@ -351,7 +351,7 @@ class Ipam:
     def _lease(self, pool: Pool, address: Address) -> Lease | None:
         """The lease of the address; one whose pool is gone or whose time is over counts for nothing."""
         lease = self._cache.lease(pool.space, address)
-        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+        if lease is None or self._cache.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         # Nothing is in use any more that was before this host's last boot.
         return msgspec.structs.replace(lease, active=None) if self._is_of_the_past(lease) else lease

@@ -212,7 +212,7 @@ class KeptNetworks:
         """The pool in which the address is free for its key."""
         address = kept_address.address
         segment = network.segment_of(address)
-        pool = self._index.pool(segment.pool) if segment is not None else None
+        pool = self._cache.pool(segment.pool) if segment is not None else None
         if pool is None or pool.space != kept_network.space:
             return None
         try:
@@ -220,7 +220,7 @@ class KeptNetworks:
         except Fault:
             return None
         lease = self._cache.lease(pool.space, address)
-        free = lease is None or lease.state is State.COOLING or self._index.pool(lease.pool) is None
+        free = lease is None or lease.state is State.COOLING or self._cache.pool(lease.pool) is None
         has = any(
             lease.address.version == address.version for lease in self._fixed_index.of_key(network.id, kept_address.key)
         )  # fmt: skip

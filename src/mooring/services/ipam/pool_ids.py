@@ -15,7 +15,6 @@ import msgspec
 from mooring.core.faults import NotFound, StaleRevision
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, described
-from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.record_cache import RecordCache
 
 # The option of a pool whose record was made anew: the PoolID that the engine has for it, "" while that is not known.
@@ -27,14 +26,13 @@ class PoolNames:
     """Finds pools by the ids that engines remember."""
 
     cache: RecordCache
-    index: AddressIndex
 
     async def resolve(self, pool_id: str, address: Address | None = None) -> str:
         """The id of the pool's record, the given one when no pool is meant. address: one that it is asked about.
 
         Raises Unavailable.
         """
-        if self.index.pool(pool_id) is not None:
+        if self.cache.pool(pool_id) is not None:
             return pool_id
         pool = self._meant(pool_id, address)
         if pool is None:
@@ -46,7 +44,7 @@ class PoolNames:
 
     def bound(self, pool_id: str) -> str:
         """The id of the pool's record when the engine is known to mean it, otherwise the given one."""
-        if self.index.pool(pool_id) is None:
+        if self.cache.pool(pool_id) is None:
             for pool in self.cache.every(Pool):
                 if pool.options.get(REBUILT) == pool_id:
                     return pool.id

@@ -94,7 +94,7 @@ class Pools:
 
     def is_open(self, pool_id: str) -> bool:
         """Whether addresses of the pool may still be given."""
-        return pool_id not in self._closing and self._index.pool(pool_id) is not None
+        return pool_id not in self._closing and self._cache.pool(pool_id) is not None
 
     async def request_pool(self, request: PoolRequest) -> PoolGrant:
         """Ipam.request_pool."""
@@ -222,14 +222,12 @@ class Pools:
                 f"subnet {subnet} has addresses that are in use without a record", holder=user,
                 hint="see `mooring doctor`, or choose another subnet",
             )  # fmt: skip
-        for pool_id in self._index.overlapping(space, subnet):
-            pool = self._index.pool(pool_id)
-            if pool is not None:
-                raise Conflict(
-                    f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
-                    holder=_describe(pool),
-                    hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
-                )
+        for pool in self._index.overlapping(space, subnet):
+            raise Conflict(
+                f"subnet {subnet} overlaps {pool.subnet} in address space {space}",
+                holder=_describe(pool),
+                hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
+            )
         routes = [str(route) for route, _ in occupied.overlapping(subnet) if not self._index.taken.at(route)]
         if not routes:
             return ()
@@ -278,7 +276,7 @@ class Pools:
             self._closing.discard(pool_id)
 
     async def _drop(self, pool_id: str) -> None:
-        while (pool := self._index.pool(pool_id)) is not None:
+        while (pool := self._cache.pool(pool_id)) is not None:
             leases = self._index.leases(pool_id)
             for lease in leases[:BATCH]:
                 advance(phase(lease), Event.DROP, str(lease.address))

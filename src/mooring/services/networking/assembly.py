@@ -82,8 +82,8 @@ def assemble_networking(
     """
     kernel, clock, others = world.kernel, world.clock, others or Others()
     cache = RecordCache(world.store)
-    index = EndpointIndex(cache)
     ipam = Ipam(cache, clock, policy, kernel, lambda: view.elsewhere if (view := collector.view) is not None else ())
+    index = ipam.index.endpoints
     releases = EngineReleases(cache)
     bridges = ForeignBridges(kernel, clock, world.engine is not None)
     bridge = BridgeDriver(kernel, releases.take_interface_names, bridges)

@@ -6,28 +6,15 @@ is for would be true in it, and nobody would be told; one that is on record stay
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Mode
 from mooring.core.options import parse_network_options
 from mooring.core.requests import NetworkRequest
+from mooring.services.networking.networks import Networks
 from mooring.services.records.record_cache import RecordCache
 
 # Address spaces of Docker's own IPAM driver (libnetwork/ipams/defaultipam; engines before 27 have both).
 DOCKERS_OWN = ("LocalDefault", "GlobalDefault")
-
-
-class Networks(Protocol):
-    """What is needed of networking.networks."""
-
-    async def create(self, request: NetworkRequest) -> None:
-        """The network is there."""
-        ...
-
-    async def delete(self, network_id: str) -> None:
-        """It is gone."""
-        ...
 
 
 class EngineNetworks:

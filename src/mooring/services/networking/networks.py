@@ -38,7 +38,6 @@ from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.network_index import NetworkIndex
 from mooring.services.records.record_cache import RecordCache
 
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
@@ -69,7 +68,7 @@ class Networks:
     ) -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
-        self._rooms = NetworkIndex(cache)
+        self._network_index = overlaps.network_index
         self._drivers = drivers
         self._ipam = ipam
         self._port_allocator = port_allocator
@@ -152,8 +151,8 @@ class Networks:
                 return False
             self._check_room(network)
             for pool in pools:
-                for ident in self._ipam.index.overlapping(pool.space, pool.subnet):
-                    raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {ident}")
+                for other in self._ipam.index.overlapping(pool.space, pool.subnet):
+                    raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {other.id}")
             await self._cache.commit(put=[network, *pools, *leases])
         return True
 
@@ -294,14 +293,14 @@ class Networks:
     def _check_room(self, network: Network) -> None:
         if not network.bridged:
             return
-        for other in self._rooms.with_bridge(network.bridge):
+        for other in self._network_index.with_bridge(network.bridge):
             raise Conflict(
                 f"bridge name {network.bridge} is in use",
                 holder=f"network {other.id[:12]}",
                 hint="choose another with -o bridge=",
             )
         for mine in network.segments:
-            for other, theirs in self._rooms.overlapping(mine.subnet):
+            for other, theirs in self._network_index.overlapping(mine.subnet):
                 raise Conflict(
                     f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
                     holder=f"network {other.id[:12]}",
@@ -315,7 +314,7 @@ class Networks:
         between (libnetwork/network.go, delete): the subnet is in new hands, so the old network is dead.
         """
         subnets = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
-        for other in self._rooms.with_subnets(subnets):
+        for other in self._network_index.with_subnets(subnets):
             if other.id != request.id and self.is_pool_released(other):
                 await self.delete(other.id)
 

@@ -24,12 +24,12 @@ MIXED = "what is meant for one may go to the other"
 
 
 class Overlaps:
-    """default: for networks that do not say themselves. view: what the engine said last."""
+    """default: for networks that do not say themselves. view: what the engine said last. network_index: of all."""
 
     def __init__(
         self, cache: RecordCache, kernel: Kernel, default: HostOverlap, view: Callable[[], EngineView | None]
     ) -> None:
-        self._rooms = NetworkIndex(cache)
+        self.network_index = NetworkIndex(cache)
         self._kernel = kernel
         self._default = default
         self._view = view
@@ -70,7 +70,7 @@ class Overlaps:
 
     def _around(self, other: Subnet) -> Iterator[tuple[str, Subnet]]:
         """Subnets over which nothing may come and that overlap it, and how a finding about each begins."""
-        for network, segment in self._rooms.overlapping(other):
+        for network, segment in self.network_index.overlapping(other):
             if network.options.host_overlap is not HostOverlap.WARN:
                 yield f"network {network.name or network.id[:12]} has subnet {segment.subnet}, and", segment.subnet
 

@@ -269,7 +269,7 @@ class RestoredStore:
     def _lease(self, network: Network, endpoint: Endpoint, address: Address) -> list[Lease]:
         """The lease as it must be while the endpoint has the address. Raises Conflict when it cannot be."""
         segment = network.segment_of(address)
-        pool = self._index.pool(segment.pool) if segment is not None else None
+        pool = self._cache.pool(segment.pool) if segment is not None else None
         if pool is None:
             return []  # another IPAM driver's
         known = self._cache.lease(pool.space, address)

@@ -302,6 +302,6 @@ class Holds:
     def lease_in(self, pool: Pool, address: Address) -> Lease | None:
         """The lease of the address; one whose pool is gone, or whose time is over, counts for nothing."""
         lease = self._cache.lease(pool.space, address)
-        if lease is None or self._index.pool(lease.pool) is None or is_over(lease, self._clock.now()):
+        if lease is None or self._cache.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         return lease

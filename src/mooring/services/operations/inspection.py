@@ -42,10 +42,10 @@ from mooring.services.operations.explain import explain_address
 from mooring.services.operations.next_starts import losses
 from mooring.services.operations.references import check_space, network_meant, pool_place, pools_meant
 from mooring.services.operations.scenes import Scene
-from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
 from mooring.services.records.holder_names import holder_names, holder_of
-from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.records.record_cache import RecordCache
 
 # How many rows are made before others may run: about a millisecond's worth.
 BATCH = 256
@@ -68,25 +68,22 @@ class HostNetworks:
 
 
 class Inspection:
-    """Reads the cache for people. Build it before the cache is loaded, as it counts what is loaded."""
+    """Reads the cache for people."""
 
     def __init__(
         self,
         cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        index: AddressIndex,
         clock: Clock,
         host_networks: HostNetworks,
         report: Callable[[], Report | None],
     ) -> None:
         self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._index = index
+        self._endpoint_index = index.endpoints
         self._clock = clock
         self._host_networks = host_networks
         self._report = report
-        self._states: Counter[LeaseState] = Counter()
-        self._by_pool: dict[str, Counter[LeaseState]] = {}
-        self._attached = 0
-        cache.listen(self._follow)
 
     @property
     def version(self) -> str:
@@ -95,16 +92,16 @@ class Inspection:
 
     def status(self, notes: Sequence[str] = ()) -> HostStatus:
         """How the daemon is and how much it holds. notes: what else is good to know."""
-        around = self._host_networks
+        around, states = self._host_networks, self._index.states()
         return HostStatus(
             version=around.version,
             since=around.since,
             now=self._clock.now(),
             networks=self._cache.count(Network),
             endpoints=self._cache.count(Endpoint),
-            attached=self._attached,
+            attached=sum(each.state is EndpointState.ATTACHED for each in self._cache.every(Endpoint)),
             pools=self._cache.count(Pool),
-            leases={state.value: self._states[state] for state in LeaseState if self._states[state]},
+            leases={state.value: states[state] for state in LeaseState if states[state]},
             store=around.store,
             plugin_socket=around.plugin_socket,
             api_socket=around.api_socket,
@@ -157,7 +154,7 @@ class Inspection:
         return [
             PoolDetail(
                 pool=self._pool(pool, names),
-                leases={state.value: count for state in LeaseState if (count := self._tally(pool.id)[state])},
+                leases={state.value: count for state in LeaseState if (count := self._index.counts(pool.id)[state])},
                 options=dict(pool.options),
                 claim=self._host_networks.policy.claim_policy(pool).value,
             )
@@ -228,11 +225,8 @@ class Inspection:
         """What answers to `explain` are made of now."""
         return Scene(self._cache, self._endpoint_index, self._clock.now(), names, self._host_networks.policy)
 
-    def _tally(self, pool_id: str) -> Counter[LeaseState]:
-        return self._by_pool.get(pool_id, Counter())
-
     def _pool(self, pool: Pool, names: EngineNames) -> PoolRow:
-        tally = self._tally(pool.id)
+        tally = self._index.counts(pool.id)
         used = tally.total() - tally[LeaseState.COOLING]
         network = self._cache.network(pool.network) if pool.network else None
         return PoolRow(
@@ -253,7 +247,7 @@ class Inspection:
 
     def _segment(self, segment: Segment) -> SegmentView:
         pool = self._cache.pool(segment.pool) if segment.pool else None
-        tally = self._tally(segment.pool) if pool else Counter[LeaseState]()
+        tally = self._index.counts(segment.pool) if pool else Counter[LeaseState]()
         return SegmentView(
             subnet=str(segment.subnet),
             gateway=_text(segment.gateway),
@@ -336,17 +330,6 @@ class Inspection:
                   for text in (each.name, *compose_container_names(each.labels)[:1])]  # fmt: skip
         called += holder_names(lease, self._cache, names)
         return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
-
-    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
-        for record, step in ((before, -1), (after, 1)):
-            if isinstance(record, Lease):
-                self._states[record.state] += step
-                tally = self._by_pool.setdefault(record.pool, Counter())
-                tally[record.state] += step
-                if not tally.total():
-                    del self._by_pool[record.pool]
-            elif isinstance(record, Endpoint) and record.state is EndpointState.ATTACHED:
-                self._attached += step
 
 
 def size_of(subnet: Subnet) -> int:

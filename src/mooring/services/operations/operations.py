@@ -1,7 +1,4 @@
-"""What an operator asks and does, put together over the services of a host: what the API's door is given.
-
-Rule: build it before the cache is loaded, since it counts what is loaded.
-"""
+"""What an operator asks and does, put together over the services of a host: what the API's door is given."""
 
 from __future__ import annotations
 
@@ -41,7 +38,9 @@ def operations(
     """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy = host_networks.policy
-    inspection = Inspection(cache, endpoint_index, clock, host_networks, report or (lambda: services.repair.report))
+    inspection = Inspection(
+        cache, services.ipam.index, clock, host_networks, report or (lambda: services.repair.report)
+    )
     container_reconciler = services.keeping.container_reconciler if services.keeping is not None else None
     changes = (
         EngineChanges(cache, services.ipam.fixed_index, engine, policy.claim_policy) if engine is not None else None

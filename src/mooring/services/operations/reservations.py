@@ -16,7 +16,6 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
-from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
 from mooring.core.views import Change
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy

@@ -13,7 +13,6 @@ from heapq import heappop, heappush
 from ipaddress import ip_network
 
 from mooring.core.addresses import Occupancy
-from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Conflict, Exhausted
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
@@ -21,6 +20,7 @@ from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
 from mooring.core.subnet_index import Holdings
 from mooring.services.records.endpoint_containers import EndpointContainers
+from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
 
 
@@ -35,24 +35,21 @@ class Usage:
 
 
 class AddressIndex:
-    """Build it before the cache is loaded. called: who has the endpoint of the network (full ids), for a fault.
-    taken: the subnets of all pools with their ids."""
+    """Build it before the cache is loaded. endpoints: the index of those who have addresses. called: who has the
+    endpoint of the network (full ids), for a fault. taken: the subnets of all pools with their ids."""
 
     def __init__(self, cache: RecordCache) -> None:
         self._cache = cache
+        self.endpoints = EndpointIndex(cache)
         self.endpoint_containers = EndpointContainers(cache)
         self.called = self.endpoint_containers.user
-        self._known: dict[str, Pool] = {}
         self._pools: dict[str, Occupancy] = {}
         self._leases: dict[str, dict[int, Lease]] = {}
         self._counts: dict[str, Counter[State]] = {}
         self._bounds: dict[str, tuple[int, int]] = {}
         self._siblings: dict[tuple[str, int], list[str]] = {}
-        self._spaces: dict[str, Holdings] = {}
         self.taken = Holdings()
         self._owners: dict[tuple[str, str, str], Address] = {}
-        self._endpoints: dict[tuple[str, Address], str] = {}
-        self._members: Counter[str] = Counter()
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
         self._strangers: dict[Address, str] = {}
@@ -115,10 +112,6 @@ class AddressIndex:
         """The addresses of the subnet that containers use without a record."""
         return tuple(address for address in self._strangers if address in subnet)
 
-    def pool(self, pool_id: str) -> Pool | None:
-        """The pool with the PoolID."""
-        return self._known.get(pool_id)
-
     def choose(self, pool: Pool) -> tuple[Pool, int] | None:
         """The next address of the pool or, when that is full, of another one of its network and family.
 
@@ -129,7 +122,7 @@ class AddressIndex:
         if number is not None:
             return pool, number
         for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()):
-            sibling = self._known.get(pool_id)
+            sibling = self._cache.pool(pool_id)
             if sibling is None or pool_id == pool.id or sibling.space != pool.space:
                 continue
             start, end = self._bounds[pool_id]
@@ -175,17 +168,18 @@ class AddressIndex:
 
     def endpoint(self, pool: Pool, address: Address) -> str:
         """Id of the endpoint of the pool's network that has the address, "" if none."""
-        return self._endpoints.get((pool.network, address), "") if pool.network else ""
+        endpoint = self.endpoints.at(pool.network, address) if pool.network else None
+        return endpoint.id if endpoint is not None else ""
 
     def check_room(self, request: AddressRequest) -> None:
         """Raises Exhausted when an endpoint asks and the bridge has no room for one more. Whose address is asked for
         again has room already: an engine that crashed asks so."""
-        pool = self.pool(request.pool) if request.role is Role.ENDPOINT else None
+        pool = self._cache.pool(request.pool) if request.role is Role.ENDPOINT else None
         network = self._cache.network(pool.network) if pool is not None else None
         if pool is None or network is None or not network.bridged or network.origin is not Origin.ENGINE:
             return
         again = request.address is not None and bool(self.endpoint(pool, request.address))
-        if self._members[network.id] >= BRIDGE_PORTS and not again:
+        if self.endpoints.count(network.id) >= BRIDGE_PORTS and not again:
             raise Exhausted(
                 f"network {network.id[:12]} is full: a Linux bridge has room for {BRIDGE_PORTS} endpoints",
                 hint="use a second network",
@@ -195,15 +189,21 @@ class AddressIndex:
         """How many leases of each state the pool has."""
         return self._counts.get(pool_id, Counter())
 
-    def overlapping(self, space: str, subnet: Subnet) -> list[str]:
-        """Ids of the pools of the space that overlap the subnet."""
-        holdings = self._spaces.get(space)
-        return [pool_id for _, pool_id in holdings.overlapping(subnet)] if holdings is not None else []
+    def states(self) -> Counter[State]:
+        """How many leases of each state there are."""
+        return sum(self._counts.values(), Counter[State]())
+
+    def overlapping(self, space: str, subnet: Subnet) -> list[Pool]:
+        """The pools of the space that overlap the subnet."""
+        found = self._pools_of(pool_id for _, pool_id in self.taken.overlapping(subnet))
+        return [pool for pool in found if pool.space == space]
 
     def pools_at(self, subnet: Subnet) -> Iterator[Pool]:
         """The pools of exactly this subnet, in every space."""
-        for pool_id in self.taken.at(subnet):
-            yield self._known[pool_id]
+        yield from self._pools_of(self.taken.at(subnet))
+
+    def _pools_of(self, ids: Iterable[str]) -> Iterator[Pool]:
+        return (pool for each in ids if (pool := self._cache.pool(each)) is not None)
 
     def leases(self, pool_id: str) -> list[Lease]:
         """Every lease of the pool."""
@@ -226,7 +226,7 @@ class AddressIndex:
 
     def leftovers(self) -> list[Lease]:
         """Every lease whose pool is gone."""
-        gone = [pool_id for pool_id in self._leases if pool_id not in self._known]
+        gone = [pool_id for pool_id in self._leases if self._cache.pool(pool_id) is None]
         return [lease for pool_id in gone for lease in self.leases(pool_id)]
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
@@ -234,19 +234,10 @@ class AddressIndex:
             self._forget_lease(before, after)
         elif isinstance(before, Pool):
             self._forget_pool(before, after)
-        elif isinstance(before, Endpoint):
-            self._members[before.network] -= 1
-            for address in before.addresses:
-                if self._endpoints.get((before.network, address)) == before.id:
-                    del self._endpoints[before.network, address]
         if isinstance(after, Lease):
             self._note_lease(after)
         elif isinstance(after, Pool):
             self._note_pool(after)
-        elif isinstance(after, Endpoint):
-            self._members[after.network] += 1
-            for address in after.addresses:
-                self._endpoints[after.network, address] = after.id
 
     def _note_lease(self, lease: Lease) -> None:
         number = int(lease.address)
@@ -278,13 +269,11 @@ class AddressIndex:
                     del self._owners[key]
         if not leases:
             del self._leases[before.pool], self._counts[before.pool]
-            if before.pool not in self._known:
+            if self._cache.pool(before.pool) is None:
                 self._pools.pop(before.pool, None)
 
     def _note_pool(self, pool: Pool) -> None:
-        self._known[pool.id] = pool
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
-        self._spaces.setdefault(pool.space, Holdings()).add(pool.subnet, pool.id)
         self.taken.add(pool.subnet, pool.id)
         for address in self._held:
             if address in pool.subnet:
@@ -293,9 +282,7 @@ class AddressIndex:
             self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
 
     def _forget_pool(self, pool: Pool, after: Record | None) -> None:
-        del self._known[pool.id]
         del self._bounds[pool.id]
-        self._spaces[pool.space].remove(pool.subnet, pool.id)
         self.taken.remove(pool.subnet, pool.id)
         siblings = self._siblings.get((pool.network, pool.subnet.version))
         if siblings is not None:

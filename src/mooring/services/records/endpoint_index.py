@@ -35,6 +35,10 @@ class EndpointIndex:
         """Every endpoint of the network."""
         return list(self._by_network.get(network_id, {}).values())
 
+    def count(self, network_id: str) -> int:
+        """How many endpoints the network has."""
+        return len(self._by_network.get(network_id, ()))
+
     def named(self, network_id: str, name: str) -> Endpoint | None:
         """The endpoint of the network with the name; nobody has the name ""."""
         return self._by_name.get((network_id, name))

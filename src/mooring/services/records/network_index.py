@@ -19,7 +19,7 @@ class NetworkIndex:
     """Of the networks that the cache has and will have."""
 
     def __init__(self, cache: RecordCache) -> None:
-        self._networks: dict[str, Network] = {}
+        self._cache = cache
         self._bridges: dict[str, dict[str, Network]] = {}
         self._subnets: dict[Subnet, dict[str, Network]] = {}
         # Of bridged networks only.
@@ -42,8 +42,8 @@ class NetworkIndex:
     def overlapping(self, subnet: Subnet) -> Iterator[tuple[Network, Segment]]:
         """The segments of bridged networks that overlap the subnet."""
         for held, ident in self._bridged.overlapping(subnet):
-            network = self._networks[ident]
-            yield network, next(segment for segment in network.segments if segment.subnet == held)
+            if (network := self._cache.network(ident)) is not None:
+                yield network, next(segment for segment in network.segments if segment.subnet == held)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Network):
@@ -52,7 +52,6 @@ class NetworkIndex:
             self._note(after)
 
     def _note(self, network: Network) -> None:
-        self._networks[network.id] = network
         if network.bridged:
             self._bridges.setdefault(network.bridge, {})[network.id] = network
         for segment in network.segments:
@@ -61,7 +60,6 @@ class NetworkIndex:
                 self._bridged.add(segment.subnet, network.id)
 
     def _drop(self, network: Network) -> None:
-        self._networks.pop(network.id, None)
         if network.bridged:
             _take(self._bridges, network.bridge, network.id)
         for segment in network.segments:
