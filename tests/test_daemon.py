@@ -178,7 +178,7 @@ async def test_a_second_instance_is_refused_and_the_first_serves_on(host: Host, 
         with pytest.raises(Conflict, match="another mooring serves"):
             await daemon.serve(host.config, host.open, host.given())
         elsewhere = replace(host.config, run_dir=tmp_path / "other")
-        with pytest.raises(Conflict, match="is served already"):
+        with pytest.raises(Conflict, match="is already in use"):
             await daemon.serve(elsewhere, host.open, host.given())
         assert not elsewhere.api_socket.exists()
         assert (await ask(host.config.plugin_socket, "POST /Plugin.Activate"))[0] == 200

@@ -103,11 +103,11 @@ async def test_networks_and_subnets_are_told_whatever_their_driver(tmp_path: Pat
     ("answer", "text"),
     [
         (b"HTTP/1.0 500 Oops\r\n\r\n{}", "answered 500"),
-        (ok(b"not json"), "not understood"),
-        (ok(b"{}"), "not understood"),
-        (ok(b'{"ID": ""}'), "does not say who it is"),
-        (b"", "not understood"),
-        (b"\x00\x01garbage\r\n\r\n", "not understood"),
+        (ok(b"not json"), "unexpected answer"),
+        (ok(b"{}"), "unexpected answer"),
+        (ok(b'{"ID": ""}'), "does not report its ID"),
+        (b"", "unexpected answer"),
+        (b"\x00\x01garbage\r\n\r\n", "unexpected answer"),
     ],
 )
 async def test_an_engine_that_talks_nonsense_is_unavailable(tmp_path: Path, answer: bytes, text: str) -> None:
@@ -136,7 +136,7 @@ async def test_an_engine_that_does_not_run_is_not_even_connected_to(tmp_path: Pa
         activator.bind(str(tmp_path / "docker.sock"))
         activator.listen()
         activator.setblocking(False)
-        with pytest.raises(Unavailable, match="dockerd does not run"):
+        with pytest.raises(Unavailable, match="dockerd is not running"):
             await DockerEngine(str(tmp_path / "docker.sock"), deadline=0.05, running=lambda: 0).view()
         with pytest.raises(BlockingIOError):
             activator.accept()
@@ -217,7 +217,7 @@ async def test_an_engine_without_an_id_is_unavailable(tmp_path: Path, name: str)
     """What is kept under its id would be anybody's."""
     answers = {"/info": ok(b'{"ID": ""}'), "/networks": ok(b"[]"), "/containers/json?all=1": ok(b"[]")}
     async with engine(tmp_path, answers) as asked:
-        with pytest.raises(Unavailable, match="does not say who it is"):
+        with pytest.raises(Unavailable, match="does not report its ID"):
             await QUESTIONS[name](asked)
 
 
@@ -294,15 +294,15 @@ async def test_nobody_is_asked_for_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "expected", "text"),
     [
-        (no(500, "Multiple IDs found with provided prefix: a"), Conflict, "a is the beginning of several ids"),
-        (no(400, "multiple IDs found with provided prefix: a"), Conflict, "a is the beginning of several ids"),
-        (no(400, "2 matches found based on ID prefix: network a is ambiguous"), Conflict, "a is the beginning of"),
-        (no(400, "2 matches found based on name: network a is ambiguous"), Conflict, "a is the name of several"),
+        (no(500, "Multiple IDs found with provided prefix: a"), Conflict, "IDs begin with a"),
+        (no(400, "multiple IDs found with provided prefix: a"), Conflict, "IDs begin with a"),
+        (no(400, "2 matches found based on ID prefix: network a is ambiguous"), Conflict, "IDs begin with a"),
+        (no(400, "2 matches found based on name: network a is ambiguous"), Conflict, "networks are named a"),
         (no(500, "something else"), Unavailable, "something else"),
         (no(400, "client version 1.12 is too old"), Unavailable, "too old"),
         (b"HTTP/1.0 503 Service Unavailable\r\n\r\n<html>", Unavailable, "answered 503"),
-        (b"HTTP/1.0 200\r\n\r\n{}", Unavailable, "not answered in HTTP"),
-        (b"HTTP/1.0 2OO OK\r\n\r\n{}", Unavailable, "not answered in HTTP"),
+        (b"HTTP/1.0 200\r\n\r\n{}", Unavailable, "did not get an HTTP answer"),
+        (b"HTTP/1.0 2OO OK\r\n\r\n{}", Unavailable, "did not get an HTTP answer"),
     ],
 )
 async def test_refusals(tmp_path: Path, answer: bytes, expected: type[Exception], text: str) -> None:
@@ -320,10 +320,10 @@ async def test_an_answer_has_a_size(tmp_path: Path) -> None:
         assert await asked.identity() == "e"
     for answer in (ok(body.ljust(101)), b"HTTP/1.0 200 OK\r\nX: " + b"x" * 300 + b"\r\n\r\n" + body):
         async with engine(tmp_path, {"/info": answer}, most=100) as asked:
-            with pytest.raises(Unavailable, match="not understood"):
+            with pytest.raises(Unavailable, match="unexpected answer"):
                 await asked.identity()
     async with engine(tmp_path, {"/events": ok(line("create", "c" * 300, 1))}, most=100) as asked:
-        with pytest.raises(Unavailable, match="not understood"):
+        with pytest.raises(Unavailable, match="cannot parse an event"):
             await first(asked, 0)
 
 
@@ -355,7 +355,7 @@ async def test_events_that_are_none_of_ours_are_left_out(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("after", "text"),
-    [(b"", "tells no more events"), (b'{"Type": "contai', "not understood"), (b"<html>\n", "not understood")],
+    [(b"", "lost the event"), (b'{"Type": "contai', "cannot parse an event"), (b"<html>\n", "cannot parse an event")],
 )
 async def test_a_stream_ends_with_the_connection_or_with_nonsense(tmp_path: Path, after: bytes, text: str) -> None:
     """What came before it is told."""

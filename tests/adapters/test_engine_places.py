@@ -68,7 +68,7 @@ async def test_a_reconnect_that_is_refused_puts_the_container_back(tmp_path: Pat
         "/networks/n/connect": no(403, "Address already in use"),
     }  # fmt: skip
     async with engine(tmp_path, answers, script=script) as docker:
-        with pytest.raises(Conflict, match="the engine refuses: Address already in use"):
+        with pytest.raises(Conflict, match="Docker refuses: Address already in use"):
             await docker.reconnect("c", "n", await docker.place("c", "n"), [])
     assert script.asked == ["/containers/c/json", "/networks/n/disconnect", *["/networks/n/connect"] * 2]
 

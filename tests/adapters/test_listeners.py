@@ -53,7 +53,7 @@ def test_a_living_socket_is_not_taken(tmp_path: Path) -> None:
     """The second is refused, and the first goes on serving."""
     path = tmp_path / "mooring.sock"
     with listeners.listen(path, 0o600):
-        with pytest.raises(Conflict, match="is served already"):
+        with pytest.raises(Conflict, match="is already in use"):
             listeners.listen(path, 0o600)
         assert connects(path)
 
@@ -111,7 +111,7 @@ def test_a_port_listens_and_is_not_taken_twice(host: str) -> None:
             accepted, _ = accept(listener)
             accepted.close()
             client.recv(1)
-        with pytest.raises(Conflict, match=rf"{port} is served already"):
+        with pytest.raises(Conflict, match=rf"{port} is already in use"):
             listeners.listen_tcp(host, port)
     listeners.listen_tcp(host, port).close()
 
@@ -125,7 +125,7 @@ def test_an_address_that_is_not_ours_is_a_refusal() -> None:
 def test_a_directory_that_cannot_be_made_is_a_refusal(tmp_path: Path) -> None:
     """A file where the directory should be is told in one line."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="cannot make the directory"):
+    with pytest.raises(Unavailable, match="cannot create the directory"):
         listeners.listen(tmp_path / "file" / "mooring.sock", 0o600)
 
 

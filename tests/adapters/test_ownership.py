@@ -137,7 +137,7 @@ def test_a_holder_that_cannot_be_asked_is_still_a_conflict(name: str) -> None:
         silent.bind(f"\0mooring/{name}")
         with pytest.raises(Conflict) as refused:
             claim(name)
-    assert refused.value.holder == "a process that cannot be told"
+    assert refused.value.holder == "a process that Mooring cannot identify"
 
 
 def test_without_sockets_it_is_unavailable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

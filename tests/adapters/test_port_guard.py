@@ -258,7 +258,7 @@ async def test_more_ports_than_open_files_allow_are_refused_in_one_line(namespac
     guard = SocketPortGuard(most=2)
     for port in (7001, 7002):
         await guard.hold(Protocol.UDP, ANY4, port)
-    with pytest.raises(Exhausted, match="2 host ports are held, as many as open files allow"):
+    with pytest.raises(Exhausted, match="2 host ports are, the most that open files allow"):
         await guard.hold(Protocol.UDP, ANY4, 7003)
     await guard.release(Protocol.UDP, ANY4, 7001)
     await guard.hold(Protocol.UDP, ANY4, 7003)

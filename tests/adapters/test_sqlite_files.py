@@ -103,8 +103,8 @@ os.kill(os.getpid(), 9)
     ("make", "text"),
     [
         (lambda path: path.write_bytes(b""), "it is empty"),
-        (lambda path: path.write_bytes(b"hello\n" * 1000), "no SQLite database"),
-        (lambda path: path.write_bytes(b"SQLite format 3\0"), "no SQLite database"),
+        (lambda path: path.write_bytes(b"hello\n" * 1000), "not a SQLite database"),
+        (lambda path: path.write_bytes(b"SQLite format 3\0"), "not a SQLite database"),
         (lambda path: path.mkdir(), "not a file"),
         (os.mkfifo, "not a file"),
     ],
@@ -126,7 +126,7 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
     before = contents(tmp_path)
-    assert "another program made it" in refusal(path, Conflict)
+    assert "another program created it" in refusal(path, Conflict)
     assert contents(tmp_path) == before
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -138,7 +138,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     connection.close()
     before = contents(path.parent)
     text = refusal(path, Unavailable)
-    assert "schema version 2, this Mooring knows up to 1" in text
+    assert "schema version 2, this Mooring supports up to 1" in text
     assert "newer Mooring" in text
     assert contents(path.parent) == before
 

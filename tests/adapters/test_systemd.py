@@ -98,9 +98,7 @@ def test_a_descriptor_that_does_not_listen_is_refused(tmp_path: Path, monkeypatc
     """A datagram socket, or one that does not listen, is named and refused."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         monkeypatch.setattr(systemd, "FIRST_DESCRIPTOR", channel.fileno())
-        with pytest.raises(
-            Unavailable, match=r"socket plugin .* not a listening stream socket; look at mooring\.socket"
-        ):
+        with pytest.raises(Unavailable, match=r"socket plugin .* not a listening stream socket; check mooring\.socket"):
             systemd.handed_over({"LISTEN_PID": "7", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "plugin"}, 7)
 
 

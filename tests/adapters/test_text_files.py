@@ -132,7 +132,7 @@ async def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     """A pipe holds nobody up, a huge file fills no memory."""
     files = LocalFiles()
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BadRequest, match=r"pipe.*: it is no regular"):
+    with pytest.raises(BadRequest, match=r"pipe.*: it is not a regular"):
         await write(files, str(tmp_path / "pipe"), "x")
     with (tmp_path / "huge").open("wb") as huge:
         huge.truncate(1 << 40)

@@ -253,7 +253,7 @@ def test_a_file_in_the_middle_of_being_written_changes_nothing(
         for _ in range(3):
             Ends(ours, client_of(own, name, whole)).shake()
         assert len(caplog.records) == 1
-        assert "certificates of before" in caplog.text
+        assert "the previous certificates" in caplog.text
         assert str(file) in caplog.text
     caplog.clear()
     file.write_bytes(whole)

@@ -249,7 +249,7 @@ async def test_backup_refuses_a_file_that_exists(store: Store, tmp_path: Path) -
     target = str(tmp_path / "copy.db")
     await put(store, a="1")
     await store.backup(target)
-    with pytest.raises(Conflict, match=r"copy\.db exists"):
+    with pytest.raises(Conflict, match=r"copy\.db already exists"):
         await store.backup(target)
 
 

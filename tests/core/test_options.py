@@ -97,7 +97,10 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
     [
         ({BRIDGE + "inhibit_ipv4": "true"}, "inhibit_ipv4=true is refused"),
         ({BRIDGE + "default_bridge": "true"}, "default_bridge=true is refused"),
-        ({BRIDGE + "trusted_host_interfaces": "eth1:eth2"}, "trusted_host_interfaces=eth1:eth2 is refused: not built"),
+        (
+            {BRIDGE + "trusted_host_interfaces": "eth1:eth2"},
+            "trusted_host_interfaces=eth1:eth2 is refused: not supported",
+        ),
         ({BRIDGE + "firewalld_zone": "dmz"}, "firewalld_zone=dmz is refused"),
         ({BRIDGE + "host_binding_ipv4": "::1"}, "not an IPv4 address"),
         ({"com.docker.network.advertise_addr_nmsgs": "4"}, "a number from 0 to 3"),
@@ -106,20 +109,20 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"com.docker.network.internal": "true"}, "use --internal"),
         ({"com.docker.network.host_ipv4": "2001:db8::1"}, "one IPv4 address"),
         ({"com.docker.network.host_ipv4": "0.0.0.0"}, "one IPv4 address"),
-        ({"mode": "vxlan"}, "mode=vxlan: not built yet"),
-        ({"mode": "macvlan"}, "mode=macvlan: not built yet"),
-        ({"mode": "ipvlan"}, "mode=ipvlan: not built yet"),
-        ({"mode": "handoff"}, "mode=handoff: not built yet"),
+        ({"mode": "vxlan"}, "mode=vxlan is not supported yet"),
+        ({"mode": "macvlan"}, "mode=macvlan is not supported yet"),
+        ({"mode": "ipvlan"}, "mode=ipvlan is not supported yet"),
+        ({"mode": "handoff"}, "mode=handoff is not supported yet"),
         ({"mode": "brigde"}, "must be one of bridge, null"),
-        ({"parent": "eth0"}, "option parent is for the modes macvlan and ipvlan, not built yet"),
+        ({"parent": "eth0"}, "option parent is for the modes macvlan and ipvlan, not supported yet"),
         ({"mooring.sticky": "yes"}, "must be one of off, container, name"),
         ({"bridge": "a-name-of-16-byt"}, "1 to 15 letters"),
         ({"bridge": ""}, "1 to 15 letters"),
         ({"bridge": "br/0"}, "1 to 15 letters"),
         ({"bridge": "brü"}, "1 to 15 letters"),
         ({"bridge": "br 0"}, "1 to 15 letters"),
-        ({"bridge": "all"}, "not for a network's bridge"),
-        ({"bridge": ".."}, "not for a network's bridge"),
+        ({"bridge": "all"}, "this name is reserved"),
+        ({"bridge": ".."}, "this name is reserved"),
         ({"mtu": "67"}, "a number from 68 to 65535"),
         ({"mtu": "65536"}, "a number from 68 to 65535"),
         ({"mtu": "-1"}, "a number from 68"),
@@ -137,7 +140,7 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"binding": "::ffff:127.0.0.1"}, "IPv4-mapped; write 127.0.0.1"),
         ({"tenant": "a b"}, "1 to 63"),
         ({"peers": ""}, "1 to 63"),
-        ({"mode": "null", "icc": "off"}, "option icc means nothing in mode null"),
+        ({"mode": "null", "icc": "off"}, "option icc has no effect in mode null"),
         ({"nat": "on", "gateway_mode": "routed"}, "contradict each other"),
         ({"masquerade": "on", "gateway_mode": "routed"}, "without address translation"),
         ({"nat": "off", "source4": "192.0.2.1"}, "IPv4 is not translated"),
@@ -165,7 +168,7 @@ def test_what_is_not_built_is_known_to_nobody() -> None:
     for name in (*options.NOT_BUILT, *options.MODES_NOT_BUILT, *options.FIXED):
         assert [text for text in lists if re.search(rf"[ ,]{re.escape(name)}([,?]|$)", text)] == []
     for name in options.NOT_BUILT:
-        assert "not built yet" in refusal({name: "1"})
+        assert "not supported yet" in refusal({name: "1"})
 
 
 def test_a_huge_or_ugly_option_gives_a_short_line() -> None:

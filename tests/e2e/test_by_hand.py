@@ -51,7 +51,7 @@ def test_a_reserved_range_is_passed_over_and_goes_to_its_owner(host: Host) -> No
     assert host.addresses("first", "one")[0] == "10.77.0.10"
     words = ("--network", "one", "--ip", "10.77.0.5", "--label", "fixed-ip")
     refusal = host.proxy.docker("run", "-d", "--name", "db", *words, IMAGE, "stay", check=False)
-    assert "it is reserved for web-* (by hand)" in refusal.output
+    assert "an operator reserved it for web-* (by hand)" in refusal.output
     host.proxy.docker("run", "-d", "--name", "web-1", *words, IMAGE, "stay")
     assert host.addresses("web-1", "one")[0] == "10.77.0.5"
     host.proxy.docker("rm", "-f", "web-1")

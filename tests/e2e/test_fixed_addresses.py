@@ -141,7 +141,7 @@ def test_under_the_policy_holders_only_a_holder_gets_an_idle_address(host: Host)
         "run", "--name", "plain", "--network", "one", "--ip", address, IMAGE, "true", check=False
     )
     assert not plain.ok
-    assert "claim policy holders" in plain.output
+    assert "claim policy is `holders`" in plain.output
     host.engine.docker("start", "db")
     assert host.addresses("db", "one")[0] == address
 

@@ -146,7 +146,7 @@ def test_labels_without_effect_are_said(host: Host) -> None:
     host.docker("run", "-d", "--name", "far", "--network", "none", "--label", "fixed-ip", IMAGE, "stay")
     doctor = host.mooring("doctor", check=False)
     assert doctor.status == 10
-    assert "container typo: label mooring.kye has no effect: the label is called mooring.key" in doctor.output
+    assert "container typo: label mooring.kye has no effect: did you mean mooring.key?" in doctor.output
     assert "container far: label fixed-ip has no effect: the container is in no network of Mooring's" in doctor.output
     assert "Label mooring.kye has no effect" in host.mooring("explain", "typo").output
 
@@ -156,10 +156,10 @@ def test_the_proxy_says_at_once_what_labels_do_not_do(host: Host) -> None:
     host.create_network("web", *V4)
     run = ("run", "-d", "--network", "web")
     said = host.proxy.docker(*run, "--name", "typo", "--label", "mooring.kye=db", IMAGE, "stay").output
-    assert "WARNING: mooring: label mooring.kye has no effect: the label is called mooring.key" in said
+    assert "WARNING: mooring: label mooring.kye has no effect: did you mean mooring.key?" in said
     said = host.proxy.docker("run", "-d", "--network", "none", "--label", "fixed-ip", IMAGE, "stay").output
     assert "WARNING: mooring: label fixed-ip has no effect: Mooring keeps no addresses in its networks (none)" in said
     said = host.proxy.docker(*run, "--name", "where", "--label", "fixed-ip=10.77.0.9", IMAGE, "stay").output
-    assert "WARNING: mooring: label fixed-ip=10.77.0.9 names no address" in said
+    assert "WARNING: mooring: label fixed-ip=10.77.0.9 does not request that address" in said
     assert "WARNING" not in host.proxy.docker(*run, "--name", "db", "--label", "fixed-ip", IMAGE, "stay").output
     assert {"typo", "where", "db"} <= set(host.docker("ps", "--format", "{{.Names}}").output.split())

@@ -63,7 +63,7 @@ async def test_anothers_link_is_foreign(world: Rig, library: Rig) -> None:
     """A name that another has is a Conflict which tells whose link it is, and no removal or discard touches it."""
     network = await world.network("one", 1)
     bridge = next(fact for fact in world.desired() if isinstance(fact, Bridge))
-    with pytest.raises(Conflict, match=f"{network.bridge} exists already and is not ours .*'mooring:network:"):
+    with pytest.raises(Conflict, match=f"{network.bridge} already exists and is not ours .*'mooring:network:"):
         await library.kernel.apply([Add(bridge)])
     await library.kernel.apply([Remove(bridge)])
     await library.kernel.discard([bridge.name])

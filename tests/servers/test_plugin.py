@@ -202,7 +202,7 @@ async def test_bad_options_are_refused_before_anything_is_asked(desk: Desk) -> N
     """Already at GwAllocCheck on engines that have it."""
     for method in ("NetworkDriver.CreateNetwork", "NetworkDriver.GwAllocCheck"):
         status, text = await desk.refused(method, network({"mode": "vxlan"}))
-        assert (status, "not built yet" in text) == (400, True)
+        assert (status, "not supported yet" in text) == (400, True)
     v6 = [{"AddressSpace": "default", "Pool": "fd09::/64"}]
     _, text = await desk.refused("NetworkDriver.CreateNetwork", network({"mtu": "1000"}, IPv6Data=v6))
     assert "IPv6 needs an MTU" in text

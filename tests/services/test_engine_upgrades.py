@@ -152,7 +152,7 @@ async def test_a_strict_network_stays_strict_on_the_engine_of_old() -> None:
     """The MAC is read there, and asked for."""
     host = await host_with("db", claim="holders")
     ((address, _),) = host.fixed().items()
-    with pytest.raises(Conflict, match="claim policy holders"):
+    with pytest.raises(Conflict, match="claim policy is `holders`"):
         await ask(host, address)
 
 

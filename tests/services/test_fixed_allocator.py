@@ -53,7 +53,7 @@ async def test_under_the_policy_holders_a_stranger_is_refused_with_the_holders_n
     (again,) = await host.made("db2", host.fixed_spec(network, "key:db", str(grant.ipv4)))
     assert again.ipv4 == grant.ipv4
     pool = host.known(network).ipv4[0].pool
-    with pytest.raises(Conflict, match="claim policy holders"):
+    with pytest.raises(Conflict, match="claim policy is `holders`"):
         await host.services.ipam.request_address(AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac="02:66"))
 
 

@@ -89,7 +89,7 @@ async def test_an_engine_that_refuses_leaves_all_as_it_was() -> None:
     host = await typed()
     run_container(host, DB, "db", "e1", "10.77.0.2")
     host.engine.refuses = "no"
-    with pytest.raises(Conflict, match="the engine refuses: no"):
+    with pytest.raises(Conflict, match="Docker refuses: no"):
         await hold(operate(host), "10.77.0.2")
     assert lease_of(host, "10.77.0.2").state is State.DYNAMIC  # type: ignore[union-attr]
 

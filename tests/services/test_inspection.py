@@ -174,7 +174,11 @@ async def test_a_pool_is_found_by_id_and_by_subnet() -> None:
 @pytest.mark.parametrize(
     ("which", "fault", "words"),
     [
-        ("p", Conflict, "2 pools have ids that begin with 'p': p4 (10.32.0.0/24), p6 (fd00:32::/64); give more of it"),
+        (
+            "p",
+            Conflict,
+            "2 pools have ids that begin with 'p': p4 (10.32.0.0/24), p6 (fd00:32::/64); give more of the ID",
+        ),
         ("x", NotFound, "there is no pool 'x'; `mooring pool ls` lists them"),
         ("10.99.0.0/24", NotFound, "there is no pool '10.99.0.0/24'"),
         ("10.32.0.1/24", BadRequest, "is not a subnet"),

@@ -87,7 +87,7 @@ async def test_labels_without_effect_are_said() -> None:
     assert [remark.text for remark in label_remarks({"fixed-ip": ""}, [("web", theirs)])] == [
         "label fixed-ip has no effect in network web: another IPAM driver gives its addresses"
     ]
-    assert "called mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0].text
+    assert "did you mean mooring.key" in label_remarks({"mooring.kye": "db"}, [("web", network)])[0].text
 
 
 async def test_each_remedy_fits_its_case() -> None:
@@ -97,7 +97,7 @@ async def test_each_remedy_fits_its_case() -> None:
     assert network is not None
     theirs = replace(network, ipv4=tuple(replace(segment, pool="") for segment in network.ipv4))
     cases: list[tuple[dict[str, str], str, Network | None, str]] = [
-        ({"fixed_ip": ""}, "web", network, "with fixed-ip; if not"),
+        ({"fixed_ip": ""}, "web", network, "with fixed-ip; otherwise"),
         ({"mooring.key": ""}, "web", network, "mooring.key=TEXT"),
         ({"fixed-ip": "10.9.9.9"}, "web", network, "--ip"),
         ({"fixed-ip": "no"}, "web", network, "fixed-ip=false"),
@@ -116,7 +116,7 @@ async def test_the_doctor_and_explain_say_what_labels_do_not_do() -> None:
     host.engine.create(DB, "db", ContainerEndpoint("n" * 64, "bridge"), labels={"mooring.key": "db", "fixed_ip": "1"})
     findings = [finding.text for finding in (await operated.doctor.examine()).findings]
     assert sorted(finding for finding in findings if "label" in finding) == [
-        "container db: label fixed_ip has no effect: the label is called fixed-ip",
+        "container db: label fixed_ip has no effect: did you mean fixed-ip?",
         "container db: label mooring.key has no effect: the container is in no network of Mooring's (bridge)",
     ]
     told = " ".join((await operated.lookup.explain("db")).reasons[-1].text)

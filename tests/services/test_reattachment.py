@@ -103,7 +103,7 @@ async def test_an_end_and_a_refusal_leave_no_move() -> None:
     run_container(host, DB, "db", "e1", ADDRESS)
     reattachment = keeping(host).reattachment
     host.engine.refuses = "no"
-    with pytest.raises(Conflict, match="the engine refuses: no"):
+    with pytest.raises(Conflict, match="Docker refuses: no"):
         await reattachment.reconnect(DB, A, [ip_address(ADDRESS)])
     host.engine.refuses = ""
     assert (moves(host), places(host)) == (0, [A])

@@ -88,7 +88,7 @@ async def test_a_name_of_two_networks_is_a_conflict() -> None:
     engine = MemoryEngine()
     engine.networks = {"n1", "n2"}
     engine.names = {"n1": "web", "n2": "web"}
-    with pytest.raises(Conflict, match="web is the name of several"):
+    with pytest.raises(Conflict, match="several containers or networks are named web"):
         await engine.network("web")
     found = await engine.network("n2")
     assert found is not None

@@ -197,7 +197,7 @@ def check_names(spec: SandboxSpec) -> None:
 
 def _check_path(path: str) -> None:
     if not path.startswith("/") or not path.isprintable():
-        raise BadRequest(f"{path!r} is no absolute path of a file")
+        raise BadRequest(f"{path!r} is not an absolute path of a file")
     if not {"", ".", ".."}.isdisjoint(path[1:].split("/")):
         raise BadRequest(f"{path} is not a plain path", hint="leave out . and .., doubled slashes and the last one")
     if path in (HOSTS, RESOLV_CONF):

@@ -53,37 +53,37 @@ def remarks(labels: Mapping[str, str], named: Collection[Address] = ()) -> Itera
         ours = meant(key)
         if ours:
             yield Remark(
-                f"label {_short(key)} has no effect: the label is called {ours}",
-                f"if it was meant for Mooring, make the container anew with {ours}; if not, it is nobody's trouble",
+                f"label {_short(key)} has no effect: did you mean {ours}?",
+                f"if it was meant for Mooring, recreate the container with {ours}; otherwise ignore this",
             )
     fixed, text = labels.get(FIXED_LABEL), labels.get(KEY_LABEL)
     if text is not None and not text:
-        yield Remark(f"label {KEY_LABEL} has no effect: it is empty", f"make it anew with `--label {KEY_LABEL}=TEXT`")
+        yield Remark(f"label {KEY_LABEL} has no effect: it is empty", f"recreate it with `--label {KEY_LABEL}=TEXT`")
     elif text is not None and not is_sound(text):
         yield Remark(
             f"label {KEY_LABEL} has no effect: it must be at most {LONGEST_KEY} printable characters",
-            f"make it anew with a shorter or plainer {KEY_LABEL}",
+            f"recreate it with a shorter or plainer {KEY_LABEL}",
         )
     if fixed is None:
         return
     if text and not is_on(fixed):
         yield Remark(
-            f"label {KEY_LABEL} has no effect: {FIXED_LABEL}={_short(fixed)} says that no address is kept",
-            f"make it anew with one of the two: {KEY_LABEL} keeps an address, {FIXED_LABEL}=false keeps none",
+            f"label {KEY_LABEL} has no effect: {FIXED_LABEL}={_short(fixed)} turns fixed addresses off",
+            f"recreate it with one of the two: {KEY_LABEL} keeps an address, {FIXED_LABEL}=false keeps none",
         )
     if fixed.strip().lower() in _NOES:
         yield Remark(
-            f"label {FIXED_LABEL}={_short(fixed)} says yes: only 0 and false say no",
-            f"make it anew with {FIXED_LABEL}=false if no address is to be kept",
+            f"label {FIXED_LABEL}={_short(fixed)} still turns fixed addresses on: only 0 and false turn them off",
+            f"recreate it with {FIXED_LABEL}=false if no address is to be kept",
         )
     elif _is_address_like(fixed):
         address = _address(fixed)
         if address is None or address not in named:
             option, entry = ("--ip6", "ipv6_address") if ":" in fixed else ("--ip", "ipv4_address")
             yield Remark(
-                f"label {FIXED_LABEL}={_short(fixed)} names no address, it only says that the one it gets is kept: "
-                f"name it with {option}, in a compose file with {entry}",
-                f"make it anew with {option} and the label, in a network whose --subnet has the address",
+                f"label {FIXED_LABEL}={_short(fixed)} does not request that address, it only keeps "
+                f"whatever address the container gets: request one with {option} (compose: {entry})",
+                f"recreate it with {option} and the label, in a network whose --subnet has the address",
             )
 
 

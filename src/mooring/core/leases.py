@@ -84,22 +84,22 @@ class Phase(Enum):
 class Event(Enum):
     """What can happen to an address."""
 
-    APPOINT = "make it a gateway of"
-    SET_ASIDE = "make it an auxiliary address of"
-    CHOOSE = "choose automatically"
-    REQUEST = "give by request"
-    CLAIM = "fix"
-    START = "start using"
-    STOP = "stop using"
-    RELEASE = "release"
-    GIVE_BACK = "give back to its reservation"
-    ABANDON = "abandon"
-    EXPIRE = "end the time of"
-    RESERVE = "reserve"
-    UNRESERVE = "end the reservation of"
-    SIGHT = "mark as foreign"
-    VANISH = "unmark as foreign"
-    DROP = "drop"
+    APPOINT = "be made a gateway"
+    SET_ASIDE = "be made an auxiliary address"
+    CHOOSE = "be chosen automatically"
+    REQUEST = "be given by request"
+    CLAIM = "be fixed"
+    START = "be used"
+    STOP = "be put out of use"
+    RELEASE = "be released"
+    GIVE_BACK = "return to its reservation"
+    ABANDON = "be abandoned"
+    EXPIRE = "expire"
+    RESERVE = "be reserved"
+    UNRESERVE = "lose its reservation"
+    SIGHT = "be marked as foreign"
+    VANISH = "be unmarked as foreign"
+    DROP = "be dropped"
 
 
 # A pair that is missing is refused. What ends a use succeeds where nothing is used, because every plugin call may come
@@ -199,7 +199,7 @@ def advance(before: Phase, event: Event, subject: str = "address") -> Phase:
     try:
         return TRANSITIONS[before, event]
     except KeyError:
-        raise Conflict(f"cannot {event.value} {subject}: it is {before.value}") from None
+        raise Conflict(f"{subject} cannot {event.value}: it is {before.value}") from None
 
 
 class ClaimPolicy(Enum):
@@ -240,9 +240,9 @@ def may_take(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: 
         case _ if lease is None:
             return Verdict(True, "the address is free")
         case Phase.COOLING:
-            return Verdict(True, "who names a cooling address gets it at once")
+            return Verdict(True, "a container that requests a cooling address gets it at once")
         case Phase.GATEWAY | Phase.AUXILIARY:
-            hint = "choose another one, or leave the choice to Mooring"
+            hint = "choose another address, or leave the choice to Mooring"
             return Verdict(False, f"it is {phase(lease).value}", holder=f"pool {lease.pool}", hint=hint)
         case Phase.DYNAMIC:
             if same_owner(lease, claimant):
@@ -255,25 +255,25 @@ def may_take(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: 
             return _may_take_reserved(lease, claimant, now)
         case _:
             hint = "find that machine, or choose another address"
-            return Verdict(False, "a foreign host answers for it", holder=f"MAC {lease.seen or 'unknown'}", hint=hint)
+            return Verdict(False, "another machine uses it", holder=f"MAC {lease.seen or 'unknown'}", hint=hint)
 
 
 def _may_take_fixed(lease: Lease, claimant: Claimant, policy: ClaimPolicy, now: float) -> Verdict:
     if lease.active is not None:
         if claimant.endpoint and claimant.endpoint == lease.active.endpoint:
-            return Verdict(True, "the endpoint has it already")
+            return Verdict(True, "the endpoint already has it")
         hint = "stop that container, or choose another address"
         return Verdict(False, "it is fixed and in use", holder=holder(lease), hint=hint)
     if is_holder(lease, claimant):
-        return Verdict(True, "it is fixed for who asks")
+        return Verdict(True, "it is fixed for the container that requests it")
     if policy is ClaimPolicy.EXPLICIT:
-        return Verdict(True, "who names an idle fixed address gets it (claim policy explicit)")
+        return Verdict(True, "any container that requests an idle fixed address gets it (claim policy explicit)")
     if is_over(lease, now) or (lease.until is None and not lease.holders and now >= lease.since + lease.hold):
-        return Verdict(True, "its last holder is gone and its hold time is over")
+        return Verdict(True, "its last holder was removed and its hold time is over")
     if claimant.mac and not lease.mac:
-        return Verdict(True, "its MAC could not be put into the container, so who asks cannot prove who it is")
+        return Verdict(True, "its MAC could not be put into the container, so the container cannot prove who it is")
     hint = "remove that container, or choose another address"
-    return Verdict(False, "it is fixed (claim policy holders)", holder=holder(lease), hint=hint)
+    return Verdict(False, "it is fixed and the claim policy is `holders`", holder=holder(lease), hint=hint)
 
 
 def may_hold(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: float) -> Verdict:
@@ -293,11 +293,8 @@ def _may_take_reserved(lease: Lease, claimant: Claimant, now: float) -> Verdict:
     if is_reserved_for(lease.whom, claimant):
         return Verdict(True, f"it is reserved for {lease.whom}")
     note = f" ({lease.note})" if lease.note else ""
-    return Verdict(
-        False,
-        f"it is reserved for {lease.whom or 'nobody'}{note}",
-        hint="choose another address, or end the reservation",
-    )
+    hint = f"choose another address, or end the reservation with `mooring lease release {lease.address}`"
+    return Verdict(False, f"an operator reserved it for {lease.whom or 'no container'}{note}", hint=hint)
 
 
 def same_owner(lease: Lease, claimant: Claimant) -> bool:

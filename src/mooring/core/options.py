@@ -57,7 +57,7 @@ FIXED: dict[str, tuple[object, str]] = {
     ),
     "com.docker.network.bridge.trusted_host_interfaces": (
         "",
-        "not built; use gateway_mode=nat-unprotected or gateway_mode=routed",
+        "not supported; use gateway_mode=nat-unprotected or gateway_mode=routed",
     ),
     "com.docker.network.bridge.firewalld_zone": ("", "Mooring keeps its rules in an nftables table of its own"),
 }
@@ -211,7 +211,7 @@ def _is_engines(name: str, text: str, internal: bool) -> bool:
         return True
     if name == "com.docker.network.internal":
         if _switch(name, text) != internal:
-            raise BadRequest(f"option {name}={shown(text)} is not heard by the engine", hint="use --internal")
+            raise BadRequest(f"option {name}={shown(text)} does not reach Docker", hint="use --internal")
         return True
     return False
 
@@ -220,7 +220,7 @@ def _words(name: str) -> tuple[str, ...]:
     """The words that the option stands for. Raises BadRequest when it is not known or not built."""
     bare = name.removeprefix(OWN_PREFIX)
     if bare in NOT_BUILT:
-        raise BadRequest(f"option {name} is for {NOT_BUILT[bare]}, not built yet")
+        raise BadRequest(f"option {name} is for {NOT_BUILT[bare]}, not supported yet")
     word = SYNONYMS.get(name, bare)
     if word in ("gateway_mode", "nat"):
         return ("gateway_mode4", "gateway_mode6")
@@ -245,7 +245,7 @@ def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool,
     if options.mode is Mode.NULL:
         for word, entry in given.items():
             if word not in NULL_WORDS:
-                raise BadRequest(f"option {entry.name} means nothing in mode null, which builds nothing")
+                raise BadRequest(f"option {entry.name} has no effect in mode null, which creates no interfaces")
     if ipv6 and options.mtu and options.mtu < MTU_LEAST[6]:
         raise BadRequest(f"option {given['mtu'].name}={options.mtu}: IPv6 needs an MTU of at least {MTU_LEAST[6]}")
     modes = {4: options.gateway_mode4, 6: options.gateway_mode6}
@@ -283,7 +283,7 @@ def _mtu(what: str, text: str) -> int:
 
 def _mode(what: str, text: str) -> Mode:
     if text in MODES_NOT_BUILT:
-        raise BadRequest(f"{what}={text}: not built yet; built are {', '.join(mode.value for mode in Mode)}")
+        raise BadRequest(f"{what}={text} is not supported yet; supported: {', '.join(mode.value for mode in Mode)}")
     try:
         return Mode(text)
     except ValueError:
@@ -312,7 +312,7 @@ def _name(what: str, text: str, most: int) -> str:
 
 def _bridge(what: str, text: str) -> str:
     if text in RESERVED_NAMES:
-        raise BadRequest(f"{what}={text}: this name is not for a network's bridge")
+        raise BadRequest(f"{what}={text}: this name is reserved")
     return _name(what, text, NAME_BYTES)
 
 
@@ -356,7 +356,7 @@ def _routes(what: str, text: str) -> tuple[StaticRoute, ...]:
             case _:
                 raise BadRequest(f"{what}: {shown(part.strip() or text)} is not `SUBNET` or `SUBNET via ADDRESS`")
         if any(route.destination == other.destination for other in routes):
-            raise BadRequest(f"{what}: {route.destination} is there twice")
+            raise BadRequest(f"{what}: {route.destination} is given twice")
         routes.append(route)
     return tuple(routes)
 

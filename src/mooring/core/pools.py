@@ -168,10 +168,10 @@ def no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Ite
     within = [each for each in holders if any(overlap(each.subnet, prefix) for prefix in prefixes)]
     named = ", ".join(f"{each.subnet} by {each.what}" for each in within[:_NAMED])
     more = f" and {len(within) - _NAMED} more" if len(within) > _NAMED else ""
-    wanted = f"/{length}" if length is not None else "subnet of the default length"
+    wanted = " or ".join(dict.fromkeys(f"/{length or pool.length}" for pool in subnet_pools))
     return Exhausted(
-        f"no {wanted} is left in subnet pool {', '.join(pool.name for pool in subnet_pools)}",
-        holder=f"{named}{more}" if within else "",
+        f"subnet pool {', '.join(pool.name for pool in subnet_pools)} is full: it has no free {wanted}"
+        + (f" (in use: {named}{more})" if within else ""),
         hint="remove a network, give a subnet with --subnet, or add prefixes to the configuration",
     )
 
@@ -211,4 +211,4 @@ def check_address(subnet: Subnet, address: Address) -> None:
     start, end = usable(subnet)
     if not start <= int(address) < end:
         names = "the network or broadcast address" if subnet.version == 4 else "the subnet-router anycast address"
-        raise BadRequest(f"address {address} is {names} of subnet {subnet}", hint="choose another one")
+        raise BadRequest(f"address {address} is {names} of subnet {subnet}", hint="choose another address")

@@ -74,7 +74,7 @@ def key_named(text: str) -> str:
     if not text or text.startswith(_KINDS):
         return text
     if text.startswith("container:"):
-        raise BadRequest("the key of a container is not given by hand", hint="leave --key out")
+        raise BadRequest("a container's own key cannot be given", hint="leave --key out")
     return f"key:{text}"
 
 
@@ -89,7 +89,7 @@ def whom_named(text: str) -> str:
 def ending(until: float, now: float) -> float:
     """The end of something that ends. Raises BadRequest for a time that is past, or in no calendar."""
     if not now < until <= LATEST:
-        raise BadRequest("it would be over already, or never be", hint="give a time that is to come")
+        raise BadRequest("the end is in the past, or in no calendar", hint="give a time in the future")
     return until
 
 

@@ -138,14 +138,14 @@ class MemoryEngine(Engine):
         self._answer()
         if self.refuses:
             self.connect(container, before)
-            raise Conflict(f"the engine refuses: {self.refuses}")
+            raise Conflict(f"Docker refuses: {self.refuses}")
         self.connect(container, _naming(before, addresses))
 
     async def put_back(self, container: str, network: str, place: str, addresses: Sequence[Address]) -> None:
         """See Engine."""
         self._answer()
         if self.refuses:
-            raise Conflict(f"the engine refuses: {self.refuses}")
+            raise Conflict(f"Docker refuses: {self.refuses}")
         self.connect(container, _naming(ContainerEndpoint(network, place), addresses))
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
@@ -270,8 +270,8 @@ def _find(names: Mapping[str, str], reference: str) -> str:
     found = found or [ident for ident in names if ident.startswith(reference)]
     if len(found) > 1:
         if reference in names.values():
-            raise Conflict(f"{reference} is the name of several", hint="give the id")
-        raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
+            raise Conflict(f"several containers or networks are named {reference}", hint="give the ID")
+        raise Conflict(f"several IDs begin with {reference}", hint="give more of the ID")
     return found[0] if found else ""
 
 

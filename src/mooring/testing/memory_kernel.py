@@ -217,7 +217,7 @@ class MemoryKernel(Kernel):
             peer = fact.peer if isinstance(fact, Veth) else fact.name
             for name in (fact.name, peer):
                 if name in self.foreign:
-                    raise Conflict(f"interface {name} exists already and is not ours", holder=f"device {name}")
+                    raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
         self._check_ground(fact)
         known = self.facts.get(fact.key)
         replaceable = isinstance(fact, Setting | Ruleset | DockerAccept)
@@ -243,7 +243,7 @@ class MemoryKernel(Kernel):
         if needed is not None:
             name = str(getattr(fact, needed))
             if name in self.foreign:
-                raise Conflict(f"interface {name} exists already and is not ours", holder=f"device {name}")
+                raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
             if ("bridge", name) not in self.facts:
                 raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
         if isinstance(fact, Setting):

@@ -101,7 +101,7 @@ class MemoryStore:
         """A copy is in `backups`."""
         await self._turn()
         if path in self.backups:
-            raise Conflict(f"{path} exists", hint="choose another file")
+            raise Conflict(f"{path} already exists", hint="choose another file")
         self.backups[path] = dict(self._records)
 
     async def close(self) -> None:

@@ -230,7 +230,7 @@ def _name(text: str) -> bytes:
 
 def _label(label: bytes) -> bytes:
     if not 0 < len(label) < 64:
-        raise ValueError(f"{label!r} is no label of DNS")
+        raise ValueError(f"{label!r} is not a DNS label")
     return bytes([len(label)]) + label
 
 
@@ -256,7 +256,7 @@ def _records(kind: int, answer: Answer) -> tuple[list[bytes], list[bytes]]:
 
 def _srv(port: int) -> bytes:
     if not 0 <= port < 65536:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a port")
     return struct.pack(">HHH", 0, 0, port)
 
 

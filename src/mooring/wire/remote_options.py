@@ -76,7 +76,7 @@ def port_requests(options: Mapping[str, Any] | None) -> tuple[PortRequest, ...]:
     asked = (options or {}).get(PORTS_KEY)
     if isinstance(asked, list) and len(asked) > MOST_PORTS:
         raise BadRequest(
-            f"{len(asked)} ports are to be published, and Mooring publishes at most {MOST_PORTS} of a container",
+            f"the container publishes {len(asked)} ports; Mooring supports at most {MOST_PORTS} per container",
             hint="publish a smaller range, or run that container with --network host",
         )
     bindings = _convert(PORTS_KEY, (options or {}).get(PORTS_KEY), list[_Port] | None) or []
@@ -169,7 +169,7 @@ def _port_request(binding: _Port) -> PortRequest:
     first = _in_range(PORTS_KEY, binding.HostPort, 0)
     last = _in_range(PORTS_KEY, binding.HostPortEnd, 0) or first
     if last < first or (last and not first):
-        raise BadRequest(f"option {PORTS_KEY}: host ports {first}-{last} are no range")
+        raise BadRequest(f"option {PORTS_KEY}: host ports {first}-{last} are not a range")
     protocol = _protocol(PORTS_KEY, binding.Proto)
     return PortRequest(protocol, _in_range(PORTS_KEY, binding.Port, 1), _host(binding.HostIP), first, last)
 

@@ -201,7 +201,7 @@ def encode(record: Record) -> bytes:
     try:
         return _ENCODER.encode(_FORMS[type(record)](record))
     except UnicodeEncodeError as error:
-        raise BadRequest(f"record {key_of(record)} has what is not Unicode text") from error
+        raise BadRequest(f"record {key_of(record)} contains text that is not Unicode") from error
 
 
 def decode(key: str, value: bytes) -> Record:

@@ -111,7 +111,7 @@ async def test_a_pool_that_cannot_be_used_is_given_back(tmp_path: Path, fields: 
 async def test_a_pool_without_an_id_cannot_be_given_back(tmp_path: Path) -> None:
     """It is refused, and there is nothing to say about it."""
     async with remote(tmp_path, grants(PoolID="")) as (ipam, plugin):
-        with pytest.raises(Unavailable, match="a pool without an id"):
+        with pytest.raises(Unavailable, match="a pool without an ID"):
             await ipam.request_pool(PoolRequest("s", 4))
         assert plugin.methods == ["RequestPool"]
 

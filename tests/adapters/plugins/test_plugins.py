@@ -138,11 +138,11 @@ async def test_an_old_ipam_plugin_has_no_capabilities(tmp_path: Path) -> None:
 async def test_a_plugin_of_another_kind_is_none_of_ours(tmp_path: Path) -> None:
     """The fault says what it is."""
     async with plugins(tmp_path, replies(Activate={"Implements": ["VolumeDriver", "IpamDriver"]})) as (finder, _):
-        with pytest.raises(NotFound, match="plugin p is no NetworkDriver; it implements VolumeDriver, IpamDriver"):
+        with pytest.raises(NotFound, match="plugin p is not a NetworkDriver; it implements VolumeDriver, IpamDriver"):
             await finder.network_driver("p")
         await finder.ipam_driver("p")
     async with plugins(tmp_path, replies()) as (finder, _):
-        with pytest.raises(NotFound, match="plugin p is no IpamDriver; it implements nothing"):
+        with pytest.raises(NotFound, match="plugin p is not a IpamDriver; it implements nothing"):
             await finder.ipam_driver("p")
 
 

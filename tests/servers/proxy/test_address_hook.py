@@ -289,8 +289,8 @@ def labelled(mode: str = "web", **labels: str) -> bytes:
         ),
         (labelled("bridge", **{"mooring.key": "db"}), False, "label mooring.key has no effect: .* networks .bridge."),
         (labelled("", **{"mooring.key": "db"}), False, "networks .default."),
-        (labelled(**{"mooring.kye": "db"}), False, "the label is called mooring.key"),
-        (labelled(**{"fixed-ip": "10.77.0.9"}), True, "names no address"),
+        (labelled(**{"mooring.kye": "db"}), False, "did you mean mooring.key"),
+        (labelled(**{"fixed-ip": "10.77.0.9"}), True, "does not request that address"),
     ],
 )
 async def test_labels_without_effect_are_told_in_the_reply(body: bytes, grants: bool, words: str) -> None:

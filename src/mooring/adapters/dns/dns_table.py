@@ -92,7 +92,7 @@ def lead_queries(
             if netlink.carry_out_unless(expected, *todo):
                 return netlink.number()
     raise Conflict(
-        f"names are answered at {address} in this namespace already",
+        f"names are already answered at {address} in this namespace",
         holder="another owner's resolver",
         hint="leave the resolver out of the sandbox",
     )

@@ -192,7 +192,7 @@ class DockerEngine(Engine):
                 message = msgspec.json.decode(reply.body, type=MessageAnswer).message
             except msgspec.MsgspecError:
                 message = f"{target} answered {reply.status}"
-            raise Conflict(f"the engine refuses: {message}")
+            raise Conflict(f"Docker refuses: {message}")
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine. GET /events; the engine remembers 256 events (moby daemon/events/events.go)."""
@@ -208,17 +208,17 @@ class DockerEngine(Engine):
                 if event is not None:
                     yield event
         except (msgspec.MsgspecError, ValueError) as error:
-            raise Unavailable(f"the events of the engine at {self._path} are not understood: {error}") from error
+            raise Unavailable(f"cannot parse an event of the engine at {self._path}: {error}") from error
         finally:
             await _close(writer)
-        raise Unavailable(f"the engine at {self._path} tells no more events")
+        raise Unavailable(f"lost the event stream of the engine at {self._path}")
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
         """The next line of a stream that may be quiet for days; nothing at its end."""
         try:
             return await reader.readline()
         except OSError as error:
-            raise Unavailable(f"the engine at {self._path} tells no more events: {error}") from error
+            raise Unavailable(f"lost the event stream of the engine at {self._path}: {error}") from error
 
     async def _awake(self) -> int:
         """How many engines run here. Raises Unavailable for none: it would be started by the question."""
@@ -227,7 +227,7 @@ class DockerEngine(Engine):
         except OSError as error:  # out of descriptors
             raise Unavailable(f"the processes of this host cannot be read: {error.strerror or error}") from error
         if not running:
-            raise Unavailable("dockerd does not run", hint="see `systemctl status docker`")
+            raise Unavailable("dockerd is not running", hint="see `systemctl status docker`")
         return running
 
     @asynccontextmanager
@@ -245,9 +245,9 @@ class DockerEngine(Engine):
             text = f"Cannot connect to the Docker daemon at unix://{self._path}"
             raise Unavailable(text, hint="is the docker daemon running?") from error
         except OSError as error:
-            raise Unavailable(f"the engine at {self._path} cannot be asked: {error.strerror or error}") from error
+            raise Unavailable(f"cannot reach the engine at {self._path}: {error.strerror or error}") from error
         except (msgspec.MsgspecError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise Unavailable(f"the engine at {self._path} says what is not understood: {error}") from error
+            raise Unavailable(f"unexpected answer from the engine at {self._path}: {error}") from error
 
     async def _identity(self) -> str:
         """Asked each time: another engine may be behind the socket by now."""
@@ -256,7 +256,7 @@ class DockerEngine(Engine):
     async def _about(self) -> InfoAnswer:
         about = msgspec.json.decode(await self._get("/info"), type=InfoAnswer)
         if not about.id:
-            raise Unavailable(f"the engine at {self._path} does not say who it is")
+            raise Unavailable(f"the engine at {self._path} does not report its ID")
         return about
 
     async def _version(self) -> VersionAnswer:
@@ -288,9 +288,9 @@ class DockerEngine(Engine):
             message = f"{target} answered {reply.status}"
         # moby pkg/truncindex (and container/view.go, from 25 on), and daemon/network.go
         if "based on name" in message:
-            raise Conflict(f"{reference} is the name of several", hint="give the id")
+            raise Conflict(f"several containers or networks are named {reference}", hint="give the ID")
         if "multiple ids" in message.lower() or "ambiguous" in message:
-            raise Conflict(f"{reference} is the beginning of several ids", hint="give more of it")
+            raise Conflict(f"several IDs begin with {reference}", hint="give more of the ID")
         raise ValueError(message)
 
     async def _get(self, target: str) -> bytes:
@@ -332,7 +332,7 @@ class DockerEngine(Engine):
             head = await reader.readuntil(b"\r\n\r\n")
             words = head.split(b" ", 2)
             if len(words) < 3 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-                raise ValueError(f"{target.partition('?')[0]} was not answered in HTTP")
+                raise ValueError(f"{target.partition('?')[0]} did not get an HTTP answer")
             version = _VERSION.search(head)
             return reader, writer, _Reply(int(words[1]), (int(version[1]), int(version[2])) if version else (1, 0))
         except BaseException:

@@ -52,4 +52,4 @@ class EngineRequests:
             said = str(msgspec.json.decode(body, type=dict[str, str]).get("message"))
         except msgspec.MsgspecError:
             said = f"status {reply.status}"
-        raise Conflict(f"the engine refuses {method} {target}: {said}")
+        raise Conflict(f"Docker refuses {method} {target}: {said}")

@@ -55,7 +55,7 @@ def make_directory(path: Path, mode: int) -> None:
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot make the directory {path}: {error.strerror}") from error
+        raise Unavailable(f"cannot create the directory {path}: {error.strerror}") from error
 
 
 def listen(path: Path, mode: int, group: str = "", owner: str = "") -> socket.socket:
@@ -114,7 +114,7 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
-                f"{where} is served already",
+                f"{where} is already in use",
                 holder="a running process",
                 hint=f"`ss -tlnp sport = {port}` shows which; stop it first",
             ) from error
@@ -144,7 +144,7 @@ def _refuse_if_taken(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise Unavailable(f"cannot look at {path}: {error.strerror}") from error
+        raise Unavailable(f"cannot check {path}: {error.strerror}") from error
     if not stat.S_ISSOCK(found.st_mode):
         raise Conflict(f"{path} is in the way: it is not a socket", hint="move it away, or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
@@ -156,5 +156,5 @@ def _refuse_if_taken(path: Path) -> None:
         except OSError:
             return
     raise Conflict(
-        f"{path} is served already", holder="a running process", hint=f"`ss -xlp src {path}` shows which; stop it first"
+        f"{path} is already in use", holder="a running process", hint=f"`ss -xlp src {path}` shows which; stop it first"
     )

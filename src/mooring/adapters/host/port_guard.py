@@ -40,7 +40,7 @@ _TCP_TIME_WAIT, _TCP_LISTEN = "06", "0A"
 # our sockets until it becomes its program. And seconds between two attempts.
 _COPIED, _PAUSE = 0.05, 0.001
 
-UNKNOWN_HOLDER = "a process that cannot be told"
+UNKNOWN_HOLDER = "a process that Mooring cannot identify"
 
 
 class SocketPortGuard(PortGuard):
@@ -69,8 +69,8 @@ class SocketPortGuard(PortGuard):
             return
         if self._open >= self._most:
             raise Exhausted(
-                f"{_label(place)} cannot be held: {self._open} host ports are held, as many as open files allow",
-                hint="publish fewer, or raise LimitNOFILE of mooring.service",
+                f"{_label(place)} cannot be bound: {self._open} host ports are, the most that open files allow",
+                hint="publish fewer ports, or raise LimitNOFILE of mooring.service",
             )
         self._held[place] = guard = self._held_socket(place, host.version == 6)
         self._open += guard is not None
@@ -158,7 +158,7 @@ def _new_socket(place: Place, alone: bool) -> socket.socket | None:
     except OSError as error:
         if error.errno in _NO_SUCH_SOCKETS:
             return None
-        raise Unavailable(f"{_label(place)} cannot be held: {error.strerror}") from error
+        raise Unavailable(f"{_label(place)} cannot be bound: {error.strerror}") from error
     if family == socket.AF_INET6:
         guard.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(alone))
     # The kernel's minimum: a datagram that does get here is not worth memory.
@@ -177,14 +177,14 @@ def _bound(guard: socket.socket, place: Place, until: float) -> None:
         guard.close()
         if error.errno == errno.EADDRINUSE:
             raise Conflict(
-                f"{_label(place)} is taken at {host}",
+                f"{_label(place)} is already in use on {host}",
                 hint=f"stop it, or publish another port; see `ss -lnp 'sport = {port}'`",
             ) from error
         if error.errno == errno.EADDRNOTAVAIL:
             raise BadRequest(
                 f"{_label(place)} cannot be published at {host}: the host has no such address", hint="see `ip address`"
             ) from error
-        raise Unavailable(f"{_label(place)} cannot be held at {host}: {error.strerror}") from error
+        raise Unavailable(f"{_label(place)} cannot be bound on {host}: {error.strerror}") from error
 
 
 def _ephemeral_range() -> tuple[int, int]:
@@ -230,7 +230,7 @@ def _holder(tables: Path, protocol: Protocol, host: IPv4Address | IPv6Address, p
     inodes = {inode for state, inode in sockets if protocol is not Protocol.TCP or state == _TCP_LISTEN}
     if not inodes:
         ending = any(state == _TCP_TIME_WAIT for state, _ in sockets) and protocol is Protocol.TCP
-        return "connections that have just ended, for a minute" if ending else UNKNOWN_HOLDER
+        return "recently closed connections in TIME_WAIT, for a minute" if ending else UNKNOWN_HOLDER
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():

@@ -77,7 +77,7 @@ def handed_over(environment: MutableMapping[str, str], pid: int) -> dict[str, li
 
 def _listening(descriptor: int, name: str) -> socket.socket:
     what = f"the socket {name or descriptor} from the service manager is not a listening stream socket"
-    hint = "look at mooring.socket: it takes ListenStream only"
+    hint = "check mooring.socket: only ListenStream is supported"
     try:
         handed = socket.socket(fileno=descriptor)
         listens = handed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -164,4 +164,4 @@ def _write(folders: OpenFolders, path: str, text: str) -> None:
 
 def _check_regular(file: int) -> None:
     if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")

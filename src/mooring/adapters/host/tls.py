@@ -50,9 +50,9 @@ class MutualTls:
         try:
             self._loaded = mutual_tls(*self._files)
         except Unavailable as fault:
-            log.warning("the certificates of before are used further: %s", fault)
+            log.warning("keeping the previous certificates: %s", fault)
         else:
-            log.info("certificates are read anew: %s", ", ".join(map(str, self._files)))
+            log.info("reloaded certificates: %s", ", ".join(map(str, self._files)))
 
     def _look(self) -> _Stamp:
         """What changes when a file does."""

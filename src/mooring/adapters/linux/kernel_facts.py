@@ -203,9 +203,9 @@ class FactWriter:
             return
         name = fact.path.replace("/", ".")
         raise Unavailable(
-            f"IPv{version} forwarding is off, and with nftables as its firewall Docker leaves it to the administrator, "
-            "since nothing else would keep the host from forwarding everything",
-            hint=f"check the host's own firewall, then `sysctl -w {name}={fact.value}`",
+            f"IPv{version} forwarding is off: with its nftables firewall Docker does not turn it on, "
+            "because the host would then forward everything",
+            hint=f"check the host's own firewall, then run `sysctl -w {name}={fact.value}`",
         )
 
     def _remove(self, fact: Fact) -> Iterator[Undo]:
@@ -255,7 +255,7 @@ class FactWriter:
             self._links.add_bridge(bridge)
         except NetlinkError as error:
             if error.errno != errno.EEXIST:
-                raise Unavailable(f"bridge {bridge.name} cannot be made: {error.strerror}") from error
+                raise Unavailable(f"bridge {bridge.name} cannot be created: {error.strerror}") from error
         else:
             yield lambda: self._discards.add([bridge.name])
             return
@@ -275,14 +275,14 @@ class FactWriter:
             if error.errno == errno.EXFULL:
                 raise Exhausted(f"bridge {veth.bridge} is full", hint="use a second network") from error
             if error.errno != errno.EEXIST:
-                raise Unavailable(f"interface {veth.name} cannot be made: {error.strerror}") from error
+                raise Unavailable(f"interface {veth.name} cannot be created: {error.strerror}") from error
         else:
             yield lambda: self._discards.add([veth.name])
             return
         link = self._links.find(veth.name)
         if link is None:
             where = f" in {veth.inside}" if veth.inside else ""
-            raise Conflict(f"interface {veth.peer} exists already{where}", hint=f"see `ip link show {veth.peer}`")
+            raise Conflict(f"interface {veth.peer} already exists{where}", hint=f"see `ip link show {veth.peer}`")
         self._ours(veth.name)
         if link.kind != "veth" or replace(_veth(link, {bridge: veth.bridge}), bridge=veth.bridge) != veth:
             raise _differs(link)
@@ -293,10 +293,10 @@ class FactWriter:
         """The link of that name. Raises Unavailable when there is none, Conflict when it is foreign."""
         link = self._links.find(name)
         if link is None:
-            raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
+            raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
         if not link.ours:
             raise Conflict(
-                f"interface {name} exists already and is not ours",
+                f"interface {name} already exists and is not ours",
                 holder=f"{link.kind or 'device'} {name}" + (f", alias {link.alias!r}" if link.alias else ""),
                 hint="choose another name for the network's bridge with -o bridge=",
             )
@@ -305,9 +305,9 @@ class FactWriter:
 
 def _differs(link: Link) -> Conflict:
     return Conflict(
-        f"interface {link.name} exists already and differs from what is wanted",
+        f"interface {link.name} already exists and is different",
         holder=link.alias,
-        hint="it is repaired soon",
+        hint="try again in a few seconds",
     )
 
 

@@ -114,7 +114,7 @@ class LinuxKernel(Kernel):
             try:
                 return is_lived_in(self._asking, link)
             except OSError as error:
-                _log.warning("whether %s is in a living sandbox cannot be found out: %s", link, error)
+                _log.warning("cannot find out whether %s is in a running sandbox: %s", link, error)
                 return True
 
         return await self._in(self._writer, look)

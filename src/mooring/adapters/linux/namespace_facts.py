@@ -153,7 +153,9 @@ class NamespaceWriter:
             host.name(found.index, link.name, self._signs.alias(link), link.mac, namespace=self._place.namespace)
         moved = self._inside.find(link.name)
         if moved is None:
-            raise Unavailable(f"interface {link.name} is gone from {self._place.path}", hint="it is repaired soon")
+            raise Unavailable(
+                f"interface {link.name} was removed from {self._place.path}", hint="try again in a few seconds"
+            )
         return moved.index
 
     def _clear(self, taken: Found, endpoint: str) -> None:
@@ -163,7 +165,7 @@ class NamespaceWriter:
         leaving = None if fact is None else self._leaving.get(fact.endpoint)
         if leaving is None and (fact is None or fact.endpoint != endpoint):
             raise Conflict(
-                f"interface {taken.name} is in {self._place.path} already",
+                f"interface {taken.name} is already in {self._place.path}",
                 holder=f"alias {taken.alias!r}" if taken.alias else f"device {taken.name}",
                 hint="choose another name for the interface",
             )
@@ -185,7 +187,7 @@ class NamespaceWriter:
             raise Conflict(
                 f"interface {there.name} of {self._place.path} cannot go back to the host as {source}",
                 holder=f"device {source}",
-                hint=f"rename that one with `ip link set {source} name`",
+                hint=f"rename that interface with `ip link set {source} name`",
             )
         with _said(f"interface {there.name} of {self._place.path} cannot go back to the host"):
             self._inside.name(there.index, source, "", namespace=self._place.host)
@@ -215,7 +217,7 @@ class NamespaceWriter:
     def _add_route(self, route: NamespaceRoute) -> None:
         index = self._ours(route.link).index
         what = f"a route to {route.destination}"
-        with _said(f"{what} by interface {route.link} cannot be made"):
+        with _said(f"{what} by interface {route.link} cannot be created"):
             for known in self._inside.routes():
                 if known.destination != route.destination or known.priority != _PRIORITY[route.destination.version]:
                     continue
@@ -247,7 +249,7 @@ class NamespaceWriter:
             if holder.index == index or (fact is not None and fact.endpoint in self._leaving):
                 return
         name = "several interfaces" if holder is None else f"interface {holder.name}"
-        raise Conflict(f"{what} is in {self._place.path} already", holder=name)
+        raise Conflict(f"{what} is already in {self._place.path}", holder=name)
 
     def _is_ours(self, route: Route) -> bool:
         """Whether we made it, and no other owner."""
@@ -278,7 +280,7 @@ class NamespaceWriter:
         """The link of that name. Raises Unavailable when there is none, Conflict when it is foreign."""
         link = self._named(name)
         if link is None:
-            raise Unavailable(f"interface {name} is missing in {self._place.path}", hint="it is repaired soon")
+            raise Unavailable(f"interface {name} is missing in {self._place.path}", hint="try again in a few seconds")
         if self._signs.read(link) is None:
             raise Conflict(f"interface {name} of {self._place.path} is not ours", holder=f"device {name}")
         return link
@@ -330,4 +332,4 @@ def _said(what: str) -> Iterator[None]:
             raise BadRequest(f"{what}: {error.strerror}") from error
         raise Unavailable(f"{what}: {error.strerror}") from error
     except UnicodeEncodeError:
-        raise BadRequest(f"{what}: its name is no text") from None
+        raise BadRequest(f"{what}: its name is not text") from None

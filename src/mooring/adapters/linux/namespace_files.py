@@ -56,7 +56,7 @@ def open_namespace(path: str) -> int:
 
     Raises NotFound when the path is no network namespace, Unavailable.
     """
-    missing = NotFound(f"{path!r} is no network namespace")
+    missing = NotFound(f"{path!r} is not a network namespace")
     try:
         # Namespaces look like regular files; opening other things might wait, or do something.
         if not stat.S_ISREG(os.stat(path).st_mode):

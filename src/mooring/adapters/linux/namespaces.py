@@ -56,7 +56,7 @@ class LinuxNamespaces(Namespaces):
     async def create(self, ident: str) -> str:
         """See Namespaces."""
         path = self._folder.path(ident)
-        await self._for(path, f"namespace {path} cannot be made", lambda: self._create(path))
+        await self._for(path, f"namespace {path} cannot be created", lambda: self._create(path))
         return path
 
     async def remove(self, path: str) -> None:

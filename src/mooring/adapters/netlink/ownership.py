@@ -119,7 +119,7 @@ def _holder(address: str) -> str:
         asking.connect(address)
         pid, _, _ = _CREDENTIALS.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     if not pid:
-        return "a process that cannot be told"
+        return "a process that Mooring cannot identify"
     try:
         return f"process {Path(f'/proc/{pid}/comm').read_text(errors='replace').strip()} ({pid})"
     except OSError:

@@ -85,8 +85,8 @@ class DockerChains:
             done = self._iptables(place.tool, *command)
             if done.returncode:
                 raise Unavailable(
-                    f"Docker drops what Mooring forwards, or lets pass what it must not (IPv{version}), and the rule "
-                    f"against that was refused: {_reason(done)}",
+                    f"Docker's firewall drops traffic that Mooring forwards, or accepts traffic that must be dropped "
+                    f"(IPv{version}), and iptables refused the correcting rule: {_reason(done)}",
                     hint=f"try `{place.tool} {' '.join(command)}`",
                 )
         return bool(todo)
@@ -169,7 +169,7 @@ class DockerChains:
         if done.returncode not in (_PRESENT, _ABSENT):
             raise Unavailable(
                 f"Docker's firewall rules cannot be read: {place.tool}: {_reason(done)}",
-                hint="it is tried again soon; see who holds /run/xtables.lock",
+                hint="Mooring tries again in a few seconds; see who holds /run/xtables.lock",
             )
         return [line for line in done.stdout.splitlines() if line.startswith("-A ")]
 

@@ -38,11 +38,11 @@ _reserve = Reserve()
 _GET_CHAIN, _CHAIN_TABLE, _CHAIN_NAME = (10 << 8) | 4, 1, 3
 _FAMILIES = {"inet": b"\x01\0\0\0", "bridge": b"\x07\0\0\0"}
 
-SOON = "it is repaired soon"
+SOON = "try again in a few seconds"
 # As small as a table can be that sees packets; gone again in the same transaction.
 _PROBE = "mooring-probe"
 _SMALLEST = "table {0}\nadd chain {0} seen {{ type filter hook prerouting priority 0; }}\ndelete table {0}\n"
-_LACKING = "this kernel cannot filter in bridges (nf_tables_bridge)"
+_LACKING = "this kernel cannot filter bridged traffic (nf_tables_bridge is missing)"
 
 _PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
 
@@ -167,7 +167,7 @@ class Table:
             self._nftables.run(_SMALLEST.format(f"{self.family} {_PROBE}"))
         except NftablesError as error:
             if self.family == PORT_SECURITY.family:
-                hint = "make networks with -o port_security=off, or start a kernel that can"
+                hint = "create networks with `-o port_security=off`, or boot a kernel that has it"
                 raise NotSupported(f"{_LACKING}: {error}", hint=hint) from error
 
     def remove(self) -> None:
@@ -202,8 +202,8 @@ class Table:
                 continue
             if present is not None and present != member and isinstance(op, Add):
                 raise Conflict(
-                    f"{member.container} has {member.element} already, leading to {present.value}",
-                    hint="it is repaired soon",
+                    f"{member.container} already has {member.element}, leading to {present.value}",
+                    hint="try again in a few seconds",
                 )
             if present is None:
                 left.append(Add(member))
@@ -357,7 +357,7 @@ def _spell_one(value: Any, kind: str) -> str:
     if isinstance(value, dict):
         return f"{value['prefix']['addr']}/{value['prefix']['len']}"
     if not isinstance(value, str | int):
-        raise TypeError(f"an element is no {type(value).__name__}")
+        raise TypeError(f"an element is not a {type(value).__name__}")
     if kind == "ifname":
         if '"' in str(value):
             raise ValueError(f"nftables could not read {value} back")

@@ -84,7 +84,7 @@ class Plugins(PluginFinder):
         client, implements = await self._once(f"plugin {name}", lambda: self._activate(name))
         if kind not in implements:
             told = ", ".join(api.shown(one) for one in implements[:10]) or "nothing"
-            raise NotFound(f"plugin {name} is no {kind}; it implements {told}")
+            raise NotFound(f"plugin {name} is not a {kind}; it implements {told}")
         return client
 
     async def _activate(self, name: str) -> tuple[PluginClient, tuple[str, ...]]:
@@ -123,4 +123,4 @@ class Plugins(PluginFinder):
 
     def _must_be_open(self) -> None:
         if self._closed:
-            raise Unavailable("plugins are looked for no more: their finder was closed")
+            raise Unavailable("plugins cannot be found any more: their finder was closed")

@@ -146,7 +146,7 @@ class PluginClient:
 
     def _must_be_open(self) -> None:
         if self._closed:
-            raise Unreachable(f"plugin {self.name} is asked no more: its client was closed")
+            raise Unreachable(f"plugin {self.name} cannot be called any more: its client was closed")
 
     async def _ask(self, connection: Connection, data: bytes) -> Reply:
         reply = await connection.ask(data)

@@ -163,11 +163,11 @@ async def dial(address: PluginAddress, context: ssl.SSLContext | None, company: 
         to = (address.host, address.port)
         return (await loop.create_connection(lambda: Connection(company), *to, ssl=context))[1]
     except ssl.SSLCertVerificationError as error:
-        raise Garbled(f"its certificate does not hold: {error.verify_message}") from error
+        raise Garbled(f"its certificate cannot be verified: {error.verify_message}") from error
     except OSError as error:
-        raise Lost(f"{address} cannot be connected to: {error.strerror or error}") from error
+        raise Lost(f"cannot connect to {address}: {error.strerror or error}") from error
     except ValueError as error:
-        raise Garbled(f"{address} cannot be connected to: {error}") from error
+        raise Garbled(f"cannot connect to {address}: {error}") from error
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

@@ -101,7 +101,7 @@ class RemoteIpam(IpamDriver):
 
     def _pool(self, request: PoolRequest, reply: api.PoolAnswer) -> PoolGrant:
         if not reply.pool_id:
-            raise self._wrong("it granted a pool without an id")
+            raise self._wrong("it granted a pool without an ID")
         try:
             subnet: Subnet = parse_interface("Pool", reply.pool).network
             text = (reply.data or {}).get(api.GATEWAY_KEY, "")
@@ -138,7 +138,7 @@ class RemoteIpam(IpamDriver):
         except NotFound as fault:
             log.debug("%s: %s", method, fault)
         except Fault as fault:
-            log.warning("%s, which counts as done: %s", method, fault)
+            log.warning("%s, treated as done: %s", method, fault)
 
     async def _undo(self, method: str, message: api.Message) -> None:
         """Release what cannot be used; another fault is on its way, and this one must not hide it."""

@@ -152,7 +152,7 @@ class RemoteDriver(Driver):
         except NotFound as fault:
             log.debug("%s: %s", method, fault)
         except Fault as fault:
-            log.warning("%s, which counts as done: %s", method, fault)
+            log.warning("%s, treated as done: %s", method, fault)
 
     async def _undo(self, method: str, network: Network, endpoint: Endpoint) -> None:
         """End what cannot be used; another fault is on its way, and this one must not hide it."""

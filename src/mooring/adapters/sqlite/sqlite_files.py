@@ -83,7 +83,7 @@ def fault_of(error: Exception, path: str, outcome: str = "") -> Unavailable:
             return Unavailable(f"store {error.filename or path}: {error.strerror or error}{outcome}")
         case apsw.IOError() | apsw.CantOpenError():
             # SQLite does not tell "full" for its shared-memory file.
-            hint = "free some space: the disk is full" if _is_full(path) else "look at the system's log"
+            hint = "free some space: the disk is full" if _is_full(path) else "see `journalctl -k`"
             return Unavailable(f"store {path} failed: {error}{outcome}", hint=hint)
         case _:
             return Unavailable(f"store {path} failed: {error}{outcome}")
@@ -148,10 +148,10 @@ def _inspect(path: str) -> bool:
         os.close(descriptor)
     # https://www.sqlite.org/fileformat2.html, 1.3: user version at 60, application id at 68, big-endian.
     if len(header) < 100 or not header.startswith(_MAGIC):
-        what = "it is empty" if not header else "it is no SQLite database, or its beginning is damaged"
+        what = "it is empty" if not header else "it is not a SQLite database, or its beginning is damaged"
         raise Conflict(f"{path} is not a store of Mooring: {what}", hint="move it away or restore a backup")
     if int.from_bytes(header[68:72]) != APPLICATION_ID:
-        raise Conflict(f"{path} is not a store of Mooring: another program made it", hint="move it away")
+        raise Conflict(f"{path} is not a store of Mooring: another program created it", hint="move it away")
     _check_version(path, int.from_bytes(header[60:64]))
     return True
 
@@ -159,7 +159,7 @@ def _inspect(path: str) -> bool:
 def _check_version(path: str, version: int) -> None:
     if version > SCHEMA_VERSION:
         raise Unavailable(
-            f"store {path} has schema version {version}, this Mooring knows up to {SCHEMA_VERSION}",
+            f"store {path} has schema version {version}, this Mooring supports up to {SCHEMA_VERSION}",
             hint="install the newer Mooring again, or restore a backup from before the upgrade",
         )
 
@@ -173,7 +173,7 @@ def _lock(path: str) -> int:
         pid = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         holder = f"process {pid}" if pid else "another process"
-        raise Conflict(f"store {path} is in use", holder=holder, hint="stop that one first") from None
+        raise Conflict(f"store {path} is in use", holder=holder, hint="stop that process first") from None
     # The pid is for people only; a full disk must not keep an existing store from being read.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
@@ -217,9 +217,9 @@ def _bring_back(path: str) -> bool:
         os.rename(draft, path)
     except (Conflict, Unavailable, apsw.Error, OSError) as error:
         _unlink_if_there(draft)
-        log.warning("store %s is not there, and its copy is of no use: %s", path, error)
+        log.warning("store %s is missing and its copy cannot be used: %s", path, error)
         return False
-    log.warning("store %s was lost: it is as its copy %s has it, of %s", path, copy, moment(os.stat(copy).st_mtime))
+    log.warning("store %s was missing: restored from its copy %s of %s", path, copy, moment(os.stat(copy).st_mtime))
     return True
 
 
@@ -291,7 +291,7 @@ def copy_database(path: str, target: str) -> None:
         try:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
-            raise Conflict(f"{target} exists", hint="choose another file") from None
+            raise Conflict(f"{target} already exists", hint="choose another file") from None
         undo.callback(os.unlink, target)
         draft = f"{target}.part"
         with suppress(FileNotFoundError):

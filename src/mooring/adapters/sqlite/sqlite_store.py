@@ -223,7 +223,7 @@ class _Writer:
             revision, writes = self._decide(jobs)
             if writes is not None:
                 self._write(writes, revision)
-                outcome = "whether it was written is not known"
+                outcome = "whether it was written is unknown"
                 self._db.execute("COMMIT")
                 self._revision = revision
                 self._failed = False

@@ -55,7 +55,7 @@ class StoreCopies:
             await self._copy()
         except (Fault, OSError) as error:
             if str(error) != self._said:
-                log.warning("no copy of the store is made: %s", error)
+                log.warning("cannot copy the store: %s", error)
             self._said = str(error)
         else:
             self._copied, self._said = now, ""

@@ -232,12 +232,12 @@ class Pools:
         if not routes:
             return ()
         # It may be for a driver whose networks are in the host's own (macvlan); ours are checked when they are made.
-        return (f"subnet {subnet} overlaps what this host reaches elsewhere: {', '.join(routes[:3])}",)
+        return (f"subnet {subnet} overlaps routes of this host: {', '.join(routes[:3])}",)
 
     def _busy(self, occupied: Holdings) -> Iterator[Busy]:
         """Whatever nothing can be carved over, for a person."""
         yield from (Busy(pool.subnet, _describe(pool)) for pool in self._cache.every(Pool))
-        yield from (Busy(subnet, "what this host has or reaches") for subnet in occupied)
+        yield from (Busy(subnet, "an address or route of this host") for subnet in occupied)
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
 

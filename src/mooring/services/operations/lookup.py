@@ -229,7 +229,7 @@ class Lookup:
         if len(holders) > 1:
             some = ", ".join(sorted(f"{known.id[:12]} ({known.name})" for known in holders)[:5])
             raise Conflict(
-                f"{len(holders)} containers have ids that begin with {what!r}: {some}", hint="give more of it"
+                f"{len(holders)} containers have ids that begin with {what!r}: {some}", hint="give more of the ID"
             )
         places = [_place(lease) for known in holders for lease in self._held(known)]
         for endpoint in self._cache.every(Endpoint):
@@ -285,7 +285,7 @@ def _containers_meant(reference: str, names: EngineNames) -> list[Container]:
     if len(found) > 1 and not named and all(each.id.startswith(reference.lower()) for each in found):
         some = ", ".join(sorted(f"{each.id[:12]} ({each.name})" for each in found)[:5])
         many = f"{len(found)} containers have ids that begin with {reference!r}"
-        raise Conflict(f"{many}: {some}", hint="give more of it")
+        raise Conflict(f"{many}: {some}", hint="give more of the ID")
     return sorted(found, key=lambda each: each.name)
 
 

@@ -66,7 +66,7 @@ def pools_meant(which: str, cache: RecordCache, names: EngineNames) -> list[Pool
         found = [pool for pool in pools if pool.id.startswith(which)]
         if len(found) > 1:
             some = ", ".join(f"{pool.id} ({pool.subnet})" for pool in found[:5])
-            raise Conflict(f"{len(found)} pools have ids that begin with {which!r}: {some}", hint="give more of it")
+            raise Conflict(f"{len(found)} pools have ids that begin with {which!r}: {some}", hint="give more of the ID")
         if found:
             return found
     try:

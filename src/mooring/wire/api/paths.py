@@ -109,7 +109,7 @@ def parse(method: str, path: str, query: str, body: bytes) -> Call:
     if not path.startswith("/") or len(steps) < 2:
         raise _unknown(path)
     if steps[0] != VERSION:
-        raise NotFound(f"API version {steps[0][:20]!r} is not served here", hint=f"paths begin with /{VERSION}/")
+        raise NotFound(f"API version {steps[0][:20]!r} is not supported", hint=f"paths begin with /{VERSION}/")
     given = _query(query, _LEASE_FILTERS if steps[1:] == ["leases"] else ())
     readers: dict[str, Callable[[], Call]] = {}
     if (post := _posts(steps[1:], body)) is not None:
@@ -240,7 +240,7 @@ def _backup(body: bytes) -> Backup:
 
 
 def _unknown(path: str) -> NotFound:
-    return NotFound(f"there is nothing at {path[:100]!r}", hint="known are " + ", ".join(ROUTES))
+    return NotFound(f"there is no path {path[:100]!r}", hint="known are " + ", ".join(ROUTES))
 
 
 def target_of(call: Call) -> tuple[str, str, bytes]:
