@@ -2,6 +2,7 @@
 
 Rules: a form never changes once released, not even by a field: a change is a new struct with the next number, and the
 old one stays and still makes today's record; what identifies a record is in its key, and is not repeated in the form.
+Released is what was on the main branch, from where people run it (docs/adr/0035).
 """
 
 from mooring.wire.forms.elements import PortRequestV1, RouteV1, Stored
