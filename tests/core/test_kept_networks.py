@@ -7,6 +7,8 @@ from ipaddress import ip_address, ip_network
 from mooring.core import kept_networks
 from mooring.core.kept_networks import KeptNetwork, kept_address_of, left_by, living
 from mooring.core.leases import Active, Lease, State
+from mooring.core.networks import Network, NetworkOptions
+from mooring.core.pools import Pool
 
 NET4, NET6 = ip_network("10.0.0.0/24"), ip_network("fd00::/64")
 
@@ -19,7 +21,9 @@ def lease(address: str, key: str = "key:db", **more: object) -> Lease:
 
 def left(known: KeptNetwork | None, subnet: str, *leases: Lease) -> KeptNetwork | None:
     """The kept network at the time 100, with a hold time of 60."""
-    return left_by(known, "n1", "web", ip_network(subnet), "default", leases, 100.0, 60.0)
+    network = Network("n1", NetworkOptions(), False, (), (), 0.0, name="web")
+    pool = Pool(id="p", space="default", subnet=ip_network(subnet), created=0.0)
+    return left_by(known, network, pool, leases, 100.0, 60.0)
 
 
 def test_what_is_held_waits_from_now_on_and_what_waits_goes_on() -> None:

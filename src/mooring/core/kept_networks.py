@@ -13,7 +13,8 @@ import msgspec
 
 from mooring.core.containers import CONTAINER_KEY
 from mooring.core.leases import Lease, State
-from mooring.core.networks import Address, Subnet
+from mooring.core.networks import Address, Network, Subnet
+from mooring.core.pools import Pool
 
 # Addresses of one network that are kept, at most; those that were used last come first. A record of half a megabyte.
 MOST_ADDRESSES = 4096
@@ -68,11 +69,10 @@ def kept_address_of(lease: Lease, now: float, hold: float) -> KeptAddress | None
 
 
 def left_by(
-    known: KeptNetwork | None, ident: str, name: str, subnet: Subnet, space: str, leases: Iterable[Lease], now: float,
-    hold: float,
-) -> KeptNetwork | None:  # fmt: skip
-    """What is kept of the network with the id, now that the subnet has gone with these leases. known: what its other
-    subnets have left already. None when there is nothing."""
+    known: KeptNetwork | None, network: Network, pool: Pool, leases: Iterable[Lease], now: float, hold: float
+) -> KeptNetwork | None:
+    """What is kept of the network, now that the pool has gone with these leases. known: what its other pools have left
+    already. None when there is nothing."""
     found = [each for lease in leases if (each := kept_address_of(lease, now, hold)) is not None]
     if not found:
         return known
@@ -81,8 +81,8 @@ def left_by(
     fresh = {each.address: each for each in (*before, *found)}
     subnets = known.subnets if known is not None else ()
     return KeptNetwork(
-        id=ident, name=name, space=space, since=known.since if known is not None else now,
-        subnets=subnets if subnet in subnets else (*subnets, subnet),
+        id=network.id, name=network.name, space=pool.space, since=known.since if known is not None else now,
+        subnets=subnets if pool.subnet in subnets else (*subnets, pool.subnet),
         kept_addresses=tuple(fresh.values())[:MOST_ADDRESSES],
     )  # fmt: skip
 

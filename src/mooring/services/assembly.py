@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
-from mooring.services.containers.container_reconciler import ContainerReconciler
+from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
 from mooring.services.containers.engine_events import EngineEvents
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
@@ -60,18 +60,12 @@ def assemble(
     if engine is not None:
         nudged = asyncio.Event()
         controller = AdmissionController(cache, holders, engine, nudged.set)
-        adoption = Adoption(cache, ipam, holders, clock, policy)
-        reattachment = Reattachment(cache, engine, clock)
-        reconciler = ContainerReconciler(
-            cache, holders, controller, adoption, host.endpoints, engine, clock, repair_period, minimum_age, nudged,
-            reattachment,
-        )  # fmt: skip
-        watching = EngineEvents(
-            cache, holders, controller, adoption, reconciler, host.releases, engine, clock, ipam.kept_networks,
-            reattachment, host.repair.nudge,
-        )  # fmt: skip
+        adoption, reattachment = Adoption(cache, ipam, holders, clock, policy), Reattachment(cache, engine, clock)
+        fixed = FixedAddresses(cache, engine, clock, holders, controller, adoption, reattachment, nudged)
+        reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age)
+        events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         keeping = Keeping(
-            controller, adoption, reconciler, watching, nudged, NetworkAdmission(ipam, plugin), reattachment
+            controller, adoption, reconciler, events, nudged, NetworkAdmission(ipam, plugin), reattachment
         )
     shared = {each.name: getattr(host, each.name) for each in fields(host)}
     return Services(**shared, holders=holders, keeping=keeping)

@@ -136,7 +136,7 @@ def recognise(method: str, target: str, upgrade: bool) -> Call:
     if upgrade and section in _UPGRADING and method == "POST":
         verb = Verb.UPGRADE
     writes = method not in _READING or verb in HIJACKING
-    return Call(verb, method, section, subject, version, query, writes, path)
+    return Call(verb, method, section, subject, version, query, writes=writes, path=path)
 
 
 def shows_containers(call: Call) -> bool:

@@ -8,6 +8,8 @@ no proof for goes when it was given another one; nothing that somebody else hold
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -24,6 +26,18 @@ from mooring.services.records.record_cache import Record, RecordCache
 
 # What to do about a container that cannot ask for its address again.
 PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A container has the address in the network, or its configuration names it (wanted). key: what it belongs to."""
+
+    container: Container
+    network: Network
+    endpoint: ContainerEndpoint
+    key: str
+    address: Address
+    wanted: bool
 
 
 class Adoption:
@@ -54,9 +68,11 @@ class Adoption:
             for wanted, held in ((endpoint.wanted4, endpoint.ipv4), (endpoint.wanted6, endpoint.ipv6)):
                 address = wanted or held
                 if address is not None:
-                    await self._adopt(
-                        engine, container, network, endpoint, key, address, wanted is not None, findings, departures
-                    )  # fmt: skip
+                    use = _Use(container, network, endpoint, key, address, wanted is not None)
+                    try:
+                        await self._holders.commit(partial(self._change, use, engine, departures), f"address {address}")
+                    except _Refused as refusal:
+                        findings.append(str(refusal))
         known = self._cache.holder(container.id)
         if known is not None and known.name != container.name:
             await self._holders.rename(container.id, container.name)
@@ -88,58 +104,33 @@ class Adoption:
                 )
         return found
 
-    async def _adopt(
-        self,
-        engine: str,
-        container: Container,
-        network: Network,
-        endpoint: ContainerEndpoint,
-        key: str,
-        address: Address,
-        wanted: bool,
-        findings: list[str],
-        departures: int | None,
-    ) -> None:
-        def change() -> tuple[list[Record], list[Record]]:
-            if departures is not None and self._holders.has_left_since(container.id, departures):
-                return [], []
-            segment = network.segment_of(address)
-            pool = self._cache.pool(segment.pool) if segment is not None else None
-            if pool is None:
-                return [], []
-            others = self._holders.others(container.id, network.id, address)
-            taken = self._taken(pool, container, endpoint, key, address, wanted, others)
-            if taken is None:
-                return [], []
-            put: list[Record] = [taken]
-            gone: list[Record] = []
-            mine = self._fixed_index.of_key(network.id, taken.key)
-            for lease, rest in (
-                *self._holders.fixed_allocator.left_behind(mine, taken),
-                *self._holders.instead_of(others, container.id),
-            ):
-                (gone if rest is None else put).append(rest or lease)
-            if self._cache.holder(container.id) is None:
-                put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))
-            return put, gone
+    def _change(self, use: _Use, engine: str, departures: int | None) -> tuple[list[Record], list[Record]]:
+        """What is to be written and deleted, so that the container holds what it uses. Raises _Refused."""
+        container, network = use.container, use.network
+        if departures is not None and self._holders.has_left_since(container.id, departures):
+            return [], []
+        segment = network.segment_of(use.address)
+        pool = self._cache.pool(segment.pool) if segment is not None else None
+        others = self._holders.others(container.id, network.id, use.address)
+        taken = self._taken(use, pool, others) if pool is not None else None
+        if taken is None:
+            return [], []
+        put: list[Record] = [taken]
+        gone: list[Record] = []
+        mine = self._fixed_index.of_key(network.id, taken.key)
+        for lease, rest in (
+            *self._holders.fixed_allocator.left_behind(mine, taken),
+            *self._holders.instead_of(others, container.id),
+        ):
+            (gone if rest is None else put).append(rest or lease)
+        if self._cache.holder(container.id) is None:
+            put.append(Holder(id=container.id, engine=engine, name=container.name, since=self._clock.now()))
+        return put, gone
 
-        try:
-            await self._holders.commit(change, f"address {address}")
-        except _Refused as refusal:
-            findings.append(str(refusal))
-
-    def _taken(
-        self,
-        pool: Pool,
-        container: Container,
-        endpoint: ContainerEndpoint,
-        key: str,
-        address: Address,
-        wanted: bool,
-        others: Sequence[Lease],
-    ) -> Lease | None:
+    def _taken(self, use: _Use, pool: Pool, others: Sequence[Lease]) -> Lease | None:
         """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
         the family in the network. Raises _Refused."""
+        container, endpoint, key, address, wanted = use.container, use.endpoint, use.key, use.address, use.wanted
         lease = self._cache.lease(pool.space, address)
         uses = bool(endpoint.endpoint) and self._index.endpoint(pool, address) == endpoint.endpoint
         if lease is not None and container.id in lease.holders:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mooring.core.containers import Container, Holder, key_of
 from mooring.core.endpoints import Endpoint, State
@@ -77,34 +78,30 @@ class _Notes:
         self.found.pop()
 
 
-class ContainerReconciler:
-    """Passes over the engine's list. nudged: when a pass is wanted soon. findings: of the last pass."""
+@dataclass(frozen=True, slots=True)
+class FixedAddresses:
+    """What keeps addresses for containers, for those who follow the engine. nudged: a pass is wanted soon."""
 
-    def __init__(
-        self,
-        cache: RecordCache,
-        holders: Holders,
-        controller: AdmissionController,
-        adoption: Adoption,
-        endpoints: Endpoints,
-        engine: Engine,
-        clock: Clock,
-        period: float,
-        minimum_age: float,
-        nudged: asyncio.Event,
-        reattachment: Reattachment,
-    ) -> None:
-        self._cache = cache
-        self._holders = holders
-        self._controller = controller
-        self._adoption = adoption
+    cache: RecordCache
+    engine: Engine
+    clock: Clock
+    holders: Holders
+    controller: AdmissionController
+    adoption: Adoption
+    reattachment: Reattachment
+    nudged: asyncio.Event
+
+
+class ContainerReconciler:
+    """Passes over the engine's list. findings: of the last pass."""
+
+    def __init__(self, fixed: FixedAddresses, endpoints: Endpoints, period: float, minimum_age: float) -> None:
+        self._cache, self._engine, self._clock = fixed.cache, fixed.engine, fixed.clock
+        self._holders, self._controller, self._adoption = fixed.holders, fixed.controller, fixed.adoption
+        self._reattachment, self._nudged = fixed.reattachment, fixed.nudged
         self._endpoints = endpoints
-        self._engine = engine
-        self._clock = clock
         self._period = period
         self._minimum_age = minimum_age
-        self._nudged = nudged
-        self._reattachment = reattachment
         self._alone = asyncio.Lock()
         self._first: dict[str, tuple[float, float]] = {}
         self.findings: tuple[Finding, ...] = ()
@@ -250,7 +247,7 @@ class ContainerReconciler:
         before = notes.before(subject)
         age = notes.add(
             subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
-            f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", True,
+            f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", fixable=True,
         )  # fmt: skip
         if not self._holders.holds(holder.id):
             await self._holders.release_all(holder.id)  # its networks went first
@@ -272,7 +269,7 @@ class ContainerReconciler:
             age = notes.add(
                 subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
                 f"the engine lists {holder.id[:12]} without that network",
-                "they are given up in time by itself", True,
+                "they are given up in time by itself", fixable=True,
             )  # fmt: skip
             reattachment = self._reattachment.is_moving(holder.id, network)
             if before and not unknown and not reattachment and (eager or age >= self._minimum_age):
@@ -302,7 +299,7 @@ class ContainerReconciler:
             before = notes.before(subject)
             age = notes.add(
                 subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
-                "no container of the engine has it", "it is removed in time by itself", True,
+                "no container of the engine has it", "it is removed in time by itself", fixable=True,
             )  # fmt: skip
             if before and (eager or age >= self._minimum_age):
                 asked = await self._engine.network(endpoint.network)

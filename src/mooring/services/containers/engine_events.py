@@ -14,16 +14,10 @@ from contextlib import aclosing
 from mooring.core.containers import Container, EngineEvent, EventKind
 from mooring.core.faults import Fault
 from mooring.core.networks import Network
-from mooring.ports import Clock, Engine
-from mooring.services.containers.admission import AdmissionController
-from mooring.services.containers.adoption import Adoption
-from mooring.services.containers.container_reconciler import ContainerReconciler
+from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
 from mooring.services.containers.engine_upgrades import NAMES
-from mooring.services.containers.fixed_leases import Holders
-from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.kept_networks import KeptNetworks
 from mooring.services.networking.engine_releases import EngineReleases
-from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -38,29 +32,19 @@ class EngineEvents:
 
     def __init__(
         self,
-        cache: RecordCache,
-        holders: Holders,
-        controller: AdmissionController,
-        adoption: Adoption,
+        fixed: FixedAddresses,
         container_reconciler: ContainerReconciler,
         releases: EngineReleases,
-        engine: Engine,
-        clock: Clock,
         kept_networks: KeptNetworks,
-        reattachment: Reattachment,
         arrived: Callable[[], None],
     ) -> None:
         """arrived: called when the engine answers, at first or again; by then it has made its firewall anew."""
-        self._cache = cache
-        self._holders = holders
-        self._controller = controller
-        self._adoption = adoption
+        self._cache, self._engine, self._clock = fixed.cache, fixed.engine, fixed.clock
+        self._holders, self._controller, self._adoption = fixed.holders, fixed.controller, fixed.adoption
+        self._reattachment = fixed.reattachment
         self._container_reconciler = container_reconciler
         self._releases = releases
-        self._engine = engine
-        self._clock = clock
         self._kept_networks = kept_networks
-        self._reattachment = reattachment
         self._arrived = arrived
         self._last = 0
         self._unproven: dict[str, list[str]] = {}

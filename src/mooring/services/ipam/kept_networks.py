@@ -67,10 +67,8 @@ class KeptNetworks:
         before = self._cache.kept_network(network.id)
         kept_network = before
         for pool in pools:
-            leases = self._index.leases(pool.id)
-            now = self._clock.now()
             kept_network = left_by(
-                kept_network, network.id, network.name, pool.subnet, pool.space, leases, now, self._hold
+                kept_network, network, pool, self._index.leases(pool.id), self._clock.now(), self._hold
             )
         if kept_network is None or kept_network is before:
             return [], []

@@ -19,11 +19,8 @@ from mooring.core.findings import Diagnosis, Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
-from mooring.services.containers.container_reconciler import ContainerReconciler
+from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
-from mooring.services.ipam.allocator import Ipam
-from mooring.services.networking.garbage_collector import GarbageCollector
-from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.operations.checks import (
     MAKING,
     astray,
@@ -35,8 +32,6 @@ from mooring.services.operations.checks import (
     unlike,
 )
 from mooring.services.operations.next_starts import label_findings
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.record_cache import RecordCache
 
 _KERNEL = "kernel "
 # Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
@@ -44,27 +39,15 @@ PATIENCE = 4.0
 
 
 class Doctor:
-    """`examine` and `fix`. engine, reconciling, changes: None where there is no engine. host: our id in leases."""
+    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases."""
 
     def __init__(
-        self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
-        ipam: Ipam,
-        repair: KernelReconciler,
-        garbage_collector: GarbageCollector,
-        container_reconciler: ContainerReconciler | None,
-        engine: Engine | None,
-        clock: Clock,
-        host: str,
-        changes: EngineChanges | None = None,
+        self, services: Services, engine: Engine | None, clock: Clock, host: str, changes: EngineChanges | None = None
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
-        self._ipam = ipam
-        self._repair = repair
-        self._garbage_collector = garbage_collector
-        self._container_reconciler = container_reconciler
+        self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
+        self._repair, self._garbage_collector = services.repair, services.garbage_collector
+        keeping = services.keeping
+        self._container_reconciler = keeping.container_reconciler if keeping is not None else None
         self._engine = engine
         self._clock = clock
         self._host = host

@@ -41,7 +41,6 @@ def operations(
     inspection = Inspection(
         cache, services.ipam.index, clock, host_networks, report or (lambda: services.repair.report)
     )
-    container_reconciler = services.keeping.container_reconciler if services.keeping is not None else None
     changes = (
         EngineChanges(cache, services.ipam.fixed_index, engine, policy.claim_policy) if engine is not None else None
     )
@@ -53,18 +52,7 @@ def operations(
         inspection,
         Lookup(inspection, cache, endpoint_index, services.ipam.fixed_index, names, services.ipam.host),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(
-            cache,
-            endpoint_index,
-            services.ipam,
-            services.repair,
-            services.garbage_collector,
-            container_reconciler,
-            engine,
-            clock,
-            policy.host,
-            changes,
-        ),
+        Doctor(services, engine, clock, policy.host, changes),
         names,
         holds,
         partial(upgrade_notes, cache, services.ipam.fixed_index),
