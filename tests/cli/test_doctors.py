@@ -30,7 +30,7 @@ async def test_findings_are_a_table_and_exit_code_10(daemon: ServedHost, capsys:
         assert lines[0].split() == ["WHAT", "PROOF", "SINCE", "WHAT", "TO", "DO"]
         (line,) = [line for line in lines if "10.32.0.30 is still reserved" in line]
         assert "it ended at 2025-06-15" in line
-        assert line.endswith("it ends in time by itself; `mooring doctor --fix`")
+        assert line.endswith("act only if it stays; `mooring doctor --fix`")
 
 
 @pytest.mark.parametrize("arguments", [["--dry-run"], ["--fix", "--dry-run"]])

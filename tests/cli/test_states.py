@@ -16,13 +16,13 @@ from tests.services.samples import START
 
 async def test_status_says_what_there_is(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts, sockets and the last look at the kernel with its findings, one a line."""
-    daemon.host.report = Report(START, ("host: 2 things put right",), ("cannot read\nthe kernel",))
+    daemon.host.report = Report(START, ("host: 2 items repaired",), ("cannot read\nthe kernel",))
     assert await daemon.run("status") == 0
     lines = capsys.readouterr().out.splitlines()
     assert "Networks:       2" in lines
     assert "Endpoints:      2 (1 attached)" in lines
     assert "Store:          /s/mooring.db" in lines
-    assert "  repaired:  host: 2 things put right" in lines
+    assert "  repaired:  host: 2 items repaired" in lines
     assert "  finding:  cannot read\\nthe kernel" in lines
 
 

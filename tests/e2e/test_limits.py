@@ -46,7 +46,7 @@ def test_a_range_for_rtp_is_published_and_given_back(host: Host, lab: Lab) -> No
             assert ask_udp(lab.outside.network, host.ipv6, port).server == "pbx"
     assert not can_bind(host, 15000)
     again = host.docker("run", "-d", "--name", "second", *publish, IMAGE, "stay", check=False, timeout=PATIENCE)
-    assert "/udp is published already" in again.output
+    assert "/udp is already published" in again.output
     host.docker("rm", "-f", "second", "pbx", timeout=PATIENCE)
     eventually(lambda: can_bind(host, 15000) and can_bind(host, 20000), "the ports are free", timeout=PATIENCE)
 

@@ -34,7 +34,7 @@ ANY_LINE = st.one_of(
 
 
 # IPv6: that the host forwards, and that its uplinks go on to hear routers.
-FORWARDING = "forwarding: 2 things put right"
+FORWARDING = "forwarding: 2 items repaired"
 
 
 def besides_host(lines: Sequence[str]) -> list[str]:

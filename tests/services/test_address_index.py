@@ -202,7 +202,7 @@ async def test_another_writer_who_is_always_first_ends_in_unavailable(host: Host
 
     host.store.on_commit = always_stale
     for attempt in (host.ask(grant.pool), host.ask(grant.pool, "10.0.0.9"), host.ipam.release_pool(grant.pool)):
-        with pytest.raises(Unavailable, match="contended"):
+        with pytest.raises(Unavailable, match="changed by other requests"):
             await attempt
 
 

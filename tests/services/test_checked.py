@@ -57,7 +57,7 @@ async def test_an_error_that_is_no_fault_becomes_one(method: str) -> None:
         await call(answering(method, KeyError("x")), method)
     with pytest.raises(Conflict, match="taken"):
         await call(answering(method, Conflict("taken")), method)
-    with pytest.raises(Unavailable, match=f"driver mine: {method} is no coroutine"):
+    with pytest.raises(Unavailable, match=f"driver mine: {method} is not a coroutine"):
         await call(answering(method, None, wait=False), method)
 
 

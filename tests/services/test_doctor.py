@@ -121,13 +121,13 @@ async def test_what_docker_forgot_is_found_with_its_age(host: MemoryHost, doctor
     began = host.clock.now()
     host.clock.advance(60)
     finding = await only(doctor)
-    assert (finding.text, finding.since) == ("lease 10.32.0.3 was given, and no endpoint has it", began)
+    assert (finding.text, finding.since) == ("lease 10.32.0.3 was given, but no endpoint has it", began)
     assert (await doctor.fix(dry=False)).findings
     assert lease_of(host, "10.32.0.3").state is State.DYNAMIC  # type: ignore[union-attr]
     host.clock.advance(100)
     fixed = await doctor.fix(dry=False)
     assert fixed.findings == ()
-    assert "lease 10.32.0.3 given back: no endpoint has it" in fixed.done
+    assert "lease 10.32.0.3 released: no endpoint uses it" in fixed.done
 
 
 async def test_an_endpoint_of_no_container_is_found_with_the_command(host: MemoryHost, doctor: Doctor) -> None:

@@ -43,7 +43,7 @@ async def test_the_second_of_one_mac_is_refused_naming_the_first() -> None:
     network, other = await host.network("a"), await host.network("b")
     await start(host, network, ONE)
     revision = host.services.cache.revision
-    with pytest.raises(Conflict, match=rf"MAC {MAC} is in use.*endpoint one.*10\.32\.0\.2"):
+    with pytest.raises(Conflict, match=rf"MAC {MAC} is already in use.*endpoint one.*10\.32\.0\.2"):
         await host.services.endpoints.create(EndpointRequest(network, TWO, None, None, MAC))
     assert (living(host), host.services.cache.revision) == ([ONE], revision)
     await start(host, other, TWO)

@@ -23,7 +23,7 @@ async def test_the_container_that_has_a_mac_is_named_once_the_engine_has_told_of
     assert isinstance(keeping, Keeping)
     container = host.engine.create(ident("first"), "plain", ContainerEndpoint(network, "web", endpoint=endpoint))
     await keeping.adoption.adopt("engine-1", container)
-    with pytest.raises(Conflict, match=f"MAC {grant.mac} is in use.*container plain \\(10"):
+    with pytest.raises(Conflict, match=f"MAC {grant.mac} is already in use.*container plain \\(10"):
         await host.services.endpoints.create(EndpointRequest(network, "e" * 64, None, None, grant.mac))
     assert host.services.ipam.index.called(network, endpoint) == f"container plain of network {network[:12]}"
     await host.services.endpoints.delete(network, endpoint)

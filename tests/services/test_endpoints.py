@@ -78,7 +78,7 @@ async def test_creating_twice_is_creating_once_and_other_addresses_are_refused(h
     first = await host.services.endpoints.create(request)
     assert await host.services.endpoints.create(request) == first
     other = EndpointRequest(network, "e" * 64, IPv4Interface("10.32.0.10/24"), None, "")
-    with pytest.raises(Conflict, match="exists already"):
+    with pytest.raises(Conflict, match="already exists"):
         await host.services.endpoints.create(other)
 
 
@@ -181,7 +181,7 @@ async def test_a_port_of_another_container_is_refused_by_name_and_nothing_change
         await host.endpoint(network, name)
     await host.services.endpoints.publish(network, "e1".ljust(64, "0"), WEB)
     before = host.facts
-    with pytest.raises(Conflict, match=r"8080/tcp is published already .held by endpoint e10000000000"):
+    with pytest.raises(Conflict, match=r"8080/tcp is already published .held by endpoint e10000000000"):
         await host.services.endpoints.publish(network, "f2".ljust(64, "0"), WEB)
     assert host.facts == before
 
@@ -247,7 +247,7 @@ async def test_an_address_that_somebody_else_got_meanwhile_is_refused(host: Memo
     pool = next(host.services.cache.every(Pool))
     got = await host.services.ipam.request_address(AddressRequest(pool.id, Role.ENDPOINT, mac="02:00:00:00:00:02"))
     request = EndpointRequest(network, "e" * 64, IPv4Interface(str(got)), None, "02:00:00:00:00:01")
-    with pytest.raises(Conflict, match="given to somebody else"):
+    with pytest.raises(Conflict, match="given to another container"):
         await host.services.endpoints.create(request)
     assert host.services.cache.count(Endpoint) == 0
     assert host.kernel.forgotten == []  # the connections are the other one's

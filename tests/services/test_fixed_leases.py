@@ -122,7 +122,7 @@ async def test_two_holders_that_start_at_once_do_not_get_one_address() -> None:
     second = AddressRequest(pool, Role.ENDPOINT, grant.ipv4, mac="02:02")
     await host.services.ipam.request_address(first)
     await host.services.ipam.request_address(first)
-    with pytest.raises(Conflict, match="on its way to another container"):
+    with pytest.raises(Conflict, match="being assigned to another container"):
         await host.services.ipam.request_address(second)
     await host.services.ipam.release_address(pool, grant.ipv4)  # type: ignore[arg-type]
     await host.services.ipam.request_address(second)

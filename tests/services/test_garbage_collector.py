@@ -208,7 +208,7 @@ async def test_what_is_missing_is_told_with_its_age(host: MemoryHost) -> None:
     assert missing(host) == {}
     host.clock.advance(1)
     finding = missing(host)[f"engine's network {A}"]
-    assert finding.text == "network a00000000000 is on record, and the engine does not have it"
+    assert finding.text == "network a00000000000 is in the records but not in Docker"
     assert (finding.since, finding.fixable) == (began, True)
     await passes(host, 1)
     assert missing(host) == {}
@@ -226,8 +226,8 @@ async def test_each_kind_of_thing_that_is_missing_has_its_words(host: MemoryHost
     host.clock.advance(TOLD_AGE)
     texts = {finding.text for finding in host.services.garbage_collector.missing}
     assert texts == {
-        "endpoint e10000000000 is on record, and nothing is attached to it",
-        f"lease {got.ip} was given, and no endpoint has it",
+        "endpoint e10000000000 is recorded but has no interface",
+        f"lease {got.ip} was given, but no endpoint has it",
         f"pool {grant.pool} has no network",
     }
     await host.services.ipam.release_address(network.ipv4[0].pool, got.ip)

@@ -37,7 +37,7 @@ async def test_status_counts_what_is_there() -> None:
 async def test_status_has_the_last_report_of_repair() -> None:
     """What the last pass did and found is passed on."""
     host = await sample()
-    host.report = Report(START + 290, ("network 1f: 2 things put right",), ("cannot read the kernel",))
+    host.report = Report(START + 290, ("network 1f: 2 items repaired",), ("cannot read the kernel",))
     repair = host.inspection.status().repair
     assert repair == host.report
 

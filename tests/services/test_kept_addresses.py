@@ -46,7 +46,7 @@ async def test_explain_says_for_whom_and_until_when() -> None:
     inspection = Inspection(host.services.cache, host.services.ipam.index, host.clock, host_networks, lambda: None)
     (reason,) = inspection.explain(ip_address(address)).reasons
     assert reason.verdict == "kept"
-    assert "network web, which is gone" in reason.text[0]
+    assert "removed network web" in reason.text[0]
     (row,) = inspection.lease(ip_address(address))
     assert row.key == "key:db"
 
@@ -59,7 +59,7 @@ async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: st
     text = " ".join(reason.text)
     assert reason.verdict == "kept"
     assert "10.32.0.0/24" in reason.text[0]
-    assert "of network web, which is gone" in reason.text[0]
+    assert "of the removed network web" in reason.text[0]
     assert "1 address of it is kept for their keys until " in reason.text[0]
     assert "`mooring lease ls web`" in text
     await operate(host).reservations.release(None, ip_address(address), force=False, dry=False)
@@ -114,7 +114,7 @@ async def test_who_asks_for_the_key_or_the_network_is_told(what: str) -> None:
     """As before the network went."""
     host, address = await host_with_one()
     (reason,) = (await operate(host).lookup.explain(what)).reasons
-    assert reason.text[0].startswith(f"{address} is kept for key db of network web, which is gone, until ")
+    assert reason.text[0].startswith(f"{address} is kept for key db of the removed network web until ")
 
 
 async def test_a_key_without_containers_is_not_called_by_one() -> None:
@@ -133,5 +133,5 @@ async def test_a_person_gives_it_up() -> None:
     assert len(await service.release(None, ip_address(address), force=False, dry=True)) == 1
     assert len(host.kept_networks) == 1
     (change,) = await service.release(None, ip_address(address), force=False, dry=False)
-    assert (change.before, change.after) == ("kept for a key of network web, which is gone", "free")
+    assert (change.before, change.after) == ("kept for a key of the removed network web", "free")
     assert host.kept_networks == []

@@ -201,7 +201,7 @@ async def test_what_keys_lost_past_the_proxy_is_a_finding(host: ComingHost) -> N
     assert host.services.ipam.kept_networks.findings() == []
     network = await host.named("n2")
     (finding,) = host.services.ipam.kept_networks.findings()
-    assert finding.text == f"network web was made again in another subnet, and its keys lost {grant.ipv4} (key:db)"
+    assert finding.text == f"network web was recreated with another subnet, and its keys lost {grant.ipv4} (key:db)"
     assert "docker context use mooring" in finding.remedy
     await host.made("second", host.fixed_spec(network, "key:db"))
     await host.gone(network)

@@ -193,7 +193,7 @@ async def test_a_forward_chain_that_stays_closed_is_a_finding(host: MemoryHost) 
     host.kernel.observe = closed  # type: ignore[method-assign]
     assert (await host.services.repair.once()).findings == ()
     report = await host.services.repair.once()
-    assert any("IPv4 traffic that Mooring forwards is dropped" in finding for finding in report.findings)
+    assert any("forwarded IPv4 traffic of Mooring" in finding for finding in report.findings)
     assert report.repaired == ()
 
 

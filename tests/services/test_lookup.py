@@ -57,12 +57,12 @@ async def test_what_the_host_has_is_not_called_free(host: MemoryHost, operated: 
         host.kernel.own = {ip_interface(address): "interface lo of this host"}
         (reason,) = (await operated.lookup.explain(address)).reasons
         assert reason.verdict == verdict
-        assert "nterface lo of this host has it" in " ".join(reason.text)
+        assert "nterface lo of this host " in " ".join(reason.text)
     (reason,) = (await operated.lookup.explain("10.32.0.77")).reasons
     assert reason.verdict == "free"
     host.kernel.own = {ip_interface("192.168.1.5/24"): "interface eth0 of this host"}
     (reason,) = (await operated.lookup.explain("192.168.1.5")).reasons
-    assert reason.text[-1] == "Interface eth0 of this host has it."
+    assert reason.text[-1] == "Interface eth0 of this host uses it."
 
 
 async def test_an_address_is_explained_as_ever(operated: Operations) -> None:

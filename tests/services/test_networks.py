@@ -55,7 +55,7 @@ async def test_creating_twice_is_creating_once(host: MemoryHost) -> None:
 async def test_creating_twice_with_other_settings_is_refused(host: MemoryHost) -> None:
     """The id is taken, and the fault says so."""
     ident = await host.network("a")
-    with pytest.raises(Conflict, match="exists already with other settings"):
+    with pytest.raises(Conflict, match="already exists with other settings"):
         await host.services.networks.create(NetworkRequest(ident, {"icc": "off"}, False, (), ()))
 
 

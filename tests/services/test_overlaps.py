@@ -116,7 +116,7 @@ async def test_what_exists_goes_on_and_is_told_of() -> None:
     outcome: Outcome = await host.services.restored_store.once(await host.kernel.observe())
     (finding,) = outcome.findings
     assert "10.9.1.0/24" in finding
-    assert "interface docker0 of this host has 10.9.0.1/16" in finding
+    assert "interface docker0 of this host uses 10.9.0.1/16" in finding
 
 
 @pytest.mark.parametrize("route", ["10.9.1.0/24", "10.9.1.128/25"])

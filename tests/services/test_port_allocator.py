@@ -58,7 +58,7 @@ async def test_different_host_addresses_and_protocols_share_a_number(host: Memor
     await publish(host, "e1", PortRequest(Protocol.TCP, 80, ip_address("192.0.2.1"), 8080, 8080))
     await publish(host, "f2", PortRequest(Protocol.TCP, 80, ip_address("192.0.2.2"), 8080, 8080))
     await publish(host, "g3", PortRequest(Protocol.UDP, 80, first=8080, last=8080))
-    with pytest.raises(Conflict, match="published already"):
+    with pytest.raises(Conflict, match="already published"):
         await publish(host, "f2", PortRequest(Protocol.TCP, 80, first=8080, last=8080))
 
 

@@ -113,7 +113,7 @@ async def test_an_endpoint_that_died_under_its_publication_stays_dead() -> None:
     host.services = host._assemble()
     await host.start()
     await host.endpoint(network, "old")
-    with pytest.raises(NotFound, match="deleted meanwhile"):
+    with pytest.raises(NotFound, match="has been deleted"):
         await host.services.endpoints.publish(network, "old".ljust(64, "0"), WEB)
     assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == ["n" * 64]
     assert host.guard.held == set()

@@ -45,7 +45,7 @@ async def test_after_a_boot_into_such_a_kernel_everything_comes_up() -> None:
     assert [fact.name for fact in host.facts if isinstance(fact, Bridge)]
     assert (guarded(host), report.repaired) == (set(), ())
     (finding,) = report.findings
-    assert "what containers send is not checked" in finding
+    assert "port security is not enforced" in finding
     await host.endpoint(network, "later")
     host.kernel.filters_bridges = True
     report = await host.services.repair.once()
@@ -61,7 +61,7 @@ async def test_a_kernel_that_fails_otherwise_opens_nothing() -> None:
     await host.reboot()
     host.kernel.fail_on = [Add(PORT_SECURITY.ruleset)]
     report = await host.services.repair.once()
-    assert any("cannot be checked now" in each for each in report.findings)
+    assert any("cannot be set up now" in each for each in report.findings)
     with pytest.raises(Unavailable):
         await host.endpoint(network, "web")
     host.kernel.fail_on = []
@@ -97,4 +97,4 @@ async def test_a_newer_table_knows_at_once_what_ports_may_say() -> None:
     host.kernel.apply = note  # type: ignore[method-assign]
     report = await host.services.repair.once()
     assert [call for call in calls if call] == [["Ruleset", "GuardedPort", "GuardedPort"]]
-    assert report.repaired == ("port security: 3 things put right",)
+    assert report.repaired == ("port security: 3 items repaired",)

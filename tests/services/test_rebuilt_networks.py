@@ -94,7 +94,7 @@ async def test_an_engine_that_is_down_keeps_nothing_from_being_safe(bare: Memory
     before = bare.facts
     report = await bare.services.repair.once()
     assert before == bare.facts
-    assert any("wait for the engine" in line for line in report.findings)
+    assert any("until Docker answers" in line for line in report.findings)
     bare.engine.up = True
     assert (await bare.services.repair.once()).findings == ()
     assert bare.services.cache.count(Endpoint) == 2

@@ -29,7 +29,7 @@ async def test_a_living_link_without_a_record_is_adopted_and_nothing_of_it_is_to
     """A restored backup does not know the container: it stays on the net, with what it publishes."""
     before, made = host.facts, dict(host.kernel.made)
     report = await host.services.repair.once()
-    assert any("taken in again" in line for line in report.repaired)
+    assert any("missing from the records: restored" in line for line in report.repaired)
     assert host.facts == before
     assert host.kernel.made == made
     known = host.services.cache.endpoint(NETWORK, ENDPOINT)
@@ -94,10 +94,10 @@ async def test_what_cannot_be_adopted_is_left_told_and_kept_out(host: MemoryHost
     before = {fact for fact in host.facts if isinstance(fact, Bridge | LinkAddress) or LINK in str(fact)}
     for _ in range(2):
         report = await host.services.repair.once()
-        assert any("10.32.0.3" in line and "left alone" in line for line in report.findings)
+        assert any("10.32.0.3" in line and "left untouched" in line for line in report.findings)
     assert before <= host.facts
     assert host.kernel.published(Protocol.TCP, ip_address("0.0.0.0"), 8080) == "10.32.0.3 . 80"
-    with pytest.raises(Conflict, match="without a record"):
+    with pytest.raises(Conflict, match="missing from the records"):
         await host.services.ipam.request_pool(PoolRequest("default", 4, ip_network("10.32.0.0/24")))
     host.kernel.lose(LINK)
     assert (await host.services.repair.once()).findings == ()

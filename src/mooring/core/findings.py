@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AUTOMATIC = "Mooring repairs this automatically; act only if it stays"  # the remedy of what needs nobody
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

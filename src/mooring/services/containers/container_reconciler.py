@@ -17,7 +17,7 @@ from mooring.core.containers import Container, Holder, key_of
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
-from mooring.core.findings import Finding
+from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.intents import Intent
 from mooring.core.moves import Move
 from mooring.core.networks import Network
@@ -247,7 +247,7 @@ class ContainerReconciler:
         before = notes.before(subject)
         age = notes.add(
             subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
-            f"the engine does not list {holder.id[:12]}", "it is given up in time by itself", fixable=True,
+            f"the engine does not list {holder.id[:12]}", AUTOMATIC, fixable=True,
         )  # fmt: skip
         if not self._holders.holds(holder.id):
             await self._holders.release_all(holder.id)  # its networks went first
@@ -269,7 +269,7 @@ class ContainerReconciler:
             age = notes.add(
                 subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
                 f"the engine lists {holder.id[:12]} without that network",
-                "they are given up in time by itself", fixable=True,
+                AUTOMATIC, fixable=True,
             )  # fmt: skip
             reattachment = self._reattachment.is_moving(holder.id, network)
             if before and not unknown and not reattachment and (eager or age >= self._minimum_age):
@@ -299,7 +299,7 @@ class ContainerReconciler:
             before = notes.before(subject)
             age = notes.add(
                 subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
-                "no container of the engine has it", "it is removed in time by itself", fixable=True,
+                "no container of the engine has it", AUTOMATIC, fixable=True,
             )  # fmt: skip
             if before and (eager or age >= self._minimum_age):
                 asked = await self._engine.network(endpoint.network)

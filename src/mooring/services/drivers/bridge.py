@@ -76,7 +76,7 @@ class BridgeDriver(Driver):
         try:
             await self._kernel.apply(plan(self.guarding.possible(wanted), ()))
         except NotSupported as fault:
-            log.warning("network %s: what its containers send is not checked: %s", network.id[:12], fault)
+            log.warning("network %s: port security is not enforced: %s", network.id[:12], fault)
             self.guarding.lacking = True
             await self._kernel.apply(plan(self.guarding.possible(wanted), ()))
         self._built.add(network.id)
@@ -96,7 +96,7 @@ class BridgeDriver(Driver):
         name = endpoint.options.get(ENDPOINT_IFNAME)
         if name and not self._take_names():
             raise BadRequest(
-                f"{ENDPOINT_IFNAME}={name}: engines before 29.8 do not honour it for a plugin's networks",
+                f"{ENDPOINT_IFNAME}={name}: Docker before 29.8 does not support it for plugin networks",
                 hint="name the interfaces of a whole network with -o interface_prefix=",
             )
         if network.origin is Origin.ENGINE:

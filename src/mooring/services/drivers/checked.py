@@ -38,7 +38,7 @@ class CheckedDriver(Driver):
     async def _ask(self, method: str, call: object, kind: type[T]) -> T:
         """What the call answers, of that kind. Raises Unavailable for another, and for what is no fault."""
         if not isinstance(call, Awaitable):
-            raise self._mistake(method, "is no coroutine: it must be an async def")
+            raise self._mistake(method, "is not a coroutine: it must be an async def")
         try:
             answer: object = await call
         except Fault:

@@ -48,7 +48,7 @@ class PortSecurity:
                 self.lacking = False
         except NotSupported as fault:
             self.lacking = True
-            return 0, f"what containers send is not checked, also in networks that ask for it: {fault}"
+            return 0, f"port security is not enforced, not even in networks where it is on: {fault}"
         except Fault as fault:
-            return 0, f"what containers send cannot be checked now: {fault}"
+            return 0, f"port security cannot be set up now: {fault}"
         return 0 if self.lacking else len(ops), ""

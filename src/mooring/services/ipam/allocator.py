@@ -158,7 +158,7 @@ class Ipam:
                 leases.append(started(lease, Active(endpoint.id, self._policy.host, self._policy.boot)))
             elif lease is not None:
                 raise Conflict(
-                    f"address {address} was given to somebody else meanwhile",
+                    f"address {address} has been given to another container in the meantime",
                     holder=holder(lease),
                     hint="start the container again",
                 )
@@ -388,9 +388,9 @@ class Ipam:
         start, end = candidates(pool.subnet, pool.range)
         counts = self._index.counts(pool.id)
         held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
-        limit = f" range {pool.range}" if pool.range is not None else ""
+        limit = f"range {pool.range} of " if pool.range is not None else ""
         return Exhausted(
-            f"pool {pool.id} ({pool.subnet}{limit}, {max(end - start, 0)} addresses) has no free address",
-            holder=held or "requests in flight",
+            f"{limit}subnet {pool.subnet} is full: all {max(end - start, 0)} addresses of pool {pool.id} are in use "
+            f"({held or 'all are being assigned to starting containers'})",
             hint=f"see `mooring lease ls --pool {pool.id}`",
         )

@@ -67,8 +67,8 @@ class HostAddresses:
 
 def _with(user: str, reason: Reason, address: str) -> Reason:
     if reason.verdict == "free":
-        text = f"{address} is in subnet {reason.subnet}, and {user} has it: it is given to nobody while that is so."
+        text = f"{address} is in subnet {reason.subnet}, but {user} uses it, so Mooring does not assign it."
         return msgspec.structs.replace(reason, verdict="held", text=[text])
     nobodys = reason.verdict in ("denied", "carvable", "elsewhere", "never")
-    text = f"{user} has it." if nobodys else f"{user} has it, too: what is meant for one may go to the other."
+    text = f"{user} uses it." if nobodys else f"{user} also uses it: traffic for one may reach the other."
     return msgspec.structs.replace(reason, text=[*reason.text, text[:1].upper() + text[1:]])

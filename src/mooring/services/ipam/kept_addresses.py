@@ -116,33 +116,32 @@ def _reason_of_subnet(kept_network: KeptNetwork, subnet: Subnet, place: Address 
         f"{waiting} address{'es' if waiting != 1 else ''} of it {'are' if waiting != 1 else 'is'} kept for their keys"
     )
     if isinstance(place, IPv4Network | IPv6Network):
-        first = f"Subnet {subnet} was that of network {kept_network.name}, which is gone"
+        first = f"Subnet {subnet} was that of the removed network {kept_network.name}"
     else:
-        first = f"{place} is in subnet {subnet} of network {kept_network.name}, which is gone; no key has it"
+        first = f"{place} is in subnet {subnet} of the removed network {kept_network.name}; no key has it"
     return Reason("kept", kept_network.space, str(subnet), "", State.FIXED.value, [
         f"{first}; {what} until {moment(kept_network.until)}.",
-        f"A network that is made again as {kept_network.name} in address space {kept_network.space} "
-        "gets the subnet back.",
-        "No other network is given it by choice until then, unless there is no other; whoever types it gets it.",
+        f"A new network named {kept_network.name} in address space {kept_network.space} gets the subnet back.",
+        "Until then Mooring picks it for another network only if none is left; a network with this --subnet gets it.",
         f"`mooring lease ls {kept_network.name}` lists them; "
-        "`mooring lease release ADDRESS`, of each, gives the subnet up.",
+        "releasing each of them (`mooring lease release ADDRESS`) frees the subnet.",
     ])  # fmt: skip
 
 
 def _reason(kept_network: KeptNetwork, each: KeptAddress) -> Reason:
     return Reason("kept", kept_network.space, None, "", State.FIXED.value, [
-        f"{each.address} is kept for {key_in_words(each.key)} of network {kept_network.name}, which is gone, "
+        f"{each.address} is kept for {key_in_words(each.key)} of the removed network {kept_network.name} "
         f"until {moment(each.until)}.",
-        f"A network that is made again as {kept_network.name} in address space {kept_network.space} gives it back.",
-        "No network is given its subnet by choice until then, unless there is no other; "
-        f"`mooring lease release {each.address}` gives it up now.",
+        f"A new network named {kept_network.name} in address space {kept_network.space} gets it back.",
+        "Until then Mooring picks its subnet for another network only if none is left; "
+        f"`mooring lease release {each.address}` releases it now.",
     ])  # fmt: skip
 
 
 def _row(kept_network: KeptNetwork, each: KeptAddress) -> LeaseRow:
     return LeaseRow(
         address=str(each.address), space=kept_network.space, subnet=None, pool="", network="", state=State.FIXED.value,
-        holder=f"{key_in_words(each.key)} of network {kept_network.name}, which is gone",
+        holder=f"{key_in_words(each.key)} of the removed network {kept_network.name}",
         mac=each.mac, name=each.name, endpoint="",
         since=kept_network.since, until=each.until, key=each.key, network_name=kept_network.name,
     )  # fmt: skip

@@ -82,7 +82,7 @@ class KeptNetworks:
         for kept_network in records:
             if isinstance(kept_network, KeptNetwork):
                 log.info(
-                    "network %s is gone; kept for their keys until %s: %s",
+                    "network %s was removed; addresses kept for their keys until %s: %s",
                     kept_network.name, moment(kept_network.until), _some(kept_network.kept_addresses),
                 )  # fmt: skip
 
@@ -136,12 +136,12 @@ class KeptNetworks:
             if kept_networks:
                 every = {each.address: each for kept_network in kept_networks for each in kept_network.kept_addresses}
                 lost = [every[address] for address in every.keys() - {lease.address for lease in leases}]
-                log.info("network %s is back, and keys have their %d addresses", name, len(leases))
+                log.info("network %s was recreated: %d addresses restored to their keys", name, len(leases))
                 if lost:
-                    log.info("what does not fit into network %s any more: %s", name, _some(lost))
+                    log.info("addresses that no longer fit into network %s: %s", name, _some(lost))
                     self._note_lost(network, name, lost)
             return
-        raise Unavailable(f"network {network_id[:12]} is contended: other writers were first", hint="try again")
+        raise Unavailable(f"network {network_id[:12]} was changed by other requests", hint="try again")
 
     def _note_lost(self, network: Network, name: str, lost: Sequence[KeptAddress]) -> None:
         """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
@@ -150,10 +150,10 @@ class KeptNetworks:
         if all(pool is not None and pool.source for pool in pools):
             self._lost[network.id] = Finding(
                 f"kept network {network.id}",
-                f"network {name} was made again in another subnet, and its keys lost {_some(lost)}",
-                "what the last network of the name left; past the proxy its name is not told before it has a subnet",
+                f"network {name} was recreated with another subnet, and its keys lost {_some(lost)}",
+                "addresses kept from the previous network; only the proxy learns a network's name in time",
                 self._clock.now(),
-                "make it through the proxy (`docker context use mooring`), or with the --subnet of before",
+                "create it through the proxy (`docker context use mooring`), or with the previous --subnet",
             )
 
     def findings(self) -> list[Finding]:

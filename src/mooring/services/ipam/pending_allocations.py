@@ -63,9 +63,9 @@ class PendingAllocations:
         asks = f"{request.mac} {request.name}"
         if who and who != asks and now < until:
             raise Conflict(
-                f"address {lease.address} is on its way to another container",
+                f"address {lease.address} is being assigned to another container that is starting",
                 holder=holder(lease),
-                hint="start one after the other",
+                hint="start them one at a time",
             )
         self._given[place] = (asks, now + PENDING)
 

@@ -55,7 +55,7 @@ class PoolNames:
         hint = "create the network again (`docker network create`)"
         if any(pool.options.get(REBUILT) == "" for pool in self.cache.every(Pool)):
             hint = (
-                "the store was lost, and this id does not say which network is meant: stop a container of that network "
+                "the store was lost, and this ID does not tell which network it is: stop a container of that network "
                 "first, or create the network again"
             )
         return NotFound(f"pool {pool_id} is not known to Mooring", hint=hint)

@@ -219,7 +219,7 @@ class Pools:
         if living := self._index.kept_out_of(subnet):
             user = self._index.kept_out(living[0])
             raise Conflict(
-                f"subnet {subnet} has addresses that are in use without a record", holder=user,
+                f"subnet {subnet} contains addresses that are in use but missing from the records", holder=user,
                 hint="see `mooring doctor`, or choose another subnet",
             )  # fmt: skip
         for pool in self._index.overlapping(space, subnet):
@@ -294,7 +294,7 @@ def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lea
 
 def contended(subject: str) -> Unavailable:
     """The fault for a decision that other writers overtook too often."""
-    return Unavailable(f"{subject} is contended: other writers were first {ATTEMPTS} times", hint="try again")
+    return Unavailable(f"{subject} was changed by other requests {ATTEMPTS} times in a row", hint="try again")
 
 
 def _check(request: PoolRequest) -> None:
@@ -305,7 +305,7 @@ def _check(request: PoolRequest) -> None:
         if request.range is not None:
             check_range(request.subnet, request.range)
     elif request.range is not None:
-        raise BadRequest(f"range {request.range} without a subnet", hint="give the subnet too (--subnet)")
+        raise BadRequest(f"range {request.range} without a subnet", hint="give the subnet as well (--subnet)")
 
 
 def _describe(pool: Pool) -> str:

@@ -32,7 +32,7 @@ class EndpointAdmission:
         removed. Nobody else may record an endpoint of the network meanwhile."""
         if not endpoint.mac or not network.bridged or network.origin is not Origin.ENGINE:
             return
-        what = f"MAC {endpoint.mac} is in use in network {network.id[:12]}"
+        what = f"MAC {endpoint.mac} is already in use in network {network.id[:12]}"
         if endpoint.mac == network.mac:
             raise Conflict(what, holder=f"the network's bridge {network.bridge}", hint="choose another MAC")
         other = self._endpoint_index.with_mac(network.id, endpoint.mac)
@@ -44,7 +44,7 @@ class EndpointAdmission:
             raise Conflict(
                 what,
                 holder=self._name(network, other),
-                hint=f"stop it, or give this one another MAC or key; see `mooring explain {address or endpoint.mac}`",
+                hint=f"stop it, or use another MAC or key; see `mooring explain {address or endpoint.mac}`",
             )
         await self._liveness.forget_dead(other)
 
@@ -67,7 +67,7 @@ def same(known: Endpoint, request: EndpointRequest) -> EndpointGrant:
     asked = (request.ipv4 or known.ipv4, request.ipv6 or known.ipv6, request.mac or known.mac)
     if asked != (known.ipv4, known.ipv6, known.mac):
         raise Conflict(
-            f"endpoint {known.id[:12]} exists already with other addresses",
+            f"endpoint {known.id[:12]} already exists with other addresses",
             holder=", ".join(str(address) for address in known.addresses),
             hint="delete it first",
         )

@@ -71,7 +71,7 @@ class EndpointRecords:
             raise Conflict(f"network {network.name or network_id[:12]} is being deleted")
         if network.pending is Pending.CREATE:
             raise Conflict(
-                f"network {network.name or network_id[:12]} is half made: its driver did not answer", hint="delete it"
+                f"network {network.name or network_id[:12]} is incomplete: its driver did not answer", hint="delete it"
             )
         return network
 
@@ -82,7 +82,7 @@ class EndpointRecords:
         if endpoint is None:
             raise NotFound(
                 f"endpoint {endpoint_id[:12]} is not known in network {network_id[:12]}",
-                hint="restart the container, which makes a new endpoint",
+                hint="restart the container, which creates a new endpoint",
             )
         return network, endpoint
 
@@ -103,7 +103,7 @@ class EndpointRecords:
         """
         known = self._cache.endpoint(before.network, before.id)
         if known is None:
-            raise NotFound(f"endpoint {before.id[:12]} was deleted meanwhile", hint="its address is another's by now")
+            raise NotFound(f"endpoint {before.id[:12]} has been deleted", hint="another one has its address now")
         if known != before:
             raise StaleRevision(f"endpoint {before.id[:12]}")
         if after != before:
@@ -140,7 +140,7 @@ class EndpointRecords:
             with contextlib.suppress(StaleRevision):
                 await self._cache.commit(put=put, delete=[endpoint, *gone])
                 return
-        raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
+        raise Unavailable(f"addresses of endpoint {endpoint.id[:12]} were changed by other requests", hint="try again")
 
     async def end(self, network: Network, endpoint: Endpoint, driver: Driver | None = None) -> None:
         """What the endpoint had outside of the store goes. driver: the network's, when the caller has it."""

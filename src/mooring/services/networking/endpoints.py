@@ -124,7 +124,7 @@ class Endpoints:
                     for old in dead.values():
                         await self._records.end(network, old)
                     return
-        raise Unavailable(f"the addresses of endpoint {endpoint.id[:12]} are contended", hint="do it again")
+        raise Unavailable(f"addresses of endpoint {endpoint.id[:12]} were changed by other requests", hint="try again")
 
     async def release(self, pool_id: str, address: Address) -> None:
         """ReleaseAddress: the lease is given up. What is not held is released already.
@@ -204,12 +204,12 @@ class Endpoints:
             subject = f"endpoint {endpoint_id[:12]}"
             if endpoint.state is State.ATTACHED and endpoint.sandbox not in ("", request.key):
                 raise Conflict(
-                    f"{subject} is attached already",
+                    f"{subject} is already attached",
                     holder=f"sandbox {endpoint.sandbox}",
                     hint="disconnect it there first",
                 )
             if endpoint.pending in (Event.CREATE, Event.DELETE):
-                raise Conflict(f"{subject} is on its way out", hint="delete it again")
+                raise Conflict(f"{subject} is only partly created or deleted", hint="delete it again")
             state = advance(endpoint.state, Event.ATTACH, subject)
             if state is endpoint.state and endpoint.attachment is not None and endpoint.pending is None:
                 return endpoint.attachment

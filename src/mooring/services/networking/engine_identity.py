@@ -61,7 +61,7 @@ async def recognise(
         except StaleRevision:
             continue
         for ident in sorted(same):
-            log.info("engine %s is the one that was called %s: it has what that one had", engine, ident)
+            log.info("engine %s is the engine previously known as %s: same containers and networks", engine, ident)
         return frozenset(others) - same
     raise contended(f"engine {engine}")
 

@@ -32,7 +32,7 @@ class EngineNetworks:
             mode = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6)).mode
             if mode is Mode.BRIDGE:
                 raise BadRequest(
-                    "Docker's own IPAM driver would give the addresses of this network, and Mooring could keep none",
+                    "this network would get its addresses from Docker's IPAM driver, so Mooring could not manage them",
                     hint=f"add `--ipam-driver {self._plugin}`; in a compose file `ipam: {{driver: {self._plugin}}}`",
                 )
         await self._networks.create(request)

@@ -17,7 +17,7 @@ from mooring.core.datapath import host_end
 from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
-from mooring.core.findings import Finding
+from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.pools import Pool
 from mooring.ports import Clock, Engine
@@ -80,7 +80,7 @@ class GarbageCollector:
         """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
         leases = {f"{lease.space} {lease.address}" for lease in self._endpoint_index.unattached()}
         return tuple(
-            Finding(subject, *_told(subject), sighting.at, "it is taken back in time by itself", fixable=True)
+            Finding(subject, *_told(subject), sighting.at, AUTOMATIC, fixable=True)
             for subject, sighting in sorted(self._missing.items(), key=lambda each: each[0])
             if self._is_there(subject, leases) and self._clock.boot() - sighting.boot >= TOLD_AGE
         )
@@ -111,14 +111,14 @@ class GarbageCollector:
             await self._leases_nobody_has(taken)
             if self._clock.step():
                 findings.append(
-                    f"the wall clock is {self._clock.step():+.0f} s off since lately: no deadline ends until it is "
-                    "right again, or has stayed so for ten minutes"
+                    f"the system clock has jumped by {self._clock.step():+.0f} s: nothing expires until it is back, "
+                    "or has kept the new time for ten minutes"
                 )
             else:
                 await self._ipam.sweep()
                 await self._ipam.kept_networks.sweep()
         except Fault as fault:
-            findings.append(f"could not take back what Docker forgot: {fault}")
+            findings.append(f"could not release what Docker no longer uses: {fault}")
         self._missing = self._seen
         return taken, findings
 
@@ -171,7 +171,7 @@ class GarbageCollector:
             if self._networks.is_pool_released(network):
                 why, subject = "Docker released its subnets", f"network {network.id}"
             elif view is not None and known is not None and _lacks(view, known, network):
-                why, subject = "the engine does not have it", f"{ENGINE}network {network.id}"
+                why, subject = "Docker does not have it", f"{ENGINE}network {network.id}"
             else:
                 continue
             if not self._is_overdue(subject, network.created):
@@ -187,7 +187,7 @@ class GarbageCollector:
             if pool.network:
                 if self._cache.network(pool.network) is None:
                     await self._ipam.release_pool(pool.id)
-                    taken.append(f"subnet {pool.subnet} released: its network is gone")
+                    taken.append(f"subnet {pool.subnet} released: its network was removed")
             elif (
                 view is not None
                 and self._known(view) is not None
@@ -196,7 +196,7 @@ class GarbageCollector:
                 and self._is_overdue(f"{ENGINE}pool {pool.id}", pool.created)
             ):
                 await self._ipam.release_pool(pool.id)
-                taken.append(f"subnet {pool.subnet} released: no network of the engine has it")
+                taken.append(f"subnet {pool.subnet} released: no Docker network has it")
 
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
@@ -217,7 +217,7 @@ class GarbageCollector:
         for lease in self._endpoint_index.unattached():
             if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
                 await self._ipam.release_address(lease.pool, lease.address)
-                taken.append(f"lease {lease.address} given back: no endpoint has it")
+                taken.append(f"lease {lease.address} released: no endpoint uses it")
 
 
 def _told(subject: str) -> tuple[str, str]:
@@ -225,15 +225,15 @@ def _told(subject: str) -> tuple[str, str]:
     kind, _, rest = subject.removeprefix(ENGINE).partition(" ")
     match kind, subject.startswith(ENGINE):
         case "network", True:
-            return f"network {rest[:12]} is on record, and the engine does not have it", "the engine's list of networks"
+            return f"network {rest[:12]} is in the records but not in Docker", "Docker's list of networks"
         case "network", False:
-            return f"network {rest[:12]} has lost its subnets", "Docker released them, and never deleted the network"
+            return f"network {rest[:12]} has lost its subnets", "Docker released them but never deleted the network"
         case "pool", _:
-            return f"pool {rest} has no network", "no network of the engine has its subnet, and nobody uses it"
+            return f"pool {rest} has no network", "no Docker network has its subnet, and nothing uses it"
         case "endpoint", _:
-            return f"endpoint {rest[:12]} is on record, and nothing is attached to it", "its interface is not there"
+            return f"endpoint {rest[:12]} is recorded but has no interface", "the host's interfaces"
         case _:
-            return f"lease {rest.rpartition(' ')[2]} was given, and no endpoint has it", "the records of endpoints"
+            return f"lease {rest.rpartition(' ')[2]} was given, but no endpoint has it", "the records of endpoints"
 
 
 def _lacks(view: EngineView, known: KnownEngine, network: Network) -> bool:

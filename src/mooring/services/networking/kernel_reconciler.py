@@ -61,7 +61,7 @@ class _Pass:
     def note(self, subject: str, things: int) -> None:
         """So many things of the subject were put right, or would be."""
         self.repaired.append(
-            f"{subject}: {_count(things, 'thing')} {'missing or different' if self.dry else 'put right'}"
+            f"{subject}: {_count(things, 'item')} {'missing or different' if self.dry else 'repaired'}"
         )
 
 
@@ -143,7 +143,7 @@ class KernelReconciler:
             work.findings.append(f"cannot read the kernel: {fault}")
         except Exception as error:
             # One thing that nobody thought of must not end the daemon, nor keep the rest from being repaired next time.
-            log.exception("a repair pass failed by a mistake of our own")
+            log.exception("a repair pass failed with an internal error")
             work.findings.append(f"a pass ended early, see the log: {type(error).__name__}: {error}")
         self.report = Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
         return self.report
@@ -236,8 +236,8 @@ class KernelReconciler:
         told = work if closed - stubborn else _Pass(dry=work.dry)
         await self._apply(closed, have, "Docker's FORWARD chain", told)
         work.findings += [
-            f"IPv{fact.version} traffic that Mooring forwards is dropped: the policy of FORWARD is DROP, and its chain "
-            "DOCKER-USER is missing or not asked; `systemctl restart docker` makes it again"
+            f"forwarded IPv{fact.version} traffic of Mooring's networks is dropped: the FORWARD policy is DROP and the "
+            "chain DOCKER-USER is missing or never reached; `systemctl restart docker` recreates it"
             for fact in sorted(stubborn, key=lambda fact: fact.version)
         ]
 

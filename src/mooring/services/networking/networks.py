@@ -152,7 +152,7 @@ class Networks:
             self._check_room(network)
             for pool in pools:
                 for other in self._ipam.index.overlapping(pool.space, pool.subnet):
-                    raise Conflict(f"subnet {pool.subnet} overlaps one on record", holder=f"pool {other.id}")
+                    raise Conflict(f"subnet {pool.subnet} overlaps a recorded subnet", holder=f"pool {other.id}")
             await self._cache.commit(put=[network, *pools, *leases])
         return True
 
@@ -297,14 +297,14 @@ class Networks:
             raise Conflict(
                 f"bridge name {network.bridge} is in use",
                 holder=f"network {other.id[:12]}",
-                hint="choose another with -o bridge=",
+                hint="choose another name with -o bridge=",
             )
         for mine in network.segments:
             for other, theirs in self._network_index.overlapping(mine.subnet):
                 raise Conflict(
-                    f"subnet {mine.subnet} overlaps {theirs.subnet}, and a host routes an address one way only",
+                    f"subnet {mine.subnet} overlaps {theirs.subnet}: a host can route an address to one network only",
                     holder=f"network {other.id[:12]}",
-                    hint="choose another --subnet, or none and let Mooring carve one",
+                    hint="choose another --subnet, or omit it so that Mooring picks one",
                 )
 
     async def _retire_twins(self, request: NetworkRequest) -> None:
@@ -365,6 +365,6 @@ def _must_match(known: Network, request: NetworkRequest) -> None:
     have = {segment.subnet for segment in known.segments}
     if known.raw != request.raw or known.internal != request.internal or not asked <= have:
         raise Conflict(
-            f"network {known.id[:12]} exists already with other settings",
+            f"network {known.id[:12]} already exists with other settings",
             hint=f"see `mooring network inspect {known.id[:12]}`",
         )

@@ -19,8 +19,8 @@ from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
-HINT = "choose another --subnet, or none and let Mooring carve one; with -o host_overlap=warn it is made all the same"
-MIXED = "what is meant for one may go to the other"
+HINT = "choose another --subnet, or omit it so that Mooring picks one; `-o host_overlap=warn` creates it anyway"
+MIXED = "traffic for one may reach the other"
 
 
 class Overlaps:
@@ -53,7 +53,7 @@ class Overlaps:
         view = self._view()
         for other, holder in view.elsewhere.items() if view is not None else ():
             if overlap(other, subnet):
-                yield other, f"{holder}, unless it was removed a moment ago"
+                yield other, f"{holder}; if it was just removed, try again"
         for route in _leading_away(subnet, host):
             yield route, "a route of this host (`ip route show table all`)"
 
@@ -61,7 +61,7 @@ class Overlaps:
         """What has come over networks since they were made, a line each. Quick, however many there are of both."""
         for interface, holder in host.addresses.items():
             for what, _ in self._around(interface.network):
-                yield f"{what} {holder} has {interface}: {MIXED}; give one of them another subnet"
+                yield f"{what} {holder} uses {interface}: {MIXED}; give one of them another subnet"
         told = {interface.network for interface in host.addresses}
         for route in host.routes:
             for what, subnet in self._around(route) if route not in told else ():

@@ -51,7 +51,7 @@ class PortPublished(Conflict):
 
     def __init__(self, wanted: PortBinding, other: PortBinding, endpoint: Endpoint) -> None:
         super().__init__(
-            f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
+            f"host port {wanted.host_port}/{wanted.protocol.label} is already published",
             holder=f"endpoint {endpoint.id[:12]} at {other.target}",
             hint=f"stop that container, or publish another port; see `mooring explain {other.target}`",
         )
@@ -189,7 +189,7 @@ class PortAllocator:
         low, high = (request.first, request.last) if request.first else await self._guard.ephemeral()
         raise Exhausted(
             f"no free host port in {low}-{high}/{request.protocol.label} for container port {request.port}",
-            hint="publish to another range, or see `mooring network inspect` for who holds them",
+            hint="publish to another range; `mooring network inspect` shows the published ports",
         )
 
     async def _candidates(self, request: PortRequest, first: int) -> Iterable[int]:
@@ -242,8 +242,8 @@ class PortAllocator:
             hosts = pending.places.get((wanted.protocol, wanted.host_port), ())
             if any(_meet(host, _place(wanted)[1]) for host in hosts):
                 raise Conflict(
-                    f"host port {wanted.host_port}/{wanted.protocol.label} is published already",
-                    holder="a container that is being started",
+                    f"host port {wanted.host_port}/{wanted.protocol.label} is already published",
+                    holder="a container that is starting",
                     hint="publish another port",
                 )
 

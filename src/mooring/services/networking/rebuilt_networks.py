@@ -84,7 +84,7 @@ class RebuiltNetworks:
             view = view if view is not None else await self._engine.view()
         except Fault as fault:
             if lived_in:
-                result.findings.append(f"networks without a record wait for the engine: {fault}")
+                result.findings.append(f"networks without a record cannot be restored until Docker answers: {fault}")
             return result
         wanted = {
             ident
@@ -104,7 +104,7 @@ class RebuiltNetworks:
                 await self._rebuild(ident, view, living, gateways, settled, result)
             except Fault as fault:
                 result.findings.append(
-                    f"network {ident[:12]} of the engine has no record, and cannot have one: {fault}"
+                    f"network {ident[:12]} is in Docker but not in the records, and cannot be restored: {fault}"
                 )
         return result
 
@@ -133,7 +133,7 @@ class RebuiltNetworks:
             await self._make_room(network, view, living, result)
         if await self._networks.readmit(network, pools, leases):
             subnets = ", ".join(str(segment.subnet) for segment in network.segments)
-            result.done.append(f"network {ident[:12]} ({subnets}) of the engine had no record: taken in again")
+            result.done.append(f"network {ident[:12]} ({subnets}) was missing from the records: restored")
 
     async def _make_room(
         self, network: Network, view: EngineView, living: Callable[[str], bool], result: Rebuilt
@@ -146,7 +146,7 @@ class RebuiltNetworks:
             gone = proof and other.origin is Origin.ENGINE and other.id not in view.networks
             if meet and gone and not living(other.id):
                 await self._networks.delete(other.id)
-                result.done.append(f"network {other.id[:12]} removed: the engine has another one in its place")
+                result.done.append(f"network {other.id[:12]} removed: Docker has another network instead")
         for pool in self._cache.every(Pool):
             mine = any(overlap(pool.subnet, segment.subnet) for segment in network.segments)
             if mine and not pool.network and not self._ipam.is_in_use(pool.id):
@@ -167,7 +167,7 @@ class RebuiltNetworks:
         now = self._clock.now()
         for part in found.subnets:
             if part.subnet.prefixlen == 0:
-                raise Conflict(f"the engine does not say its subnet ({part.subnet})", hint="create the network again")
+                raise Conflict(f"Docker does not report its subnet ({part.subnet})", hint="create the network again")
             none = words.get("gateway") == NO_GATEWAY
             address = None if none else _gateway(part, gateways)
             gateway = ip_interface(f"{address}/{part.subnet.prefixlen}") if address is not None else None

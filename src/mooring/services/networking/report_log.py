@@ -29,5 +29,5 @@ class ReportLog:
             if line not in self._told:
                 log.warning("finding: %s", line)
         for line in sorted(self._told - findings):
-            log.info("finding is over: %s", line)
+            log.info("resolved: %s", line)
         self._told = findings

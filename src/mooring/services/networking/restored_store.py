@@ -220,12 +220,12 @@ class RestoredStore:
             ):
                 return ""
             if network is None or network.origin is not Origin.ENGINE:
-                raise Conflict("its network has no record", hint="it is taken in when the engine tells of it")
+                raise Conflict("its network is missing from the records", hint="it is restored when Docker reports it")
             endpoint = self._endpoint(network, stranger, published)
             async with self._locks.hold(f"addresses of {network.id}"):
                 await self._record(network, endpoint, living)
         addresses = ", ".join(str(address) for address in endpoint.addresses)
-        return f"endpoint {endpoint.id[:12]} ({addresses}) lives without a record: taken in again"
+        return f"endpoint {endpoint.id[:12]} ({addresses}) was missing from the records: restored"
 
     def _endpoint(self, network: Network, stranger: Stranger, published: Sequence[PortBinding]) -> Endpoint:
         inside = stranger.inside
@@ -257,14 +257,14 @@ class RestoredStore:
             dead = {e.id: e for a in endpoint.addresses if (e := self._endpoint_index.at(network.id, a)) is not None}
             for old in dead.values():
                 if host_end(old.id) in living:
-                    raise Conflict("its address is another's on record", holder=f"endpoint {old.id[:12]}, which lives")
+                    raise Conflict("its address belongs to another endpoint", holder=f"endpoint {old.id[:12]}")
             leases = [lease for address in endpoint.addresses for lease in self._lease(network, endpoint, address)]
             with contextlib.suppress(StaleRevision):
                 await self._cache.commit(put=[endpoint, *leases], delete=list(dead.values()))
                 for old in dead.values():  # what else it had is a leftover
                     await self._port_allocator.release(each for each in old.published if each not in endpoint.published)
                 return
-        raise Unavailable("its addresses are contended", hint="it is tried again")
+        raise Unavailable("its addresses were changed by other requests", hint="it is tried again")
 
     def _lease(self, network: Network, endpoint: Endpoint, address: Address) -> list[Lease]:
         """The lease as it must be while the endpoint has the address. Raises Conflict when it cannot be."""
@@ -276,7 +276,7 @@ class RestoredStore:
         if known is not None and known.state is LeaseState.FIXED:
             return [started(known, Active(endpoint.id, self._policy.host, self._policy.boot))]
         if known is not None and known.state not in (LeaseState.DYNAMIC, LeaseState.COOLING, LeaseState.RESERVED):
-            raise Conflict(f"its address {address} is on record as {known.state.value}")
+            raise Conflict(f"its address {address} is recorded as {known.state.value}")
         if known is not None and known.state is LeaseState.DYNAMIC and known.mac == endpoint.mac:
             return [known]
         mine = Lease(
@@ -311,4 +311,4 @@ def _finding(stranger: Stranger, why: str) -> str:
     what = f"endpoint {stranger.endpoint[:12]} of network {stranger.network[:12]}" + (
         f" ({addresses})" if addresses else ""
     )
-    return f"{what} lives without a record and is left alone, its addresses are given to nobody: {why}"
+    return f"{what} is missing from the records; it is left untouched, its addresses are not assigned: {why}"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from mooring.core.containers import Container, EngineNetwork
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
-from mooring.core.findings import Finding
+from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.intents import Intent
 from mooring.core.leases import Lease, State, is_over
 from mooring.core.networks import Network
@@ -40,9 +40,7 @@ def old_intents(cache: RecordCache, now: float, engine: str) -> Iterator[Finding
             f"the {intent.purpose.value} of {whom} was begun and is not settled",
             f"intent {intent.id}" + (f" of engine {intent.engine[:12]}, which is not the one here" if strange else ""),
             intent.created,
-            "`mooring lease release ADDRESS --force` frees what it holds"
-            if strange
-            else "it is settled in time by itself",
+            "`mooring lease release ADDRESS --force` frees what it holds" if strange else AUTOMATIC,
             fixable=not strange,
         )
 
@@ -59,7 +57,7 @@ def overdue(cache: RecordCache, now: float) -> Iterator[Finding]:
                 f"address {lease.address} is still {what}, and the time of that is over",
                 f"it ended at {moment(lease.until)}",
                 lease.until,
-                "it ends in time by itself",
+                AUTOMATIC,
                 fixable=True,
             )
 
@@ -104,7 +102,7 @@ def idle_pools(cache: RecordCache, ipam: Ipam, view: EngineView, now: float) -> 
         why = (
             f", but {reserved} reserved addresses keep it" if reserved else ", but leases of it keep it" if held else ""
         )
-        remedy = "`mooring lease release` ends the reservations" if reserved else "it is released in time by itself"
+        remedy = "`mooring lease release` ends the reservations" if reserved else AUTOMATIC
         yield Finding(
             f"pool {pool.id}",
             f"pool {pool.id} ({pool.subnet}) has no network{why}",

@@ -15,7 +15,7 @@ from dataclasses import replace
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.faults import Fault, Unavailable
-from mooring.core.findings import Diagnosis, Finding
+from mooring.core.findings import AUTOMATIC, Diagnosis, Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
@@ -155,9 +155,8 @@ class Doctor:
                 *found,
                 Finding("kernel", "the kernel cannot be read", str(fault), now, "see the log of the daemon"),
             ]
-        remedy = "it is put right in time by itself"
         found += [
-            Finding(_KERNEL + _part(text), text, "kernel and records compared", now, remedy, fixable=True)
+            Finding(_KERNEL + _part(text), text, "the kernel differs from the records", now, AUTOMATIC, fixable=True)
             for text in again
             if text in once
         ]

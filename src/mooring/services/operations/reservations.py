@@ -138,7 +138,7 @@ class Reservations:
         if waiting := [each for each in self._kept_networks.keeping(address) if space in (None, each.space)]:
             if not dry:
                 await self._kept_networks.release(address, waiting)
-            kept = "kept for a key of network {}, which is gone"
+            kept = "kept for a key of the removed network {}"
             return [Change(each.space, str(address), kept.format(each.name), "free") for each in waiting]
         pool = pool_around(self._cache, space, address)
         for _ in range(ATTEMPTS):
