@@ -68,29 +68,6 @@ async def test_without_a_cooldown_a_released_address_is_free() -> None:
     assert host.lease("10.0.0.2") is None
 
 
-async def test_usage_counts_what_can_be_chosen(host: Host) -> None:
-    """Size is used, free and cooling together; what is outside the range does not count."""
-    grant = await host.pool("10.0.0.0/24", "10.0.0.64/29")
-    for _ in range(3):
-        await host.ask(grant.pool)
-    await host.ipam.release_address(grant.pool, ip_address("10.0.0.65"))
-    usage = host.ipam.usage(grant.pool)
-    assert (usage.size, usage.used, usage.free, usage.cooling) == (8, 2, 5, 1)
-
-
-async def test_explain_tells_pool_lease_and_endpoint(host: Host) -> None:
-    """In every space that has a pool around the address, or in the one named."""
-    grant = await host.pool(space="one")
-    await host.pool(space="two")
-    await host.bind(grant.pool)
-    address = parse_interface(await host.ask(grant.pool))
-    await host.endpoint("e1", address)
-    assert len(host.ipam.explain(None, address.ip)) == 2
-    (facts,) = host.ipam.explain("one", address.ip)
-    assert facts.lease is not None
-    assert (facts.pools[0].id, facts.lease.state, facts.endpoint[:2]) == (grant.pool, State.DYNAMIC, "e1")
-
-
 async def test_sweeping_ends_what_is_over_and_nothing_else(host: Host) -> None:
     """Cooldowns and reservations with an end; batches are no matter; what is not over stays."""
     pool = await host.bare("10.0.0.0/20")

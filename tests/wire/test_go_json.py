@@ -111,7 +111,7 @@ def test_fields_are_what_go_has_in_them(text: Text, spaces: str) -> None:
             if isinstance(inner, dict) and not isinstance(inner.get("ipamconfig"), str):
                 config = inner.get("ipamconfig")
                 # What is null is there in the text, and nothing to Go.
-                assert found.entry(network).members("IPAMConfig").found or not config
+                assert found.entries()[network].members("IPAMConfig").found or not config
 
 
 PATHS = st.sampled_from(

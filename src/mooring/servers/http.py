@@ -14,7 +14,7 @@ import sys
 from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
@@ -44,12 +44,6 @@ class Request:
     path: str
     query: str
     body: bytes
-    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """By lower-case name; the last one counts."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +143,6 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._url = b""
-        self._fields: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._size = 0
         self._in_head = True
@@ -233,7 +226,6 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One complete header."""
-        self._fields.append((name, value))
         match name.lower():
             case b"content-length" if value.isdigit() and int(value) > self._limits.body:
                 self._too_large()
@@ -271,7 +263,7 @@ class Connection(asyncio.Protocol):
         path = target.decode("latin-1")
         method = self._parser.get_method().decode("latin-1")
         path = unquote(path) if "%" in path else path
-        request = Request(method, path, query.decode("latin-1"), b"".join(self._body), self._fields)
+        request = Request(method, path, query.decode("latin-1"), b"".join(self._body))
         self._enqueue(request, None, self._parser.should_keep_alive())
 
     # Refusing.

@@ -77,16 +77,9 @@ class Members:
             here = here._merged(here._all(name), exact=name in MAPS)
         return here
 
-    def entry(self, name: str) -> Members:
-        """The structure that a map has under the key, with its own text for a source: later ones replace earlier ones.
-
-        Raises Unread as `members` does.
-        """
-        member = self.last(name)
-        return Members(b"null", hole=(0, 4)) if member is None else self._entry(member)
-
     def entries(self) -> dict[str, Members]:
-        """Every `entry` of a map, in the order of `names`, in one walk. Raises Unread as `entry` does."""
+        """The structures of a map by their keys, each with its own text for a source, in one walk: later ones replace
+        earlier ones. In the order of `names`. Raises Unread as `members` does."""
         last = {member.name: member for member in self.found}
         return {name: self._entry(last[name]) for name in self.names()}
 

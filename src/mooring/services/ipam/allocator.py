@@ -8,7 +8,7 @@ the pool that the address came from.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -39,22 +39,13 @@ from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended, gateway_lease
-from mooring.services.records.address_index import AddressIndex, Usage
+from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import Record, RecordCache
 
-__all__ = ["ATTEMPTS", "Facts", "Ipam", "IpamPolicy", "Usage"]
+__all__ = ["ATTEMPTS", "Ipam", "IpamPolicy"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of an address in a space: the pools whose subnet holds it, its lease, its endpoint's id or ""."""
-
-    pools: tuple[Pool, ...]
-    lease: Lease | None
-    endpoint: str
 
 
 class Ipam:
@@ -207,22 +198,6 @@ class Ipam:
         """Whether the pool has addresses that were given to endpoints, or that something is to get again."""
         idle = (State.GATEWAY, State.AUXILIARY, State.COOLING)
         return any(count for state, count in self._index.counts(pool_id).items() if state not in idle)
-
-    def usage(self, pool_id: str) -> Usage:
-        """How full the pool is. Raises NotFound."""
-        pool = self._pool(pool_id)
-        start, end = candidates(pool.subnet, pool.range)
-        leases = [lease for lease in self._index.leases(pool_id) if start <= int(lease.address) < end]
-        cooling = sum(lease.state is State.COOLING for lease in leases)
-        return Usage(end - start, len(leases) - cooling, end - start - len(leases), cooling)
-
-    def explain(self, space: str | None, address: Address) -> tuple[Facts, ...]:
-        """What is known of the address in the space, or in every space that has a pool around it."""
-        pools = [pool for pool in self._cache.every(Pool) if address in pool.subnet and space in (None, pool.space)]
-        return tuple(
-            Facts((pool,), self._cache.lease(pool.space, address), self._index.endpoint(pool, address))
-            for pool in pools
-        )
 
     async def _decide(self, pool_id: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """What the attempt answers; it is made again when another writer was first, a bounded number of times."""

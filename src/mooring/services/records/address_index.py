@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from ipaddress import ip_network
 
@@ -22,16 +21,6 @@ from mooring.core.subnet_index import Holdings
 from mooring.services.records.endpoint_containers import EndpointContainers
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Counts of the addresses of a pool that can be chosen automatically; size is all of them."""
-
-    size: int
-    used: int
-    free: int
-    cooling: int
 
 
 class AddressIndex:
