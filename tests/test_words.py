@@ -16,8 +16,6 @@ EXEMPT = {
     ("estate", "wire/stored.py"): "keys of stores that are on disks already",
     ("passage", "servers/proxy/relay_exchanges.py"): "the relay is being rewritten",
     ("passage", "servers/proxy/relay_requests.py"): "the relay is being rewritten",
-    ("give back", "core/leases.py"): "the lease table is being changed",
-    ("give back", "core/claims.py"): "the lease table is being changed",
 }
 
 

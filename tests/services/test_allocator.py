@@ -211,15 +211,6 @@ async def test_a_reserved_address_is_for_whom_it_was_reserved_and_returns_to_the
     assert (lease.state, lease.whom, lease.name) == (State.RESERVED, "web-*", "")
 
 
-async def test_a_foreign_address_is_refused_with_the_mac_that_was_seen(host: Host) -> None:
-    """And never chosen."""
-    pool = await host.bare("10.0.0.0/31")
-    await host.put(pool, "10.0.0.0", State.FOREIGN, seen="02:aa:bb:cc:dd:ee")
-    with pytest.raises(Conflict, match="02:aa:bb:cc:dd:ee"):
-        await host.ask(pool, "10.0.0.0")
-    assert await host.ask(pool) == "10.0.0.1/31"
-
-
 async def test_a_full_pool_is_passed_over_for_another_of_its_network(host: Host) -> None:
     """The answer has the other pool's prefix length, and its release finds it; other networks are left alone."""
     first, second, stranger = (

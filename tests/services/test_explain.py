@@ -46,7 +46,6 @@ async def reasons(address: str) -> list[Reason]:
             ["fixed for the key db-0", "idle", "the last container that names it is removed: cccccc"],
         ),
         ("10.32.0.6", "held", ["reserved it for printer", "ask Ann", "It ends at"]),
-        ("10.32.0.7", "held", ["Another host with the MAC 00:11:22:33:44:55", "Find that host"]),
         ("10.32.0.77", "free", ["nobody holds it", "docker run --ip 10.32.0.77"]),
         ("fd00:32::77", "free", ["docker run --ip6 fd00:32::77"]),
         ("10.32.0.200", "free", ["outside of the range 10.32.0.0/25", "never chosen automatically"]),

@@ -29,7 +29,7 @@ async def test_status_counts_what_is_there() -> None:
     status = (await sample()).inspection.status()
     assert (status.networks, status.endpoints, status.attached, status.pools) == (2, 2, 1, 3)
     assert status.leases == {
-        "gateway": 2, "auxiliary": 1, "dynamic": 4, "fixed": 1, "reserved": 1, "cooling": 1, "foreign": 1,
+        "gateway": 2, "auxiliary": 1, "dynamic": 4, "fixed": 1, "reserved": 1, "cooling": 1,
     }  # fmt: skip
     assert (status.since, status.now, status.repair) == (START, START + 300, None)
 
@@ -48,7 +48,7 @@ async def test_counts_follow_every_change() -> None:
     before = host.cache.lease("default", ip_address("10.32.0.2"))
     assert before is not None
     await host.cache.commit(put=[leased("10.32.0.2", State.COOLING)])
-    await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING), leased("10.32.0.7", State.FOREIGN)])
+    await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING)])
     assert host.inspection.status().leases == {
         "gateway": 2, "auxiliary": 1, "dynamic": 3, "fixed": 1, "reserved": 1, "cooling": 1,
     }  # fmt: skip
@@ -68,7 +68,7 @@ async def test_a_network_shows_its_pools_and_endpoints() -> None:
     detail = (await sample()).inspection.network("1f6b")
     four, six = detail.segments
     assert (four.pool, four.source, four.range) == ("p4", "default-v4", "10.32.0.0/25")
-    assert (four.size, four.used, four.cooling) == (254, 7, 1)
+    assert (four.size, four.used, four.cooling) == (254, 6, 1)
     assert (six.size, six.used) == (api.LARGEST, 2)
     (endpoint,) = detail.endpoints
     assert (endpoint.id, endpoint.name, endpoint.mac, endpoint.state) == (DB, "db", MAC, "attached")
@@ -93,7 +93,7 @@ async def test_the_beginning_of_an_id_must_mean_one_network() -> None:
 async def test_leases_are_ordered_by_space_family_and_address() -> None:
     """All of them, when nothing is asked for."""
     assert await addresses() == [
-        "10.32.0.1", "10.32.0.2", "10.32.0.3", "10.32.0.4", "10.32.0.5", "10.32.0.6", "10.32.0.7", "10.32.0.9",
+        "10.32.0.1", "10.32.0.2", "10.32.0.3", "10.32.0.4", "10.32.0.5", "10.32.0.6", "10.32.0.9",
         "fd00:32::1", "fd00:32::2", "10.32.0.2@tenant",
     ]  # fmt: skip
 
@@ -154,7 +154,7 @@ async def test_pools_are_listed_with_their_usage() -> None:
     assert (first.subnet, first.range, first.network, first.source) == (
         "10.32.0.0/24", "10.32.0.0/25", WEB, "default-v4",
     )  # fmt: skip
-    assert (first.size, first.used, first.cooling, second.size) == (254, 7, 1, api.LARGEST)
+    assert (first.size, first.used, first.cooling, second.size) == (254, 6, 1, api.LARGEST)
     await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING)])
     assert host.inspection.pools()[0].cooling == 0
 
@@ -164,7 +164,7 @@ async def test_a_pool_is_found_by_id_and_by_subnet() -> None:
     inspection = (await sample()).inspection
     (by_id,) = inspection.pool("p4")
     assert by_id.leases == {
-        "gateway": 1, "auxiliary": 1, "dynamic": 2, "fixed": 1, "reserved": 1, "cooling": 1, "foreign": 1,
+        "gateway": 1, "auxiliary": 1, "dynamic": 2, "fixed": 1, "reserved": 1, "cooling": 1,
     }  # fmt: skip
     assert by_id.claim == "explicit"
     assert [detail.pool.space for detail in inspection.pool("10.32.0.0/24")] == ["default", "tenant"]

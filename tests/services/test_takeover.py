@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
 from mooring.core.faults import Conflict
 from mooring.core.leases import State
-from mooring.core.requests import EndpointRequest
+from mooring.core.requests import AddressRequest, EndpointRequest, Role
 from tests.services.hosts import MemoryHost
+from tests.services.operators import operate
 
 
 async def again(host: MemoryHost, network: str) -> None:
@@ -54,3 +55,24 @@ async def test_the_other_addresses_of_a_dead_endpoint_go_with_it() -> None:
     lease = host.services.cache.lease("default", ip_interface(str(old.ipv6)).ip)
     assert lease is not None
     assert lease.state is State.COOLING
+
+
+async def test_who_takes_over_a_reserved_address_gives_it_back_to_its_reservation() -> None:
+    """The reservation outlives the crash, whatever the MAC of the new endpoint."""
+    host = await MemoryHost().start()
+    network = await host.network("web")
+    found = host.services.cache.network(network)
+    assert found is not None
+    segment = found.ipv4[0]
+    address = segment.subnet[9]
+    await operate(host).reservations.reserve(None, address, address, "db", "why", None, False)
+    mine = AddressRequest(segment.pool, Role.ENDPOINT, address, "02:00:00:00:00:01", "db")
+    await host.services.ipam.request_address(mine)
+    for ident, mac in (("a", "02:00:00:00:00:01"), ("b", "02:00:00:00:00:02")):
+        interface = IPv4Interface(f"{address}/{segment.subnet.prefixlen}")
+        await host.services.endpoints.create(EndpointRequest(network, ident * 64, interface, None, mac))
+    await host.services.endpoints.delete(network, "b" * 64)
+    await host.services.ipam.release_address(segment.pool, address)
+    lease = host.services.cache.lease("default", address)
+    assert lease is not None
+    assert (lease.state, lease.whom, lease.note) == (State.RESERVED, "db", "why")

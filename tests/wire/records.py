@@ -74,7 +74,6 @@ LEASES = st.builds(
     until=st.none() | TIME,
     whom=TEXT,
     note=TEXT,
-    seen=TEXT,
 )
 SEGMENTS = st.lists(
     st.builds(

@@ -55,7 +55,7 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         "lease/default/4/0a200005",
         b'{"v":1,"pool":"8f3a","state":"fixed","since":5.5,"owner":"name:web","mac":"02:00:00:00:00:01","name":"web",'
         b'"key":"web","holders":["c1","c2"],"active":{"endpoint":"e","host":"h","boot":"b"},"hold":60.0,"until":99.0,'
-        b'"whom":"me","note":"for now","seen":"02:00:00:00:00:02"}',
+        b'"whom":"me","note":"for now"}',
         Lease(
             space="default",
             address=IPv4Address("10.32.0.5"),
@@ -72,7 +72,6 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             until=99.0,
             whom="me",
             note="for now",
-            seen="02:00:00:00:00:02",
         ),
     ),
     (

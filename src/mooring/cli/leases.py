@@ -14,7 +14,7 @@ from mooring.cli.suggestions import addresses, anything, networks, pools, spaces
 if TYPE_CHECKING:
     from mooring.wire.api import LeaseRow
 
-STATES = ("gateway", "auxiliary", "dynamic", "fixed", "reserved", "cooling", "foreign")
+STATES = ("gateway", "auxiliary", "dynamic", "fixed", "reserved", "cooling")
 
 
 @click.group()

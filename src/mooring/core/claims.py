@@ -1,4 +1,4 @@
-"""What becomes of a lease when a container takes it as its own, and when the container is gone.
+"""What becomes of a lease when a pool, an endpoint or a container takes its address, and when the container is gone.
 
 Rules: an address stays with its key for as long as any holder is there; a successor that becomes a holder before its
 predecessor goes inherits the address; what nobody has used yet is free again at once when it is released, and what
@@ -11,8 +11,25 @@ import msgspec
 
 from mooring.core.containers import CONTAINER_KEY, outlives
 from mooring.core.intents import is_placeholder
-from mooring.core.leases import Active, Event, Lease, State, advance, cooled, phase, reserved_again
-from mooring.core.networks import Address
+from mooring.core.leases import Active, Event, Lease, Place, State, changed, cooled, ended
+
+
+def appointed(lease: Lease | None, place: Place, now: float) -> Lease:
+    """The address as its pool's gateway. Raises Conflict."""
+    return changed(lease, Event.APPOINT, place, now, owner=f"gateway:{place.pool}")
+
+
+def set_aside(lease: Lease | None, place: Place, now: float) -> Lease:
+    """The address as an auxiliary one of its pool. Raises Conflict."""
+    return changed(lease, Event.SET_ASIDE, place, now, owner=f"aux:{place.pool}")
+
+
+def given(
+    lease: Lease | None, place: Place, now: float, mac: str, name: str = "", event: Event = Event.REQUEST
+) -> Lease:
+    """The address as who asks has it, dynamic: also in the place of who had it. Raises Conflict."""
+    owner = f"name:{name}" if name else f"mac:{mac}" if mac else ""
+    return changed(lease, event, place, now, since=now, owner=owner, mac=mac, name=name)
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,29 +46,33 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-def claimed(lease: Lease | None, space: str, address: Address, pool: str, claim: Claim, now: float) -> Lease:
+def claimed(lease: Lease | None, place: Place, claim: Claim, now: float) -> Lease:
     """The lease after the claim: fixed, with the holder among its holders. Whether it may be is not asked here
-    (leases.may_hold). Raises Conflict when the table forbids it."""
-    after = advance(phase(lease), Event.CLAIM, str(address))
+    (leases.may_hold). place: of an address that is not fixed yet. Raises Conflict when the table forbids it."""
     if lease is not None and lease.state is State.FIXED:
-        return msgspec.structs.replace(
+        return changed(
             lease,
+            Event.CLAIM,
+            place,
+            now,
             key=_key_with(lease, claim),
             holders=lease.holders | {claim.holder},
             mac=lease.mac or claim.mac,
             name=claim.name or lease.name,
             until=lease.until if lease.whom or not claim.key else None,
         )
-    fresh = Lease(
-        space=space, address=address, pool=pool, state=State.FIXED, since=now, owner=claim.holder, mac=claim.mac,
-        name=claim.name, key=claim.key, holders=frozenset({claim.holder}),
-    )  # fmt: skip
-    assert phase(fresh) is after
-    if lease is None or lease.state is State.COOLING:
-        return fresh
-    # A reservation, or a dynamic lease that was one, comes back when the last holder is gone. The MAC of a dynamic one
-    # was drawn by the engine: it is another one at the next start, and would prove nothing.
-    return msgspec.structs.replace(fresh, owner="", whom=lease.whom, note=lease.note, until=lease.until)
+    # The MAC of a dynamic one was drawn by the engine: it is another one at the next start, and would prove nothing.
+    return changed(
+        lease,
+        Event.CLAIM,
+        place,
+        now,
+        owner=claim.holder if lease is None or lease.state is State.COOLING else "",
+        mac=claim.mac,
+        name=claim.name,
+        key=claim.key,
+        holders=frozenset({claim.holder}),
+    )
 
 
 def _key_with(lease: Lease, claim: Claim) -> str:
@@ -81,8 +102,9 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
         heir = min(rest, key=lambda each: (is_placeholder(each), each))
         key = CONTAINER_KEY + heir if lease.key == CONTAINER_KEY + holder else lease.key
         return msgspec.structs.replace(lease, holders=rest, key=key)
-    if lease.owner == holder:
-        return None  # fixed by who now gives it back, and never used
+    if lease.owner == holder:  # fixed by who now releases it, and never used
+        ended(lease, Event.ROLL_BACK)
+        return None
     if is_placeholder(holder) and lease.until is not None and not lease.whom:
         return msgspec.structs.replace(lease, holders=rest)  # it waited for its key before, and goes on waiting
     if hold > 0 and outlives(lease.key) and not lease.whom:
@@ -96,14 +118,16 @@ def unclaimed(lease: Lease, now: float, cooldown: float) -> Lease | None:
         # What becomes of it is settled when the endpoint lets go (leases.released).
         return msgspec.structs.replace(lease, holders=frozenset(), until=lease.until if lease.whom else now)
     if lease.whom:
-        advance(phase(lease), Event.GIVE_BACK, str(lease.address))
-        return reserved_again(lease, now)
-    advance(phase(lease), Event.ABANDON, str(lease.address))
-    return cooled(lease, now, cooldown)
+        return changed(lease, Event.RESTORE, lease.place, now)
+    return cooled(lease, Event.UNCLAIM, now, cooldown)
 
 
 def started(lease: Lease, active: Active) -> Lease:
     """The fixed lease in use. Raises Conflict when the table forbids it."""
-    advance(phase(lease), Event.START, str(lease.address))
     # Whoever made it has used it now: released, it cools.
-    return msgspec.structs.replace(lease, active=active, owner="")
+    return changed(lease, Event.START, lease.place, lease.since, active=active, owner="")
+
+
+def proven(lease: Lease, mac: str) -> Lease:
+    """The fixed lease with that MAC, "" for none: what the next request for it must have."""
+    return msgspec.structs.replace(lease, mac=mac)

@@ -1,8 +1,9 @@
 """The lease: the record of one address, and the rules of who may take what. A released one cools before it is chosen
 again (COOLING); in which order, core/addresses.py says.
 
-Rules: at most one lease per (address space, address); no record means that the address is free; every change goes
-through `TRANSITIONS`, and a test tries every (state, event) pair.
+Rules: at most one lease per (address space, address); no record means that the address is free; `changed` and `ended`
+alone make, change and end what an address is held as, and do what `TRANSITIONS` says. (The key, the holders and the
+MAC of a fixed lease are core/claims.py's.)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
+from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
@@ -27,7 +29,6 @@ class State(Enum):
     FIXED = "fixed"
     RESERVED = "reserved"
     COOLING = "cooling"
-    FOREIGN = "foreign"
 
 
 class Active(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +39,14 @@ class Active(msgspec.Struct, frozen=True, gc=False):
     boot: str
 
 
+class Place(NamedTuple):
+    """The address of a lease, and the PoolID that it is from."""
+
+    space: str
+    address: Address
+    pool: str
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One address that is not free.
 
@@ -46,7 +55,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `name:<container>`. mac: the one that belongs to it, "" if none. key, holders, active, hold: fixed leases only
     (design: the key owns the address; holders are full container ids; hold: seconds the key keeps it without holders).
     until: when a reservation, a cooldown, or the hold time of a key without holders ends, None for never. whom, note:
-    reservations. seen: MAC of a foreign host.
+    of a reservation, also of the one to which a dynamic or fixed lease goes back.
     """
 
     space: str
@@ -64,7 +73,27 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     until: float | None = None
     whom: str = ""
     note: str = ""
-    seen: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Its address, and where that is from."""
+        return Place(self.space, self.address, self.pool)
+
+
+class Fields(TypedDict, total=False):
+    """What an event says of a lease, besides the state; see Lease."""
+
+    since: float
+    owner: str
+    mac: str
+    name: str
+    key: str
+    holders: frozenset[str]
+    active: Active | None
+    hold: float
+    until: float | None
+    whom: str
+    note: str
 
 
 class Phase(Enum):
@@ -78,7 +107,6 @@ class Phase(Enum):
     ACTIVE = "fixed and in use"
     RESERVED = "reserved"
     COOLING = "cooling"
-    FOREIGN = "in use by a foreign host"
 
 
 class Event(Enum):
@@ -90,99 +118,78 @@ class Event(Enum):
     REQUEST = "be given by request"
     CLAIM = "be fixed"
     START = "be used"
-    STOP = "be put out of use"
     RELEASE = "be released"
-    GIVE_BACK = "return to its reservation"
-    ABANDON = "be abandoned"
+    RESTORE = "return to its reservation"
+    UNCLAIM = "be abandoned"
+    ROLL_BACK = "be as before it was fixed"
     EXPIRE = "expire"
     RESERVE = "be reserved"
     UNRESERVE = "lose its reservation"
-    SIGHT = "be marked as foreign"
-    VANISH = "be unmarked as foreign"
     DROP = "be dropped"
 
 
-# A pair that is missing is refused. What ends a use succeeds where nothing is used, because every plugin call may come
-# twice and late. CHOOSE reaches FREE and COOLING only: a fixed address is never chosen. RELEASE is what Docker does
-# when a container stops, so a fixed lease outlives it; ABANDON means that the last holder is gone for good. DROP means
-# that the pool is gone, and ends everything.
+# A pair that is missing is refused. RELEASE succeeds where nothing is used, because every plugin call may come twice
+# and late; it is what Docker does when a container stops, so a fixed lease outlives it. CHOOSE reaches FREE and COOLING
+# only: a fixed address is never chosen. UNCLAIM means that the last holder is gone for good, ROLL_BACK that the address
+# was fixed for a container which never came. DROP means that the pool is gone, and ends everything.
 TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.FREE, Event.APPOINT): Phase.GATEWAY,
     (Phase.FREE, Event.SET_ASIDE): Phase.AUXILIARY,
     (Phase.FREE, Event.CHOOSE): Phase.DYNAMIC,
     (Phase.FREE, Event.REQUEST): Phase.DYNAMIC,
     (Phase.FREE, Event.CLAIM): Phase.IDLE,
-    (Phase.FREE, Event.STOP): Phase.FREE,
-    (Phase.FREE, Event.RELEASE): Phase.FREE,
-    (Phase.FREE, Event.ABANDON): Phase.FREE,
-    (Phase.FREE, Event.EXPIRE): Phase.FREE,
     (Phase.FREE, Event.RESERVE): Phase.RESERVED,
-    (Phase.FREE, Event.UNRESERVE): Phase.FREE,
-    (Phase.FREE, Event.SIGHT): Phase.FOREIGN,
-    (Phase.FREE, Event.VANISH): Phase.FREE,
-    (Phase.GATEWAY, Event.APPOINT): Phase.GATEWAY,
     (Phase.GATEWAY, Event.RELEASE): Phase.FREE,
-    (Phase.AUXILIARY, Event.SET_ASIDE): Phase.AUXILIARY,
+    (Phase.GATEWAY, Event.DROP): Phase.FREE,
     (Phase.AUXILIARY, Event.RELEASE): Phase.FREE,
+    (Phase.AUXILIARY, Event.DROP): Phase.FREE,
     (Phase.DYNAMIC, Event.REQUEST): Phase.DYNAMIC,
     (Phase.DYNAMIC, Event.CLAIM): Phase.IDLE,
-    (Phase.DYNAMIC, Event.START): Phase.DYNAMIC,
-    (Phase.DYNAMIC, Event.STOP): Phase.DYNAMIC,
     (Phase.DYNAMIC, Event.RELEASE): Phase.COOLING,
-    (Phase.DYNAMIC, Event.GIVE_BACK): Phase.RESERVED,
-    (Phase.DYNAMIC, Event.ABANDON): Phase.COOLING,
-    (Phase.DYNAMIC, Event.SIGHT): Phase.FOREIGN,
-    (Phase.IDLE, Event.REQUEST): Phase.IDLE,
+    (Phase.DYNAMIC, Event.RESTORE): Phase.RESERVED,
+    (Phase.DYNAMIC, Event.DROP): Phase.FREE,
     (Phase.IDLE, Event.CLAIM): Phase.IDLE,
     (Phase.IDLE, Event.START): Phase.ACTIVE,
-    (Phase.IDLE, Event.STOP): Phase.IDLE,
     (Phase.IDLE, Event.RELEASE): Phase.IDLE,
-    (Phase.IDLE, Event.GIVE_BACK): Phase.RESERVED,
-    (Phase.IDLE, Event.ABANDON): Phase.COOLING,
+    (Phase.IDLE, Event.RESTORE): Phase.RESERVED,
+    (Phase.IDLE, Event.UNCLAIM): Phase.COOLING,
+    (Phase.IDLE, Event.ROLL_BACK): Phase.FREE,
     (Phase.IDLE, Event.EXPIRE): Phase.FREE,
-    (Phase.ACTIVE, Event.REQUEST): Phase.ACTIVE,
+    (Phase.IDLE, Event.DROP): Phase.FREE,
     (Phase.ACTIVE, Event.CLAIM): Phase.ACTIVE,
     (Phase.ACTIVE, Event.START): Phase.ACTIVE,
-    (Phase.ACTIVE, Event.STOP): Phase.IDLE,
     (Phase.ACTIVE, Event.RELEASE): Phase.IDLE,
-    (Phase.ACTIVE, Event.GIVE_BACK): Phase.RESERVED,
-    (Phase.ACTIVE, Event.ABANDON): Phase.COOLING,
+    (Phase.ACTIVE, Event.RESTORE): Phase.RESERVED,
+    (Phase.ACTIVE, Event.UNCLAIM): Phase.COOLING,
+    (Phase.ACTIVE, Event.DROP): Phase.FREE,
     (Phase.RESERVED, Event.REQUEST): Phase.DYNAMIC,
     (Phase.RESERVED, Event.CLAIM): Phase.IDLE,
     (Phase.RESERVED, Event.RELEASE): Phase.RESERVED,
-    (Phase.RESERVED, Event.GIVE_BACK): Phase.RESERVED,
-    (Phase.RESERVED, Event.ABANDON): Phase.RESERVED,
     (Phase.RESERVED, Event.EXPIRE): Phase.FREE,
     (Phase.RESERVED, Event.RESERVE): Phase.RESERVED,
     (Phase.RESERVED, Event.UNRESERVE): Phase.FREE,
+    (Phase.RESERVED, Event.DROP): Phase.FREE,
     (Phase.COOLING, Event.APPOINT): Phase.GATEWAY,
     (Phase.COOLING, Event.SET_ASIDE): Phase.AUXILIARY,
     (Phase.COOLING, Event.CHOOSE): Phase.DYNAMIC,
     (Phase.COOLING, Event.REQUEST): Phase.DYNAMIC,
     (Phase.COOLING, Event.CLAIM): Phase.IDLE,
-    (Phase.COOLING, Event.STOP): Phase.COOLING,
     (Phase.COOLING, Event.RELEASE): Phase.COOLING,
-    (Phase.COOLING, Event.ABANDON): Phase.COOLING,
     (Phase.COOLING, Event.EXPIRE): Phase.FREE,
     (Phase.COOLING, Event.RESERVE): Phase.RESERVED,
-    (Phase.COOLING, Event.SIGHT): Phase.FOREIGN,
-    (Phase.FOREIGN, Event.STOP): Phase.FOREIGN,
-    (Phase.FOREIGN, Event.RELEASE): Phase.FOREIGN,
-    (Phase.FOREIGN, Event.ABANDON): Phase.FOREIGN,
-    (Phase.FOREIGN, Event.EXPIRE): Phase.FREE,
-    (Phase.FOREIGN, Event.SIGHT): Phase.FOREIGN,
-    (Phase.FOREIGN, Event.VANISH): Phase.FREE,
-    **{(phase, Event.DROP): Phase.FREE for phase in Phase},
+    (Phase.COOLING, Event.DROP): Phase.FREE,
 }
 
-_PHASES = {
-    State.GATEWAY: Phase.GATEWAY,
-    State.AUXILIARY: Phase.AUXILIARY,
-    State.DYNAMIC: Phase.DYNAMIC,
-    State.RESERVED: Phase.RESERVED,
-    State.COOLING: Phase.COOLING,
-    State.FOREIGN: Phase.FOREIGN,
+_STATES = {
+    Phase.GATEWAY: State.GATEWAY,
+    Phase.AUXILIARY: State.AUXILIARY,
+    Phase.DYNAMIC: State.DYNAMIC,
+    Phase.IDLE: State.FIXED,
+    Phase.ACTIVE: State.FIXED,
+    Phase.RESERVED: State.RESERVED,
+    Phase.COOLING: State.COOLING,
 }
+_PHASES = {state: phase for phase, state in _STATES.items()}
 
 
 def phase(lease: Lease | None) -> Phase:
@@ -202,6 +209,31 @@ def advance(before: Phase, event: Event, subject: str = "address") -> Phase:
         raise Conflict(f"{subject} cannot {event.value}: it is {before.value}") from None
 
 
+def changed(lease: Lease | None, event: Event, place: Place, now: float, **fields: Unpack[Fields]) -> Lease:
+    """The lease after an event after which the address is not free.
+
+    What stays in its state keeps what the fields do not say. What comes to another one has the fields, and nothing of
+    before but the reservation that it came from. Raises Conflict when the table does not allow it.
+    """
+    before = phase(lease)
+    after = advance(before, event, f"address {place.address}")
+    state = _STATES[after]
+    if lease is not None and lease.state is state:
+        if before is Phase.ACTIVE and after is Phase.IDLE:
+            fields["active"], fields["since"] = None, now
+        return msgspec.structs.replace(lease, **fields) if fields else lease
+    if lease is not None and lease.state is not State.COOLING and state is not State.COOLING:
+        fields["whom"], fields["note"], fields["until"] = lease.whom, lease.note, lease.until
+    fields.setdefault("since", now)
+    return Lease(space=place.space, address=place.address, pool=place.pool, state=state, **fields)
+
+
+def ended(lease: Lease, event: Event) -> None:
+    """The address is free after the event: its record is to be deleted. Raises Conflict when the table says no."""
+    after = advance(phase(lease), event, f"address {lease.address}")
+    assert after is Phase.FREE
+
+
 class ClaimPolicy(Enum):
     """Whether a stranger who names an idle fixed address gets it (EXPLICIT) or is refused (HOLDERS)."""
 
@@ -211,17 +243,16 @@ class ClaimPolicy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who names an address, as far as the call says; "" and empty where it does not.
-
-    container: full container id. key: of a fixed address. endpoint: the endpoint's id.
-    """
+    """Who names an address, as far as the call says; "" and empty where it does not. container: full id."""
 
     name: str = ""
     mac: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     container: str = ""
     key: str = ""
-    endpoint: str = ""
+
+
+_STOP = "stop that container, or choose another address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +267,9 @@ class Verdict:
 
 def may_take(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: float) -> Verdict:
     """Whether who names the address gets it. Automatic choice does not ask: it takes what is free or cooling only."""
+    if lease is None:
+        return Verdict(True, "the address is free")
     match phase(lease):
-        case _ if lease is None:
-            return Verdict(True, "the address is free")
         case Phase.COOLING:
             return Verdict(True, "a container that requests a cooling address gets it at once")
         case Phase.GATEWAY | Phase.AUXILIARY:
@@ -247,23 +278,16 @@ def may_take(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: 
         case Phase.DYNAMIC:
             if same_owner(lease, claimant):
                 return Verdict(True, "asking twice is one allocation")
-            hint = "stop that container, or choose another address"
-            return Verdict(False, "it is in use", holder=holder(lease), hint=hint)
+            return Verdict(False, "it is in use", holder=holder(lease), hint=_STOP)
         case Phase.IDLE | Phase.ACTIVE:
             return _may_take_fixed(lease, claimant, policy, now)
-        case Phase.RESERVED:
-            return _may_take_reserved(lease, claimant, now)
         case _:
-            hint = "find that machine, or choose another address"
-            return Verdict(False, "another machine uses it", holder=f"MAC {lease.seen or 'unknown'}", hint=hint)
+            return _may_take_reserved(lease, claimant, now)
 
 
 def _may_take_fixed(lease: Lease, claimant: Claimant, policy: ClaimPolicy, now: float) -> Verdict:
     if lease.active is not None:
-        if claimant.endpoint and claimant.endpoint == lease.active.endpoint:
-            return Verdict(True, "the endpoint already has it")
-        hint = "stop that container, or choose another address"
-        return Verdict(False, "it is fixed and in use", holder=holder(lease), hint=hint)
+        return Verdict(False, "it is fixed and in use", holder=holder(lease), hint=_STOP)
     if is_holder(lease, claimant):
         return Verdict(True, "it is fixed for the container that requests it")
     if policy is ClaimPolicy.EXPLICIT:
@@ -282,9 +306,7 @@ def may_hold(lease: Lease | None, claimant: Claimant, policy: ClaimPolicy, now: 
     As `may_take`, but that another holder uses the address at the moment is no hindrance for who may have it: a
     successor is made while its predecessor still runs, and starts after it has stopped.
     """
-    if lease is None or phase(lease) is not Phase.ACTIVE:
-        return may_take(lease, claimant, policy, now)
-    return may_take(msgspec.structs.replace(lease, active=None), claimant, policy, now)
+    return may_take(at_rest(lease) if lease is not None else None, claimant, policy, now)
 
 
 def _may_take_reserved(lease: Lease, claimant: Claimant, now: float) -> Verdict:
@@ -308,9 +330,7 @@ def is_holder(lease: Lease, claimant: Claimant) -> bool:
     """Whether a fixed lease belongs to who asks: by its key, its holders, or its MAC, unique in its network."""
     if claimant.key and claimant.key == lease.key:
         return True
-    return (bool(claimant.container) and claimant.container in lease.holders) or (
-        bool(claimant.mac) and claimant.mac == lease.mac
-    )
+    return claimant.container in lease.holders or (bool(claimant.mac) and claimant.mac == lease.mac)
 
 
 def is_reserved_for(whom: str, claimant: Claimant) -> bool:
@@ -326,11 +346,8 @@ def is_reserved_for(whom: str, claimant: Claimant) -> bool:
 
 def _term_holds(term: str, labels: Mapping[str, str]) -> bool:
     key, sign, value = term.partition("=")
-    if not sign:
-        return False
-    if key.endswith("!"):
-        return labels.get(key[:-1].strip()) != value.strip()
-    return labels.get(key.strip()) == value.strip()
+    same = labels.get(key.removesuffix("!").strip()) == value.strip()
+    return bool(sign) and same is not key.endswith("!")
 
 
 def holder(lease: Lease) -> str:
@@ -344,53 +361,40 @@ def holder(lease: Lease) -> str:
     return f"MAC {lease.mac}" if lease.mac else lease.owner or f"pool {lease.pool}"
 
 
+def at_rest(lease: Lease) -> Lease:
+    """The lease as if nobody used it at the moment, for rules that do not mind whether somebody does."""
+    return msgspec.structs.replace(lease, active=None) if lease.active is not None else lease
+
+
 def released(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The lease after Docker let go of the address; None when it is free then.
 
     Dynamic: cools for `cooldown` seconds (0: free at once), or goes back to the reservation that it came from. Fixed:
     idle, or cooling when its time was over already. Gateway and auxiliary: free. Everything else: as it was.
     """
-    event = Event.RELEASE
-    if lease.whom and (lease.state is State.DYNAMIC or (lease.state is State.FIXED and not lease.holders)):
-        event = Event.GIVE_BACK
-    elif lease.state is State.FIXED and is_over(msgspec.structs.replace(lease, active=None), now):
-        event = Event.ABANDON
-    match advance(phase(lease), event, str(lease.address)):
-        case Phase.FREE:
-            return None
-        case Phase.IDLE:
-            return msgspec.structs.replace(lease, active=None, since=now) if lease.active is not None else lease
-        case after if after is phase(lease):
-            return lease
-        case Phase.RESERVED:
-            return reserved_again(lease, now)
-        case _:
-            return cooled(lease, now, cooldown)
-
-
-def reserved_again(lease: Lease, now: float) -> Lease:
-    """The lease as the reservation that it came from: for the same, until the same time."""
-    return Lease(
-        space=lease.space, address=lease.address, pool=lease.pool, state=State.RESERVED, since=now,
-        until=lease.until, whom=lease.whom, note=lease.note,
-    )  # fmt: skip
-
-
-def cooled(lease: Lease, now: float, cooldown: float) -> Lease | None:
-    """The address cools from now on for so many seconds; None when that is no time at all."""
-    if cooldown <= 0:
+    if lease.state in (State.GATEWAY, State.AUXILIARY):
+        ended(lease, Event.RELEASE)
         return None
-    return Lease(
-        space=lease.space, address=lease.address, pool=lease.pool, state=State.COOLING, since=now, until=now + cooldown,
-        owner=lease.owner, mac=lease.mac, name=lease.name,
-    )  # fmt: skip
+    if lease.whom and (lease.state is State.DYNAMIC or (lease.state is State.FIXED and not lease.holders)):
+        return changed(lease, Event.RESTORE, lease.place, now)
+    if lease.state is State.DYNAMIC:
+        return cooled(lease, Event.RELEASE, now, cooldown)
+    if lease.state is State.FIXED and is_over(at_rest(lease), now):
+        return cooled(lease, Event.UNCLAIM, now, cooldown)
+    return changed(lease, Event.RELEASE, lease.place, now)
+
+
+def cooled(lease: Lease, event: Event, now: float, cooldown: float) -> Lease | None:
+    """The lease after an event with which its address cools for so many seconds; None when that is no time at all."""
+    had = Fields(owner=lease.owner, mac=lease.mac, name=lease.name, until=now + cooldown)
+    after = changed(lease, event, lease.place, now, **had)
+    return after if cooldown > 0 else None
 
 
 def is_over(lease: Lease, now: float) -> bool:
-    """Whether the lease ends by itself and its time has come: cooling, reserved or foreign, with an end, or fixed for a
-    key whose holders are gone."""
+    """Whether the lease ends by itself and its time has come: cooling, reserved, or fixed for a key without holders."""
     if lease.until is None or now < lease.until:
         return False
     if lease.state is State.FIXED:
         return not lease.holders and lease.active is None
-    return lease.state in (State.COOLING, State.RESERVED, State.FOREIGN)
+    return lease.state in (State.COOLING, State.RESERVED)

@@ -10,9 +10,7 @@ import msgspec
 
 from mooring.core.claims import unclaimed
 from mooring.core.faults import BadRequest
-from mooring.core.leases import Event, Lease, Phase, State, advance, phase
-from mooring.core.networks import Address
-from mooring.core.pools import Pool
+from mooring.core.leases import Event, Lease, Place, State, at_rest, changed, ended
 
 # How the keys begin that outlive their containers; a key without one of these is the text of the label mooring.key.
 _KINDS = ("key:", "name:", "compose:")
@@ -22,37 +20,21 @@ LONGEST = 200
 LATEST = 253_402_300_799.0
 
 
-def reserved(
-    lease: Lease | None, pool: Pool, address: Address, whom: str, note: str, until: float | None, now: float
-) -> Lease:
+def reserved(lease: Lease | None, place: Place, whom: str, note: str, until: float | None, now: float) -> Lease:
     """The lease after the reservation, which takes the place of another reservation. Raises Conflict."""
-    advance(phase(lease), Event.RESERVE, str(address))
-    since = lease.since if lease is not None and lease.state is State.RESERVED else now
-    return Lease(
-        space=pool.space, address=address, pool=pool.id, state=State.RESERVED, since=since, until=until, whom=whom,
-        note=note,
-    )  # fmt: skip
+    return changed(lease, Event.RESERVE, place, now, whom=whom, note=note, until=until)
 
 
 def unreserved(lease: Lease, now: float, cooldown: float) -> Lease | None:
     """The lease after an operator has let the address go; None when it is free then.
 
-    A reservation, a cooldown and a sighting end; a fixed one cools, or goes back to its reservation. The caller made
+    A reservation and a cooldown end; a fixed one cools, or goes back to its reservation. The caller made
     sure that nobody uses it. Raises Conflict for what ends with its network or container only.
     """
-    subject = str(lease.address)
-    match phase(lease):
-        case Phase.COOLING:
-            advance(Phase.COOLING, Event.EXPIRE, subject)
-            return None
-        case Phase.FOREIGN:
-            advance(Phase.FOREIGN, Event.VANISH, subject)
-            return None
-        case Phase.IDLE | Phase.ACTIVE:
-            return unclaimed(msgspec.structs.replace(lease, active=None), now, cooldown)
-        case before:
-            advance(before, Event.UNRESERVE, subject)
-            return None
+    if lease.state is State.FIXED:
+        return unclaimed(at_rest(lease), now, cooldown)
+    ended(lease, Event.EXPIRE if lease.state is State.COOLING else Event.UNRESERVE)
+    return None
 
 
 def belonging(lease: Lease, key: str, hold: float | None, now: float) -> Lease:

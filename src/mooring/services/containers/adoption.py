@@ -16,9 +16,10 @@ import msgspec
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
 from mooring.core.label_words import Remark
-from mooring.core.leases import Active, Claimant, Lease, State, may_hold
+from mooring.core.leases import Active, Claimant, Lease, Place, State, may_hold
 from mooring.core.networks import Address, Network, Origin
 from mooring.core.pools import Pool
+from mooring.core.reservations import belonging
 from mooring.ports import Clock
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
@@ -138,7 +139,7 @@ class Adoption:
                 # Fixed by an earlier version, to which a label meant less, or before the network was sticky.
                 known = self._fixed_index.of_key(endpoint.network, key)
                 if all(each.address.version != address.version for each in known):
-                    return msgspec.structs.replace(lease, key=key)
+                    return belonging(lease, key, None, self._clock.now())
             return lease if others and (uses or wanted) else None
         now = self._clock.now()
         fixed = lease is not None and lease.state is State.FIXED
@@ -154,7 +155,7 @@ class Adoption:
             active = Active(endpoint.endpoint, self._policy.host, self._policy.boot)
             proof = "" if fixed else endpoint.proof
             mine = msgspec.structs.replace(claim, mac=proof)
-            return started(claimed(lease, pool.space, address, pool.id, mine, now), active)
+            return started(claimed(lease, lease.place, mine, now), active)
         if not wanted:
             return None  # what it had when it was asked, and has no more
         claimant = Claimant(container.name, endpoint.wanted_mac, container.labels, container.id, claim.key)
@@ -164,7 +165,7 @@ class Adoption:
             raise _Refused(
                 f"container {container.name} names {address}{holder}: {verdict.rule}; {verdict.hint or 'see explain'}"
             )
-        return claimed(lease, pool.space, address, pool.id, claim, now)
+        return claimed(lease, Place(pool.space, address, pool.id), claim, now)
 
 
 def _is_kept(lease: Lease) -> bool:

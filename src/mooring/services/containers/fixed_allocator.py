@@ -14,10 +14,10 @@ from ipaddress import IPv4Address, IPv6Address
 import msgspec
 
 from mooring.core.addresses import address_of
-from mooring.core.claims import Claim, claimed, unclaimed
+from mooring.core.claims import Claim, claimed, proven, unclaimed
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
-from mooring.core.leases import Claimant, ClaimPolicy, Lease, State, is_over, may_hold
+from mooring.core.leases import Claimant, ClaimPolicy, Lease, Place, State, is_over, may_hold
 from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
@@ -147,7 +147,7 @@ class FixedAllocator:
         if lease.mac and mac and lease.holders != {holder}:
             return lease
         # Where no MAC can be said, nobody can be asked for one.
-        return msgspec.structs.replace(lease, mac=mac)
+        return proven(lease, mac)
 
     def _before(self, fixed_spec: FixedSpec) -> list[Lease]:
         """What the key has already, or else the MAC that the container names, a copy of another one's configuration:
@@ -177,13 +177,13 @@ class FixedAllocator:
             lease = self._known(pool, wanted)
             self._check(pool, wanted, lease, claimant)
             fixed = lease is not None and lease.state is State.FIXED
-            return claimed(lease, pool.space, wanted, pool.id, _later(claim) if fixed else claim, now)
+            return claimed(lease, Place(pool.space, wanted, pool.id), _later(claim) if fixed else claim, now)
         usable = [lease for lease in before if self._cache.pool(lease.pool) is not None]
         if usable:
             # The one that is held by somebody, or else the newest.
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
             fixed = lease.state is State.FIXED
-            return claimed(lease, lease.space, lease.address, lease.pool, _later(claim) if fixed else claim, now)
+            return claimed(lease, lease.place, _later(claim) if fixed else claim, now)
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(
@@ -193,7 +193,7 @@ class FixedAllocator:
         pool, number = chosen
         draft.held.append((pool.id, number))
         address = address_of(pool.subnet.version, number)
-        return claimed(self._known(pool, address), pool.space, address, pool.id, claim, now)
+        return claimed(self._known(pool, address), Place(pool.space, address, pool.id), claim, now)
 
     def _known(self, pool: Pool, address: Address) -> Lease | None:
         lease = self._cache.lease(pool.space, address)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from mooring.core.addresses import address_of, interface
-from mooring.core.claims import started
+from mooring.core.claims import appointed, given, proven, set_aside, started
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, Exhausted, StaleRevision
 from mooring.core.leases import (
@@ -23,12 +23,13 @@ from mooring.core.leases import (
     Claimant,
     Event,
     Lease,
+    Place,
     State,
-    advance,
+    at_rest,
+    ended,
     holder,
     is_over,
     may_take,
-    phase,
     released,
 )
 from mooring.core.networks import Address, Interface, Network, Subnet
@@ -38,7 +39,7 @@ from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
-from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended, gateway_lease
+from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import Record, RecordCache
@@ -138,11 +139,7 @@ class Ipam:
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
             if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
-                mine = Lease(
-                    space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=now,
-                    owner=f"mac:{endpoint.mac}", mac=endpoint.mac,
-                )  # fmt: skip
-                leases.append(mine)
+                leases.append(given(lease, Place(pool.space, address, pool.id), now, endpoint.mac))
             elif lease is not None and lease.state is State.DYNAMIC and not stranger:
                 leases.append(lease)
             elif lease is not None and lease.state is State.FIXED:
@@ -173,17 +170,19 @@ class Ipam:
         return after, gone
 
     async def sweep(self) -> int:
-        """Cooldowns, reservations and sightings whose time is over have ended, and so have leases without a pool.
+        """Cooldowns, reservations and hold times that are over have ended, and so have leases without a pool.
 
         Returns how many; a record that another writer changed meanwhile is left to the next sweep. Raises Unavailable.
         """
-        ended = 0
+        count = 0
         leftovers = self._index.leftovers()
         while True:
-            due = [*leftovers[:BATCH], *self._index.over(self._clock.now(), BATCH)]
+            dropped, over = leftovers[:BATCH], self._index.over(self._clock.now(), BATCH)
             del leftovers[:BATCH]
-            if not due:
-                return ended
+            if not (due := [*dropped, *over]):
+                return count
+            for lease in due:
+                ended(lease, Event.DROP if lease in dropped else Event.EXPIRE)
             try:
                 await self._cache.commit(delete=due)
             except BaseException as error:
@@ -192,7 +191,7 @@ class Ipam:
                 if not isinstance(error, StaleRevision):
                     raise
                 continue
-            ended += len(due)
+            count += len(due)
 
     def is_in_use(self, pool_id: str) -> bool:
         """Whether the pool has addresses that were given to endpoints, or that something is to get again."""
@@ -223,7 +222,9 @@ class Ipam:
         origin, number = chosen
         subnet = origin.subnet
         try:
-            await self._grant(origin, self._dynamic(origin, address_of(subnet.version, number), request))
+            place = Place(origin.space, address_of(subnet.version, number), origin.id)
+            lease = self._lease(origin, place.address)
+            await self._grant(given(lease, place, self._clock.now(), request.mac, request.name, Event.CHOOSE))
         finally:
             # From here on only the record counts, also when the commit failed or this task was cancelled.
             self._index.unhold(origin.id, number)
@@ -235,31 +236,26 @@ class Ipam:
         self._index.check_use(address, aside=request.role is Role.AUXILIARY)
         number = int(address)
         answer = interface(address.version, number, pool.subnet.prefixlen)
-        lease = self._lease(pool, address)
+        lease, place = self._lease(pool, address), Place(pool.space, address, pool.id)
         if request.role is Role.AUXILIARY:
             if lease is not None and lease.state is State.AUXILIARY and lease.pool == pool.id:
                 return answer
-            self._check_unused(pool, address, lease, Event.SET_ASIDE)
-            after = Lease(
-                space=pool.space, address=address, pool=pool.id, state=State.AUXILIARY, since=self._clock.now(),
-                owner=f"aux:{pool.id}",
-            )  # fmt: skip
+            self._check_free(pool, address, lease, Claimant())
+            after = set_aside(lease, place, self._clock.now())
         else:
             asked = lease
             if lease is not None and lease.state is State.FIXED:
-                asked = msgspec.structs.replace(lease, mac=self.fixed_index.proof(lease))
+                asked = proven(lease, self.fixed_index.proof(lease))
             self._check_free(pool, address, asked, self.pending_allocations.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
                     self.pending_allocations.make(lease, request)
                 return answer
-            after = self._dynamic(pool, address, request)
-            if lease is not None and lease.state is State.RESERVED:
-                after = msgspec.structs.replace(after, whom=lease.whom, note=lease.note, until=lease.until)
+            after = given(lease, place, self._clock.now(), request.mac, request.name)
         occupancy = self._index.of(pool.id)
         occupancy.hold(number)
         try:
-            await self._grant(pool, after)
+            await self._grant(after)
         finally:
             occupancy.unhold(number)
         return answer
@@ -273,14 +269,17 @@ class Ipam:
         if pool.gateway == address and lease is not None and lease.state is State.GATEWAY:
             return answer
         self._index.check_use(address)
-        self._check_unused(pool, address, lease, Event.APPOINT)
+        self._check_free(pool, address, lease, Claimant())
         put: list[Record] = [
             msgspec.structs.replace(pool, gateway=address),
-            gateway_lease(pool.space, address, pool.id, self._clock.now()),
+            appointed(lease, Place(pool.space, address, pool.id), self._clock.now()),
         ]
+        gone: list[Record] = []
         before = self._lease(pool, pool.gateway) if pool.gateway is not None and pool.gateway != address else None
-        moved = before is not None and before.state is State.GATEWAY and before.pool == pool.id
-        await self._cache.commit(put=put, delete=[before] if moved and before is not None else [])
+        if before is not None and before.state is State.GATEWAY and before.pool == pool.id:
+            ended(before, Event.RELEASE)
+            gone.append(before)
+        await self._cache.commit(put=put, delete=gone)
         return answer
 
     async def _release(self, pool_id: str, address: Address) -> None:
@@ -302,20 +301,14 @@ class Ipam:
         else:
             await self._cache.commit(delete=[lease])
 
-    async def _grant(self, pool: Pool, lease: Lease) -> None:
+    async def _grant(self, lease: Lease) -> None:
         """The lease is durable, and its pool is still there. Raises NotFound when that went meanwhile."""
         await self._cache.commit(put=(lease,))
-        if not self._subnets.is_open(pool.id):
+        if not self._subnets.is_open(lease.pool):
             if self._cache.lease(lease.space, lease.address) is lease:
+                ended(lease, Event.DROP)
                 await self._cache.commit(delete=(lease,))
-            raise self.names.unknown(pool.id)
-
-    def _dynamic(self, pool: Pool, address: Address, request: AddressRequest) -> Lease:
-        owner = f"name:{request.name}" if request.name else f"mac:{request.mac}" if request.mac else ""
-        return Lease(
-            space=pool.space, address=address, pool=pool.id, state=State.DYNAMIC, since=self._clock.now(),
-            owner=owner, mac=request.mac, name=request.name,
-        )  # fmt: skip
+            raise self.names.unknown(lease.pool)
 
     def _pool(self, pool_id: str) -> Pool:
         pool = self._cache.pool(pool_id)
@@ -329,7 +322,7 @@ class Ipam:
         if lease is None or self._cache.pool(lease.pool) is None or is_over(lease, self._clock.now()):
             return None
         # Nothing is in use any more that was before this host's last boot.
-        return msgspec.structs.replace(lease, active=None) if self._is_of_the_past(lease) else lease
+        return at_rest(lease) if self._is_of_the_past(lease) else lease
 
     def _is_of_the_past(self, lease: Lease) -> bool:
         active = lease.active
@@ -353,11 +346,6 @@ class Ipam:
         if not verdict.allowed:
             what = f"address {address} of pool {pool.id} is not free: {verdict.rule}"
             raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
-
-    def _check_unused(self, pool: Pool, address: Address, lease: Lease | None, event: Event) -> None:
-        """Raises Conflict unless nobody has the address."""
-        self._check_free(pool, address, lease, Claimant())
-        advance(phase(lease), event, f"address {address} of pool {pool.id}")
 
     def _exhausted(self, pool: Pool) -> Exhausted:
         start, end = candidates(pool.subnet, pool.range)

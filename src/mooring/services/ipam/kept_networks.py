@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_struct
 from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.core.findings import Finding
 from mooring.core.kept_networks import KeptAddress, KeptNetwork, left_by, living
-from mooring.core.leases import Lease, State
+from mooring.core.leases import Event, Lease, Place, State, changed
 from mooring.core.networks import Address, Network, Origin, Subnet
 from mooring.core.pools import Pool, check_address
 from mooring.core.times import moment
@@ -190,7 +190,7 @@ class KeptNetworks:
         for kept_network in kept_networks:
             for each in kept_network.kept_addresses:
                 place = each.key, each.address.version
-                pool = self._room(network, kept_network, each)
+                pool, lease = self._room(network, kept_network, each)
                 if pool is None or place in taken or each.until <= now:
                     continue
                 taken.add(place)
@@ -199,32 +199,36 @@ class KeptNetworks:
                 )
                 mac = each.mac if others <= {each.key} and macs.setdefault(each.mac, each.key) == each.key else ""
                 leases.append(
-                    Lease(
-                        space=pool.space, address=each.address, pool=pool.id, state=State.FIXED, since=now, mac=mac,
-                        name=each.name, key=each.key, hold=each.hold, until=each.until,
+                    changed(
+                        lease, Event.CLAIM, Place(pool.space, each.address, pool.id), now,
+                        mac=mac, name=each.name, key=each.key, hold=each.hold, until=each.until,
                     )
                 )  # fmt: skip
         return leases
 
-    def _room(self, network: Network, kept_network: KeptNetwork, kept_address: KeptAddress) -> Pool | None:
-        """The pool in which the address is free for its key."""
+    def _room(
+        self, network: Network, kept_network: KeptNetwork, kept_address: KeptAddress
+    ) -> tuple[Pool | None, Lease | None]:
+        """The pool in which the address is free for its key, and what it is there: nothing, or cooling."""
         address = kept_address.address
         segment = network.segment_of(address)
         pool = self._cache.pool(segment.pool) if segment is not None else None
         if pool is None or pool.space != kept_network.space:
-            return None
+            return None, None
         try:
             check_address(pool.subnet, address)
         except Fault:
-            return None
+            return None, None
         lease = self._cache.lease(pool.space, address)
-        free = lease is None or lease.state is State.COOLING or self._cache.pool(lease.pool) is None
+        if lease is not None and self._cache.pool(lease.pool) is None:
+            lease = None
+        free = lease is None or lease.state is State.COOLING
         has = any(
             lease.address.version == address.version for lease in self._fixed_index.of_key(network.id, kept_address.key)
         )  # fmt: skip
         if not free or has or self._index.endpoint(pool, address) or self._index.kept_out(address):
-            return None
-        return pool
+            return None, None
+        return pool, lease
 
 
 def subnets_of(kept_networks: Sequence[KeptNetwork], version: int) -> list[Subnet]:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
+from mooring.core.claims import appointed
 from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
 from mooring.core.kept_networks import KeptNetwork
-from mooring.core.leases import ClaimPolicy, Event, Lease, State, advance, phase
+from mooring.core.leases import ClaimPolicy, Event, Lease, Place, State, ended
 from mooring.core.networks import Address, HostOverlap, Subnet, overlap
 from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, no_room
 from mooring.core.pools import pool_id as new_pool_id
@@ -192,7 +193,7 @@ class Pools:
         leases: list[Lease] = []
         if request.options.get("gateway") != NO_GATEWAY:
             gateway = self.first_free(space, subnet)
-            leases.append(gateway_lease(space, gateway, ident, now))
+            leases.append(appointed(None, Place(space, gateway, ident), now))
         pool = Pool(
             id=ident, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
             created=now, gateway=gateway,
@@ -248,6 +249,8 @@ class Pools:
             for _ in range(ATTEMPTS):
                 # Expects what the cache knows; where that is wrong, it reads the record and the next turn removes it.
                 doomed = [each for each in leases if self._is_of(pool.id, each)]
+                for each in doomed:
+                    ended(each, Event.DROP)
                 try:
                     await self._cache.commit(delete=[pool, *doomed])
                     break
@@ -279,17 +282,12 @@ class Pools:
         while (pool := self._cache.pool(pool_id)) is not None:
             leases = self._index.leases(pool_id)
             for lease in leases[:BATCH]:
-                advance(phase(lease), Event.DROP, str(lease.address))
+                ended(lease, Event.DROP)
             put, gone = self.kept_networks.left([pool]) if pool.network else ([], [])
             last = [pool] if len(leases) <= BATCH else []
             await self._cache.commit(put=put, delete=[*last, *leases[:BATCH], *gone])
             if last:
                 self.kept_networks.tell(put)
-
-
-def gateway_lease(space: str, address: Address, pool_id: str, now: float) -> Lease:
-    """The lease of a pool's gateway."""
-    return Lease(space=space, address=address, pool=pool_id, state=State.GATEWAY, since=now, owner=f"gateway:{pool_id}")
 
 
 def contended(subject: str) -> Unavailable:

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 
 from mooring.core.addresses import address_of, usable
+from mooring.core.claims import appointed, set_aside
 from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
-from mooring.core.leases import Lease, State
+from mooring.core.leases import Lease, Place
 from mooring.core.networks import Address, Interface, Network, Origin, Segment, overlap
 from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
 from mooring.core.pools import Pool, pool_id
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pool_ids import REBUILT
-from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy, gateway_lease
+from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy
 from mooring.services.networking.networks import Networks
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -191,18 +192,8 @@ class RebuiltNetworks:
                 )
             )
             if address is not None:
-                leases.append(gateway_lease(space, address, ident, now))
-            leases += [
-                Lease(
-                    space=space,
-                    address=each,
-                    pool=ident,
-                    state=State.AUXILIARY,
-                    since=now,
-                    owner=f"aux:{ident}",
-                )
-                for each in part.auxiliary.values()
-            ]
+                leases.append(appointed(None, Place(space, address, ident), now))
+            leases += [set_aside(None, Place(space, each, ident), now) for each in part.auxiliary.values()]
         v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
         v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
         network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))

@@ -14,14 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-import msgspec
-
-from mooring.core.claims import started
+from mooring.core.claims import given, started
 from mooring.core.datapath import MARK, host_end
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.firewall import FIREWALL, port_binding_of
-from mooring.core.leases import Active, Lease
+from mooring.core.leases import Active, Lease, Place
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
@@ -275,17 +273,9 @@ class RestoredStore:
         known = self._cache.lease(pool.space, address)
         if known is not None and known.state is LeaseState.FIXED:
             return [started(known, Active(endpoint.id, self._policy.host, self._policy.boot))]
-        if known is not None and known.state not in (LeaseState.DYNAMIC, LeaseState.COOLING, LeaseState.RESERVED):
-            raise Conflict(f"its address {address} is recorded as {known.state.value}")
         if known is not None and known.state is LeaseState.DYNAMIC and known.mac == endpoint.mac:
             return [known]
-        mine = Lease(
-            space=pool.space, address=address, pool=pool.id, state=LeaseState.DYNAMIC, since=self._clock.now(),
-            owner=f"mac:{endpoint.mac}", mac=endpoint.mac,
-        )  # fmt: skip
-        if known is None or known.state is LeaseState.COOLING:
-            return [mine]
-        return [msgspec.structs.replace(mine, whom=known.whom, note=known.note, until=known.until)]
+        return [given(known, Place(pool.space, address, pool.id), self._clock.now(), endpoint.mac)]
 
 
 def _unchecked(observed: frozenset[Fact]) -> set[str]:

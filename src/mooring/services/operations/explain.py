@@ -117,10 +117,6 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
             return _cooling(lease, since, now)
         case LeaseState.RESERVED:
             return _reserved(lease, since, now)
-        case LeaseState.FOREIGN:
-            seen = f" with the MAC {lease.seen}" if lease.seen else ""
-            return [f"Another host{seen} answers for it, {since}, so it is given to nobody.",
-                    "Find that host and give it another address."]  # fmt: skip
         case LeaseState.FIXED:
             return [*_fixed(lease, endpoint, since, scene), *_unproven(lease, scene)]
         case LeaseState.DYNAMIC:

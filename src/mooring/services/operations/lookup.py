@@ -238,7 +238,7 @@ class Lookup:
         return places
 
     def _with_mac(self, mac: str) -> list[Place]:
-        places = [_place(lease) for lease in self._cache.every(Lease) if mac in (lease.mac.lower(), lease.seen.lower())]
+        places = [_place(lease) for lease in self._cache.every(Lease) if lease.mac.lower() == mac]
         for endpoint in self._cache.every(Endpoint):
             if endpoint.mac.lower() == mac:
                 places += self._of_endpoint(endpoint)

@@ -12,7 +12,7 @@ from mooring.core.addresses import address_of, usable
 from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Fault, Kind, StaleRevision, Unavailable
 from mooring.core.intents import PLACEHOLDER, is_placeholder
-from mooring.core.leases import Lease, State
+from mooring.core.leases import Lease, Place, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
@@ -104,7 +104,7 @@ class Reservations:
                 continue
             if taken:
                 continue
-            after = reserved(before, pool, address, whom, note, until, self._clock.now())
+            after = reserved(before, Place(pool.space, address, pool.id), whom, note, until, self._clock.now())
             if after != before:
                 words = in_words(before, self._cache), in_words(after, self._cache)
                 plan.append((Change(pool.space, str(address), *words), after))
@@ -130,7 +130,7 @@ class Reservations:
         return f"endpoint {endpoint[:12]}" if endpoint else ""
 
     async def release(self, space: str | None, address: Address, force: bool, dry: bool) -> list[Change]:
-        """Nobody has the address by a reservation, a cooldown, a sighting, or a key whose containers are gone.
+        """Nobody has the address by a reservation, a cooldown, or a key whose containers are gone.
 
         force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
         change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.

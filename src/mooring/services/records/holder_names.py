@@ -55,8 +55,6 @@ def in_words(lease: Lease | None, cache: RecordCache) -> str:
             return f"fixed for {owner_in_words(lease, cache)}" + (f", held by {who}" if who else until) + use + kept
         case LeaseState.DYNAMIC:
             return f"dynamic, {holder_of(lease, None)}"
-        case LeaseState.FOREIGN:
-            return f"foreign, {holder_of(lease, None)}"
         case state:
             return str(state.value)
 
@@ -89,8 +87,6 @@ def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBO
             return "auxiliary address"
         case LeaseState.RESERVED:
             return f"reserved for {lease.whom}" if lease.whom else "reserved"
-        case LeaseState.FOREIGN:
-            return f"another host, MAC {lease.seen}" if lease.seen else "another host"
         case LeaseState.COOLING:
             return "nobody"
     container = names.with_endpoint(endpoint.id) if endpoint is not None else None

@@ -47,7 +47,6 @@ class LeaseV1(Stored, tag=1, gc=False):
     until: float | None = None
     whom: str = ""
     note: str = ""
-    seen: str = ""
 
     def record(self, key: str) -> Lease:
         """The lease that is kept under the key."""
@@ -70,7 +69,6 @@ class LeaseV1(Stored, tag=1, gc=False):
             until=self.until,
             whom=self.whom,
             note=self.note,
-            seen=self.seen,
         )
 
 
@@ -91,5 +89,4 @@ def lease_form(lease: Lease) -> LeaseV1:
         until=lease.until,
         whom=lease.whom,
         note=lease.note,
-        seen=lease.seen,
     )
