@@ -97,7 +97,7 @@ async def test_an_engine_is_asked_for_its_version_once() -> None:
     calls = host.engine.calls
     await host.docker_create("two", "web")
     assert host.engine.calls == calls + 1, "the network's name"
-    host.keeping.controller.meet("")
+    host.keeping.controller.session.meet("")
     host.engine.edition = (29, 1)
     admission = await host.keeping.controller.create("three", host.spec("web"), None)
     assert admission is not None

@@ -76,7 +76,7 @@ async def test_an_engine_that_answers_again_has_made_its_firewall_anew() -> None
     await until(looks.is_set)
     looks.clear()
     host.engine.go_down()
-    await until(lambda: host.keeping.controller._identity == "")
+    await until(lambda: host.keeping.controller.session._identity == "")
     host.engine.come_up()
     for _ in range(20):
         host.clock.advance(5)
@@ -133,10 +133,10 @@ async def test_an_event_that_the_store_could_not_take_does_not_end_the_watcher()
 async def test_an_engine_that_ended_is_asked_anew_who_it_is() -> None:
     """The next one may be another version, with another id, and what is begun with it bears that."""
     host, task = await watched("web")
-    await until(lambda: host.keeping.controller._identity == "engine-1")
+    await until(lambda: host.keeping.controller.session._identity == "engine-1")
     host.engine.go_down()
-    await until(lambda: host.keeping.controller._identity == "")
+    await until(lambda: host.keeping.controller.session._identity == "")
     host.engine.id = "engine-2"
     host.engine.come_up()
-    assert await host.keeping.controller.engine_id() == "engine-2"
+    assert await host.keeping.controller.session.identity() == "engine-2"
     await stopped(task)

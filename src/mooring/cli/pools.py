@@ -104,19 +104,21 @@ def _print(detail: PoolDetail) -> None:
 
     row = detail.pool
     states = ", ".join(f"{count} {state}" for state, count in detail.leases.items())
-    print_facts([
-        ("Pool", row.id),
-        ("Subnet", row.subnet + (f" from subnet pool {row.source}" if row.source else "")),
-        ("Range", row.range or ""),
-        ("Gateway", row.gateway or "none"),
-        ("Space", row.space),
-        ("Network", (f"{row.network_name} ({row.network})" if row.network_name else row.network) or "none"),
-        ("Usage", f"{row.used} held, {row.cooling} cooling, of {_size(row)} ({percent(row.used, row.size)})"),
-        ("Leases", states),
-        ("Claim", f"{detail.claim}: an idle fixed address goes to " + _CLAIMS.get(detail.claim, "")),
-        ("Created", since(row.created)),
-        ("Options", ", ".join(f"{key}={value}" for key, value in detail.options.items())),
-    ])  # fmt: skip
+    print_facts(
+        [
+            ("Pool", row.id),
+            ("Subnet", row.subnet + (f" from subnet pool {row.source}" if row.source else "")),
+            ("Range", row.range or ""),
+            ("Gateway", row.gateway or "none"),
+            ("Space", row.space),
+            ("Network", (f"{row.network_name} ({row.network})" if row.network_name else row.network) or "none"),
+            ("Usage", f"{row.used} held, {row.cooling} cooling, of {_size(row)} ({percent(row.used, row.size)})"),
+            ("Leases", states),
+            ("Claim", f"{detail.claim}: an idle fixed address goes to " + _CLAIMS.get(detail.claim, "")),
+            ("Created", since(row.created)),
+            ("Options", ", ".join(f"{key}={value}" for key, value in detail.options.items())),
+        ]
+    )
 
 
 _CLAIMS = {"explicit": "whoever names it", "holders": "its holders only"}

@@ -27,18 +27,20 @@ def status(connection: Connection, form: str) -> None:
         return
     leases = ", ".join(f"{count} {state}" for state, count in reply.leases.items())
     repair = reply.repair
-    print_facts([
-        ("Version", reply.version),
-        ("Started", since(reply.since)),
-        ("Networks", str(reply.networks)),
-        ("Endpoints", f"{reply.endpoints} ({reply.attached} attached)"),
-        ("Pools", str(reply.pools)),
-        ("Leases", f"{sum(reply.leases.values())}" + (f" ({leases})" if leases else "")),
-        ("Store", reply.store),
-        ("Plugin socket", reply.plugin_socket),
-        ("API socket", reply.api_socket),
-        ("Last look", since(repair.at) if repair else "not yet"),
-    ])  # fmt: skip
+    print_facts(
+        [
+            ("Version", reply.version),
+            ("Started", since(reply.since)),
+            ("Networks", str(reply.networks)),
+            ("Endpoints", f"{reply.endpoints} ({reply.attached} attached)"),
+            ("Pools", str(reply.pools)),
+            ("Leases", f"{sum(reply.leases.values())}" + (f" ({leases})" if leases else "")),
+            ("Store", reply.store),
+            ("Plugin socket", reply.plugin_socket),
+            ("API socket", reply.api_socket),
+            ("Last look", since(repair.at) if repair else "not yet"),
+        ]
+    )
     for label, lines in (("repaired", repair.repaired), ("finding", repair.findings)) if repair else ():
         print_facts((f"  {label}", line) for line in lines)
     print_facts(("Good to know", note) for note in reply.notes)

@@ -70,9 +70,13 @@ def _subnet_pool(label: str, table: Mapping[str, object], problems: list[str]) -
     if len(problems) > before:
         return None
     return SubnetPool(
-        name=str(names["name"]), space=str(names["space"]), prefixes=prefixes,
-        length=length, shortest=low, longest=high,
-    )  # fmt: skip
+        name=str(names["name"]),
+        space=str(names["space"]),
+        prefixes=prefixes,
+        length=length,
+        shortest=low,
+        longest=high,
+    )
 
 
 def covered(default: SubnetPool, pools: Iterable[SubnetPool]) -> bool:

@@ -25,9 +25,13 @@ def network_spec(body: bytes) -> NetworkSpec | None:
         wanted = [4] if top.last("EnableIPv4") is None or top.flag("EnableIPv4") else []
         wanted += [6] if top.flag("EnableIPv6") else []
         return NetworkSpec(
-            top.text("Name"), top.text("Driver"), ipam.text("Driver"), top.members("Options").texts(),
-            ipam.members("Options").texts(), tuple(family for family in wanted if family not in named),
-        )  # fmt: skip
+            top.text("Name"),
+            top.text("Driver"),
+            ipam.text("Driver"),
+            top.members("Options").texts(),
+            ipam.members("Options").texts(),
+            tuple(family for family in wanted if family not in named),
+        )
     except Unread:
         return None
 

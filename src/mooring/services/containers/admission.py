@@ -21,6 +21,7 @@ from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine
 from mooring.services.containers.container_specs import Room, Spellings, addresses_of
+from mooring.services.containers.engine_session import EngineSession
 from mooring.services.containers.fixed_allocator import FixedSpec, Grant
 from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.replicas import refuse_replicas
@@ -50,7 +51,7 @@ class Admission:
 
 
 class AdmissionController:
-    """One method for each thing that may change who holds an address."""
+    """One method for each thing that may change who holds an address. session: with the engine that answers now."""
 
     def __init__(
         self,
@@ -66,10 +67,7 @@ class AdmissionController:
         self._engine = engine
         self._left_undone = left_undone
         self._deadline = deadline
-        self._identity = ""
-        # What the engine says of itself is slow to say (it runs `runc --version`), and holds until its events end.
-        self._release: tuple[int, int] | None = None
-        self._api_version: tuple[int, int] | None = None
+        self.session = EngineSession(engine)
         self._open: set[str] = set()
         self._gone: dict[str, None] = {}
         self._at_it: dict[str, float] = {}
@@ -104,15 +102,7 @@ class AdmissionController:
         while len(self._gone) > REMEMBERED:
             del self._gone[next(iter(self._gone))]
 
-    def meet(self, engine_id: str) -> None:
-        """The engine has said who it is; "": it has ended, and is asked when it matters."""
-        self._identity = engine_id
-        if not engine_id:
-            self._release = self._api_version = None
-
-    async def create(
-        self, name: str, spec: ContainerSpec, version: tuple[int, int] | None
-    ) -> Admission | None:  # fmt: skip
+    async def create(self, name: str, spec: ContainerSpec, version: tuple[int, int] | None) -> Admission | None:
         """Addresses and MACs for the container that is about to be made, None when it is to have no fixed ones.
 
         name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
@@ -128,8 +118,8 @@ class AdmissionController:
                 hint="connect it to fewer, or create it with the label fixed-ip=false",
             )
         async with self._in_time():
-            intent = self._holders.begin(Purpose.CREATE, await self.engine_id(), name=name)
-            room = Room(version or await self._spoken(), mac=spec.mac)
+            intent = self._holders.begin(Purpose.CREATE, await self.session.identity(), name=name)
+            room = Room(version or await self.session.api_version(), mac=spec.mac)
             return await self._claim(intent, spec, name, placeholder(intent.id), room)
 
     async def connect(
@@ -146,11 +136,11 @@ class AdmissionController:
             if not self._may_stick(known.labels):
                 return None
             intent = self._holders.begin(
-                Purpose.CONNECT, await self.engine_id(), known.id, known.name, network.id
-            )  # fmt: skip
+                Purpose.CONNECT, await self.session.identity(), known.id, known.name, network.id
+            )
             place = known.mode if called and called == known.mode else network.id
             spec = ContainerSpec(dict(known.labels), known.mode, (replace(endpoint, network=place),))
-            room = Room(version or await self._spoken(), connecting=True, mac=known.mac)
+            room = Room(version or await self.session.api_version(), connecting=True, mac=known.mac)
             return await self._claim(intent, spec, known.name, known.id, room)
 
     async def concerns(self, networks: Sequence[str], labels: Mapping[str, str] | None) -> bool:
@@ -263,7 +253,7 @@ class AdmissionController:
                     container = known.id if known is not None else ""
                 if not container or not self._holders.holds(container):
                     return None
-                intent = self._holders.begin(purpose, await self.engine_id(), container, network=network)
+                intent = self._holders.begin(purpose, await self.session.identity(), container, network=network)
                 self._open.add(intent.id)
                 try:
                     with suppress(Fault):  # without it the events and the reconciler see to it, a little later
@@ -276,7 +266,7 @@ class AdmissionController:
 
     async def _claim(
         self, intent: Intent, spec: ContainerSpec, name: str, self_id: str, room: Room
-    ) -> Admission | None:  # fmt: skip
+    ) -> Admission | None:
         spellings = Spellings()
         fixed_specs = await self._fixed_specs(spec, name, self_id, room, spellings)
         if not fixed_specs:
@@ -315,15 +305,23 @@ class AdmissionController:
             if not key:
                 continue
             fixed_spec = FixedSpec(
-                network, key, wanted, mac, settable=room.settable(main),
-                nameable=room.nameable(main, len(spec.endpoints) == 1), anywhere=await self._takes_any_address(network),
-            )  # fmt: skip
+                network,
+                key,
+                wanted,
+                mac,
+                settable=room.settable(main),
+                nameable=room.nameable(main, len(spec.endpoints) == 1),
+                anywhere=await self._takes_any_address(network),
+            )
             before = fixed_specs.get(network.id)
             if before is not None:
                 fixed_spec = replace(
-                    fixed_spec, wanted=(*before.wanted, *wanted), mac=mac or before.mac,
-                    settable=fixed_spec.settable or before.settable, nameable=True,
-                )  # fmt: skip
+                    fixed_spec,
+                    wanted=(*before.wanted, *wanted),
+                    mac=mac or before.mac,
+                    settable=fixed_spec.settable or before.settable,
+                    nameable=True,
+                )
             fixed_specs[network.id] = fixed_spec
             spellings.note(network.id, endpoint.network, called, main)
         return fixed_specs
@@ -332,15 +330,7 @@ class AdmissionController:
         """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
         pools = [self._cache.pool(segment.pool) for segment in network.segments]
         chosen = any(pool is not None and pool.source for pool in pools)
-        if chosen and self._release is None:
-            self._release = await self._engine.release()
-        return chosen and self._release is not None and self._release >= ANY_ADDRESS
-
-    async def _spoken(self) -> tuple[int, int]:
-        """The version of the API that the engine speaks where a request names none. Raises Unavailable."""
-        if self._api_version is None:
-            self._api_version = await self._engine.api_version()
-        return self._api_version
+        return chosen and await self.session.release() >= ANY_ADDRESS
 
     async def _network(self, reference: str) -> Network | None:
         """Our network that the engine has under the name or id, None when it is not ours or there is none."""
@@ -366,14 +356,6 @@ class AdmissionController:
         if FIXED_LABEL in labels or labels.get(KEY_LABEL):
             return self.serves
         return any(network.options.sticky is not Sticky.OFF for network in self._cache.every(Network))
-
-    async def engine_id(self) -> str:
-        """Who the engine is, as it said last. Raises Unavailable."""
-        if not self._identity:
-            # A client's request may start an engine that is stopped, as it would without us; `identity` starts none.
-            self._release = await self._engine.release()
-            self._identity = await self._engine.identity()
-        return self._identity
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:

@@ -146,7 +146,7 @@ class ContainerReconciler:
             engine, containers = await self._engine.containers()
         except Fault:
             return self.findings  # an engine that is down is Docker's matter
-        self._controller.meet(engine)
+        self._controller.session.meet(engine)
         notes = _Notes(self._first, self._clock)
         try:
             await self._recognise(engine, containers)

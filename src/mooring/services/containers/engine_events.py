@@ -54,7 +54,7 @@ class EngineEvents:
         failures = 0
         while True:
             try:
-                self._controller.meet(await self._engine.identity())
+                self._controller.session.meet(await self._engine.identity())
                 self._releases.meet(await self._engine.release())
                 self._container_reconciler.nudge()
                 self._arrived()
@@ -65,7 +65,7 @@ class EngineEvents:
                         await self._heed(event)
             except Fault as fault:
                 log.debug("not listening to the engine: %s", fault)
-            self._controller.meet("")  # the next one may be another, or the same under another id
+            self._controller.session.meet("")  # the next one may be another, or the same under another id
             await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             failures += 1
 
@@ -95,7 +95,7 @@ class EngineEvents:
             departures = self._holders.departures
             container = await self._engine.container(event.container)
             if container is not None:
-                engine = await self._controller.engine_id()
+                engine = await self._controller.session.identity()
                 for finding in await self._adoption.adopt(engine, container, departures):
                     log.warning("finding: %s", finding)
                 await self._tell_unproven(container)

@@ -61,7 +61,7 @@ class EngineChanges:
 
     async def next_starts(
         self, version: tuple[int, int], containers: Collection[Container], now: float
-    ) -> list[Finding]:  # fmt: skip
+    ) -> list[Finding]:
         """Containers that get another address at their next start, since this engine does not read their proof.
 
         version: of the engine's API. Raises Unavailable.

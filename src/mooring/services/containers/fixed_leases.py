@@ -69,14 +69,17 @@ class Holders:
         """What the container (full id) or placeholder holds: id of the network, and the lease."""
         return [(self.fixed_index.network_of(lease), lease) for lease in self.fixed_index.of_holder(holder)]
 
-    def begin(
-        self, purpose: Purpose, engine: str, container: str = "", name: str = "", network: str = ""
-    ) -> Intent:  # fmt: skip
+    def begin(self, purpose: Purpose, engine: str, container: str = "", name: str = "", network: str = "") -> Intent:
         """An intent, not written yet."""
         return Intent(
-            id=self._clock.token(), purpose=purpose, engine=engine, created=self._clock.now(), container=container,
-            name=name, network=network,
-        )  # fmt: skip
+            id=self._clock.token(),
+            purpose=purpose,
+            engine=engine,
+            created=self._clock.now(),
+            container=container,
+            name=name,
+            network=network,
+        )
 
     async def note(self, intent: Intent) -> None:
         """The intent is durable. Raises Unavailable."""

@@ -45,9 +45,12 @@ class Reattachment:
         self._open.add(key)
         try:
             move = Move(
-                container=container, network=network, place=await self._engine.place(container, network),
-                addresses=tuple(map(str, addresses)), since=self._clock.now(),
-            )  # fmt: skip
+                container=container,
+                network=network,
+                place=await self._engine.place(container, network),
+                addresses=tuple(map(str, addresses)),
+                since=self._clock.now(),
+            )
             await self._cache.commit(put=[move])
             try:
                 await self._engine.reconnect(container, network, move.place, addresses)

@@ -39,4 +39,4 @@ async def refuse_replicas(
                         "cannot be two containers'",
                         holder=f"container {known.name}, which has {lease.address}",
                         hint="use the label fixed-ip, which tells replicas apart, in the place of mooring.key",
-                    )  # fmt: skip
+                    )

@@ -52,9 +52,7 @@ class PendingAllocations:
         if lease is None or lease.state is not State.FIXED or not request.name or self._fixed_index.proof(lease):
             return Claimant(request.name, request.mac)
         mine = [known.id for known in self._fixed_index.holders_named(request.name) if known.id in lease.holders]
-        return Claimant(
-            request.name, request.mac, container=mine[0] if mine else "", key=f"name:{request.name}"
-        )  # fmt: skip
+        return Claimant(request.name, request.mac, container=mine[0] if mine else "", key=f"name:{request.name}")
 
     def make(self, lease: Lease, request: AddressRequest) -> None:
         """The fixed address is promised to who asks. Raises Conflict while it is promised to somebody else."""

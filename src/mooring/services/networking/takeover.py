@@ -31,9 +31,7 @@ class Takeovers:
     def check_dead(self, old: Endpoint) -> None:
         """Raises Conflict for an endpoint that the running engine has attached."""
         if self._since is not None and old.state is State.ATTACHED and old.created > self._since:
-            raise Conflict(
-                "the address is in use", holder=f"endpoint {old.id[:12]}", hint="stop that container first"
-            )  # fmt: skip
+            raise Conflict("the address is in use", holder=f"endpoint {old.id[:12]}", hint="stop that container first")
 
     def left_by(self, network: Network, dead: Iterable[Endpoint], heir: Endpoint) -> tuple[list[Lease], list[Lease]]:
         """What becomes of the leases of dead endpoints whose addresses the heir does not have: as they are without

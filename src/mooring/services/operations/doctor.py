@@ -115,9 +115,10 @@ class Doctor:
             found.append(Finding("engine", text, why, self._clock.now(), "see `systemctl status docker`"))
         now, ident = self._clock.now(), view.id if view is not None and not why else ""
         for look in (
-            old_intents(self._cache, now, ident), overdue(self._cache, now),
+            old_intents(self._cache, now, ident),
+            overdue(self._cache, now),
             unlike(self._cache, self._endpoint_index, self._host),
-        ):  # fmt: skip
+        ):
             await asyncio.sleep(0)
             found += look
         self._notes += tuple(unchecked(self._cache))

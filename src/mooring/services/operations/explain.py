@@ -29,7 +29,7 @@ from mooring.services.records.record_cache import RecordCache
 
 def explain_address(
     address: Address, scene: Scene, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]
-) -> Explanation:  # fmt: skip
+) -> Explanation:
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
     reasons = [
         explain_in_pool(address, pool, scene)
@@ -111,8 +111,10 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
             return [f"It is the gateway of that subnet, {since}.", f"Only {remove} frees it."]
         case LeaseState.AUXILIARY:
             name = _auxiliary_name(lease.address, network)
-            return [f"It was set aside with --aux-address{name} when the network was made, {since}.",
-                    f"Only {remove} frees it."]  # fmt: skip
+            return [
+                f"It was set aside with --aux-address{name} when the network was made, {since}.",
+                f"Only {remove} frees it.",
+            ]
         case LeaseState.COOLING:
             return _cooling(lease, since, now)
         case LeaseState.RESERVED:
@@ -233,9 +235,7 @@ def _begun(placeholders: list[str], now: float, cache: RecordCache) -> str:
     return (f" ({known.name})" if known.name else "") + f", begun {ago(now - known.created)}"
 
 
-def _dynamic(
-    lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene
-) -> list[str]:  # fmt: skip
+def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
     known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
     name = known.name if known is not None else lease.name
     back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []

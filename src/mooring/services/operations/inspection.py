@@ -326,8 +326,12 @@ class Inspection:
         endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
         users = [names.with_endpoint(endpoint.id) if endpoint is not None else None]
         users += [names.containers.get(each) for each in lease.holders]
-        called = [text for each in users if each is not None
-                  for text in (each.name, *compose_container_names(each.labels)[:1])]  # fmt: skip
+        called = [
+            text
+            for each in users
+            if each is not None
+            for text in (each.name, *compose_container_names(each.labels)[:1])
+        ]
         called += holder_names(lease, self._cache, names)
         return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
 

@@ -19,9 +19,7 @@ from mooring.ports import Engine
 PATIENCE = 3.0
 UNASKED = "The engine cannot be asked, so what only it knows was not looked at"
 
-_PROJECT, _SERVICE, _NUMBER = (
-    f"com.docker.compose.{each}" for each in ("project", "service", "container-number")
-)  # fmt: skip
+_PROJECT, _SERVICE, _NUMBER = (f"com.docker.compose.{each}" for each in ("project", "service", "container-number"))
 _NETWORK = "com.docker.compose.network"
 
 

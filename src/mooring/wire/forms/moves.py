@@ -24,9 +24,12 @@ class MoveV1(Stored, tag=1):
         """See stored.Form."""
         _, container, network = key.split("/")
         return Move(
-            container=unquote(container), network=unquote(network), place=self.place, since=self.since,
+            container=unquote(container),
+            network=unquote(network),
+            place=self.place,
+            since=self.since,
             addresses=tuple(self.addresses),
-        )  # fmt: skip
+        )
 
 
 def move_form(move: Move) -> MoveV1:
