@@ -192,6 +192,7 @@ class HolderHouse(HolderHost):
             except Fault:
                 await self.services.endpoints.delete(network.id, endpoint)
                 raise
+            self.kernel.lived_in.add(host_end(endpoint))
         except Fault:
             for pool, address in got:
                 with suppress(Fault):
@@ -201,6 +202,7 @@ class HolderHouse(HolderHost):
 
     async def pull(self, container_endpoint: ContainerEndpoint) -> None:
         """Leave, DeleteEndpoint, and ReleaseAddress for each family."""
+        self.kernel.lived_in.discard(host_end(container_endpoint.endpoint))
         with suppress(Fault):
             await self.services.endpoints.detach(container_endpoint.network, container_endpoint.endpoint)
         with suppress(Fault):
