@@ -29,7 +29,7 @@ async def test_findings_are_a_table_and_exit_code_10(daemon: ServedHost, capsys:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].split() == ["WHAT", "PROOF", "SINCE", "WHAT", "TO", "DO"]
         (line,) = [line for line in lines if "10.32.0.30 is still reserved" in line]
-        assert "it ended at 2025-06-15" in line
+        assert "expired at 2025-06-15" in line
         assert line.endswith("act only if it stays; `mooring doctor --fix`")
 
 
@@ -42,7 +42,7 @@ async def test_a_dry_run_says_what_would_be_done(
     await daemon.host.cache.commit(put=[leased("10.32.0.30", State.RESERVED, until=START + 10)])
     before = daemon.host.cache.revision
     assert await daemon.run("doctor", *arguments) == 10
-    assert "10.32.0.30 is still reserved for nobody, and the time of that is over: would be put right" in (
+    assert "10.32.0.30 is still reserved for no container, although that has expired: would be fixed" in (
         capsys.readouterr().out
     )
     assert daemon.host.cache.revision == before
@@ -53,7 +53,7 @@ async def test_what_can_be_put_right_is(daemon: ServedHost, capsys: pytest.Captu
     await well(daemon)
     await daemon.host.cache.commit(put=[leased("10.32.0.30", State.RESERVED, until=START + 10)])
     await daemon.run("doctor", "--fix")
-    assert "10.32.0.30 is still reserved for nobody, and the time of that is over: put right" in capsys.readouterr().out
+    assert "10.32.0.30 is still reserved for no container, although that has expired: fixed" in capsys.readouterr().out
     await daemon.run("doctor", "--format", "json")
     reply = json.loads(capsys.readouterr().out)
     assert not any("10.32.0.30" in finding["text"] for finding in reply["findings"])
@@ -84,8 +84,6 @@ async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, caps
     out = capsys.readouterr().out
     assert "GOOD TO KNOW" in out
     assert "GOOD TO KNOW" not in before
-    assert (
-        "with an engine of version 25 to 28, the fixed addresses of container old of network front would be lost" in out
-    )
+    assert "with Docker 25 to 28, the fixed addresses of container old of network front would be lost" in out
     await daemon.run("doctor", "--format", "json")
     assert len(json.loads(capsys.readouterr().out)["notes"]) == 1

@@ -61,7 +61,7 @@ async def test_an_address_is_released_once(daemon: ServedHost, capsys: pytest.Ca
 async def test_a_forced_release_says_what_it_means(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
     """The note is below the table."""
     assert await daemon.run("lease", "release", "10.32.0.5", "--force", "--space", "default") == 0
-    assert "10.32.0.5: if container cccccccccccc is there" in capsys.readouterr().out
+    assert "10.32.0.5: if container cccccccccccc still exists" in capsys.readouterr().out
 
 
 async def test_a_fixed_address_gets_a_key_and_a_time(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ async def test_a_fixed_address_gets_a_key_and_a_time(daemon: ServedHost, capsys:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["reserve", "10.32.0.20"], 4, "is in several address spaces: default, tenant; say which one with --space"),
+        (["reserve", "10.32.0.20"], 4, "is in several address spaces: default, tenant; choose one with --space"),
         (["reserve", "10.32.0.2", "--space", "default"], 4, "held by container db"),
         (["reserve", "10.99.0.1"], 3, "no pool has 10.99.0.1"),
         (["reserve", "db"], 2, "'db' is not an IP address"),

@@ -52,7 +52,7 @@ async def test_what_is_no_reference_is_refused(controller: Controller, bad: obje
 
 
 async def test_what_is_half_made_is_not_found(memory: MemoryHost, controller: Controller) -> None:
-    """A network that is being made is nowhere; one on its way out is in no list, and can be deleted again."""
+    """A network that is being created is nowhere; one on its way out is in no list, and can be deleted again."""
     network = await controller.create_network("web", "null")
     await put(memory, network, pending=Pending.CREATE)
     assert controller.networks() == []

@@ -14,11 +14,11 @@ def test_the_second_container_of_one_mac_does_not_start(host: Host) -> None:
     asked = ("--network", "one", "--mac-address", MAC, IMAGE, "stay")
     host.docker("run", "-d", "--name", "first", *asked)
     refused = host.docker("run", "-d", "--name", "second", *asked, check=False)
-    assert f"MAC {MAC} is in use in network" in refused.output
+    assert f"MAC {MAC} is already in use in network" in refused.output
     assert host.addresses("first", "one")[0] in refused.output
     host.docker("stop", "-t", "0", "first")
     host.docker("start", "second")
-    assert "is in use" in host.docker("start", "first", check=False).output
+    assert "in use" in host.docker("start", "first", check=False).output
     host.docker("rm", "-f", "second")
     host.docker("start", "first")
 

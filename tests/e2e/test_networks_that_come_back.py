@@ -183,11 +183,11 @@ def test_a_stopped_container_gets_into_the_next_network_as_the_doctor_says(host:
     before = held(host, "web")
     host.proxy.docker("stop", "-t", "0", "web")
     host.proxy.docker("network", "rm", "one")
-    assert "It cannot start: its network one is gone" in host.mooring("explain", "web").output
+    assert "It cannot start: its network one was removed" in host.mooring("explain", "web").output
     create(host, "one")
     assert not host.proxy.docker("start", "web", check=False).ok
     said = host.mooring("doctor", check=False).output
-    assert "it cannot start: its network one is gone" in said
+    assert "it cannot start: its network one was removed" in said
     for line in ("docker network disconnect -f one web", "docker network connect one web"):
         assert line in said
         host.proxy.docker(*line.split()[1:])

@@ -119,8 +119,8 @@ def is_told(host: Host, name: str, network: str = "one") -> None:
     """The container has one fixed address of each family in the network, those that it uses; and that it cannot ask
     for them again is said before the next start loses them."""
     has = holds_what_it_uses(host, name, network)
-    eventually(lambda: f"container {name} has" in host.mooring("doctor", check=False).output, "doctor says so")
-    assert "an engine before 29 does not say who asks" in host.mooring("explain", min(has)).output
+    eventually(lambda: f"container {name} keeps" in host.mooring("doctor", check=False).output, "doctor says so")
+    assert "Docker before 29 does not tell" in host.mooring("explain", min(has)).output
 
 
 @pytest.mark.parametrize("tool", TOOLS)

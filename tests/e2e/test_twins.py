@@ -49,7 +49,7 @@ def test_a_replica_with_its_siblings_key_is_refused(host: Host, tmp_path: Path) 
 
     compose("mooring.key=k", "up", "--detach")
     said = compose("mooring.key=k", "up", "--detach", "--scale", "web=2", check=False)
-    assert "replica 2 of service twins/web has the key of another replica" in said
+    assert "replica 2 of service twins/web has the same mooring.key as another replica" in said
     assert "twins-web-1" in said
     compose("fixed-ip", "up", "--detach", "--scale", "web=2")
     assert len(host.engine.containers()) == 2

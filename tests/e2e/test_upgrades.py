@@ -173,7 +173,7 @@ def test_what_a_chosen_subnet_loses_is_told_before_and_found_again_by_key_or_mac
     assert "keyed, lone, loud of network chosen would be lost" in about(host, "lone", "notes")
     upgrade(host, "28")
     eventually(lambda: addresses(host, "loud")["loud"] != [], "it has started by itself")
-    assert f"gets another address than {before['lone'][0]}" in about(host, "lone")
+    assert f"will get a different address than {before['lone'][0]}" in about(host, "lone")
     assert f"although {before['loud'][0]} is fixed for it" in about(host, "loud")
     lost = start_all(host)
     assert all(set(lost[name]).isdisjoint(every) for name in lost for every in before.values())
@@ -224,7 +224,7 @@ def test_a_downgrade_ends_in_plain_words(make_host: MakeHost) -> None:
     assert addresses(host, "db")["db"] == before["db"]
     assert {name: held_by(host, name) for name in before} == before
     (finding,) = findings(host)
-    assert f"container made gets another address than {before['made'][0]} at its next start" in finding["text"]
+    assert f"container made will get a different address than {before['made'][0]} at its next start" in finding["text"]
     mac = finding["remedy"].split("`")[-2].split()[-1]
     host.proxy.docker("rm", "made")
     run(host, "made", *FIXED, "--mac-address", mac, network="chosen")
@@ -236,7 +236,7 @@ def test_a_downgrade_ends_in_plain_words(make_host: MakeHost) -> None:
 
 
 def test_what_runs_through_an_upgrade_is_told_before_its_restart(make_host: MakeHost) -> None:
-    """--live-restore: everything keeps its address until it is restarted, and there is time to make it anew."""
+    """--live-restore: everything keeps its address until it is restarted, and there is time to recreate it."""
     host = make_host(release=release("20"), options=("--live-restore",))
     host.create_network("typed", "--subnet", "10.77.0.0/24")
     host.create_network("chosen")
@@ -247,7 +247,7 @@ def test_what_runs_through_an_upgrade_is_told_before_its_restart(make_host: Make
     assert addresses(host) == before
     assert set(fixed(host).values()) == {"in use"}
     (finding,) = findings(host)
-    assert f"container lone gets another address than {before['lone'][0]} at its next start" in finding["text"]
+    assert f"container lone will get a different address than {before['lone'][0]} at its next start" in finding["text"]
     mac = finding["remedy"].split("`")[-2].split()[-1]
     host.proxy.docker("rm", "-f", "lone")
     run(host, "lone", *FIXED, "--mac-address", mac, network="chosen")
@@ -274,7 +274,7 @@ def test_wiped_disks_are_another_engine(make_host: MakeHost) -> None:
     host.engine.load_image()
     time.sleep(15)  # a pass and its minimum age
     (finding,) = [each for each in findings(host) if each["subject"].startswith("engine ")]
-    assert "none of the containers and networks" in finding["proof"]
+    assert "none of that engine's containers and networks" in finding["proof"]
     assert fixed(host) == before
     host.create_network("fresh")
     eventually(lambda: fixed(host) == {}, "what nobody has is taken back", timeout=60)

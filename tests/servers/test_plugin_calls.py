@@ -58,7 +58,7 @@ async def test_a_call_that_hangs_is_given_up(desk: Desk) -> None:
     desk.ipam.hang = True
     desk.door = desk.make(deadline=0.01)
     status, text = await desk.refused("IpamDriver.RequestAddress", {"PoolID": "p-1"})
-    assert (status, "given up after 0.01 s" in text) == (503, True)
+    assert (status, "timed out after 0.01 s" in text) == (503, True)
 
 
 async def test_a_timeout_inside_a_service_is_not_taken_for_the_deadline(desk: Desk) -> None:

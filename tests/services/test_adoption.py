@@ -128,7 +128,7 @@ async def test_what_was_really_given_is_fixed_instead_of_what_nobody_can_prove()
     pools = [msgspec.structs.replace(pool, source="default4") for pool in host.services.cache.every(Pool)]
     await host.services.cache.commit(put=pools)
     ((_, remedy),) = host.keeping.adoption.unproven(running)
-    assert remedy.startswith("make it anew through the proxy")
+    assert remedy.startswith("recreate it through the proxy")
     assert "db" in told
     assert address in told
 

@@ -34,8 +34,8 @@ async def test_an_intent_is_found_when_it_is_old(host: MemoryHost) -> None:
         await cache.commit(put=[Intent(id=ident, purpose=Purpose.CREATE, engine=engine, created=now, name="db")])
     assert list(old_intents(cache, now + MAKING - 1, "engine-1")) == []
     ours, theirs = old_intents(cache, now + MAKING, "engine-1")
-    assert (ours.text, ours.since, ours.fixable) == ("the create of db was begun and is not settled", now, True)
-    assert (theirs.fixable, "of engine engine-2, which is not the one here" in theirs.proof) == (False, True)
+    assert (ours.text, ours.since, ours.fixable) == ("the outcome of `create` for db is not recorded yet", now, True)
+    assert (theirs.fixable, "of engine engine-2, not the one at the socket" in theirs.proof) == (False, True)
     assert all(finding.fixable for finding in old_intents(cache, now + MAKING, ""))
 
 
@@ -51,8 +51,8 @@ async def test_a_time_that_is_over_is_found(host: MemoryHost) -> None:
     assert list(overdue(host.services.cache, now + 4)) == []
     found = [finding.text for finding in overdue(host.services.cache, now + 5)]
     assert found == [
-        "address 10.32.0.8 is still reserved for nobody, and the time of that is over",
-        "address 10.32.0.9 is still kept for key:db, and the time of that is over",
+        "address 10.32.0.8 is still reserved for no container, although that has expired",
+        "address 10.32.0.9 is still kept for key:db, although that has expired",
     ]
 
 
@@ -62,10 +62,10 @@ async def test_leases_and_endpoints_that_contradict_are_found(host: MemoryHost) 
     await fix(host, "10.32.0.9", active=Active("f" * 64, "host", "boot"))
     await fix(host, "10.32.0.10", active=Active("f" * 64, "other", "boot"))
     (finding,) = unlike(cache, endpoint_index, "host")
-    assert finding.text == "address 10.32.0.9 is noted as in use, and no endpoint has it"
+    assert finding.text == "address 10.32.0.9 is recorded as in use, but no endpoint has it"
     await cache.commit(delete=[lease_of(host, "10.32.0.2"), lease_of(host, "10.32.0.9")])  # type: ignore[list-item]
     (finding,) = unlike(cache, endpoint_index, "host")
-    assert finding.text == "endpoint e10000000000 has 10.32.0.2, and there is no lease for it"
+    assert finding.text == "endpoint e10000000000 uses 10.32.0.2, but there is no lease for it"
 
 
 async def test_a_pool_without_a_network_is_found(host: MemoryHost) -> None:
@@ -78,8 +78,8 @@ async def test_a_pool_without_a_network_is_found(host: MemoryHost) -> None:
     view = EngineView("engine-1", frozenset(), frozenset({ip_network("10.90.0.0/24")}))
     assert list(idle_pools(cache, ipam, view, now + MAKING - 1)) == []
     idle, reserved = idle_pools(cache, ipam, view, now + MAKING)
-    assert (idle.text, idle.fixable) == (f"pool {grants[1].pool} (10.91.0.0/24) has no network", True)
-    assert reserved.text.endswith("has no network, but 1 reserved addresses keep it")
+    assert (idle.text, idle.fixable) == (f"pool {grants[1].pool} (10.91.0.0/24) belongs to no network", True)
+    assert reserved.text.endswith("belongs to no network; 1 reserved addresses keep it")
     assert not reserved.fixable
 
 
@@ -98,7 +98,7 @@ async def test_an_endpoint_is_stale_without_a_container(host: MemoryHost) -> Non
     run_container(host, WEB, "web", "e1", "10.32.0.2")
     _, containers = await host.engine.containers()
     found = list(stale_endpoints(network, seen, host.services.endpoint_index, containers, now + MAKING))
-    assert [finding.subject for finding in found] == ["stale " + "f" * 64]
+    assert [finding.subject for finding in found] == ["stale-endpoint " + "f" * 64]
 
 
 async def test_a_container_with_another_address_than_its_own_is_found(host: MemoryHost) -> None:

@@ -233,7 +233,7 @@ async def test_an_engine_with_wiped_disks_gives_up_nothing() -> None:
         host.clock.advance(1000)
         await host.services.repair.once()
     assert "engine-1" in finding.text
-    assert "none of the containers and networks" in finding.proof
+    assert "none of that engine's containers and networks" in finding.proof
     assert len(host.fixed()) == 1
 
 

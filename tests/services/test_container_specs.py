@@ -80,5 +80,6 @@ def test_a_label_beside_another_containers_network_says_whose_counts() -> None:
     """compose's network_mode: service:web, in short."""
     spec = ContainerSpec({"fixed-ip": ""}, "container:" + "a" * 64, ())
     assert unheeded(spec, kept=False) == (
-        "label fixed-ip has no effect: it has the network of container aaaaaaaaaaaa, whose labels count",
+        "label fixed-ip has no effect: this container shares the network of container aaaaaaaaaaaa; "
+        "put the label there",
     )

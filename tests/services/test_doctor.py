@@ -56,14 +56,14 @@ async def test_a_holder_that_is_gone_is_found_then_given_up(host: MemoryHost, do
     await fix(host, "10.32.0.9", DB)
     began = host.clock.now()
     finding = await only(doctor)
-    assert (finding.text, finding.fixable) == ("container name-d holds addresses and is not there", True)
+    assert (finding.text, finding.fixable) == ("container name-d no longer exists but still holds addresses", True)
     host.clock.advance(5)
     assert (await only(doctor)).since == began
     dry = await doctor.fix(dry=True)
-    assert dry.done == ("container name-d holds addresses and is not there: would be put right",)
+    assert dry.done == ("container name-d no longer exists but still holds addresses: would be fixed",)
     assert lease_of(host, "10.32.0.9").holders == {DB}  # type: ignore[union-attr]
     fixed = await doctor.fix(dry=False)
-    assert fixed.done == ("container name-d holds addresses and is not there: put right",)
+    assert fixed.done == ("container name-d no longer exists but still holds addresses: fixed",)
     assert fixed.findings == ()
     assert lease_of(host, "10.32.0.9").holders == frozenset()  # type: ignore[union-attr]
 
@@ -134,7 +134,7 @@ async def test_an_endpoint_of_no_container_is_found_with_the_command(host: Memor
     """What makes `docker network rm` say "has active endpoints": nobody but a person removes it."""
     host.engine.strays[A] = (EngineEndpoint("f" * 64, "", "db", IPv4Address("10.32.0.7")),)
     finding = await only(doctor)
-    assert finding.text == "network web has an endpoint of no container: db, 10.32.0.7"
+    assert finding.text == "network web has an endpoint without a container: db, 10.32.0.7"
     assert finding.remedy == "`docker network disconnect -f web db`"
     assert not finding.fixable
     assert (await doctor.fix(dry=False)).findings == (finding,)
@@ -189,5 +189,5 @@ async def test_networks_from_before_port_security_are_good_to_know(host: MemoryH
     assert network is not None
     await host.services.cache.commit(put=[replace(network, options=replace(network.options, port_security=False))])
     (note,) = (await doctor.examine()).notes
-    assert "containers of web may send" in note.text
+    assert "port security is off in web" in note.text
     assert "port_security=off" in note.remedy

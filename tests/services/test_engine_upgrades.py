@@ -59,9 +59,9 @@ async def ask(host: HolderHost, address: str = "", mac: str = STRANGE, name: str
         (
             False,
             "",
-            "engine of version 25 to 28, the fixed addresses of containers cache, db of network web would be lost",
+            "Docker 25 to 28, the fixed addresses of containers cache, db of network web would be lost",
         ),
-        (True, "", "the MACs of containers cache, db of network web would be lost, and the fixed addresses kept"),
+        (True, "", "the MACs of containers cache, db of network web would be lost, but the fixed addresses kept"),
         (True, "holders", "the first start of containers cache, db of network web would be refused (claim=holders)"),
     ],
 )
@@ -91,7 +91,7 @@ async def test_after_the_upgrade_the_next_start_is_told() -> None:
     await seen(host)
     (finding,), notes = await look(host)
     assert (finding.fixable, notes) == (False, ())
-    assert f"container db gets another address than {address}" in finding.text
+    assert f"container db will get a different address than {address}" in finding.text
     lease = host.lease(address)
     assert lease is not None
     assert f"--mac-address {lease.mac}" in finding.remedy
@@ -132,7 +132,7 @@ async def test_a_typed_address_is_kept_and_the_mac_is_a_note() -> None:
     await seen(host)
     findings, (note,) = await look(host)
     assert findings == ()
-    assert note.text == "the MACs of container db of network web are lost, and the fixed addresses kept"
+    assert note.text == "the MACs of container db of network web are lost, but the fixed addresses kept"
     assert await ask(host, address) == address
 
 
@@ -166,7 +166,7 @@ async def test_a_downgrade_is_told_where_the_older_engine_has_no_mac() -> None:
     host.engine.version = OLD
     await seen(host)
     (finding,), _ = await look(host)
-    assert "container db gets another address" in finding.text
+    assert "container db will get a different address" in finding.text
 
 
 async def test_a_downgraded_strict_network_asks_nobody_either() -> None:

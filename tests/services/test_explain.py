@@ -32,21 +32,25 @@ async def reasons(address: str) -> list[Reason]:
                 "endpoint e10000000000 (attached)",
                 "4 minutes ago",
                 "`docker stop db`",
-                "may get another one, unless it was created with `--ip 10.32.0.2`",
+                "may get a different address, unless it was created with `--ip 10.32.0.2`",
             ],
         ),
         ("fd00:32::2", "held", ["endpoint e10000000000", "`docker stop CONTAINER`", "`--ip6 fd00:32::2`"]),
         ("10.32.0.1", "held", ["gateway", "`docker network rm 1f6b2c000000`", "2025-06-15 15:06:40 UTC"]),
         ("10.32.0.9", "held", ["--aux-address printer=10.32.0.9"]),
-        ("10.32.0.3", "held", ["MAC 02:00:00:00:00:03", "no endpoint has it", "given back in some minutes"]),
+        (
+            "10.32.0.3",
+            "held",
+            ["MAC 02:00:00:00:00:03", "no endpoint has it", "releases such addresses within a few minutes"],
+        ),
         ("10.32.0.4", "cooling", ["was released", "not chosen automatically before", "(in 1 minute)", "gets it now"]),
         (
             "10.32.0.5",
             "held",
-            ["fixed for the key db-0", "idle", "the last container that names it is removed: cccccc"],
+            ["fixed for the key db-0", "not in use", "the last container that holds it is removed: cccccc"],
         ),
-        ("10.32.0.6", "held", ["reserved it for printer", "ask Ann", "It ends at"]),
-        ("10.32.0.77", "free", ["nobody holds it", "docker run --ip 10.32.0.77"]),
+        ("10.32.0.6", "held", ["reserved it for printer", "ask Ann", "It expires at"]),
+        ("10.32.0.77", "free", ["nothing holds it", "docker run --ip 10.32.0.77"]),
         ("fd00:32::77", "free", ["docker run --ip6 fd00:32::77"]),
         ("10.32.0.200", "free", ["outside of the range 10.32.0.0/25", "never chosen automatically"]),
         ("10.32.0.0", "never", ["is the network address of subnet 10.32.0.0/24"]),
@@ -102,7 +106,7 @@ async def test_an_endpoint_whose_lease_is_gone_is_told() -> None:
     await host.cache.commit(delete=[leased("fd00:32::2", State.DYNAMIC, "p6")])
     (reason,) = host.inspection.explain(ip_address("fd00:32::2")).reasons
     assert reason.verdict == "held"
-    assert "There is no lease for it, which should not be" in " ".join(reason.text)
+    assert "There is no lease for it, an inconsistency" in " ".join(reason.text)
 
 
 async def test_a_fixed_address_in_use_names_endpoint_and_host() -> None:
@@ -125,23 +129,23 @@ MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=STAR
             "held",
             [
                 "for the key db (label mooring.key)",
-                "It is idle: no endpoint has it.",
-                "1 day after the last container that names it is removed: db, dddddddddddd.",
+                "It is not in use: no endpoint has it.",
+                "1 day after the last container that holds it is removed: db, dddddddddddd.",
             ],
         ),
         (
             {"key": "name:db", "until": START + 4000},
             "kept",
             [
-                "for whichever container is named db",
-                "keeps it until 2025-06-15 16:13:20 UTC (in 1 hour); then it is free",
-                "`mooring lease release 10.32.0.8` gives it up now",
+                "for the container named db",
+                "is kept until 2025-06-15 16:13:20 UTC (in 1 hour), then it is free",
+                "`mooring lease release 10.32.0.8` releases it now",
             ],
         ),
         (
             {"key": "compose:shop/db/1"},
             "kept",
-            ["the compose service shop/db, number 1", "No container names it any more"],
+            ["replica 1 of the compose service shop/db", "No container is configured with it any more"],
         ),
         (
             {"key": f"container:{'c' * 64}", "holders": frozenset({"c" * 64}), "whom": "db"},
@@ -152,14 +156,14 @@ MAKING = Intent(id="i1", purpose=Purpose.CREATE, engine="engine-1", created=STAR
             {"key": "container:intent:i1", "holders": frozenset({"intent:i1"})},
             "held",
             [
-                "for the container that is being made",
-                "It is promised to a container that is being made (web), begun 3 seconds ago.",
+                "for the container that is being created",
+                "It is assigned to a container that is being created (web), started 3 seconds ago.",
             ],
         ),
         (
             {"key": "key:db", "holders": frozenset({"intent:i9", "c" * 64})},
             "held",
-            ["It is promised to a container that is being made.", "is removed: db."],
+            ["It is assigned to a container that is being created.", "is removed: db."],
         ),
     ],
 )
@@ -182,7 +186,7 @@ async def test_an_address_that_nothing_proves_says_so_before_it_is_lost() -> Non
             put=[leased(address, State.FIXED, pool, key="container:c", holders=frozenset({"c"}), mac=mac)]
         )
         text = " ".join(host.inspection.explain(ip_address(address)).reasons[0].text)
-        assert ("an engine before 29 does not say who asks" in text) is says
+        assert ("Docker before 29 does not tell" in text) is says
 
 
 async def test_a_fixed_address_in_use_says_since_when() -> None:
@@ -192,15 +196,17 @@ async def test_a_fixed_address_in_use_says_since_when() -> None:
         put=[leased("10.32.0.2", State.FIXED, key="key:db", active=Active(DB, "alpha", "b"), mac=MAC)]
     )  # fmt: skip
     text = " ".join(host.inspection.explain(ip_address("10.32.0.2")).reasons[0].text)
-    assert f"in use by endpoint {DB[:12]} (attached) on host alpha, MAC {MAC}, since 2025-06-15 15:07:40 UTC" in text
+    assert (
+        f"in use by endpoint {DB[:12]} (attached) on host alpha, MAC {MAC}, created at 2025-06-15 15:07:40 UTC" in text
+    )
 
 
 @pytest.mark.parametrize(
     ("whom", "words"),
     [
-        ("", ["Nobody gets it."]),
-        ("web-*", ["when its name is web-*", "Engines before 29 tell no names"]),
-        ("team=a", ["when its labels are team=a", "has to be made through the proxy"]),
+        ("", ["No container can get it."]),
+        ("web-*", ["when its name is web-*", "With Docker before 29, create it"]),
+        ("team=a", ["when its labels are team=a", "create it through the proxy"]),
     ],
 )
 async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: list[str]) -> None:
@@ -208,7 +214,7 @@ async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: 
     host = await sample()
     await host.cache.commit(put=[leased("10.32.0.8", State.RESERVED, whom=whom, until=START + 100)])
     text = " ".join(host.inspection.explain(ip_address("10.32.0.8")).reasons[0].text)
-    missing = [word for word in (*words, "which is past", "`mooring lease release 10.32.0.8`") if word not in text]
+    missing = [word for word in (*words, "no longer applies", "`mooring lease release 10.32.0.8`") if word not in text]
     assert missing == []
 
 

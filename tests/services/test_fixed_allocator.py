@@ -170,7 +170,7 @@ async def test_all_families_of_a_seat_have_the_mac_that_the_container_gets() -> 
     network = await host.network("web", v6=True)
     (a,) = await host.made("a", host.fixed_spec(network, "key:a"))
     await host.made("b", host.fixed_spec(network, "key:b"))
-    with pytest.raises(Conflict, match="held with MAC"):
+    with pytest.raises(Conflict, match="fixed together with MAC"):
         await host.begin("b2", host.fixed_spec(network, "key:b", str(a.ipv4)))
 
 

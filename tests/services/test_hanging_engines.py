@@ -52,7 +52,7 @@ async def operated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 async def test_the_doctor_says_that_the_engine_was_not_looked_at_and_finds_the_rest(operated: Operations) -> None:
     """One finding names the part that is missing and why; what the records and the kernel tell is there."""
     found = {finding.subject: finding for finding in (await operated.doctor.examine()).findings}
-    assert "not looked at" in found["engine"].text
+    assert "not checked" in found["engine"].text
     assert found["engine"].proof == "it did not answer within 0.3 s"
     assert "overdue default 10.32.0.30" in found
     assert any(subject.startswith("kernel ") for subject in found)
@@ -62,7 +62,9 @@ async def test_what_the_records_know_is_explained_with_a_word_on_the_engine(oper
     """And who is not in them is told that the engine might know more."""
     answer = await operated.lookup.explain("db")
     assert "did not answer within 0.3 s" in answer.reasons[-1].text[-1]
-    with pytest.raises(NotFound, match=r"nobody who is called 'nobody'.*not looked at: it did not answer within 0.3 s"):
+    with pytest.raises(
+        NotFound, match=r"MAC 'nobody' holds an address; Docker cannot be .*here: it did not answer within 0.3 s"
+    ):
         await operated.lookup.explain("nobody")
 
 

@@ -31,4 +31,4 @@ async def test_holders_have_names_and_one_that_is_being_made_comes_last() -> Non
     await cache.commit(put=[Holder(id=DB, engine="engine", name="db", since=0.0)])
     lease = leased("10.0.0.1", State.FIXED, holders=frozenset({f"{PLACEHOLDER}1", DB, "f" * 64}))
     names = holder_names(lease, cache)
-    assert names == ["container db", f"container {'f' * 12}", "container that is being made"]
+    assert names == ["container db", f"container {'f' * 12}", "container that is being created"]

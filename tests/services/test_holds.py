@@ -59,11 +59,11 @@ async def test_a_held_address_is_named_by_the_configuration_before_it_is_promise
     operated = operate(host)
     run_container(host, DB, "db", "e1", "10.77.0.2")
     (change,) = await hold(operated, "10.77.0.2", dry=True)
-    assert "would be out of network web for a moment" in change.note
+    assert "would be disconnected from network web for a moment" in change.note
     assert wanted(host, DB) == []
     (change,) = await hold(operated, "10.77.0.2")
     assert change.after == "fixed for container db, held by container db, in use"
-    assert change.note == "container db was out of network web for a moment: its configuration names the address now"
+    assert change.note == "container db was disconnected from network web for a moment, to configure the address"
     assert wanted(host, DB) == ["10.77.0.2"]
     lease = lease_of(host, "10.77.0.2")
     assert lease is not None
@@ -76,11 +76,11 @@ async def test_what_cannot_be_promised_is_not_offered() -> None:
     host = await chosen()
     operated = operate(host)
     run_container(host, DB, "db", "e1", "10.32.0.2")
-    with pytest.raises(Conflict, match=r"db would lose the address at its next start: .* make it anew .*give a --key"):
+    with pytest.raises(Conflict, match=r"db would lose the address at its next start: .* recreate it .*give a --key"):
         await hold(operated, "10.32.0.2")
     assert lease_of(host, "10.32.0.2").state is State.DYNAMIC  # type: ignore[union-attr]
     (change,) = await hold(operated, "10.32.0.2", "shop")
-    assert "container db gets another one at its next start" in change.note
+    assert "container db gets another address at its next start" in change.note
     assert wanted(host, DB) == []
 
 
@@ -101,8 +101,8 @@ async def test_fix_names_what_a_container_holds() -> None:
     run_container(host, DB, "db", "e1", "10.77.0.2")
     await fix(host, "10.77.0.2", DB, active=Active(E1, "host", "boot"))
     (change,) = await operated.holds.fix("db", True)
-    assert (change.note, wanted(host, DB)) == ("it is out of network web for a moment", [])
-    assert change.after == "named by the configuration of container db"
+    assert (change.note, wanted(host, DB)) == ("it is disconnected from network web for a moment", [])
+    assert change.after == "in the configuration of container db"
     assert await operated.holds.fix(DB[:12], False) == [change]
     assert wanted(host, DB) == ["10.77.0.2"]
     assert await operated.holds.fix("db", False) == []
@@ -139,7 +139,7 @@ async def test_what_cannot_be_fixed_says_why_and_what_to_do() -> None:
         await operated.holds.fix("web", False)
     await fix(host, "10.32.0.2", DB, active=Active(E1, "host", "boot"))
     with pytest.raises(
-        Conflict, match=r"cannot be made to ask for 10\.32\.0\.2: .*whose subnet Mooring chose; make it"
+        Conflict, match=r"cannot be made to ask for 10\.32\.0\.2: .*whose subnet Mooring chose; recreate it"
     ):
         await operated.holds.fix("db", False)
     host.engine.up = False

@@ -194,7 +194,7 @@ async def test_a_pool_that_is_not_there_or_not_one_is_refused(which: str, fault:
 async def test_an_address_without_a_lease_is_not_found() -> None:
     """The text names the command that says more."""
     host = await sample()
-    with pytest.raises(NotFound, match=r"nobody holds 10\.32\.0\.77; `mooring explain 10\.32\.0\.77`"):
+    with pytest.raises(NotFound, match=r"nothing holds 10\.32\.0\.77; `mooring explain 10\.32\.0\.77`"):
         host.inspection.lease(ip_address("10.32.0.77"))
 
 

@@ -91,7 +91,7 @@ async def test_lists_take_the_network_and_the_subnet_that_are_gone() -> None:
     for wanted in (LeaseFilter(network="wbe"), LeaseFilter(pool="10.32.1.0/24")):
         with pytest.raises(NotFound):
             await inspection.leases(wanted)
-    with pytest.raises(NotFound, match=r"network web is gone, .*`mooring lease ls web`"):
+    with pytest.raises(NotFound, match=r"network web was removed; .*`mooring lease ls web`"):
         inspection.network("web")
 
 

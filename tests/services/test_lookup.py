@@ -104,10 +104,10 @@ async def test_a_container_that_holds_nothing_is_told_why(host: MemoryHost, oper
     )  # fmt: skip
     host.engine.connect(WEB, ContainerEndpoint(A, "web"))
     (reason,) = (await operated.lookup.explain("web")).reasons
-    assert "does not run and has no fixed address" in reason.text[0]
+    assert "is not running and has no fixed address" in reason.text[0]
     host.engine.start(WEB)
     (reason,) = (await operated.lookup.explain("web")).reasons
-    assert "given it no address that it has now" in reason.text[0]
+    assert "none of its current addresses comes from Mooring" in reason.text[0]
 
 
 async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
@@ -119,7 +119,7 @@ async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
 @pytest.mark.parametrize(
     ("what", "fault", "words"),
     [
-        ("nobody", NotFound, "nobody who is called 'nobody' holds an address; `mooring lease ls`"),
+        ("nobody", NotFound, "no container, key, endpoint or MAC 'nobody' holds an address; `mooring lease ls`"),
         ("10.32.0.1/24", BadRequest, "is not a subnet"),
         ("fd00::/64", NotFound, "no network and no pool of Mooring's has the subnet fd00::/64"),
         ("fe80::1%eth0", BadRequest, "has a zone"),
@@ -150,16 +150,16 @@ async def test_who_runs_is_said_as_the_engine_has_it(host: MemoryHost, operated:
         return " ".join((await operated.lookup.explain("10.32.0.9")).reasons[0].text)
 
     host.engine.create(DB, "renamed", ContainerEndpoint(A, "web"))
-    assert "It is idle: container renamed does not run." in await told()
+    assert "It is not in use: container renamed is not running." in await told()
     host.engine.start(DB, A, "e7", "10.32.0.44")
-    assert "It is idle: container renamed runs with 10.32.0.44 instead." in await told()
+    assert "It is not in use: container renamed is running with 10.32.0.44 instead." in await told()
     host.engine.disconnect(DB, A)
-    assert "It is idle: container renamed runs and is not in that network now." in await told()
+    assert "It is not in use: container renamed is running but not connected to that network." in await told()
     host.engine.remove(DB)
     assert "The engine has no container name-d any more" in await told()
     host.engine.up = False
     text = await told()
-    assert "It is idle: no endpoint has it." in text
+    assert "It is not in use: no endpoint has it." in text
     assert "any more" not in text
 
 
@@ -167,10 +167,10 @@ async def test_a_key_says_how_long_it_keeps_the_address(host: MemoryHost, operat
     """It does not become free with the removal; what belongs to its container does."""
     host.engine.create(DB, "db")
     text = " ".join((await operated.lookup.explain("10.32.0.9")).reasons[0].text)
-    assert "It becomes free 1 day after the last container that names it is removed: db." in text
+    assert "It becomes free 1 day after the last container that holds it is removed: db." in text
     await fix(host, "10.32.0.10", WEB, key=f"container:{WEB}")
     text = " ".join((await operated.lookup.explain("10.32.0.10")).reasons[0].text)
-    assert "It becomes free when the last container that names it is removed: name-e." in text
+    assert "It becomes free when the last container that holds it is removed: name-e." in text
 
 
 async def test_a_dynamic_address_names_its_container(host: MemoryHost, operated: Operations) -> None:
@@ -183,11 +183,11 @@ async def test_a_dynamic_address_names_its_container(host: MemoryHost, operated:
     assert "lease hold" not in text  # this engine could not keep the promise in a subnet that Mooring chose
     host.engine.version = (1, 52)
     text = " ".join((await operated.lookup.explain("10.32.0.2")).reasons[0].text)
-    assert "may get another one. `mooring lease hold 10.32.0.2` fixes it." in text
+    assert "may get a different address. `mooring lease hold 10.32.0.2` fixes it." in text
     host.engine.remove(WEB)
     run_container(host, WEB, "web", "e1", "10.32.0.2", wanted=True)
     text = " ".join((await operated.lookup.explain("10.32.0.2")).reasons[0].text)
-    assert "the container's configuration names it (--ip): it asks for it at each start" in text
+    assert "The container's configuration has it (--ip), so each start requests it" in text
     host.engine.remove(WEB)
     text = " ".join((await operated.lookup.explain("10.32.0.2")).reasons[0].text)
     assert "The engine lists no container with that endpoint" in text

@@ -122,7 +122,7 @@ async def test_a_key_that_cannot_be_is_refused(host: SandboxHost) -> None:
     await host.box("other", SandboxSpec("other", Kind.EXTERNAL, KEY))
     with pytest.raises(NotFound, match="no network namespace at /ns/none"):
         await host.sandboxes.set_key(box.id, "/ns/none")
-    with pytest.raises(Conflict, match=r"has a sandbox already .held by sandbox other"):
+    with pytest.raises(Conflict, match=r"already has a sandbox .held by sandbox other"):
         await host.sandboxes.set_key(box.id, KEY)
     with pytest.raises(Conflict, match="cannot be changed"):
         await host.sandboxes.set_key(own.id, NEXT)
@@ -182,7 +182,7 @@ async def test_a_namespace_that_died_lets_its_endpoints_go(host: SandboxHost) ->
     box = await host.box("box")
     await host.join(red, box)
     host.namespaces.reboot()
-    with pytest.raises(Conflict, match="the namespace of sandbox box is gone"):
+    with pytest.raises(Conflict, match="the namespace of sandbox box was removed"):
         await host.join(far, box)
     with pytest.raises(NotFound):
         await host.sandboxes.apply(box.id)
@@ -262,10 +262,10 @@ async def test_a_path_that_means_another_namespace_by_now_is_left_alone(host: Sa
     assert not await host.sandboxes.is_gone(box)
     host.namespaces.external(KEY)
     assert await host.sandboxes.is_gone(box)
-    with pytest.raises(Conflict, match="another namespace by now"):
+    with pytest.raises(Conflict, match="now a different namespace"):
         await host.join(endpoint, box)
     assert await host.facts(KEY) == frozenset()
-    with pytest.raises(NotFound, match="is gone"):
+    with pytest.raises(NotFound, match="was removed"):
         await host.sandboxes.statistics(box.id)
     await host.sandboxes.set_key(box.id, KEY)
     await host.join(endpoint, box)

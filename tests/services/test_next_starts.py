@@ -33,7 +33,7 @@ async def text(host: MemoryHost, address: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("make", "address", "remedy"), [(typed, "10.77.0.2", "`mooring fix db`"), (chosen, "10.32.0.2", "make it anew")]
+    ("make", "address", "remedy"), [(typed, "10.77.0.2", "`mooring fix db`"), (chosen, "10.32.0.2", "recreate it")]
 )
 async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, address: str, remedy: str) -> None:
     """With what to do: where an address can be named, `fix` does it."""
@@ -41,13 +41,13 @@ async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, addre
     run_container(host, DB, "db", "e1", address)
     await fix(host, address, DB, active=Active(E1, "host", "boot"))
     said = await text(host, address)
-    assert f"container db gets another address than {address} at its next start" in said
+    assert f"container db will get a different address than {address} at its next start" in said
     assert remedy in said
     operated = operate(host)
     (row,) = await operated.inspection.leases(LeaseFilter(fixed=True), await operated.names())
     assert row.warning == said
     explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
-    assert f"gets another address than {address} at its next start" in explained
+    assert f"will get a different address than {address} at its next start" in explained
     assert remedy in explained
 
 
@@ -150,10 +150,10 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     assert operated.upgrade_notes() == []
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
     (note,) = operated.upgrade_notes()
-    assert "version 25 to 28 would cost 1 container the fixed address" in note
+    assert "Docker to 25-28 would make 1 container lose the fixed address" in note
     assert operated.inspection.status(operated.upgrade_notes()).notes == [note]
     explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
-    assert "With an engine of version 25 to 28 container db would get another address at its first start" in explained
+    assert "With Docker 25 to 28, container db would get a different address at its first start" in explained
     host.engine.version = (1, 45)
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
     assert operated.upgrade_notes() == []
@@ -163,7 +163,7 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     await host.services.cache.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
     (note,) = operated.upgrade_notes()
     assert "1 container may get another address at the next start" in note
-    assert "gets another address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
+    assert "will get a different address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
 
 
 async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
@@ -186,19 +186,22 @@ async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in()
     assert list(label_findings(host.engine._containers.values(), host.services.cache, 9e9)) == []
     await host.gone(network)
     (finding,) = label_findings(host.engine._containers.values(), host.services.cache, 9e9)
-    assert finding.text == "container db: it cannot start: its network web is gone, which keeps what its keys had"
-    assert finding.remedy.startswith("make the network again under its name; `docker network disconnect -f web db`")
+    assert (
+        finding.text
+        == "container db: it cannot start: its network web was removed; the addresses of its keys are still kept"
+    )
+    assert finding.remedy.startswith("create the network again under its name; `docker network disconnect -f web db`")
     await host.named("n2")
     (finding,) = label_findings(host.engine._containers.values(), host.services.cache, 9e9)
-    assert "is gone, and the one called so now is another one" in finding.text
+    assert "was removed, and the current one has a different ID" in finding.text
     assert finding.remedy.startswith("`docker network disconnect -f web db`, then `docker network connect web db`")
     operated = operate(host)
     with pytest.raises(
-        Conflict, match=r"it cannot start: its network web is gone.*docker network disconnect -f web db"
+        Conflict, match=r"it cannot start: its network web was removed.*docker network disconnect -f web db"
     ):
         await operated.holds.fix("db", False)
     told = " ".join((await operated.lookup.explain("db")).reasons[0].text)
-    assert "It cannot start: its network web is gone" in told
+    assert "It cannot start: its network web was removed" in told
     assert "`docker network disconnect -f web db`" in told
 
 
@@ -206,7 +209,10 @@ def test_a_label_beside_another_containers_network_is_that_ones_matter() -> None
     """compose's network_mode: service:web; who it is, in short."""
     container = Container(DB, "side", False, 0.0, {"fixed-ip": ""}, mode="container:" + WEB)
     (remark,) = said_of(container, RecordCache(MemoryStore()))
-    assert remark.text == f"its label has no effect: it has the network of container {WEB[:12]}, whose labels count"
+    assert (
+        remark.text
+        == f"its label has no effect: this container shares the network of container {WEB[:12]}; put the label there"
+    )
 
 
 async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
@@ -216,7 +222,7 @@ async def test_a_network_of_our_ipam_driver_alone_is_told_from_others() -> None:
     cache = host.services.cache
     endpoint = ContainerEndpoint("n" * 64, "half", ipv4=IPv4Address("10.88.0.2"))
     (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (endpoint,)), cache)
-    assert remark.text == "its label has no effect in network half: Mooring is its IPAM driver only, and not its driver"
+    assert remark.text == "its label has no effect in network half: Mooring is only the IPAM driver there"
     assert "-d mooring --ipam-driver mooring" in remark.remedy
     other = ContainerEndpoint("n" * 64, "bridge", ipv4=IPv4Address("172.17.0.2"))
     (remark,) = said_of(Container(DB, "db", True, 0.0, {"fixed-ip": ""}, (other,)), cache)
@@ -232,9 +238,9 @@ async def test_an_address_that_the_next_start_loses_becomes_free_then() -> None:
     host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     lease = await fix(host, "10.32.0.9", DB, key=f"container:{DB}")
     told = (await operated.lookup.explain("10.32.0.9")).reasons[0].text
-    assert "It becomes free when db starts again, with another address, or is removed." in told
+    assert "It becomes free when db starts again, with a different address, or is removed." in told
     await host.services.cache.commit(put=[msgspec.structs.replace(lease, mac=MAC)])
     told = (await operated.lookup.explain("10.32.0.9")).reasons[0].text
-    assert "It becomes free when the last container that names it is removed: db." in told
+    assert "It becomes free when the last container that holds it is removed: db." in told
     assert "It is fixed for container db: a stop or a crash does not free it." in told
-    assert any(line.startswith("So it has been since ") for line in told)
+    assert any(line.startswith("It has been idle since ") for line in told)

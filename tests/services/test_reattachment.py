@@ -90,8 +90,8 @@ async def test_what_the_engine_refuses_is_a_finding_until_it_does_not() -> None:
     host.engine.refuses = "address already in use"
     findings = await keeping(host).container_reconciler.once()
     (finding,) = [each for each in findings if each.subject.startswith("move ")]
-    assert "is out of network a00000000000, and cannot be put back" in finding.text
-    assert finding.remedy.startswith("`docker network connect a00000000000 dddddddddddd`")
+    assert "cannot be reconnected to network a00000000000" in finding.text
+    assert finding.remedy.startswith("fix the cause, then `docker network connect a00000000000 dddddddddddd`")
     host.engine.refuses = ""
     assert [each for each in await keeping(host).container_reconciler.once() if each.subject.startswith("move ")] == []
     assert places(host) == [A]
@@ -110,5 +110,5 @@ async def test_an_end_and_a_refusal_leave_no_move() -> None:
     await reattachment.reconnect(DB, A, [ip_address(ADDRESS)])
     assert (moves(host), wanted(host, DB)) == (0, [ADDRESS])
     host = await left_in_the_middle()
-    with pytest.raises(Conflict, match="being put into network a00000000000 already"):
+    with pytest.raises(Conflict, match="already being connected to network a00000000000"):
         await keeping(host).reattachment.reconnect(DB, A, [])

@@ -44,7 +44,7 @@ async def test_after_a_reboot_sandboxes_are_gone_and_endpoints_keep_their_addres
     host.kernel.reboot()
     host.namespaces.reboot()
     await host.start()
-    assert "sandbox box removed: its namespace is gone" in host.lines
+    assert "sandbox box removed: its namespace was removed" in host.lines
     assert host.library.cache.count(Sandbox) == 0
     kept = host.library.cache.endpoint(network.id, endpoint.id)
     assert kept == endpoint
@@ -72,7 +72,7 @@ async def test_leftover_namespaces_and_endpoints_of_sandboxes_that_are_no_more(h
     await host.namespaces.create("stray")
     await host.start()
     assert host.lines[:2] == [
-        "endpoint a taken out of a sandbox that is gone",
+        "endpoint a taken out of a removed sandbox",
         "namespace stray removed: it has no sandbox",
     ]
     assert [found.state for found in host.library.cache.every(Endpoint)] == [State.CREATED]

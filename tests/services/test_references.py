@@ -84,7 +84,7 @@ async def test_a_name_of_an_engine_that_does_not_answer_cannot_be_known() -> Non
     made.engine.up = False
     names = await made.operations.names()
     assert network_meant("1f6b2", made.cache, names).id == WEB
-    with pytest.raises(Unavailable, match="cannot be asked for names: the engine does not answer"):
+    with pytest.raises(Unavailable, match="cannot be reached for names: the engine does not answer"):
         network_meant("shop_front", made.cache, names)
 
 

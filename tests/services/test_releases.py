@@ -57,7 +57,7 @@ async def test_the_address_of_containers_that_are_gone_is_given_up(host: MemoryH
     """The engine does not have them: it cools, and their records go."""
     await fix(host, "10.32.0.9", DB)
     (change,) = await release(operated, "10.32.0.9")
-    assert change.before == "fixed for the key db (label mooring.key), held by container name-d, idle"
+    assert change.before == "fixed for the key db (label mooring.key), held by container name-d, not in use"
     assert change.after.startswith("cooling until")
     assert host.services.cache.holder(DB) is None
 
@@ -126,7 +126,7 @@ async def test_an_address_on_its_way_to_a_container_is_not_released(host: Memory
 async def test_an_address_that_is_noted_as_in_use_by_nobody_needs_force(host: MemoryHost, operated: Operations) -> None:
     """After a backup was restored, for instance."""
     await fix(host, "10.32.0.9", active=Active("f" * 64, "host", "boot"))
-    with pytest.raises(Conflict, match="noted as in use by an endpoint that Mooring does not have"):
+    with pytest.raises(Conflict, match="recorded as in use by an endpoint that does not exist"):
         await release(operated, "10.32.0.9")
     (change,) = await release(operated, "10.32.0.9", force=True)
     assert change.after.startswith("cooling")
@@ -139,11 +139,11 @@ async def test_an_address_of_a_container_that_is_being_made_is_not_released(
     intent = Intent(id="i1", purpose=Purpose.CREATE, engine=host.engine.id, created=host.clock.now(), name="db")
     await host.services.cache.commit(put=[intent])
     await fix(host, "10.32.0.9", placeholder("i1"))
-    with pytest.raises(Conflict, match="promised to a container that is being made"):
+    with pytest.raises(Conflict, match="assigned to a container that is being created"):
         await release(operated, "10.32.0.9", force=True)
     host.clock.advance(120)
     (change,) = await release(operated, "10.32.0.9", force=True)
-    assert "held by container db that is being made" in change.before
+    assert "held by container db that is being created" in change.before
 
 
 async def test_holders_of_another_engine_are_not_taken_for_gone(host: MemoryHost, operated: Operations) -> None:

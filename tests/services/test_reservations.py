@@ -140,8 +140,8 @@ async def test_a_reservation_ends_by_itself(host: MemoryHost, operated: Operatio
     [
         ({"first": "10.99.0.1"}, NotFound, "no pool has 10.99.0.1; `mooring pool ls`"),
         ({"first": "10.32.0.5", "space": "other"}, NotFound, "no pool in address space other has 10.32.0.5"),
-        ({"first": "10.32.0.9", "last": "10.32.0.3"}, BadRequest, "is no range"),
-        ({"first": "10.32.0.9", "last": "fd00::3"}, BadRequest, "is no range"),
+        ({"first": "10.32.0.9", "last": "10.32.0.3"}, BadRequest, "is not a range"),
+        ({"first": "10.32.0.9", "last": "fd00::3"}, BadRequest, "is not a range"),
         ({"first": "10.32.0.9", "last": "10.32.1.3"}, BadRequest, "is not within one pool"),
         ({"first": "10.32.0.0"}, BadRequest, "the network or broadcast address"),
         ({"first": "10.32.0.9", "whom": "a=b,c"}, BadRequest, "is not a label selector"),
@@ -163,7 +163,7 @@ async def test_an_address_of_several_spaces_needs_the_space(host: MemoryHost, op
     """The spaces are named; with one of them said, it is reserved there."""
     subnet = host.services.cache.network(A).ipv4[0].subnet  # type: ignore[union-attr]
     await host.services.ipam.request_pool(PoolRequest("tenant", 4, subnet))
-    with pytest.raises(Conflict, match=r"in several address spaces: default, tenant; say which one with --space"):
+    with pytest.raises(Conflict, match=r"in several address spaces: default, tenant; choose one with --space"):
         await reserve(operated, "10.32.0.9")
     (change,) = await reserve(operated, "10.32.0.9", space="tenant")
     assert change.space == "tenant"
@@ -204,7 +204,9 @@ async def test_a_fault_after_the_first_batch_says_how_far_it_came(
         return await commit(put=put, delete=delete)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cache, "commit", racing)
-    with pytest.raises(Conflict, match=r"500 of 768 addresses are reserved, the others are not: address 10\.99\.3\.9"):
+    with pytest.raises(
+        Conflict, match=r"500 of 768 addresses were reserved, the others were not: address 10\.99\.3\.9"
+    ):
         await reserve(operated, "10.99.1.0", "10.99.3.255")
 
 
@@ -247,7 +249,7 @@ async def test_an_idle_address_gets_another_key_and_time(host: MemoryHost, opera
     """Kept from now on; the same again is a later end."""
     await fix(host, "10.32.0.9", until=host.clock.now() + 60)
     (change,) = await hold(operated, "10.32.0.9", "name:web", 7200.0)
-    assert change.after.startswith("fixed for whichever container is named web until")
+    assert change.after.startswith("fixed for the container named web until")
     lease = lease_of(host, "10.32.0.9")
     assert lease is not None
     assert (lease.key, lease.until) == ("name:web", host.clock.now() + 7200)
@@ -269,7 +271,7 @@ async def test_a_container_has_one_fixed_address_of_a_family(host: MemoryHost, o
     """Otherwise it would get the other one at its next start."""
     await fix(host, "10.32.0.9", DB)
     run_container(host, DB, "db", "e1", "10.32.0.2")
-    with pytest.raises(Conflict, match=r"container db has another fixed address in that network: 10\.32\.0\.9"):
+    with pytest.raises(Conflict, match=r"container db already has a fixed address in that network: 10\.32\.0\.9"):
         await hold(operated, "10.32.0.2", "other")
 
 
@@ -279,7 +281,7 @@ async def test_what_no_container_uses_cannot_be_held(host: MemoryHost, operated:
         await hold(operated, "10.32.0.77")
     with pytest.raises(Conflict, match="it is gateway"):
         await hold(operated, "10.32.0.1")
-    with pytest.raises(Conflict, match=r"the engine lists no container that has 10\.32\.0\.2"):
+    with pytest.raises(Conflict, match=r"Docker lists no container that has 10\.32\.0\.2"):
         await hold(operated, "10.32.0.2")
 
 

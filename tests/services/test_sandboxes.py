@@ -54,8 +54,8 @@ async def test_a_sandbox_may_do_without_a_resolver_and_have_its_files_elsewhere(
     ("spec", "fault", "text"),
     [
         (SandboxSpec("taken"), Conflict, "sandbox name 'taken' is in use .held by sandbox taken"),
-        (SandboxSpec("x", Kind.EXTERNAL, "/ns/1"), Conflict, "/ns/1 has a sandbox already .held by sandbox first"),
-        (SandboxSpec("x", Kind.HOST), Conflict, "the host has a sandbox already .held by sandbox host"),
+        (SandboxSpec("x", Kind.EXTERNAL, "/ns/1"), Conflict, "/ns/1 already has a sandbox .held by sandbox first"),
+        (SandboxSpec("x", Kind.HOST), Conflict, "the host already has a sandbox .held by sandbox host"),
         (SandboxSpec("x", Kind.EXTERNAL, "/ns/none"), NotFound, "no network namespace at /ns/none"),
         (SandboxSpec("x", Kind.OWN, "/ns/2"), BadRequest, "only an external sandbox has a path"),
         (SandboxSpec("x", Kind.HOST, "/ns/2"), BadRequest, "only an external sandbox has a path"),

@@ -15,10 +15,10 @@ async def test_an_idle_address_says_what_its_holder_does_by_the_engines_word_onl
     """Without that nothing is said of who runs."""
     host = await sample()
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
-    assert in_use(lease, None, Scene(host.cache, host.endpoint_index, START)) == "It is idle: no endpoint has it."
+    assert in_use(lease, None, Scene(host.cache, host.endpoint_index, START)) == "It is not in use: no endpoint has it."
     container = Container(HOLDER, "db", False, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
     scene = Scene(host.cache, host.endpoint_index, START, EngineNames(containers={HOLDER: container}, asked=True))
-    assert in_use(lease, None, scene) == "It is idle: container db does not run."
+    assert in_use(lease, None, scene) == "It is not in use: container db is not running."
 
 
 async def test_a_container_that_starts_again_and_again_is_not_called_outside_of_its_network() -> None:
@@ -27,7 +27,7 @@ async def test_a_container_that_starts_again_and_again_is_not_called_outside_of_
     lease = leased("10.32.0.5", State.FIXED, key="key:db", holders=frozenset({HOLDER}))
     container = Container(HOLDER, "db", True, 0.0, {}, (ContainerEndpoint(WEB, "web"),))
     scene = Scene(host.cache, host.endpoint_index, START, EngineNames(containers={HOLDER: container}, asked=True))
-    assert "has no address in that network now: it is just starting" in in_use(lease, None, scene)
+    assert "has no address in that network at the moment: it is starting" in in_use(lease, None, scene)
 
 
 async def test_an_address_in_use_names_endpoint_container_and_host() -> None:

@@ -183,7 +183,7 @@ class MemoryNamespaces(Namespaces):
     def _check(self, path: str) -> None:
         self._check_open()
         if not self._there(path):
-            raise NotFound(f"{path!r} is no network namespace")
+            raise NotFound(f"{path!r} is not a network namespace")
 
     def _in(self, place: str) -> list[MemoryLink]:
         """The links that are there now, after what became of the veth pairs meanwhile."""

@@ -28,7 +28,7 @@ class MemoryResolver(Resolver):
         if self.closed:
             raise Unavailable("the resolver is closed")
         if path in self.absent:
-            raise NotFound(f"{path} is no network namespace")
+            raise NotFound(f"{path} is not a network namespace")
         self.served[path] = (lookup, upstreams)
 
     async def stop(self, path: str) -> None:

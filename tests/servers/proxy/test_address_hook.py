@@ -285,7 +285,7 @@ def labelled(mode: str = "web", **labels: str) -> bytes:
         (
             labelled(**{"fixed-ip": ""}),
             False,
-            "label fixed-ip has no effect: Mooring keeps no addresses in its networks",
+            "label fixed-ip has no effect: Mooring manages no addresses in the container's networks",
         ),
         (labelled("bridge", **{"mooring.key": "db"}), False, "label mooring.key has no effect: .* networks .bridge."),
         (labelled("", **{"mooring.key": "db"}), False, "networks .default."),

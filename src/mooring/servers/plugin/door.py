@@ -178,7 +178,7 @@ class PluginDoor:
         except Exception as error:
             # The last guard: dockerd shows its user whatever comes, and a traceback is not for users.
             log.exception("%s %s failed", name, subject)
-            text = f"internal error in {name} ({type(error).__name__}); mooring's log has more"
+            text = f"internal error in {name} ({type(error).__name__}), see mooring's log"
             return self._refuse(name, 500, text, subject, started)
         level = logging.INFO if method.changes else logging.DEBUG
         log.log(level, "%s %s ok %.1f ms", name, subject, (perf_counter() - started) * 1e3)
@@ -188,7 +188,7 @@ class PluginDoor:
         if api.METHODS[name][0] is not api.Empty and not body.strip():
             raise BadRequest(
                 f"{name} without a body is a retry of a call that may have been carried out; nothing was changed",
-                hint="do it again",
+                hint="try again",
             )
         return api.decode_request(name, body)
 
@@ -205,8 +205,8 @@ class PluginDoor:
         except TimeoutError:
             if not scope.expired():
                 raise
-            text = f"{name} was given up after {self._deadline:g} s"
-            raise Unavailable(text, hint="see `mooring status`, then do it again") from None
+            text = f"{name} timed out after {self._deadline:g} s"
+            raise Unavailable(text, hint="check `mooring status`, then try again") from None
 
     def _refuse(self, name: str, status: int, text: str, subject: str = "", started: float | None = None) -> Response:
         ms = 0.0 if started is None else (perf_counter() - started) * 1e3
@@ -234,7 +234,7 @@ class PluginDoor:
         return api.Empty()
 
     async def _no_swarm(self, _: api.Message) -> api.Message:
-        raise Forbidden("networks of scope swarm are not served: swarm mode knows no plugins on a socket of the host")
+        raise Forbidden("swarm scope is not supported: swarm mode cannot use plugins that listen on a host socket")
 
     async def _gateway_check(self, query: api.GatewayCheck) -> api.Message:
         return arguments.gateway_check(query)

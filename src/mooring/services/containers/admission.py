@@ -114,7 +114,7 @@ class AdmissionController:
             raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
         if spec.crowd:
             raise BadRequest(
-                f"the container names {spec.crowd} networks, and fixed addresses are kept in at most {MOST_NETWORKS}",
+                f"the container names {spec.crowd} networks, but fixed addresses are kept in at most {MOST_NETWORKS}",
                 hint="connect it to fewer, or create it with the label fixed-ip=false",
             )
         async with self._in_time():
@@ -366,11 +366,11 @@ class AdmissionController:
             if not scope.expired():
                 raise
             raise Unavailable(
-                f"the addresses of the container were not to be had within {self._deadline:g} s",
-                hint="see `mooring status`, then do it again",
+                f"no addresses could be assigned to the container within {self._deadline:g} s",
+                hint="check `mooring status`, then try again",
             ) from None
         except NotFound as fault:  # the container or network went meanwhile: the engine says so better
-            raise Unavailable(str(fault), hint="do it again") from fault
+            raise Unavailable(str(fault), hint="try again") from fault
 
 
 def _names(container: Container, network: str, lease: Lease) -> bool:

@@ -26,7 +26,7 @@ from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.records.record_cache import Record, RecordCache
 
 # What to do about a container that cannot ask for its address again.
-PROOF = "make it anew through the proxy with all its networks in the create, or give the network a --subnet"
+PROOF = "recreate it through the proxy with all its networks given at creation, or give the network a --subnet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ class Adoption:
                 typed = all(pool is not None and not pool.source for pool in pools)
                 found.append(
                     Remark(
-                        f"container {container.name} has {addresses} of network {endpoint.name} until it stops: its "
-                        "configuration names no address and no MAC there, and this engine does not say who asks",
+                        f"container {container.name} keeps {addresses} in network {endpoint.name} only until it stops: "
+                        "it has no address and no MAC configured there, and Docker before 29 does not tell who asks",
                         f"`mooring fix {container.name}` writes it into the configuration" if typed else PROOF,
                     )
                 )
@@ -161,10 +161,9 @@ class Adoption:
         claimant = Claimant(container.name, endpoint.wanted_mac, container.labels, container.id, claim.key)
         verdict = may_hold(lease, claimant, self._policy.claim_policy(pool), now)
         if not verdict.allowed or (self._index.endpoint(pool, address) and not fixed):
-            holder = f", which {verdict.holder} has" if verdict.holder else ""
-            raise _Refused(
-                f"container {container.name} names {address}{holder}: {verdict.rule}; {verdict.hint or 'see explain'}"
-            )
+            holder = f", held by {verdict.holder}" if verdict.holder else ""
+            hint = verdict.hint or f"see `mooring explain {address}`"
+            raise _Refused(f"container {container.name} requests {address}{holder}: {verdict.rule}; {hint}")
         return claimed(lease, Place(pool.space, address, pool.id), claim, now)
 
 
@@ -178,11 +177,11 @@ def _is_kept(lease: Lease) -> bool:
 def _why(kept: Lease) -> str:
     """Why a container was given another address than its own, and what to do."""
     if kept.active is not None or len(kept.holders) > 1:
-        return "that was in use when it started, or is others' too; start it again when nobody else uses it"
+        return "that was in use when it started, or others hold it too; start it again when no other container uses it"
     mac = f", with `--mac-address {kept.mac}` or its `mooring.key`" if kept.mac else ""
     return (
-        "its configuration names no address, and this engine does not say who asks; make it anew through the proxy"
-        + mac
+        "its configuration has no address, and this Docker version does not tell Mooring which container is asking; "
+        f"recreate it through the proxy{mac}"
     )
 
 

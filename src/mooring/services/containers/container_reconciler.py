@@ -71,7 +71,7 @@ class _Notes:
         try:
             yield
         except Fault as fault:
-            self.add(f"trying {what}", f"{what} could not be compared: {fault}", "the fault itself")
+            self.add(f"not-compared {what}", f"could not compare {what} with the records: {fault}", "the error above")
 
     def resolved(self) -> None:
         """The last one was put right."""
@@ -113,7 +113,7 @@ class ContainerReconciler:
                 await self.once()
             except Exception:
                 # One container that nobody thought of must not end the daemon.
-                log.exception("a pass over the engine's containers failed by a mistake of our own")
+                log.exception("a pass over Docker's containers failed with an internal error")
             pause = self._period
             open_ends = any(not self._controller.is_open(intent) for intent in self._cache.every(Intent))
             now = self._clock.now()
@@ -157,7 +157,7 @@ class ContainerReconciler:
             await self._missing(engine, containers, notes, eager)
             await self._endpoints_of_nobody(engine, containers, notes, eager)
         except Fault as fault:
-            notes.add("reconcile", f"the containers could not be compared: {fault}", "the fault itself")
+            notes.add("reconcile", f"could not compare the containers with the records: {fault}", "the error above")
         self._first = notes.sightings
         self.findings = tuple(notes.found)
         return self.findings
@@ -202,14 +202,14 @@ class ContainerReconciler:
                     asked = await self._engine.container(container.id) or container
                 texts = await self._adoption.adopt(engine, asked, departures)
             for text in texts:
-                notes.add(f"adopt {container.id} {text}", text, "the engine's list of containers, and the lease")
+                notes.add(f"refused-address {container.id} {text}", text, "Docker's list of containers, and the lease")
             for remark in self._adoption.unproven(container):
                 if told is None:
                     told = await self._engine.api_version() >= NAMES
                 if not told:
                     notes.add(
                         f"proof {container.id} {remark.text}", remark.text,
-                        "its configuration, and the engine's version", remark.remedy,
+                        "its configuration, and Docker's version", remark.remedy,
                     )  # fmt: skip
 
     def _is_keyed(self, container: Container) -> bool:
@@ -230,8 +230,8 @@ class ContainerReconciler:
                     await self._holders.release_all(holder.id)  # its networks went first
                     continue
                 notes.add(
-                    f"engine {holder.engine}", f"addresses are held by containers of engine {holder.engine}",
-                    f"the engine at the socket is {engine}, and has none of the containers and networks of that one",
+                    f"engine {holder.engine}", f"addresses belong to containers of another engine ({holder.engine})",
+                    f"the engine at the socket is {engine} and has none of that engine's containers and networks",
                     "if that engine is gone for good, `mooring lease release ADDRESS --force` frees them",
                 )  # fmt: skip
                 continue
@@ -246,8 +246,8 @@ class ContainerReconciler:
         subject = f"holder {holder.id}"
         before = notes.before(subject)
         age = notes.add(
-            subject, f"container {holder.name or holder.id[:12]} holds addresses and is not there",
-            f"the engine does not list {holder.id[:12]}", AUTOMATIC, fixable=True,
+            subject, f"container {holder.name or holder.id[:12]} no longer exists but still holds addresses",
+            f"Docker does not list {holder.id[:12]}", AUTOMATIC, fixable=True,
         )  # fmt: skip
         if not self._holders.holds(holder.id):
             await self._holders.release_all(holder.id)  # its networks went first
@@ -255,7 +255,7 @@ class ContainerReconciler:
             if await self._engine.container(holder.id) is not None:
                 return
             await self._holders.release_all(holder.id)
-            log.info("addresses of container %s given up: the engine does not have it", holder.name or holder.id[:12])
+            log.info("released the addresses of container %s: Docker no longer has it", holder.name or holder.id[:12])
         else:
             return
         notes.resolved()
@@ -267,8 +267,8 @@ class ContainerReconciler:
             subject = f"holder {holder.id} in {network}"
             before = notes.before(subject)
             age = notes.add(
-                subject, f"container {container.name} holds addresses of network {network[:12]} and is not in it",
-                f"the engine lists {holder.id[:12]} without that network",
+                subject, f"container {container.name} holds addresses of network {network[:12]} but is not in it",
+                f"Docker lists {holder.id[:12]} without that network",
                 AUTOMATIC, fixable=True,
             )  # fmt: skip
             reattachment = self._reattachment.is_moving(holder.id, network)
@@ -299,7 +299,7 @@ class ContainerReconciler:
             before = notes.before(subject)
             age = notes.add(
                 subject, f"endpoint {endpoint.id[:12]} of network {endpoint.network[:12]} belongs to no container",
-                "no container of the engine has it", AUTOMATIC, fixable=True,
+                "no Docker container has it", AUTOMATIC, fixable=True,
             )  # fmt: skip
             if before and (eager or age >= self._minimum_age):
                 asked = await self._engine.network(endpoint.network)
@@ -311,5 +311,5 @@ class ContainerReconciler:
                     if segment is not None:
                         await self._endpoints.release(segment.pool, address)
                 await self._endpoints.delete(endpoint.network, endpoint.id)
-                log.info("endpoint %s removed: no container of the engine has it", endpoint.id[:12])
+                log.info("endpoint %s removed: no Docker container has it", endpoint.id[:12])
                 notes.resolved()

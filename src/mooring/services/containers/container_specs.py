@@ -83,7 +83,7 @@ def beside(mode: str) -> str:
     """Why no label of a container with such a mode has an effect."""
     other = mode.removeprefix(BESIDE)
     other = other[:12] if len(other) == 64 else other
-    return f"it has the network of container {other}, whose labels count"
+    return f"this container shares the network of container {other}; put the label there"
 
 
 def unheeded(spec: ContainerSpec, kept: bool) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def unheeded(spec: ContainerSpec, kept: bool) -> tuple[str, ...]:
         if spec.mode.startswith(BESIDE):
             return (*said, f"label {label} has no effect: {beside(spec.mode)}")
         where = ", ".join(sorted({endpoint.network for endpoint in spec.endpoints} or {spec.mode or "default"}))
-        said.append(f"label {label} has no effect: Mooring keeps no addresses in its networks ({where})")
+        said.append(f"label {label} has no effect: Mooring manages no addresses in the container's networks ({where})")
     return tuple(said)
 
 

@@ -27,7 +27,7 @@ NAMES = (1, 52)
 # How many containers a note names.
 NAMED = 10
 
-_OLD_MACS = "engines from 25 on do not read the MAC that an older one wrote for a container"
+_OLD_MACS = "Docker from 25 on does not read the MAC that an older version stored for a container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class EngineChanges:
                 continue
             addresses = " and ".join(str(lease.address) for lease in place.leases)
             mac = place.leases[0].mac
-            text = f"container {place.container.name} gets another address than {addresses} at its next start"
-            proof = f"its MAC {mac} is not where this engine reads one: an engine of another version wrote it"
-            remedy = f"make it anew through the proxy, with its `mooring.key` or `--mac-address {mac}`"
-            found.append(Finding(f"mute {place.container.id} {place.endpoint.network}", text, proof, now, remedy))
+            text = f"container {place.container.name} will get a different address than {addresses} at its next start"
+            proof = f"its MAC {mac} is stored where this Docker version does not look: another version stored it"
+            remedy = f"recreate it through the proxy, with its `mooring.key` or `--mac-address {mac}`"
+            found.append(Finding(f"unread-mac {place.container.id} {place.endpoint.network}", text, proof, now, remedy))
         return found
 
     def notes(self, version: tuple[int, int], containers: Collection[Container], now: float) -> Iterator[Finding]:
@@ -132,26 +132,26 @@ class EngineChanges:
 def _told(kind: str, who: str) -> tuple[str, str]:
     """What the note says, and what to do."""
     anew = (
-        "make them anew through the proxy, with their `mooring.key` or `--mac-address MAC` (`mooring lease ls --fixed`)"
+        "recreate them through the proxy, with their `mooring.key` or `--mac-address MAC` (`mooring lease ls --fixed`)"
     )
     match kind:
         case "lost":
             return (
-                f"with an engine of version 25 to 28, the fixed addresses of {who} would be lost",
+                f"with Docker 25 to 28, the fixed addresses of {who} would be lost",
                 f"after such an upgrade {anew}",
             )
         case "refused":
             return (
-                f"with an engine of version 25 or newer, the first start of {who} would be refused (claim=holders)",
-                "after such an upgrade start them half a minute after the engine (`docker start`)",
+                f"with Docker 25 or newer, the first start of {who} would be refused (claim=holders)",
+                "after such an upgrade start them half a minute after Docker (`docker start`)",
             )
         case "mac":
             return (
-                f"with an engine of version 25 or newer, the MACs of {who} would be lost, and the fixed addresses kept",
+                f"with Docker 25 or newer, the MACs of {who} would be lost, but the fixed addresses kept",
                 f"if a MAC matters, after such an upgrade {anew}",
             )
         case _:
-            return f"the MACs of {who} are lost, and the fixed addresses kept", f"if a MAC matters, {anew}"
+            return f"the MACs of {who} are lost, but the fixed addresses kept", f"if a MAC matters, {anew}"
 
 
 def _names(places: Sequence[_Place]) -> str:

@@ -140,9 +140,9 @@ class FixedAllocator:
         strict = pool is not None and self._policy.claim_policy(pool) is ClaimPolicy.HOLDERS
         if lease.mac and mac and lease.holders != {holder} and (strict or not nameable):
             raise Conflict(
-                f"address {lease.address} is held with MAC {lease.mac}",
+                f"address {lease.address} is fixed together with MAC {lease.mac}",
                 holder=self._describe(lease),
-                hint="name that MAC, or remove the other container first",
+                hint=f"use `--mac-address {lease.mac}`, or remove the other container first",
             )
         if lease.mac and mac and lease.holders != {holder}:
             return lease
@@ -187,7 +187,7 @@ class FixedAllocator:
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(
-                f"no address of {', '.join(str(pool.subnet) for pool in pools)} is free",
+                f"{', '.join(str(pool.subnet) for pool in pools)} is full: no address is free",
                 hint=f"see `mooring lease ls --pool {pools[0].id}`",
             )
         pool, number = chosen
@@ -206,7 +206,7 @@ class FixedAllocator:
         verdict = may_hold(lease, claimant, self._policy.claim_policy(pool), self._clock.now())
         if not verdict.allowed:
             holder = self._describe(lease) if lease is not None and lease.holders else verdict.holder
-            hint = f"{verdict.hint}; `mooring explain {address}` says more"
+            hint = f"{verdict.hint}; see `mooring explain {address}`"
             raise Conflict(f"address {address} is not free: {verdict.rule}", holder=holder, hint=hint)
         self._index.check_use(address)
         endpoint = self._index.endpoint(pool, address)
@@ -225,7 +225,7 @@ class FixedAllocator:
                 raise Conflict(
                     f"MAC {fixed_spec.mac} belongs to the fixed address {lease.address}",
                     holder=self._describe(lease),
-                    hint="choose another one, or name that address too",
+                    hint=f"choose another MAC, or request that address as well (`--ip {lease.address}`)",
                 )
 
     def left_behind(self, mine: Sequence[Lease], now_has: Lease) -> list[tuple[Lease, Lease | None]]:

@@ -39,8 +39,8 @@ class Reattachment:
         key = container, network
         if key in self._open or self._cache.move(container, network) is not None:
             raise Conflict(
-                f"container {container[:12]} is being put into network {network[:12]} already",
-                hint="do it again in some seconds",
+                f"container {container[:12]} is already being connected to network {network[:12]}",
+                hint="try again in a few seconds",
             )
         self._open.add(key)
         try:
@@ -97,8 +97,8 @@ class Reattachment:
     def _refused(self, move: Move, fault: Fault) -> Finding:
         return Finding(
             f"move {move.container} {move.network}",
-            f"container {move.container[:12]} is out of network {move.network[:12]}, and cannot be put back: {fault}",
-            "a move that did not end, and the engine's words",
+            f"container {move.container[:12]} cannot be reconnected to network {move.network[:12]}: {fault}",
+            "an unfinished `mooring fix` or `lease hold`",
             move.since,
-            f"`docker network connect {move.network[:12]} {move.container[:12]}` when what it says is mended",
+            f"fix the cause, then `docker network connect {move.network[:12]} {move.container[:12]}`",
         )

@@ -35,8 +35,8 @@ async def refuse_replicas(
                 theirs = compose_replica(known.labels) if known is not None else ("", "")
                 if known is not None and theirs[0] == service and theirs[1] not in ("", number):
                     raise Conflict(
-                        f"replica {number} of service {service} has the key of another replica, and one address "
-                        "cannot be two containers'",
+                        f"replica {number} of service {service} has the same mooring.key as another replica, and two "
+                        "containers cannot share one address",
                         holder=f"container {known.name}, which has {lease.address}",
-                        hint="use the label fixed-ip, which tells replicas apart, in the place of mooring.key",
+                        hint="use the label fixed-ip instead of mooring.key: it distinguishes replicas",
                     )

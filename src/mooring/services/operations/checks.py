@@ -37,8 +37,8 @@ def old_intents(cache: RecordCache, now: float, engine: str) -> Iterator[Finding
         whom = intent.name or intent.container[:12] or "a container"
         yield Finding(
             f"intent {intent.id}",
-            f"the {intent.purpose.value} of {whom} was begun and is not settled",
-            f"intent {intent.id}" + (f" of engine {intent.engine[:12]}, which is not the one here" if strange else ""),
+            f"the outcome of `{intent.purpose.value}` for {whom} is not recorded yet",
+            f"intent {intent.id}" + (f" of engine {intent.engine[:12]}, not the one at the socket" if strange else ""),
             intent.created,
             "`mooring lease release ADDRESS --force` frees what it holds" if strange else AUTOMATIC,
             fixable=not strange,
@@ -50,12 +50,14 @@ def overdue(cache: RecordCache, now: float) -> Iterator[Finding]:
     for lease in cache.every(Lease):
         if lease.state in (State.RESERVED, State.FIXED) and is_over(lease, now) and lease.until is not None:
             what = (
-                f"reserved for {lease.whom or 'nobody'}" if lease.state is State.RESERVED else f"kept for {lease.key}"
+                f"kept for {lease.key}"
+                if lease.state is State.FIXED
+                else f"reserved for {lease.whom or 'no container'}"
             )
             yield Finding(
                 f"overdue {lease.space} {lease.address}",
-                f"address {lease.address} is still {what}, and the time of that is over",
-                f"it ended at {moment(lease.until)}",
+                f"address {lease.address} is still {what}, although that has expired",
+                f"expired at {moment(lease.until)}",
                 lease.until,
                 AUTOMATIC,
                 fixable=True,
@@ -71,7 +73,7 @@ def unlike(cache: RecordCache, endpoint_index: EndpointIndex, host: str) -> Iter
         if pool is not None and endpoint_index.at(pool.network, lease.address) is None:
             yield Finding(
                 f"active {lease.space} {lease.address}",
-                f"address {lease.address} is noted as in use, and no endpoint has it",
+                f"address {lease.address} is recorded as in use, but no endpoint has it",
                 f"the lease names endpoint {lease.active.endpoint[:12]}",
                 lease.since,
                 f"if no container has it, `mooring lease release {lease.address} --force`",
@@ -84,10 +86,10 @@ def unlike(cache: RecordCache, endpoint_index: EndpointIndex, host: str) -> Iter
                 continue
             yield Finding(
                 f"unleased {endpoint.id} {address}",
-                f"endpoint {endpoint.id[:12]} has {address}, and there is no lease for it",
-                "the records; somebody else may be given it",
+                f"endpoint {endpoint.id[:12]} uses {address}, but there is no lease for it",
+                "the records; another container may be given it",
                 endpoint.created,
-                "restart that container when it suits",
+                "restart that container when convenient",
             )
 
 
@@ -99,14 +101,12 @@ def idle_pools(cache: RecordCache, ipam: Ipam, view: EngineView, now: float) -> 
             continue
         reserved = ipam.index.counts(pool.id)[State.RESERVED]
         held = ipam.is_in_use(pool.id)
-        why = (
-            f", but {reserved} reserved addresses keep it" if reserved else ", but leases of it keep it" if held else ""
-        )
+        why = f"; {reserved} reserved addresses keep it" if reserved else "; it still has leases" if held else ""
         remedy = "`mooring lease release` ends the reservations" if reserved else AUTOMATIC
         yield Finding(
             f"pool {pool.id}",
-            f"pool {pool.id} ({pool.subnet}) has no network{why}",
-            "no network of Mooring's and none of the engine has its subnet",
+            f"pool {pool.id} ({pool.subnet}) belongs to no network{why}",
+            "no network of Mooring or Docker has its subnet",
             pool.created,
             f"`mooring lease ls --pool {pool.id}` shows them" if held and not reserved else remedy,
             fixable=not held,
@@ -124,12 +124,12 @@ def unchecked(cache: RecordCache) -> Iterator[Finding]:
         names = sorted(network.name or network.id[:12] for network in old)
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         yield Finding(
-            "unchecked networks",
-            f"containers of {', '.join(names[:NAMED])}{more} may send as somebody else: what they send is not checked",
-            "made by a version that did not, and left as it was",
+            "port-security networks",
+            f"port security is off in {', '.join(names[:NAMED])}{more}: containers can spoof addresses there",
+            "created by a Mooring version without port security",
             min(network.created for network in old),
-            "make the network anew when it suits (`docker network rm`, then create it: subnet and kept addresses come "
-            "back); with `-o port_security=off` it stays open on purpose",
+            "recreate the network when convenient (`docker network rm`, then create it: subnet and kept addresses come "
+            "back), or with `-o port_security=off` to leave it off deliberately",
         )
 
 
@@ -151,9 +151,10 @@ def stale_endpoints(
         addresses = ", ".join(str(each) for each in (endpoint.ipv4, endpoint.ipv6) if each is not None)
         name = endpoint.name or endpoint.id
         yield Finding(
-            f"stale {endpoint.id}",
-            f"network {found.name} has an endpoint of no container: {name}" + (f", {addresses}" if addresses else ""),
-            f"the engine lists endpoint {endpoint.id[:12]}, and no container for it",
+            f"stale-endpoint {endpoint.id}",
+            f"network {found.name} has an endpoint without a container: {name}"
+            + (f", {addresses}" if addresses else ""),
+            f"Docker lists endpoint {endpoint.id[:12]}, but no container for it",
             record.created if record is not None else now,
             f"`docker network disconnect -f {found.name} {name}`",
         )
@@ -174,9 +175,9 @@ def astray(fixed_index: FixedIndex, containers: Collection[Container], now: floa
                 continue
             option = "--ip" if lease.address.version == 4 else "--ip6"
             yield Finding(
-                f"astray {container.id} {lease.address}",
+                f"wrong-address {container.id} {lease.address}",
                 f"container {container.name} has {held[0]}, although {lease.address} is fixed for it",
-                "the engine's list of containers, and the lease",
+                "Docker's list of containers, and the lease",
                 now,
-                f"restart it; if that does not help, make it anew with `{option} {lease.address}`",
+                f"restart it; if that does not help, recreate it with `{option} {lease.address}`",
             )

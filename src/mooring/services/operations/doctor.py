@@ -70,7 +70,7 @@ class Doctor:
         async with self._turn:
             before, answers = await self._look()
             if dry:
-                done = [f"{finding.text}: would be put right" for finding in before if finding.fixable]
+                done = [f"{finding.text}: would be fixed" for finding in before if finding.fixable]
                 return Diagnosis(self._clock.now(), before, tuple(done), dry_run=True, notes=self._notes)
             if self._container_reconciler is not None and answers:
                 missed = {finding.subject for finding in await self._container_reconciler.once()}
@@ -78,7 +78,7 @@ class Doctor:
             report = await self._repair.once()
             after, _ = await self._look(answers)
             left = {finding.subject for finding in after}
-            done = [f"{finding.text}: put right" for finding in before if _went(finding, left)]
+            done = [f"{finding.text}: fixed" for finding in before if _went(finding, left)]
             return Diagnosis(self._clock.now(), after, (*done, *report.repaired), notes=self._notes)
 
     def _young(self) -> set[str]:
@@ -111,7 +111,7 @@ class Doctor:
         except Fault as fault:
             why = str(fault)
         if why:
-            text = "the engine cannot be asked, so what it has was not looked at"
+            text = "Docker cannot be reached, so its containers and networks were not checked"
             found.append(Finding("engine", text, why, self._clock.now(), "see `systemctl status docker`"))
         now, ident = self._clock.now(), view.id if view is not None and not why else ""
         for look in (
@@ -145,7 +145,7 @@ class Doctor:
         now, report = self._clock.now(), self._repair.report
         found = list[Finding]()
         if report is not None:
-            proof = f"the look at the kernel at {moment(report.at)}"
+            proof = f"kernel check at {moment(report.at)}"
             found += [Finding(f"repair {text}", text, proof, report.at) for text in report.findings]
         try:
             once, again = (await self._repair.preview()).repaired, tuple[str, ...]()
@@ -174,7 +174,7 @@ class Doctor:
             if finding.subject.rpartition(" ")[2] not in told
         ]
         await asyncio.sleep(0)
-        refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("adopt ")}
+        refused = {finding.subject.split(" ")[1] for finding in found if finding.subject.startswith("refused-address ")}
         running = [container for container in containers if container.id not in refused]
         found += astray(self._ipam.fixed_index, running, self._clock.now())
         if self._cache.count(Network):

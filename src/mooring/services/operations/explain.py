@@ -71,7 +71,7 @@ def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
     else:
         verdict, text = _without_lease(address, pool, network, endpoint, place)
     if pool.space != "default":
-        text.append(f"This is the address space {pool.space}; another one may have the same address.")
+        text.append(f"This is in address space {pool.space}; the same address may also exist in another address space.")
     state = lease.state.value if lease else ""
     return Reason(verdict, pool.space, str(pool.subnet), pool.network, state, text, str(address))
 
@@ -82,37 +82,37 @@ def _without_lease(
     if endpoint is not None:
         return "held", [
             f"{address} is in {place}, and endpoint {endpoint.id[:12]} has it, MAC {endpoint.mac}.",
-            "There is no lease for it, which should not be: Docker released the address of a living endpoint.",
+            "There is no lease for it, an inconsistency: Docker released the address while the endpoint still exists.",
             "It becomes free when the container is disconnected or stopped.",
         ]
     if role := special_role(address, pool.subnet):
-        return "never", [f"{address} is {role} of {place}: it is never given to anybody."]
+        return "never", [f"{address} is {role} of {place}: no container can get it."]
     if network is None:
         lines = [f"{address} is free in {place}, which no network of Mooring's uses now."]
     else:
-        lines = [f"{address} is free in {place}: nobody holds it, and any container of the network may get it."]
+        lines = [f"{address} is free in {place}: nothing holds it, and any container of the network may get it."]
     if pool.range is not None and address not in pool.range:
         lines = [
             f"{address} is free in {place}, but outside of the range {pool.range} (--ip-range).",
             "It is never chosen automatically.",
         ]
     family = "--ip" if address.version == 4 else "--ip6"
-    lines.append(f"Who asks for it with `docker run {family} {address}` gets it.")
+    lines.append(f"A container that asks for it with `docker run {family} {address}` gets it.")
     return "free", lines
 
 
 def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, scene: Scene) -> list[str]:
     now = scene.now
-    since = f"since {moment(lease.since)} ({ago(now - lease.since)})"
+    since = f"{moment(lease.since)} ({ago(now - lease.since)})"
     name = scene.names.of_network(network) or network.id[:12] if network else ""
     remove = f"`docker network rm {name}`" if name else "`docker network rm` of its network"
     match lease.state:
         case LeaseState.GATEWAY:
-            return [f"It is the gateway of that subnet, {since}.", f"Only {remove} frees it."]
+            return [f"It has been the gateway of that subnet since {since}.", f"Only {remove} frees it."]
         case LeaseState.AUXILIARY:
             name = _auxiliary_name(lease.address, network)
             return [
-                f"It was set aside with --aux-address{name} when the network was made, {since}.",
+                f"It was set aside with --aux-address{name} when the network was created, at {since}.",
                 f"Only {remove} frees it.",
             ]
         case LeaseState.COOLING:
@@ -126,31 +126,32 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
 
 
 def _cooling(lease: Lease, since: str, now: float) -> list[str]:
-    lines = [f"Nobody holds it: it was released, and is cooling down {since}."]
+    lines = [f"No container holds it: it was released, and has been cooling down since {since}."]
     if lease.until is not None and lease.until > now:
         lines.append(f"It is not chosen automatically before {moment(lease.until)} (in {span(lease.until - now)}).")
     else:
-        lines.append("Its cooldown is over: it may be chosen again, after all addresses that rested longer.")
-    lines.append("Who asks for it by name (--ip, --ip6) gets it now.")
+        lines.append("Its cooldown is over: it can be assigned again, after addresses that have been free longer.")
+    lines.append("A container that requests it (--ip, --ip6) gets it now.")
     return lines
 
 
 def _reserved(lease: Lease, since: str, now: float) -> list[str]:
     whom = f" for {lease.whom}" if lease.whom else ""
     note = f" Note: {lease.note}." if lease.note else ""
-    until = " It has no end."
+    until = " It does not expire."
     if lease.until is not None:
-        rest = f" (in {span(lease.until - now)})" if lease.until > now else ", which is past: it counts no more"
-        until = f" It ends at {moment(lease.until)}{rest}."
-    lines = [f"An operator reserved it{whom}, {since}.{note}{until}"]
+        until = f" It expires at {moment(lease.until)} (in {span(lease.until - now)})."
+        if lease.until <= now:
+            until = f" It expired at {moment(lease.until)} and no longer applies."
+    lines = [f"An operator reserved it{whom} at {since}.{note}{until}"]
     if "=" in lease.whom:
-        lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; nobody else does.")
-        lines.append("Docker tells a driver no labels: it has to be made through the proxy, with the label fixed-ip.")
+        lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; no other container does.")
+        lines.append("Docker passes no labels to drivers: create it through the proxy, with the label fixed-ip.")
     elif lease.whom:
-        lines.append(f"A container that asks for it gets it when its name is {lease.whom}; nobody else does.")
-        lines.append("Engines before 29 tell no names: there, through the proxy and with the label fixed-ip.")
+        lines.append(f"A container that asks for it gets it when its name is {lease.whom}; no other container does.")
+        lines.append("With Docker before 29, create it through the proxy, with the label fixed-ip.")
     else:
-        lines.append("Nobody gets it.")
+        lines.append("No container can get it.")
     lines.append(f"`mooring lease release {lease.address}` ends the reservation.")
     return lines
 
@@ -161,23 +162,27 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     lines = [f"It is fixed for {whose}: a stop or a crash does not free it."]
     lines.append(in_use(lease, endpoint, scene))
     if endpoint is None and lease.active is None and lease.holders:
-        lines.append(f"So it has been {since}.")
+        lines.append(f"It has been idle since {since}.")
     made = [each for each in lease.holders if is_placeholder(each)]
     names = [name.removeprefix("container ") for name in holder_names(lease, cache, scene.names)]
     if made:
-        lines.append(f"It is promised to a container that is being made{_begun(made, now, cache)}.")
+        lines.append(f"It is assigned to a container that is being created{_begun(made, now, cache)}.")
     if there := ", ".join(names[: len(names) - len(made)]):
         lines.append(_ending(lease, there, scene))
         lines += _gone(lease, scene)
     elif not made and lease.until is not None and not lease.whom and lease.active is None:
         left = f" (in {span(lease.until - now)})" if lease.until > now else ""
-        lines.append(f"Its containers are gone. The key keeps it until {moment(lease.until)}{left}; then it is free.")
-        lines.append(f"`mooring lease release {lease.address}` gives it up now.")
+        lines.append(f"Its containers were removed. It is kept until {moment(lease.until)}{left}, then it is free.")
+        lines.append(f"`mooring lease release {lease.address}` releases it now.")
     elif not made and lease.active is None:
-        lines.append(f"No container names it any more; `mooring lease release {lease.address}` gives it up.")
+        lines.append(
+            f"No container is configured with it any more; `mooring lease release {lease.address}` releases it."
+        )
     elif not made:
         kept = f", and not before {moment(lease.until)}" if lease.until is not None and lease.until > now else ""
-        lines.append(f"No container names it any more: it becomes free when the one that uses it stops{kept}.")
+        lines.append(
+            f"No container is configured with it any more: it becomes free when the one that uses it stops{kept}."
+        )
     if lease.whom and not (lease.until is not None and lease.until <= now):
         lines.append(f"After that it is reserved for {lease.whom} again.")
     return lines
@@ -187,8 +192,8 @@ def _ending(lease: Lease, there: str, scene: Scene) -> str:
     """When it becomes free. there: the containers that hold it, for people."""
     losing = {loss.container.id for loss in losses(lease, scene.cache, scene.names)}
     if losing and losing == {each for each in lease.holders if not is_placeholder(each)}:
-        return f"It becomes free when {there} starts again, with another address, or is removed."
-    return f"It becomes free {_when(lease, scene)} the last container that names it is removed: {there}."
+        return f"It becomes free when {there} starts again, with a different address, or is removed."
+    return f"It becomes free {_when(lease, scene)} the last container that holds it is removed: {there}."
 
 
 def _when(lease: Lease, scene: Scene) -> str:
@@ -206,8 +211,8 @@ def _gone(lease: Lease, scene: Scene) -> list[str]:
         return []
     who = ", ".join(container_name(each, lease, scene.cache) for each in gone)
     return [
-        f"The engine has no container {who} any more: Mooring notices that by itself within some minutes, and "
-        "`mooring doctor --fix` has it looked at now."
+        f"Docker no longer has a container {who}: Mooring notices this by itself within a few minutes, and "
+        "`mooring doctor --fix` checks it now."
     ]
 
 
@@ -220,9 +225,9 @@ def _unproven(lease: Lease, scene: Scene) -> list[str]:
     if lease.mac or not lease.holders or pool is None or not pool.source:
         return []
     return [
-        "No MAC of its own is in its container's configuration, as when the container was connected to the network",
-        "later (engines before 29.3, or API below 1.54): an engine before 29 does not say who asks, and gives the",
-        "container another address at its next start. Make it anew with this network in the create, or use --subnet.",
+        "The container's configuration has no MAC for it (for example because it was connected to the network later,",
+        "with Docker before 29.3 or API below 1.54). Docker before 29 does not tell Mooring which container is asking,",
+        "so it gets a different address at its next start. Recreate it with this network, or use one with --subnet.",
     ]
 
 
@@ -232,7 +237,7 @@ def _begun(placeholders: list[str], now: float, cache: RecordCache) -> str:
     known = next((intent for intent in intents if intent is not None), None)
     if known is None:
         return ""
-    return (f" ({known.name})" if known.name else "") + f", begun {ago(now - known.created)}"
+    return (f" ({known.name})" if known.name else "") + f", started {ago(now - known.created)}"
 
 
 def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
@@ -240,15 +245,15 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
     name = known.name if known is not None else lease.name
     back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
     if endpoint is not None:
-        who = f"container {name}, " if name else ""
+        who = (f"container {name}, " if name else "") + f"endpoint {endpoint.id[:12]} ({endpoint.state.value})"
         lines = [
-            f"It is held by {who}endpoint {endpoint.id[:12]} ({endpoint.state.value}), MAC {endpoint.mac}, {since}.",
+            f"It is held by {who}, MAC {endpoint.mac}; given to it at {since}.",
             *_this_run(lease, endpoint, scene),
         ]
         if scene.names.heard and known is None:
             lines.append(
-                "The engine lists no container with that endpoint: it is just starting or stopping, or Docker forgot "
-                "it, and then `mooring doctor` says what removes it."
+                "Docker lists no container with that endpoint: it is starting or stopping, or Docker has lost track of "
+                "it; in that case `mooring doctor` prints the command that removes it."
             )
             return [*lines, *back]
         free = f"`docker stop {name or 'CONTAINER'}` or `docker network disconnect` frees it; it cools down first."
@@ -256,13 +261,13 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
     asked = holder_of(lease, None)
     if network is None:
         return [
-            f"It was given to {asked}, {since}.",
-            "The network is not one of Mooring's (its driver is another one), so only Docker knows the container:",
+            f"It was given to {asked} at {since}.",
+            "The network is not Mooring's (it uses another driver), so only Docker knows the container:",
             "`docker network inspect NETWORK` shows it. It becomes free when that container stops.",
         ]
     return [
-        f"It was given to {asked}, {since}, but no endpoint has it.",
-        "Its container is just starting, or Docker forgot the address; forgotten ones are given back in some minutes.",
+        f"It was given to {asked} at {since}, but no endpoint has it.",
+        "Its container is starting, or Docker never released it; Mooring releases such addresses within a few minutes.",
     ]
 
 
@@ -273,20 +278,18 @@ def _this_run(lease: Lease, endpoint: Endpoint, scene: Scene) -> list[str]:
     found = scene.names.endpoints.get(endpoint.id)
     if found is None:
         return [
-            "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one,",
+            "It is dynamic: after `docker restart` the container may get a different address,",
             f"unless it was created with `{option} {address}`. `mooring lease hold {address}` fixes it.",
         ]
     pool = scene.cache.pool(lease.pool)
     if address in found[1].wanted:
         return [
-            f"It is dynamic, and the container's configuration names it ({option}): it asks for it at each start, but",
-            f"while it does not run somebody else may get the address. `mooring lease hold {address}` fixes it.",
+            f"It is dynamic. The container's configuration has it ({option}), so each start requests it, but while the",
+            f"container is stopped, another one may get it. `mooring lease hold {address}` fixes it.",
         ]
-    lines = [
-        "It is dynamic: it belongs to this run of the container, which after `docker restart` may get another one.",
-    ]
+    lines = ["It is dynamic: after `docker restart` the container may get a different address."]
     if scene.names.version < NAMES and pool is not None and pool.source:
-        how = "To keep it, make the container anew through the proxy, with the label fixed-ip or mooring.key."
+        how = "To keep it, recreate the container through the proxy, with the label fixed-ip or mooring.key."
         return [*lines, how]
     return [*lines, f"`mooring lease hold {address}` fixes it."]
 

@@ -35,13 +35,13 @@ def pool_around(cache: RecordCache, space: str | None, address: Address) -> Pool
         raise NotFound(f"no pool{where} has {address}", hint="`mooring pool ls` lists them")
     if len(found) > 1:
         spaces = ", ".join(sorted(pool.space for pool in found))
-        raise Conflict(f"{address} is in several address spaces: {spaces}", hint="say which one with --space")
+        raise Conflict(f"{address} is in several address spaces: {spaces}", hint="choose one with --space")
     return found[0]
 
 
 def _must_outlive(lease: Lease, hold: float | None) -> None:
     if hold is not None and not outlives(lease.key):
-        raise BadRequest("its key ends with its container, and keeps nothing then", hint="give one with --key")
+        raise BadRequest("its key ends with its container and keeps nothing after that", hint="give one with --key")
 
 
 class Holds:
@@ -123,7 +123,7 @@ class Holds:
         endpoint = self._index.endpoint(pool, address)
         if network is None or lease is None or lease.state is not State.DYNAMIC or not endpoint:
             raise Conflict(
-                f"no container that Mooring sees uses address {address}: it is {in_words(lease, self._cache)}",
+                f"no container known to Mooring uses address {address}: it is {in_words(lease, self._cache)}",
                 hint=f"start the container, or keep the address with `mooring lease reserve {address} --for NAME`",
             )
         engine, container, container_endpoint = await self._user(network, address, endpoint)
@@ -139,8 +139,8 @@ class Holds:
         for other in self._fixed_index.of_holder(container.id):
             if self._fixed_index.network_of(other) == network.id and other.address.version == address.version:
                 raise Conflict(
-                    f"container {container.name} has another fixed address in that network: {other.address}",
-                    hint="make it anew without that one",
+                    f"container {container.name} already has a fixed address in that network: {other.address}",
+                    hint="recreate it without that address",
                 )
         put: list[Record] = [after]
         gone: list[Record] = []
@@ -168,12 +168,12 @@ class Holds:
         if not pool.source:
             name = container_endpoint.name
             if dry:
-                return f"{who} would be out of network {name} for a moment: its configuration is to name it", False
+                return f"{who} would be disconnected from network {name} for a moment, to configure the address", False
             await self._reattachment.reconnect(container.id, container_endpoint.network, typed)
-            return f"{who} was out of network {name} for a moment: its configuration names the address now", True
-        why = "an engine before 29 does not say who asks, and takes no address by name in a subnet that Mooring chose"
+            return f"{who} was disconnected from network {name} for a moment, to configure the address", True
+        why = "Docker before 29 does not tell which container asks, and accepts no --ip in a subnet that Mooring chose"
         if keyed:
-            return f"{who} gets another one at its next start ({why}); one that is made with the key gets this", False
+            return f"{who} gets another address at its next start ({why}); one created with the key gets this", False
         raise Conflict(f"{who} would lose the address at its next start: {why}", hint=f"{ANEW}; or give a --key")
 
     def _typed(self, container_endpoint: ContainerEndpoint) -> list[Address]:
@@ -192,7 +192,7 @@ class Holds:
     ) -> tuple[str, Container, ContainerEndpoint]:
         """The engine's id, and the container whose endpoint it is. Raises Unavailable and Conflict."""
         if self._engine is None:
-            raise Conflict(f"no engine can tell which container has {address}")
+            raise Conflict(f"no Docker engine here can tell which container has {address}")
         engine, containers = await self._engine.containers()
         for container in containers:
             for container_endpoint in container.endpoints:
@@ -209,9 +209,9 @@ class Holds:
                         next((each for each in endpoints if each.endpoint == endpoint), container_endpoint),
                     )
         raise Conflict(
-            f"the engine lists no container that has {address}",
+            f"Docker lists no container that has {address}",
             holder=f"endpoint {endpoint[:12]}",
-            hint="wait until the container has started, and do it again",
+            hint="wait until the container has started, then try again",
         )
 
     async def fix(self, reference: str, dry: bool) -> list[Change]:
@@ -222,10 +222,10 @@ class Holds:
         made to ask, Unavailable.
         """
         if self._engine is None:
-            raise Conflict("there is no engine here that has containers")
+            raise Conflict("there is no Docker engine here")
         container = await self._engine.container(reference.strip())
         if container is None:
-            raise NotFound(f"the engine has no container {reference[:70]!r}", hint="`docker ps -a` lists them")
+            raise NotFound(f"Docker has no container {reference[:70]!r}", hint="`docker ps -a` lists them")
         held = self._fixed_index.of_holder(container.id)
         if not held:
             raise self._holds_nothing(container)
@@ -261,12 +261,12 @@ class Holds:
         if any((pool := pools[lease.pool]) is None or pool.source for lease in lost):
             addresses = " and ".join(str(lease.address) for lease in lost)
             raise Conflict(
-                f"container {container.name} cannot be made to ask for {addresses}: this engine takes no address by "
-                f"name in network {container_endpoint.name}, whose subnet Mooring chose",
+                f"container {container.name} cannot be made to ask for {addresses}: Docker before 29 accepts no "
+                f"--ip in network {container_endpoint.name}, whose subnet Mooring chose",
                 hint=ANEW,
             )
-        words = f"named by the configuration of container {container.name}"
-        moment = f"it is out of network {container_endpoint.name} for a moment" if container.running else ""
+        words = f"in the configuration of container {container.name}"
+        moment = f"it is disconnected from network {container_endpoint.name} for a moment" if container.running else ""
         changes = [
             Change(lease.space, str(lease.address), in_words(lease, self._cache), words, moment) for lease in lost
         ]
@@ -293,7 +293,7 @@ class Holds:
                 hint="`docker network connect NETWORK`; `mooring network ls` lists them",
             )
         if asks(container.labels):
-            hint = "do it again in some seconds" if container.running else "start it first"
+            hint = "try again in a few seconds" if container.running else "start it first"
             return Conflict(f"container {container.name} has no fixed address yet", hint=hint)
         address = next((each for container_endpoint in ours for each in container_endpoint.held), None)
         hint = f"`mooring lease hold {address}` fixes the one it has" if address else "give it the label fixed-ip"

@@ -213,7 +213,7 @@ class Inspection:
         found = [lease for space in sorted(spaces) if (lease := self._cache.lease(space, address)) is not None]
         waits = kept_lease_rows(self._cache, self._clock.now(), address)
         if not found and not waits:
-            raise NotFound(f"nobody holds {address}", hint=f"`mooring explain {address}` says why")
+            raise NotFound(f"nothing holds {address}", hint=f"`mooring explain {address}` says why")
         return [self._lease(lease, names) for lease in found] + waits
 
     def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> Explanation:

@@ -112,7 +112,7 @@ class Lookup:
             answer.reasons[-1].text.append(f"{UNASKED}: {names.why}.")
         if about and network is not None:
             name = names.of_network(network) or network.id[:12]
-            answer.reasons[-1].text.append(f"A network is meant by {what}, too: see `mooring network inspect {name}`.")
+            answer.reasons[-1].text.append(f"There is also a network {what}: see `mooring network inspect {name}`.")
         answer.reasons.extend(waiting[:MOST])
         return answer
 
@@ -127,13 +127,13 @@ class Lookup:
         other = next((told for told in names.networks.values() if told.name == what and told.driver), None)
         if other is not None:
             return NotFound(
-                f"{what[:70]!r} is a network of the driver {other.driver}, and nobody of that name holds an address",
+                f"{what[:70]!r} is a network of the driver {other.driver}, and nothing of that name holds an address",
                 hint="`mooring network ls` lists Mooring's networks",
             )
         return NotFound(
-            f"nobody who is called {what[:70]!r} holds an address: no container, key, endpoint or MAC"
-            + (f"; {UNASKED[0].lower()}{UNASKED[1:]}: {names.why}" if names.why else ""),
-            hint="`mooring lease ls` lists who does",
+            f"no container, key, endpoint or MAC {what[:70]!r} holds an address"
+            + (f"; {UNASKED}: {names.why}" if names.why else ""),
+            hint="`mooring lease ls` lists those that do",
         )
 
     def _of_subnet(self, what: str, names: EngineNames) -> Explanation:
@@ -183,7 +183,7 @@ class Lookup:
                 size = f", of {segment.size}" if segment.size < 2**32 else ""
                 usage = f"{segment.used} held, {segment.cooling} cooling{size}"
                 gateway = f" Its gateway is {segment.gateway.partition('/')[0]}." if segment.gateway else ""
-                text = [f"{place}: {usage}.{gateway}", f"`mooring lease ls --network {name}` lists who holds them."]
+                text = [f"{place}: {usage}.{gateway}", f"`mooring lease ls --network {name}` lists the holders."]
             else:
                 text = [f"{place}: another IPAM driver gives its addresses, so Mooring keeps no lease of them.",
                         f"`mooring network inspect {name}` lists its endpoints."]  # fmt: skip
@@ -302,13 +302,13 @@ def _empty_handed(container: Container, networks: Sequence[Network]) -> str:
     if not networks:
         return f"Container {container.name} is in no network of Mooring's, so it holds no address here."
     if container.running:
-        return f"Container {container.name} runs, but Mooring has given it no address that it has now."
+        return f"Container {container.name} is running, but none of its current addresses comes from Mooring."
     if asks(container.labels):
         return (
-            f"Container {container.name} does not run and has no address yet, since no proxy saw it made: what it gets "
-            "when it starts is fixed for it then."
+            f"Container {container.name} is not running and has no address yet, because it was not created through the "
+            "proxy: the address that it gets at its next start becomes its fixed address."
         )
     return (
-        f"Container {container.name} does not run and has no fixed address: it gets one when it starts. "
+        f"Container {container.name} is not running and has no fixed address: it gets an address when it starts. "
         "The label fixed-ip would keep it."
     )

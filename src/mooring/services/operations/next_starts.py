@@ -26,7 +26,7 @@ from mooring.services.records.engine_names import EngineNames
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import RecordCache
 
-ANEW = "make it anew through the proxy with all its networks in the create, or use a network with --subnet"
+ANEW = "recreate it through the proxy with all its networks given at creation, or use a network with --subnet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Loss:
     def text(self) -> str:
         """What will happen, and why."""
         return (
-            f"container {self.container.name} gets another address than {self.lease.address} at its next start: its "
-            "configuration does not name it, and an engine before 29 does not say who asks"
+            f"container {self.container.name} will get a different address than {self.lease.address} at its next "
+            "start: its configuration lacks it, and Docker before 29 does not tell Mooring which container is asking"
         )
 
     @property
@@ -85,8 +85,8 @@ def upgrade_costs(lease: Lease, cache: RecordCache, names: EngineNames) -> Itera
         )
         if container is not None and any(lease.address not in endpoint.wanted for endpoint in endpoints):
             yield (
-                f"With an engine of version 25 to 28 container {container.name} would get another address at its first "
-                "start: those do not read the MAC by which it asks. From 29 on it keeps it; `mooring doctor` says more."
+                f"With Docker 25 to 28, container {container.name} would get a different address at its first start: "
+                "they do not read the stored MAC that identifies it. From 29 on it keeps it; see `mooring doctor`."
             )
 
 
@@ -107,13 +107,13 @@ def upgrade_notes(cache: RecordCache, fixed_index: FixedIndex) -> list[str]:
     notes = []
     if would:
         notes.append(
-            f"an upgrade of the engine to version 25 to 28 would cost {_containers(would)} the fixed address, at the "
-            "first start; from 29 on it is kept (`mooring doctor` names them)"
+            f"upgrading Docker to 25-28 would make {_containers(would)} lose the fixed address at the first start; "
+            "from 29 on it is kept (`mooring doctor` names them)"
         )
     if will:
         notes.append(
-            f"{_containers(will)} may get another address at the next start, since another version of the engine made "
-            "them (`mooring doctor` names them)"
+            f"{_containers(will)} may get a different address at the next start, because another Docker version "
+            "created them (`mooring doctor` names them)"
         )
     return notes
 
@@ -145,11 +145,11 @@ def label_remarks(
         text = f"label {label} has no effect: the container is in no network of Mooring's" + (
             f" ({where})" if where else ""
         )
-        said.append(Remark(text, "make it anew in one of those that `mooring network ls` lists, or without the label"))
+        said.append(Remark(text, "recreate it in one of those that `mooring network ls` lists, or without the label"))
     said += [
         Remark(
             f"label {label} has no effect in network {name}: another IPAM driver gives its addresses",
-            "make the network anew with `-d mooring --ipam-driver mooring`, and the container in it",
+            "recreate the network with `-d mooring --ipam-driver mooring`, and the container in it",
         )
         for name, network in ours
         if network.segments and not any(segment.pool for segment in network.segments)
@@ -170,14 +170,14 @@ def strandings(container: Container, cache: RecordCache) -> list[Remark]:
     found = []
     for endpoint in strange:
         place = f"{endpoint.name} {container.name}"
-        again = f"`docker network disconnect -f {place}`, then `docker network connect {place}`, through the proxy: "
-        again += "it gets what its key has there"
+        again = f"`docker network disconnect -f {place}`, then `docker network connect {place}`, both "
+        again += "through the proxy, so that it gets its key's address there"
         if endpoint.name in heirs:
-            what = f"it cannot start: its network {endpoint.name} is gone, and the one called so now is another one"
+            what = f"it cannot start: its network {endpoint.name} was removed, and the current one has a different ID"
             found.append(Remark(what, again))
         elif endpoint.network in left:
-            what = f"it cannot start: its network {endpoint.name} is gone, which keeps what its keys had"
-            found.append(Remark(what, f"make the network again under its name; {again}"))
+            what = f"it cannot start: its network {endpoint.name} was removed; the addresses of its keys are still kept"
+            found.append(Remark(what, f"create the network again under its name; {again}"))
     return found
 
 
@@ -194,7 +194,7 @@ def said_of(container: Container, cache: RecordCache) -> list[Remark]:
         return lost
     if container.mode.startswith(BESIDE) and asks(container.labels):
         return [
-            Remark(f"its label has no effect: {beside(container.mode)}", "label that one, and make this anew without")
+            Remark(f"its label has no effect: {beside(container.mode)}", "recreate this container without the label")
         ]
     networks = [
         (endpoint.name, cache.network(endpoint.network) if endpoint.network else None)
@@ -208,8 +208,8 @@ def said_of(container: Container, cache: RecordCache) -> list[Remark]:
     if halves and asks(container.labels):
         return [
             Remark(
-                f"its label has no effect in network {name}: Mooring is its IPAM driver only, and not its driver",
-                f"make network {name} anew with `-d mooring --ipam-driver mooring`, and the container in it",
+                f"its label has no effect in network {name}: Mooring is only the IPAM driver there",
+                f"recreate network {name} with `-d mooring --ipam-driver mooring`, and the container in it",
             )
             for name in halves
         ]
@@ -228,7 +228,7 @@ def label_findings(containers: Iterable[Container], cache: RecordCache, now: flo
             yield Finding(
                 f"label {container.id} {remark.text}",
                 f"container {container.name}: {remark.text}",
-                "its labels and its networks, as the engine lists them",
+                "its labels and its networks, as Docker lists them",
                 now,
                 remark.remedy,
             )

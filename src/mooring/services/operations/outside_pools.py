@@ -44,7 +44,7 @@ def by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable
     wall = next((wall for wall in deny if address in wall), None)
     if wall is not None:
         return Reason("denied", "", str(wall), "", "", [
-            f"{address} is in no network of Mooring's, and will be in none: the deny list has {wall}.",
+            f"{address} is in no network of Mooring's, and never will be: the deny list has {wall}.",
             "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
         ])  # fmt: skip
     for pool in subnet_pools:
@@ -57,7 +57,7 @@ def by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable
                 ])  # fmt: skip
     return Reason("elsewhere", "", None, "", "", [
         f"{address} is not Mooring's: no network and no subnet pool here has it.",
-        f"`ip route get {address}` says where this host looks for it.",
+        f"`ip route get {address}` shows where this host looks for it.",
     ])  # fmt: skip
 
 

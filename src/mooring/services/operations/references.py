@@ -43,7 +43,7 @@ def network_meant(reference: str, cache: RecordCache, names: EngineNames) -> Net
         what = f"are called {reference!r}" if named else f"are meant by {reference!r}"
         if not named and all(network.id.startswith(reference) for network in found):
             what = f"have ids that begin with {reference!r}"
-        raise Conflict(f"{len(found)} networks {what}: {some}", hint="give more of it, or the id")
+        raise Conflict(f"{len(found)} networks {what}: {some}", hint="give more of it, or the ID")
     return found[0]
 
 
@@ -128,10 +128,10 @@ def _unknown_network(reference: str, cache: RecordCache, names: EngineNames) -> 
         )
     what = f"Mooring has no network {reference[:70]!r}"
     if names.why:
-        return Unavailable(f"{what} by its id, and the engine cannot be asked for names: {names.why}")
+        return Unavailable(f"{what} by its ID, and Docker cannot be reached for names: {names.why}")
     if any(kept_network.name == reference for kept_network in cache.every(KeptNetwork)):
         return NotFound(
-            f"network {reference[:70]} is gone, and what its keys had waits for it to come back",
-            hint=f"`mooring lease ls {reference[:70]}` lists that",
+            f"network {reference[:70]} was removed; the addresses of its keys are kept until it is created again",
+            hint=f"`mooring lease ls {reference[:70]}` lists them",
         )
     return NotFound(what, hint="`mooring network ls` lists them")

@@ -122,7 +122,7 @@ class Reservations:
         """Who has the address, "" when it may be reserved for whom it says: also another reservation has it."""
         endpoint = self._index.endpoint(pool, address)
         if lease is not None and lease.state is State.RESERVED and lease.whom != whom:
-            return f"the reservation for {lease.whom or 'nobody'}" + (f" ({lease.note})" if lease.note else "")
+            return f"the reservation for {lease.whom or 'no container'}" + (f" ({lease.note})" if lease.note else "")
         if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
             if lease.state is State.FIXED and lease.holders:
                 return ", ".join(holder_names(lease, self._cache))
@@ -181,7 +181,7 @@ class Reservations:
                 hint=f"stop that container first; see `mooring explain {address}`",
             )
         if lease.state is State.DYNAMIC:
-            hint = "Mooring takes it back in some minutes if Docker forgot it" if network else "stop that container"
+            hint = "Mooring releases it within minutes if nothing uses it" if network else "stop that container"
             raise Conflict(
                 f"address {address} was given to a container that is starting, or that only Docker knows",
                 holder=holder_of(lease, None),
@@ -195,9 +195,9 @@ class Reservations:
             )
         if lease.active is not None and not force:
             raise Conflict(
-                f"address {address} is noted as in use by an endpoint that Mooring does not have",
+                f"address {address} is recorded as in use by an endpoint that does not exist",
                 holder=f"endpoint {lease.active.endpoint[:12]}",
-                hint="if no container has it, give it up with --force",
+                hint="if no container has it, release it with --force",
             )
 
     async def _check_unwanted(self, lease: Lease, force: bool) -> str:
@@ -206,26 +206,26 @@ class Reservations:
             self._check_pending(lease)
         if force:
             names = ", ".join(holder_names(lease, self._cache))
-            return f"if {names} is there and its configuration names it, it asks for it again" if names else ""
+            return f"if {names} still exists and its configuration has it, it asks for it again" if names else ""
         living, strange = await self._living(lease)
         if strange:
             raise Conflict(
-                f"address {lease.address} is fixed for containers of another engine than the one at the socket",
+                f"address {lease.address} is fixed for containers of another Docker engine than the one at the socket",
                 holder=", ".join(strange),
-                hint="if that engine is gone for good, give it up with --force",
+                hint="if that engine is gone for good, release it with --force",
             )
         if living:
             raise Conflict(
                 f"address {lease.address} is fixed",
                 holder=", ".join(living),
-                hint="remove that container (`docker rm`), or give it up all the same with --force",
+                hint="remove that container (`docker rm`), or release it anyway with --force",
             )
         return ""
 
     def _check_pending(self, lease: Lease) -> None:
         if any(is_placeholder(holder) for holder in lease.holders):
-            what = f"address {lease.address} is promised to a container that is being made"
-            raise Conflict(what, hint="wait some seconds")
+            what = f"address {lease.address} is assigned to a container that is being created"
+            raise Conflict(what, hint="try again in a few seconds")
 
     def _is_forgotten(self, lease: Lease) -> bool:
         """Whether whatever promised the lease was begun so long ago that nobody waits for it."""
@@ -263,7 +263,7 @@ class Reservations:
 def _run(pool: Pool, first: Address, last: Address) -> list[Address]:
     """The addresses from first to last that can be given. Raises BadRequest when they are not all of the pool."""
     if first.version != last.version or int(last) < int(first):
-        raise BadRequest(f"{first}-{last} is no range", hint="write the lower address first")
+        raise BadRequest(f"{first}-{last} is not a range", hint="write the lower address first")
     if last not in pool.subnet:
         raise BadRequest(f"{first}-{last} is not within one pool: {first} is in {pool.subnet}")
     if int(last) - int(first) >= MOST:
@@ -279,5 +279,5 @@ def _partly(fault: Fault, done: int, total: int) -> Fault:
     """The fault, and what was done before it."""
     if not done:
         return fault
-    text = f"{done} of {total} addresses are reserved, the others are not: {fault}"
+    text = f"{done} of {total} addresses were reserved, the others were not: {fault}"
     return Conflict(text) if fault.kind is Kind.CONFLICT else Unavailable(text)

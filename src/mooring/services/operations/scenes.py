@@ -29,7 +29,7 @@ def in_use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:
     """Which endpoint has the fixed address now, and who runs without it."""
     if endpoint is not None:
         host = f" on host {scene.names.host(lease.active.host)}" if lease.active is not None else ""
-        began = f"since {moment(endpoint.created)} ({ago(scene.now - endpoint.created)})"
+        began = f"created at {moment(endpoint.created)} ({ago(scene.now - endpoint.created)})"
         container = scene.names.with_endpoint(endpoint.id)
         who = f"container {container.name}, " if container is not None else ""
         state = endpoint.state.value
@@ -38,14 +38,14 @@ def in_use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:
         return f"It is in use by endpoint {lease.active.endpoint[:12]} on host {scene.names.host(lease.active.host)}."
     known = [scene.names.containers[each] for each in sorted(lease.holders) if each in scene.names.containers]
     if not known:
-        return "It is idle: no endpoint has it."
-    return "It is idle: " + ", ".join(_without_it(each, lease, scene) for each in known) + "."
+        return "It is not in use: no endpoint has it."
+    return "It is not in use: " + ", ".join(_without_it(each, lease, scene) for each in known) + "."
 
 
 def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
     """What a container does that names an address and does not have it."""
     if not container.running:
-        return f"container {container.name} does not run"
+        return f"container {container.name} is not running"
     pool = scene.cache.pool(lease.pool)
     endpoints = [each for each in container.endpoints if pool is not None and each.network == pool.network]
     held = [
@@ -55,7 +55,7 @@ def _without_it(container: Container, lease: Lease, scene: Scene) -> str:
         if each.version == lease.address.version
     ]
     if held:
-        return f"container {container.name} runs with {held[0]} instead"
+        return f"container {container.name} is running with {held[0]} instead"
     if endpoints:
-        return f"container {container.name} has no address in that network now: it is just starting, or starts again"
-    return f"container {container.name} runs and is not in that network now"
+        return f"container {container.name} has no address in that network at the moment: it is starting or restarting"
+    return f"container {container.name} is running but not connected to that network"

@@ -17,7 +17,7 @@ from mooring.ports import Engine
 
 # Seconds that the engine has: the person who asks is answered from the records then.
 PATIENCE = 3.0
-UNASKED = "The engine cannot be asked, so what only it knows was not looked at"
+UNASKED = "Docker cannot be reached, so container names and states are missing here"
 
 _PROJECT, _SERVICE, _NUMBER = (f"com.docker.compose.{each}" for each in ("project", "service", "container-number"))
 _NETWORK = "com.docker.compose.network"

@@ -20,7 +20,7 @@ def holder_names(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY_A
         if is_placeholder(each):
             intent = cache.intent(each.removeprefix(PLACEHOLDER))
             name = f" {intent.name}" if intent is not None and intent.name else ""
-            found.append(f"container{name} that is being made")
+            found.append(f"container{name} that is being created")
         else:
             found.append(f"container {container_name(each, lease, cache, names)}")
     return found
@@ -45,13 +45,13 @@ def in_words(lease: Lease | None, cache: RecordCache) -> str:
     match lease.state:
         case LeaseState.RESERVED:
             note = f" ({lease.note})" if lease.note else ""
-            return f"reserved for {lease.whom or 'nobody'}{note}{until}"
+            return f"reserved for {lease.whom or 'no container'}{note}{until}"
         case LeaseState.COOLING:
             return f"cooling{until}"
         case LeaseState.FIXED:
             who = ", ".join(holder_names(lease, cache))
-            kept = f", kept {span(lease.hold)} without one" if lease.hold else ""
-            use = ", in use" if lease.active is not None else ", idle"
+            kept = f", kept {span(lease.hold)} after its last container" if lease.hold else ""
+            use = ", in use" if lease.active is not None else ", not in use"
             return f"fixed for {owner_in_words(lease, cache)}" + (f", held by {who}" if who else until) + use + kept
         case LeaseState.DYNAMIC:
             return f"dynamic, {holder_of(lease, None)}"
@@ -65,15 +65,15 @@ def owner_in_words(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY
     kind, _, text = key.partition(":")
     match kind if text else "":
         case "container" if is_placeholder(text):
-            return "the container that is being made"
+            return "the container that is being created"
         case "container":
             return f"container {container_name(text, lease, cache, names)}"
         case "key":
             return f"the key {text} (label mooring.key)"
         case "name":
-            return f"whichever container is named {text}"
+            return f"the container named {text}"
         case "compose":
-            return f"the compose service {text.rpartition('/')[0]}, number {text.rpartition('/')[2]}"
+            return f"replica {text.rpartition('/')[2]} of the compose service {text.rpartition('/')[0]}"
         case _:
             return f"the key {key}" if key else "its container"
 
@@ -88,7 +88,7 @@ def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBO
         case LeaseState.RESERVED:
             return f"reserved for {lease.whom}" if lease.whom else "reserved"
         case LeaseState.COOLING:
-            return "nobody"
+            return "no container"
     container = names.with_endpoint(endpoint.id) if endpoint is not None else None
     if container is not None:
         return f"container {container.name}"

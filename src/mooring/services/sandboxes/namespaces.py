@@ -55,7 +55,7 @@ class NamespaceReconciler:
             return await self._see(sandbox)
         except NotFound as fault:
             raise Conflict(
-                f"the namespace of sandbox {sandbox.name} is gone: {fault.what}", hint="delete the sandbox"
+                f"the namespace of sandbox {sandbox.name} was removed: {fault.what}", hint="delete the sandbox"
             ) from fault
 
     async def apply(
@@ -128,7 +128,7 @@ class NamespaceReconciler:
         except NotFound:
             raise NotFound(f"there is no network namespace at {path}") from None
         if found == await self._namespaces.identify(""):
-            raise BadRequest(f"{path} is the host's own namespace", hint="make the sandbox of the host instead")
+            raise BadRequest(f"{path} is the host's own namespace", hint="create the sandbox of the host instead")
         return found
 
     async def is_gone(self, sandbox: Sandbox) -> bool:
@@ -146,7 +146,7 @@ class NamespaceReconciler:
         gone, also when another has its path."""
         namespace_state = await self._namespaces.observe(sandbox.path)
         if sandbox.identity not in ("", namespace_state.identity):
-            raise NotFound(f"{sandbox.path} is another namespace by now")
+            raise NotFound(f"{sandbox.path} is now a different namespace")
         known = self._put.get(sandbox.id, {}) | _marks(members)
         seen = only_of(namespace_state, known)
         if sandbox.id in self._put:

@@ -133,7 +133,7 @@ class Provisioning:
         try:
             if grant.subnet.version != subnet.version or subnet.subnet not in (None, grant.subnet):
                 wanted = subnet.subnet or f"an IPv{subnet.version} subnet"
-                raise Unavailable(f"IPAM driver {spec.ipam} answered {grant.subnet}, and was asked for {wanted}")
+                raise Unavailable(f"IPAM driver {spec.ipam} answered {grant.subnet}, but was asked for {wanted}")
             if gateway and (made.gateway is None or subnet.gateway not in (None, made.gateway.ip)):
                 own = await ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, subnet.gateway))
                 made = SegmentRequest(space, grant.subnet, own, {}, grant.pool)

@@ -140,14 +140,14 @@ class Recovery:
                     lines,
                     self._endpoints.detach(endpoint.network, endpoint.id),
                     f"endpoint {endpoint.name or endpoint.id[:12]}",
-                    "taken out of a sandbox that is gone",
+                    "taken out of a removed sandbox",
                 )
         await _try(lines, self._remove_leftovers(lines), "leftover namespaces", "")
 
     async def _remove_gone(self, sandbox: Sandbox, lines: list[str]) -> None:
         if await self._sandboxes.is_gone(sandbox):
             deleting = self._sandboxes.delete(sandbox.id)
-            await _try(lines, deleting, f"sandbox {sandbox.name}", "removed: its namespace is gone")
+            await _try(lines, deleting, f"sandbox {sandbox.name}", "removed: its namespace was removed")
 
     async def _remove_leftovers(self, lines: list[str]) -> None:
         paths = {sandbox.path for sandbox in self._cache.every(Sandbox)}

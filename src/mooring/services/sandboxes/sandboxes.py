@@ -87,7 +87,7 @@ class Sandboxes:
             self._naming.reserved(asked),
         ):
             self._must_be_free(self._named.get(asked.name), f"sandbox name {asked.name!r} is in use")
-            self._must_be_free(self._at(place_of(asked), asked.identity), f"{described(asked)} has a sandbox already")
+            self._must_be_free(self._at(place_of(asked), asked.identity), f"{described(asked)} already has a sandbox")
             try:
                 made = asked
                 if asked.kind is Kind.OWN:
@@ -134,7 +134,7 @@ class Sandboxes:
                 raise Conflict(
                     f"{_named(endpoint)} is in another sandbox",
                     holder=self._holder(endpoint.sandbox),
-                    hint="let it leave that one first",
+                    hint="let it leave that sandbox first",
                 )
             namespace_state = await self._namespace_reconciler.observe(sandbox)
             name = namer(namespace_state, lambda: self.members(sandbox))
@@ -190,7 +190,7 @@ class Sandboxes:
             before = self._standing(sandbox_id)
             after = requested(before, spec, self._folder) if spec is not None else before
             if await self.is_gone(before):
-                raise NotFound(f"the namespace of sandbox {before.name} is gone", hint="delete the sandbox")
+                raise NotFound(f"the namespace of sandbox {before.name} was removed", hint="delete the sandbox")
             async with self._naming.reserved(before, after):
                 if after != before:
                     await self._cache.commit(put=[after])
@@ -219,7 +219,7 @@ class Sandboxes:
             if sandbox.kind is not Kind.EXTERNAL:
                 raise Conflict(f"sandbox {sandbox.name} has a namespace that cannot be changed")
             if self._at(path, identity) != sandbox_id:
-                self._must_be_free(self._at(path, identity), f"{path} has a sandbox already")
+                self._must_be_free(self._at(path, identity), f"{path} already has a sandbox")
             if (sandbox.path, sandbox.identity) != (path, identity):
                 await self._namespace_reconciler.bring_home(sandbox, self._attached(sandbox), ())
                 await self._silence(sandbox)
@@ -235,7 +235,7 @@ class Sandboxes:
             with suppress(StaleRevision):
                 await self._cache.commit(put=[moved, *endpoints])
                 return moved
-        raise Unavailable(f"the endpoints of sandbox {sandbox.name} are contended", hint="do it again")
+        raise Unavailable(f"the endpoints of sandbox {sandbox.name} were changed by other requests", hint="try again")
 
     async def delete(self, sandbox_id: str) -> None:
         """Its endpoints have left, and keep their addresses; the sandbox and its files are gone, its namespace if it
@@ -271,7 +271,7 @@ class Sandboxes:
         NotFound, also when its namespace is gone."""
         sandbox = self._sandbox(sandbox_id)
         if await self.is_gone(sandbox):
-            raise NotFound(f"the namespace of sandbox {sandbox.name} is gone", hint="delete the sandbox")
+            raise NotFound(f"the namespace of sandbox {sandbox.name} was removed", hint="delete the sandbox")
         return await self._namespaces.statistics(sandbox.path) if is_applied(sandbox) else {}
 
     async def is_gone(self, sandbox: Sandbox) -> bool:
