@@ -49,7 +49,7 @@ from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.report_log import ReportLog
-from mooring.services.operations.inspection import HostNetworks
+from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from mooring.wire.docker_api import recognise
 
@@ -165,11 +165,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
     policy = policy_of(config)
     services = assemble(world, policy, config.repair_period, config.reclaim_after, plugin=config.plugin_socket.stem)
-    host_networks = HostNetworks(
-        __version__, since, str(config.store), str(config.plugin_socket), str(config.api_socket),
-        config.subnet_pools, config.deny, policy, os.uname().nodename,
-    )  # fmt: skip
-    operated = operations(services, world, host_networks)
+    places = str(config.store), str(config.plugin_socket), str(config.api_socket)
+    operated = operations(services, world, DaemonFacts(__version__, since, *places, policy, os.uname().nodename))
     loaded = asyncio.Event()
 
     async def wait_until_loaded() -> None:

@@ -11,7 +11,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.services.networking.assembly import World
-from mooring.services.operations.inspection import HostNetworks
+from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import Operations, operations
 from tests.services.hosts import POLICY, MemoryHost
 
@@ -21,7 +21,7 @@ DB, WEB = "d" * 64, "e" * 64
 def operate(host: MemoryHost) -> Operations:
     """The use cases of an operator on the host."""
     world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
-    return operations(host.services, world, HostNetworks("0", 0.0, "", "", "", policy=POLICY))
+    return operations(host.services, world, DaemonFacts("0", 0.0, "", "", "", policy=POLICY))
 
 
 def lease_of(host: MemoryHost, address: str) -> Lease | None:

@@ -15,7 +15,7 @@ from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
-from mooring.services.operations.inspection import HostNetworks, Inspection
+from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import RecordCache
@@ -99,8 +99,8 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     kernel = MemoryKernel()
     world = World(store, kernel, MemoryPortGuard(), engine, clock)
     services = assemble(world, policy)
-    host_networks = HostNetworks("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
-    operated = operations(services, world, host_networks, lambda: host.report)
+    daemon = DaemonFacts("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", policy)
+    operated = operations(services, world, daemon, lambda: host.report)
     cache, endpoint_index = services.cache, services.endpoint_index
     host = Sample(store, cache, endpoint_index, clock, operated.inspection, engine, services, operated, kernel=kernel)
     await cache.load()

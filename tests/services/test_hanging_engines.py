@@ -15,7 +15,7 @@ from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.operations import doctor
-from mooring.services.operations.inspection import HostNetworks
+from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import Operations, operations
 from mooring.services.records import engine_names
 from mooring.services.records.record_cache import RecordCache
@@ -43,9 +43,9 @@ async def operated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     world = World(store, MemoryKernel(), MemoryPortGuard(), engine, ManualClock(START + 300))
     policy = IpamPolicy(SUBNET_POOLS, deny=DENY)
     services = assemble(world, policy)
-    host_networks = HostNetworks("0.0.1", START, "/s.db", "/p.sock", "/a.sock", SUBNET_POOLS, DENY, policy)
+    daemon = DaemonFacts("0.0.1", START, "/s.db", "/p.sock", "/a.sock", policy)
     await services.cache.load()
-    yield operations(services, world, host_networks)
+    yield operations(services, world, daemon)
     server.close()
 
 

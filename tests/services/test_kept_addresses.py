@@ -10,7 +10,7 @@ from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
 from mooring.core.views import LeaseFilter
 from mooring.services.ipam.kept_addresses import kept_rows
-from mooring.services.operations.inspection import HostNetworks, Inspection
+from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.records.holder_names import holder_of
 from tests.services.holder_hosts import ident
 from tests.services.operators import operate
@@ -42,8 +42,8 @@ async def test_they_are_listed_with_what_they_wait_for() -> None:
 async def test_explain_says_for_whom_and_until_when() -> None:
     """And how to give it up."""
     host, address = await host_with_one()
-    host_networks = HostNetworks("1", 0.0, "", "", "")
-    inspection = Inspection(host.services.cache, host.services.ipam.index, host.clock, host_networks, lambda: None)
+    daemon = DaemonFacts("1", 0.0, "", "", "")
+    inspection = Inspection(host.services.cache, host.services.ipam.index, host.clock, daemon, lambda: None)
     (reason,) = inspection.explain(ip_address(address)).reasons
     assert reason.verdict == "kept"
     assert "removed network web" in reason.text[0]

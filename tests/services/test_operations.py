@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.services.assembly import assemble
 from mooring.services.networking.assembly import World
-from mooring.services.operations.inspection import HostNetworks
+from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
@@ -16,7 +16,7 @@ async def test_a_host_without_an_engine_has_them_all() -> None:
     """Nothing is found on an empty host, and what needs no engine works."""
     world = World(MemoryStore(), MemoryKernel(), MemoryPortGuard(), None, ManualClock())
     services = assemble(world, POLICY)
-    operated = operations(services, world, HostNetworks("0", 0.0, "", "", "", policy=POLICY))
+    operated = operations(services, world, DaemonFacts("0", 0.0, "", "", "", policy=POLICY))
     await services.cache.load()
     assert (await operated.doctor.examine()).findings == ()
     assert (await operated.lookup.explain("10.40.0.1")).reasons

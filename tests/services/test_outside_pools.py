@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
 from mooring.services.records.engine_names import NOBODY_ASKED
 from tests.services.samples import ALIEN, DENY, SUBNET_POOLS, sample
@@ -11,7 +12,7 @@ from tests.services.samples import ALIEN, DENY, SUBNET_POOLS, sample
 
 def test_rules_answer_in_their_order() -> None:
     """Standards first, then the deny list, then the subnet pools."""
-    told = {text: by_rule(ip_address(text), SUBNET_POOLS, DENY).verdict
+    told = {text: by_rule(ip_address(text), IpamPolicy(SUBNET_POOLS, deny=DENY)).verdict
             for text in ("127.0.0.1", "192.168.1.1", "10.40.0.1", "8.8.8.8")}  # fmt: skip
     assert told == {"127.0.0.1": "never", "192.168.1.1": "denied", "10.40.0.1": "carvable", "8.8.8.8": "elsewhere"}
 

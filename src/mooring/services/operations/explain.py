@@ -6,8 +6,6 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from mooring.core.addresses import usable
 from mooring.core.containers import outlives
 from mooring.core.endpoints import Endpoint
@@ -15,7 +13,7 @@ from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Network, Subnet
-from mooring.core.pools import Pool, SubnetPool
+from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
 from mooring.services.containers.engine_upgrades import NAMES
@@ -27,9 +25,7 @@ from mooring.services.records.holder_names import container_name, holder_names, 
 from mooring.services.records.record_cache import RecordCache
 
 
-def explain_address(
-    address: Address, scene: Scene, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]
-) -> Explanation:
+def explain_address(address: Address, scene: Scene) -> Explanation:
     """Every place that has something to say of the address: its pools, else its networks, else the rules."""
     reasons = [
         explain_in_pool(address, pool, scene)
@@ -43,7 +39,7 @@ def explain_address(
     ]
     reasons = reasons or kept_reasons(scene.cache, scene.now, address)
     reasons = reasons or kept_subnets(scene.cache, scene.now, address)
-    return Explanation(str(address), reasons or [by_rule(address, subnet_pools, deny)])
+    return Explanation(str(address), reasons or [by_rule(address, scene.policy)])
 
 
 def special_role(address: Address, subnet: Subnet) -> str:

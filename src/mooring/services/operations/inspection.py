@@ -21,7 +21,7 @@ from mooring.core.findings import Report
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Segment, Subnet
-from mooring.core.pools import Pool, SubnetPool
+from mooring.core.pools import Pool
 from mooring.core.views import (
     LARGEST,
     EndpointView,
@@ -52,7 +52,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class HostNetworks:
+class DaemonFacts:
     """What the daemon knows and the records do not. since: seconds since the epoch of its start. host_name: of this
     host."""
 
@@ -61,8 +61,6 @@ class HostNetworks:
     store: str
     plugin_socket: str
     api_socket: str
-    subnet_pools: tuple[SubnetPool, ...] = ()
-    deny: tuple[Subnet, ...] = ()
     policy: IpamPolicy = field(default_factory=IpamPolicy)
     host_name: str = ""
 
@@ -75,36 +73,36 @@ class Inspection:
         cache: RecordCache,
         index: AddressIndex,
         clock: Clock,
-        host_networks: HostNetworks,
+        daemon: DaemonFacts,
         report: Callable[[], Report | None],
     ) -> None:
         self._cache = cache
         self._index = index
         self._endpoint_index = index.endpoints
         self._clock = clock
-        self._host_networks = host_networks
+        self._daemon = daemon
         self._report = report
 
     @property
     def version(self) -> str:
         """What runs."""
-        return self._host_networks.version
+        return self._daemon.version
 
     def status(self, notes: Sequence[str] = ()) -> HostStatus:
         """How the daemon is and how much it holds. notes: what else is good to know."""
-        around, states = self._host_networks, self._index.states()
+        daemon, states = self._daemon, self._index.states()
         return HostStatus(
-            version=around.version,
-            since=around.since,
+            version=daemon.version,
+            since=daemon.since,
             now=self._clock.now(),
             networks=self._cache.count(Network),
             endpoints=self._cache.count(Endpoint),
             attached=sum(each.state is EndpointState.ATTACHED for each in self._cache.every(Endpoint)),
             pools=self._cache.count(Pool),
             leases={state.value: states[state] for state in LeaseState if states[state]},
-            store=around.store,
-            plugin_socket=around.plugin_socket,
-            api_socket=around.api_socket,
+            store=daemon.store,
+            plugin_socket=daemon.plugin_socket,
+            api_socket=daemon.api_socket,
             repair=self._report(),
             notes=list(notes),
         )
@@ -156,7 +154,7 @@ class Inspection:
                 pool=self._pool(pool, names),
                 leases={state.value: count for state in LeaseState if (count := self._index.counts(pool.id)[state])},
                 options=dict(pool.options),
-                claim=self._host_networks.policy.claim_policy(pool).value,
+                claim=self._daemon.policy.claim_policy(pool).value,
             )
             for pool in pools_meant(which, self._cache, names)
         ]
@@ -218,12 +216,11 @@ class Inspection:
 
     def explain(self, address: Address, names: EngineNames = NOBODY_ASKED) -> Explanation:
         """All that is known of any address, in sentences."""
-        around = self._host_networks
-        return explain_address(address, self.scene(names), around.subnet_pools, around.deny)
+        return explain_address(address, self.scene(names))
 
     def scene(self, names: EngineNames) -> Scene:
         """What answers to `explain` are made of now."""
-        return Scene(self._cache, self._endpoint_index, self._clock.now(), names, self._host_networks.policy)
+        return Scene(self._cache, self._endpoint_index, self._clock.now(), names, self._daemon.policy)
 
     def _pool(self, pool: Pool, names: EngineNames) -> PoolRow:
         tally = self._index.counts(pool.id)

@@ -12,7 +12,7 @@ from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.networking.assembly import World
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
-from mooring.services.operations.inspection import HostNetworks, Inspection
+from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.reservations import Reservations
@@ -33,20 +33,18 @@ class Operations:
 
 
 def operations(
-    services: Services, world: World, host_networks: HostNetworks, report: Callable[[], Report | None] | None = None
+    services: Services, world: World, daemon: DaemonFacts, report: Callable[[], Report | None] | None = None
 ) -> Operations:
     """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
-    policy = host_networks.policy
-    inspection = Inspection(
-        cache, services.ipam.index, clock, host_networks, report or (lambda: services.repair.report)
-    )
+    policy = daemon.policy
+    inspection = Inspection(cache, services.ipam.index, clock, daemon, report or (lambda: services.repair.report))
     changes = (
         EngineChanges(cache, services.ipam.fixed_index, engine, policy.claim_policy) if engine is not None else None
     )
     reattachment = services.keeping.reattachment if services.keeping is not None else None
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
-    hosts = {policy.host: host_networks.host_name} if host_networks.host_name else {}
+    hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
     return Operations(
         inspection,

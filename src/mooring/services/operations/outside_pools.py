@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-from mooring.core.networks import Address, Network, Subnet
-from mooring.core.pools import SubnetPool
+from mooring.core.networks import Address, Network
 from mooring.core.views import Reason
+from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import EngineNames
 
@@ -36,18 +35,18 @@ def in_foreign_segment(address: Address, network: Network, endpoint_index: Endpo
     return Reason("held" if held else "elsewhere", segment.space, str(segment.subnet), network.id, "", text)
 
 
-def by_rule(address: Address, subnet_pools: Iterable[SubnetPool], deny: Iterable[Subnet]) -> Reason:
+def by_rule(address: Address, policy: IpamPolicy) -> Reason:
     """What is true of an address that is in no network of ours."""
     kind = _reserved_by_standard(address)
     if kind:
         return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
-    wall = next((wall for wall in deny if address in wall), None)
+    wall = next((wall for wall in policy.deny if address in wall), None)
     if wall is not None:
         return Reason("denied", "", str(wall), "", "", [
             f"{address} is in no network of Mooring's, and never will be: the deny list has {wall}.",
             "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
         ])  # fmt: skip
-    for pool in subnet_pools:
+    for pool in policy.subnet_pools4 if address.version == 4 else policy.subnet_pools6:
         for prefix in pool.prefixes:
             if address in prefix:
                 return Reason("carvable", pool.space, str(prefix), "", "", [
