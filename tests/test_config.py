@@ -88,11 +88,11 @@ def test_a_wrong_value_is_told_though_another_source_wins(tmp_path: Path) -> Non
     [
         ("cooldown = true", "must be a number of seconds"),
         ("cooldown = nan", "must be between 0 and 2592000 seconds"),
-        ('api_socket_group = "no such group"', "must be the name of a group that this host has"),
+        ('api_socket_group = "no such group"', "must be the name of an existing group"),
         ('deny = "10.0.0.0/33"', "must be a subnet such as"),
         ("deny = [5]", "must be a subnet such as 10.0.0.0/8, in quotes"),
         ("api_socket_mode = 432", "must be a mode in octal and in quotes"),
-        ('api_socket_mode = "0666"', "keep the world out"),
+        ('api_socket_mode = "0666"', "none to others"),
         (f'plugin_socket = "/{"x" * 120}"', "at most 107 bytes"),
         (f'run_dir = "/{"x" * 100}"', "too long for the sockets in it"),
         ("cooldown = ", "is not TOML"),
@@ -172,8 +172,8 @@ def test_odd_things_are_warned_of(tmp_path: Path) -> None:
     )
     assert got.deny == (ip_network("10.0.0.0/8"),)
     assert got.warnings == (
-        "MOORING_COLDOWN in the environment means nothing; did you mean MOORING_COOLDOWN?",
-        "MOORING_LOPO in the environment means nothing; did you mean MOORING_LOOP?",
+        "unknown environment variable MOORING_COLDOWN; did you mean MOORING_COOLDOWN?",
+        "unknown environment variable MOORING_LOPO; did you mean MOORING_LOOP?",
         "subnet pool default-v4: the deny list covers 10.32.0.0/12, nothing is carved from it",
     )
 

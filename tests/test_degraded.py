@@ -27,7 +27,7 @@ from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 from tests.test_daemon import ask
 
-FAULT = Unavailable("mooring does not serve: the store is damaged", hint="restore a backup")
+FAULT = Unavailable("mooring is not serving: the store is damaged", hint="restore a backup")
 METHODS = ("Plugin.Activate", "IpamDriver.RequestPool", "NetworkDriver.Leave", "NetworkDriver.CreateEndpoint")
 
 
@@ -90,7 +90,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 @asynccontextmanager
 async def served(host: Host, every: float = 60.0) -> AsyncIterator[asyncio.Task[None]]:
-    """The sick daemon and the engine; stopped by SIGTERM at the end if it still runs."""
+    """The degraded daemon and the engine; stopped by SIGTERM at the end if it still runs."""
     engine = await asyncio.start_unix_server(host.engine, str(host.folder / "engine.sock"))
     async with engine, asyncio.TaskGroup() as tasks:
         task = tasks.create_task(degraded.serve(FAULT, host.sound(), host.load, host.manager, host.open, every))
@@ -198,7 +198,7 @@ async def test_a_wrong_configuration_ends_nothing(host: Host) -> None:
 
 
 def serve_once(monkeypatch: pytest.MonkeyPatch, manager: str) -> list[str]:
-    """`mooring serve` with these settings; the reasons that the sick daemon was given."""
+    """`mooring serve` with these settings; the reasons that the degraded daemon was given."""
     reasons: list[str] = []
 
     def take(reason: str, sound: Sound, configuration: Callable[[], Config], given: systemd.Manager) -> int:

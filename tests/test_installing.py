@@ -53,7 +53,7 @@ def set_up(target: Target) -> dict[str, str]:
 def test_everything_is_written_once(target: Target, said: list[str]) -> None:
     """Units, drop-ins that name program and groups, configuration, manual; a second run writes nothing."""
     found = set_up(target)
-    assert found["group mooring"] == "made"
+    assert found["group mooring"] == "created"
     assert found[str(CONFIGURATION)] == "written"
     assert "usr/share/bash-completion/completions/mooring" not in found
     folder = target.root / UNIT_FOLDER
@@ -76,7 +76,7 @@ def test_what_is_somebodys_stays(target: Target, said: list[str]) -> None:
     set_up(target)
     (target.root / CONFIGURATION).write_text("cooldown = 5\n")
     found = set_up(target)
-    assert found[str(CONFIGURATION)] == "there already, left as it is"
+    assert found[str(CONFIGURATION)] == "already exists, left unchanged"
     assert found["unit mooring-proxy.socket"] == "masked, left alone"
     assert found["unit mooring.service"] == "installed by a package"
     assert not (folder / "mooring.service").exists()
@@ -111,7 +111,7 @@ def test_an_undo_takes_away_what_is_as_it_was_written(target: Target, said: list
         step.carry_out()
         outcomes[Path(step.what).name] = step.outcome or step.was
     installing.forget(made)
-    assert outcomes["mooring.1"] == "changed since, left as it is"
+    assert outcomes["mooring.1"] == "changed since, left unchanged"
     assert outcomes["mooring.service"] == "removed"
     assert (target.root / CONFIGURATION).exists()
     assert not (target.root / "etc/systemd").exists()

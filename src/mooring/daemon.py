@@ -131,8 +131,8 @@ def run(config: Config, manager: systemd.Manager) -> int:
         text, code = "; ".join(_texts(group)), 1
         log.error("stopped: " + text, exc_info=mistakes)
     except Exception as error:
-        text, code = f"a mistake of our own ({type(error).__name__}: {error}); see the log", 1
-        log.exception("stopped by a mistake of our own")
+        text, code = f"internal error ({type(error).__name__}: {error}); see the log", 1
+        log.exception("stopped by an internal error")
     if not manager.notifier.ready:
         raise NotServing(text, code)
     return code
@@ -256,7 +256,7 @@ def open_doors(config: Config, handed: dict[str, list[socket.socket]]) -> Doors:
         Doors(plugin, api, tuple(proxies), tuple(made)).close()
         raise
     for name in handed:
-        log.warning("a socket from the service manager is not used", extra={"socket": name})
+        log.warning("ignoring an unknown socket from the service manager", extra={"socket": name})
     return Doors(plugin, api, tuple(proxies), tuple(made))
 
 
@@ -373,7 +373,7 @@ def stop_signals(stop: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def hang_up() -> None:
-        log.info("SIGHUP is ignored: the configuration is read at start, `systemctl restart mooring` reads it anew")
+        log.info("SIGHUP ignored: the configuration is only read at start, use `systemctl restart mooring`")
 
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
@@ -391,7 +391,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         try:
             import uvloop
         except ImportError:
-            log.warning("uvloop is missing; asyncio's own loop works, slower")
+            log.warning("uvloop is not installed, using the slower asyncio loop")
         else:
             return uvloop.new_event_loop
     return asyncio.new_event_loop

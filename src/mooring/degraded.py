@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks whether a start would succeed.
 LOOK_AGAIN = 5.0
-HINT = "`journalctl -u mooring` has more; mend it, and mooring starts by itself"
+HINT = "`journalctl -u mooring` has more; fix the cause, and mooring starts by itself"
 
 ReadConfiguration = Callable[[], Config]
 
@@ -47,7 +47,7 @@ def run(reason: str, sound: Sound, configuration: ReadConfiguration, manager: sy
     faulthandler.enable()
     if not logging.getLogger().handlers:
         start_logging("info", "auto", sys.stderr)
-    fault = Unavailable(f"mooring does not serve: {reason}", hint=HINT)
+    fault = Unavailable(f"mooring is not serving: {reason}", hint=HINT)
     log.error(str(fault))
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(fault, sound, configuration, manager, open_host))
@@ -140,8 +140,12 @@ class _Doors:
             except Fault as cause:
                 log.warning("the proxy at %s is not served: %s", listener.name, cause)
         if uncertain := self._handed.pop("proxy", None):
-            log.warning("nothing passes at the proxy, since its rules cannot be known; use unix://%s", engine)
-            told = Unavailable(fault.what, hint=f"what may pass here is not known; use unix://{engine}, and {HINT}")
+            log.warning(
+                "the proxy refuses every request because its access rules could not be read; use unix://%s", engine
+            )
+            told = Unavailable(
+                fault.what, hint=f"the access rules of this socket could not be read; use unix://{engine}, and {HINT}"
+            )
             server = ProxyServer(str(engine), recognise, admit=lambda _: told)
             found.append((server, [Listener(sock) for sock in uncertain]))
         return found
@@ -176,7 +180,7 @@ async def _wait_for_cure(
                 log.info("a start would still fail: %s", text)
             said = text
         else:
-            log.info("what was in the way is gone: ending, to be started anew")
+            log.info("the cause is gone: exiting so that systemd restarts mooring")
             stop.set()
             return
 

@@ -125,7 +125,7 @@ def steps(target: Target, made: Made, files: Mapping[Path, bytes], completions: 
     check_host(target)
     for group in dict.fromkeys(GROUPS.values()):
         there = _has_group(group)
-        yield Step(f"group {group}", "" if there else "made", partial(_add_group, group, made), "there already")
+        yield Step(f"group {group}", "" if there else "created", partial(_add_group, group, made), "already exists")
     folder = target.root / UNIT_FOLDER
     for path, content in files.items():
         yield _file(made, target.root / path, content, keep=True)
@@ -147,9 +147,9 @@ def steps(target: Target, made: Made, files: Mapping[Path, bytes], completions: 
 def check_host(target: Target) -> None:
     """Raises Unavailable for a host where Mooring's units cannot run; Conflict when another daemon serves there."""
     if os.geteuid():
-        raise Unavailable("setting up needs root", hint="`sudo mooring setup`; with --dry-run it only looks")
+        raise Unavailable("setting up needs root", hint="`sudo mooring setup`; --dry-run only shows what would be done")
     if not (target.root / "run/systemd/system").is_dir():
-        raise Unavailable("this host is not run by systemd", hint="run `mooring serve` by the service manager it has")
+        raise Unavailable("this host does not use systemd", hint="run `mooring serve` from its service manager")
     if not os.access(target.program, os.X_OK):
         raise Unavailable(f"there is no program at {target.program}", hint="name it with --program")
     Nftables().close()  # says which package is missing
@@ -190,7 +190,7 @@ def _file(made: Made, path: Path, content: bytes, keep: bool = False) -> Step:
     if there and path.read_bytes() == content:
         return Step(str(path), "")
     if there and keep and not made.is_ours(path):
-        return Step(str(path), "", was="there already, left as it is")
+        return Step(str(path), "", was="already exists, left unchanged")
     return Step(str(path), "changed" if there else "written", partial(_write, made, path, content))
 
 
@@ -214,13 +214,13 @@ def _start(target: Target, changed: bool) -> Iterator[Step]:
     if changed or missing:
         yield Step("units", "enabled", partial(_enable, enabled))
     else:
-        yield Step("units", "", was="enabled already")
+        yield Step("units", "", was="already enabled")
     idle = [unit for unit in enabled if not systemctl("is-active", unit, check=False)]
     words = " ".join(enabled)
     if (changed and len(idle) < len(enabled)) or (idle and "mooring.service" not in idle):
         yield Step(words, "restarted", lambda: _run("restart", enabled))
     else:
-        yield Step(words, "started" if idle else "", lambda: _run("start", enabled), "running already")
+        yield Step(words, "started" if idle else "", lambda: _run("start", enabled), "already running")
 
 
 def _enable(units: Sequence[str]) -> None:
@@ -263,11 +263,11 @@ def undo_steps(made: Made, kept: Collection[Path] = ()) -> Iterator[Step]:
         if made.is_ours(path):
             yield Step(str(path), "removed", partial(_take_away, made, path))
         elif path.exists():
-            yield Step(str(path), "", was="changed since, left as it is")
+            yield Step(str(path), "", was="changed since, left unchanged")
     for group in list(made.groups):
         members = _members(group)
         if members:
-            yield Step(f"group {group}", "", was=f"has members ({', '.join(members)}), left as it is")
+            yield Step(f"group {group}", "", was=f"has members ({', '.join(members)}), left unchanged")
         elif _has_group(group):
             yield Step(f"group {group}", "removed", partial(_remove_group, group, made))
 

@@ -155,4 +155,4 @@ def test_a_variable_that_wins_over_contexts_is_told(
     """DOCKER_HOST makes `docker` ignore them all."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///x")
     assert run(["context", "install"]) == 0
-    assert "DOCKER_HOST is set, and wins over every context" in capsys.readouterr().err
+    assert "DOCKER_HOST is set and overrides every context" in capsys.readouterr().err

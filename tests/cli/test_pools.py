@@ -13,7 +13,7 @@ async def test_pools_are_listed_in_columns(daemon: ServedHost, capsys: pytest.Ca
     """One pool a line, with how full it is; the size of a large one is a power."""
     assert await daemon.run("pool", "ls") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["POOL", "ID", "SUBNET", "NETWORK", "HELD", "SIZE", "USED", "SPACE"]
+    assert lines[0] == ["POOL", "ID", "SUBNET", "NETWORK", "USED", "SIZE", "USE%", "SPACE"]
     assert lines[1] == ["p4", "10.32.0.0/24", "1f6b2c000000", "6", "254", "2", "%", "default"]
     assert lines[2] == ["p6", "fd00:32::/64", "1f6b2c000000", "2", "2^64", "<1", "%", "default"]
     assert (lines[3][2], lines[3][-1]) == ("-", "tenant")

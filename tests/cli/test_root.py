@@ -103,7 +103,7 @@ def test_the_documented_exit_codes_are_those_of_the_faults() -> None:
     text = " ".join(cli.epilog.split())
     assert {kind: f"{EXIT_CODE[kind]} {said.split(' ', 1)[1]}" for kind, said in words.items()} == words
     assert all(said in text for said in words.values())
-    assert f"{FINDINGS} the doctor found something" in text
+    assert f"{FINDINGS} `mooring doctor` found problems" in text
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -29,7 +29,7 @@ def test_every_setting_has_a_flag_and_every_flag_a_setting() -> None:
 def test_check_says_that_a_configuration_is_good(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is started."""
     assert run(["serve", "--check"]) == 0
-    assert capsys.readouterr().out == "the configuration is good (no file, all defaults)\n"
+    assert capsys.readouterr().out == "configuration OK (no file, all defaults)\n"
 
 
 def test_check_says_what_was_set_and_what_is_odd(
@@ -40,9 +40,9 @@ def test_check_says_what_was_set_and_what_is_odd(
     monkeypatch.setenv("MOORING_LOG_LEVLE", "debug")
     assert run(["serve", "--deny", "10.9.0.0/16", "--check"]) == 0
     out, err = capsys.readouterr()
-    assert out == "the configuration is good (no file, MOORING_COOLDOWN, --deny)\n"
+    assert out == "configuration OK (no file, MOORING_COOLDOWN, --deny)\n"
     assert (
-        err == "mooring: warning: MOORING_LOG_LEVLE in the environment means nothing; did you mean MOORING_LOG_LEVEL?\n"
+        err == "mooring: warning: unknown environment variable MOORING_LOG_LEVLE; did you mean MOORING_LOG_LEVEL?\n"
     )
 
 

@@ -103,9 +103,9 @@ def test_the_loopback_may_do_without_tls_when_it_is_asked_for(tmp_path: Path, li
         ('[[proxy]]\nlisten = "tcp://0.0.0.0:2375"\ninsecure_loopback = true', "off the loopback needs tls_cert"),
         ('[[proxy]]\nlisten = "tcp://[::ffff:7f00:1]:2375"\ninsecure_loopback = true', "write 127.0.0.1"),
         (UNIX + "grup = 0", "proxy unix:///run/p.sock: grup: is not a setting; did you mean group?"),
-        (UNIX + 'mode = "0666"', "keep the world out"),
-        (UNIX + 'owner = "no such user"', "owner: must be a number, or the name of a user"),
-        (UNIX + 'group = "no such group"', "group: must be a number, or the name of a group"),
+        (UNIX + 'mode = "0666"', "none to others"),
+        (UNIX + 'owner = "no such user"', "owner: must be a number, or the name of an existing user"),
+        (UNIX + 'group = "no such group"', "group: must be a number, or the name of an existing group"),
         (UNIX + 'read_only = "yes"', "read_only: must be true or false"),
         (UNIX + 'allow = "GET containers"', "allow: must be a list of rules"),
         (UNIX + "deny = [1]", "deny: must be a list of rules"),
@@ -114,8 +114,8 @@ def test_the_loopback_may_do_without_tls_when_it_is_asked_for(tmp_path: Path, li
         (UNIX + 'tls_crl = "/etc/passwd"', "tls_crl: is for tcp only"),
         (UNIX + 'deny = ["GET"]', "deny: 'GET' must be a method or"),
         (UNIX + 'audit = "audit"', "audit: must be an absolute path"),
-        (UNIX + 'audit = "/no/such/folder/audit"', "audit: must be a file in a folder that is there"),
-        (UNIX + 'audit = "/tmp"', "audit: must be a file in a folder that is there"),
+        (UNIX + 'audit = "/no/such/folder/audit"', "audit: must be in an existing directory"),
+        (UNIX + 'audit = "/tmp"', "audit: must be in an existing directory"),
         (UNIX + "insecure_loopback = true", "insecure_loopback: is for tcp only"),
         (TCP + 'insecure_loopback = true\nmode = "0600"', "mode: is for unix sockets only"),
         ('[[proxy]]\nlisten = "unix:///run/mooring/api.sock"', "is the API socket"),
@@ -158,7 +158,7 @@ def test_tls_needs_all_of_its_files(tmp_path: Path) -> None:
     assert found == [
         f"{label}: tls_cert: is needed beside tls_key",
         f"{label}: tls_ca: is needed beside tls_key",
-        f"{label}: tls_key: must be a file that is there, got '{tmp_path}/absent'",
+        f"{label}: tls_key: must be an existing file, got '{tmp_path}/absent'",
     ]
     both = text + tls_files(tmp_path) + "insecure_loopback = true\n"
     assert "insecure_loopback: is for tcp without TLS" in problems_of(tmp_path, both)[0]

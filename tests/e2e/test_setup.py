@@ -48,13 +48,13 @@ def test_one_command_sets_mooring_up(machine: SystemdMachine) -> None:
     said = machine.mooring("setup").output.splitlines()
     assert [line.replace("would be ", "") for line in planned] == said[: len(planned)]
     for line in (
-        "group mooring: made", "group docker: there already", f"{CONFIGURATION}: written", "units: enabled",
+        "group mooring: created", "group docker: already exists", f"{CONFIGURATION}: written", "units: enabled",
         "Docker context mooring of root: created", "Docker context mooring of alice: created",
-        "mooring.service: serves", "/run/mooring/api.sock: open to the group mooring",
-        "/run/mooring/docker.sock: open to the group docker",
+        "mooring.service: serving", "/run/mooring/api.sock: accessible to the group mooring",
+        "/run/mooring/docker.sock: accessible to the group docker",
     ):  # fmt: skip
         assert line in said
-    assert any(line.endswith("answers through the proxy") for line in said)
+    assert any(line.endswith("reachable through the proxy") for line in said)
     assert any(line.startswith("ready version=") for line in machine.journal().splitlines())
     assert "ready" not in machine.run("journalctl", "-o", "cat", "-u", "mooring", "-p", "warning").output
     assert machine.run("stat", "-c", "%G %a", "/run/mooring/docker.sock").output == "docker 660"
@@ -68,7 +68,7 @@ def test_one_command_sets_mooring_up(machine: SystemdMachine) -> None:
 
     again = machine.mooring("setup").output.splitlines()
     assert {line.rsplit(": ", 1)[1] for line in again[: len(planned)]} <= {
-        "unchanged", "there already", "enabled already", "running already",
+        "unchanged", "already exists", "already enabled", "already running",
     }  # fmt: skip
     for unit in UNITS:
         machine.systemctl("restart", unit)
@@ -99,7 +99,7 @@ def test_an_undo_leaves_nothing(machine: SystemdMachine) -> None:
     planned = machine.mooring("setup", "--undo", "--dry-run").output
     said = machine.mooring("setup", "--undo").output
     assert "unit files:" in planned
-    assert "group mooring: has members (alice), left as it is" in said
+    assert "group mooring: has members (alice), left unchanged" in said
     assert machine.run("find", "/etc/systemd/system", "/run", "/etc/skel", "-name", "*mooring*").output == ""
     assert not machine.run("test", "-e", CONFIGURATION, check=False).ok
     for home in ("/root", "/home/alice", "/home/bob", "/etc/skel"):
@@ -122,7 +122,7 @@ def test_what_is_there_already_stays(machine: SystemdMachine) -> None:
     as_alice = ("runuser", "-u", "alice", "--", "env", "HOME=/home/alice", "docker", "context")
     machine.run(*as_alice, "create", "mooring", "--docker", "host=tcp://192.0.2.1:2376")
     said = machine.mooring("setup").output
-    assert f"{CONFIGURATION}: there already, left as it is" in said
+    assert f"{CONFIGURATION}: already exists, left unchanged" in said
     assert "Docker context mooring of alice: (points at tcp://192.0.2.1:2376, left as it is)" in said
     machine.mooring("setup", "--undo")
     assert machine.run("cat", CONFIGURATION).output == "cooldown = 5"

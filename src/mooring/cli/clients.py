@@ -58,12 +58,14 @@ def _exchange(path: str, timeout: float, method: str, target: str, body: bytes) 
     except ConnectionRefusedError as error:
         raise Unavailable(f"the daemon is not running: nobody listens at {path}", hint=HINT) from error
     except PermissionError as error:
-        raise Forbidden(f"you may not use the socket {path}", hint="use sudo, or join the socket's group") from error
-    except TimeoutError as error:
-        raise Unavailable(f"the daemon did not answer at {path} within {timeout:g} s", hint="see its log") from error
-    except (OSError, HTTPException) as error:
-        raise Unavailable(
-            f"the daemon cannot be asked at {path}: {error or type(error).__name__}", hint=HINT
+        raise Forbidden(
+            f"permission denied on the socket {path}", hint="use sudo, or join the socket's group"
         ) from error
+    except TimeoutError as error:
+        raise Unavailable(
+            f"the daemon did not answer at {path} within {timeout:g} s", hint="see `journalctl -u mooring`"
+        ) from error
+    except (OSError, HTTPException) as error:
+        raise Unavailable(f"cannot reach the daemon at {path}: {error or type(error).__name__}", hint=HINT) from error
     finally:
         connection.close()

@@ -54,7 +54,7 @@ def context() -> None:
 @format_option
 @click.pass_context
 def install(invocation: click.Context, name: str, socket: str | None, force: bool, dry_run: bool, form: str) -> None:
-    """Make the Docker context of this user that points at the proxy's socket. What is there already stays.
+    """Create the Docker context that points to the proxy's socket, for this user. An existing one is not changed.
 
     \b
     Example:
@@ -70,9 +70,9 @@ def install(invocation: click.Context, name: str, socket: str | None, force: boo
         return
     if before is not None and not force:
         raise Conflict(
-            f"there is a Docker context {name}, and it is not Mooring's",
+            f"a Docker context {name} that is not Mooring's already exists",
             holder=before or "a context without a Docker endpoint",
-            hint="choose another --name, or change it with --force",
+            hint="choose another --name, or overwrite it with --force",
         )
     if not dry_run:
         verb = "create" if before is None else "update"
@@ -80,7 +80,7 @@ def install(invocation: click.Context, name: str, socket: str | None, force: boo
             write(name, host)
     _say(name, host, "created" if before is None else "changed", dry_run, form)
     if os.environ.get("DOCKER_HOST"):
-        click.echo("mooring: warning: DOCKER_HOST is set, and wins over every context", err=True)
+        click.echo("mooring: warning: DOCKER_HOST is set and overrides every context", err=True)
 
 
 @context.command()

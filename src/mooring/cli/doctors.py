@@ -15,16 +15,15 @@ FINDINGS = 10
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Put right what can be put right now.")
+@click.option("--fix", is_flag=True, help="Fix what can be fixed now.")
 @dry_run_option
 @format_option
 @click.pass_context
 def doctor(context: click.Context, fix: bool, dry_run: bool, form: str) -> None:
-    """Compare records, engine and kernel, and say what is not as it should be: proof, age and what to do.
+    """Compare records, Docker and kernel, and list every problem with evidence, age and remedy.
 
-    An address that a container has is never touched, whatever is found. Exit code 10 when something is left that is
-    not as it should be, 0 when nothing is. What another version of the engine would change is good to know, and no
-    finding.
+    An address that a container uses is never touched, whatever is found. Exit code 10 if problems remain, 0 if none
+    do. Effects of another Docker version are listed as notes and do not count as problems.
 
     \b
     Example:

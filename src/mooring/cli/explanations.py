@@ -13,11 +13,11 @@ from mooring.cli.suggestions import anything
 @format_option
 @pass_connection
 def explain(connection: Connection, what: str, form: str) -> None:
-    """Say who holds an address, since when, why, and what would free it; or why nobody does.
+    """Show who holds an address, since when, why, and what would free it; or why it is free.
 
-    WHAT is an address, any address, also one that is not of Mooring's networks. Or it is a container's name or the
-    beginning of its id, a compose service as PROJECT/SERVICE, a key, an endpoint's id or a MAC: then everything that it
-    holds is explained. Or it is a network or a subnet: then how full that is, or what of it waits when it is gone.
+    WHAT is an IP address (any, also outside Mooring's networks), a container name or ID prefix, a compose service as
+    PROJECT/SERVICE, a key, an endpoint ID, a MAC, a network or a subnet. For a network or subnet it shows how full it
+    is or, if it was removed, which addresses are still kept.
 
     \b
     Example:

@@ -51,10 +51,10 @@ def list_leases(
     text: str,
     style: Style,
 ) -> None:
-    """List the leases that match everything given; TEXT: in the address, MAC, name, owner, key or note.
+    """List leases. All filters must match; TEXT is searched for in address, MAC, name, owner, key and note.
 
-    A network that is gone has those who wait for it to come back. A network, a pool or an address space that there is
-    not otherwise is an error.
+    For a removed network the addresses still kept for it are listed. Any other unknown network, pool or address space
+    is an error.
 
     \b
     Example:
@@ -126,10 +126,10 @@ def _fixed_listing() -> Listing[LeaseRow]:
             Column("KEY", lambda row, style: _key(row, style) or "-"),
             Column("HOLDERS", lambda row, _: ", ".join(row.holders) or "-"),
             Column("IN USE", lambda row, _: "yes" if row.active else "no"),
-            Column("KEPT FOR", lambda row, _: _kept(row)),
+            Column("EXPIRES IN", lambda row, _: _kept(row)),
             Column("NETWORK", _network),
             Column("SINCE", lambda row, _: since(row.since), wide=True),
-            Column("KEPT UNTIL", lambda row, _: "-" if (end := _end(row)) is None else moment(end), wide=True),
+            Column("EXPIRES", lambda row, _: "-" if (end := _end(row)) is None else moment(end), wide=True),
             Column("MAC", lambda row, _: row.mac or "-", wide=True),
             Column("SPACE", lambda row, _: row.space, wide=True),
         ),

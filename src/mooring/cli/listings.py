@@ -117,14 +117,14 @@ def listed_options(keys: Sequence[str]) -> Callable[[F], F]:
 
         decorated: Any = with_style
         for option in (
-            click.option("--no-trunc", "whole", is_flag=True, help="Whole ids."),
-            click.option("-q", "--quiet", is_flag=True, help="Only what names each of them."),
+            click.option("--no-trunc", "whole", is_flag=True, help="Do not truncate IDs."),
+            click.option("-q", "--quiet", is_flag=True, help="Only print IDs or addresses."),
             click.option(
                 "-o", "--output", type=click.Choice(["wide", "json"]), help="More columns, or as --format json."
             ),
             click.option(
                 "-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", shell_complete=complete,
-                help=f"Only those that match; KEY is {', '.join(keys)}.",
+                help=f"Filter by KEY=VALUE; keys: {', '.join(keys)}.",
             ),
             format_option,
         ):  # fmt: skip

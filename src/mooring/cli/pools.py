@@ -53,9 +53,9 @@ def _listing(spaces: bool) -> Listing[PoolRow]:
             Column("POOL ID", lambda row, style: style.short(row.id)),
             Column("SUBNET", lambda row, _: row.subnet),
             Column("NETWORK", lambda row, style: row.network_name or style.short(row.network) or "-"),
-            Column("HELD", lambda row, _: str(row.used)),
+            Column("USED", lambda row, _: str(row.used)),
             Column("SIZE", lambda row, _: _size(row)),
-            Column("USED", lambda row, _: percent(row.used, row.size)),
+            Column("USE%", lambda row, _: percent(row.used, row.size)),
             Column("SPACE", lambda row, _: row.space, wide=not spaces),
             Column("COOLING", lambda row, _: str(row.cooling), wide=True),
             Column("RANGE", lambda row, _: row.range or "-", wide=True),
@@ -78,7 +78,7 @@ def _listing(spaces: bool) -> Listing[PoolRow]:
 @format_option
 @pass_connection
 def inspect_pool(connection: Connection, which: str, form: str) -> None:
-    """Show the pool whose id begins so, those of the subnet in every address space that has one, or the network's.
+    """Show pools by ID prefix, by subnet (in every address space that has it), or by network.
 
     \b
     Example:

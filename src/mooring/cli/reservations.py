@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     default="",
     metavar="WHOM",
     shell_complete=containers,
-    help="A container's name, a pattern as web-*, or labels as a=b,c!=d.",
+    help="A container name, a pattern such as web-*, or labels such as a=b,c!=d.",
 )
-@click.option("--note", default="", metavar="TEXT", help="Why, for who sees it later.")
+@click.option("--note", default="", metavar="TEXT", help="Reason for the reservation.")
 @click.option("--until", default="", metavar="TIME", help="When it ends: 7d from now, or a date and time (UTC).")
 @space_option
 @dry_run_option
@@ -40,7 +40,7 @@ def reserve(
     dry_run: bool,
     form: str,
 ) -> None:
-    """Keep addresses for somebody, or with no --for from everybody. All of them, or none when one is held.
+    """Reserve addresses for a container; without --for no container gets them. All of them, or none if one is in use.
 
     \b
     Example:
@@ -60,15 +60,15 @@ def reserve(
 
 @click.command()
 @click.argument("address", shell_complete=addresses)
-@click.option("--force", is_flag=True, help="Also one whose containers are there, but none of them uses it.")
+@click.option("--force", is_flag=True, help="Also while its containers still exist, if none of them is using it.")
 @space_option
 @dry_run_option
 @format_option
 @pass_connection
 def release(connection: Connection, address: str, force: bool, space: str, dry_run: bool, form: str) -> None:
-    """Free ADDRESS: end a reservation or a cooldown, or give up a fixed one that nobody uses.
+    """Free ADDRESS: end a reservation or a cooldown, or release a fixed address that is not in use.
 
-    An address that a container has at the moment is never taken from it.
+    An address that a container is using is never taken from it.
 
     \b
     Example:
@@ -92,11 +92,11 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
 @format_option
 @pass_connection
 def hold(connection: Connection, address: str, key: str, kept: str, space: str, dry_run: bool, form: str) -> None:
-    """Fix ADDRESS, which a running container has by chance: it stays that container's, or the key's.
+    """Make the dynamic ADDRESS of a running container fixed: it then belongs to that container, or to --key.
 
-    Where the container could not ask for it at its next start (an engine before 29, and a configuration that does not
-    name it), it is put into the network anew, by name: it is out of it for a moment. Where that is not possible the
-    address is not fixed, but for a key. One that is fixed already gets the key and the hold time that are given.
+    If the container could not ask for it at its next start (Docker before 29, and a configuration without the address),
+    it is disconnected and reconnected with the address, which interrupts its network for a moment. Where that is not
+    possible, the address is only fixed for a --key. An address that is already fixed gets the given key and hold time.
 
     \b
     Example:
@@ -119,8 +119,9 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
 def fix(connection: Connection, container: str, dry_run: bool, form: str) -> None:
     """Have CONTAINER ask for the fixed addresses that it holds at its next start.
 
-    For one that was made or connected past the proxy: its configuration does not name the address then, and an engine
-    before 29 does not say who asks. One that runs is out of its network for a moment. What cannot be done is said.
+    For a container that was created or connected without the proxy: its configuration does not contain the address, and
+    Docker before 29 does not tell Mooring which container is asking. A running container loses its network for a
+    moment. If it is not possible, the command says why.
 
     \b
     Example:
@@ -164,7 +165,7 @@ def _print(reply: ChangesReply) -> None:
     from mooring.cli.tables import clean, print_table
 
     if not reply.changes:
-        click.echo("it is so already: nothing to change")
+        click.echo("nothing to change")
         return
     spaces = any(change.space != "default" for change in reply.changes)
     rows = [

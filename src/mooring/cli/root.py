@@ -31,7 +31,7 @@ from mooring.core.faults import EXIT_CODE, Fault
 EPILOG = """\b
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 exhausted,
 6 the daemon, or something that it needs, cannot be reached,
-10 the doctor found something.
+10 `mooring doctor` found problems.
 
 \b
 Example:

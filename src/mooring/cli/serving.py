@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 @click.option(
     "--log-format", metavar="FORMAT", help="human, json, or auto: human on a terminal and in the journal.  [auto]"
 )
-@click.option("--cooldown", metavar="TIME", help="Before a released address is chosen again.  [60]")
+@click.option("--cooldown", metavar="TIME", help="Time before a released address is reused.  [60]")
 @click.option(
-    "--host-overlap", metavar="WORD", help="A network over a subnet that this host is in: warn or refuse.  [refuse]"
+    "--host-overlap", metavar="WORD", help="For a subnet that overlaps one of this host's: warn or refuse.  [refuse]"
 )
 @click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
-@click.option("--repair-period", metavar="TIME", help="Between two looks at the kernel.  [10]")
-@click.option("--reclaim-after", metavar="TIME", help="Before what Docker forgot to release is taken back.  [120]")
+@click.option("--repair-period", metavar="TIME", help="Time between two checks of the kernel.  [10]")
+@click.option("--reclaim-after", metavar="TIME", help="Time before what Docker did not release is reclaimed.  [120]")
 @click.option("--proxy", metavar="WORD", help="Serve the proxy in front of the engine's socket: on or off.  [on]")
-@click.option("--hold-time", metavar="TIME", help="That a key keeps an address after its last container.  [86400]")
+@click.option("--hold-time", metavar="TIME", help="Time that a key keeps an address after its last container.  [86400]")
 @click.option(
     "--claim-policy", metavar="WORD", help="Who names an idle fixed address gets it: explicit or holders.  [explicit]"
 )
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
-@click.option("--check", is_flag=True, help="Only check the configuration and libnftables, and say every problem.")
+@click.option("--check", is_flag=True, help="Check the configuration and libnftables, report every problem, and exit.")
 @click.pass_context
 def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
     """Run the daemon in the foreground.
@@ -76,7 +76,7 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
         sources = [str(config.file or "no file"), *config.overrides]
         if sources == ["no file"]:
             sources.append("all defaults")
-        click.echo(f"the configuration is good ({', '.join(sources)})")
+        click.echo(f"configuration OK ({', '.join(sources)})")
         return
     context.exit(_serve(configuration))
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @click.pass_context
 def setup(invocation: click.Context, program: str | None, undo: bool, dry_run: bool, form: str) -> None:
     """Set Mooring up on this host: groups, configuration, systemd units, manual, completions, a Docker context for
-    every user. Each step says in a line what it did; what is right already stays, so it may be done again.
+    every user. Each step prints one line; what is already in place is left alone, so it is safe to run again.
 
-    The proxy's socket belongs to the group docker, the API's to the group mooring. A configuration that is there stays.
+    The proxy's socket belongs to the group docker, the API's to the group mooring. An existing configuration stays.
     --undo does what `mooring uninstall` does, and removes the configuration if nobody has changed it.
 
     \b
@@ -44,7 +44,7 @@ def setup(invocation: click.Context, program: str | None, undo: bool, dry_run: b
         if form == "table":
             click.echo(f"{what}: {outcome}")
     if not printed({"steps": said, "dry_run": dry_run}, form) and not undo and not dry_run:
-        click.echo("Mooring is set up. Next: `docker context use mooring`, for who is in the group docker")
+        click.echo("Mooring is set up. Next: members of the group docker run `docker context use mooring`")
 
 
 def _set_up(invocation: click.Context, program: str | None, dry_run: bool) -> Iterator[tuple[str, str]]:
@@ -86,8 +86,8 @@ def _checks(config: Config) -> Iterator[tuple[str, str]]:
     from mooring.installing import serving
 
     if (said := serving()) != "serving":
-        raise Unavailable(f"mooring.service runs and does not serve: {said}")
-    yield "mooring.service", "serves"
+        raise Unavailable(f"mooring.service is running but not serving: {said}")
+    yield "mooring.service", "serving"
     sockets = [config.api_socket, *(proxy.path for proxy in config.proxies if proxy.path is not None)]
     for path in sockets:
         found = os.stat(path)
@@ -95,13 +95,13 @@ def _checks(config: Config) -> Iterator[tuple[str, str]]:
             group = grp.getgrgid(found.st_gid).gr_name
         except KeyError:
             group = str(found.st_gid)
-        yield str(path), f"open to the group {group}"
+        yield str(path), f"accessible to the group {group}"
     if not engines_running():
-        yield "Docker's engine", "does not run; it finds Mooring when it does"
+        yield "Docker", "not running; it will find Mooring when it starts"
     elif config.proxies and config.proxies[0].path is not None:
         answer = EngineRequests(str(config.proxies[0].path)).get("/version")
         version = answer.get("Version") if isinstance(answer, dict) else None
-        yield "Docker's engine", f"{version} answers through the proxy"
+        yield "Docker", f"{version}, reachable through the proxy"
 
 
 def _undo(dry_run: bool) -> Iterator[tuple[str, str]]:
@@ -117,7 +117,7 @@ def _undo(dry_run: bool) -> Iterator[tuple[str, str]]:
     yield from removals(place, dry_run, kept=())
     path = place.root / installing.CONFIGURATION
     if path.exists() and not dry_run:
-        yield str(path), "left as it is"
+        yield str(path), "left unchanged"
     yield str(place.store.parent), "kept, with the store; `mooring uninstall --purge` removes it"
 
 

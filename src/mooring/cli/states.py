@@ -12,7 +12,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 @format_option
 @pass_connection
 def status(connection: Connection, form: str) -> None:
-    """Say how the daemon is and how much it holds.
+    """Show the daemon's state and how much it manages.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def status(connection: Connection, form: str) -> None:
             ("Store", reply.store),
             ("Plugin socket", reply.plugin_socket),
             ("API socket", reply.api_socket),
-            ("Last look", since(repair.at) if repair else "not yet"),
+            ("Last check", since(repair.at) if repair else "not yet"),
         ]
     )
     for label, lines in (("repaired", repair.repaired), ("finding", repair.findings)) if repair else ():

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def uninstall(config: str | None, purge: bool, dry_run: bool, form: str) -> None:
     """Take Mooring off this host: its networks, rules, links, sockets, units, and the Docker contexts of all users.
 
-    Refuses while containers, running or not, have a place in its networks. Docker is not restarted, and starts as
-    before Mooring came. Store and configuration stay unless --purge is given; the program itself stays, too.
+    Refuses while any container, running or stopped, is connected to one of its networks. Docker is not restarted,
+    and its next start does not depend on Mooring. Store and configuration stay unless --purge is given; the program
+    itself stays, too.
 
     \b
     Example:

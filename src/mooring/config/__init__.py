@@ -155,11 +155,16 @@ SETTINGS: tuple[Setting, ...] = (
         word("auto", "human", "json"),
         "human, json, or auto: human on a terminal and in the journal",
     ),
-    Setting("cooldown", 60, seconds(0, 30 * 86400), "seconds before a released address is chosen again"),
-    Setting("host_overlap", "refuse", word("warn", "refuse"), "a network over a subnet that this host is in already"),
+    Setting("cooldown", 60, seconds(0, 30 * 86400), "seconds before a released address is reused"),
+    Setting(
+        "host_overlap",
+        "refuse",
+        word("warn", "refuse"),
+        "what to do with a network that overlaps a subnet of this host",
+    ),
     Setting("deny", [], subnets, "subnets that no network may overlap"),
-    Setting("repair_period", 10, seconds(1, 86400), "seconds between two looks at the kernel"),
-    Setting("reclaim_after", 120, seconds(1, 86400), "seconds before what Docker forgot to release is taken back"),
+    Setting("repair_period", 10, seconds(1, 86400), "seconds between two checks of the kernel"),
+    Setting("reclaim_after", 120, seconds(1, 86400), "seconds before what Docker did not release is reclaimed"),
     Setting("proxy", "on", word("on", "off"), "whether the proxy in front of the engine's socket is served"),
     Setting(
         "hold_time", 86400, seconds(0, 366 * 86400), "seconds that a key keeps an address after its last container"
@@ -297,7 +302,7 @@ def _warnings(environment: Mapping[str, str], pools: Iterable[SubnetPool], deny:
         (pool, prefix) for pool in pools for prefix in pool.prefixes if any(_within(prefix, wall) for wall in deny)
     ]
     return [
-        *(f"{name} in the environment means nothing; did you mean {match}?" for name, match in near),
+        *(f"unknown environment variable {name}; did you mean {match}?" for name, match in near),
         *(
             f"subnet pool {pool.name}: the deny list covers {prefix}, nothing is carved from it"
             for pool, prefix in walled

@@ -195,7 +195,7 @@ def _refuse_open_port(table: Table, host: str, insecure: bool) -> None:
     elif not insecure:
         table.tell(
             "listen",
-            "tcp without TLS makes every process of this host root; give tls_cert, tls_key and tls_ca, or say"
+            "tcp without TLS gives every process on this host root access; set tls_cert, tls_key and tls_ca, or say"
             " insecure_loopback = true",
         )
 
@@ -269,12 +269,12 @@ def _rules(value: object, *, denies: bool) -> tuple[Rule, ...]:
 def _file(value: object) -> Path:
     path = absolute_path(value)
     if not path.is_file():
-        raise ValueError("must be a file that is there")
+        raise ValueError("must be an existing file")
     return path
 
 
 def _audit(value: object) -> Path:
     path = absolute_path(value)
     if path.is_dir() or not path.parent.is_dir():
-        raise ValueError("must be a file in a folder that is there")
+        raise ValueError("must be in an existing directory")
     return path

@@ -120,7 +120,9 @@ def socket_mode(value: object) -> int:
     except ValueError:
         raise wanted from None
     if not 0o600 <= mode <= 0o777 or mode & 0o002:
-        raise ValueError("must let the owner in and keep the world out, such as 0660: who may write to it is root")
+        raise ValueError(
+            "must give access to the owner and none to others, such as 0660: who can write to it is effectively root"
+        )
     return mode
 
 
@@ -131,7 +133,7 @@ def group_name(value: object) -> str:
     try:
         return grp.getgrnam(value).gr_name if value else ""
     except KeyError:
-        raise ValueError("must be the name of a group that this host has") from None
+        raise ValueError("must be the name of an existing group") from None
 
 
 def known_group(value: object) -> str:
@@ -155,7 +157,7 @@ def numeric_or(value: object, find: Callable[[str], str], what: str) -> str:
     try:
         return find(value)
     except (KeyError, ValueError):
-        raise ValueError(f"must be a number, or the name of a {what} that this host has") from None
+        raise ValueError(f"must be a number, or the name of an existing {what}") from None
 
 
 def collect(problems: list[str], where: str, raw: object, read: Callable[[object], T]) -> T | None:

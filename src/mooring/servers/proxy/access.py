@@ -82,7 +82,7 @@ class Rule:
             raise ValueError("covers no call of Docker's API: none has this method and path")
         if denies and uses == {True}:
             raise ValueError(
-                "protects nothing: what it names has an id, beginnings of the id and perhaps other names, too;"
+                "protects nothing: the same object can also be addressed by ID, ID prefix or another name;"
                 " write * in the name's place"
             )
 

@@ -237,7 +237,7 @@ class AddressHook:
             try:
                 await networks.made(made, name)
             except Fault as fault:
-                log.warning("network %s gets its addresses later: %s", name, fault)
+                log.warning("could not restore the addresses of network %s yet, will retry: %s", name, fault)
 
     async def _patch(self, intent: Intent, whole: Readable, change: Callable[[bytes], bytes]) -> bytes:
         try:
@@ -279,14 +279,14 @@ class AddressHook:
                 pruned = await read(partial(docker_bodies.pruned_ids, reply.body), len(reply.body))
                 await self._controller.pruned(pruned)
             except Fault as fault:
-                log.warning("addresses of pruned containers are given up later: %s", fault)
+                log.warning("could not release the addresses of pruned containers yet, will retry: %s", fault)
         return None
 
     async def _finish(self, intent: Intent, work: Awaitable[object]) -> None:
         try:
             await work
         except Fault as fault:
-            log.warning("%s is settled later: %s", intent.purpose.value, fault)
+            log.warning("could not record the %s yet, will retry: %s", intent.purpose.value, fault)
             self._controller.leave_open(intent)
 
 
