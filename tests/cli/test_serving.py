@@ -41,9 +41,7 @@ def test_check_says_what_was_set_and_what_is_odd(
     assert run(["serve", "--deny", "10.9.0.0/16", "--check"]) == 0
     out, err = capsys.readouterr()
     assert out == "configuration OK (no file, MOORING_COOLDOWN, --deny)\n"
-    assert (
-        err == "mooring: warning: unknown environment variable MOORING_LOG_LEVLE; did you mean MOORING_LOG_LEVEL?\n"
-    )
+    assert err == "mooring: warning: unknown environment variable MOORING_LOG_LEVLE; did you mean MOORING_LOG_LEVEL?\n"
 
 
 def test_check_fails_where_libnftables_is_missing(
