@@ -156,7 +156,7 @@ async def test_who_runs_is_said_as_the_engine_has_it(host: MemoryHost, operated:
     host.engine.disconnect(DB, A)
     assert "It is not in use: container renamed is running but not connected to that network." in await told()
     host.engine.remove(DB)
-    assert "The engine has no container name-d any more" in await told()
+    assert "Docker no longer has a container name-d" in await told()
     host.engine.up = False
     text = await told()
     assert "It is not in use: no endpoint has it." in text
@@ -190,7 +190,7 @@ async def test_a_dynamic_address_names_its_container(host: MemoryHost, operated:
     assert "The container's configuration has it (--ip), so each start requests it" in text
     host.engine.remove(WEB)
     text = " ".join((await operated.lookup.explain("10.32.0.2")).reasons[0].text)
-    assert "The engine lists no container with that endpoint" in text
+    assert "Docker lists no container with that endpoint" in text
     assert "docker stop" not in text
 
 

@@ -162,7 +162,7 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     assert known is not None
     await host.services.cache.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
     (note,) = operated.upgrade_notes()
-    assert "1 container may get another address at the next start" in note
+    assert "1 container may get a different address at the next start" in note
     assert "will get a different address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
 
 
