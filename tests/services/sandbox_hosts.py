@@ -52,18 +52,8 @@ class SandboxHost:
         s: Services = assemble(world, POLICY, others=Others({"far": self.far}))
         self.services = s
         naming = DnsNames(s.cache, s.endpoint_index, self.files)
-        self.sandboxes = Sandboxes(
-            s.cache,
-            s.endpoint_index,
-            s.endpoints,
-            self.namespaces,
-            self.resolver,
-            naming,
-            self.clock,
-            s.locks,
-            "/run/cnm",
-        )
-        self.work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, self.clock, s.locks)
+        self.sandboxes = Sandboxes(s.records, s.endpoints, self.namespaces, self.resolver, naming, "/run/cnm")
+        self.work = Provisioning(s.records, s.drivers, s.networks, s.endpoints)
 
     async def start(self) -> SandboxHost:
         """Load what the store has."""

@@ -20,7 +20,7 @@ async def controller(far: MemoryDriver) -> tuple[MemoryHost, Provisioning, Netwo
     """A host with a network of the driver."""
     host = await MemoryHost(Others({"far": far})).start()
     s = host.services
-    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.records, s.drivers, s.networks, s.endpoints)
     return host, work, await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
 
 
@@ -113,7 +113,7 @@ async def test_what_is_not_known_is_named() -> None:
     """The network, then the endpoint."""
     host, _, network = await controller(MemoryDriver())
     s = host.services
-    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.locks)
+    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.records.locks)
     with pytest.raises(NotFound, match="network 000000000000"):
         records.known("0" * 64, "e")
     with pytest.raises(NotFound, match="endpoint e is not known in network"):

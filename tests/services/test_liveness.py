@@ -18,7 +18,7 @@ async def started(name: str = "old") -> tuple[MemoryHost, Liveness, Endpoint]:
     host = await MemoryHost().start()
     s = host.services
     await host.endpoint(await host.network("a"), name)
-    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.locks)
+    records = EndpointRecords(s.cache, s.drivers, s.ipam, s.port_allocator, s.records.locks)
     (endpoint,) = s.cache.every(Endpoint)
     return host, Liveness(s.cache, s.drivers, records, host.clock), endpoint
 

@@ -27,7 +27,7 @@ WEB = (PortRequest(Protocol.TCP, 80, first=8080, last=8080),)
 async def joined(host: MemoryHost) -> tuple[Network, Endpoint]:
     """An endpoint of the driver `far`, in a sandbox."""
     s = host.services
-    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.records, s.drivers, s.networks, s.endpoints)
     network = await work.create_network(NetworkSpec("web", "far", (SubnetSpec(4),)))
     endpoint = await work.create_endpoint(EndpointSpec(network.id, "a"))
     await s.endpoints.attach(network.id, endpoint.id, JoinRequest("/s"))
@@ -55,7 +55,7 @@ async def test_an_endpoint_of_the_library_is_never_taken_for_dead() -> None:
     """Its port is refused to others, although no interface of it can be seen: an engine's would make room."""
     host = await MemoryHost().start()
     s = host.services
-    work = Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, host.clock, s.locks)
+    work = Provisioning(s.records, s.drivers, s.networks, s.endpoints)
     network = await work.create_network(NetworkSpec("web", "bridge", (SubnetSpec(4),)))
     first, second = [await work.create_endpoint(EndpointSpec(network.id, name)) for name in ("a", "b")]
     await s.endpoints.attach(network.id, first.id, JoinRequest("/s", inside=True))

@@ -35,7 +35,7 @@ class Controller:
     def work(self) -> Provisioning:
         """The service, over the host's parts."""
         s = self.host.services
-        return Provisioning(s.cache, s.endpoint_index, s.drivers, s.networks, s.endpoints, self.host.clock, s.locks)
+        return Provisioning(s.records, s.drivers, s.networks, s.endpoints)
 
     async def network(
         self, name: str = "web", driver: str = "bridge", *subnets: SubnetSpec, ipam: str = "default"

@@ -218,6 +218,6 @@ async def test_nothing_is_left_of_many_sandboxes(host: SandboxHost) -> None:
         await host.join(red, box)
         await host.sandboxes.delete(box.id)
     assert await host.picture() == before
-    assert len(host.services.locks) == 0
+    assert len(host.services.records.locks) == 0
     kept = [value for value in vars(host.sandboxes).values() if isinstance(value, dict | set) and value]
     assert kept == []

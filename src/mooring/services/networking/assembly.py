@@ -25,7 +25,7 @@ from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
 from mooring.services.networking.restored_store import RestoredStore
-from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.endpoint_index import EndpointIndex, Records
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
 
@@ -62,7 +62,7 @@ class Networking:
     endpoints: Endpoints
     repair: KernelReconciler
     drivers: Drivers
-    locks: KeyedLocks
+    records: Records
     releases: EngineReleases
     garbage_collector: GarbageCollector
     restored_store: RestoredStore | None
@@ -91,18 +91,16 @@ def assemble_networking(
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     ports = PortAllocator(index, world.guard)
-    locks = KeyedLocks()
+    records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    networks = Networks(cache, index, drivers, ipam, ports, clock, locks, overlaps)
-    endpoints = Endpoints(cache, index, drivers, ipam, ports, clock, locks)
-    collector = GarbageCollector(cache, index, ipam, networks, endpoints, world.engine, clock, minimum_age)
+    networks = Networks(records, drivers, ipam, ports, overlaps)
+    endpoints = Endpoints(records, drivers, ipam, ports)
+    collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
     restored = None
     if world.engine is not None:
-        rebuilt = RebuiltNetworks(cache, networks, ipam, world.engine, lambda: collector.view, clock, policy, plugin)
-        restored = RestoredStore(cache, index, ipam, ports, kernel, clock, locks, policy, rebuilt, overlaps)
-    repair = KernelReconciler(
-        cache, index, kernel, ports, collector, bridges, bridge.guarding, clock, repair_period, restored,
-    )  # fmt: skip
+        rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, policy, plugin)
+        restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps)
+    repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
     return Networking(
-        cache, index, ipam, ports, networks, endpoints, repair, drivers, locks, releases, collector, restored,
+        cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
     )  # fmt: skip

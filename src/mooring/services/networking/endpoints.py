@@ -19,7 +19,7 @@ from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.networks import OUR_IPAM, Address, Network, Origin, stable_mac
 from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, JoinRequest, Role
-from mooring.ports import Clock, Driver
+from mooring.ports import Driver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
 from mooring.services.networking.endpoint_admission import EndpointAdmission, granted, must_fit, same
@@ -29,9 +29,7 @@ from mooring.services.networking.networks import OWNED
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.port_mapper import PortMapper
 from mooring.services.networking.takeover import Takeovers
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import RecordCache
+from mooring.services.records.endpoint_index import Records
 
 InterfaceName = Callable[[Attachment], str]
 
@@ -41,25 +39,21 @@ class Endpoints:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         drivers: Drivers,
         ipam: Ipam,
         port_allocator: PortAllocator,
-        clock: Clock,
-        locks: KeyedLocks,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache = cache = records.cache
+        self._endpoint_index = index = records.endpoint_index
+        self._clock, self._locks = records.clock, records.locks
         self._drivers = drivers
         self._ipam = ipam
-        self._clock = clock
-        self._locks = locks
-        self.takeovers = Takeovers(ipam, clock)
-        self._records = EndpointRecords(cache, drivers, ipam, port_allocator, locks)
-        liveness = Liveness(cache, drivers, self._records, clock)
-        self._admission = EndpointAdmission(cache, endpoint_index, liveness, ipam.index.endpoint_containers)
-        forwarding = PortMapper(cache, endpoint_index, drivers, self._records, port_allocator, liveness)
+        self.takeovers = Takeovers(ipam, records.clock)
+        self._records = EndpointRecords(cache, drivers, ipam, port_allocator, records.locks)
+        liveness = Liveness(cache, drivers, self._records, records.clock)
+        self._admission = EndpointAdmission(cache, index, liveness, ipam.index.endpoint_containers)
+        forwarding = PortMapper(cache, index, drivers, self._records, port_allocator, liveness)
         self.publish = forwarding.publish
         self.unpublish = forwarding.unpublish
 

@@ -20,13 +20,12 @@ from mooring.core.faults import Fault
 from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.networks import Network, Origin
 from mooring.core.pools import Pool
-from mooring.ports import Clock, Engine
+from mooring.ports import Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_identity import recognise
 from mooring.services.networking.networks import Networks
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.record_cache import RecordCache
+from mooring.services.records.endpoint_index import Records
 
 # Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
 MINIMUM_AGE = 120.0
@@ -52,22 +51,19 @@ class GarbageCollector:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
         engine: Engine | None,
-        clock: Clock,
         minimum_age: float = MINIMUM_AGE,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock = records.clock
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints
         self._engine = engine
-        self._clock = clock
         self._minimum_age = minimum_age
         self._missing: dict[str, _Sighting] = {}
         self._seen: dict[str, _Sighting] = {}

@@ -27,15 +27,14 @@ from mooring.core.networks import Network, Origin
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
-from mooring.ports import Clock, Kernel
+from mooring.ports import Kernel
 from mooring.services.drivers.foreign_bridges import ForeignBridges
 from mooring.services.drivers.port_security import PortSecurity
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared
-from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.endpoint_index import Records
 from mooring.services.records.pacing import Pace
-from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
 
@@ -75,25 +74,22 @@ class KernelReconciler:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         kernel: Kernel,
         port_allocator: PortAllocator,
         garbage_collector: GarbageCollector,
         foreign_bridges: ForeignBridges,
         guarding: PortSecurity,
-        clock: Clock,
         period: float = 10.0,
         restored_store: RestoredStore | None = None,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock = records.clock
         self._kernel = kernel
         self._port_allocator = port_allocator
         self._garbage_collector = garbage_collector
         self._foreign_bridges = foreign_bridges
         self._guarding = guarding
-        self._clock = clock
         self._period = period
         self._restored_store = restored_store
         self._nudged = asyncio.Event()

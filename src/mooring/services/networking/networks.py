@@ -31,14 +31,12 @@ from mooring.core.networks import (
 from mooring.core.options import parse_network_options
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
-from mooring.ports import Clock, Driver, IpamDriver
+from mooring.ports import Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import RecordCache
+from mooring.services.records.endpoint_index import Records
 
 # Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
 # will ever release it. An option of the pool, since it says how the pool was asked for.
@@ -57,23 +55,18 @@ class Networks:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         drivers: Drivers,
         ipam: Ipam,
         port_allocator: PortAllocator,
-        clock: Clock,
-        locks: KeyedLocks,
         overlaps: Overlaps,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock, self._locks = records.clock, records.locks
         self._network_index = overlaps.network_index
         self._drivers = drivers
         self._ipam = ipam
         self._port_allocator = port_allocator
-        self._clock = clock
-        self._locks = locks
         self._overlaps = overlaps
 
     async def create(self, request: NetworkRequest) -> None:

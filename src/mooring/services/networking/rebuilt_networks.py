@@ -21,12 +21,13 @@ from mooring.core.leases import Lease, Place
 from mooring.core.networks import Address, Interface, Network, Origin, Segment, overlap
 from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
 from mooring.core.pools import Pool, pool_id
-from mooring.ports import Clock, Engine
+from mooring.ports import Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pool_ids import REBUILT
 from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy
 from mooring.services.networking.networks import Networks
-from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.records.endpoint_index import Records
+from mooring.services.records.record_cache import Record
 
 # Seconds that a network in which nobody lives must have been listed without a record: longer than a removal takes.
 SETTLED = 3.0
@@ -46,27 +47,25 @@ class RebuiltNetworks:
 
     def __init__(
         self,
-        cache: RecordCache,
+        records: Records,
         networks: Networks,
         ipam: Ipam,
         engine: Engine,
         last: Callable[[], EngineView | None],
-        clock: Clock,
         policy: IpamPolicy,
         plugin: str,
     ) -> None:
-        self._cache = cache
+        self._cache, self._clock = records.cache, records.clock
         self._networks = networks
         self._ipam = ipam
         self._engine = engine
         self._last = last
-        self._clock = clock
         self._policy = policy
         self._plugin = plugin
         self._ended: dict[str, None] = {}
         self._unchecked: Collection[str] = ()
         self._seen: dict[str, float] = {}
-        cache.listen(self._follow)
+        records.cache.listen(self._follow)
 
     async def once(
         self,

@@ -24,15 +24,14 @@ from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
 from mooring.core.plumbing import Bridge, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
 from mooring.core.port_bindings import PortBinding, PortRequest
-from mooring.ports import Clock, Kernel
+from mooring.ports import Kernel
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.records.endpoint_index import Records
+from mooring.services.records.record_cache import Record
 
 # How many ids of endpoints that ended are remembered: more than can end while a look at the kernel lasts.
 REMEMBERED = 4096
@@ -95,30 +94,25 @@ class RestoredStore:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         ipam: Ipam,
         port_allocator: PortAllocator,
         kernel: Kernel,
-        clock: Clock,
-        locks: KeyedLocks,
         policy: IpamPolicy,
         rebuilt_networks: RebuiltNetworks,
         overlaps: Overlaps,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock, self._locks = records.clock, records.locks
         self._index, self._host = ipam.index, ipam.host
         self._port_allocator = port_allocator
         self._kernel = kernel
-        self._clock = clock
-        self._locks = locks
         self._policy = policy
         self._rebuilt_networks = rebuilt_networks
         self._overlaps = overlaps
         self._ended: dict[str, None] = {}
         self.spared = Spared()
-        cache.listen(self._follow)
+        records.cache.listen(self._follow)
 
     async def at_start(self) -> None:
         """No call has been answered yet: what lives is known before anybody is given an address. Raises no Fault."""

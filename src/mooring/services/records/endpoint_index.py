@@ -6,12 +6,15 @@ Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address
 from mooring.core.port_bindings import PortBinding, Protocol
+from mooring.ports import Clock
+from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import Record, RecordCache
 
 
@@ -132,3 +135,13 @@ class EndpointIndex:
                 self._by_port[port] = rest
             else:
                 self._by_port.pop(port, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is on record, and what those go by who change it."""
+
+    cache: RecordCache
+    endpoint_index: EndpointIndex
+    locks: KeyedLocks
+    clock: Clock

@@ -53,14 +53,11 @@ def assemble_library(
     host = assemble_networking(
         World(world.store, world.kernel, world.guard, None, world.clock), policy, repair_period, others=others
     )
-    cache, endpoint_index, networks, endpoints = host.cache, host.endpoint_index, host.networks, host.endpoints
-    naming = DnsNames(cache, endpoint_index, world.files)
-    sandboxes = Sandboxes(
-        cache, endpoint_index, endpoints, world.namespaces, world.resolver, naming, world.clock, host.locks,
-        world.folder,
-    )  # fmt: skip
-    provisioning = Provisioning(cache, endpoint_index, host.drivers, networks, endpoints, world.clock, host.locks)
-    restoring = Recovery(
-        cache, endpoint_index, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces
+    records, networks, endpoints = host.records, host.networks, host.endpoints
+    naming = DnsNames(host.cache, host.endpoint_index, world.files)
+    sandboxes = Sandboxes(records, endpoints, world.namespaces, world.resolver, naming, world.folder)
+    provisioning = Provisioning(records, host.drivers, networks, endpoints)
+    restoring = Recovery(records, host.ipam, networks, endpoints, sandboxes, host.repair, world.namespaces)
+    return Library(
+        host.cache, host.endpoint_index, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring
     )
-    return Library(cache, endpoint_index, host.drivers, provisioning, endpoints, sandboxes, host.repair, restoring)

@@ -38,13 +38,11 @@ from mooring.core.requests import (
     SubnetSpec,
 )
 from mooring.core.sandboxes import Sandbox
-from mooring.ports import Clock, IpamDriver
+from mooring.ports import IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.networks import Networks, release_segment
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import RecordCache
+from mooring.services.records.endpoint_index import Records
 
 log = logging.getLogger(__name__)
 
@@ -60,21 +58,16 @@ class Provisioning:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         drivers: Drivers,
         networks: Networks,
         endpoints: Endpoints,
-        clock: Clock,
-        locks: KeyedLocks,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock, self._locks = records.clock, records.locks
         self._drivers = drivers
         self._networks = networks
         self._endpoints = endpoints
-        self._clock = clock
-        self._locks = locks
 
     async def create_network(self, spec: NetworkSpec) -> Network:
         """The network is there, with its subnets, gateways and auxiliary addresses granted.

@@ -20,8 +20,7 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.record_cache import RecordCache
+from mooring.services.records.endpoint_index import Records
 from mooring.services.sandboxes.provisioning import FOR_NETWORK
 from mooring.services.sandboxes.sandboxes import Sandboxes
 
@@ -34,8 +33,7 @@ class Recovery:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         ipam: Ipam,
         networks: Networks,
         endpoints: Endpoints,
@@ -43,8 +41,7 @@ class Recovery:
         repair: KernelReconciler,
         namespaces: Namespaces,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints

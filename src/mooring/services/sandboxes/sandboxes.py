@@ -16,12 +16,11 @@ from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavai
 from mooring.core.networks import Network
 from mooring.core.requests import SandboxSpec
 from mooring.core.sandboxes import Kind, Member, NamespaceState, Sandbox, gateway, in_gateway_order
-from mooring.ports import Clock, Counters, Namespaces, Resolver
+from mooring.ports import Counters, Namespaces, Resolver
 from mooring.services.ipam.allocator import ATTEMPTS
 from mooring.services.networking.endpoints import Endpoints
-from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.locks import KeyedLocks
-from mooring.services.records.record_cache import Record, RecordCache
+from mooring.services.records.endpoint_index import Records
+from mooring.services.records.record_cache import Record
 from mooring.services.sandboxes.dns_names import DnsNames
 from mooring.services.sandboxes.namespaces import NamespaceReconciler, had_link, is_applied, join_request, namer
 from mooring.services.sandboxes.sandbox_rules import blank, described, must_fit, not_in_host, place_of, requested
@@ -32,24 +31,19 @@ class Sandboxes:
 
     def __init__(
         self,
-        cache: RecordCache,
-        endpoint_index: EndpointIndex,
+        records: Records,
         endpoints: Endpoints,
         namespaces: Namespaces,
         resolver: Resolver,
         naming: DnsNames,
-        clock: Clock,
-        locks: KeyedLocks,
         folder: str,
     ) -> None:
-        self._cache = cache
-        self._endpoint_index = endpoint_index
+        self._cache, self._endpoint_index = records.cache, records.endpoint_index
+        self._clock, self._locks = records.clock, records.locks
         self._endpoints = endpoints
         self._namespaces = namespaces
         self._resolver = resolver
         self._naming = naming
-        self._clock = clock
-        self._locks = locks
         self._folder = folder
         self._namespace_reconciler = NamespaceReconciler(namespaces, endpoints)
         self._named: dict[str, str] = {}
@@ -57,7 +51,7 @@ class Sandboxes:
         self._identified: dict[str, str] = {}
         # Paths that the resolver answers in since this process began.
         self._served: set[str] = set()
-        cache.listen(self._follow)
+        records.cache.listen(self._follow)
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Sandbox):
