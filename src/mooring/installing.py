@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mooring.adapters.host.listeners import InstanceLock
-from mooring.adapters.nft.nftables import Nftables
+from mooring.adapters.nft.nft_command import nft
 from mooring.core.faults import Conflict, Unavailable
 from mooring.removal import ENABLED, UNITS, remove_file, systemctl
 
@@ -152,7 +152,7 @@ def check_host(target: Target) -> None:
         raise Unavailable("this host does not use systemd", hint="run `mooring serve` from its service manager")
     if not os.access(target.program, os.X_OK):
         raise Unavailable(f"there is no program at {target.program}", hint="name it with --program")
-    Nftables().close()  # says which package is missing
+    nft()  # says which package is missing
     lock = target.run_dir / "mooring.lock"
     if lock.exists() and not systemctl("is-active", "mooring.service", check=False):
         InstanceLock(lock).close()

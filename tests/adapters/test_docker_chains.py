@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mooring.adapters.netlink.batches import Batches
 from mooring.adapters.nft.docker_chains import DockerChains
-from mooring.adapters.nft.nftables import Nftables
 from mooring.core.faults import Unavailable
 from tests.netns.rigs import Namespace, sh
 
@@ -22,9 +22,9 @@ DOCKER = ("-P FORWARD DROP", "-N DOCKER-USER", "-A FORWARD -j DOCKER-USER", "-A 
 @pytest.fixture
 def docker(namespace: Namespace) -> Iterator[DockerChains]:
     """Looks in a namespace of its own."""
-    nftables = Nftables()
-    yield DockerChains(nftables)
-    nftables.close()
+    batches = Batches()
+    yield DockerChains(batches)
+    batches.close()
 
 
 def imitate(tool: str) -> None:

@@ -1,12 +1,16 @@
-"""Our table through libnftables, in a namespace of the test's own."""
+"""Our tables, in a namespace of the test's own."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from mooring.adapters.nft.nftables import Nftables, NftablesError, Table, _members
+from mooring.adapters.netlink.batches import Batches
+from mooring.adapters.nft.nft_command import NftablesError, load
+from mooring.adapters.nft.nftables import Table
 from mooring.core import firewall
 from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove
@@ -39,17 +43,17 @@ SAMPLES = [
 
 
 @pytest.fixture
-def nftables(namespace: Namespace) -> Iterator[Nftables]:
-    """A context in a namespace of its own."""
-    made = Nftables()
+def batches(namespace: Namespace) -> Iterator[Batches]:
+    """A socket in a namespace of its own."""
+    made = Batches()
     yield made
     made.close()
 
 
 @pytest.fixture
-def table(nftables: Nftables) -> Table:
+def table(batches: Batches) -> Table:
     """Our table, written."""
-    made = Table(nftables)
+    made = Table(batches)
     made.write()
     return made
 
@@ -83,16 +87,16 @@ def test_a_key_with_another_value_is_a_conflict_and_changes_nothing(table: Table
 
 
 def test_one_bad_element_changes_nothing(table: Table) -> None:
-    """The fault is one line with the library's words."""
+    """The fault is one line."""
     with pytest.raises(Unavailable, match="inet mooring") as refused:
         table.change([Add(SAMPLES[0]), Add(Member("wildcard4", "nonsense", "x"))])
     assert "\n" not in str(refused.value)
     assert table.observe()[1] == []
 
 
-def test_without_the_table_additions_fail_and_removals_do_not(nftables: Nftables) -> None:
+def test_without_the_table_additions_fail_and_removals_do_not(batches: Batches) -> None:
     """What is gone is removed already."""
-    table = Table(nftables)
+    table = Table(batches)
     with pytest.raises(Unavailable):
         table.change([Add(SAMPLES[0])])
     assert table.change([Remove(SAMPLES[0])]) == []
@@ -100,11 +104,11 @@ def test_without_the_table_additions_fail_and_removals_do_not(nftables: Nftables
     assert not table.is_current()
 
 
-def test_writing_keeps_elements_and_other_tables(table: Table, nftables: Nftables) -> None:
+def test_writing_keeps_elements_and_other_tables(table: Table, batches: Batches) -> None:
     """The table is made anew in one transaction, with what it had."""
     sh("nft add table inet others")
     table.change([Add(member) for member in SAMPLES])
-    nftables.run("flush chain inet mooring inward")
+    sh("nft flush chain inet mooring inward")
     damaged, _ = table.observe()
     assert damaged != firewall.ruleset()
     table.write()
@@ -114,14 +118,14 @@ def test_writing_keeps_elements_and_other_tables(table: Table, nftables: Nftable
     assert sh("nft list tables").split() == ["table", "inet", "others"]
 
 
-def test_tables_of_other_names_are_apart(table: Table, nftables: Nftables) -> None:
+def test_tables_of_other_names_are_apart(table: Table, batches: Batches) -> None:
     """Each is written, filled, damaged, mended and removed without the other; a fault names the table."""
-    other = Table(nftables, "mooring-web-1")
+    other = Table(batches, "mooring-web-1")
     assert other.observe() == (None, [])
     other.write()
     other.change([Add(SAMPLES[0]), Add(SAMPLES[12])])
     table.change([Add(SAMPLES[1])])
-    nftables.run("flush chain inet mooring-web-1 inward")
+    sh("nft flush chain inet mooring-web-1 inward")
     assert table.observe() == (firewall.ruleset(), [SAMPLES[1]])
     assert other.observe()[0] != firewall.ruleset()
     other.write()
@@ -130,13 +134,6 @@ def test_tables_of_other_names_are_apart(table: Table, nftables: Nftables) -> No
     assert other.is_current()
     with pytest.raises(Unavailable, match="inet mooring-web-1 cannot"):
         other.change([Add(Member("wildcard4", "nonsense", "x"))])
-
-
-def test_the_library_says_what_is_wrong(nftables: Nftables) -> None:
-    """In one line, as an exception."""
-    with pytest.raises(NftablesError, match="syntax error"):
-        nftables.run("nonsense")
-    assert nftables.ask("list tables") is not None
 
 
 @pytest.mark.parametrize(
@@ -149,10 +146,10 @@ def test_the_library_says_what_is_wrong(nftables: Nftables) -> None:
         "add map inet mooring verdicts { type ifname : verdict; elements = { mr-b : drop }; }",
     ],
 )
-def test_elements_in_a_form_of_others_are_damage(table: Table, nftables: Nftables, stranger: str) -> None:
+def test_elements_in_a_form_of_others_are_damage(table: Table, batches: Batches, stranger: str) -> None:
     """No exception, neither in reading nor in changing; a table written anew is without them and has all of ours."""
     table.change([Add(member) for member in SAMPLES])
-    nftables.run(stranger)
+    sh(f"nft '{stranger}'")
     damaged, members = table.observe()
     assert damaged not in (None, firewall.ruleset())
     assert set(members) == set(SAMPLES)
@@ -164,10 +161,10 @@ def test_elements_in_a_form_of_others_are_damage(table: Table, nftables: Nftable
     assert set(members) == set(SAMPLES)
 
 
-def test_elements_of_others_in_a_form_of_ours_can_be_removed(table: Table, nftables: Nftables) -> None:
+def test_elements_of_others_in_a_form_of_ours_can_be_removed(table: Table, batches: Batches) -> None:
     """Also when they have a comment."""
-    nftables.run('add element inet mooring hairpin4 { 10.8.0.0/16 . mr-b comment "hi" }')
-    nftables.run('add element inet mooring bridges { mr-b comment "hi" }')
+    sh("nft 'add element inet mooring hairpin4 { 10.8.0.0/16 . mr-b comment \"hi\" }'")
+    sh("nft 'add element inet mooring bridges { mr-b comment \"hi\" }'")
     ruleset, members = table.observe()
     assert ruleset == firewall.ruleset()
     assert set(members) == {Member("hairpin4", '10.8.0.0/16 . "mr-b"'), Member("bridges", '"mr-b"')}
@@ -175,51 +172,80 @@ def test_elements_of_others_in_a_form_of_ours_can_be_removed(table: Table, nftab
     assert table.observe()[1] == []
 
 
-TYPEOF = {
-    "typeof": {
-        "concat": [
-            {"meta": {"key": "iifname"}},
-            {"payload": {"protocol": "ether", "field": "saddr"}},
-            {"payload": {"base": "th", "offset": 64, "len": 128}},
-        ]
-    }
-}
-
-
-@pytest.mark.parametrize("told", [["ifname", "ether_addr", "integer"], TYPEOF], ids=["1.0", "1.1"])
-def test_a_set_declared_by_typeof_is_read_whoever_tells_it(told: object) -> None:
-    """nftables 1.0 tells the types, 1.1 (Debian 13) what was written."""
-    element = {"concat": ["mv-e", "02:00:00:00:00:01", "0xfd000000000000000000000000000001"]}
-    listed = {"set": {"name": "targets6", "type": told, "elem": [element]}}
-    expected = Member("targets6", '"mv-e" . 02:00:00:00:00:01 . 0xfd000000000000000000000000000001')
-    assert list(_members([listed])) == [expected]
-
-
 def test_a_kernel_that_cannot_filter_in_bridges_is_told_from_one_that_fails(
-    nftables: Nftables, monkeypatch: pytest.MonkeyPatch
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the smallest table that there can be, of which nothing is left."""
-    table = Table(nftables, text=PORT_SECURITY)
-    run = Nftables.run
+    table = Table(batches, text=PORT_SECURITY)
 
-    def lack(self: Nftables, commands: str) -> str:
+    def lack(commands: str) -> None:
         if "table bridge" in commands:
             raise NftablesError("Could not process rule: Operation not supported")
-        return run(self, commands)
+        load(commands)
 
-    def fail(self: Nftables, commands: str) -> str:
+    def fail(commands: str) -> None:
         if "sources6" in commands:
             raise NftablesError("Could not process rule: No buffer space available")
-        return run(self, commands)
+        load(commands)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Nftables, "run", lack)
+        patch.setattr("mooring.adapters.nft.nftables.load", lack)
         with pytest.raises(NotSupported, match="port_security=off"):
             table.write()
-        patch.setattr(Nftables, "run", fail)
+        patch.setattr("mooring.adapters.nft.nftables.load", fail)
         with pytest.raises(Unavailable, match="No buffer space") as caught:
             table.write()
         assert not isinstance(caught.value, NotSupported)
     assert sh("nft list tables") == ""
     table.write()
     assert table.is_current()
+
+
+def test_a_program_with_very_many_files_open_goes_on(namespace: Namespace) -> None:
+    """Descriptors of any number will do; where there are none left, that is what is said."""
+    program = """
+import os, resource
+from mooring.adapters.linux.kernel_facts import Tools
+from mooring.core.faults import Unavailable
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (1300, hard))
+files = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+tools = Tools.open()
+for table in tools.tables:
+    table.write()
+    assert table.is_current() and table.observe()[0] == table._text.ruleset
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+for attempt in (Tools.open, tools.tables[0].write):
+    try:
+        attempt()
+    except Unavailable as fault:
+        print(fault)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Too many open files") == 2
+
+
+def test_what_is_read_again_is_read_anew_where_it_differs(table: Table, batches: Batches) -> None:
+    """An element that went, one that came, one with another value."""
+    table.change([Add(SAMPLES[0]), Add(SAMPLES[12])])
+    assert set(table.observe()[1]) == {SAMPLES[0], SAMPLES[12]}
+    sh("nft delete element inet mooring bridges { mr-0123456789ab }; nft add element inet mooring bridges { mr-b }")
+    sh("nft delete element inet mooring wildcard4 { 6 . 8080 }")
+    sh("nft add element inet mooring wildcard4 { 6 . 8080 : 10.1.0.9 . 80 }")
+    assert set(table.observe()[1]) == {Member("bridges", '"mr-b"'), Member("wildcard4", "6 . 8080", "10.1.0.9 . 80")}
+
+
+def test_ten_thousand_elements_go_in_one_transaction(table: Table) -> None:
+    """More than fit into a message, into a write and into the buffer for refusals; refused as one as well."""
+    many = [
+        Member("wildcard4", f"{protocol} . {port}", "10.1.0.2 . 80") for port in range(1, 5001) for protocol in (6, 17)
+    ]
+    bridges = [Member("bridges", f'"mr-{number}"') for number in range(5000)]
+    mixed = [Add(member) for pair in zip(many, bridges, strict=False) for member in pair]
+    table.change(mixed)
+    assert set(table.observe()[1]) == set(many[:5000] + bridges)
+    undo = table.change([Add(member) for member in many])
+    assert len(undo) == 5000
+    table.change([Remove(member) for member in (*many, *bridges)])
+    assert table.observe()[1] == []

@@ -44,18 +44,11 @@ def test_check_says_what_was_set_and_what_is_odd(
     assert err == "mooring: warning: unknown environment variable MOORING_LOG_LEVLE; did you mean MOORING_LOG_LEVEL?\n"
 
 
-def test_check_fails_where_libnftables_is_missing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_fails_where_nft_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon could not work there: one line that says what to install."""
-
-    def absent(name: str) -> None:
-        raise OSError(name)
-
-    monkeypatch.setattr("mooring.adapters.nft.nftables.ctypes.CDLL", absent)
-    monkeypatch.setattr("mooring.adapters.nft.nftables.find_library", lambda _: None)
+    monkeypatch.setattr("mooring.adapters.nft.nft_command.shutil.which", lambda *_, **__: None)
     assert run(["serve", "--check"]) == 6
-    assert "apt-get install libnftables1" in capsys.readouterr().err
+    assert "apt-get install nftables" in capsys.readouterr().err
 
 
 def test_every_problem_is_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

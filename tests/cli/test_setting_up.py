@@ -27,7 +27,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         yield Step("two", "", was="there already")
 
     monkeypatch.setattr(installing, "steps", steps)
-    monkeypatch.setattr(installing, "serving", lambda: "no libnftables")
+    monkeypatch.setattr(installing, "serving", lambda: "no nft")
     monkeypatch.setattr(everybody, "people", lambda: iter(()))
     monkeypatch.setattr(config, "DEFAULT_PATH", tmp_path / "mooring.toml")
     monkeypatch.setattr(Made, "read", classmethod(lambda cls, state: Made(tmp_path / "setup.json")))
@@ -48,7 +48,7 @@ def test_a_daemon_that_does_not_serve_is_an_error(done: list[str], capsys: pytes
     assert run(["setup"]) == EXIT_CODE[Kind.UNAVAILABLE]
     said = capsys.readouterr()
     assert said.out.splitlines() == ["one: made", "two: there already"]
-    assert "no libnftables" in said.err
+    assert "no nft" in said.err
     assert done == ["one"]
 
 

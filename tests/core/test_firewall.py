@@ -40,7 +40,7 @@ def test_every_element_names_a_container_of_the_table() -> None:
             members = [*firewall.network_members(network), *firewall.port_members(network, PUBLICATION)]
             for member in members:
                 assert member.container in told
-                assert bool(member.value) == (member.container in firewall.FIREWALL.maps)
+                assert bool(member.value) == bool(firewall.FIREWALL.containers[member.container].value)
 
 
 def test_a_plain_network_is_masqueraded_and_its_containers_see_each_other() -> None:

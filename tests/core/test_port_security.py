@@ -33,7 +33,7 @@ def test_a_port_may_say_its_own_addresses_and_that_it_has_none() -> None:
         Member("targets6", f"{mine} . 0xfd000001000000000000000000000002"),
         Member("targets6", f"{mine} . 0xfe8000000000000000420afffe010002"),
     }
-    assert {member.container for member in members if isinstance(member, Member)} == PORT_SECURITY.containers
+    assert {member.container for member in members if isinstance(member, Member)} == set(PORT_SECURITY.containers)
     assert list(guards_of(member for member in members if isinstance(member, Member))) == [guard]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.core.firewall import FIREWALL
 from mooring.core.port_security import PORT_SECURITY
-from mooring.core.rulesets import VERSION_PREFIX, TableText
+from mooring.core.rulesets import VERSION_PREFIX, Container, TableText
 
 EVERY = pytest.mark.parametrize("text", [FIREWALL, PORT_SECURITY], ids=lambda text: text.family)
 
@@ -24,8 +24,19 @@ def test_the_digest_is_of_the_text(text: TableText) -> None:
 
 def test_no_set_is_in_two_tables() -> None:
     """An element says by its set which table it is in."""
-    assert not FIREWALL.containers & PORT_SECURITY.containers
-    assert FIREWALL.maps <= FIREWALL.containers
+    assert not FIREWALL.containers.keys() & PORT_SECURITY.containers.keys()
+
+
+def test_declarations_are_read_from_the_text() -> None:
+    """Sets and maps, with prefixes in them or not, and what is taken from a packet by its place."""
+    assert FIREWALL.containers["bridges"] == Container(("ifname",), (), ranges=False)
+    assert FIREWALL.containers["hairpin4"] == Container(("ipv4_addr", "ifname"), (), ranges=True)
+    assert FIREWALL.containers["wildcard6"] == Container(
+        ("inet_proto", "inet_service"), ("ipv6_addr", "inet_service"), ranges=False
+    )
+    expected = Container(("ifname", "ether_addr", "@th,64,128"), (), ranges=False)
+    assert PORT_SECURITY.containers["targets6"] == expected
+    assert all(text.sets.count(" { type") == len(text.containers) for text in (FIREWALL, PORT_SECURITY))
 
 
 @pytest.mark.netns

@@ -46,11 +46,7 @@ FAILURES = {
         "umount /var/lib/mooring",
         STORE,
     ),
-    "no libnftables": Failure(
-        "cd /usr/lib/*-linux-gnu && mkdir -p /root/lib && mv libnftables.so* /root/lib/ && ldconfig",
-        "cd /usr/lib/*-linux-gnu && mv /root/lib/* . && ldconfig",
-        "libnftables",
-    ),
+    "no nft": Failure("mv /usr/sbin/nft /root/", "mv /root/nft /usr/sbin/", "apt-get install nftables"),
     "no program": Failure("mv /opt/mooring /opt/away", "mv /opt/away /opt/mooring", "cannot be started", gone=True),
     "broken program": Failure(
         "mv /opt/mooring/bin/mooring /opt/mooring/bin/away; printf '#!/bin/sh\\nexit 1\\n' >/opt/mooring/bin/mooring;"

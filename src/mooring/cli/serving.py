@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
-@click.option("--check", is_flag=True, help="Check the configuration and libnftables, report every problem, and exit.")
+@click.option("--check", is_flag=True, help="Check the configuration and nft, report every problem, and exit.")
 @click.pass_context
 def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
     """Run the daemon in the foreground.
@@ -67,12 +67,12 @@ def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
 
     environment = dict(os.environ)
     if check:
-        from mooring.adapters.nft.nftables import Nftables
+        from mooring.adapters.nft.nft_command import nft
 
         config = configuration()
         for warning in config.warnings:
             click.echo(f"mooring: warning: {warning}", err=True)
-        Nftables().close()
+        nft()
         sources = [str(config.file or "no file"), *config.overrides]
         if sources == ["no file"]:
             sources.append("all defaults")

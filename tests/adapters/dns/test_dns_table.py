@@ -55,13 +55,13 @@ def test_what_waits_for_the_kernel_is_handed_over(namespace: Namespace, monkeypa
     """The socket is closed when the caller likes, the rules count before; nothing is tried that has to be undone."""
     waiting: list[Callable[[], None]] = []
     refused: list[bool] = []
-    real = dns_table._Batches.carry_out_unless
+    real = dns_table._Resolver.carry_out_unless
 
-    def watched(batches: dns_table._Batches, number: int, *messages: Message) -> bool:
+    def watched(batches: dns_table._Resolver, number: int, *messages: Message) -> bool:
         refused.append(not real(batches, number, *messages))
         return not refused[-1]
 
-    monkeypatch.setattr(dns_table._Batches, "carry_out_unless", watched)
+    monkeypatch.setattr(dns_table._Resolver, "carry_out_unless", watched)
     for ports in ((1000, 2000), (4001, 4002)):
         lead_queries("127.0.0.11", 53, *ports, late=waiting.append)
     assert [line.rpartition(":")[2] for line in shown() if "dnat" in line] == ["4001", "4002"]

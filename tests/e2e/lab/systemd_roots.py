@@ -21,7 +21,7 @@ from tests.e2e.lab.releases import release
 
 PROJECT = Path(__file__).resolve().parents[3]
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "docker.io", "iptables", "nftables", "libnftables1", "python3", "python3-venv",
+    "systemd", "systemd-sysv", "dbus", "docker.io", "iptables", "nftables", "python3", "python3-venv",
     "busybox-static", "iproute2", "procps", "ca-certificates",
 )  # fmt: skip
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -17,10 +18,12 @@ from mooring.adapters.linux.link_settings import link_settings
 from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.linux.namespace_files import opened
 from mooring.adapters.linux.sysctls import read_setting, write_setting
+from mooring.adapters.netlink.batches import Batches
 from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.adapters.nft.docker_chains import DockerChains
-from mooring.adapters.nft.nftables import Nftables, Table, tables_of
+from mooring.adapters.nft.nft_command import nft
+from mooring.adapters.nft.nftables import Table, tables_of
 from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (
@@ -49,28 +52,27 @@ class Tools:
     """What one thread works with. Raises Unavailable when there can be none."""
 
     links: Links
-    nftables: Nftables
+    batches: Batches
     tables: tuple[Table, ...]
     docker: DockerChains
 
     @classmethod
     def open(cls, owner: Owner = DAEMON) -> Tools:
         """New sockets, in the network namespace of the calling thread, for what the owner has."""
-        try:
-            links = Links(owner)
-        except OSError as error:
-            raise Unavailable(f"netlink cannot be used: {error.strerror}") from error
-        try:
-            nftables = Nftables()
-        except Fault:
-            links.close()
-            raise
-        return cls(links, nftables, tables_of(nftables, owner), DockerChains(nftables))
+        nft()
+        with ExitStack() as stack:
+            try:
+                stack.callback((links := Links(owner)).close)
+                batches = Batches()
+            except OSError as error:
+                raise Unavailable(f"netlink cannot be used: {error.strerror}", hint="run Mooring as root") from error
+            stack.pop_all()
+        return cls(links, batches, tables_of(batches, owner), DockerChains(batches))
 
     def close(self) -> None:
         """Let go of the sockets."""
         self.links.close()
-        self.nftables.close()
+        self.batches.close()
 
 
 class FactReader:

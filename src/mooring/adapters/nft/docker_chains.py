@@ -15,13 +15,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mooring.adapters.nft.nftables import Nftables, NftablesError
+from mooring.adapters.netlink.batches import GET_CHAIN, GET_RULE, GET_TABLE, Batches, family, listed
+from mooring.adapters.netlink.sockets import Message, NetlinkError, as_text, attributes, text
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import ACCEPTED_MARK, FOREIGN_MARK
 
-_CHAIN, _FORWARD = "DOCKER-USER", "FORWARD"
+_CHAIN, _FORWARD, _FILTER = "DOCKER-USER", "FORWARD", "filter"
 _JUMP = f"-A {_FORWARD} -j {_CHAIN}"
 
 
@@ -35,6 +35,10 @@ _RETURN = f"-A {_CHAIN} -j RETURN"
 # Of `iptables -S`. 4 means that it could not look: somebody else has the lock (xtables_error, RESOURCE_PROBLEM).
 _PRESENT, _ABSENT = 0, 1
 _FAMILY = {4: "ip", 6: "ip6"}
+# linux/netfilter/nf_tables.h
+_TABLE, _RULE_CHAIN, _CHAIN_NAME, _POLICY, _DROP = 1, 2, 3, 5, bytes(4)
+_EXPRESSIONS, _EXPRESSION_NAME, _EXPRESSION_DATA = 4, 1, 2
+_IMMEDIATE_DATA, _VERDICT, _VERDICT_CHAIN = 2, 2, 2
 _TIMEOUT = 10.0
 
 
@@ -59,8 +63,8 @@ class _Place:
 class DockerChains:
     """Looks and writes in the namespace of the thread that uses it."""
 
-    def __init__(self, nftables: Nftables) -> None:
-        self._nftables = nftables
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
 
     def accepts(self, version: int) -> bool:
         """Whether Docker's FORWARD chain of the family (4 or 6) lets pass what we forward, and nothing else of what
@@ -94,11 +98,8 @@ class DockerChains:
     def leaves_forwarding(self, version: int) -> bool:
         """Whether the engine leaves it to the administrator to switch forwarding on (drivers/bridge/
         setup_ip_forwarding.go): with nftables as its firewall it has no FORWARD chain to guard the host by."""
-        try:
-            objects = self._nftables.ask(f"list tables {_FAMILY[version]}")
-        except NftablesError:
-            return False
-        return any(entry["table"]["name"] == _NFTABLER for entry in objects if "table" in entry)
+        tables = self._list(Message(GET_TABLE, 0, family(_FAMILY[version])))
+        return any(as_text(told[_TABLE]) == _NFTABLER for told in tables)
 
     def withdraw(self, version: int) -> None:
         """Our rules are not in Docker's chain."""
@@ -112,7 +113,7 @@ class DockerChains:
         base = "iptables" if version == 4 else "ip6tables"
         chains = self._chains(version)
         if _CHAIN in chains and self._is_asked(version):
-            yield _Place(shutil.which(f"{base}-nft") or base, chains.get("FORWARD", {}).get("policy") == "drop")
+            yield _Place(shutil.which(f"{base}-nft") or base, self._drops(chains))
         legacy = shutil.which(f"{base}-legacy")
         if legacy is not None and _legacy_in_use(version):
             rules = _output(legacy, "-S")
@@ -121,24 +122,28 @@ class DockerChains:
 
     def _is_closed(self, version: int) -> bool:
         """Whether FORWARD drops, and DOCKER-USER is not there or not asked: somebody flushed Docker's rules."""
-        return self._chains(version).get("FORWARD", {}).get("policy") == "drop"
+        return self._drops(self._chains(version))
+
+    def _drops(self, chains: dict[str, dict[int, bytes]]) -> bool:
+        return chains.get(_FORWARD, {}).get(_POLICY) == _DROP
 
     def _is_asked(self, version: int) -> bool:
         """Whether FORWARD jumps to DOCKER-USER."""
-        try:
-            objects = self._nftables.ask(f"list chain {_FAMILY[version]} filter FORWARD")
-        except NftablesError:
-            return False
-        rules = [entry["rule"] for entry in objects if "rule" in entry]
-        return any(part.get("jump", {}).get("target") == _CHAIN for rule in rules for part in rule["expr"])
+        asked = family(_FAMILY[version]) + text(_TABLE, _FILTER) + text(_RULE_CHAIN, _FORWARD)
+        rules = self._list(Message(GET_RULE, 0, asked))
+        return any(target == _CHAIN for rule in rules for target in _targets(rule.get(_EXPRESSIONS, b"")))
 
-    def _chains(self, version: int) -> dict[str, dict[str, Any]]:
+    def _chains(self, version: int) -> dict[str, dict[int, bytes]]:
+        """Those of Docker's table, by name."""
+        chains = self._list(Message(GET_CHAIN, 0, family(_FAMILY[version])))
+        return {as_text(told[_CHAIN_NAME]): told for told in chains if as_text(told[_TABLE]) == _FILTER}
+
+    def _list(self, message: Message) -> list[dict[int, bytes]]:
+        """The attributes of each; none where the kernel has no such."""
         try:
-            objects = self._nftables.ask(f"list chains {_FAMILY[version]}")
-        except NftablesError:
-            return {}
-        chains = [entry["chain"] for entry in objects if "chain" in entry]
-        return {chain["name"]: chain for chain in chains if chain["table"] == "filter"}
+            return [attributes(told) for told in self._batches.list(message)]
+        except NetlinkError:
+            return []
 
     def _outstanding(self, place: _Place) -> list[tuple[str, ...]]:
         """What iptables is to be asked for until our rules are where they belong. Raises Unavailable."""
@@ -182,6 +187,14 @@ class DockerChains:
             raise Unavailable(
                 f"Docker's firewall rules cannot be read: {tool}: {error}", hint="apt-get install iptables"
             ) from error
+
+
+def _targets(expressions: bytes) -> Iterator[str]:
+    """The chains that a rule jumps to."""
+    for expression in map(attributes, listed(expressions)):
+        if as_text(expression.get(_EXPRESSION_NAME)) == "immediate":
+            verdict = attributes(attributes(expression[_EXPRESSION_DATA]).get(_IMMEDIATE_DATA, b"")).get(_VERDICT, b"")
+            yield as_text(attributes(verdict).get(_VERDICT_CHAIN))
 
 
 def _line(chain: str, rule: tuple[str, ...]) -> str:

@@ -1,42 +1,61 @@
-"""Our nftables tables, read and written in process through libnftables.
+"""Our nftables tables, read and written.
 
-Rules: one call is one transaction; only the owner's tables are written, `mooring` or `mooring-<owner>`;
-elements are spelled one way, that of core/firewall, however the library spells them; the library is never called where
-it would end the program (it does when it cannot open a socket, and glibc does when its socket's descriptor is 1024 or
-more). An object belongs to one thread and to that thread's network namespace.
+Rules: elements, and all that is looked at, go between us and the kernel by netlink, and only the text of a whole table
+by the program nft; one call is one transaction; only the owner's tables are written, `mooring` or `mooring-<owner>`.
+An object belongs to one thread and to that thread's network namespace.
 """
 
 from __future__ import annotations
 
-import ctypes
+import errno
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from ctypes.util import find_library
-from typing import Any
+from contextlib import suppress
+from itertools import groupby
 
-import msgspec
-
+from mooring.adapters.netlink.batches import (
+    DELETE_ELEMENTS,
+    DELETE_TABLE,
+    GET_CHAIN,
+    GET_ELEMENTS,
+    GET_RULE,
+    GET_SET,
+    NEW_ELEMENTS,
+    NEW_TABLE,
+    Batches,
+    family,
+    listed,
+)
 from mooring.adapters.netlink.ownership import Owner
-from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Message, Netlink, text
-from mooring.adapters.nft.low_descriptors import Reserve, check_room, netlink_sockets_above
+from mooring.adapters.netlink.sockets import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    Message,
+    NetlinkError,
+    as_text,
+    attributes,
+    nest,
+)
+from mooring.adapters.netlink.sockets import (
+    text as text_of,
+)
+from mooring.adapters.nft.elements import packed, unpacked
+from mooring.adapters.nft.nft_command import NftablesError, load
 from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.firewall import FIREWALL, TABLE
 from mooring.core.plumbing import Add, Alter, Member, Remove, Ruleset
 from mooring.core.port_security import PORT_SECURITY
-from mooring.core.rulesets import VERSION_PREFIX, TableText
+from mooring.core.rulesets import VERSION_PREFIX, Container, TableText
 
 MemberOp = Add | Remove | Alter
 
-# include/nftables/libnftables.h
-_CONTEXT_DEFAULT = 0
-_OUTPUT_JSON = 1 << 4
-_OUTPUT_NUMERIC_ALL = (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10)
-
-# It waits for the kernel with select(2) (nftables, src/mnl.c, mnl_batch_talk).
-_reserve = Reserve()
-
-# linux/netfilter/nf_tables.h, nfnetlink.h: NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_*
-_GET_CHAIN, _CHAIN_TABLE, _CHAIN_NAME = (10 << 8) | 4, 1, 3
-_FAMILIES = {"inet": b"\x01\0\0\0", "bridge": b"\x07\0\0\0"}
+# linux/netfilter/nf_tables.h. Of a chain, a set, a rule and a list of elements the table comes first.
+_TABLE, _SET_NAME, _CHAIN_NAME, _ELEMENTS = 1, 2, 3, 3
+_SET_FLAGS, _ANONYMOUS = 3, 1  # in the last of four bytes
+# So many in a message: a list is not longer than 64 KiB, and none of ours takes more than 100 bytes.
+_TOGETHER = 500
+# There is no such table, or nothing of the kind in this kernel.
+_NONE = (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 
 SOON = "try again in a few seconds"
 # As small as a table can be that sees packets; gone again in the same transaction.
@@ -44,77 +63,19 @@ _PROBE = "mooring-probe"
 _SMALLEST = "table {0}\nadd chain {0} seen {{ type filter hook prerouting priority 0; }}\ndelete table {0}\n"
 _LACKING = "this kernel cannot filter bridged traffic (nf_tables_bridge is missing)"
 
-_PROTOCOLS = {"tcp": "6", "udp": "17", "sctp": "132"}
-
-
-class NftablesError(Exception):
-    """The library or the kernel refused; the text is the library's, in one line."""
-
-
-class Nftables:
-    """One library context. Raises Unavailable when the library is missing, or too many files are open."""
-
-    def __init__(self) -> None:
-        check_room("nftables cannot be used")
-        self._library = _load()
-        self._context: int | None = _new_context(self._library)
-        self._library.nft_ctx_buffer_output(self._context)
-        self._library.nft_ctx_buffer_error(self._context)
-        self._netlink: Netlink | None = None
-
-    def close(self) -> None:
-        """Let go of the context. Twice is fine."""
-        if self._context is not None:
-            self._library.nft_ctx_free(self._context)
-            self._context = None
-            _reserve.refill()
-        if self._netlink is not None:
-            self._netlink.close()
-            self._netlink = None
-
-    def run(self, commands: str) -> str:
-        """Carry out the commands in one transaction and return what they print. Raises NftablesError, and Unavailable
-        when too many files are open."""
-        # Some rules of others make it open a socket to read them, and end the program if it cannot (src/iface.c).
-        check_room("nftables cannot be used")
-        status = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
-        output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
-        errors: bytes = self._library.nft_ctx_get_error_buffer(self._context)
-        if status:
-            first = errors.decode(errors="replace").strip().splitlines()[:1]
-            raise NftablesError(" ".join(first) or "no reason given")
-        return output.decode(errors="replace")
-
-    def has_chain(self, family: str, table: str, chain: str) -> bool:
-        """Whether the table has the chain. Asked of the kernel itself: the library would read every
-        element of the table first."""
-        asked = _FAMILIES[family] + text(_CHAIN_TABLE, table) + text(_CHAIN_NAME, chain)
-        try:
-            self._netlink = self._netlink or Netlink(NETLINK_NETFILTER)
-            self._netlink.ask(Message(_GET_CHAIN, 0, asked))
-        except OSError:
-            return False
-        return True
-
-    def ask(self, command: str) -> list[dict[str, Any]]:
-        """What a list command shows, as the library's JSON objects (libnftables-json(5)). Raises NftablesError."""
-        self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_JSON | _OUTPUT_NUMERIC_ALL)
-        try:
-            text = self.run(command)
-        finally:
-            self._library.nft_ctx_output_set_flags(self._context, 0)
-        objects: list[dict[str, Any]] = msgspec.json.decode(text)["nftables"] if text.strip() else []
-        return objects
-
 
 class Table:
     """A table in facts: the one of that name which the text describes."""
 
-    def __init__(self, nftables: Nftables, name: str = TABLE, text: TableText = FIREWALL) -> None:
-        self._nftables = nftables
+    def __init__(self, batches: Batches, name: str = TABLE, text: TableText = FIREWALL) -> None:
+        self._batches = batches
         self._name = name
         self._text = text
         self._path = f"{text.family} {name}"
+        self._family = family(text.family)
+        self._named = self._family + text_of(_TABLE, name)
+        # As it was read last: most of it is the same the next time, and to read it anew is most of what that costs.
+        self._known: dict[str, dict[bytes, Member | None]] = {}
 
     @property
     def family(self) -> str:
@@ -126,53 +87,93 @@ class Table:
         return member.container in self._text.containers
 
     def observe(self) -> tuple[Ruleset | None, list[Member]]:
-        """The table and its elements. A table with more or fewer rules than its text has shows as damaged, as does one
-        with elements that are none of ours by their very form: they are left out, here and in a table written anew."""
+        """The table and its elements. A table with more or fewer rules or sets than its text has shows as damaged, as
+        does one with elements that are none of ours by their very form: they are left out, here and in a table written
+        anew. Raises Unavailable."""
         try:
-            objects = self._nftables.ask(f"list table {self._path}")
-        except NftablesError:
-            return None, []
-        digest, rules = "", 0
-        for entry in objects:
-            name = entry["chain"]["name"] if "chain" in entry else ""
-            if name.startswith(VERSION_PREFIX):
-                digest = name.removeprefix(VERSION_PREFIX)
-            rules += "rule" in entry
-        members = list(_members(objects))
-        whole = rules == self._text.rule_count and None not in members
+            return self._batches.unchanged(self._observe)
+        except NetlinkError as error:
+            if error.errno in _NONE:
+                return None, []
+            raise Unavailable(f"the table {self._path} cannot be read: {error.strerror}", hint=SOON) from error
+
+    def _observe(self) -> tuple[Ruleset | None, list[Member]]:
+        sets = [attributes(told) for told in self._batches.list(Message(GET_SET, 0, self._named))]
+        named = {as_text(told[_SET_NAME]) for told in sets if not told.get(_SET_FLAGS, b"\0")[-1] & _ANONYMOUS}
+        found = [member for name in self._text.containers if name in named for member in self._elements(name)]
+        whole = self._rules() == self._text.rule_count and None not in found and named == self._text.containers.keys()
+        digest = next((name for name in self._chains() if name.startswith(VERSION_PREFIX)), "")
+        digest = digest.removeprefix(VERSION_PREFIX)
         if digest == self._text.digest and not whole:
             digest += "-damaged"
-        return Ruleset(digest, self._text.family), [member for member in members if member is not None]
+        return Ruleset(digest, self._text.family), [member for member in found if member is not None]
+
+    def _chains(self) -> Iterator[str]:
+        for told in map(attributes, self._batches.list(Message(GET_CHAIN, 0, self._family))):
+            if as_text(told[_TABLE]) == self._name:
+                yield as_text(told[_CHAIN_NAME])
+
+    def _rules(self) -> int:
+        rules = map(attributes, self._batches.list(Message(GET_RULE, 0, self._named)))
+        return sum(as_text(told[_TABLE]) == self._name for told in rules)
+
+    def _elements(self, name: str) -> list[Member | None]:
+        """What the set or map holds; None for what somebody else put there in a form that core never writes. Raises
+        NetlinkError."""
+        container, known = self._text.containers[name], self._known.get(name, {})
+        found: dict[bytes, Member | None] = {}
+        asked = Message(GET_ELEMENTS, 0, self._named + text_of(_SET_NAME, name))
+        for told in self._batches.list(asked):
+            for element in listed(attributes(told).get(_ELEMENTS, b"")):
+                found[element] = known[element] if element in known else _unpacked(name, container, element)
+        self._known[name] = found
+        return list(found.values())
 
     def is_current(self) -> bool:
         """Whether the table is there and made from this version's text."""
-        return self._nftables.has_chain(self.family, self._name, f"{VERSION_PREFIX}{self._text.digest}")
+        name = text_of(_CHAIN_NAME, f"{VERSION_PREFIX}{self._text.digest}")
+        try:
+            self._batches.ask(Message(GET_CHAIN, 0, self._named + name))
+        except NetlinkError:
+            return False
+        return True
 
     def write(self) -> None:
         """The table is this version's, with the elements that it had; packets never meet anything in between.
 
-        Connections go on: tracking is not touched. Elements that no longer fit are left out, for repair to add.
+        Connections go on: tracking is not touched. Elements that no longer fit are left out, for repair to add. Raises
+        Unavailable.
         """
         anew = f"table {self._path}\ndelete table {self._path}\n{self._text.text(self._name)}"
         _, members = self.observe()
         try:
-            self._nftables.run(anew + self._commands(Add(member) for member in members))
+            load(anew + "".join(self._lines(members)))
         except NftablesError:
             self._check_kernel()
-            self._run(anew)
+            try:
+                load(anew)
+            except NftablesError as error:
+                raise self._refusal(error) from error
+
+    def _lines(self, members: Iterable[Member]) -> Iterator[str]:
+        """The elements as text."""
+        for name, run in groupby(members, lambda member: member.container):
+            told = ", ".join(f"{member.element} : {member.value}" if member.value else member.element for member in run)
+            yield f"add element {self._path} {name} {{ {told} }}\n"
 
     def _check_kernel(self) -> None:
         """Raises NotSupported where the kernel takes no table of the family at all."""
         try:
-            self._nftables.run(_SMALLEST.format(f"{self.family} {_PROBE}"))
+            load(_SMALLEST.format(f"{self.family} {_PROBE}"))
         except NftablesError as error:
             if self.family == PORT_SECURITY.family:
                 hint = "create networks with `-o port_security=off`, or boot a kernel that has it"
                 raise NotSupported(f"{_LACKING}: {error}", hint=hint) from error
 
     def remove(self) -> None:
-        """The table is not there."""
-        self._run(f"table {self._path}\ndelete table {self._path}\n")
+        """The table is not there. Raises Unavailable."""
+        anyway = Message(NEW_TABLE, NLM_F_CREATE, self._named)
+        self._carry_out([anyway, Message(DELETE_TABLE, 0, self._named)])
 
     def change(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
         """Carry out element ops in one transaction and return those that undo it.
@@ -182,15 +183,18 @@ class Table:
         if not ops:
             return []
         try:
-            self._nftables.run(self._commands(ops))
-        except NftablesError:
+            self._batches.carry_out(*self._messages(ops))
+        except NetlinkError:
             # Some of it may be there already, or gone: look, and do only what is left to do.
             ops = self._outstanding(ops)
-            self._run(self._commands(ops))
+            self._carry_out(self._messages(ops))
         return [op.inverse() for op in reversed(ops)]
 
     def _outstanding(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
-        have = {member.key: member for name in {_member(op).container for op in ops} for member in self._elements(name)}
+        have: dict[tuple[str, ...], Member] = {}
+        for name in {_member(op).container for op in ops}:
+            with suppress(NetlinkError):  # there is no such set
+                have.update((member.key, member) for member in self._elements(name) if member is not None)
         left: list[MemberOp] = []
         for op in ops:
             member = _member(op)
@@ -203,7 +207,7 @@ class Table:
             if present is not None and present != member and isinstance(op, Add):
                 raise Conflict(
                     f"{member.container} already has {member.element}, leading to {present.value}",
-                    hint="try again in a few seconds",
+                    hint=SOON,
                 )
             if present is None:
                 left.append(Add(member))
@@ -212,90 +216,52 @@ class Table:
             have[member.key] = member
         return left
 
-    def _elements(self, container: str) -> list[Member]:
-        """What the set or map holds; nothing when there is no such."""
-        kind = "map" if container in self._text.maps else "set"
-        try:
-            objects = self._nftables.ask(f"list {kind} {self._path} {container}")
-        except NftablesError:
-            return []
-        return [member for member in _members(objects) if member is not None]
-
-    def _run(self, commands: str) -> None:
-        if not commands:
+    def _carry_out(self, messages: Sequence[Message]) -> None:
+        if not messages:
             return
         try:
-            self._nftables.run(commands)
-        except NftablesError as error:
-            raise Unavailable(f"the table {self._path} cannot be changed: {error}", hint=SOON) from error
+            self._batches.carry_out(*messages)
+        except NetlinkError as error:
+            raise self._refusal(error.strerror) from error
 
-    def _commands(self, ops: Iterable[MemberOp]) -> str:
-        """The commands for the ops, in order; runs of the same verb and container share one command.
+    def _refusal(self, why: object) -> Unavailable:
+        return Unavailable(f"the table {self._path} cannot be changed: {why}", hint=SOON)
 
-        `create`, not `add`: the kernel then says when an element is there already, so that undoing never takes away
-        what others made.
+    def _messages(self, ops: Iterable[MemberOp]) -> list[Message]:
+        """What the ops ask for, in order; of a run of the same verb those of a container share messages. Raises
+        Unavailable.
+
+        Never "add", always "create": the kernel then says when an element is there already, so that undoing never takes
+        away what others made.
         """
-        lines: list[str] = []
-        before: tuple[str, str] | None = None
-        for verb, member in _steps(ops):
-            text = member.element
-            if verb == "create" and member.value:
-                text += f" : {member.value}"
-            if before == (verb, member.container):
-                lines.append(f", {text}")
-            else:
-                lines.append(
-                    f"{' }' + chr(10) if before else ''}{verb} element {self._path} {member.container} {{ {text}"
-                )
-            before = verb, member.container
-        return "".join(lines) + " }\n" if lines else ""
+        messages = []
+        for kind, run in groupby(_steps(ops), lambda step: step[0]):
+            lists: defaultdict[str, list[bytes]] = defaultdict(list)
+            for _, member in run:
+                container = self._text.containers[member.container]
+                try:
+                    lists[member.container].append(packed(container, member, with_value=kind == NEW_ELEMENTS))
+                except (ValueError, OverflowError) as error:
+                    raise self._refusal(error) from error
+            flags = NLM_F_CREATE | NLM_F_EXCL if kind == NEW_ELEMENTS else 0
+            for name, elements in lists.items():
+                where = self._named + text_of(_SET_NAME, name)
+                for first in range(0, len(elements), _TOGETHER):
+                    told = nest(_ELEMENTS, *elements[first : first + _TOGETHER])
+                    messages.append(Message(kind, flags, where + told))
+        return messages
 
 
-def tables_of(nftables: Nftables, owner: Owner) -> tuple[Table, ...]:
+def tables_of(batches: Batches, owner: Owner) -> tuple[Table, ...]:
     """The owner's tables."""
-    return Table(nftables, owner.table), Table(nftables, owner.table, PORT_SECURITY)
+    return Table(batches, owner.table), Table(batches, owner.table, PORT_SECURITY)
 
 
-def _new_context(library: ctypes.CDLL) -> int:
-    """A context whose socket select(2) can wait for."""
+def _unpacked(name: str, container: Container, element: bytes) -> Member | None:
     try:
-        above = netlink_sockets_above(NETLINK_NETFILTER)
-        with _reserve.lent():
-            context: int | None = library.nft_ctx_new(_CONTEXT_DEFAULT)
-        if not context:
-            raise Unavailable("nftables cannot be used: no netlink socket", hint="run Mooring as root")
-        # Another thread may have been quicker. New sockets of other threads count, too: once too often is no harm.
-        if netlink_sockets_above(NETLINK_NETFILTER) <= above:
-            return context
-    except OSError as error:
-        raise Unavailable(f"nftables cannot be used: {error.strerror}") from error
-    library.nft_ctx_free(context)
-    raise Unavailable(
-        "nftables cannot be used: the program has more than 1000 files open",
-        hint="import mooring before that, or open fewer",
-    )
-
-
-def _load() -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL("libnftables.so.1")
-    except OSError:
-        name = find_library("nftables")
-        if name is None:
-            raise Unavailable(
-                "nftables cannot be used: libnftables.so.1 is missing", hint="apt-get install libnftables1"
-            ) from None
-        library = ctypes.CDLL(name)
-    library.nft_ctx_new.restype = ctypes.c_void_p
-    library.nft_ctx_new.argtypes = [ctypes.c_uint32]
-    for function in ("nft_ctx_free", "nft_ctx_buffer_output", "nft_ctx_buffer_error"):
-        getattr(library, function).argtypes = [ctypes.c_void_p]
-    for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
-        getattr(library, function).argtypes = [ctypes.c_void_p]
-        getattr(library, function).restype = ctypes.c_char_p
-    library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
-    library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-    return library
+        return unpacked(name, container, element)
+    except ValueError:
+        return None
 
 
 def _member(op: MemberOp) -> Member:
@@ -304,68 +270,9 @@ def _member(op: MemberOp) -> Member:
     return fact
 
 
-def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[str, Member]]:
+def _steps(ops: Iterable[MemberOp]) -> Iterator[tuple[int, Member]]:
     for op in ops:
         if isinstance(op, Alter):
             assert isinstance(op.before, Member)
-            yield "delete", op.before
-        yield ("delete" if isinstance(op, Remove) else "create"), _member(op)
-
-
-def _members(objects: Iterable[dict[str, Any]]) -> Iterator[Member | None]:
-    """The elements; None for what somebody else put there in a form that core never writes, as a range or a pattern."""
-    for entry in objects:
-        body = entry.get("set") or entry.get("map")
-        if body is None:
-            continue
-        for element in body.get("elem", ()):
-            try:
-                yield _spelled(body, element)
-            except (LookupError, TypeError, ValueError, AttributeError):
-                # libnftables-json(5) has many forms, and every version adds some.
-                yield None
-
-
-def _spelled(body: dict[str, Any], element: Any) -> Member:
-    if "map" in body:
-        key, value = element
-        return Member(body["name"], _spell(key, _types(body["type"])), _spell(value, _types(body["map"])))
-    return Member(body["name"], _spell(element, _types(body["type"])))
-
-
-def _types(told: str | list[str] | dict[str, Any]) -> list[str]:
-    if isinstance(told, dict):  # from 1.1 on a set that was declared by `typeof` is told so
-        return [_type_of(part) for part in told["typeof"]["concat"]]
-    return told if isinstance(told, list) else told.split(" . ")
-
-
-def _type_of(expression: dict[str, Any]) -> str:
-    if "meta" in expression:
-        return "ifname"
-    return "integer" if "base" in expression["payload"] else "ether_addr"
-
-
-def _spell(value: Any, types: list[str]) -> str:
-    if isinstance(value, dict) and "elem" in value:
-        value = value["elem"]["val"]
-    parts = value["concat"] if isinstance(value, dict) and "concat" in value else [value]
-    return " . ".join(_spell_one(part, kind) for part, kind in zip(parts, types, strict=True))
-
-
-def _spell_one(value: Any, kind: str) -> str:
-    """Raises LookupError, TypeError or ValueError for what core never writes."""
-    if isinstance(value, dict):
-        return f"{value['prefix']['addr']}/{value['prefix']['len']}"
-    if not isinstance(value, str | int):
-        raise TypeError(f"an element is not a {type(value).__name__}")
-    if kind == "ifname":
-        if '"' in str(value):
-            raise ValueError(f"nftables could not read {value} back")
-        return f'"{value}"'
-    if kind == "mark":
-        return f"0x{value:08x}"
-    if kind == "integer":
-        return f"{int(str(value), 0):#x}"
-    if kind == "inet_proto":
-        return _PROTOCOLS.get(str(value), str(value))
-    return str(value)
+            yield DELETE_ELEMENTS, op.before
+        yield (DELETE_ELEMENTS if isinstance(op, Remove) else NEW_ELEMENTS), _member(op)
