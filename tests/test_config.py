@@ -59,7 +59,7 @@ def test_the_file_may_be_named_by_variable(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text("cooldown = 5")
     assert load({}, {"MOORING_CONFIG": str(path)}, MACHINE).cooldown == 5
-    with pytest.raises(ConfigurationInvalid, match=r"other\.toml: there is no such file"):
+    with pytest.raises(ConfigurationInvalid, match=r"other\.toml: does not exist"):
         load({"config": str(tmp_path / "other.toml")}, {"MOORING_CONFIG": str(path)}, MACHINE)
 
 
@@ -92,7 +92,7 @@ def test_a_wrong_value_is_told_though_another_source_wins(tmp_path: Path) -> Non
         ('deny = "10.0.0.0/33"', "must be a subnet such as"),
         ("deny = [5]", "must be a subnet such as 10.0.0.0/8, in quotes"),
         ("api_socket_mode = 432", "must be a mode in octal and in quotes"),
-        ('api_socket_mode = "0666"', "none to others"),
+        ('api_socket_mode = "0666"', "none to the world"),
         (f'plugin_socket = "/{"x" * 120}"', "at most 107 bytes"),
         (f'run_dir = "/{"x" * 100}"', "too long for the sockets in it"),
         ("cooldown = ", "is not TOML"),

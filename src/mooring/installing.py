@@ -85,7 +85,7 @@ class Made:
         except FileNotFoundError:
             return cls(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"{path} cannot be read: {error}", hint="put it right by hand, or remove it") from error
+            raise Unavailable(f"{path} cannot be read: {error}", hint="correct it by hand, or remove it") from error
 
     def write(self) -> None:
         """The note is on the disk, whole; none when there is nothing to note."""
@@ -110,7 +110,7 @@ def shipped(name: str) -> bytes:
     for folder in (here / "shipped", here.parents[1] / "packaging"):
         with suppress(OSError):
             return (folder / name).read_bytes()
-    raise Unavailable(f"{name} does not come with this installation", hint="install the package anew")
+    raise Unavailable(f"{name} does not come with this installation", hint="reinstall the package")
 
 
 # -- setting up --------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def check_host(target: Target) -> None:
     if not (target.root / "run/systemd/system").is_dir():
         raise Unavailable("this host does not use systemd", hint="run `mooring serve` from its service manager")
     if not os.access(target.program, os.X_OK):
-        raise Unavailable(f"there is no program at {target.program}", hint="name it with --program")
+        raise Unavailable(f"there is no program {target.program}", hint="give its path with --program")
     nft()  # says which package is missing
     lock = target.run_dir / "mooring.lock"
     if lock.exists() and not systemctl("is-active", "mooring.service", check=False):
@@ -247,7 +247,7 @@ def serving() -> str:
     )  # fmt: skip
     said = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
     if said.get("ActiveState") != "active":
-        raise Unavailable("mooring.service does not run", hint="`systemctl status mooring` says why")
+        raise Unavailable("mooring.service is not running", hint="see `systemctl status mooring`")
     return said.get("StatusText", "")
 
 

@@ -28,7 +28,7 @@ def test_a_stale_socket_is_a_daemon_that_is_not_running(tmp_path: Path, capsys: 
     """A file that nobody listens at."""
     listeners.listen(tmp_path / "api.sock", 0o600).close()
     assert run(["--socket", str(tmp_path / "api.sock"), "status"]) == 6
-    assert "nobody listens" in capsys.readouterr().err
+    assert "nothing listens" in capsys.readouterr().err
 
 
 def test_a_path_that_no_socket_can_have_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def test_a_context_is_removed_once(config: Path, capsys: pytest.CaptureFixture[s
     assert run(["context", "rm"]) == 0
     assert list(config.rglob("meta.json")) == []
     assert run(["context", "rm"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith("not there")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("does not exist")
 
 
 def test_a_context_in_use_is_removed_by_force_only(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +111,7 @@ def test_a_name_that_docker_does_not_take_is_a_usage_error(
 ) -> None:  # fmt: skip
     """Nothing is written."""
     assert run(["context", "install", "--name", name]) == 2
-    assert "not a name that Docker takes" in capsys.readouterr().err
+    assert "not a valid name of a Docker context" in capsys.readouterr().err
     assert not config.exists()
 
 

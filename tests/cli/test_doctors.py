@@ -67,7 +67,7 @@ async def test_where_nothing_is_wrong_that_is_said(daemon: ServedHost, capsys: p
         await daemon.host.cache.commit(delete=[record for record in records if record is not None])
     await daemon.host.services.repair.once()
     assert await daemon.run("doctor") == 0
-    assert capsys.readouterr().out == "nothing is wrong\n"
+    assert capsys.readouterr().out == "no problems found\n"
 
 
 async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,8 +82,8 @@ async def test_what_an_upgrade_would_take_is_no_finding(daemon: ServedHost, caps
     daemon.host.engine.create(container, "old", ContainerEndpoint(network, "front", wanted_mac="02:00:00:00:00:31"))
     assert await daemon.run("doctor") == code
     out = capsys.readouterr().out
-    assert "GOOD TO KNOW" in out
-    assert "GOOD TO KNOW" not in before
+    assert "NOTE" in out
+    assert "NOTE" not in before
     assert "with Docker 25 to 28, the fixed addresses of container old of network front would be lost" in out
     await daemon.run("doctor", "--format", "json")
     assert len(json.loads(capsys.readouterr().out)["notes"]) == 1

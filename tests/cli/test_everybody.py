@@ -44,7 +44,7 @@ def test_it_is_made_once_and_removed_again(user: pwd.struct_passwd) -> None:
 def test_one_that_points_elsewhere_stays(user: pwd.struct_passwd) -> None:
     """It is said, and changed by nobody."""
     everybody.install(user, "tcp://192.0.2.1:2375", dry_run=False)
-    assert everybody.install(user, HOST, dry_run=False) == "(points at tcp://192.0.2.1:2375, left as it is)"
+    assert everybody.install(user, HOST, dry_run=False) == "(points at tcp://192.0.2.1:2375, left unchanged)"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's own rights are what must not be used")

@@ -63,7 +63,7 @@ async def test_a_table_of_a_template_has_headers(daemon: ServedHost, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["lease", "ls", "--filter", "colour=red"], 2, "with a key of address, container, fixed"),
+        (["lease", "ls", "--filter", "colour=red"], 2, "where KEY is one of address, container, fixed"),
         (["lease", "ls", "--filter", "state"], 2, "write KEY=VALUE"),
         (["lease", "ls", "--filter", "used=perhaps"], 2, "neither true nor false"),
         (["lease", "ls", "--filter", "address=db"], 2, "does not appear to be an IPv4"),

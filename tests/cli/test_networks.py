@@ -28,7 +28,7 @@ async def test_a_network_is_shown_with_its_endpoints(daemon: ServedHost, capsys:
     assert await daemon.run("network", "inspect", "1f6b") == 0
     text = capsys.readouterr().out
     assert f"Network:   {WEB}" in text
-    assert "Usage:      6 held, 1 cooling, of 254" in text
+    assert "Usage:      6 used, 1 cooling, of 254" in text
     assert "of 2^64" in text
     assert "0.0.0.0:8080->10.32.0.2:80/tcp" in text
 

@@ -24,7 +24,7 @@ async def test_a_pool_is_shown_whole(daemon: ServedHost, capsys: pytest.CaptureF
     assert await daemon.run("pool", "inspect", "10.32.0.0/24") == 0
     first, second = capsys.readouterr().out.split("\n\n")
     assert "Leases:   1 gateway, 1 auxiliary, 2 dynamic, 1 fixed, 1 reserved, 1 cooling" in first
-    assert "explicit: an idle fixed address goes to whoever names it" in first
+    assert "explicit: an idle fixed address goes to any container that requests it" in first
     assert "Space:    tenant" in second
 
 

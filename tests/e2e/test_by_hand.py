@@ -22,7 +22,7 @@ def test_the_doctor_finds_nothing_on_a_host_that_works(host: Host) -> None:
     host.proxy.docker("run", "-d", "--name", "db", "--network", "one", "--label", "fixed-ip", IMAGE, "stay")
     host.proxy.docker("stop", "-t", "0", "db")
     eventually(lambda: well(host), "the doctor finds nothing")
-    assert host.mooring("doctor").output.startswith("nothing is wrong")
+    assert host.mooring("doctor").output.startswith("no problems found")
 
 
 def test_a_held_address_outlives_a_stop(host: Host) -> None:

@@ -123,7 +123,7 @@ def test_what_is_there_already_stays(machine: SystemdMachine) -> None:
     machine.run(*as_alice, "create", "mooring", "--docker", "host=tcp://192.0.2.1:2376")
     said = machine.mooring("setup").output
     assert f"{CONFIGURATION}: already exists, left unchanged" in said
-    assert "Docker context mooring of alice: (points at tcp://192.0.2.1:2376, left as it is)" in said
+    assert "Docker context mooring of alice: (points at tcp://192.0.2.1:2376, left unchanged)" in said
     machine.mooring("setup", "--undo")
     assert machine.run("cat", CONFIGURATION).output == "cooldown = 5"
     assert "192.0.2.1" in machine.run(*as_alice, "ls").output

@@ -18,7 +18,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @format_option
 @pass_connection
 def backup(connection: Connection, file: str, form: str) -> None:
-    """Have the daemon write a consistent copy of its store to FILE, while it goes on working.
+    """Have the daemon write a consistent copy of its store to FILE, without interrupting it.
 
     The daemon writes it, so FILE is on its host; an existing file is not overwritten. To restore, stop the daemon and
     put the copy in place of mooring.db in the state directory.

@@ -56,7 +56,7 @@ def _exchange(path: str, timeout: float, method: str, target: str, body: bytes) 
     except FileNotFoundError as error:
         raise Unavailable(f"the daemon is not running: there is no socket {path}", hint=HINT) from error
     except ConnectionRefusedError as error:
-        raise Unavailable(f"the daemon is not running: nobody listens at {path}", hint=HINT) from error
+        raise Unavailable(f"the daemon is not running: nothing listens at {path}", hint=HINT) from error
     except PermissionError as error:
         raise Forbidden(
             f"permission denied on the socket {path}", hint="use sudo, or join the socket's group"

@@ -26,7 +26,7 @@ DEADLINE = 20.0
 
 def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not _NAMES.fullmatch(value) or value == "default":
-        raise click.BadParameter(f"{value!r} is not a name that Docker takes for a context")
+        raise click.BadParameter(f"{value!r} is not a valid name of a Docker context")
     return value
 
 
@@ -49,7 +49,7 @@ def context() -> None:
 @context.command()
 @_name_option
 @_socket_option
-@click.option("--force", is_flag=True, help="Also change a context of that name which points elsewhere.")
+@click.option("--force", is_flag=True, help="Also overwrite a context of that name that points elsewhere.")
 @dry_run_option
 @format_option
 @click.pass_context
@@ -91,7 +91,7 @@ def install(invocation: click.Context, name: str, socket: str | None, force: boo
 @format_option
 @click.pass_context
 def rm(invocation: click.Context, name: str, socket: str | None, force: bool, dry_run: bool, form: str) -> None:
-    """Remove the Docker context that points at the proxy. One that is not there is success.
+    """Remove the Docker context that points at the proxy. Removing one that does not exist succeeds.
 
     \b
     Example:
@@ -102,11 +102,12 @@ def rm(invocation: click.Context, name: str, socket: str | None, force: bool, dr
     host = _host(invocation, socket)
     before = points_at(name)
     if before is None:
-        _say(name, host, "not there", dry_run, form)
+        _say(name, host, "does not exist", dry_run, form)
         return
     if before != host and not force:
         raise Conflict(
-            f"the Docker context {name} does not point at {host}", holder=before, hint="remove it with --force"
+            f"the Docker context {name} points to {before or 'no Docker endpoint'}, not to {host}",
+            hint="remove it with --force",
         )
     if _current() == name and not force:
         raise Conflict(f"the Docker context {name} is in use", hint="`docker context use default`, or --force")

@@ -55,12 +55,10 @@ def _print(reply: Diagnosis) -> None:
             [(each.text, each.proof, since(each.since), _remedy(each.remedy, each.fixable)) for each in reply.findings],
         )
     elif not reply.done:
-        click.echo("nothing is wrong")
+        click.echo("no problems found")
     if reply.notes:
         click.echo()
-        print_table(
-            ("GOOD TO KNOW", "WHY", "WHAT TO DO"), [(each.text, each.proof, each.remedy) for each in reply.notes]
-        )
+        print_table(("NOTE", "WHY", "WHAT TO DO"), [(each.text, each.proof, each.remedy) for each in reply.notes])
 
 
 def _remedy(remedy: str, fixable: bool) -> str:

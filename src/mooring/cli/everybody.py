@@ -46,7 +46,7 @@ def install(user: pwd.struct_passwd, host: str, dry_run: bool) -> str:
     def work() -> str:
         before = contexts.points_at(contexts.NAME)
         if before is not None:
-            return "" if before == host else f"(points at {before or 'nothing'}, left as it is)"
+            return "" if before == host else f"(points at {before or 'nothing'}, left unchanged)"
         if not dry_run:
             contexts.write(contexts.NAME, host)
         return "created"

@@ -31,9 +31,9 @@ FILTERS = ("address", "container", "fixed", "key", "mac", "network", "pool", "sp
 
 
 @lease.command("ls")
-@click.option("--pool", default="", metavar="POOL", shell_complete=pools, help="Only of the pool: id, subnet, network.")
+@click.option("--pool", default="", metavar="POOL", shell_complete=pools, help="Only of the pool: ID, subnet, network.")
 @click.option(
-    "--network", default="", metavar="NETWORK", shell_complete=networks, help="Only of the network: name, id, subnet."
+    "--network", default="", metavar="NETWORK", shell_complete=networks, help="Only of the network: name, ID, subnet."
 )
 @click.option("--space", default="", metavar="NAME", shell_complete=spaces, help="Only of the address space.")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only {', '.join(STATES)}.")
@@ -217,7 +217,7 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
             ("MAC", row.mac),
             ("Endpoint", row.endpoint),
             ("Container", row.container),
-            ("Network", f"{row.network_name} ({row.network or 'which is gone'})" if row.network_name else row.network),
+            ("Network", f"{row.network_name} ({row.network or 'removed'})" if row.network_name else row.network),
             ("Subnet", row.subnet or ""),
             ("Pool", row.pool),
             ("Space", row.space),

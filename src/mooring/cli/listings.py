@@ -82,7 +82,7 @@ def wanted_of(filters: Sequence[str], known: Mapping[str, object]) -> dict[str, 
         key, sign, value = text.partition("=")
         key = key.strip().lower()
         if not sign or key not in known:
-            raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, with a key of {', '.join(known)}")
+            raise click.UsageError(f"--filter {text!r}: write KEY=VALUE, where KEY is one of {', '.join(known)}")
         wanted.setdefault(key, []).append(value.strip())
     return wanted
 
@@ -120,7 +120,7 @@ def listed_options(keys: Sequence[str]) -> Callable[[F], F]:
             click.option("--no-trunc", "whole", is_flag=True, help="Do not truncate IDs."),
             click.option("-q", "--quiet", is_flag=True, help="Only print IDs or addresses."),
             click.option(
-                "-o", "--output", type=click.Choice(["wide", "json"]), help="More columns, or as --format json."
+                "-o", "--output", type=click.Choice(["wide", "json"]), help="More columns, or as with --format json."
             ),
             click.option(
                 "-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", shell_complete=complete,

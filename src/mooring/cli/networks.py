@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def network() -> None:
-    """Look at networks.
+    """Show networks.
 
     \b
     Example:
@@ -73,7 +73,7 @@ def _listing() -> Listing[NetworkRow]:
 @format_option
 @pass_connection
 def inspect_network(connection: Connection, network: str, form: str) -> None:
-    """Show everything about NETWORK: its name as Docker or compose has it, its id or the beginning of that, its bridge,
+    """Show everything about NETWORK: its name in Docker or compose, its ID or an ID prefix, its bridge,
     or its subnet.
 
     \b
@@ -137,4 +137,4 @@ def _usage(segment: SegmentView) -> str:
     if not segment.pool:
         return "addresses come from another IPAM driver"
     size = str(segment.size) if segment.size < LARGEST else f"2^{128 - int(segment.subnet.partition('/')[2])}"
-    return f"{segment.used} held, {segment.cooling} cooling, of {size} ({percent(segment.used, segment.size)})"
+    return f"{segment.used} used, {segment.cooling} cooling, of {size} ({percent(segment.used, segment.size)})"

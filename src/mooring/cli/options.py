@@ -58,14 +58,14 @@ def format_option(command: F) -> F:
         default="table",
         show_default=True,
         metavar="table|json|TEMPLATE",
-        help="A table to read, the API's JSON, or a template as Docker has it: '{{.ID}}', 'table {{.ID}}'.",
+        help="table, json, or a template as in Docker's commands: '{{.ID}}', 'table {{.ID}}'.",
     )
     return option(command)
 
 
 def dry_run_option(command: F) -> F:
     """`--dry-run`, as the argument `dry_run`."""
-    return click.option("--dry-run", is_flag=True, help="Only say what would be done.")(command)
+    return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(command)
 
 
 def space_option(command: F) -> F:
@@ -73,7 +73,11 @@ def space_option(command: F) -> F:
     from mooring.cli.suggestions import spaces
 
     option = click.option(
-        "--space", default="", metavar="NAME", shell_complete=spaces, help="The address space, where several have it."
+        "--space",
+        default="",
+        metavar="NAME",
+        shell_complete=spaces,
+        help="The address space, if several have the address.",
     )
     return option(command)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def pool() -> None:
-    """Look at pools: the subnets from which addresses are given.
+    """Show pools: the subnets from which addresses are assigned.
 
     \b
     Example:
@@ -112,7 +112,7 @@ def _print(detail: PoolDetail) -> None:
             ("Gateway", row.gateway or "none"),
             ("Space", row.space),
             ("Network", (f"{row.network_name} ({row.network})" if row.network_name else row.network) or "none"),
-            ("Usage", f"{row.used} held, {row.cooling} cooling, of {_size(row)} ({percent(row.used, row.size)})"),
+            ("Usage", f"{row.used} used, {row.cooling} cooling, of {_size(row)} ({percent(row.used, row.size)})"),
             ("Leases", states),
             ("Claim", f"{detail.claim}: an idle fixed address goes to " + _CLAIMS.get(detail.claim, "")),
             ("Created", since(row.created)),
@@ -121,7 +121,7 @@ def _print(detail: PoolDetail) -> None:
     )
 
 
-_CLAIMS = {"explicit": "whoever names it", "holders": "its holders only"}
+_CLAIMS = {"explicit": "any container that requests it", "holders": "its holders only"}
 
 
 def _size(row: PoolRow) -> str:

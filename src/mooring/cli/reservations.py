@@ -84,7 +84,7 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
 @click.command()
 @click.argument("address", shell_complete=addresses)
 @click.option(
-    "--key", default="", metavar="KEY", help="What it belongs to (as the label mooring.key), not the container."
+    "--key", default="", metavar="KEY", help="What it belongs to instead of the container, as the label mooring.key."
 )
 @click.option("--hold", "kept", default="", metavar="DURATION", help="How long the key keeps it without a container.")
 @space_option

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--config", metavar="FILE", help="The configuration file.  [/etc/mooring/mooring.toml]")
 @click.option("--state-dir", metavar="DIR", help="Where the store is kept.  [/var/lib/mooring]")
-@click.option("--run-dir", metavar="DIR", help="Where the API socket is made.  [/run/mooring]")
+@click.option("--run-dir", metavar="DIR", help="Where the API socket is created.  [/run/mooring]")
 @click.option(
     "--plugin-socket", metavar="PATH", help="Where dockerd finds the driver.  [/run/docker/plugins/mooring.sock]"
 )
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 @click.option(
     "--host-overlap", metavar="WORD", help="For a subnet that overlaps one of this host's: warn or refuse.  [refuse]"
 )
-@click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, with commas between.")
+@click.option("--deny", metavar="SUBNETS", help="Subnets that no network may overlap, comma-separated.")
 @click.option("--repair-period", metavar="TIME", help="Time between two checks of the kernel.  [10]")
 @click.option("--reclaim-after", metavar="TIME", help="Time before what Docker did not release is reclaimed.  [120]")
 @click.option("--proxy", metavar="WORD", help="Serve the proxy in front of the engine's socket: on or off.  [on]")
 @click.option("--hold-time", metavar="TIME", help="Time that a key keeps an address after its last container.  [86400]")
 @click.option(
-    "--claim-policy", metavar="WORD", help="Who names an idle fixed address gets it: explicit or holders.  [explicit]"
+    "--claim-policy", metavar="WORD", help="Who may request an idle fixed address: explicit or holders.  [explicit]"
 )
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 def serve(context: click.Context, /, check: bool, **flags: str | None) -> None:
     """Run the daemon in the foreground.
 
-    Every option is also a key of the configuration file and a variable MOORING_*: an option here wins over the
-    environment, the environment over the file. Nothing has to be configured. A TIME is a
-    number of seconds, or such as 90s, 15m, 24h or 7d.
+    Every option is also a key of the configuration file and a variable MOORING_*: an option overrides the
+    environment, the environment the file. Nothing has to be configured. A TIME is a number of seconds, or for example
+    90s, 15m, 24h or 7d.
 
     \b
     Example:

@@ -43,7 +43,7 @@ def status(connection: Connection, form: str) -> None:
     )
     for label, lines in (("repaired", repair.repaired), ("finding", repair.findings)) if repair else ():
         print_facts((f"  {label}", line) for line in lines)
-    print_facts(("Good to know", note) for note in reply.notes)
+    print_facts(("Note", note) for note in reply.notes)
 
 
 @click.command()

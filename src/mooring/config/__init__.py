@@ -145,7 +145,7 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", "/var/lib/mooring", absolute_path, "where the store is kept"),
-    Setting("run_dir", "/run/mooring", run_directory, "where the API socket is made"),
+    Setting("run_dir", "/run/mooring", run_directory, "where the API socket is created"),
     Setting("plugin_socket", "/run/docker/plugins/mooring.sock", socket_path, "where dockerd finds the driver"),
     Setting("docker_socket", "/var/run/docker.sock", socket_path, "the engine's own socket"),
     Setting("log_level", "info", word(*LOG_LEVELS), "how much is logged"),
@@ -169,7 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "hold_time", 86400, seconds(0, 366 * 86400), "seconds that a key keeps an address after its last container"
     ),
-    Setting("claim_policy", "explicit", word("explicit", "holders"), "who gets an idle fixed address that is named"),
+    Setting("claim_policy", "explicit", word("explicit", "holders"), "who may request an idle fixed address"),
     Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
     Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
 )
@@ -270,7 +270,7 @@ def _document(path: Path, problems: list[str], doubts: list[bool], *, required: 
         return tomllib.loads(text.decode())
     except FileNotFoundError:
         if required:
-            problems.append(f"{path}: there is no such file")
+            problems.append(f"{path}: does not exist")
             doubts.append(True)
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror}")

@@ -27,7 +27,7 @@ TLS_KEYS = ("tls_cert", "tls_key", "tls_ca")
 DEFAULT_MODE = 0o660
 
 _TCP = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]/@]+)):([0-9]{1,5})/?")
-_LISTEN = "must be such as unix:///run/mooring/docker.sock or tcp://127.0.0.1:2375"
+_LISTEN = "must be for example unix:///run/mooring/docker.sock or tcp://127.0.0.1:2375"
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -195,7 +195,7 @@ def _refuse_open_port(table: Table, host: str, insecure: bool) -> None:
     elif not insecure:
         table.tell(
             "listen",
-            "tcp without TLS gives every process on this host root access; set tls_cert, tls_key and tls_ca, or say"
+            "tcp without TLS gives every process on this host root access; set tls_cert, tls_key and tls_ca, or"
             " insecure_loopback = true",
         )
 
@@ -226,7 +226,7 @@ def _place(value: object) -> Place:
     try:
         host = ip_address(found[1] or found[2])
     except ValueError:
-        raise ValueError("must name an address, such as 127.0.0.1 or [::1], and no name") from None
+        raise ValueError("must name an address, such as 127.0.0.1 or [::1], not a name") from None
     if unmapped(host) is not host:
         raise ValueError(f"names an IPv4-mapped address; write {unmapped(host)}")
     if not 1 <= int(found[3]) <= 65535:

@@ -120,9 +120,7 @@ def socket_mode(value: object) -> int:
     except ValueError:
         raise wanted from None
     if not 0o600 <= mode <= 0o777 or mode & 0o002:
-        raise ValueError(
-            "must give access to the owner and none to others, such as 0660: who can write to it is effectively root"
-        )
+        raise ValueError("must give access to the owner and none to the world, such as 0660")
     return mode
 
 

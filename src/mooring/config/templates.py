@@ -9,21 +9,21 @@ from mooring.config import SETTINGS
 
 _HEAD = """\
 # Mooring's configuration. Nothing has to be set: what is commented out is the default.
-# `mooring serve --check` says what is wrong in here; `systemctl restart mooring` reads it anew, and containers go on.
+# `mooring serve --check` reports what is wrong in it; `systemctl restart mooring` reloads it, containers go on.
 """
 _TABLES = """
-# Where subnets come from when a network asks for none. One named for a family takes the place of the default of it.
+# Where subnets come from when a network is created without --subnet. These replace the default of their family.
 #[[subnet_pools]]
 #name = "here"
 #prefixes = ["10.32.0.0/12"]
 #length = 24
 
-# Where the proxy in front of the engine's socket listens. Tables take the place of the one listener that there is
-# without any, /run/mooring/docker.sock; write that one down as well.
+# Where the proxy in front of the engine's socket listens. Tables replace the default listener,
+# /run/mooring/docker.sock; to keep it, write it down as well.
 #[[proxy]]
 #listen = "unix:///run/mooring/docker.sock"
 #group = "docker"
-#show_ports = true      # lists and inspections of containers tell the ports that Mooring publishes
+#show_ports = true      # lists and inspections of containers show the ports that Mooring publishes
 #
 #[[proxy]]
 #listen = "unix:///run/mooring/read-only.sock"

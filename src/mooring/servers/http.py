@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
         """The body comes next."""
         self._in_head = False
         if self._parser.should_upgrade():
-            self._refuse(400, "protocol upgrades are not spoken here")
+            self._refuse(400, "protocol upgrades are not supported")
             raise _Refused
         if self._expects and not self._answering and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
