@@ -50,7 +50,7 @@ async def test_the_silent_give_way_before_those_between_requests_and_nobody_at_w
         newcomer = Member(Idle.BUSY)
         assert quota.enter(newcomer, From("192.0.2.1")) == ""
         assert not gone.open
-    assert "192.0.2.1 has 4 connections to the proxy, as many as one may" in quota.enter(Member(), From("192.0.2.1"))
+    assert "192.0.2.1 has 4 connections to the proxy, the limit;" in quota.enter(Member(), From("192.0.2.1"))
     assert busy.open
 
 

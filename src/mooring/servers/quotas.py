@@ -66,11 +66,11 @@ class Quota:
         """It belongs to the listener's connections, until it leaves: "", or why it cannot, in one line."""
         peer = peer_of(transport)
         if self._counts[peer] >= self.each and not self._make_room(peer):
-            return self._refuse(peer, f"{peer} has {self._counts[peer]} connections to {self.name}, as many as one may")
+            return self._refuse(peer, f"{peer} has {self.each} connections to {self.name}, the limit; close some")
         while len(self._members) >= self.most or self._pool.count >= self._pool.most:
             largest = max(self._counts, key=self._counts.__getitem__, default="")
             if not self._make_room(largest) and not self._make_room(""):
-                return self._refuse(peer, f"{self.name} has {len(self._members)} connections, as many as it may")
+                return self._refuse(peer, f"{self.name} has {len(self._members)} connections, its limit; try again")
         self._members[member] = peer
         self._counts[peer] += 1
         self._pool.count += 1

@@ -157,7 +157,7 @@ class Lookup:
             first = str(subnet).partition("/")[0]
             raise NotFound(
                 f"no network and no pool of Mooring's has the subnet {subnet}",
-                hint=f"`mooring network ls` lists those there are, `mooring explain {first}` says whose that is",
+                hint=f"`mooring network ls` lists those there are, `mooring explain {first}` shows whose that is",
             ) from None
         return Explanation(
             "",
