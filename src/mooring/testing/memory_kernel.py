@@ -245,14 +245,14 @@ class MemoryKernel(Kernel):
             if name in self.foreign:
                 raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
             if ("bridge", name) not in self.facts:
-                raise Unavailable(f"interface {name} is missing", hint="it is repaired soon")
+                raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
         if isinstance(fact, Setting):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
             if name not in ("all", "*") and ("bridge", name) not in self.facts:
                 raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
         if isinstance(fact, Member | GuardedPort) and ("ruleset", _table(fact)) not in self.facts:
             text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
-            raise Unavailable(text, hint="it is repaired soon")
+            raise Unavailable(text, hint="try again in a few seconds")
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)

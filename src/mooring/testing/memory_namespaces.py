@@ -304,7 +304,7 @@ class MemoryNamespaces(Namespaces):
     def _ours(self, path: str, name: str) -> MemoryLink:
         link = self._named(path, name)
         if link is None:
-            raise Unavailable(f"interface {name} is missing in {path}", hint="it is repaired soon")
+            raise Unavailable(f"interface {name} is missing in {path}", hint="try again in a few seconds")
         if link.fact is None:
             raise Conflict(f"interface {name} of {path} is not ours", holder=f"device {name}")
         return link
