@@ -98,8 +98,8 @@ class Adoption:
                 typed = all(pool is not None and not pool.source for pool in pools)
                 found.append(
                     Remark(
-                        f"container {container.name} keeps {addresses} in network {endpoint.name} only until it stops: no "
-                        "address and no MAC is configured there, and Docker before 29 does not tell which container asks",
+                        f"container {container.name} keeps {addresses} in network {endpoint.name} only until it stops: "
+                        "no address or MAC is set there, and Docker before 29 does not tell which container asks",
                         f"`mooring fix {container.name}` writes it into the configuration" if typed else PROOF,
                     )
                 )
