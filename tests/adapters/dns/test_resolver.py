@@ -284,7 +284,7 @@ async def test_a_namespace_that_is_removed_is_no_trouble(resolver: EmbeddedResol
 @pytest.mark.parametrize("wrong", ["/nowhere", "/etc/passwd", "/tmp", "/proc/self/ns/mnt", "/etc/passwd/x", "a\0b", ""])
 async def test_what_is_no_namespace_is_not_found(resolver: EmbeddedResolver, wrong: str) -> None:
     """Nothing hangs, nothing stays open."""
-    with pytest.raises(NotFound, match="no network namespace"):
+    with pytest.raises(NotFound, match="is not a network namespace"):
         await resolver.serve(wrong, lookup, tuple)
 
 
