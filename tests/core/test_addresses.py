@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from ipaddress import ip_network
 
 import pytest
@@ -262,3 +264,27 @@ def test_nothing_taken_is_ever_chosen(bounds: tuple[int, int], steps: list[tuple
         else:
             occupancy.unhold(number)
             held.discard(number)
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        (lambda: parse_address("10.0.0.0/8"), "'10.0.0.0/8' is not an IP address; leave out the prefix length"),
+        (lambda: parse_address("x", "--ip"), "--ip 'x' is not an IP address; write it as 10.32.0.2 or fd00::2"),
+        (lambda: parse_address("fe80::1%eth0"), "'fe80::1%eth0' has a zone; leave out everything from the % on"),
+        (lambda: parse_address("::ffff:10.0.0.1"), "'::ffff:10.0.0.1' is IPv4-mapped; write 10.0.0.1"),
+        (lambda: parse_subnet("10.0.0.0"), "'10.0.0.0' is not a subnet; write it as ADDRESS/LENGTH"),
+        (lambda: parse_subnet("10.0.0.1/8/8"), "'10.0.0.1/8/8' is not a subnet; write it as ADDRESS/LENGTH"),
+        (lambda: parse_subnet("10.0.0.0/33"), "subnet 10.0.0.0/33: a prefix length of IPv4 is at most 32"),
+        (lambda: parse_subnet("10.0.0.1/24"), "subnet 10.0.0.1/24 has host bits set; write 10.0.0.0/24"),
+        (
+            lambda: parse_interface("10.0.0.1"),
+            "'10.0.0.1' is not an address with prefix length; write it as ADDRESS/LENGTH",
+        ),
+        (lambda: parse_address("x" * 99), "'" + "x" * 59 + "... is not an IP address"),
+    ],
+)
+def test_a_refusal_shows_what_was_written_and_how_it_is_written(refused: Callable[[], object], words: str) -> None:
+    """In a line; what is too long is cut."""
+    with pytest.raises(BadRequest, match=re.escape(words)):
+        refused()

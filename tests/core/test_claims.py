@@ -192,3 +192,35 @@ def test_a_reservation_is_back_when_the_endpoint_of_a_gone_container_lets_go() -
     after = released(used, NOW + 1, 60.0)
     assert after is not None
     assert (after.state, after.whom, after.until) == (State.RESERVED, "web-*", NOW + 50)
+
+
+def test_a_placeholder_that_is_renamed_leaves_what_others_made_alone() -> None:
+    """Whoever made it gives it back unused; that is another one than who was renamed."""
+    mine = take(None, key="container:intent:1", holder="intent:1")
+    assert mine.owner == "intent:1"
+    assert renamed(mine, "intent:1", NEW).owner == ""
+    assert renamed(mine, "intent:2", NEW).owner == "intent:1"
+
+
+def test_a_container_gives_its_name_to_what_it_takes() -> None:
+    """For people; one that has none leaves the name that is there."""
+    assert take(None).name == "web"
+    held = lease(State.FIXED, key="key:k", holders=frozenset({OLD}), name="db")
+    assert take(held).name == "web"
+    nameless = claimed(held, held.place, Claim(key="key:k", holder=NEW), NOW)
+    assert nameless.name == "db"
+
+
+def test_a_key_remembers_for_how_long_it_keeps_the_address() -> None:
+    """Also when it waits again later; a create that came to nothing changes nothing of its waiting."""
+    waiting = go(lease(State.FIXED, key="key:db", holders=frozenset({OLD})), OLD, hold=100.0)
+    assert waiting is not None
+    assert (waiting.hold, waiting.until) == (100.0, NOW + 100)
+    begun = claimed(waiting, waiting.place, Claim(key="", holder="intent:1"), NOW + 5)
+    assert go(begun, "intent:1", hold=7.0) == waiting
+
+
+def test_a_key_that_lasts_is_not_replaced_by_another_while_others_hold() -> None:
+    """The first one stays."""
+    held = lease(State.FIXED, key="key:a", holders=frozenset({OLD}))
+    assert take(held, key="key:b").key == "key:a"

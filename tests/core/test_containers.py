@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.containers import ContainerEndpoint, is_on, key_of, outlives
+from mooring.core.containers import ContainerEndpoint, compose_replica, is_on, key_in_words, key_of, outlives
 from mooring.core.networks import Sticky
 
 ID = "c0ffee" + "0" * 58
@@ -125,3 +125,29 @@ def test_a_plug_lists_ipv4_first_and_nothing_that_it_has_not() -> None:
     assert ContainerEndpoint("n", "web").wanted == ContainerEndpoint("n", "web").held == ()
     endpoint = ContainerEndpoint("n", "web", wanted4=v4, wanted6=v6, ipv6=v6)  # type: ignore[arg-type]
     assert (endpoint.wanted, endpoint.held) == ((v4, v6), (v6,))
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("compose:shop/web/2", "compose service shop/web, number 2"),
+        ("compose:shop/web", "key compose:shop/web"),
+        ("key:db", "key db"),
+        ("key:", "key key:"),
+        ("name:web", "name web"),
+        (OWN, "container c0ffee000000"),
+        ("other:a/b/c", "key other:a/b/c"),
+    ],
+)
+def test_a_key_is_told_in_words(key: str, words: str) -> None:
+    """What it is of; what is written as no key of ours is shown as it is."""
+    assert key_in_words(key) == words
+
+
+@pytest.mark.parametrize("without", ["", *COMPOSE])
+def test_compose_tells_which_replica_a_container_is(without: str) -> None:
+    """When it says all three, and made the container to stay."""
+    labels = {label: text for label, text in COMPOSE.items() if label != without}
+    assert compose_replica(labels) == (("shop/web", "2") if not without else ("", ""))
+    assert compose_replica(ONE_OFF) == ("", "")
+    assert compose_replica({**COMPOSE, "com.docker.compose.oneoff": "False"}) == ("shop/web", "2")

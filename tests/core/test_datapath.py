@@ -20,8 +20,9 @@ from mooring.core.datapath import (
     sandbox_end,
 )
 from mooring.core.endpoints import Endpoint
+from mooring.core.firewall import foreign_bridge_members, ruleset
 from mooring.core.networks import NULL, GatewayMode, Network, NetworkOptions, Segment
-from mooring.core.plumbing import Bridge, LinkAddress, Member, Setting, Veth
+from mooring.core.plumbing import Bridge, DockerAccept, LinkAddress, Member, Setting, Veth
 from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.core.port_security import port_guards
 
@@ -120,3 +121,31 @@ def test_a_bridge_below_the_least_mtu_of_ipv6_has_no_ipv6_settings() -> None:
     """The kernel has none there: writing them would fail (RFC 8200, section 5)."""
     small = replace(NETWORK, options=NetworkOptions(mtu=1000), ipv6=())
     assert not any(isinstance(fact, Setting) and "ipv6" in fact.path for fact in network_facts(small))
+
+
+def test_what_every_network_rests_on() -> None:
+    """The table, Docker's chains in both families, the bridges to keep out, and forwarding where it is wanted."""
+    without = {ruleset(), DockerAccept(4), DockerAccept(6), *foreign_bridge_members(["lxcbr0"])}
+    assert host_facts(ipv6=True, forwarding=False, foreign_bridges=["lxcbr0"]) == without
+    forwarding = Setting("net/ipv4/ip_forward", "1")
+    assert host_facts(ipv6=False, foreign_bridges=["lxcbr0"]) == without | {forwarding}
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (NETWORK, {"route_localnet": "1", "disable_ipv6": "0", "accept_ra": "0", "accept_dad": "0"}),
+        (replace(NETWORK, ipv6=()), {"route_localnet": "1", "disable_ipv6": "1"}),
+        (replace(NETWORK, ipv6=(), internal=True), {"disable_ipv6": "1"}),
+        (replace(NETWORK, ipv4=(), ipv6=()), {"disable_ipv6": "1"}),
+        (
+            replace(NETWORK, ipv6=(), options=NetworkOptions(gateway_mode4=GatewayMode.ROUTED)),
+            {"disable_ipv6": "1"},
+        ),
+    ],
+)
+def test_a_bridge_has_the_settings_of_its_network(network: Network, expected: dict[str, str]) -> None:
+    """Loopback connections reach published IPv4 ports; a bridge with IPv6 hears no routers and probes nothing."""
+    settings = [fact for fact in network_facts(network) if isinstance(fact, Setting)]
+    assert {fact.path.rpartition("/")[2]: fact.value for fact in settings} == expected
+    assert {fact.path.split("/")[3] for fact in settings} == {network.bridge}

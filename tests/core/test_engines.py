@@ -30,3 +30,9 @@ def test_who_cannot_say_its_mac(
 ) -> None:
     """Who was with an engine that keeps it elsewhere than this one reads it."""
     assert is_mute(oldest, newest, version) is mute
+
+
+@pytest.mark.parametrize(("version", "mute"), [((0, 1), True), ((1, 0), True), (LAST_OLD, True), (FIRST_NEW, False)])
+def test_only_what_is_older_than_the_field_drops_it(version: tuple[int, int], mute: bool) -> None:
+    """However old; the first that has it reads it."""
+    assert is_mute(FIRST_NEW, FIRST_NEW, version) is mute

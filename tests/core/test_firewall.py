@@ -119,3 +119,41 @@ def test_ops_tell_which_ports_open_and_close() -> None:
     assert firewall.port_changes([Add(one), Add(Member("bridges", BRIDGE))]) == ([to_one], [])
     assert firewall.port_changes([Remove(one)]) == ([], [to_one])
     assert firewall.port_changes([Alter(one, two)]) == ([to_two], [to_one])
+
+
+@pytest.mark.parametrize("mode", [GatewayMode.NAT, GatewayMode.ROUTED])
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [(None, "10.1.0.2"), ("192.0.2.1", "10.1.0.2"), (None, "fd00:1::2"), ("2001:db8::1", "fd00:1::2")],
+)
+def test_an_element_says_which_port_it_publishes(mode: GatewayMode, host: str | None, target: str) -> None:
+    """All of it; where nothing is translated, that is the target alone."""
+    options = NetworkOptions(gateway_mode4=mode, gateway_mode6=mode)
+    at = ip_address(host) if host else None
+    binding = PortBinding(Protocol.UDP, at, 8080, ip_address(target), 80)
+    (element,) = firewall.port_members(replace(NETWORK, options=options), binding)
+    routed = replace(binding, host=None, host_port=0)
+    assert firewall.port_binding_of(element) == (binding if mode is GatewayMode.NAT else routed)
+
+
+@pytest.mark.parametrize(
+    ("container", "element", "value"),
+    [
+        ("bridges4", "6 . 80", "10.1.0.2 . 80"),
+        ("wildcard5", "6 . 80", "10.1.0.2 . 80"),
+        ("wildcard4", "7 . 80", "10.1.0.2 . 80"),
+        ("wildcard4", "6 . 80", "10.1.0.2"),
+        ("wildcard4", "6 . x", "10.1.0.2 . 80"),
+        ("published4", "6 . x . 80", "10.1.0.2 . 80"),
+        ("routed4", "6 . 10.1.0.2", ""),
+    ],
+)
+def test_what_is_no_published_port_is_told_as_none(container: str, element: str, value: str) -> None:
+    """Somebody may have written into the table by hand."""
+    assert firewall.port_binding_of(Member(container, element, value)) is None
+
+
+def test_a_network_without_a_way_out_is_told_by_its_bridge() -> None:
+    """So that the table can say which ones are."""
+    inner = firewall.network_members(replace(NETWORK, internal=True))
+    assert {member.element for member in inner if member.container == "internal"} == {BRIDGE}

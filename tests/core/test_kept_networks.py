@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import msgspec
+
 from mooring.core import kept_networks
 from mooring.core.kept_networks import KeptNetwork, kept_address_of, left_by, living
 from mooring.core.leases import Active, Lease, State
@@ -75,3 +77,21 @@ def test_it_shrinks_and_ends() -> None:
     assert later is not None
     assert later.subnets == (NET6,)
     assert living(kept_network, 150.0) is None
+
+
+def test_what_is_kept_says_of_which_network_and_for_whom() -> None:
+    """All that the next network of the name needs."""
+    kept = left(None, "10.0.0.0/24", lease("10.0.0.2", hold=5.0))
+    assert kept is not None
+    assert (kept.id, kept.name, kept.space, kept.since) == ("n1", "web", "default", 100.0)
+    (address,) = kept.kept_addresses
+    assert (address.key, address.mac, address.name, address.hold) == ("key:db", "02:00:00:00:00:01", "db", 5.0)
+    later = left(msgspec.structs.replace(kept, since=1.0), "fd00::/64", lease("fd00::2"))
+    assert later is not None
+    assert later.since == 1.0
+
+
+def test_what_ends_at_this_moment_is_not_kept() -> None:
+    """Nor what was never fixed, whatever key it has."""
+    assert kept_address_of(lease("10.0.0.2", until=100.0), 100.0, 60.0) is None
+    assert kept_address_of(lease("10.0.0.2", state=State.DYNAMIC), 100.0, 60.0) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from itertools import product
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +19,14 @@ from mooring.core.leases import (
     Event,
     Lease,
     Phase,
+    Place,
     State,
     advance,
+    changed,
     cooled,
+    ended,
     holder,
+    is_holder,
     is_over,
     is_reserved_for,
     may_hold,
@@ -310,3 +315,80 @@ def test_who_cannot_prove_who_he_is_is_let_in_where_no_mac_could_be_set() -> Non
     stranger = Claimant(mac="02:09")
     assert may_take(lease(State.FIXED, holders=frozenset({"c1"})), stranger, HOLDERS, NOW).allowed
     assert not may_take(lease(State.FIXED, holders=frozenset({"c1"}), mac="02:01"), stranger, HOLDERS, NOW).allowed
+
+
+@pytest.mark.parametrize(
+    ("fields", "claimant", "mine"),
+    [
+        ({"key": "k", "hold": 1e6}, Claimant(key="k"), True),
+        ({"key": "k", "hold": 1e6}, Claimant(key="other"), False),
+        ({"key": "", "hold": 1e6}, Claimant(), False),
+        ({"holders": frozenset({"c1"})}, Claimant(container="c1"), True),
+        ({"holders": frozenset({"c1"})}, Claimant(container="c2"), False),
+        ({"holders": frozenset({"c1"}), "mac": "02:01"}, Claimant(mac="02:01"), True),
+        ({"holders": frozenset({"c1"}), "mac": "02:01"}, Claimant(mac="02:02"), False),
+        ({"holders": frozenset({"c1"})}, Claimant(), False),
+    ],
+)
+def test_a_fixed_address_is_whose_key_container_or_mac_it_has(
+    fields: dict[str, object], claimant: Claimant, mine: bool
+) -> None:
+    """Each alone is enough, and nothing that is not said."""
+    held = lease(State.FIXED, **fields)
+    assert is_holder(held, claimant) is mine
+    assert may_take(held, claimant, HOLDERS, NOW).allowed is mine
+
+
+def test_what_changed_is_told_with_the_time_and_place_of_it() -> None:
+    """A new state has what the event says and the reservation; the same state keeps what the event does not say."""
+    place = Place("default", ip_address("10.0.0.9"), "p1")
+    reserved = changed(None, Event.RESERVE, place, 5.0, whom="db", note="why", until=99.0)
+    assert reserved == lease(State.RESERVED, since=5.0, whom="db", note="why", until=99.0)
+    given = changed(reserved, Event.REQUEST, place, 6.0, owner="name:db", name="db")
+    assert given == lease(State.DYNAMIC, since=6.0, owner="name:db", name="db", whom="db", note="why", until=99.0)
+    assert changed(given, Event.RESTORE, given.place, 7.0) == msgspec.structs.replace(reserved, since=7.0)
+    cooling = lease(State.COOLING, until=99.0, mac="02:01", name="db", owner="o")
+    assert changed(cooling, Event.REQUEST, place, 8.0) == lease(State.DYNAMIC, since=8.0)
+    moved = changed(cooling, Event.REQUEST, Place("default", place.address, "p2"), 8.0)
+    assert moved.pool == "p2"
+
+
+def test_what_is_not_free_after_the_event_does_not_end() -> None:
+    """Its record stays."""
+    with pytest.raises(Conflict):
+        ended(lease(State.DYNAMIC), Event.EXPIRE)
+
+
+@pytest.mark.parametrize(
+    ("held", "rule", "hint"),
+    [
+        (lease(State.DYNAMIC, name="web"), "it is in use", "stop that container"),
+        (lease(State.FIXED, key="k", active=ACTIVE), "it is fixed and in use", "stop that container"),
+        (lease(State.FIXED, key="k", hold=1e6), "the claim policy is `holders`", "remove that container"),
+        (lease(State.RESERVED, whom="db", note="soon"), "reserved it for db (soon)", "mooring lease release 10.0.0.9"),
+        (lease(State.RESERVED), "reserved it for no container", "mooring lease release 10.0.0.9"),
+        (lease(State.GATEWAY), "it is a gateway", "leave the choice to Mooring"),
+    ],
+)
+def test_a_refusal_says_why_and_what_to_do(held: Lease, rule: str, hint: str) -> None:
+    """In words of the case."""
+    verdict = may_take(held, Claimant(name="x"), HOLDERS, NOW)
+    assert rule in verdict.rule
+    assert "(" not in verdict.rule or held.note
+    assert hint in verdict.hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"holders": frozenset({"a" * 64}), "key": "k"}, "container aaaaaaaaaaaa"),
+        ({"key": "k", "name": "n"}, "key k"),
+        ({"name": "n", "mac": "m"}, "container n"),
+        ({"mac": "m", "owner": "o"}, "MAC m"),
+        ({"owner": "o"}, "o"),
+        ({}, "pool p1"),
+    ],
+)
+def test_each_kind_of_holder_has_its_words(fields: dict[str, object], words: str) -> None:
+    """The best that is known alone."""
+    assert holder(lease(State.FIXED, **fields)) == words

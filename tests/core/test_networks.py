@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment, overlap, stable_mac
+from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment, StaticRoute, overlap, stable_mac
 
 
 def network(**options: object) -> Network:
@@ -75,3 +75,15 @@ def test_overlap_agrees_with_the_standard_library(one: int, p: int, other: int, 
 def test_families_never_overlap() -> None:
     """Not even the subnets that hold everything."""
     assert not overlap(IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+def test_a_route_reads_as_it_is_written() -> None:
+    """With what it goes by, if anything."""
+    assert str(StaticRoute(ip_network("10.0.0.0/8"), ip_address("10.32.0.9"))) == "10.0.0.0/8 via 10.32.0.9"
+    assert str(StaticRoute(ip_network("10.0.0.0/8"), None)) == "10.0.0.0/8"
+
+
+def test_a_stable_mac_is_the_same_in_every_version() -> None:
+    """It is in configurations of containers: local and unicast, and of this text always this one."""
+    assert stable_mac("key:web:key:db") == "06:ba:9c:a7:01:38"
+    assert int(stable_mac("x")[:2], 16) & 3 == 2

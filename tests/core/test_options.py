@@ -305,3 +305,12 @@ def test_arbitrary_options_give_a_value_or_a_one_line_refusal(raw: dict[str, str
     except BadRequest as fault:
         text = str(fault)
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [({}, False), ({"port_security": "no"}, True), ({"mooring.port_security": "yes"}, True), ({"mtu": "1400"}, False)],
+)
+def test_whether_port_security_is_said(raw: dict[str, str], said: bool) -> None:
+    """Under either name, whatever it says."""
+    assert options.says_port_security(raw) is said

@@ -215,3 +215,26 @@ def test_the_default_ula_belongs_to_the_host() -> None:
     assert mine.prefixlen == 48
     assert mine.subnet_of(IPv6Network("fd00::/8"))
     assert MACHINE[:6] not in str(mine)
+
+
+def test_a_host_without_configuration_has_a_pool_of_each_family() -> None:
+    """10.32.0.0/12 into /24, a ULA into /64."""
+    v4, v6 = default_pools(MACHINE)
+    assert (v4.name, v4.space, v4.prefixes, v4.length) == ("default-v4", "default", (ip_network("10.32.0.0/12"),), 24)
+    assert (v6.name, v6.space, v6.length, v6.version) == ("default-v6", "default", 64, 6)
+
+
+def test_exhaustion_without_holders_names_the_pools_and_lengths_alone() -> None:
+    """Each length once."""
+    pools = [subnet_pool("10.0.0.0/24", name="a"), subnet_pool("10.1.0.0/16", length=25, name="b")]
+    assert no_room(pools, None, []).what == "subnet pool a, b is full: it has no free /24 or /25"
+    assert no_room(pools, 26, busy("192.168.0.0/24")).what == "subnet pool a, b is full: it has no free /26"
+    three = no_room(pools[:1], 24, busy("10.0.0.0/26", "10.0.0.64/26", "10.0.0.128/26")).what
+    assert "more" not in three
+
+
+def test_a_subnet_pool_may_allow_one_length_only() -> None:
+    """Its own; and one that no prefix is large enough for is refused by name."""
+    assert subnet_pool("10.0.0.0/16", shortest=24, longest=24).length == 24
+    with pytest.raises(BadRequest, match="subnet pool p: no prefix is large enough for a /24"):
+        subnet_pool("10.0.0.0/25", "10.1.0.0/26")

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
+from mooring.core.port_bindings import PortBinding, PortRequest, Protocol, gateway_families
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,28 @@ def test_protocol_numbers_are_those_of_ip() -> None:
 def test_a_request_prints_in_dockers_form(request_: PortRequest, text: str) -> None:
     """As `docker run -p` has it."""
     assert str(request_) == text
+
+
+FOUR, SIX, BOTH = frozenset({4}), frozenset({6}), frozenset({4, 6})
+
+
+@pytest.mark.parametrize(
+    ("own", "served", "elsewhere", "families"),
+    [
+        (FOUR, [], False, FOUR),
+        (SIX, [BOTH], True, SIX),
+        (BOTH, [], False, BOTH),
+        (BOTH, [SIX], False, BOTH),
+        (BOTH, [FOUR], False, SIX),
+        (BOTH, [SIX, BOTH], False, SIX),
+        (BOTH, [], True, FOUR),
+        (BOTH, [SIX], True, FOUR),
+        (BOTH, [FOUR], True, SIX),
+        (BOTH, [BOTH], True, FOUR),
+    ],
+)
+def test_each_family_is_published_by_one_endpoint_of_a_sandbox(
+    own: frozenset[int], served: list[frozenset[int]], elsewhere: bool, families: frozenset[int]
+) -> None:
+    """By the gateway of the family, as far as the engine tells which that is."""
+    assert gateway_families(own, served, elsewhere) == families

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.leases import Active, Lease, Place, State
-from mooring.core.reservations import belonging, key_named, line, reserved, unreserved, whom_named
+from mooring.core.reservations import belonging, ending, key_named, line, reserved, unreserved, whom_named
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")
@@ -120,3 +120,16 @@ def test_a_line_is_one_line() -> None:
     assert line("  why ", "a note") == "why"
     with pytest.raises(BadRequest, match="a note is one line of at most 200 characters"):
         line("a\x1b[2J", "a note")
+
+
+def test_a_refusal_says_what_to_do() -> None:
+    """Of the time, the key and the selector."""
+    for refused, words in (
+        (lambda: key_named("container:abc"), "container's own key cannot be given; leave --key out"),
+        (lambda: key_named("a\nb"), "a key is one line"),
+        (lambda: ending(NOW, NOW), "give a time in the future"),
+        (lambda: whom_named("=b"), "write it as key=value,other!=value"),
+        (lambda: whom_named("a\nb"), "a name, a pattern or a label selector is one line"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            refused()

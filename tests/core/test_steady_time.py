@@ -48,3 +48,14 @@ def test_a_clock_that_wanders_from_one_wrong_time_to_another_is_not_believed() -
     for turn in range(20):
         boot = turn * LASTING / 2
         assert abs(time.at(1e9 + boot + 3600 * (turn + 1), boot) - (1e9 + boot)) < LEAST
+
+
+def test_how_long_a_step_lasts_counts_from_its_first_sight() -> None:
+    """However long the host is up by then."""
+    time = SteadyTime(1e9)
+    time.at(1e9 + 5000, 5000.0)
+    time.at(1e9 + 5000 + 100, 5000.0)
+    assert time.at(1e9 + 5000 + LASTING - 1 + 100, 5000 + LASTING - 1) == 1e9 + 5000 + LASTING - 1
+    assert time.step == 100.0
+    assert time.at(1e9 + 5000 + LASTING + 100, 5000 + LASTING) == 1e9 + 5000 + LASTING + 100
+    assert time.step == 0.0

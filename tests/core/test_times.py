@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mooring.core.faults import BadRequest
@@ -72,3 +74,20 @@ def test_what_is_no_point_in_time_is_refused(text: str) -> None:
     """The text says how it is written."""
     with pytest.raises(BadRequest, match="is not a time; write it as 7d, 2026-12-24"):
         point_of(text, 1000.0)
+
+
+def test_a_second_ago_is_told() -> None:
+    """And nothing shorter."""
+    assert (ago(1), ago(0.9)) == ("1 second ago", "just now")
+
+
+def test_a_moment_does_not_depend_on_the_zone_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the daemon runs."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert moment(0) == "1970-01-01 00:00:00 UTC"
+        assert point_of("1970-01-02", 0.0) == 86400.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

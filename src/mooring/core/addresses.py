@@ -73,7 +73,8 @@ def parse_interface(text: str) -> Interface:
 def _split(text: str, kind: str) -> tuple[Address, int]:
     head, slash, tail = text.partition("/") if isinstance(text, str) else ("", "", "")
     if not slash or not _PREFIX_LENGTH.fullmatch(tail):
-        raise BadRequest(f"{_shown(text)} is not a {kind}", hint="write it as ADDRESS/LENGTH")
+        article = "an" if kind.startswith("a") else "a"
+        raise BadRequest(f"{_shown(text)} is not {article} {kind}", hint="write it as ADDRESS/LENGTH")
     address = parse_address(head)
     if int(tail) > address.max_prefixlen:
         raise BadRequest(f"{kind} {text}: a prefix length of IPv{address.version} is at most {address.max_prefixlen}")
