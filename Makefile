@@ -1,5 +1,5 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
-.PHONY: help install demo check test one pythons bench clean
+.PHONY: help install demo check test one mutants pythons bench clean
 .DEFAULT_GOAL := help
 # ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
 export ENGINE
@@ -25,6 +25,9 @@ test: ## check, and the tests on real kernels and engines (root); ENGINE=28 for 
 
 one: install ## one test: make one T=tests/core/test_leases.py, T=FILE::TEST, T="-k cooling tests/core" (tests/e2e: root)
 	@.venv/bin/pytest -q $(T)
+
+mutants: install ## what tests would not notice: make mutants M=core/leases, M=core SHARE=0.1 (a tenth)
+	@.venv/bin/python scripts/mutants $(M) $(SHARE)
 
 pythons: ## the fast tests on every Python that pyproject.toml names
 	@scripts/pythons
