@@ -97,7 +97,7 @@ async def test_a_hooked_body_of_the_largest_size_holds_nothing_up(body: Callable
 async def test_more_networks_than_are_looked_at_are_refused_only_where_an_address_would_be_fixed() -> None:
     """In one line that says how many; without the label the create passes as it is."""
     hook = await gate_of("n0")
-    with pytest.raises(Fault, match=f"names 8000 networks, and fixed addresses are kept in at most {MOST_NETWORKS}"):
+    with pytest.raises(Fault, match=f"names 8000 networks, but fixed addresses are kept in at most {MOST_NETWORKS}"):
         await decide(hook, networks(8000))
     assert await decide(hook, networks(8000, "other")) == Decision()
 
