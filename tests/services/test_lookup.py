@@ -160,7 +160,7 @@ async def test_who_runs_is_said_as_the_engine_has_it(host: MemoryHost, operated:
     host.engine.up = False
     text = await told()
     assert "It is not in use: no endpoint has it." in text
-    assert "any more" not in text
+    assert "Docker no longer has" not in text
 
 
 async def test_a_key_says_how_long_it_keeps_the_address(host: MemoryHost, operated: Operations) -> None:

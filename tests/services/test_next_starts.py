@@ -157,7 +157,7 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     host.engine.version = (1, 45)
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
     assert operated.upgrade_notes() == []
-    assert "version 25 to 28" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
+    assert "Docker 25 to 28" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
     known = host.services.cache.holder(DB)
     assert known is not None
     await host.services.cache.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
@@ -174,7 +174,7 @@ async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
     operated = operate(host)
     assert operated.upgrade_notes() == []
-    assert "version 25" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
+    assert "Docker 25" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
 
 
 async def test_a_container_whose_network_was_made_again_is_told_how_it_gets_in() -> None:
