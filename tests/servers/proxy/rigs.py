@@ -301,6 +301,7 @@ async def hijack(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """An engine that turns every connection into an echo, and says goodbye after the client's end."""
     head, _ = await request_of(reader)
     writer.write(UPGRADED if b"upgrade:" in head.lower() else HIJACKED)
+    await writer.drain()
     seen = hashlib.sha256()
     while data := await reader.read(1 << 16):
         seen.update(data)

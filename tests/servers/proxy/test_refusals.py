@@ -45,9 +45,9 @@ def test_a_reply_that_is_not_dockerd_s_teaches_nothing() -> None:
 def test_a_refusal_of_head_has_no_body() -> None:
     """Its length is that of the body that does not come."""
     refusals = Refusals()
-    head = refusals.of_fault(Forbidden("no"), to_head=True)
+    head = refusals.reply(403, "no", to_head=True)
     assert head.endswith(b"Content-Length: 17\r\n\r\n")
-    assert refusals.of_fault(Forbidden("no")).partition(b"\r\n\r\n")[2] == b'{"message":"no"}\n'
+    assert refusals.reply(403, "no").partition(b"\r\n\r\n")[2] == b'{"message":"no"}\n'
 
 
 def test_faults_have_dockerd_s_statuses() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mooring.servers.proxy import relay
+from mooring.servers.proxy.relay_exchanges import State
 from mooring.servers.proxy.server import ProxyLimits
 from tests.servers.proxy.rigs import (
     HEAD,
@@ -62,6 +64,35 @@ async def test_pipelined_requests_are_answered_in_order(tmp_path: Path) -> None:
         client = await rig.client()
         await client.send(b"".join(requests))
         assert [(await client.reply())[2] for _ in requests] == requests
+
+
+async def test_one_request_is_under_way_at_a_time(tmp_path: Path) -> None:
+    """What a client sends ahead reaches the engine when the reply before it is complete, and not earlier."""
+    go = asyncio.Event()
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(OK[:-1])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.read(1)
+        writer.write(OK[-1:])
+        go.set()
+        await parrot(reader, writer)
+
+    async with relayed(tmp_path, engine) as rig:
+        client = await rig.client()
+        await client.send(GET + UPGRADE[:30], UPGRADE[30:])
+        assert await client.read(len(OK)) == OK
+        assert go.is_set()
+        assert (await client.reply())[2] == UPGRADE
+
+
+def test_the_table_in_words_has_the_states_of_the_machine() -> None:
+    """Each, in their order."""
+    words = [line.split()[0] for line in (relay.__doc__ or "").splitlines() if line.startswith("    ")]
+    assert words[2 : 2 + len(State)] == [state.name for state in State]
+    assert len(relay.TABLE) == len(State)
 
 
 async def test_a_reply_to_head_has_no_body(tmp_path: Path) -> None:
@@ -240,70 +271,6 @@ async def test_full_duplex_loses_nothing(tmp_path: Path, size: int) -> None:
     assert reading.result() == b"bye " + sent.hexdigest().encode()
 
 
-@pytest.mark.parametrize("hijacked", [True, False])
-async def test_a_client_that_does_not_read_holds_the_engine_back(tmp_path: Path, hijacked: bool) -> None:
-    """The engine cannot send much more than the sockets hold; when the client reads again, all comes."""
-    size, sent = 32 << 20, 0
-
-    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        await request_of(reader)
-        writer.transport.set_write_buffer_limits(0)
-        writer.write(UPGRADED if hijacked else HEAD + b"Content-Length: %d\r\n\r\n" % size)
-        while sent < size:
-            writer.write(BLOCK)
-            await writer.drain()
-            sent += len(BLOCK)
-
-    async with relayed(tmp_path, engine) as rig:
-        client = await rig.client()
-        await client.send(UPGRADE if hijacked else GET)
-        before = -1
-        while before != sent:
-            before = sent
-            await asyncio.sleep(0.2)
-        assert sent < 4 << 20
-        await client.until(b"\r\n\r\n")
-        assert await client.read(size) == BLOCK * (size // len(BLOCK))
-
-
-async def test_an_engine_that_does_not_read_holds_the_client_back(tmp_path: Path) -> None:
-    """The client cannot send much more than the sockets hold."""
-    go = asyncio.Event()
-    size, got = 32 << 20, 0
-
-    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal got
-        await reader.readuntil(b"\r\n\r\n")
-        await go.wait()
-        while got < size:
-            got += len(await reader.read(1 << 16))
-        writer.write(OK)
-
-    async with relayed(tmp_path, engine) as rig:
-        client = await rig.client()
-        client.writer.transport.set_write_buffer_limits(0)
-        await client.send(b"POST /build HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size)
-        sent = 0
-
-        async def write() -> None:
-            nonlocal sent
-            while sent < size:
-                client.writer.write(BLOCK)
-                await client.writer.drain()
-                sent += len(BLOCK)
-
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(write())
-            before = -1
-            while before != sent:
-                before = sent
-                await asyncio.sleep(0.2)
-            assert sent < 4 << 20
-            go.set()
-        assert await client.read(len(OK)) == OK
-
-
 async def test_the_engine_hears_of_a_client_that_hung_up(tmp_path: Path) -> None:
     """Of an endless reply and of a silent stream, at once, without a byte from either side."""
 
@@ -349,21 +316,6 @@ async def test_a_client_hears_of_an_engine_that_hung_up(tmp_path: Path) -> None:
             client = await rig.client()
             await client.send(request)
             assert await client.rest() == reply
-
-
-async def test_an_early_refusal_reaches_a_client_that_still_sends(tmp_path: Path) -> None:
-    """413 before the body is there; the engine closes; the client reads it all the same."""
-
-    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
-        await writer.drain()
-
-    async with relayed(tmp_path, engine) as rig:
-        client = await rig.client()
-        await client.send(b"POST /build HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
-        client.writer.write(b"x" * 300_000)
-        assert (await client.reply())[::2] == (413, b"big")
 
 
 async def test_a_thousand_silent_streams(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ async def test_a_settling_is_heard_once_and_then_things_go_on() -> None:
         told.append(reply)
         raise ValueError("a mistake")
 
-    held = Held(CALL, b"", False)
+    held = Held(CALL, b"")
     held.settle = tell
     settle(held, Reply(200, b""), made, lambda: went.append(len(told)))
     settle(held, None, made, lambda: went.append(-1))
@@ -84,7 +84,7 @@ async def test_a_late_settling_goes_on_alone() -> None:
     async def tell(reply: Reply | None) -> None:
         await go.wait()
 
-    held = Held(CALL, b"", False)
+    held = Held(CALL, b"")
     held.settle = tell
 
     def go_on() -> None:

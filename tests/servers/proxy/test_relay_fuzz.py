@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from mooring.core.faults import Fault, Forbidden
 from mooring.servers.proxy.server import ProxyLimits
 from mooring.wire.docker_api import Call, recognise
-from tests.servers.proxy.rigs import HEAD, OK, Client, Hooks, hijack, relayed, request_of
+from tests.servers.proxy.rigs import HEAD, OK, Client, Hooks, Script, hijack, relayed, request_of
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 CUTS = st.lists(st.integers(0, 3000), max_size=6)
@@ -95,6 +96,7 @@ async def answer(head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool
         writer.write(b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n")
     elif target == b"/close":
         writer.write(HEAD + b"\r\n" + said)
+        await writer.drain()
         return False
     else:
         if target == b"/hints":
@@ -120,15 +122,48 @@ class _Replay:
         return await self.reader.read(size)
 
 
-async def everything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """An engine that answers in every way there is."""
-    while True:
-        head, body = await request_of(reader)
-        if b"/containers/a/attach" in head:
-            await hijack(_Replay(head, reader), writer)  # type: ignore[arg-type]
-            return
-        if not await answer(head, body, writer):
-            return
+class _Cutting:
+    """A writer that says everything in pieces: with each `drain`, as many bytes as the next of `sizes` at a time."""
+
+    def __init__(self, writer: asyncio.StreamWriter, sizes: Sequence[int]) -> None:
+        self.writer, self.sizes = writer, itertools.cycle(sizes)
+        self.waiting, self.ends = b"", False
+
+    def write(self, data: bytes) -> None:
+        """Soon."""
+        self.waiting += data
+
+    def write_eof(self) -> None:
+        """Behind it."""
+        self.ends = True
+
+    async def drain(self) -> None:
+        """Now."""
+        while self.waiting:
+            size = next(self.sizes)
+            self.writer.write(self.waiting[:size])
+            self.waiting = self.waiting[size:]
+            await asyncio.sleep(0)
+        if self.ends:
+            self.writer.write_eof()
+        await self.writer.drain()
+
+
+def everything(seen: list[bytes], sizes: Sequence[int]) -> Script:
+    """An engine that answers in every way there is, in pieces of these sizes. seen: gets what it was asked."""
+
+    async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cutting: asyncio.StreamWriter = _Cutting(writer, sizes)  # type: ignore[assignment]
+        while True:
+            head, body = await request_of(reader)
+            seen.append(head + body)
+            if b"/containers/a/attach" in head:
+                await hijack(_Replay(head, reader), cutting)  # type: ignore[arg-type]
+                return
+            if not await answer(head, body, cutting):
+                return
+
+    return engine
 
 
 def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
@@ -156,23 +191,32 @@ async def all_of(client: Client, pieces: Sequence[bytes]) -> bytes:
     return got
 
 
-async def compare(stream: bytes, cuts: Sequence[int], hook: Hooks | None) -> None:
-    """The same conversation with the engine and through the relay."""
+async def compare(stream: bytes, cuts: Sequence[int], gate: Hooks | None, sizes: Sequence[int]) -> None:
+    """The same conversation with the engine and through the relay; the engine sees the same, too."""
+    seen: list[bytes] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with relayed(Path(folder), everything, hook=hook, limits=ProxyLimits(spare=1)) as rig:
+        async with relayed(Path(folder), everything(seen, sizes), hook=gate, limits=ProxyLimits(spare=1)) as rig:
             direct = await all_of(await rig.client(direct=True), [stream])
-            assert await all_of(await rig.client(), cut(stream, cuts)) == direct
-            assert await all_of(await rig.client(), [stream]) == direct
+            asked = [*seen]
+            for pieces in (cut(stream, cuts), [stream]):
+                seen.clear()
+                assert await all_of(await rig.client(), pieces) == direct
+                assert seen == asked
 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @FUZZ
-@given(stream=conversations(), cuts=CUTS, hooked=st.booleans())
+@given(
+    stream=conversations(),
+    cuts=CUTS,
+    hooked=st.booleans(),
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=3) | st.just([1 << 20]),
+)
 def test_legal_traffic_is_the_same_with_and_without_the_relay(
-    loop: str, stream: bytes, cuts: list[int], hooked: bool
+    loop: str, stream: bytes, cuts: list[int], hooked: bool, sizes: list[int]
 ) -> None:
-    """Byte for byte: pipelined, chunked, HEAD, hijacked, refused upgrades, hooked or not, in any pieces."""
-    run(loop, compare(stream, cuts, Hooks() if hooked else None))
+    """Byte for byte: pipelined, chunked, HEAD, hijacked, refused upgrades, hooked or not, in any pieces both ways."""
+    run(loop, compare(stream, cuts, Hooks() if hooked else None, sizes))
 
 
 class GoLike:

@@ -12,6 +12,7 @@ from mooring.core.faults import Fault, Forbidden
 from mooring.servers.proxy.access import AccessRules, Rule
 from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.servers.proxy.peers import Who
+from mooring.servers.proxy.relay_exchanges import State
 from mooring.servers.proxy.server import ProxyLimits
 from mooring.wire.docker_api import Call
 from mooring.wire.docker_api import recognise as docker_recognise
@@ -68,7 +69,7 @@ async def test_the_audit_knows_of_what_never_became_a_request(tmp_path: Path) ->
         for data in (b"GET /info?x HT", b"\r\n", b"PRI * HT"):
             client = await rig.client()
             await client.send(data)
-            await until(lambda: any(relay.requests.begun for relay in rig.server.relays))
+            await until(lambda: any(relay.state is State.HEAD for relay in rig.server.relays))
             client.close()
             await until(lambda: not rig.server.relays)
         client = await rig.client()

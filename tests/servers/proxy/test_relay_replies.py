@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.servers.proxy import relay_exchanges
+from mooring.servers.proxy.framing import HEAD_LIMIT
 from mooring.servers.proxy.hooks import Reply
 from mooring.servers.proxy.server import ProxyLimits
 from mooring.wire.docker_api import Verb
@@ -178,7 +179,12 @@ async def test_nobody_listens_and_nothing_is_kept(tmp_path: Path) -> None:
 
 async def test_what_is_no_reply_passes_and_ends_the_connection(tmp_path: Path) -> None:
     """Another protocol, a broken chunk, words that nobody asked for; of a hooked request it is unknown."""
-    for wire in (b"SSH-2.0-x\r\n\r\nmore", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc", OK + b"and more"):
+    for wire in (
+        b"SSH-2.0-x\r\n\r\nmore",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        OK + b"and more",
+        HEAD + b"X: " + b"x" * HEAD_LIMIT + b"\r\n\r\n",
+    ):
         async with relayed(tmp_path, saying(wire), limits=ProxyLimits(spare=0)) as rig:
             client = await rig.client()
             await client.send(GET + b"GET /next HTTP/1.1\r\n\r\n" if wire.startswith(b"SSH") else GET)

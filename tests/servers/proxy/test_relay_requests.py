@@ -231,6 +231,16 @@ async def test_a_request_that_is_cut_off_is_answered(tmp_path: Path) -> None:
             assert await client.rest() == b""
 
 
+async def test_a_refused_request_that_is_cut_off_is_answered_once(tmp_path: Path) -> None:
+    """The client ends in the middle of the body that is being swallowed."""
+    async with relayed(tmp_path, parrot, admit=no_info) as rig:
+        client = await rig.client()
+        await client.send(b"POST /info HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe")
+        assert (await client.reply())[0] == 403
+        client.half_close()
+        assert await client.rest() == b""
+
+
 async def test_a_request_that_is_cut_off_waits_its_turn(tmp_path: Path) -> None:
     """The reply to an earlier one comes first, however long it takes."""
     go = asyncio.Event()

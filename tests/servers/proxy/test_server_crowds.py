@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mooring.adapters.host.tls import MutualTls
-from mooring.servers.proxy import relay
+from mooring.servers.proxy import relay_requests
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.servers.quotas import Quota
 from tests.adapters.certificates import authority, signed
@@ -55,7 +55,7 @@ async def test_beyond_what_a_peer_may_have_it_is_told_so_in_one_line(tmp_path: P
 
 async def test_a_head_that_does_not_end_is_answered_408(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte now and then keeps nothing open; a connection between two requests stays."""
-    monkeypatch.setattr(relay, "HEAD_TIME", 0.2)
+    monkeypatch.setattr(relay_requests, "HEAD_TIME", 0.2)
     async with relayed(tmp_path, parrot) as rig:
         idle, slow = await rig.client(), await rig.client()
         assert (await idle.ask(GET))[0] == 200

@@ -74,11 +74,6 @@ class HeadReader:
         return bytes(self._partial or b"")
 
     @property
-    def pending(self) -> bytearray | None:
-        """The same, as it is kept: one object for each head."""
-        return self._partial
-
-    @property
     def begun(self) -> bool:
         """Whether some of a head is there."""
         return self._partial is not None
@@ -98,8 +93,8 @@ class HeadReader:
             partial += memoryview(data)[pos:]
             end = self._end(partial, max(0, old - 3))
             if end >= 0:
-                self._partial = None
                 self._check(end)
+                self._partial = None
                 return bytes(memoryview(partial)[:end]), pos + end - old
         self._check(len(partial))
         return None

@@ -62,7 +62,3 @@ class Refusals:
             )
         )
         return head if to_head else head + body
-
-    def of_fault(self, fault: Fault, *, closes: bool = False, to_head: bool = False) -> bytes:
-        """A fault as a reply."""
-        return self.reply(status_of(fault), str(fault), closes=closes, to_head=to_head)

@@ -9,22 +9,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.framing import with_body
+from mooring.servers.proxy.framing import Body, with_body
 from mooring.servers.proxy.hooks import LARGEST_REQUEST, ROOM, AdmissionHook, Completion, Reply, Settle
 from mooring.servers.proxy.peers import Who
 from mooring.servers.proxy.refusals import Refusals
 from mooring.servers.proxy.request_heads import first_words, with_query
 from mooring.servers.proxy.upstreams import Spawn, Upstreams
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb
-
-if TYPE_CHECKING:
-    from mooring.servers.proxy.relay_large import Large
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +30,8 @@ HOLD_LIMIT = 16 << 20
 REQUEST_LIMIT = 5 << 18
 # How much larger than its body a request may be because of them.
 FRAMES = 1 << 20
-# Requests of one connection that wait for their replies before no more are read.
-QUEUE_LIMIT = 32
-# Bytes behind a request that has to be waited for, before the client is read no further.
+# Bytes that a client sent ahead, before it is read no further.
 BACKLOG_LIMIT = 1 << 18
-# How long a client is listened to after our last word: a close with unread bytes would cost it what it was told.
-LINGER = 2.0
 # Bytes of a refused request's body that are read and forgotten; the connection ends rather than read more.
 REFUSED_BODY = 1 << 18
 # Heads that are known by sight: as many, and only short ones.
@@ -105,56 +97,39 @@ class Terms:
         self.known[raw] = (call, method)
 
 
-class Fate(Enum):
-    """What becomes of the request that is being read."""
+class State(IntEnum):
+    """Where a relay is; relay.py says what follows from it."""
 
-    PASS = "sent on as it comes"
-    HOLD = "kept until its passage is given"
-    SIFT = "sent on but for its end, for it is too large to be kept"
-    DROP = "refused already"
-
-
-class Wait:
-    """Why no further request is taken; what comes meanwhile is put by.
-
-    Plain bits, for an enum's would take longer than the rest of a request.
-    """
-
-    HOOK = 1  # a hooked request is under way
-    REPLY = 2  # the reply decides whether what follows are requests at all
-    QUEUE = 4  # too many are under way
-    SLOW = 8  # the client does not read its replies
-    STOP = 16  # the server stops
+    IDLE = 0
+    HEAD = 1
+    HELD = 2
+    BODY = 3
+    REPLY = 4
+    FROZEN = 5
+    REFUSED = 6
+    LAST = 7
+    TUNNEL = 8
+    CLOSED = 9
 
 
 class Exchange:
-    """One request and its reply.
+    """One request and its reply. What most of them have is the class's, so that it costs a request nothing.
 
-    answer, status: what we say ourselves, and the engine is not asked. closes: nothing follows our answer. forwarded:
-    the engine has some of it. hijack: what follows the request waits for the reply. call: None once the audit knows of
-    it. reason: why the bytes are no request. last: the client asked for the end of the connection after the reply.
-    may_switch: the engine may change the protocol.
+    call: None once the audit knows of it. reason: why the bytes are no request. body: what is to come of the request,
+    None when it is complete. last: the connection ends with the reply. hijack: it may become a stream then.
+    may_switch: the engine may change the protocol. held: what is kept of it.
+    continued: we sent `100 Continue`, so the engine's is one too many. forwarded: the engine has some of it although it
+    is held. replied: the final reply has begun. answered: it is complete. refused: it was ours.
     """
 
-    __slots__ = (
-        "answer", "call", "closes", "continued", "forwarded", "held", "hijack", "last", "may_switch", "method",
-        "reason", "replied", "status",
-    )  # fmt: skip
+    body: Body | None = None
+    held: Held | None = None
+    last = hijack = may_switch = continued = forwarded = replied = answered = refused = False
 
     def __init__(self, call: Call, method: str, reason: str = "") -> None:
         self.call: Call | None = call
-        self.reason = reason
         self.method = method
-        self.answer: bytes | None = None
-        self.status = 0
-        self.closes = False
-        self.forwarded = False
-        self.hijack = False
-        self.continued = False  # we sent `100 Continue`, so the engine's is one too many
-        self.last = False
-        self.may_switch = False
-        self.replied = False  # some of the reply has come
-        self.held: Held | None = None
+        self.reason = reason
 
     @classmethod
     def of_bytes(cls, begun: bytes, reason: str) -> Exchange:
@@ -162,50 +137,39 @@ class Exchange:
         method, path = first_words(begun)
         return cls(Call(Verb.OTHER, method, "", path=path), method, reason)
 
-    @property
-    def to_head(self) -> bool:
-        """The reply has no body, whatever its length says."""
-        return self.method == "HEAD"
-
     def told(self, terms: Terms, status: int, who: Who) -> None:
         """The audit hears of the reply, once."""
         call, self.call = self.call, None
         if call is not None and terms.audit is not None:
             try:
-                terms.audit(call, status, who, self.answer is not None and status != 503, self.reason)
+                terms.audit(call, status, who, self.refused and status != 503, self.reason)
             except Exception:  # the last guard: a mistake there must not cut a client's connection
                 log.exception("no audit of %s", call.verb.name)
-
-    def refuse(self, answer: bytes, status: int, closes: bool) -> None:
-        """Say this instead of asking the engine."""
-        self.answer, self.status, self.closes = answer, status, closes or self.last
 
 
 class Held:
     """A hooked request: kept back until its decision is given; its reply too, when somebody wants to hear of it.
 
     instead: the body that the client is told in the place of the engine's. other: the engine was asked something else,
-    so that its reply never goes out without one. large: what sends it on, where it is too large to be kept.
+    so that its reply never goes out without one. more: told that more of it is there, where it is too large to be kept.
     """
 
     __slots__ = (
-        "__weakref__", "asked", "body", "call", "complete", "expects", "gone", "instead", "large", "other", "raw",
-        "reply", "reply_raw", "settle", "size",
+        "__weakref__", "body", "call", "complete", "gone", "instead", "more", "other", "raw", "reply", "reply_raw",
+        "settle", "size",
     )  # fmt: skip
 
-    def __init__(self, call: Call, raw: bytes, expects: bool) -> None:
+    def __init__(self, call: Call, raw: bytes) -> None:
         self.call = call
         self.raw = [raw]
         self.body: list[bytes] = []
         self.size = 0  # of raw, and later of reply_raw
-        self.expects = expects
         self.complete = False
-        self.asked = False
         self.gone = False  # nobody waits for the reply any more
         self.settle: Settle | None = None
         self.instead: bytes | None = None
         self.other = False
-        self.large: Large | None = None
+        self.more: Callable[[], None] | None = None
         self.reply: list[bytes] = []
         self.reply_raw: list[bytes] = []
 
@@ -215,8 +179,7 @@ class Held:
         nobody wants the reply."""
         if not completion.wants(call):
             return None, raw
-        held = cls(call, b"", False)
-        held.complete = held.asked = True
+        held = cls(call, b"")
         question = completion.question(call)
         held.other = question is not None
         held.settle = partial(completion.answer if held.other else completion.complete, call)

@@ -6,18 +6,25 @@ is said twice that the engine may have heard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from mooring.servers.proxy.upstreams import Engine
-
-if TYPE_CHECKING:
-    from mooring.servers.proxy.relay import Relay
+from mooring.servers.proxy.upstreams import Downstream, Engine, Spawn, Upstreams
 
 # What was sent over a connection dialled in advance is kept until the engine answers, so that it can be sent again. The
 # engine reads as much at once: if the connection was reset before that, nobody has seen the request.
 KEEP_LIMIT = 4096
-# To say these twice does nothing twice.
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Owner(Downstream, Protocol):
+    """Whose line it is."""
+
+    def no_engine(self) -> None:
+        """Nobody listens at the engine's socket; what was to be sent is forgotten."""
+        ...
+
+    def balance(self) -> None:
+        """The engine is there, or more waits for it."""
+        ...
 
 
 class Line:
@@ -26,10 +33,21 @@ class Line:
     kept: what can be sent again, until the engine says something; None when its end is an end.
     """
 
-    __slots__ = ("_closed", "_dialling", "_ended", "_relay", "_unsent", "engine", "kept", "unsent")
+    __slots__ = (
+        "_closed",
+        "_dialling",
+        "_ended",
+        "_owner",
+        "_spawn",
+        "_unsent",
+        "_upstreams",
+        "engine",
+        "kept",
+        "unsent",
+    )
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, upstreams: Upstreams, spawn: Spawn, owner: Owner) -> None:
+        self._upstreams, self._spawn, self._owner = upstreams, spawn, owner
         self._unsent: list[bytes] = []
         self.kept: list[bytes] | None = None
         self._dialling = False
@@ -51,7 +69,7 @@ class Line:
         if not self._dialling:
             self._dial()
         else:
-            self._relay.read_client()
+            self._owner.balance()
 
     def end(self) -> None:
         """Nothing more will be sent."""
@@ -66,22 +84,22 @@ class Line:
         if engine is not None:
             engine.close()
 
-    def repeat(self, exc: Exception | None) -> bool:
+    def lost(self, exc: Exception | None = None, safe: bool = False) -> bool:
         """The engine is gone. Whether that does not matter, since what was sent is being sent again.
 
-        Only the first words over a connection that was dialled in advance, and only when to repeat them is safe or the
-        kernel says that they were not read.
+        Only the first words over a connection that was dialled in advance, and only when to say them twice is safe, or
+        the kernel says that they were not read.
         """
         engine, self.engine = self.engine, None
         kept, self.kept = self.kept, None
         if engine is not None:
             engine.close()
         unread = isinstance(exc, ConnectionResetError | BrokenPipeError)
-        if not kept or not (unread or all(exchange.method in SAFE for exchange in self._relay.queue)):
+        if not kept or not (unread or safe):
             return False
         self._unsent = kept
         self._dialling = True
-        self._relay.terms.spawn(self._connect())
+        self._spawn(self._connect())
         return True
 
     def _keep(self, data: bytes) -> None:
@@ -91,27 +109,27 @@ class Line:
             self.kept = None
 
     def _dial(self) -> None:
-        engine = self._relay.terms.upstreams.take()
+        engine = self._upstreams.take()
         if engine is not None:
             self.kept = []
             self._attach(engine)
         else:
             self._dialling = True
-            self._relay.terms.spawn(self._connect())
+            self._spawn(self._connect())
 
     async def _connect(self) -> None:
         try:
-            engine = await self._relay.terms.upstreams.dial()
+            engine = await self._upstreams.dial()
         except OSError:
             self._dialling = False
             self._unsent, self.unsent = [], 0
-            self._relay.no_engine()
+            self._owner.no_engine()
         else:
             self._dialling = False
             self._attach(engine)
 
     def _attach(self, engine: Engine) -> None:
-        engine.downstream = self._relay
+        engine.downstream = self._owner
         unsent, self._unsent, self.unsent = self._unsent, [], 0
         for piece in unsent:
             if self.kept is not None:
@@ -124,7 +142,6 @@ class Line:
         if self._ended:
             engine.write_eof()
         if engine.ended:
-            self._relay.engine_ended(True)
+            self._owner.engine_ended(True)
             return
-        self._relay.hold_engine()
-        self._relay.read_client()
+        self._owner.balance()

@@ -1,4 +1,4 @@
-"""The way back: the engine's replies, measured and passed on as they come, or collected for whoever waits.
+"""The way back: the engine's replies, measured and passed on as they come, or kept until whoever waits has heard.
 
 Rules: the bytes are the engine's, and are changed only where whoever waits has another body to tell; a `100 Continue`
 that we said already is left out; what cannot be measured is passed on as it is, and ends the connection.
@@ -7,238 +7,326 @@ that we said already is left out; what cannot be measured is passed on as it is,
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from mooring.servers.proxy.framing import Body, HeadReader, Malformed, UntilClose, is_stream, parse_reply, whole_reply
+from mooring.servers.proxy.framing import (
+    Body,
+    Counted,
+    HeadReader,
+    Malformed,
+    UntilClose,
+    is_stream,
+    parse_reply,
+    whole_reply,
+)
 from mooring.servers.proxy.hooks import Reply
-from mooring.servers.proxy.relay_exchanges import HOLD_LIMIT, Exchange, settle
-
-if TYPE_CHECKING:
-    from mooring.servers.proxy.relay import Relay
+from mooring.servers.proxy.relay_ends import Ends
+from mooring.servers.proxy.relay_exchanges import HOLD_LIMIT, Exchange, State, Terms, settle
 
 log = logging.getLogger(__name__)
 
+# To ask these twice does nothing twice.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 UNSEARCHED = (
     "mooring: the containers could not be searched by ports: their list was not complete in time, or is larger than"
     f" {HOLD_LIMIT >> 20} MiB; ask without the filters publish and expose"
 )
+SWITCHED = "mooring: the engine changed the protocol, which is not relayed where access is limited"
 
 
-class Replies:
-    """Follows the replies of one connection.
+class ReplyReader:
+    """Measures replies. between: nothing has come of the next one. body: what is left of this one, None before its
+    head. status: its."""
 
-    raw: nothing is measured any more. frozen: a collected reply is being settled, and what comes after it waits.
-    """
+    __slots__ = ("_reader", "between", "body", "status")
 
-    __slots__ = ("_after", "_body", "_late", "_reader", "_relay", "_status", "frozen", "raw")
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._reader = HeadReader(request=False)
-        self._body: Body | None = None
-        self._status = 0
-        self._late = b""
-        self._after: Exchange | None = None
-        self.frozen = False
-        self.raw = False
+    def __init__(self) -> None:
+        self.restart()
 
     def restart(self) -> None:
-        """The replies come from another connection."""
-        self._reader = HeadReader(request=False)
-        self._body = None
+        """What comes next is another reply, maybe from another connection."""
+        self._reader: HeadReader | None = None
+        self.between = True
+        self.body: Body | None = None
+        self.status = 0
 
-    def received(self, data: bytes) -> None:
-        """More of the engine's bytes."""
-        if self.raw:
-            self._relay.write(data)
-        elif self.frozen:
-            self._late += data
-        elif self._body is not None or not self._is_whole(data):
-            self._follow(data)
+    @property
+    def partial(self) -> bytes:
+        """What there is of a head that is not complete."""
+        return self._reader.partial if self._reader is not None else b""
 
-    def _is_whole(self, data: bytes) -> bool:
-        """The common case, at little cost: one complete reply that nobody waits for; it has gone out then."""
-        relay = self._relay
-        queue = relay.queue
-        if not queue or self._reader.begun:
-            return False
-        exchange = queue[0]
-        if exchange.held is not None or exchange.hijack or not exchange.forwarded:
-            return False
+    @property
+    def until_close(self) -> bool:
+        """Whether the reply ends with the connection."""
+        return type(self.body) is UntilClose
+
+    def head(self, data: bytes, pos: int, to_head: bool) -> tuple[bytes, int] | None:
+        """A head's bytes, and where in `data` it ends; None when more is needed, and all of `data` is kept then.
+
+        There is a body from then on, if the head was not that of an interim reply. to_head: the request was HEAD.
+        Raises Malformed, which has every byte that was not returned.
+        """
+        self.between = False
+        reader = self._reader = self._reader or HeadReader(request=False)
+        found = None
+        try:
+            found = reader.feed(data, pos)
+            if found is None:
+                return None
+            self.status, body = parse_reply(found[0], to_head)
+        except Malformed as error:
+            error.raw = found[0] + data[found[1] :] if found is not None else reader.partial or data[pos:]
+            raise
+        if self.status >= 200 or self.status == 101:
+            self.body = body or Counted(0)
+        return found
+
+    def becomes_stream(self, raw: bytes, hijack: bool) -> bool:
+        """Whether the connection is a stream behind this head. hijack: the request asked for that."""
+        return self.status == 101 or (self.until_close and self.status < 300 and (hijack or is_stream(raw)))
+
+
+class WayBack(Ends):
+    """The half of a relay that hears the engine."""
+
+    __slots__ = ("_late", "_replies")
+
+    def __init__(self, terms: Terms, blind: bool) -> None:
+        super().__init__(terms, blind)
+        self._replies = ReplyReader()
+        self._late = b""  # what the engine said behind a reply that is frozen
+
+    @property
+    def under_way(self) -> Exchange:
+        """The exchange, in states that have one."""
+        assert self.exchange is not None
+        return self.exchange
+
+    # Replies.
+
+    def reply(self, data: bytes) -> None:
+        """The engine's bytes belong to the reply."""
+        exchange, replies = self.under_way, self._replies
+        if replies.between and exchange.held is None and self._is_whole(exchange, data):
+            return
+        head, pos = b"", 0
+        try:
+            if replies.body is None:
+                found = self._final_head(exchange, data)
+                if found is None:
+                    return
+                head, pos = found
+            body, held = replies.body, exchange.held
+            assert body is not None
+            end = body.advance(data, pos, held.reply if held is not None and held.settle else None)
+        except Malformed as error:
+            self._give_up(exchange, error.raw or head + data[pos:])
+            return
+        self._pass(exchange, head + data[pos:end])
+        if body.done:
+            self._replied(exchange, data[end:])
+
+    def _is_whole(self, exchange: Exchange, data: bytes) -> bool:
+        """The fast path: one complete reply that nobody waits for; it has gone out then."""
         end = data.find(b"\r\n\r\n")
         status = whole_reply(data, end, exchange.method == "HEAD") if end > 0 else 0
         if not status:
             return False
-        if relay.terms.audit is not None:
-            exchange.told(relay.terms, status, relay.who)
-        engine = relay.line.engine
+        exchange.replied = True
+        if self.terms.audit is not None:
+            exchange.told(self.terms, status, self.who)
+        engine = self.line.engine
         if engine is not None and not engine.answered:
-            relay.engine_answered(data[: end + 4])
-        relay.write(data)
-        relay.completed(exchange)
+            self._engine_answered(data[: end + 4])
+        self.write(data)
+        self._over(exchange)
         return True
 
-    def _follow(self, data: bytes) -> None:
-        queue = self._relay.queue
-        pos = start = 0
-        size = len(data)
-        try:
-            while pos < size and not self.raw and not self.frozen:
-                if not queue or not queue[0].forwarded:
-                    self._relay.out_of_step()
-                    break
-                exchange = queue[0]
-                body = self._body
-                if body is None:
-                    found = self._reader.feed(data, pos)
-                    if found is None:
-                        return
-                    raw, end = found
-                    status, body = parse_reply(raw, exchange.to_head)
-                    if status == 101 and not (exchange.may_switch or self._relay.blind):
-                        self._refuse_switch(exchange)
-                        return
-                    start = pos
-                    if end - pos != len(raw):  # it began in bytes that came earlier
-                        start = end
-                        if status >= 200 or not self._is_ours(exchange, status):
-                            self._pass(exchange, raw)
-                    pos = end
-                    if status < 200 and status != 101:
-                        if not self._is_ours(exchange, status):
-                            self._relay.write(data[start:pos])
-                        start = pos
-                        continue
-                    self._begin(exchange, raw, status, body)
-                if body is not None and not self.raw:
-                    held = exchange.held
-                    pos = body.advance(data, pos, held.reply if held is not None and held.settle else None)
-                    if not body.done:
-                        continue
-                if not self.raw:
-                    self._body = None
-                    self._pass(exchange, data[start:pos])
-                    start = pos
-                    self._complete(exchange)
-        except Malformed:
-            self._give_up(data[start:])
-            return
-        if self.frozen:
-            if pos > start and queue:
-                self._pass(queue[0], data[start:pos])
-            self._late += data[pos:]
-        elif start < size:
-            if self.raw or not queue:
-                self._relay.write(data[start:])
-            else:
-                self._pass(queue[0], data[start:])
+    def _final_head(self, exchange: Exchange, data: bytes) -> tuple[bytes, int] | None:
+        """The final reply's head and where it ends, if it is there and a reply goes on behind it; interim ones go
+        out."""
+        replies, pos = self._replies, 0
+        while pos < len(data):
+            found = replies.head(data, pos, exchange.method == "HEAD")
+            if found is None:
+                return None
+            raw, pos = found
+            if replies.body is not None:
+                return found if self._begins(exchange, raw, data, pos) else None
+            if not (replies.status == 100 and exchange.continued):
+                self.write(raw)
+        return None
 
-    def _refuse_switch(self, exchange: Exchange) -> None:
-        """The engine changes the protocol of a call that is judged as one without another: what would be asked in it
-        nobody would see, so nothing follows."""
-        relay = self._relay
-        log.warning("the engine changed the protocol of a call that has no other; the connection ends")
-        self.raw = True
-        text = "mooring: the engine changed the protocol, which is not relayed where access is limited"
-        exchange.told(relay.terms, 502, relay.who)
-        relay.write(relay.terms.refusals.reply(502, text, closes=True, to_head=exchange.to_head))
-        relay.hang_up()
+    def reply_early(self, data: bytes) -> None:
+        """The engine's bytes, while the request is not complete, or nothing of it was sent."""
+        exchange = self.under_way
+        if exchange.answered or (self.state is State.HELD and not exchange.forwarded):
+            self.unasked(data)
+        else:
+            self.reply(data)
 
-    @staticmethod
-    def _is_ours(exchange: Exchange, status: int) -> bool:
-        return status == 100 and exchange.continued
-
-    def _begin(self, exchange: Exchange, raw: bytes, status: int, body: Body | None) -> None:
-        """A final reply's head is there."""
-        relay = self._relay
-        self._status = status
-        self._body = body
+    def _begins(self, exchange: Exchange, raw: bytes, data: bytes, pos: int) -> bool:
+        """A final reply's head is there, and ends at `pos`. Whether a reply follows, rather than a stream or an end."""
+        replies = self._replies
+        if replies.status == 101 and not (exchange.may_switch or self.blind):
+            # The call was judged as one without another protocol: what would be asked in it nobody would see.
+            log.warning("the engine changed the protocol of a call that has no other; the connection ends")
+            self.refuse(exchange, 502, SWITCHED, True)
+            return False
         exchange.replied = True
-        exchange.told(relay.terms, status, relay.who)
-        relay.engine_answered(raw)
-        if status == 101:
-            relay.tunnel()
-        elif type(body) is UntilClose:
-            if status < 300 and (exchange.hijack or is_stream(raw)):
-                relay.tunnel()
-            else:
-                relay.last_reply()
+        exchange.told(self.terms, replies.status, self.who)
+        self._engine_answered(raw)
+        if replies.becomes_stream(raw, exchange.hijack):
+            self.tunnel(raw + data[pos:])
+            return False
+        if replies.until_close:
+            exchange.last, exchange.hijack, self.backlog = True, False, None
+        return True
+
+    def _engine_answered(self, raw: bytes) -> None:
+        engine = self.line.engine
+        if engine is not None and not engine.answered:
+            engine.answered = True
+            if self.terms.upstreams.answered():
+                self.terms.refusals.learn(raw)
 
     def _pass(self, exchange: Exchange, data: bytes) -> None:
         held = exchange.held
-        if held is None or (held.settle is None and not self.frozen):
-            self._relay.write(data)
-        elif not held.collect(data) and not self.frozen:
+        if held is None or held.settle is None:
+            self.write(data)
+        elif not held.collect(data):
             # Nobody needs a reply of this size: whoever waits is told that the outcome is not known.
-            self._freeze()
-            settle(held, None, self._relay.terms, lambda: self._thaw(exchange))
+            self._freeze(None)
 
-    def _complete(self, exchange: Exchange) -> None:
-        held = exchange.held
-        if self.frozen:
-            self._after = exchange
-        elif held is not None and held.settle is not None:
-            self._freeze()
-            self._after = exchange
-            reply = Reply(self._status, b"".join(held.reply))
-            settle(held, reply, self._relay.terms, lambda: self._thaw(exchange))
-        else:
-            self._relay.completed(exchange)
+    def _replied(self, exchange: Exchange, rest: bytes) -> None:
+        """The reply is complete. rest: what the engine said behind it."""
+        held, status = exchange.held, self._replies.status
+        self._replies.restart()
+        asked = held.settle if held is not None else None
+        if asked is None and self.state is not State.FROZEN:
+            self._over(exchange, rest)
+            return
+        exchange.answered, self._late = True, rest
+        if held is not None and asked is not None:
+            self._freeze(Reply(status, b"".join(held.reply)))
 
-    def _freeze(self) -> None:
-        self.frozen = True
-        self._relay.hold_engine()
+    def _freeze(self, reply: Reply | None) -> None:
+        held = self.under_way.held
+        assert held is not None
+        self.state = State.FROZEN
+        self.balance()
+        settle(held, reply, self.terms, self._thaw)
 
-    def _thaw(self, exchange: Exchange) -> None:
+    def _thaw(self) -> None:
         """It is settled: the reply, or what there is of it, goes out."""
-        relay, held = self._relay, exchange.held
-        self.frozen = False
-        if held is not None:
-            out = held.outgoing()
-            held.reply_raw = held.reply = []
-            if out is None:
-                relay.write(relay.terms.refusals.reply(500, UNSEARCHED, closes=True))
-                self.raw = True
-                relay.hang_up()  # what is left of the reply is to another question
-                return
-            relay.write(out)
-        after, self._after = self._after, None
-        if after is not None:
-            relay.completed(after)
+        exchange = self.exchange
+        if exchange is None or exchange.held is None:
+            return  # the client is gone
+        out = exchange.held.outgoing()
+        exchange.held.reply_raw = exchange.held.reply = []
+        if out is None:
+            self.write(self.terms.refusals.reply(500, UNSEARCHED, closes=True))
+            self.hang_up()  # what is left of the reply is to another question
+            return
+        self.write(out)
         late, self._late = self._late, b""
-        if late:
-            self.received(late)
-        relay.thawed()
+        self.state = State.REPLY if exchange.body is None else State.BODY
+        if exchange.answered:
+            self._over(exchange, late)
+        elif late:
+            self.reply(late)
+        if self.engine_over:
+            self.hang_up()
+        self.balance()
+        if exchange is self.exchange and self.state is State.BODY:
+            self.go_on()
 
-    def ended(self) -> bool:
-        """The engine says no more. Whether that is the whole story: False when a settling is still awaited."""
-        if self.raw:
-            return True
-        if self.frozen:
-            return False
-        relay = self._relay
-        exchange = relay.queue[0] if relay.queue else None
-        if exchange is not None and type(self._body) is UntilClose:
-            self._body = None
-            self._complete(exchange)
-            return not self.frozen
-        held = exchange.held if exchange is not None else None
-        if exchange is not None and held is not None and held.settle is not None:
-            # Cut off: what there is of the reply is passed on, as the engine would have left it.
-            held.collect(self._reader.partial)
-            self._freeze()
-            settle(held, None, relay.terms, lambda: self._thaw(exchange))
-            return not self.frozen
-        relay.write(self._reader.partial)
-        return True
+    def wait(self, data: bytes) -> None:
+        """The engine's bytes come behind a reply that is frozen."""
+        self._late += data
 
-    def _give_up(self, rest: bytes) -> None:
+    def _over(self, exchange: Exchange, rest: bytes = b"") -> None:
+        """The reply has gone out."""
+        exchange.answered = True
+        if self.engine_over:
+            self.hang_up()
+        elif rest:
+            self.unasked(rest)
+        elif exchange.body is None and self.state is not State.HELD:
+            self.end_exchange(exchange)
+            if self.backlog or self.client_ended:
+                self.go_on()
+
+    def unasked(self, data: bytes) -> None:
+        """The engine is out of step: the client may make sense of it."""
+        self.write(data)
+        self.state = State.LAST
+
+    def _give_up(self, exchange: Exchange, unsent: bytes) -> None:
         """These are no replies as HTTP knows them: pass them on, and take no further request."""
-        relay = self._relay
-        self.raw = True
-        held = relay.queue[0].held if relay.queue else None
-        gathered = b"".join(held.reply_raw) if held is not None else b""
-        relay.write(gathered + self._reader.partial + rest)
+        held = exchange.held
+        self.unasked((b"".join(held.reply_raw) if held is not None else b"") + unsent)
         if held is not None:
-            settle(held, None, relay.terms, None)
-        relay.last_reply()
+            settle(held, None, self.terms, None)
+
+    # Streams.
+
+    def tunnel(self, begun: bytes) -> None:
+        """From now on bytes are bytes, in both directions. begun: the engine's first."""
+        exchange, self.exchange = self.under_way, None
+        backlog, self.backlog = self.backlog, None
+        self.state = State.TUNNEL
+        self.write(begun)
+        exchange.told(self.terms, 0, self.who)
+        if exchange.held is not None:
+            settle(exchange.held, None, self.terms, None)
+        if backlog and (exchange.hijack or self.blind):  # behind another request it is one that nobody has judged
+            self.line.send(bytes(backlog))
+        if self.client_ended and not self.client_listens:
+            self.close()
+        elif self.client_ended:
+            self.line.end()
+        self.balance()
+
+    def engine_ends_stream(self, gone: bool, _exc: Exception | None) -> None:
+        """The engine's end is passed on."""
+        self.engine_over = True
+        if gone or self.client_ended:
+            self.hang_up()
+        else:
+            self.write_eof()
+
+    # Ends.
+
+    def engine_gone(self, _gone: bool, _exc: Exception | None) -> None:
+        """The engine ends, and so does everything."""
+        self.hang_up()
+
+    def engine_gone_early(self, gone: bool, exc: Exception | None) -> None:
+        """A request that is held has time: it will be sent over another connection."""
+        if self.under_way.forwarded:
+            self.engine_gone_busy(gone, exc)
+        else:
+            self.line.lost()
+            self._replies.restart()
+
+    def engine_gone_busy(self, _gone: bool, exc: Exception | None) -> None:
+        """The engine ends in the middle of a request or its reply."""
+        exchange, replies = self.under_way, self._replies
+        if self.line.lost(exc, exchange.method in SAFE):
+            replies.restart()
+            return
+        self.engine_over = True
+        if replies.until_close:
+            self._replied(exchange, b"")
+        elif exchange.held is not None and exchange.held.settle is not None:
+            # Cut off: what there is of the reply is passed on, as the engine would have left it.
+            exchange.held.collect(replies.partial)
+            self._freeze(None)
+        else:
+            self.write(replies.partial)
+            self.hang_up()
+
+    def engine_gone_frozen(self, _gone: bool, _exc: Exception | None) -> None:
+        """What there is of the reply still goes out, when it is settled."""
+        self.line.lost()
+        self.engine_over = True

@@ -1,395 +1,339 @@
 """The way there: a client's requests, each understood, admitted and sent on, held for its decision, or refused.
 
-Rules: a byte is sent on only as part of a request whose head was understood and admitted; behind a hooked request and
-one that may turn the connection into a stream everything waits; behind bytes that are no request nothing is read.
+Rules: a byte is sent on only as part of a request whose head was understood and admitted; one request is under way at a
+time, and what comes behind it waits; behind bytes that are no request nothing is read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from mooring.core.faults import Fault
-from mooring.servers.proxy.framing import PREFACE, Body, HeadReader, Malformed, TooSlow, with_length
-from mooring.servers.proxy.refusals import CONTINUE, status_of
-from mooring.servers.proxy.relay_exchanges import (
-    BACKLOG_LIMIT,
-    KNOWN_SIZE,
-    QUEUE_LIMIT,
-    REFUSED_BODY,
-    REQUEST_LIMIT,
-    Exchange,
-    Fate,
-    Held,
-    Wait,
-    settle,
-)
-from mooring.servers.proxy.relay_large import Large
+from mooring.servers.proxy.framing import PREFACE, HeadReader, Malformed, TooSlow
+from mooring.servers.proxy.refusals import CONTINUE
+from mooring.servers.proxy.relay_exchanges import BACKLOG_LIMIT, KNOWN_SIZE, REFUSED_BODY, Exchange, Held, State, Terms
+from mooring.servers.proxy.relay_held import Large, ask
+from mooring.servers.proxy.relay_replies import WayBack
 from mooring.servers.proxy.request_heads import CHUNKED, parse_request
 from mooring.wire.docker_api import HIJACKING, HOOKED, Call, Verb, shows_containers
 
-if TYPE_CHECKING:
-    from mooring.servers.proxy.relay import Relay
-
 log = logging.getLogger(__name__)
 
+# Seconds from a head's first byte to its last.
+HEAD_TIME = 60.0
 
-class Requests:
-    """Follows the requests of one connection.
 
-    deaf: what comes is read and forgotten. fresh: no request has come yet. taking: bytes are being worked off just now.
+class RequestReader:
+    """Finds the heads of one connection's requests.
+
+    fresh: no request has come yet. blanks: how many line ends may come before the next one.
     """
 
-    __slots__ = (
-        "_backlog", "_blanks", "_body", "_current", "_fate", "_last", "_reader", "_relay", "deaf", "fresh",
-        "taking", "waits",
-    )  # fmt: skip
+    __slots__ = ("_reader", "blanks", "fresh")
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self) -> None:
         self._reader = HeadReader(request=True)
-        self._current: Exchange | None = None  # its body is not complete
-        self._body: Body | None = None
-        self._fate = Fate.PASS
-        self._backlog: bytearray | None = None
-        self._blanks = 0  # line ends that may come before the next request
-        self.taking = False
         self.fresh = True
-        self.deaf = False
-        self._last = False
-        self.waits = 0
+        self.blanks = 0
 
     @property
-    def unfinished(self) -> bool:
-        """A request has begun and is not complete."""
-        return self._current is not None or self._reader.partial != b""
+    def begun(self) -> bool:
+        """Whether some of a head is there."""
+        return self._reader.begun
 
     @property
-    def begun(self) -> bytearray | None:
-        """What there is of a head that is not complete: the same object as long as it is the same head."""
-        return self._reader.pending
+    def partial(self) -> bytes:
+        """What there is of it."""
+        return self._reader.partial
 
-    def too_slow(self) -> None:
-        """The head that has begun takes too long."""
-        self._malformed(TooSlow("the request's head was not complete in time"))
-
-    def left(self) -> list[Exchange]:
-        """What there is of a request whose head never ends, for the audit."""
-        begun, self._reader = self._reader.partial, HeadReader(request=True)
-        return (
-            [Exchange.of_bytes(begun, "mooring: the request's head was cut off")]
-            if begun.strip() and not self.deaf
-            else []
-        )
-
-    @property
-    def put_by(self) -> int:
-        """How many bytes wait."""
-        held = self._current.held if self._fate is Fate.SIFT and self._current is not None else None
-        return (len(self._backlog) if self._backlog is not None else 0) + (held.size if held is not None else 0)
-
-    def take_backlog(self) -> bytes:
-        """What was put by."""
-        backlog, self._backlog = self._backlog, None
-        return bytes(backlog or b"")
-
-    def received(self, data: bytes) -> None:
-        """More of the client's bytes."""
-        if self.deaf:
-            return
-        if self._current is None:
-            if self.waits:
-                self._put_by(data)
-                return
-            known = self._relay.terms.known.get(data) if len(data) <= KNOWN_SIZE else None
-            if known is not None and not self._reader.begun:
-                self._send_known(data, *known)
-                return
-        self._take(data)
-
-    def _send_known(self, data: bytes, call: Call, method: str) -> None:
-        """The common case, at little cost: one complete head, seen before, that nobody has a hook on."""
-        relay = self._relay
-        self.fresh = False
-        exchange = Exchange(call, method)
-        queue = relay.queue
-        queue.append(exchange)
-        if len(queue) >= QUEUE_LIMIT:
-            self.waits |= Wait.QUEUE
-        if relay.terms.admit is not None and (fault := relay.terms.judged(call)) is not None:
-            self._refuse(exchange, 403, str(fault), False)
-            return
-        exchange.forwarded = True
-        relay.line.send(data)
-
-    def _put_by(self, data: bytes) -> None:
-        if self._backlog is None:
-            self._backlog = bytearray()
-        self._backlog += data
-        if len(self._backlog) > BACKLOG_LIMIT:
-            self._relay.read_client()
-
-    def go_on(self) -> None:
-        """Something that was waited for has happened."""
-        if self.taking or self.waits or self._backlog is None:
-            return
-        self._take(self.take_backlog())
-        self._relay.read_client()
-
-    def _take(self, data: bytes) -> None:
-        self.taking = True
-        try:
-            while data:
-                self._follow(data)
-                # A refusal or a known head may have made room for what was put by meanwhile.
-                data = self.take_backlog() if not self.waits and not self.deaf else b""
-        except Malformed as error:
-            self._malformed(error)
-        finally:
-            self.taking = False
-        if self._current is not None and self._fate is Fate.HOLD:
-            self._relay.proceed()  # the client may wait for our word before it sends the body
-
-    def last(self) -> None:
-        """No request is read after the one that is being read."""
-        self._last = True
-        self.deaf = self._current is None
-
-    def _follow(self, data: bytes) -> None:
-        pos = start = 0
-        size = len(data)
-        while pos < size and not self.deaf:
-            exchange = self._current
-            if exchange is None:
-                if self.waits:
-                    self._put_by(data[pos:])
-                    return
-                if self.fresh and self._preface(data):
-                    return
-                if self._blanks and (pos := self._after_post(data, pos)) == size:
-                    return
-                found = self._reader.feed(data, pos)
-                if found is None:
-                    return
-                self.fresh = False
-                raw, end = found
-                exchange, plain = self._begin(raw)
-                start = pos
-                # It began in bytes that came earlier, or is written otherwise than it goes on.
-                if self._fate is Fate.PASS and (end - pos != len(raw) or plain is not raw):
-                    self.send(exchange, plain)
-                    start = end
-                pos = end
-                if self._body is None:
-                    if self._fate is Fate.PASS:
-                        self.send(exchange, data[start:pos])
-                    self._finish(exchange)
-                    continue
-            pos = self._follow_body(exchange, data, start, pos)
-            start = pos
-
-    def _after_post(self, data: bytes, pos: int) -> int:
-        """Where the next request begins: Go passes over a few line ends after a POST, which old clients send."""
-        while self._blanks and pos < len(data) and data[pos] in b"\r\n" and not self._reader.begun:
-            self._blanks -= 1
+    def head(self, data: bytes, pos: int) -> tuple[bytes, int] | None:
+        """A head's bytes, and where in `data` it ends; None when more is needed, and all of `data` is kept then."""
+        while self.blanks and pos < len(data) and data[pos] in b"\r\n" and not self.begun:
+            self.blanks -= 1
             pos += 1
-        if pos < len(data):
-            self._blanks = 0
-        return pos
+        if pos == len(data):
+            return None
+        self.blanks = 0
+        found = self._reader.feed(data, pos)
+        if found is not None:
+            self.fresh = False
+        return found
 
-    def _follow_body(self, exchange: Exchange, data: bytes, start: int, pos: int) -> int:
-        """start: where the bytes begin that may be sent on with these."""
-        body = self._body
-        assert body is not None
-        held = exchange.held if self._fate in (Fate.HOLD, Fate.SIFT) else None
-        pieces: list[bytes] | None = [] if held is not None else None
-        end = body.advance(data, pos, pieces)
-        if self._fate is Fate.PASS:
-            self.send(exchange, data[start:end])
-        elif held is not None and pieces is not None and end > pos:
-            held.take(data[pos:end], b"".join(pieces))
-            if self._fate is Fate.HOLD and not self._relay.terms.has_room(held):
-                self._fate, held.large = Fate.SIFT, Large(self._relay, exchange, held)
-            if held.large is not None:
-                held.large.go_on()
-                self._relay.read_client()
-        if body.done and not self.deaf:
-            self._finish(exchange)
-        return end
-
-    def send(self, exchange: Exchange, data: bytes) -> None:
-        if data:
-            exchange.forwarded = True
-            self._relay.line.send(data)
-
-    def _begin(self, given: bytes) -> tuple[Exchange, bytes]:
-        """A request's head is there: decide what becomes of it. Returns it as it goes on."""
-        relay, terms = self._relay, self._relay.terms
-        head = parse_request(given)
-        raw = head.raw
-        try:
-            call = terms.recognise(head.method, head.target, bool(head.upgrade))
-        except Exception as error:  # the last guard: what is not understood does not pass
-            if not isinstance(error, Fault):
-                log.exception("not recognised: a request of %s", head.method)
-            raise Malformed(str(error), raw) from None
-        fault = terms.judged(call)
-        exchange = Exchange(call, head.method)
-        exchange.last = head.last
-        self._current, self._body, self._fate = exchange, head.body(), Fate.PASS
-        relay.queue.append(exchange)
-        if len(relay.queue) >= QUEUE_LIMIT:
-            self.waits |= Wait.QUEUE
-        exchange.may_switch = call.verb in HIJACKING  # an offer with any other call is ignored, as the engine does
-        hijack = call.verb in HIJACKING or bool(head.upgrade)
-        if fault is not None:
-            large = head.length == CHUNKED or head.length > REFUSED_BODY
-            self._refuse(exchange, 403, str(fault), large or hijack or (head.expects and head.length != 0))
-        elif call.verb in HOOKED and terms.hook is not None and terms.hook.wants(call):
-            self._fate = Fate.HOLD
-            exchange.held = Held(call, raw, head.expects and self._body is not None)
-        else:
-            exchange.hijack = hijack
-            if terms.completion is not None and shows_containers(call):
-                exchange.held, raw = Held.of_reply(call, raw, terms.completion)
-            elif self._body is None and not hijack and not exchange.last and raw is given:
-                terms.remember(raw, call, head.method)
-        return exchange, raw
-
-    def _finish(self, exchange: Exchange) -> None:
-        """A request is complete."""
-        self._current = self._body = None
-        self._blanks = 4 if exchange.method == "POST" else 0  # net/http, conn.readRequest
-        self.deaf = self.deaf or self._last or (exchange.last and not exchange.hijack)
-        if exchange.held is not None:
-            exchange.held.complete = True
-            self.waits |= Wait.HOOK
-            if exchange.held.large is not None:
-                exchange.held.large.go_on()
-        elif exchange.hijack and not exchange.replied:
-            self.waits |= Wait.REPLY
-        self._relay.proceed()
-
-    def _preface(self, data: bytes) -> bool:
-        """Whether the client speaks HTTP/2 from the start, or may: its first bytes are always those."""
-        if data[:1] != PREFACE[:1] and not self._reader.begun:
-            return False
-        begun = self._reader.partial + data[: len(PREFACE)]
+    def preface(self, data: bytes) -> bytes | None:
+        """All that has come, if the client speaks HTTP/2 from the start; b"" if it may, and `data` is kept then; None
+        if it does not."""
+        if data[:1] != PREFACE[:1] and not self.begun:
+            return None
+        begun = self.partial + data[: len(PREFACE)]
         if not PREFACE.startswith(begun[: len(PREFACE)]):
-            return False
+            return None
         if len(begun) < len(PREFACE):
             self._reader.feed(data, 0)
-            return True
+            return b""
         self.fresh = False
-        if self._relay.blind:
-            self._relay.queue.append(Exchange(Call(Verb.UPGRADE, "PRI", "", path="*"), "PRI"))  # for the audit
-            self._relay.tunnel()
-            self._relay.line.send(begun + data[len(PREFACE) :])
-        else:
-            self._refuse_all(403, "mooring: HTTP/2 is not relayed where access is limited", begun)
-        return True
+        return begun + data[len(PREFACE) :]
 
-    # Refusing.
 
-    def _refuse(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
-        """This request is answered by us. closes: and nothing more is read."""
-        # Docker's client reads such a header of a refused attach or exec as a part of the stream.
-        told = closes and not exchange.may_switch
-        exchange.refuse(
-            self._relay.terms.refusals.reply(status, text, closes=told, to_head=exchange.to_head), status, closes
-        )
-        exchange.held = None
-        exchange.hijack = False
-        self._fate = Fate.DROP
-        self.deaf = closes
-        self._relay.proceed()
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request whose head is there. raw: the head as it goes on. expects: the client waits for `100 Continue`.
 
-    def _refuse_all(self, status: int, text: str, begun: bytes) -> None:
-        """These bytes, which begin so, are answered by us, and nothing more is read."""
-        exchange = Exchange.of_bytes(begun, text)
-        self._relay.queue.append(exchange)
-        self._refuse(exchange, status, text, True)
+    refusal: why it goes nowhere. closes: and nothing behind it is read. keeps: it waits for its decision.
+    """
 
-    def _malformed(self, error: Malformed) -> None:
-        current = self._current
-        self._current = self._body = None
-        if current is None or current.answer is not None:
-            self._refuse_all(error.status, f"mooring: {error}", error.raw or self._reader.partial)
-        elif current.replied:
-            # The engine is answering already, and cannot be sent what belongs to the request.
-            self._relay.hang_up()
-        else:
-            current.reason = f"mooring: {error}"
-            self._refuse(current, error.status, current.reason, True)
+    exchange: Exchange
+    raw: bytes
+    expects: bool = False
+    keeps: bool = False
+    refusal: str = ""
+    closes: bool = False
 
-    def truncated(self) -> None:
-        """The client will send no more, in the middle of a request that was not sent on."""
-        self._malformed(Malformed("the request ended before it was complete"))
 
-    @property
-    def passing(self) -> bool:
-        """The request that is being read is being sent on."""
-        return self._current is not None and self._fate is Fate.PASS
+def opened(terms: Terms, given: bytes) -> Opening:
+    """What is to become of the request with this head. Raises Malformed for what is not understood."""
+    head = parse_request(given)
+    try:
+        call = terms.recognise(head.method, head.target, bool(head.upgrade))
+    except Exception as error:  # the last guard: what is not understood does not pass
+        if not isinstance(error, Fault):
+            log.exception("not recognised: a request of %s", head.method)
+        raise Malformed(str(error), head.raw) from None
+    exchange = Exchange(call, head.method)
+    exchange.last, exchange.body = head.last, head.body()
+    exchange.may_switch = call.verb in HIJACKING  # an offer with any other call is ignored, as the engine does
+    hijack = exchange.may_switch or bool(head.upgrade)
+    if (fault := terms.judged(call)) is not None:
+        large = head.length == CHUNKED or head.length > REFUSED_BODY
+        closes = large or hijack or (head.expects and head.length != 0)
+        return Opening(exchange, head.raw, refusal=str(fault), closes=closes)
+    if call.verb in HOOKED and terms.hook is not None and terms.hook.wants(call):
+        exchange.held = Held(call, head.raw)
+        return Opening(exchange, head.raw, expects=head.expects, keeps=True)
+    exchange.hijack, raw = hijack, head.raw
+    if terms.completion is not None and shows_containers(call):
+        exchange.held, raw = Held.of_reply(call, raw, terms.completion)
+    elif exchange.body is None and not hijack and not exchange.last and raw is given:
+        terms.remember(raw, call, head.method)
+    return Opening(exchange, raw)
 
-    def unsent(self, exchange: Exchange) -> bool:
-        """There is no engine to send it to; whether its body is still coming, and is dropped from now on."""
-        if exchange is not self._current:
+
+class WayThere(WayBack):
+    """The half of a relay that hears the client. What takes its bytes takes them from a place in them on, and returns
+    the place up to which they are dealt with."""
+
+    __slots__ = ("_requests", "_timer")
+
+    def __init__(self, terms: Terms, blind: bool) -> None:
+        super().__init__(terms, blind)
+        self._requests = RequestReader()
+        self._timer: asyncio.TimerHandle | None = None  # a head has begun and must end
+
+    def is_known(self, data: bytes) -> bool:
+        """The fast path: one complete head, seen before, that nobody has a hook on; it has gone out then."""
+        known = self.terms.known.get(data) if len(data) <= KNOWN_SIZE else None
+        if known is None or self.client_slow:
             return False
-        self._fate = Fate.DROP
+        self._requests.fresh = False
+        exchange = self.exchange = Exchange(*known)
+        if self.terms.admit is not None and (fault := self.terms.judged(known[0])) is not None:
+            self.refuse(exchange, 403, str(fault), False)
+        else:
+            self.state = State.REPLY
+            self.line.send(data)
         return True
 
-    # Hooks.
+    def head(self, data: bytes, pos: int) -> int:
+        """They begin a head, or belong to one."""
+        requests = self._requests
+        if self.client_slow and self.state is State.IDLE:
+            return self.put_by(data, pos)
+        if requests.fresh and (begun := requests.preface(data)) is not None:
+            return self._speaks_http2(begun, len(data))
+        found = requests.head(data, pos)
+        if found is None:
+            return self._head_goes_on(len(data))
+        self._stop_timer()
+        raw, end = found
+        opening = opened(self.terms, raw)
+        exchange = self.exchange = opening.exchange
+        body = exchange.body
+        if opening.refusal:
+            self.refuse(exchange, 403, opening.refusal, opening.closes)
+        elif opening.keeps:
+            self.state = State.HELD
+            if body is None:
+                self._kept(exchange)
+            elif opening.expects and end == len(data):
+                exchange.continued = True
+                self.write(CONTINUE)
+        else:
+            self.state = State.BODY
+            start, end = end, end if body is None else body.advance(data, end)
+            self.line.send(opening.raw + data[start:end])
+            if body is None or body.done:
+                self._sent(exchange)
+        return end
 
-    def let_pass(self, exchange: Exchange, raw: bytes) -> None:
-        """It is none of ours, and passes from these bytes on as it comes."""
-        exchange.held = None
-        if self._current is exchange:
-            self._fate = Fate.PASS
-        self.waits &= ~Wait.HOOK
-        self.send(exchange, raw)
-        self._relay.read_client()
-        self._relay.proceed()
+    def _head_goes_on(self, size: int) -> int:
+        if self._requests.begun and self.state is State.IDLE:
+            self.state = State.HEAD
+            self._timer = asyncio.get_running_loop().call_later(HEAD_TIME, self._too_slow)
+        return size
 
-    def refuse_large(self, exchange: Exchange, status: int, text: str) -> None:
-        """It is answered by us; what the engine has of it is no request, and ends with the connection."""
-        if not self._relay.over and exchange.answer is None:
-            exchange.forwarded = False
-            self._refuse(exchange, status, text if text.startswith("mooring: ") else f"mooring: {text}", True)
+    def _too_slow(self) -> None:
+        if self.state is State.HEAD:
+            self.malformed(TooSlow("the request's head was not complete in time"))
 
-    def ask(self, exchange: Exchange, held: Held) -> None:
-        """It is this request's turn: ask for its decision, or for its body."""
-        if held.complete:
-            if not held.asked:
-                held.asked = True
-                self._relay.terms.spawn(self._decide(exchange, held))
-        elif held.expects and not exchange.continued and len(held.raw) == 1:
-            exchange.continued = True
-            self._relay.write(CONTINUE)
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    async def _decide(self, exchange: Exchange, held: Held) -> None:
-        relay, terms = self._relay, self._relay.terms
-        assert terms.hook is not None
-        try:
-            decision = await terms.hook.decide(held.call, b"".join(held.body))
-        except Fault as fault:
-            answer = terms.refusals.of_fault(fault, to_head=exchange.to_head)
-            exchange.refuse(answer, status_of(fault), False)
-            relay.proceed()
+    def _speaks_http2(self, begun: bytes, size: int) -> int:
+        """The client does so from its first bytes on, or may."""
+        if not begun:
+            return self._head_goes_on(size)
+        if self.blind:
+            self.exchange = Exchange(Call(Verb.UPGRADE, "PRI", "", path="*"), "PRI")  # for the audit
+            self.tunnel(b"")
+            self.line.send(begun)
+        else:
+            text = "mooring: HTTP/2 is not relayed where access is limited"
+            exchange = self.exchange = Exchange.of_bytes(begun, text)
+            self.refuse(exchange, 403, text, True)
+        return size
+
+    def body_goes_on(self, data: bytes, pos: int) -> int:
+        """They are a body's that is sent on as it comes."""
+        exchange = self.under_way
+        assert exchange.body is not None
+        end = exchange.body.advance(data, pos)
+        self.line.send(data[pos:end])
+        if exchange.body.done:
+            self._sent(exchange)
+        return end
+
+    def _sent(self, exchange: Exchange) -> None:
+        """All of the request has gone to the engine."""
+        exchange.body = None
+        self.state = State.REPLY
+        if exchange.answered:
+            self.end_exchange(exchange)
+
+    def keep(self, data: bytes, pos: int) -> int:
+        """They are a body's that is kept until it is decided about."""
+        exchange = self.under_way
+        held, body = exchange.held, exchange.body
+        if held is None or body is None:
+            return self.put_by(data, pos)
+        pieces: list[bytes] = []
+        end = body.advance(data, pos, pieces)
+        held.take(data[pos:end], b"".join(pieces))
+        if held.more is None and not self.terms.has_room(held):
+            held.more = Large(self, self.terms, exchange, held).go_on
+        if body.done:
+            self._kept(exchange)
+        elif held.more is not None:
+            held.more()
+        self.balance()
+        return end
+
+    def _kept(self, exchange: Exchange) -> None:
+        """All of the request is there, and waits for its decision."""
+        held = exchange.held
+        assert held is not None
+        exchange.body, held.complete = None, True
+        if held.more is not None:
+            held.more()
+        else:
+            self.terms.spawn(ask(self, self.terms, exchange, held))
+
+    def put_by(self, data: bytes, pos: int) -> int:
+        """They come ahead, and wait."""
+        exchange = self.exchange
+        if exchange is None or not exchange.last or exchange.hijack:  # else the client asked for the end
+            self.backlog = self.backlog or bytearray()
+            self.backlog += memoryview(data)[pos:]
+            if len(self.backlog) > BACKLOG_LIMIT:
+                self.balance()
+        return len(data)
+
+    def swallow(self, data: bytes, pos: int) -> int:
+        """They are the body of a refused request."""
+        exchange = self.under_way
+        assert exchange.body is not None
+        end = exchange.body.advance(data, pos)
+        if exchange.body.done:
+            self.end_exchange(exchange)
+        return end
+
+    def forget(self, data: bytes, _pos: int) -> int:
+        """Nobody wants them."""
+        return len(data)
+
+    def stream(self, data: bytes, pos: int) -> int:
+        """They are a stream's."""
+        self.line.send(data[pos:])
+        return len(data)
+
+    def let_go(self) -> None:
+        """See Ends; the audit hears of a head that was cut off, too."""
+        if self.state is State.HEAD and self.exchange is None and self._requests.partial.strip():
+            self.exchange = Exchange.of_bytes(self._requests.partial, "mooring: the request's head was cut off")
+        self._stop_timer()
+        super().let_go()
+
+    def end_exchange(self, exchange: Exchange) -> None:
+        """See Ends. Go passes over a few line ends after a POST, which old clients send (net/http, readRequest)."""
+        self._requests.blanks = 4 if exchange.method == "POST" else 0
+        super().end_exchange(exchange)
+
+    # What was decided about a hooked request.
+
+    def send_beginning(self, exchange: Exchange, data: bytes) -> None:
+        """See relay_held."""
+        if exchange is self.exchange and self.state is State.HELD:
+            exchange.forwarded = True
+            self.line.send(data)
+
+    def let_pass(self, exchange: Exchange, pieces: list[bytes]) -> None:
+        """See relay_held."""
+        if exchange is not self.exchange:
             return
-        except Exception:  # the last guard: a mistake there must not end the server
-            log.exception("no passage: %s", held.call.verb.name)
-            text = "mooring: internal error; the log has more"
-            exchange.refuse(terms.refusals.reply(500, text, to_head=exchange.to_head), 500, False)
-            relay.proceed()
+        if self.state is not State.HELD:  # the engine is out of step, and its answer would not be known for one
+            self.hang_up()
             return
-        held.settle = decision.settle
-        if held.gone:
-            settle(held, None, terms, None)
-            return
-        pieces = held.raw if decision.body is None else [with_length(held.raw[0], len(decision.body)), decision.body]
-        held.raw = held.body = []
-        if held.size <= REQUEST_LIMIT:
-            pieces = [b"".join(pieces)]
-        held.size = 0
+        self.state = State.BODY
         for piece in pieces:
-            self.send(exchange, piece)
+            self.line.send(piece)
+        if exchange.body is None:
+            self._sent(exchange)
+        if exchange.answered:
+            self.go_on()
+
+    def refuse_held(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
+        """See relay_held."""
+        if exchange is self.exchange:
+            self.refuse(exchange, status, text, closes or self.state is not State.HELD)
+            self.go_on()
+
+    # What is no request.
+
+    def malformed(self, error: Malformed) -> None:
+        reason, exchange = f"mooring: {error}", self.exchange
+        if exchange is None:
+            exchange = self.exchange = Exchange.of_bytes(error.raw or self._requests.partial, reason)
+        elif exchange.replied or exchange.refused:
+            # It is being answered already, and the engine cannot be sent what belongs to it.
+            self.hang_up()
+            return
+        exchange.reason = reason
+        self.refuse(exchange, error.status, reason, True)
+
+    def cut_off(self) -> None:
+        """The client sends no more in the middle of a request that was not sent on."""
+        exchange = self.exchange
+        if exchange is None or exchange.body is not None:
+            self.malformed(Malformed("the request ended before it was complete"))

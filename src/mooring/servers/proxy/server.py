@@ -146,7 +146,7 @@ class ProxyServer:
             relay.finish()
         while loop.time() < begun + self._limits.drain:
             plain = loop.time() < begun + self._limits.plain
-            if not any(relay.busy or (plain and relay.queue) for relay in self.relays):
+            if not any(relay.busy or (plain and relay.asked) for relay in self.relays):
                 break
             await asyncio.sleep(0.02)
         for relay in list(self.relays):

@@ -10,7 +10,7 @@ import pytest
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.servers.proxy import relay_exchanges
 from mooring.servers.proxy.hooks import LARGEST_REQUEST
-from mooring.servers.proxy.relay_exchanges import FRAMES, REQUEST_LIMIT
+from mooring.servers.proxy.relay_exchanges import FRAMES, REQUEST_LIMIT, State
 from tests.servers.proxy.rigs import OK, Hooks, answer_all, relayed, request_of, until
 
 GET = b"GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n"
@@ -84,7 +84,7 @@ async def test_all_large_requests_of_a_door_are_kept_within_bounds(
         waiting = [await rig.client() for _ in range(2)]
         for each in waiting:
             await each.send(head + body[:-9])
-        await until(lambda: all(relay.requests.unfinished for relay in rig.server.relays))
+        await until(lambda: all(relay.state is State.HELD for relay in rig.server.relays))
         await asyncio.sleep(0.05)
         hooks.fault = BadRequest("too large")
         late = await rig.client()
