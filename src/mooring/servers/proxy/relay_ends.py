@@ -28,8 +28,8 @@ class Ends(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_linger", "_said_all", "_transport", "backlog", "blind", "client_ended", "client_slow", "engine_over",
-        "engine_slowed", "exchange", "line", "state", "stopping", "terms", "who",
+        "_linger", "_said_all", "_transport", "after_post", "backlog", "blind", "client_ended", "client_slow",
+        "engine_over", "engine_slowed", "exchange", "line", "state", "stopping", "terms", "who",
     )  # fmt: skip
 
     line: Line
@@ -41,6 +41,7 @@ class Ends(asyncio.Protocol):
         self.state = State.IDLE
         self.exchange: Exchange | None = None
         self.backlog: bytearray | None = None
+        self.after_post = False  # the exchange before was one
         self.stopping = False
         self.engine_over = False
         self.engine_slowed = False  # it reads slower than the client sends
@@ -155,6 +156,7 @@ class Ends(asyncio.Protocol):
     def end_exchange(self, exchange: Exchange) -> None:
         """Request and reply are through."""
         self.exchange = None
+        self.after_post = exchange.method == "POST"
         if self.stopping:
             self.hang_up()
         else:

@@ -105,7 +105,8 @@ class WayBack(Ends):
 
     def reply(self, data: bytes) -> None:
         """The engine's bytes belong to the reply."""
-        exchange, replies = self.under_way, self._replies
+        exchange, replies = self.exchange, self._replies
+        assert exchange is not None
         if replies.between and exchange.held is None and self._is_whole(exchange, data):
             return
         head, pos = b"", 0

@@ -151,6 +151,8 @@ class WayThere(WayBack):
             return self.put_by(data, pos)
         if requests.fresh and (begun := requests.preface(data)) is not None:
             return self._speaks_http2(begun, len(data))
+        if self.after_post:  # Go passes over a few line ends then, which old clients send (net/http, readRequest)
+            requests.blanks, self.after_post = 4, False
         found = requests.head(data, pos)
         if found is None:
             return self._head_goes_on(len(data))
@@ -284,11 +286,6 @@ class WayThere(WayBack):
             self.exchange = Exchange.of_bytes(self._requests.partial, "mooring: the request's head was cut off")
         self._stop_timer()
         super().let_go()
-
-    def end_exchange(self, exchange: Exchange) -> None:
-        """See Ends. Go passes over a few line ends after a POST, which old clients send (net/http, readRequest)."""
-        self._requests.blanks = 4 if exchange.method == "POST" else 0
-        super().end_exchange(exchange)
 
     # What was decided about a hooked request.
 
