@@ -107,6 +107,8 @@ def test_fields_are_what_go_has_in_them(text: Text, spaces: str) -> None:
     if isinstance(endpoints, dict):
         found = top.members("EndpointsConfig")
         assert set(found.names()) == set(endpoints)
+        if not all(isinstance(inner, dict) for inner in endpoints.values()):
+            return  # what is no object is not read, or is nothing
         for network, inner in endpoints.items():
             if isinstance(inner, dict) and not isinstance(inner.get("ipamconfig"), str):
                 config = inner.get("ipamconfig")

@@ -79,7 +79,7 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _SPACE = " \t\n\v\f\r\x85\xa0"  # what Go's strings.TrimSpace takes off, of the first 256
 _HUGE = 10**9
 # A query that every parser reads in one way.
-_PLAIN_QUERY = re.compile(r"(?:[!-$&-:<-~]|%[0-9A-Fa-f]{2})*+")
+_PLAIN_QUERY = re.compile(r"(?:[!-$&-:<-~]|%[0-9A-Fa-f]{2})*")
 # BuildKit's two calls. All others forget that an upgrade is offered, as RFC 9110 (7.8) has it.
 _UPGRADING = frozenset({"session", "grpc"})
 

@@ -21,14 +21,14 @@ MAPS = frozenset({"EndpointsConfig", "Labels"})
 # What reading costs grows with the marks in the text: that much is read in a fraction of a second, whatever it is.
 LARGEST = 1 << 20
 
-# Every repetition is possessive (the + after it): what does not match fails at once, whatever the text.
+# Every repetition is possessive (the + after it), so that what does not match fails at once, whatever the text. A group
+# is repeated so only where it cannot fail in its middle, since Python before 3.11.5 goes on from there (gh-106052): a
+# string has an end, as the text has been checked.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_FLAT = rb'[\[{](?:[^"\[\]{}]++|' + _STRING + rb")*+[\]}]"
-_NESTED = rb'[\[{](?:[^"\[\]{}]++|' + _STRING + rb"|" + _FLAT + rb")*+[\]}]"
+_FLAT = rb'[\[{][^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+[\]}]'
 _KEY = rb'[ \t\n\r,]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\n\r]*+:[ \t\n\r]*+'
-_VALUE = _STRING + rb"|[^ \t\n\r,\[\]{}]++|" + _NESTED
 # A name and its value, which is missing where it is nested deeper.
-_MEMBER = re.compile(_KEY + rb"(" + _VALUE + rb")?+")
+_MEMBER = re.compile(_KEY + rb"(" + _STRING + rb"|[^ \t\n\r,\[\]{}]++|" + _FLAT + rb")?")
 _MARK = re.compile(_STRING + rb"|" + _FLAT + rb"|[{}\[\]]")
 _SPACE = re.compile(rb"[ \t\n\r]*")
 # The two letters beyond ASCII that fold to one in it (unicode.SimpleFold, which encoding/json/fold.go goes by).

@@ -15,8 +15,8 @@ from mooring.core.containers import FIXED_LABEL, KEY_LABEL
 from mooring.wire.go_json import LARGEST, decoded_name, same_name
 
 _SPACE = re.compile(rb"[ \t\n\r,]*+")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
+_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*', re.DOTALL)
 _LITERAL = re.compile(rb"[^ \t\n\r,{}\[\]\"]*+")
 _AFTER = re.compile(rb"[^,}]*+")
 _MARK = re.compile(rb"[{}\[\]]")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mooring.servers.proxy.framing import DIGITS, TOKEN, VALUE, Body, Chunked, Counted, Malformed, values
 
-_HEAD = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n(?:%b:%b\r\n)*+\r\n" % (TOKEN, TOKEN, VALUE))
+_HEAD = re.compile(rb"(%b) ([\x21-\x7e\x80-\xff]++) HTTP/1\.([0-9])\r\n(?:%b:%b\r\n)*\r\n" % (TOKEN, TOKEN, VALUE))
 _OTHER_VERSION = re.compile(rb"%b [^ \r\n]++ HTTP/[02-9]\.[0-9]\r?\n" % TOKEN)
 
 _METHOD = re.compile(TOKEN)
