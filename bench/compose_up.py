@@ -20,10 +20,7 @@ from tests.e2e.lab.namespaces import clean_environment, run
 PAIRS = 8
 SERVICES = 10
 NETWORKS = ("front", "middle", "back")
-DRIVERS = {
-    "mooring": {"driver": "mooring", "ipam": {"driver": "mooring"}},
-    "bridge": {"driver": "bridge"},
-}
+DRIVERS = {"mooring": {"driver": "mooring", "ipam": {"driver": "mooring"}}, "bridge": {"driver": "bridge"}}
 
 
 def project(driver: str) -> dict[str, object]:

@@ -12,11 +12,7 @@ GLOSSARY = ROOT / "docs/glossary.md"
 ENDINGS = "(?:s|d|ed|es|ing|ation)?"
 
 # (word, file below src/mooring): why it is there all the same.
-EXEMPT = {
-    ("estate", "wire/stored.py"): "keys of stores that are on disks already",
-    ("passage", "servers/proxy/relay_exchanges.py"): "the relay is being rewritten",
-    ("passage", "servers/proxy/relay_requests.py"): "the relay is being rewritten",
-}
+EXEMPT = {("estate", "wire/stored.py"): "keys of stores that are on disks already"}
 
 
 def rows() -> list[list[str]]:

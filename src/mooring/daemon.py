@@ -294,11 +294,7 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
 
 
 async def _run_tasks(
-    config: Config,
-    daemon: Daemon,
-    doors: Doors,
-    manager: systemd.Manager,
-    stop: asyncio.Event,
+    config: Config, daemon: Daemon, doors: Doors, manager: systemd.Manager, stop: asyncio.Event
 ) -> None:
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
     notifier, watchdog = manager.notifier, manager.watchdog

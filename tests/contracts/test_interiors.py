@@ -8,13 +8,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
-from mooring.core.sandboxes import (
-    NamespaceAddress,
-    NamespaceLink,
-    NamespaceRemove,
-    NamespaceRoute,
-    plan_namespace,
-)
+from mooring.core.sandboxes import NamespaceAddress, NamespaceLink, NamespaceRemove, NamespaceRoute, plan_namespace
 from tests.contracts.namespace_hosts import (
     DEFAULTS,
     EVERYWHERE4,

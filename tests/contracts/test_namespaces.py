@@ -8,19 +8,8 @@ import os
 import pytest
 
 from mooring.core.faults import BadRequest, Fault, NotFound, Unavailable
-from mooring.core.sandboxes import (
-    NamespaceRemove,
-    plan_namespace,
-)
-from tests.contracts.namespace_hosts import (
-    ONE,
-    Host,
-    adds,
-    equip,
-    equipment,
-    facts,
-    link,
-)
+from mooring.core.sandboxes import NamespaceRemove, plan_namespace
+from tests.contracts.namespace_hosts import ONE, Host, adds, equip, equipment, facts, link
 
 
 async def test_a_new_namespace_has_a_loopback_only(host: Host) -> None:

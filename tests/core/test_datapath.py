@@ -138,10 +138,7 @@ def test_what_every_network_rests_on() -> None:
         (replace(NETWORK, ipv6=()), {"route_localnet": "1", "disable_ipv6": "1"}),
         (replace(NETWORK, ipv6=(), internal=True), {"disable_ipv6": "1"}),
         (replace(NETWORK, ipv4=(), ipv6=()), {"disable_ipv6": "1"}),
-        (
-            replace(NETWORK, ipv6=(), options=NetworkOptions(gateway_mode4=GatewayMode.ROUTED)),
-            {"disable_ipv6": "1"},
-        ),
+        (replace(NETWORK, ipv6=(), options=NetworkOptions(gateway_mode4=GatewayMode.ROUTED)), {"disable_ipv6": "1"}),
     ],
 )
 def test_a_bridge_has_the_settings_of_its_network(network: Network, expected: dict[str, str]) -> None:

@@ -10,11 +10,7 @@ import pytest
 from mooring.core.endpoints import TRANSITIONS, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict
 
-REFUSED = {
-    (State.ABSENT, Event.ATTACH),
-    (State.CREATED, Event.CREATE),
-    (State.ATTACHED, Event.CREATE),
-}
+REFUSED = {(State.ABSENT, Event.ATTACH), (State.CREATED, Event.CREATE), (State.ATTACHED, Event.CREATE)}
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(State, Event)))

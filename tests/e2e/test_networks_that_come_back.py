@@ -23,10 +23,7 @@ PROJECT = {
         "many": SERVICE | {"networks": ["names"]},
         "both": SERVICE | {"labels": ["fixed-ip"], "networks": ["chosen", "names"]},
     },
-    "networks": {
-        "chosen": MOORING,
-        "names": MOORING | {"driver_opts": {"sticky": "name"}, "enable_ipv6": True},
-    },
+    "networks": {"chosen": MOORING, "names": MOORING | {"driver_opts": {"sticky": "name"}, "enable_ipv6": True}},
 }
 
 

@@ -18,12 +18,7 @@ from mooring.core.findings import Report
 from mooring.core.networks import Interface, Network
 from mooring.core.plumbing import Add, Op, Veth
 from mooring.core.pools import SubnetPool
-from mooring.core.requests import (
-    AddressRequest,
-    JoinRequest,
-    PoolGrant,
-    PoolRequest,
-)
+from mooring.core.requests import AddressRequest, JoinRequest, PoolGrant, PoolRequest
 from mooring.ports import IpamDriver, Transaction
 from mooring.services.assembly import assemble
 from mooring.services.ipam.allocator import IpamPolicy

@@ -103,10 +103,7 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path,
-    handler: Handler,
-    limits: Limits | None = None,
-    fail: Callable[[int, str], Response] = plain_fail,
+    directory: Path, handler: Handler, limits: Limits | None = None, fail: Callable[[int, str], Response] = plain_fail
 ) -> AsyncIterator[Served]:
     """A server on a socket in the directory, stopped at the end."""
     path = directory / "door.sock"

@@ -112,11 +112,7 @@ async def test_a_tenant_is_an_address_space(desk: Desk) -> None:
 async def test_the_pools_gateway_comes_with_it(desk: Desk) -> None:
     """That saves dockerd a call; without one there is nothing to tell."""
     reply = await desk.ok("IpamDriver.RequestPool", {"Pool": "10.32.0.0/24"})
-    assert reply == {
-        "PoolID": "p-1",
-        "Pool": "10.32.0.0/24",
-        "Data": {"com.docker.network.gateway": "10.32.0.1/24"},
-    }
+    assert reply == {"PoolID": "p-1", "Pool": "10.32.0.0/24", "Data": {"com.docker.network.gateway": "10.32.0.1/24"}}
     desk.ipam.gateway = None
     assert (await desk.ok("IpamDriver.RequestPool", {"Pool": "10.32.0.0/24"}))["Data"] == {}
 

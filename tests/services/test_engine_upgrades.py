@@ -56,11 +56,7 @@ async def ask(host: HolderHost, address: str = "", mac: str = STRANGE, name: str
 @pytest.mark.parametrize(
     ("typed", "claim", "text"),
     [
-        (
-            False,
-            "",
-            "Docker 25 to 28, the fixed addresses of containers cache, db of network web would be lost",
-        ),
+        (False, "", "Docker 25 to 28, the fixed addresses of containers cache, db of network web would be lost"),
         (True, "", "the MACs of containers cache, db of network web would be lost, but the fixed addresses kept"),
         (True, "holders", "the first start of containers cache, db of network web would be refused (claim=holders)"),
     ],

@@ -38,8 +38,7 @@ def addresses(found: Explanation) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "what",
-    ["db", "key:db", "name-d", "/name-d", DB, DB[:12], "02:11:11:11:11:11", "02-11-11-11-11-11", " db "],
+    "what", ["db", "key:db", "name-d", "/name-d", DB, DB[:12], "02:11:11:11:11:11", "02-11-11-11-11-11", " db "]
 )
 async def test_a_fixed_address_is_found_by_all_that_it_belongs_to(operated: Operations, what: str) -> None:
     """Key with and without its kind, the holder's name and id, and the MAC."""

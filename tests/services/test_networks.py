@@ -31,10 +31,7 @@ async def test_a_network_is_recorded_with_its_pools_and_its_bridge_is_up(host: M
     ident = await host.network("a", v6=True)
     network = host.services.cache.network(ident)
     assert network is not None
-    assert [segment.subnet for segment in network.segments] == [
-        ip_network("10.32.0.0/24"),
-        ip_network("fd00:32::/64"),
-    ]
+    assert [segment.subnet for segment in network.segments] == [ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")]
     assert {pool.network for pool in host.services.cache.every(Pool)} == {ident}
     assert bridges(host) == {network.bridge}
 

@@ -71,10 +71,7 @@ async def test_leftover_namespaces_and_endpoints_of_sandboxes_that_are_no_more(h
     await host.library.endpoints.attach(endpoint.network, endpoint.id, JoinRequest("/nowhere", inside=True))
     await host.namespaces.create("stray")
     await host.start()
-    assert host.lines[:2] == [
-        "endpoint a taken out of a removed sandbox",
-        "namespace stray removed: it has no sandbox",
-    ]
+    assert host.lines[:2] == ["endpoint a taken out of a removed sandbox", "namespace stray removed: it has no sandbox"]
     assert [found.state for found in host.library.cache.every(Endpoint)] == [State.CREATED]
     assert await host.namespaces.made() == {}
 

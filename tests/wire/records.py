@@ -77,12 +77,7 @@ LEASES = st.builds(
 )
 SEGMENTS = st.lists(
     st.builds(
-        Segment,
-        SUBNET,
-        st.none() | V4_INTERFACE | V6_INTERFACE,
-        TEXT,
-        TEXT,
-        st.dictionaries(TEXT, ADDRESS, max_size=2),
+        Segment, SUBNET, st.none() | V4_INTERFACE | V6_INTERFACE, TEXT, TEXT, st.dictionaries(TEXT, ADDRESS, max_size=2)
     ),
     max_size=2,
 ).map(tuple)

@@ -214,10 +214,7 @@ def test_a_version_in_front_changes_nothing_else(rest: str, version: str) -> Non
 
 @pytest.mark.parametrize(
     ("method", "target"),
-    [
-        ("DELETE", "/containers/db?" + "a=b&" * MOST_PARAMETERS),
-        ("GET", "/%41" + "x" * (LONGEST_PATH - 3)),
-    ],
+    [("DELETE", "/containers/db?" + "a=b&" * MOST_PARAMETERS), ("GET", "/%41" + "x" * (LONGEST_PATH - 3))],
 )
 def test_what_no_client_sends_is_refused_before_it_is_taken_apart(method: str, target: str) -> None:
     """In one line; the same a little shorter passes."""

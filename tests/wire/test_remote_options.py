@@ -92,10 +92,7 @@ def test_no_port_map_is_no_request() -> None:
 
 def test_port_requests_survive_both_directions() -> None:
     """What a client of ours sends, our door reads."""
-    ports = (
-        PortRequest(Protocol.TCP, 80, ip_address("127.0.0.1"), 8080, 8090),
-        PortRequest(Protocol.UDP, 53),
-    )
+    ports = (PortRequest(Protocol.TCP, 80, ip_address("127.0.0.1"), 8080, 8090), PortRequest(Protocol.UDP, 53))
     assert port_requests({PORTS_KEY: encode_ports(ports)}) == ports
 
 

@@ -42,14 +42,7 @@ FILTERS = ("address", "container", "fixed", "key", "mac", "network", "pool", "sp
 @listed_options(FILTERS)
 @pass_connection
 def list_leases(
-    connection: Connection,
-    pool: str,
-    network: str,
-    space: str,
-    state: str | None,
-    fixed: bool,
-    text: str,
-    style: Style,
+    connection: Connection, pool: str, network: str, space: str, state: str | None, fixed: bool, text: str, style: Style
 ) -> None:
     """List leases. All filters must match; TEXT is searched for in address, MAC, name, owner, key and note.
 

@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 @format_option
 @pass_connection
 def reserve(
-    connection: Connection,
-    addresses: str,
-    whom: str,
-    note: str,
-    until: str,
-    space: str,
-    dry_run: bool,
-    form: str,
+    connection: Connection, addresses: str, whom: str, note: str, until: str, space: str, dry_run: bool, form: str
 ) -> None:
     """Reserve addresses for a container; without --for no container gets them. All of them, or none if one is in use.
 

@@ -16,15 +16,7 @@ from mooring.core.networks import Network as NetworkRecord
 from mooring.core.networks import StaticRoute
 from mooring.core.pools import SubnetPool
 from mooring.core.port_bindings import PortRequest, Protocol
-from mooring.core.requests import (
-    AddressRequest,
-    EndpointGrant,
-    JoinRequest,
-    NetworkSpec,
-    PoolGrant,
-    PoolRequest,
-    Role,
-)
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkSpec, PoolGrant, PoolRequest, Role
 from mooring.core.sandboxes import Kind
 from mooring.ports import Counters, Driver, IpamDriver
 

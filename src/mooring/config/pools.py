@@ -70,12 +70,7 @@ def _subnet_pool(label: str, table: Mapping[str, object], problems: list[str]) -
     if len(problems) > before:
         return None
     return SubnetPool(
-        name=str(names["name"]),
-        space=str(names["space"]),
-        prefixes=prefixes,
-        length=length,
-        shortest=low,
-        longest=high,
+        name=str(names["name"]), space=str(names["space"]), prefixes=prefixes, length=length, shortest=low, longest=high
     )
 
 

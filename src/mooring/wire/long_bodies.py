@@ -30,14 +30,7 @@ CREATED: Final = Wanted(
 )
 CONNECTED: Final = Wanted({"Container": None, "EndpointConfig": WHOLE})
 NETWORK: Final = Wanted(
-    {
-        "Name": None,
-        "Driver": None,
-        "Options": Wanted(keys=None),
-        "EnableIPv4": None,
-        "EnableIPv6": None,
-        "IPAM": WHOLE,
-    }
+    {"Name": None, "Driver": None, "Options": Wanted(keys=None), "EnableIPv4": None, "EnableIPv6": None, "IPAM": WHOLE}
 )
 # Only read, never changed: they need not come again.
 _READ: Final = frozenset({"Labels", "Options", "Name", "Driver", "Container", "EnableIPv4", "EnableIPv6"})

@@ -19,15 +19,7 @@ from mooring.core.leases import Lease
 from mooring.core.networks import NULL_IPAM, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.port_bindings import PortRequest, Protocol
-from mooring.core.requests import (
-    AddressRequest,
-    EndpointGrant,
-    JoinRequest,
-    NetworkSpec,
-    PoolRequest,
-    Role,
-    SubnetSpec,
-)
+from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkSpec, PoolRequest, Role, SubnetSpec
 from mooring.servers.plugin.door import PluginDoor, fail
 from tests.adapters.plugins.fakes import HastyClock
 from tests.adapters.plugins.samples import MAC, E, N

@@ -37,9 +37,7 @@ FIELDS = st.sampled_from(
 )  # fmt: skip
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
 JSON = st.recursive(
-    LEAVES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
-    max_leaves=10,
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4), max_leaves=10
 )
 BODIES = st.binary(max_size=50) | st.dictionaries(FIELDS, JSON, max_size=6).map(lambda lie: json.dumps(lie).encode())
 ROUTES = st.lists(st.fixed_dictionaries({"Destination": TEXTS, "NextHop": TEXTS, "RouteType": st.integers(0, 2)}))

@@ -247,19 +247,13 @@ async def test_a_join_tells_the_sandbox_and_its_ports(tmp_path: Path) -> None:
             "vethdst",
             ip_address("10.9.0.1"),
             ip_address("fd09::1"),
-            (
-                StaticRoute(ip_network("10.0.0.0/8"), ip_address("10.9.0.9")),
-                StaticRoute(ip_network("fd0a::/48"), None),
-            ),
+            (StaticRoute(ip_network("10.0.0.0/8"), ip_address("10.9.0.9")), StaticRoute(ip_network("fd0a::/48"), None)),
             gateway_service=False,
         )
         assert plugin.asked[0].json == {
             **IDS,
             "SandboxKey": KEY,
-            "Options": {
-                "com.docker.network.endpoint.exposedports": EXPOSED,
-                "com.docker.network.portmap": PORT_MAP,
-            },
+            "Options": {"com.docker.network.endpoint.exposedports": EXPOSED, "com.docker.network.portmap": PORT_MAP},
         }
 
 

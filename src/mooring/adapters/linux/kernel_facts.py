@@ -307,9 +307,7 @@ class FactWriter:
 
 def _differs(link: Link) -> Conflict:
     return Conflict(
-        f"interface {link.name} already exists and is different",
-        holder=link.alias,
-        hint="try again in a few seconds",
+        f"interface {link.name} already exists and is different", holder=link.alias, hint="try again in a few seconds"
     )
 
 

@@ -197,9 +197,7 @@ class Links:
             + u32(_IFLA_MTU, bridge.mtu)
             + self._mark(bridge.alias)
             + nest(
-                _IFLA_LINKINFO,
-                text(_INFO_KIND, "bridge"),
-                nest(_INFO_DATA, attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING)),
+                _IFLA_LINKINFO, text(_INFO_KIND, "bridge"), nest(_INFO_DATA, attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING))
             )
         )
         # A change of what is in LINKINFO is asked for as a new link is, without NLM_F_CREATE.

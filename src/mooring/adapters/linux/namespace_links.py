@@ -274,15 +274,7 @@ def _address(index: int, interface: Interface) -> bytes:
 
 def _route(destination: Subnet, via: Address | None, index: int, scope: int) -> bytes:
     head = _ROUTE.pack(
-        _family(destination.version),
-        destination.prefixlen,
-        0,
-        0,
-        _TABLE_MAIN,
-        OUR_PROTOCOL,
-        scope,
-        _RTN_UNICAST,
-        0,
+        _family(destination.version), destination.prefixlen, 0, 0, _TABLE_MAIN, OUR_PROTOCOL, scope, _RTN_UNICAST, 0
     )
     payload = head + u32(_RTA_OIF, index)
     if destination.prefixlen:

@@ -51,9 +51,7 @@ def _spell_name(data: bytes) -> str:
 
 def _number(size: int, spelling: str = "{}") -> _Kind:
     return _Kind(
-        size,
-        lambda text: int(text, 0).to_bytes(size, "big"),
-        lambda data: spelling.format(int.from_bytes(data, "big")),
+        size, lambda text: int(text, 0).to_bytes(size, "big"), lambda data: spelling.format(int.from_bytes(data, "big"))
     )
 
 

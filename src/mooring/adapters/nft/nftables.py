@@ -27,18 +27,8 @@ from mooring.adapters.netlink.batches import (
     listed,
 )
 from mooring.adapters.netlink.ownership import Owner
-from mooring.adapters.netlink.sockets import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Message,
-    NetlinkError,
-    as_text,
-    attributes,
-    nest,
-)
-from mooring.adapters.netlink.sockets import (
-    text as text_of,
-)
+from mooring.adapters.netlink.sockets import NLM_F_CREATE, NLM_F_EXCL, Message, NetlinkError, as_text, attributes, nest
+from mooring.adapters.netlink.sockets import text as text_of
 from mooring.adapters.nft.elements import packed, unpacked
 from mooring.adapters.nft.nft_command import NftablesError, load
 from mooring.core.faults import Conflict, NotSupported, Unavailable
@@ -206,8 +196,7 @@ class Table:
                 continue
             if present is not None and present != member and isinstance(op, Add):
                 raise Conflict(
-                    f"{member.container} already has {member.element}, leading to {present.value}",
-                    hint=SOON,
+                    f"{member.container} already has {member.element}, leading to {present.value}", hint=SOON
                 )
             if present is None:
                 left.append(Add(member))

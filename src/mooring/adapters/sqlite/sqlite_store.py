@@ -154,10 +154,7 @@ class _Writer:
     """Everything that touches the connection; all of it runs in one thread."""
 
     def __init__(
-        self,
-        database: Database,
-        queue: SimpleQueue[_Commit | _Call],
-        tell: Callable[[Sequence[_Commit | _Call]], bool],
+        self, database: Database, queue: SimpleQueue[_Commit | _Call], tell: Callable[[Sequence[_Commit | _Call]], bool]
     ) -> None:
         self._database = database
         self._db = database.connection

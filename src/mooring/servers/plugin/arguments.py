@@ -13,13 +13,7 @@ from mooring.core.addresses import parse_address
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
 from mooring.core.networks import GatewayMode, Mode
-from mooring.core.options import (
-    parse_endpoint_options,
-    parse_ipam_options,
-    parse_network_options,
-    parse_subnet,
-    shown,
-)
+from mooring.core.options import parse_endpoint_options, parse_ipam_options, parse_network_options, parse_subnet, shown
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,

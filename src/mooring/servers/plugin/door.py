@@ -20,12 +20,7 @@ from mooring.core.endpoints import Attachment
 from mooring.core.faults import HTTP_STATUS, BadRequest, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.networks import Address
 from mooring.core.port_bindings import PortRequest
-from mooring.core.requests import (
-    EndpointGrant,
-    EndpointRequest,
-    JoinRequest,
-    NetworkRequest,
-)
+from mooring.core.requests import EndpointGrant, EndpointRequest, JoinRequest, NetworkRequest
 from mooring.ports import IpamDriver
 from mooring.servers.http import Request, Response
 from mooring.servers.large_bodies import read

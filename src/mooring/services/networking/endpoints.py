@@ -37,13 +37,7 @@ InterfaceName = Callable[[Attachment], str]
 class Endpoints:
     """CreateEndpoint to DeleteEndpoint."""
 
-    def __init__(
-        self,
-        records: Records,
-        drivers: Drivers,
-        ipam: Ipam,
-        port_allocator: PortAllocator,
-    ) -> None:
+    def __init__(self, records: Records, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator) -> None:
         self._cache = cache = records.cache
         self._endpoint_index = index = records.endpoint_index
         self._clock, self._locks = records.clock, records.locks

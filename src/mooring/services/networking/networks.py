@@ -16,18 +16,7 @@ import msgspec
 
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease
-from mooring.core.networks import (
-    BRIDGE,
-    HOST,
-    NULL,
-    OUR_IPAM,
-    Mode,
-    Network,
-    NetworkOptions,
-    Origin,
-    Pending,
-    Segment,
-)
+from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Mode, Network, NetworkOptions, Origin, Pending, Segment
 from mooring.core.options import parse_network_options
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
@@ -54,12 +43,7 @@ class Networks:
     """CreateNetwork and DeleteNetwork."""
 
     def __init__(
-        self,
-        records: Records,
-        drivers: Drivers,
-        ipam: Ipam,
-        port_allocator: PortAllocator,
-        overlaps: Overlaps,
+        self, records: Records, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator, overlaps: Overlaps
     ) -> None:
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
@@ -254,11 +238,7 @@ class Networks:
         # Engines before 28 ask for a gateway's address whatever the network wants; it stays reserved, and unused.
         gateway = None if pool is not None and pool.options.get("gateway") == "none" else part.gateway
         return Segment(
-            part.subnet,
-            gateway,
-            pool.space if pool else part.space,
-            pool.id if pool else "",
-            dict(part.auxiliary),
+            part.subnet, gateway, pool.space if pool else part.space, pool.id if pool else "", dict(part.auxiliary)
         )
 
     def _granted(self, part: SegmentRequest, tenant: str) -> Pool | None:

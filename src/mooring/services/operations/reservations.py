@@ -33,13 +33,7 @@ class Reservations:
     """One method for each thing that an operator does. engine: None where there is none."""
 
     def __init__(
-        self,
-        cache: RecordCache,
-        ipam: Ipam,
-        engine: Engine | None,
-        clock: Clock,
-        policy: IpamPolicy,
-        holds: Holds,
+        self, cache: RecordCache, ipam: Ipam, engine: Engine | None, clock: Clock, policy: IpamPolicy, holds: Holds
     ) -> None:
         self._cache = cache
         self._index = ipam.index
@@ -51,14 +45,7 @@ class Reservations:
         self._holds = holds
 
     async def reserve(
-        self,
-        space: str | None,
-        first: Address,
-        last: Address,
-        whom: str,
-        note: str,
-        until: float | None,
-        dry: bool,
+        self, space: str | None, first: Address, last: Address, whom: str, note: str, until: float | None, dry: bool
     ) -> list[Change]:
         """The addresses from first to last are for whom it says, until then; those that were so already do not count.
 

@@ -81,9 +81,7 @@ class DnsNames:
             holder = self._reserved.get(path) or self._used.get(path) or sandbox
             if holder.id != sandbox.id:
                 raise Conflict(
-                    f"{path} is in use",
-                    holder=f"sandbox {holder.name}",
-                    hint="give each sandbox files of its own",
+                    f"{path} is in use", holder=f"sandbox {holder.name}", hint="give each sandbox files of its own"
                 )
         self._reserved.update(wanted)
         try:

@@ -56,13 +56,7 @@ FOR_NETWORK = "mooring.for-network"
 class Provisioning:
     """Networks and endpoints of the library, from the spec to the record."""
 
-    def __init__(
-        self,
-        records: Records,
-        drivers: Drivers,
-        networks: Networks,
-        endpoints: Endpoints,
-    ) -> None:
+    def __init__(self, records: Records, drivers: Drivers, networks: Networks, endpoints: Endpoints) -> None:
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
         self._drivers = drivers

@@ -108,16 +108,13 @@ class Recovery:
         for pool in self._cache.every(Pool):
             wanted_for = pool.options.get(FOR_NETWORK, "")
             if wanted_for and self._cache.network(wanted_for) is None:
-                await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet}", "given back")
+                await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet}", "released")
         for lease in self._endpoint_index.unattached():
             origin = self._cache.pool(lease.pool)
             network = self._cache.network(origin.network) if origin is not None else None
             if network is not None and network.origin is Origin.LIBRARY:
                 await _try(
-                    lines,
-                    self._ipam.release_address(lease.pool, lease.address),
-                    f"address {lease.address}",
-                    "given back",
+                    lines, self._ipam.release_address(lease.pool, lease.address), f"address {lease.address}", "released"
                 )
 
     async def _sandboxes_that_are_gone(self, lines: list[str]) -> None:

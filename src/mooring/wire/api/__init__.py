@@ -40,24 +40,9 @@ from mooring.wire.api.calls import (
     Release,
     Reserve,
 )
-from mooring.wire.api.encodings import (
-    encode,
-    error_of,
-    fault_of,
-)
-from mooring.wire.api.paths import (
-    ROUTES,
-    parse,
-    target_of,
-)
-from mooring.wire.api.replies import (
-    VERSION,
-    BackupReply,
-    ChangesReply,
-    ErrorReply,
-    Reply,
-    VersionReply,
-)
+from mooring.wire.api.encodings import encode, error_of, fault_of
+from mooring.wire.api.paths import ROUTES, parse, target_of
+from mooring.wire.api.replies import VERSION, BackupReply, ChangesReply, ErrorReply, Reply, VersionReply
 
 __all__ = [
     "LARGEST",

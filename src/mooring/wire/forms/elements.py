@@ -81,9 +81,5 @@ class PortRequestV1(Stored):
 def port_request_form(request: PortRequest) -> PortRequestV1:
     """The newest form of a request for a port."""
     return PortRequestV1(
-        protocol=request.protocol,
-        port=request.port,
-        host=text_of(request.host),
-        first=request.first,
-        last=request.last,
+        protocol=request.protocol, port=request.port, host=text_of(request.host), first=request.first, last=request.last
     )
