@@ -27,7 +27,7 @@ async def test_findings_are_a_table_and_exit_code_10(daemon: ServedHost, capsys:
     for _ in range(2):
         assert await daemon.run("doctor") == 10
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0].split() == ["WHAT", "PROOF", "SINCE", "WHAT", "TO", "DO"]
+        assert lines[0].split() == ["FINDING", "EVIDENCE", "SINCE", "ACTION"]
         (line,) = [line for line in lines if "10.32.0.30 is still reserved" in line]
         assert "expired at 2025-06-15" in line
         assert line.endswith("act only if it stays; `mooring doctor --fix`")

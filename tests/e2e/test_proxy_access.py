@@ -91,7 +91,7 @@ def refused(host: Host, name: str, *argv: str) -> bool:
     """Whether the docker command fails by the listener's refusal."""
     result = client(host, name).docker(*argv, check=False)
     # Of the answer to a stream that it wants to begin, docker 20.10 prints the status, or what the first byte is not.
-    said = ("does not pass at this socket", "unable to upgrade to tcp, received 403", "Unrecognized input header")
+    said = ("is not allowed on this socket", "unable to upgrade to tcp, received 403", "Unrecognized input header")
     return not result.ok and any(text in result.output for text in said)
 
 

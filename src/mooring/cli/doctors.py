@@ -51,14 +51,14 @@ def _print(reply: Diagnosis) -> None:
         click.echo()
     if reply.findings:
         print_table(
-            ("WHAT", "PROOF", "SINCE", "WHAT TO DO"),
+            ("FINDING", "EVIDENCE", "SINCE", "ACTION"),
             [(each.text, each.proof, since(each.since), _remedy(each.remedy, each.fixable)) for each in reply.findings],
         )
     elif not reply.done:
         click.echo("no problems found")
     if reply.notes:
         click.echo()
-        print_table(("NOTE", "WHY", "WHAT TO DO"), [(each.text, each.proof, each.remedy) for each in reply.notes])
+        print_table(("NOTE", "WHY", "ACTION"), [(each.text, each.proof, each.remedy) for each in reply.notes])
 
 
 def _remedy(remedy: str, fixable: bool) -> str:

@@ -266,7 +266,7 @@ def test_a_refusal_is_one_line_that_names_the_rule() -> None:
         str(rules(allow="GET info").admit(call("POST /exec/a/start"))): "no rule allows it",
         str(rules(read_only=True).admit(call("POST /exec/a/start"))): "it is read-only",
     }
-    assert list(said) == [f"mooring: POST /exec/a/start does not pass at this socket: {why}" for why in said.values()]
+    assert list(said) == [f"mooring: POST /exec/a/start is not allowed on this socket: {why}" for why in said.values()]
     odd = str(rules(read_only=True).admit(call("POST /a%0Ab%0D/" + "x" * 5000)))
     assert "\n" not in odd
     assert len(odd) < 300

@@ -215,12 +215,12 @@ class AccessRules:
             # Such a start may say what only a create says otherwise: mounts, privileges.
             create = replace(call, verb=Verb.CREATE, path="/containers/create")
             if self._judge(create) is not None:
-                return _refusal(call, "in this version of the API it may do what a create does")
+                return _refusal(call, "before API 1.24 a start can carry the settings of a create")
         return refusal
 
     def _judge(self, call: Call) -> Fault | None:
         if not _is_plain(call.path):
-            return _refusal(call, "its path is not in its plain form")
+            return _refusal(call, "the path is not normalized (empty steps, `.`, `..` or a second version)")
         for rule in self.deny:
             if rule.covers(call, widely=True):
                 return _refusal(call, f'the rule "{rule}" denies it')
@@ -248,4 +248,4 @@ def _is_plain(path: str) -> bool:
 
 def _refusal(call: Call, why: str) -> Fault:
     path = call.path if len(call.path) <= SHOWN else call.path[:SHOWN] + "..."
-    return Forbidden(f"mooring: {call.method} {path} does not pass at this socket: {why}")
+    return Forbidden(f"mooring: {call.method} {path} is not allowed on this socket: {why}")
