@@ -61,7 +61,7 @@ async def test_what_was_granted_to_what_never_came_is_given_back(host: LibraryHo
     await ipam.request_pool(PoolRequest("default", 4, options={FOR_NETWORK: "f" * 64}))
     await ipam.request_address(AddressRequest(pool, Role.ENDPOINT, mac="02:00:00:00:00:09"))
     await host.start()
-    assert host.lines == ["subnet 10.32.1.0/24 given back", "address 10.32.0.2 given back"]
+    assert host.lines == ["subnet 10.32.1.0/24 released", "address 10.32.0.2 released"]
     assert [each.id for each in host.library.cache.every(Pool)] == [pool]
 
 

@@ -316,7 +316,7 @@ async def test_another_owner_is_refused(resolver: EmbeddedResolver, sandbox: Nam
     await resolver.serve(path(sandbox), lookup, tuple)
     other = EmbeddedResolver(owner="other")
     try:
-        with pytest.raises(Conflict, match="names are answered"):
+        with pytest.raises(Conflict, match="names are already answered"):
             await other.serve(path(sandbox), lookup, tuple)
         assert texts(await ask(sandbox, query("web"))) == ["10.9.0.2"]
         await resolver.close()
