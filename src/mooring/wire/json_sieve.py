@@ -15,8 +15,8 @@ from mooring.core.containers import FIXED_LABEL, KEY_LABEL
 from mooring.wire.go_json import LARGEST, decoded_name, same_name
 
 _SPACE = re.compile(rb"[ \t\n\r,]*+")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
-_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*', re.DOTALL)
+# Of a string, as far as so many escapes go: each is remembered until the match ends.
+_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+){0,512}', re.DOTALL)
 _LITERAL = re.compile(rb"[^ \t\n\r,{}\[\]\"]*+")
 _AFTER = re.compile(rb"[^,}]*+")
 _MARK = re.compile(rb"[{}\[\]]")
@@ -113,8 +113,7 @@ class Sieve:
         return end
 
     def _pass_string(self, data: bytes, pos: int) -> int:
-        found = _REST.match(data, pos)
-        pos = found.end() if found is not None else pos
+        pos = _string_end(data, pos)
         if pos == len(data):
             return pos
         if data[pos] != ord('"'):  # half of an escape
@@ -166,11 +165,11 @@ class Sieve:
         if sign != b'"':  # the colon, or nothing that belongs here
             frame.expects = "value" if sign == b":" else frame.expects
             return pos + 1
-        name = _STRING.match(data, pos)
-        if name is None:
+        end = _string_end(data, pos + 1) + 1
+        if data[end - 1 : end] != b'"':
             return self._wait(data, pos)
-        self._choose(frame, name[0])
-        return name.end()
+        self._choose(frame, data[pos:end])
+        return end
 
     def _choose(self, frame: _Frame, key: bytes) -> None:
         """The member with this name comes next."""
@@ -205,10 +204,10 @@ class Sieve:
                 return self._wait(data, pos)
             text = data[pos:end]
         elif keep and frame.child is None:
-            whole = _STRING.match(data, pos)
-            if whole is None:
+            end = _string_end(data, pos + 1) + 1
+            if data[end - 1 : end] != b'"':
                 return self._wait(data, pos)
-            text, end = whole[0], whole.end()
+            text = data[pos:end]
         else:
             self._in_string, end = True, pos + 1
         if not frame.drop:
@@ -224,3 +223,12 @@ class Sieve:
     def _open(self, wanted: Wanted) -> None:
         self._out += b"{"
         self._stack.append(_Frame(wanted))
+
+
+def _string_end(data: bytes, pos: int) -> int:
+    """Where the string that goes on there has its quote; without one, where the data or its last whole escape ends."""
+    while (found := _REST.match(data, pos)) is not None:
+        pos = found.end()
+        if data[pos : pos + 1] != b"\\" or pos + 1 == len(data):
+            break
+    return pos

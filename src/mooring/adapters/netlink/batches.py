@@ -120,7 +120,12 @@ class Batches(Netlink):
         """What `read` gives, of one moment. Raises NetlinkError, also when it is never the same for long enough."""
         for _ in range(_TRIES):
             before = self.generation()
-            found = read()
+            try:
+                found = read()
+            except NetlinkError as error:
+                if error.errno != errno.EINTR:
+                    raise
+                continue
             if self.generation() == before:
                 return found
         raise NetlinkError(errno.EINTR, "the rules change faster than they can be read")
@@ -138,6 +143,9 @@ class Batches(Netlink):
 
     def _send(self, data: bytes) -> None:
         """A batch goes in one write, and the kernel takes none that is longer than the buffer."""
-        if len(data) > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data))
-        self._socket.send(data)
+        try:
+            if len(data) > self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2:
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, len(data))
+            self._socket.send(data)
+        except OSError as error:
+            raise NetlinkError(error.errno or errno.EIO, error.strerror or str(error)) from error

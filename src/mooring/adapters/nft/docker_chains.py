@@ -10,6 +10,7 @@ Docker's tables is touched.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -142,7 +143,10 @@ class DockerChains:
         """The attributes of each; none where the kernel has no such."""
         try:
             return [attributes(told) for told in self._batches.list(message)]
-        except NetlinkError:
+        except NetlinkError as error:
+            if error.errno in (errno.EINTR, errno.ENOMEM, errno.ENOBUFS):  # there may be some
+                why = f"Docker's chains cannot be read: {error.strerror}"
+                raise Unavailable(why, hint="Mooring tries again in a few seconds") from error
             return []
 
     def _outstanding(self, place: _Place) -> list[tuple[str, ...]]:

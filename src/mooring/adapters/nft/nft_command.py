@@ -12,7 +12,7 @@ import subprocess
 
 from mooring.core.faults import Unavailable
 
-_TIMEOUT = 60.0
+_TIMEOUT = 20.0  # seconds; a start has 30
 
 
 class NftablesError(Exception):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import groupby
 
 from mooring.adapters.netlink.batches import (
@@ -183,8 +182,11 @@ class Table:
     def _outstanding(self, ops: Sequence[MemberOp]) -> list[MemberOp]:
         have: dict[tuple[str, ...], Member] = {}
         for name in {_member(op).container for op in ops}:
-            with suppress(NetlinkError):  # there is no such set
+            try:
                 have.update((member.key, member) for member in self._elements(name) if member is not None)
+            except NetlinkError as error:
+                if error.errno not in _NONE:
+                    raise self._refusal(error.strerror) from error
         left: list[MemberOp] = []
         for op in ops:
             member = _member(op)

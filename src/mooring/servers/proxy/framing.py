@@ -73,6 +73,10 @@ class HeadReader:
         """What there is of a head that is not complete."""
         return bytes(self._partial or b"")
 
+    def beginning(self, size: int) -> bytes:
+        """Its first bytes, so many at most."""
+        return bytes(memoryview(self._partial or b"")[:size])
+
     @property
     def begun(self) -> bool:
         """Whether some of a head is there."""

@@ -63,7 +63,7 @@ class Relay(WayThere):
     @property
     def asked(self) -> bool:
         """A request is under way."""
-        return self.exchange is not None and not self.exchange.answered
+        return self.exchange is not None and (not self.exchange.answered or self.state is State.FROZEN)
 
     @property
     def busy(self) -> bool:

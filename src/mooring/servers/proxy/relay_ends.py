@@ -105,6 +105,7 @@ class Ends(asyncio.Protocol):
     def no_engine(self) -> None:
         """Nobody listens at its socket."""
         exchange = self.exchange
+        self.balance()
         if exchange is None:
             self.hang_up()
         elif exchange.held is not None:

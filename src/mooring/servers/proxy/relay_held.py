@@ -97,6 +97,8 @@ class Large:
             self._owner.refuse_held(self._exchange, 500, FAILED, closes=True)
         finally:
             self._working = False
+            if self._ended or self._dropped:
+                self._held.raw, self._held.body, self._held.size = [], [], 0
 
     async def _next(self) -> None:
         """Read what there is of it, and send it on, or ask whose it is."""

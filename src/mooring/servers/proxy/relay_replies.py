@@ -181,6 +181,7 @@ class WayBack(Ends):
             return False
         if replies.until_close:
             exchange.last, exchange.hijack, self.backlog = True, False, None
+            self.balance()
         return True
 
     def _engine_answered(self, raw: bytes) -> None:
@@ -260,7 +261,8 @@ class WayBack(Ends):
     def unasked(self, data: bytes) -> None:
         """The engine is out of step: the client may make sense of it."""
         self.write(data)
-        self.state = State.LAST
+        self.state, self.backlog = State.LAST, None
+        self.balance()
 
     def _give_up(self, exchange: Exchange, unsent: bytes) -> None:
         """These are no replies as HTTP knows them: pass them on, and take no further request."""
@@ -309,6 +311,8 @@ class WayBack(Ends):
         else:
             self.line.lost()
             self._replies.restart()
+            self.engine_slowed = False
+            self.balance()
 
     def engine_gone_busy(self, _gone: bool, exc: Exception | None) -> None:
         """The engine ends in the middle of a request or its reply."""

@@ -66,7 +66,7 @@ class RequestReader:
         if it does not."""
         if data[:1] != PREFACE[:1] and not self.begun:
             return None
-        begun = self.partial + data[: len(PREFACE)]
+        begun = self._reader.beginning(len(PREFACE)) + data[: len(PREFACE)]
         if not PREFACE.startswith(begun[: len(PREFACE)]):
             return None
         if len(begun) < len(PREFACE):
@@ -255,7 +255,7 @@ class WayThere(WayBack):
     def put_by(self, data: bytes, pos: int) -> int:
         """They come ahead, and wait."""
         exchange = self.exchange
-        if exchange is None or not exchange.last or exchange.hijack:  # else the client asked for the end
+        if exchange is None or not exchange.last or exchange.hijack or exchange.body:  # else it is over
             self.backlog = self.backlog or bytearray()
             self.backlog += memoryview(data)[pos:]
             if len(self.backlog) > BACKLOG_LIMIT:
@@ -309,10 +309,13 @@ class WayThere(WayBack):
             self._sent(exchange)
         if exchange.answered:
             self.go_on()
+        self.balance()
 
     def refuse_held(self, exchange: Exchange, status: int, text: str, closes: bool) -> None:
         """See relay_held."""
-        if exchange is self.exchange:
+        if exchange is self.exchange and exchange.replied:
+            self.hang_up()
+        elif exchange is self.exchange:
             self.refuse(exchange, status, text, closes or self.state is not State.HELD)
             self.go_on()
 

@@ -48,7 +48,7 @@ def interface_of(text: str) -> Interface | None:
     return ip_interface(text) if text else None
 
 
-class RouteV1(Stored):
+class RouteV1(Stored, tag="RouteV1"):
     """A static route; via "" is on-link."""
 
     destination: str
@@ -64,7 +64,7 @@ def route_form(route: StaticRoute) -> RouteV1:
     return RouteV1(destination=str(route.destination), via=text_of(route.via))
 
 
-class PortRequestV1(Stored):
+class PortRequestV1(Stored, tag="PortRequestV1"):
     """A port that a container asked for; host "" is every address of the host."""
 
     protocol: Protocol

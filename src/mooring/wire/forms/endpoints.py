@@ -25,7 +25,7 @@ from mooring.wire.forms.elements import (
 )
 
 
-class PortBindingV1(Stored):
+class PortBindingV1(Stored, tag="PublicationV1"):
     """A port that is published."""
 
     protocol: Protocol
@@ -71,7 +71,7 @@ class EndpointV1(Stored, tag=1):
         )
 
 
-class AttachmentV1(Stored):
+class AttachmentV1(Stored, tag="AttachmentV1"):
     """What a driver answered to a join; a gateway "" is none."""
 
     link: str
@@ -95,7 +95,7 @@ class AttachmentV1(Stored):
         )
 
 
-class ServiceV1(Stored):
+class ServiceV1(Stored, tag="ServiceV1"):
     """A port that is served under a name."""
 
     name: str
@@ -130,7 +130,7 @@ class EndpointV2(EndpointV1, tag=2):
         )
 
 
-class ExposedV1(Stored):
+class ExposedV1(Stored, tag="ExposedV1"):
     """A port that a container listens on."""
 
     protocol: Protocol

@@ -13,7 +13,7 @@ from mooring.core.kept_networks import KeptAddress, KeptNetwork
 from mooring.wire.forms.elements import Stored, id_of
 
 
-class KeptAddressV1(Stored):
+class KeptAddressV1(Stored, tag="HeirloomV1"):
     """An address that waits for its key."""
 
     address: str
@@ -38,7 +38,7 @@ class KeptNetworkV1(Stored, tag=1):
     space: str
     since: float
     subnets: list[str] = field(default_factory=list)
-    kept_addresses: list[KeptAddressV1] = field(default_factory=list)
+    kept_addresses: list[KeptAddressV1] = field(name="heirlooms", default_factory=list)
 
     def record(self, key: str) -> KeptNetwork:
         """See stored.Form."""

@@ -19,7 +19,7 @@ def _lease_space(prefix: str) -> str:
     return unquote(prefix.split("/")[1])
 
 
-class ActiveV1(Stored):
+class ActiveV1(Stored, tag="ActiveV1"):
     """Where a fixed lease is in use."""
 
     endpoint: str

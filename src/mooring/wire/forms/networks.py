@@ -34,7 +34,7 @@ from mooring.wire.forms.elements import (
 )
 
 
-class OptionsV1(Stored):
+class OptionsV1(Stored, tag="OptionsV1"):
     """The parsed driver options; addresses as text, "" for none."""
 
     mode: Mode = Mode.BRIDGE
@@ -76,7 +76,7 @@ class OptionsV1(Stored):
         )
 
 
-class OptionsV2(OptionsV1):
+class OptionsV2(OptionsV1, tag="OptionsV2"):
     """With what the network's addresses belong to."""
 
     sticky: Sticky = Sticky.OFF
@@ -89,7 +89,7 @@ class OptionsV2(OptionsV1):
         return replace(base, sticky=self.sticky, host_overlap=self.host_overlap, port_security=self.port_security)
 
 
-class SegmentV1(Stored):
+class SegmentV1(Stored, tag="SegmentV1"):
     """One subnet of a network."""
 
     subnet: str
