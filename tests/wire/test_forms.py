@@ -30,7 +30,8 @@ from mooring.core.networks import (
 from mooring.core.pools import Pool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
-from mooring.wire import forms, stored
+from mooring.wire import stored
+from mooring.wire.forms import elements, endpoints, holders, kept_networks, leases, moves, networks, pools, sandboxes
 
 # Written by past releases; these lines are never changed, only added to.
 PAST: list[tuple[str, bytes, stored.Record]] = [
@@ -266,25 +267,25 @@ def names(kind: type) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "form", "in_key"),
     [
-        (Pool, forms.PoolV1, {"id"}),
-        (KnownEngine, forms.EngineV3, {"id"}),
-        (Lease, forms.LeaseV1, {"space", "address"}),
-        (Active, forms.ActiveV1, set()),
-        (Network, forms.NetworkV3, {"id"}),
-        (NetworkOptions, forms.OptionsV2, set()),
-        (Holder, forms.HolderV2, {"id"}),
-        (Intent, forms.IntentV1, {"id"}),
-        (KeptNetwork, forms.KeptNetworkV1, {"id"}),
-        (KeptAddress, forms.KeptAddressV1, set()),
-        (Move, forms.MoveV1, {"container", "network"}),
-        (StaticRoute, forms.RouteV1, set()),
-        (Segment, forms.SegmentV1, set()),
-        (Endpoint, forms.EndpointV3, {"id", "network"}),
-        (Attachment, forms.AttachmentV1, set()),
-        (Service, forms.ServiceV1, set()),
-        (Sandbox, forms.SandboxV1, {"id"}),
-        (PortRequest, forms.PortRequestV1, set()),
-        (PortBinding, forms.PortBindingV1, set()),
+        (Pool, pools.PoolV1, {"id"}),
+        (KnownEngine, pools.EngineV3, {"id"}),
+        (Lease, leases.LeaseV1, {"space", "address"}),
+        (Active, leases.ActiveV1, set()),
+        (Network, networks.NetworkV3, {"id"}),
+        (NetworkOptions, networks.OptionsV2, set()),
+        (Holder, holders.HolderV2, {"id"}),
+        (Intent, holders.IntentV1, {"id"}),
+        (KeptNetwork, kept_networks.KeptNetworkV1, {"id"}),
+        (KeptAddress, kept_networks.KeptAddressV1, set()),
+        (Move, moves.MoveV1, {"container", "network"}),
+        (StaticRoute, elements.RouteV1, set()),
+        (Segment, networks.SegmentV1, set()),
+        (Endpoint, endpoints.EndpointV3, {"id", "network"}),
+        (Attachment, endpoints.AttachmentV1, set()),
+        (Service, endpoints.ServiceV1, set()),
+        (Sandbox, sandboxes.SandboxV1, {"id"}),
+        (PortRequest, elements.PortRequestV1, set()),
+        (PortBinding, endpoints.PortBindingV1, set()),
     ],
 )
 def test_no_field_is_forgotten(kind: type, form: type, in_key: set[str]) -> None:

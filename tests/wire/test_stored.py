@@ -13,7 +13,8 @@ from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
-from mooring.wire import forms, stored
+from mooring.wire import stored
+from mooring.wire.forms import elements, pools
 from tests.wire.records import ADDRESS, IDENT, RECORDS
 
 
@@ -153,19 +154,19 @@ def test_a_subnet_that_is_none_is_refused(subnet: str) -> None:
         stored.decode("pool/a", msgspec.json.encode({"v": 1, "space": "s", "subnet": subnet}))
 
 
-class PoolV2(forms.Stored, tag=2):
+class PoolV2(elements.Stored, tag=2):
     """What a second version of a stored pool might look like."""
 
     where: str
 
     def record(self, key: str) -> Pool:
         """A pool of today."""
-        return forms.PoolV1(space=self.where, subnet="10.0.0.0/8").record(key)
+        return pools.PoolV1(space=self.where, subnet="10.0.0.0/8").record(key)
 
 
 def test_every_past_version_is_read() -> None:
     """A reader with two versions reads both into today's record, and refuses the third."""
-    reader = stored.Reader[Pool]([forms.PoolV1, PoolV2])
+    reader = stored.Reader[Pool]([pools.PoolV1, PoolV2])
     old = reader.read("pool/a", b'{"v":1,"space":"s","subnet":"10.0.0.0/8"}')
     assert reader.read("pool/a", b'{"v":2,"where":"s"}') == old
     with pytest.raises(Unavailable, match="version 3, this Mooring reads up to 2"):

@@ -26,7 +26,7 @@ from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.sandboxes import Sandbox
-from mooring.wire import forms
+from mooring.wire.forms import elements, endpoints, holders, kept_networks, leases, moves, networks, pools, sandboxes
 
 Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move
 R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
@@ -170,28 +170,28 @@ class Reader(Generic[R_co]):
 
 
 _READERS: dict[str, Reader[Any]] = {
-    "lease": Reader[Lease]([forms.LeaseV1]),
-    "endpoint": Reader[Endpoint]([forms.EndpointV1, forms.EndpointV2, forms.EndpointV3]),
-    "sandbox": Reader[Sandbox]([forms.SandboxV1]),
-    "network": Reader[Network]([forms.NetworkV1, forms.NetworkV2, forms.NetworkV3]),
-    "pool": Reader[Pool]([forms.PoolV1]),
-    "engine": Reader[KnownEngine]([forms.EngineV1, forms.EngineV2, forms.EngineV3]),
-    "holder": Reader[Holder]([forms.HolderV1, forms.HolderV2]),
-    "intent": Reader[Intent]([forms.IntentV1]),
-    "estate": Reader[KeptNetwork]([forms.KeptNetworkV1]),
-    "move": Reader[Move]([forms.MoveV1]),
+    "lease": Reader[Lease]([leases.LeaseV1]),
+    "endpoint": Reader[Endpoint]([endpoints.EndpointV1, endpoints.EndpointV2, endpoints.EndpointV3]),
+    "sandbox": Reader[Sandbox]([sandboxes.SandboxV1]),
+    "network": Reader[Network]([networks.NetworkV1, networks.NetworkV2, networks.NetworkV3]),
+    "pool": Reader[Pool]([pools.PoolV1]),
+    "engine": Reader[KnownEngine]([pools.EngineV1, pools.EngineV2, pools.EngineV3]),
+    "holder": Reader[Holder]([holders.HolderV1, holders.HolderV2]),
+    "intent": Reader[Intent]([holders.IntentV1]),
+    "estate": Reader[KeptNetwork]([kept_networks.KeptNetworkV1]),
+    "move": Reader[Move]([moves.MoveV1]),
 }
-_FORMS: dict[type, Callable[[Any], forms.Stored]] = {
-    Lease: forms.lease_form,
-    Endpoint: forms.endpoint_form,
-    Sandbox: forms.sandbox_form,
-    Network: forms.network_form,
-    Pool: forms.pool_form,
-    KnownEngine: forms.engine_form,
-    Holder: forms.holder_form,
-    Intent: forms.intent_form,
-    KeptNetwork: forms.kept_network_form,
-    Move: forms.move_form,
+_FORMS: dict[type, Callable[[Any], elements.Stored]] = {
+    Lease: leases.lease_form,
+    Endpoint: endpoints.endpoint_form,
+    Sandbox: sandboxes.sandbox_form,
+    Network: networks.network_form,
+    Pool: pools.pool_form,
+    KnownEngine: pools.engine_form,
+    Holder: holders.holder_form,
+    Intent: holders.intent_form,
+    KeptNetwork: kept_networks.kept_network_form,
+    Move: moves.move_form,
 }
 _ENCODER = msgspec.json.Encoder()
 
