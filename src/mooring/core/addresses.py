@@ -1,5 +1,5 @@
-"""Addresses as numbers: ranges, strict parsing, and which address of a pool is next: one that was never
-used, then the one that has cooled longest.
+"""Addresses as numbers: ranges, strict parsing, and which address of a pool is next: the first free one
+after the last that was chosen; when none is free, the one that has cooled longest.
 
 Rules: a range is half-open, [start, end), over integers; text is refused rather than guessed at; finding the next free
 address costs the same in an empty and in a nearly full pool, for IPv4 and IPv6.

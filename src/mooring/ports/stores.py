@@ -1,4 +1,4 @@
-"""What we need of a store. Rules: see mooring.ports."""
+"""What we need of a store: commits by compare-and-swap of revisions. Rules: see mooring.ports."""
 
 from __future__ import annotations
 

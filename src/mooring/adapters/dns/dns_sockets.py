@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
-from mooring.adapters.dns.dns_table import Late, lead_queries, table_number
+from mooring.adapters.dns.query_redirect import Late, lead_queries, table_number
 from mooring.adapters.linux.namespace_files import current_namespace, enter, open_namespace
 from mooring.adapters.linux.namespace_links import NamespaceLinks
 from mooring.core.faults import Fault, Unavailable
@@ -45,7 +45,7 @@ class Listeners:
 
     def lead_queries(self, late: Late = lambda work: work(), *, anew: bool = False) -> None:
         """The table of the thread's namespace leads to these sockets; that of an earlier process is replaced. Port 53
-        itself stays free for the container. late, anew: see dns_table. Raises Conflict, Unavailable."""
+        itself stays free for the container. late, anew: see query_redirect. Raises Conflict, Unavailable."""
         if self.table and table_number() == self.table:
             return
         ports = [one.getsockname()[1] for one in (self.datagram, self.stream)]
@@ -131,7 +131,7 @@ def open_listeners(
     namespace: tuple[int, int], owner: str = "", late: Late = lambda work: work(), *, anew: bool = False
 ) -> Listeners:
     """Sockets of the thread's namespace at the resolver's address, at ports that the kernel chooses, and the table that
-    leads queries to them. late, anew: see dns_table. Raises Conflict, Unavailable."""
+    leads queries to them. late, anew: see query_redirect. Raises Conflict, Unavailable."""
     datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     made = Listeners(datagram, stream, namespace, owner)

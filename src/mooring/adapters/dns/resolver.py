@@ -1,4 +1,4 @@
-"""The embedded resolver: DNS at 127.0.0.11 inside sandboxes.
+"""The embedded resolver: DNS at 127.0.0.11 inside sandboxes. dns_clients answers, from services.sandboxes.dns_names.
 
 Rules: in each namespace there are two sockets and a table of ours, and nothing that runs; what `serve` or `stop` has
 begun is finished before a cancelled caller hears of it, so that a table never leads to no socket; a namespace lives as
@@ -18,7 +18,7 @@ from typing import Any
 from mooring.adapters.dns.dns_clients import Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import DEADLINE, Forwarder, Upstream
 from mooring.adapters.dns.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
-from mooring.adapters.dns.dns_table import leave_queries
+from mooring.adapters.dns.query_redirect import leave_queries
 from mooring.adapters.host.descriptor_shares import SharesOfLimit
 from mooring.core.faults import Fault, Unavailable
 from mooring.ports import Lookup, Resolver

@@ -1,8 +1,9 @@
 """The Store port over one SQLite file: WAL, synchronous=FULL, one thread that does all the work on it.
 
-Rules: requests that wait together share one transaction and one fsync (group commit), but each stands or falls by
-itself; a group's outcome is told to the loop in one go, in the order of the revisions; what was accepted is carried
-out, also when nobody waits for it any more.
+Rules: a commit whose expected revisions do not hold is StaleRevision and changes nothing; requests that wait together
+share one transaction and one fsync (group commit), but each stands or falls by itself; a group's outcome is told to
+the loop in one go, in the order of the revisions; what was accepted is carried out, also when nobody waits for it any
+more.
 """
 
 from __future__ import annotations

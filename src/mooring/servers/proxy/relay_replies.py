@@ -1,4 +1,5 @@
-"""The way back: the engine's replies, measured and passed on as they come, or kept until whoever waits has heard.
+"""The way back: the engine's replies, measured and passed on as they come, or kept until whoever waits has heard;
+and where one turns the connection into a stream (exec, attach).
 
 Rules: the bytes are the engine's, and are changed only where whoever waits has another body to tell; a `100 Continue`
 that we said already is left out; what cannot be measured is passed on as it is, and ends the connection.

@@ -1,5 +1,5 @@
 """The bridge driver: a Linux bridge for each network, a veth pair for each endpoint, our nftables table for both;
-its neighbours are told of a new address (gratuitous ARP).
+published ports are opened in that; neighbours are told of a new address (gratuitous ARP), conntrack of one that goes.
 
 Rules: all that it makes follows from the records, so it remembers nothing that it could not find out; deleting a link
 is answered first and done soon after, in a group; an interface is made when an endpoint joins, inside the sandbox if
@@ -32,7 +32,7 @@ from mooring.core.port_security import port_guards
 from mooring.core.requests import EndpointGrant, JoinRequest
 from mooring.ports import Driver, Kernel
 from mooring.services.drivers.foreign_bridges import ForeignBridges
-from mooring.services.drivers.port_security import PortSecurity
+from mooring.services.drivers.port_security_support import PortSecurity
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Addresses: who gets which, durable before it is answered.
+"""Addresses: who gets which, durable before it is answered. Which is next: core.addresses; cooling: core.leases.
 
 Rules: every change is one commit that expects what was read, and is decided anew when another writer was first; what
 was already given is given again, and what is not held is released with success; an answer names the prefix length of
@@ -85,7 +85,7 @@ class Ipam:
         """A pool with a new id exists, and its gateway is leased unless the options say `gateway=none`.
 
         Raises BadRequest for what no network can have, Conflict for an overlap with a pool of the space, Forbidden for
-        the deny list and (a setting) the host's routes, Exhausted when there is no subnet left, Unavailable.
+        the deny list, Exhausted when there is no subnet left, Unavailable.
         """
         return await self._subnets.request_pool(request)
 

@@ -22,7 +22,7 @@ from mooring.core.networks import Address, Network, Origin, Subnet
 from mooring.core.pools import Pool, check_address
 from mooring.core.times import moment
 from mooring.ports import Clock, Engine
-from mooring.services.ipam.kept_addresses import kept
+from mooring.services.ipam.kept_address_rows import kept
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import Record, RecordCache

@@ -29,7 +29,7 @@ from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
 from mooring.services.drivers.foreign_bridges import ForeignBridges
-from mooring.services.drivers.port_security import PortSecurity
+from mooring.services.drivers.port_security_support import PortSecurity
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared

@@ -1,4 +1,4 @@
-"""Publishing the ports of endpoints.
+"""Publishing the ports of endpoints; in the kernel it is drivers.bridge that does it, with core.firewall's elements.
 
 Rules: host ports are chosen and held by us for a driver that forwards, and recorded before it is told; another driver
 is told what is asked for and sees to it itself; publishing twice is publishing once; in one sandbox a family's ports

@@ -17,7 +17,7 @@ from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
 from mooring.services.containers.engine_upgrades import NAMES
-from mooring.services.ipam.kept_addresses import kept_reasons, kept_subnets
+from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
 from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
 from mooring.services.operations.scenes import Scene, in_use

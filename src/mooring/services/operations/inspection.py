@@ -36,7 +36,7 @@ from mooring.core.views import (
     SegmentView,
 )
 from mooring.ports import Clock
-from mooring.services.ipam.kept_addresses import is_waited_for, kept_lease_rows, kept_rows
+from mooring.services.ipam.kept_address_rows import is_waited_for, kept_lease_rows, kept_rows
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.operations.explain import explain_address
 from mooring.services.operations.next_starts import losses

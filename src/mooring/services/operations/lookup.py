@@ -19,7 +19,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.views import Explanation, Reason
 from mooring.services.ipam.host_addresses import HostAddresses
-from mooring.services.ipam.kept_addresses import kept_for, kept_subnets
+from mooring.services.ipam.kept_address_rows import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
 from mooring.services.operations.inspection import Inspection
 from mooring.services.operations.next_starts import said_of

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mooring.adapters.dns import dns_table
-from mooring.adapters.dns.dns_table import lead_queries, leave_queries, table_number
+from mooring.adapters.dns.query_redirect import lead_queries, leave_queries, table_number
 from mooring.adapters.netlink.sockets import Message
 from mooring.core.faults import Conflict, Unavailable
 from tests.netns.rigs import Namespace, sh
@@ -55,13 +54,13 @@ def test_what_waits_for_the_kernel_is_handed_over(namespace: Namespace, monkeypa
     """The socket is closed when the caller likes, the rules count before; nothing is tried that has to be undone."""
     waiting: list[Callable[[], None]] = []
     refused: list[bool] = []
-    real = dns_table._Resolver.carry_out_unless
+    real = query_redirect._Resolver.carry_out_unless
 
-    def watched(batches: dns_table._Resolver, number: int, *messages: Message) -> bool:
+    def watched(batches: query_redirect._Resolver, number: int, *messages: Message) -> bool:
         refused.append(not real(batches, number, *messages))
         return not refused[-1]
 
-    monkeypatch.setattr(dns_table._Resolver, "carry_out_unless", watched)
+    monkeypatch.setattr(query_redirect._Resolver, "carry_out_unless", watched)
     for ports in ((1000, 2000), (4001, 4002)):
         lead_queries("127.0.0.11", 53, *ports, late=waiting.append)
     assert [line.rpartition(":")[2] for line in shown() if "dnat" in line] == ["4001", "4002"]
@@ -103,7 +102,7 @@ def test_a_refusal_is_a_fault_and_changes_nothing(namespace: Namespace, monkeypa
     """The whole transaction, whichever message it was."""
     lead_queries("127.0.0.11", 53, 4001, 4002)
     before = shown()
-    monkeypatch.setattr(dns_table, "_META_L4PROTO", 250)
+    monkeypatch.setattr(query_redirect, "_META_L4PROTO", 250)
     with pytest.raises(Unavailable, match="mooring_resolver cannot be changed"):
         lead_queries("127.0.0.11", 53, 4003, 4004)
     assert shown() == before

@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import NotFound
 from mooring.core.leases import Lease, State
 from mooring.core.views import LeaseFilter
-from mooring.services.ipam.kept_addresses import kept_rows
+from mooring.services.ipam.kept_address_rows import kept_rows
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.records.holder_names import holder_of
 from tests.services.holder_hosts import ident
