@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mooring.adapters.dns import query_redirect
 from mooring.adapters.dns.query_redirect import lead_queries, leave_queries, table_number
 from mooring.adapters.netlink.sockets import Message
 from mooring.core.faults import Conflict, Unavailable
