@@ -123,5 +123,5 @@ def _refused(house: HolderHouse) -> set[str]:
     return {
         each.subject.split()[1]
         for each in house.keeping.container_reconciler.findings
-        if each.subject.startswith("adopt ")
+        if each.subject.startswith("refused-address ")
     }
