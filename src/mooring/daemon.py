@@ -63,7 +63,7 @@ OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 class Daemon:
     """Everything that is served, made and not yet started.
 
-    plugin, api: handlers of the doors. gate: what the proxy asks. completion: who completes replies for it.
+    plugin, api: handlers of the doors. hook: what the proxy asks. completion: who completes replies for it.
     load: reads the store; calls before it is done wait.
     """
 

@@ -1,4 +1,4 @@
-"""The proxy's gate: Docker's bodies decoded, one call of the admission controller, and its answer put into the body.
+"""The proxy's hook: Docker's bodies decoded, one call of the admission controller, and its answer put into the body.
 
 Rules: a body that cannot be read passes as it is, since the engine says better what is wrong with it; what the engine
 did is taken from its reply only where a full id proves it, and asked of it otherwise; a settlement that fails holds up
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Controller(Protocol):
-    """What the gate needs of containers.admission."""
+    """What the hook needs of containers.admission."""
 
     @property
     def guards(self) -> bool:
@@ -94,7 +94,7 @@ class Controller(Protocol):
 
 
 class NetworkAdmission(Protocol):
-    """What the gate needs of networking.network_requests."""
+    """What the hook needs of networking.network_requests."""
 
     def concerns(self, spec: NetworkSpec) -> bool:
         """Whether the network will be one of ours."""
