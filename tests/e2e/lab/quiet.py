@@ -1,7 +1,8 @@
 """Streams through the proxy on which nothing is said until a test wants to know whether they still deliver.
 
 Rules: each kind of stream is there once, most of them raw, so that a delivery costs nothing; the two that people keep
-open for days, `logs -f` and `events`, are there as docker commands too.
+open for days, `logs -f` and `events`, are there as docker commands too. A connection between two requests is dockerd's
+to end (after five minutes, its ReadHeaderTimeout), so one straight to the engine tells what the proxy's must do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import LabError
-from tests.e2e.lab.wires import Wire, hijack, request
+from tests.e2e.lab.wires import Hangup, Wire, hijack, request
 
 WAIT = 30.0
 EVENTS = "/events?filters=%7B%22container%22%3A%5B%22quiet%22%5D%7D"
@@ -35,8 +36,9 @@ class QuietStreams:
         self.wait.send(request("POST", "/containers/quiet/wait?condition=not-running"))
         for wire in (self.logs, self.events, self.wait):
             assert b" 200 OK\r\n" in wire.until(b"\r\n\r\n")
-        self.kept.send(request("GET", "/_ping"))
-        assert self.kept.answer().body == b"OK"
+        self.straight = Wire(host.engine.socket, WAIT)
+        assert _answers(self.straight)
+        assert _answers(self.kept)
         self.attach = hijack(proxy.socket, "/containers/quiet/attach?stream=1&stdin=1&stdout=1", timeout=WAIT)
         created = proxy.api("POST", "/containers/quiet/exec", EXEC)["Id"]
         start = {"Detach": False, "Tty": False}
@@ -62,7 +64,7 @@ class QuietStreams:
 
     def close(self) -> None:
         """All of them end."""
-        for wire in (self.logs, self.events, self.wait, self.kept, self.attach, self.exec):
+        for wire in (self.logs, self.events, self.wait, self.straight, self.kept, self.attach, self.exec):
             wire.close()
         for command in self.commands.values():
             with command:
@@ -83,12 +85,20 @@ class QuietStreams:
         return self.exec.frame() == (1, b"echoed\n")
 
     def _pinged(self) -> bool:
-        self.kept.send(request("GET", "/_ping"))
-        return self.kept.answer().body == b"OK"
+        return _answers(self.kept) == _answers(self.straight)
 
     def _waited(self) -> bool:
         self.host.engine.docker("kill", "quiet")
         return bool(self.wait.document()["StatusCode"] == 137)
+
+
+def _answers(wire: Wire) -> bool:
+    """A request is answered; False when the other side has hung up before."""
+    try:
+        wire.send(request("GET", "/_ping"))
+        return wire.answer().body == b"OK"
+    except (BrokenPipeError, ConnectionResetError, Hangup):
+        return False
 
 
 def _said(command: subprocess.Popen[bytes], text: bytes) -> bool:
