@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
-from mooring.core.containers import Container, ContainerEndpoint, key_of
+from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.datapath import host_end
 from mooring.core.docker_requests import ContainerSpec
 from mooring.core.faults import Fault, Unavailable
+from mooring.core.keys import key_of
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role

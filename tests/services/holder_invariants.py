@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mooring.core.containers import Container, ContainerEndpoint, Holder, key_of
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.docker_requests import ContainerSpec
 from mooring.core.intents import Intent, placeholder
+from mooring.core.keys import key_of
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
 from mooring.services.containers.admission import Admission

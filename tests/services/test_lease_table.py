@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.core.containers import CONTAINER_KEY
 from mooring.core.faults import Fault
+from mooring.core.keys import CONTAINER_KEY
 from mooring.core.leases import TRANSITIONS, Event, Lease, Phase, phase
 from mooring.core.requests import AddressRequest, EndpointRequest, PoolRequest, Role
 from tests.services.holder_hosts import HolderHost, ident

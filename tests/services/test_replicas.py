@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.core.containers import ContainerEndpoint, compose_replica
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import Conflict
+from mooring.core.keys import compose_replica
 from mooring.services.containers.replicas import refuse_replicas
 from tests.services.holder_hosts import HolderHost, ident
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.containers import CONTAINER_KEY, outlives
 from mooring.core.intents import is_placeholder
+from mooring.core.keys import CONTAINER_KEY, outlives
 from mooring.core.leases import Active, Event, Lease, Place, State, changed, cooled, ended
 
 

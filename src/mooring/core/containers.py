@@ -1,8 +1,7 @@
-"""Containers as an engine tells of them, and the labels (`fixed-ip`, `mooring.key`) and keys by which an address is
-theirs: a key may be a container, a text, a name, or compose's project, service and number (`key_of`).
+"""Containers, their networks and events as an engine tells of them, and containers that hold fixed addresses.
 
 Rules: a container is its full id, never its name or the beginning of its id; what its configuration asks for and what
-it has at the moment are two things; a label means what it meant to Minions and Barrel.
+it has at the moment are two things.
 """
 
 from __future__ import annotations
@@ -14,14 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-from mooring.core.networks import Address, Sticky, Subnet
-
-FIXED_LABEL = "fixed-ip"
-KEY_LABEL = "mooring.key"
-# How the key of an address begins that belongs to a container and ends with it.
-CONTAINER_KEY = "container:"
-LONGEST_KEY = 200
-_COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number")
+from mooring.core.networks import Address, Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,69 +145,3 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     oldest: tuple[int, int] = (0, 0)
     newest: tuple[int, int] = (0, 0)
-
-
-def is_on(value: str | None) -> bool:
-    """Whether a `fixed-ip` label with this value means yes; None: there is no such label.
-
-    Everything is on but `0` and `false`, in any case of letters; the empty text is on (Minions driver/helper.go,
-    Barrel proxy/docker/helper.go).
-    """
-    return value is not None and value != "0" and value.lower() != "false"
-
-
-def is_sound(key: str) -> bool:
-    """Whether the text can be a key: printable, and not longer than a line."""
-    return key.isprintable() and len(key) <= LONGEST_KEY
-
-
-def key_in_words(key: str) -> str:
-    """What an address belongs to, without the container's name, which a key does not have."""
-    kind, _, text = key.partition(":")
-    if kind == "compose" and text.count("/") == 2:
-        project, service, number = text.split("/")
-        return f"compose service {project}/{service}, number {number}"
-    if kind in ("key", "name") and text:
-        return f"{kind} {text}"
-    if key.startswith(CONTAINER_KEY):
-        return f"container {text[:12]}"
-    return f"key {key}"
-
-
-def key_of(labels: Mapping[str, str], name: str, sticky: Sticky, container: str) -> str:
-    """What an address of the container belongs to in a network with this stickiness; "" for nothing.
-
-    name: the container's, "" when it is not known yet. container: its full id, or what stands for it until it has one.
-    The keys are `key:<text of the label mooring.key>`, `compose:<project>/<service>/<number>`, `name:<name>` and
-    `container:<id>`. `fixed-ip=0` says no, whatever the network says. `fixed-ip` means the container, as it did to
-    Minions and Barrel, but where compose made it: compose removes it at each change of its file, and makes it anew.
-    """
-    fixed = labels.get(FIXED_LABEL)
-    if fixed is not None and not is_on(fixed):
-        return ""
-    if (text := labels.get(KEY_LABEL, "")) and is_sound(text):
-        return f"key:{text}"
-    if sticky is Sticky.NAME or is_on(fixed):
-        compose = [labels.get(each, "").replace("%", "%25").replace("/", "%2F") for each in _COMPOSE]
-        # What `docker compose run` makes is nobody's successor, and its name is a random one.
-        once = is_on(labels.get("com.docker.compose.oneoff", "false"))
-        if all(compose) and all(map(is_sound, compose)) and not once:
-            return "compose:" + "/".join(compose)
-        if sticky is Sticky.NAME and name and not once:
-            return f"name:{name.lstrip('/')}"
-    if is_on(fixed) or sticky is not Sticky.OFF:
-        return CONTAINER_KEY + container
-    return ""
-
-
-def compose_replica(labels: Mapping[str, str]) -> tuple[str, str]:
-    """Project and service as `shop/web`, and the number, of a container that compose made to stay; "" for others."""
-    project, service, number = (labels.get(each, "") for each in _COMPOSE)
-    if not (project and service and number) or is_on(labels.get("com.docker.compose.oneoff", "false")):
-        return "", ""
-    return f"{project}/{service}", number
-
-
-def outlives(key: str) -> bool:
-    """Whether the key means something after its container is gone."""
-    return bool(key) and not key.startswith(CONTAINER_KEY)

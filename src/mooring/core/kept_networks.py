@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mooring.core.containers import CONTAINER_KEY
+from mooring.core.keys import CONTAINER_KEY
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool

@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound
 from mooring.core.networks import Address
 
 LABELS = (FIXED_LABEL, KEY_LABEL)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from mooring.core.containers import FIXED_LABEL, KEY_LABEL
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL
 from mooring.wire.go_json import LARGEST, decoded_name, same_name
 
 _SPACE = re.compile(rb"[ \t\n\r,]*+")

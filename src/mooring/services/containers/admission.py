@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from mooring.core.containers import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, Container, is_on, is_sound, key_of
+from mooring.core.containers import Container
 from mooring.core.docker_requests import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 from mooring.core.engines import ANY_ADDRESS
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.intents import Intent, Purpose, placeholder
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound, key_of
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Network, Origin, Sticky
 from mooring.ports import Engine

@@ -14,7 +14,8 @@ from functools import partial
 import msgspec
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
+from mooring.core.containers import Container, ContainerEndpoint, Holder
+from mooring.core.keys import CONTAINER_KEY, key_of, outlives
 from mooring.core.label_words import Remark
 from mooring.core.leases import Active, Claimant, Lease, Place, State, may_hold
 from mooring.core.networks import Address, Network, Origin

@@ -13,12 +13,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mooring.core.containers import Container, Holder, key_of
+from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.intents import Intent
+from mooring.core.keys import key_of
 from mooring.core.moves import Move
 from mooring.core.networks import Network
 from mooring.ports import Clock, Engine

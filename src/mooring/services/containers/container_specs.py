@@ -10,8 +10,8 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
-from mooring.core.containers import FIXED_LABEL, KEY_LABEL
 from mooring.core.docker_requests import ENDPOINT_MACS, ContainerSpec, EndpointConfig
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL
 from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from mooring.core.claims import Claim, claimed, left, renamed
-from mooring.core.containers import CONTAINER_KEY, Holder
+from mooring.core.containers import Holder
 from mooring.core.faults import StaleRevision
 from mooring.core.intents import Intent, Purpose, placeholder
+from mooring.core.keys import CONTAINER_KEY
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
 from mooring.ports import Clock

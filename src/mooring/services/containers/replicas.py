@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mooring.core.containers import compose_replica
 from mooring.core.faults import Conflict
 from mooring.core.intents import is_placeholder
+from mooring.core.keys import compose_replica
 from mooring.ports import Engine
 from mooring.services.containers.fixed_allocator import FixedSpec
 from mooring.services.records.fixed_index import FixedIndex

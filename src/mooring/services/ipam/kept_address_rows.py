@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
-from mooring.core.containers import key_in_words
 from mooring.core.kept_networks import KeptAddress, KeptNetwork, living
+from mooring.core.keys import key_in_words
 from mooring.core.leases import State
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Pool

@@ -7,9 +7,9 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 from __future__ import annotations
 
 from mooring.core.addresses import usable
-from mooring.core.containers import outlives
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.keys import outlives
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Network, Subnet

@@ -8,8 +8,9 @@ a container that runs is out of its network for a moment then, and nothing else 
 from __future__ import annotations
 
 from mooring.core.claims import Claim, claimed, started
-from mooring.core.containers import CONTAINER_KEY, Container, ContainerEndpoint, Holder, key_of, outlives
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
+from mooring.core.keys import CONTAINER_KEY, key_of, outlives
 from mooring.core.label_words import asks
 from mooring.core.leases import Active, Lease, State, is_over
 from mooring.core.networks import Address, Network

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mooring.core.containers import FIXED_LABEL, Container, ContainerEndpoint, Holder
+from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.engines import ENDPOINT_MACS, KnownEngine, is_mute
 from mooring.core.findings import Finding
 from mooring.core.kept_networks import KeptNetwork
+from mooring.core.keys import FIXED_LABEL
 from mooring.core.label_words import Remark, asks, concern, remarks
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network

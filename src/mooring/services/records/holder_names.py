@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mooring.core.containers import key_in_words
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
+from mooring.core.keys import key_in_words
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.times import moment, span
