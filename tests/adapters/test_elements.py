@@ -1,4 +1,4 @@
-"""Elements between core's spelling and the kernel's bytes. What the kernel itself takes is in test_nftables.py."""
+"""Elements between core's spelling and the kernel's bytes. What the kernel itself takes is in test_nft_tables.py."""
 
 from __future__ import annotations
 

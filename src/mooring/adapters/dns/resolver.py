@@ -1,4 +1,4 @@
-"""The embedded resolver: DNS at 127.0.0.11 inside sandboxes. dns_clients answers, from services.sandboxes.dns_names.
+"""The embedded resolver: DNS at 127.0.0.11 inside sandboxes. dns_answering answers, from services.sandboxes.dns_names.
 
 Rules: in each namespace there are two sockets and a table of ours, and nothing that runs; what `serve` or `stop` has
 begun is finished before a cancelled caller hears of it, so that a table never leads to no socket; a namespace lives as
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mooring.adapters.dns.dns_clients import Connections, Datagrams, QueryHandler
+from mooring.adapters.dns.dns_answering import Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import DEADLINE, Forwarder, Upstream
 from mooring.adapters.dns.dns_sockets import Listeners, Visits, open_listeners, raise_loopback, upstream_socket
 from mooring.adapters.dns.query_redirect import leave_queries

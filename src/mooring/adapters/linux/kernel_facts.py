@@ -23,7 +23,7 @@ from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.adapters.nft.docker_chains import DockerChains
 from mooring.adapters.nft.nft_command import nft
-from mooring.adapters.nft.nftables import Table, tables_of
+from mooring.adapters.nft.nft_tables import Table, tables_of
 from mooring.core.datapath import HOST_SETTINGS, ROUTERS
 from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (

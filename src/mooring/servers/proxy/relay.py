@@ -19,7 +19,7 @@ to end anything; a connection that has become a stream is copied blindly.
     CLOSED   nothing                                   are forgotten     are forgotten
 
     *  the engine may have the beginning of one that is too large to be kept, and answer it: then as in BODY
-    ** once more over another connection, where that is harmless (see relay_line)
+    ** once more over another connection, where that is harmless (see engine_line)
 
 A reply that is complete before its request is leaves the state at BODY (or HELD) until that is, too. TABLE is what
 runs. The relay is built in floors: what each stands on knows nothing of it. relay_ends has the two connections,
@@ -32,9 +32,9 @@ import asyncio
 from collections.abc import Callable, MutableSet
 from typing import NamedTuple
 
+from mooring.servers.proxy.engine_line import Line
 from mooring.servers.proxy.framing import Malformed
 from mooring.servers.proxy.relay_exchanges import State, Terms
-from mooring.servers.proxy.relay_line import Line
 from mooring.servers.proxy.relay_requests import WayThere
 from mooring.servers.quotas import Idle, Quota
 

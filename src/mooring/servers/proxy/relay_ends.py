@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from mooring.servers.proxy.engine_line import Line
 from mooring.servers.proxy.peers import NOBODY, Who, who_is
 from mooring.servers.proxy.relay_exchanges import BACKLOG_LIMIT, Exchange, State, Terms, settle
-from mooring.servers.proxy.relay_line import Line
 from mooring.servers.proxy.upstreams import BUFFER, hung_up
 
 # How long a client is listened to after our last word.

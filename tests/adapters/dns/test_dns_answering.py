@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 import dns.rcode
 import pytest
 
-from mooring.adapters.dns.dns_clients import AT_ONCE, Connections, Datagrams, QueryHandler
+from mooring.adapters.dns.dns_answering import AT_ONCE, Connections, Datagrams, QueryHandler
 from mooring.adapters.dns.dns_forwarding import Asked, Done, Forwarder, Upstream
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.names import Answer, Question, Verdict

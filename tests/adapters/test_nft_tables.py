@@ -10,7 +10,7 @@ import pytest
 
 from mooring.adapters.netlink.batches import Batches
 from mooring.adapters.nft.nft_command import NftablesError, load
-from mooring.adapters.nft.nftables import Table
+from mooring.adapters.nft.nft_tables import Table
 from mooring.core import firewall
 from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.plumbing import Add, Alter, Member, Remove
@@ -189,10 +189,10 @@ def test_a_kernel_that_cannot_filter_in_bridges_is_told_from_one_that_fails(
         load(commands)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mooring.adapters.nft.nftables.load", lack)
+        patch.setattr("mooring.adapters.nft.nft_tables.load", lack)
         with pytest.raises(NotSupported, match="port_security=off"):
             table.write()
-        patch.setattr("mooring.adapters.nft.nftables.load", fail)
+        patch.setattr("mooring.adapters.nft.nft_tables.load", fail)
         with pytest.raises(Unavailable, match="No buffer space") as caught:
             table.write()
         assert not isinstance(caught.value, NotSupported)

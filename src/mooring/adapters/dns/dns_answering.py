@@ -1,4 +1,4 @@
-"""Who asks the embedded resolver: datagrams and connections of one namespace.
+"""How the embedded resolver answers: datagrams and connections of one namespace, and what becomes of a query.
 
 Rules: callbacks of the loop and no tasks; a client can have no more of us than a number of connections, on each of
 them no more than a buffer of queries and one of replies that it has not read, and in each turn of the loop no more than
