@@ -274,7 +274,7 @@ def test_an_environment_may_be_as_large_as_linux_takes_it(ruled: Host) -> None:
         assert "alias" in endpoint["Aliases"]
         addresses.add(endpoint["IPAMConfig"]["IPv4Address"])
     assert len(addresses) == 4
-    with pytest.raises(DockerError, match="8 MiB in one JSON document") as caught:
+    with pytest.raises(DockerError, match="one JSON document of up to 8 MiB") as caught:
         ruled.proxy.api("POST", "/containers/create?name=refused", environment(12_000_000, "ours"))
     assert caught.value.status in (400, 413)
     with pytest.raises(DockerError) as caught:

@@ -79,7 +79,7 @@ async def test_a_pool_without_a_network_is_found(host: MemoryHost) -> None:
     assert list(idle_pools(cache, ipam, view, now + MAKING - 1)) == []
     idle, reserved = idle_pools(cache, ipam, view, now + MAKING)
     assert (idle.text, idle.fixable) == (f"pool {grants[1].pool} (10.91.0.0/24) belongs to no network", True)
-    assert reserved.text.endswith("belongs to no network; 1 reserved addresses keep it")
+    assert reserved.text.endswith("belongs to no network; kept for its reserved addresses (1)")
     assert not reserved.fixable
 
 

@@ -221,3 +221,9 @@ def test_what_no_client_sends_is_refused_before_it_is_taken_apart(method: str, t
     with pytest.raises(BadRequest, match=r"more than 256 parameters|longer than 65536 bytes"):
         recognise(method, target, False)
     assert recognise(method, target.replace("&", "", 1).replace("xx", "x", 1), False)
+
+
+def test_a_call_is_shown_as_a_line_that_is_never_long() -> None:
+    """In refusals and in the log."""
+    assert str(recognise("POST", "/v1.44/containers/db/start?t=1", False)) == "POST /containers/db/start"
+    assert str(recognise("GET", "/" + "x" * 500, False)) == f"GET /{'x' * 119}..."

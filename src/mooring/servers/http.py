@@ -333,7 +333,7 @@ class Connection(asyncio.Protocol):
             raise
         except Exception:
             # The last guard: a mistake in a door must not end the server.
-            log.exception("no answer to %s %s", request.method, request.path[:200])
+            log.exception("internal error while answering %s %s", request.method, request.path[:200])
             return self._server.fail(500, "internal error; the log has more")
         finally:
             self._server.in_flight -= 1

@@ -68,6 +68,10 @@ class Call:
     writes: bool = False
     path: str = ""
 
+    def __str__(self) -> str:
+        """For people, and never long."""
+        return f"{self.method} {self.path if len(self.path) <= SHOWN else self.path[:SHOWN] + '...'}"
+
 
 # moby's router takes any run of digits and dots for a version, and `1.44.` is 1.44 to it (daemon/server/server.go,
 # api/types/versions).
@@ -94,6 +98,8 @@ SETTINGS_AT_START = (1, 24)
 # longest path that is decoded.
 MOST_PARAMETERS = 256
 LONGEST_PATH = 1 << 16
+# How much of a path people are shown.
+SHOWN = 120
 
 
 def is_truthy(value: str) -> bool:

@@ -167,7 +167,7 @@ async def test_what_the_engine_might_carry_out_and_we_cannot_read_is_refused_whe
 ) -> None:
     """Bytes after the document, a depth that nobody sends; on other networks it passes."""
     controller = ScriptedController()
-    with pytest.raises(BadRequest, match="in one JSON document"):
+    with pytest.raises(BadRequest, match="one JSON document"):
         await decide(controller, "POST", target, body)
     assert controller.done == [("concerns", "web")]
     assert await decide(ScriptedController(grants=False), "POST", target, body) == Decision()

@@ -174,7 +174,7 @@ async def test_an_upgrade_to_http_2_hides_nothing(tmp_path: Path, target: bytes,
             assert await client.read(len(UPGRADED) + 3) == UPGRADED + b"PRI"
         else:
             status, _, body = await client.reply()
-            assert (status, b"changed the protocol" in body) == (502, True)
+            assert (status, b"switched protocols" in body) == (502, True)
             assert await client.rest() == b""
 
 

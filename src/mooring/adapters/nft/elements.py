@@ -38,7 +38,7 @@ class _Kind:
 def _pack_name(name: str) -> bytes:
     packed = name[1:-1].encode()
     if len(packed) >= _SIZE_OF_NAME or name != f'"{name[1:-1]}"':
-        raise ValueError(f"{name} is no interface's name in quotes")
+        raise ValueError(f"{name} is not the name of an interface in quotes")
     return packed.ljust(_SIZE_OF_NAME, b"\0")
 
 
@@ -82,7 +82,7 @@ def _pack(types: Sequence[str], parts: Sequence[str]) -> bytes:
         kind = _kind(name)
         data = kind.pack(part)
         if len(data) != kind.size:
-            raise ValueError(f"{part} has not the length of {name}")
+            raise ValueError(f"{part} does not have the length of {name}")
         packed += data + bytes(-kind.size % 4)
     return packed
 

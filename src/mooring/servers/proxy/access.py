@@ -26,8 +26,6 @@ from mooring.wire.docker_routes import METHODS, NAMES, ROUTES, SECTIONS, Route, 
 
 # Without these a client cannot even find out which version of the API to speak.
 ALWAYS = frozenset({"_ping", "version"})
-# How much of a path a refusal repeats.
-SHOWN = 120
 # Verdicts that a listener remembers, and the longest path among them.
 REMEMBERED = 1024
 SHORT = 256
@@ -247,5 +245,4 @@ def _is_plain(path: str) -> bool:
 
 
 def _refusal(call: Call, why: str) -> Fault:
-    path = call.path if len(call.path) <= SHOWN else call.path[:SHOWN] + "..."
-    return Forbidden(f"mooring: {call.method} {path} is not allowed on this socket: {why}")
+    return Forbidden(f"mooring: {call} is not allowed on this socket: {why}")

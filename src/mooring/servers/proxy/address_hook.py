@@ -329,8 +329,8 @@ def _is_refused(body: bytes) -> bool:
 
 def _too_large(what: str) -> str:
     return (
-        f"{what} may have {LARGEST_REQUEST >> 20} MiB in one JSON document, of that {LARGEST >> 20} MiB about networks"
-        f" and labels, and all large ones that are under way {ROOM >> 20} MiB"
+        f"the request is too large: {what} may be one JSON document of up to {LARGEST_REQUEST >> 20} MiB, of that up to"
+        f" {LARGEST >> 20} MiB about networks and labels; large requests in progress may have {ROOM >> 20} MiB together"
     )
 
 

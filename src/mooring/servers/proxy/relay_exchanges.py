@@ -75,7 +75,7 @@ class Terms:
         try:
             return self.admit(call) if self.admit is not None else None
         except Exception:  # the last guard: what cannot be judged does not pass
-            log.exception("not judged: %s", call.verb.name)
+            log.exception("internal error while checking %s", call)
             return Fault("mooring: internal error of the proxy; its log has more")
 
     def has_room(self, held: Held) -> bool:
@@ -144,7 +144,7 @@ class Exchange:
             try:
                 terms.audit(call, status, who, self.refused and status != 503, self.reason)
             except Exception:  # the last guard: a mistake there must not cut a client's connection
-                log.exception("no audit of %s", call.verb.name)
+                log.exception("internal error while auditing %s", call)
 
 
 class Held:
@@ -232,7 +232,7 @@ def settle(held: Held, reply: Reply | None, terms: Terms, then: Callable[[], Non
 
 
 def _late(once: Callable[[], None], call: Call) -> None:
-    log.warning("the reply to %s goes out before it is settled: that takes too long", call.verb.name)
+    log.warning("recording %s takes too long: its reply is sent before that is done", call)
     once()
 
 
@@ -240,4 +240,4 @@ async def _guarded(tell: Settle, reply: Reply | None, held: Held) -> None:
     try:
         held.instead = await tell(reply)
     except Exception:  # the last guard: the client gets the engine's reply all the same
-        log.exception("not settled: %s", held.call.verb.name)
+        log.exception("internal error while recording the outcome of %s", held.call)

@@ -51,7 +51,7 @@ async def ask(owner: Owner, terms: Terms, exchange: Exchange, held: Held) -> Non
         owner.refuse_held(exchange, status_of(fault), str(fault), closes=False)
         return
     except Exception:  # the last guard: a mistake there must not end the server
-        log.exception("no decision: %s", held.call.verb.name)
+        log.exception("internal error while admitting %s", held.call)
         owner.refuse_held(exchange, 500, FAILED, closes=False)
         return
     held.settle = decision.settle
@@ -93,7 +93,7 @@ class Large:
             text = text if text.startswith("mooring: ") else f"mooring: {text}"
             self._owner.refuse_held(self._exchange, status, text, closes=True)
         except Exception:  # the last guard: a mistake there must not end the server
-            log.exception("not read: %s", self._held.call.verb.name)
+            log.exception("internal error while reading the body of %s", self._held.call)
             self._owner.refuse_held(self._exchange, 500, FAILED, closes=True)
         finally:
             self._working = False

@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 # To ask these twice does nothing twice.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 UNSEARCHED = (
-    "mooring: the containers could not be searched by ports: their list was not complete in time, or is larger than"
-    f" {HOLD_LIMIT >> 20} MiB; ask without the filters publish and expose"
+    "mooring: cannot filter containers by port: Docker's list did not arrive in time or is larger than"
+    f" {HOLD_LIMIT >> 20} MiB; try without the filters `publish` and `expose`"
 )
-SWITCHED = "mooring: the engine changed the protocol, which is not relayed where access is limited"
+SWITCHED = "mooring: the engine switched protocols, which is not allowed on a restricted socket"
 
 
 class ReplyReader:
@@ -171,7 +171,7 @@ class WayBack(Ends):
         replies = self._replies
         if replies.status == 101 and not (exchange.may_switch or self.blind):
             # The call was judged as one without another protocol: what would be asked in it nobody would see.
-            log.warning("the engine changed the protocol of a call that has no other; the connection ends")
+            log.warning("the engine switched protocols in a call that has no other protocol: the connection was closed")
             self.refuse(exchange, 502, SWITCHED, True)
             return False
         exchange.replied = True

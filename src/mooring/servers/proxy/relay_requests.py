@@ -98,7 +98,7 @@ def opened(terms: Terms, given: bytes) -> Opening:
         call = terms.recognise(head.method, head.target, bool(head.upgrade))
     except Exception as error:  # the last guard: what is not understood does not pass
         if not isinstance(error, Fault):
-            log.exception("not recognised: a request of %s", head.method)
+            log.exception("internal error while parsing a request: %s %r", head.method, head.target[:200])
         raise Malformed(str(error), head.raw) from None
     exchange = Exchange(call, head.method)
     exchange.last, exchange.body = head.last, head.body()

@@ -77,7 +77,7 @@ class EngineEvents:
             self._container_reconciler.nudge()
         except Exception:
             # One container that nobody thought of must not end the daemon.
-            log.exception("%s of container %s", event.what.value, event.container[:12])
+            log.exception("internal error after %s of container %s", event.what.value, event.container[:12])
             self._container_reconciler.nudge()
 
     async def heed(self, event: EngineEvent) -> None:

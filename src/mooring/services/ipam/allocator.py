@@ -351,9 +351,9 @@ class Ipam:
         start, end = candidates(pool.subnet, pool.range)
         counts = self._index.counts(pool.id)
         held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
-        limit = f"range {pool.range} of " if pool.range is not None else ""
+        limit, number = f"range {pool.range} of " if pool.range is not None else "", max(end - start, 0)
         return Exhausted(
-            f"{limit}subnet {pool.subnet} is full: all {max(end - start, 0)} addresses of pool {pool.id} are in use "
+            f"{limit}subnet {pool.subnet} is full: {number} of {number} addresses of pool {pool.id} are in use "
             f"({held or 'all are being assigned to starting containers'})",
             hint=f"see `mooring lease ls --pool {pool.id}`",
         )

@@ -136,7 +136,7 @@ class KeptNetworks:
             if kept_networks:
                 every = {each.address: each for kept_network in kept_networks for each in kept_network.kept_addresses}
                 lost = [every[address] for address in every.keys() - {lease.address for lease in leases}]
-                log.info("network %s was recreated: %d addresses restored to their keys", name, len(leases))
+                log.info("network %s was recreated; addresses restored to their keys: %d", name, len(leases))
                 if lost:
                     log.info("addresses that no longer fit into network %s: %s", name, _some(lost))
                     self._note_lost(network, name, lost)

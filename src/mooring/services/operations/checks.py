@@ -101,7 +101,7 @@ def idle_pools(cache: RecordCache, ipam: Ipam, view: EngineView, now: float) -> 
             continue
         reserved = ipam.index.counts(pool.id)[State.RESERVED]
         held = ipam.is_in_use(pool.id)
-        why = f"; {reserved} reserved addresses keep it" if reserved else "; it still has leases" if held else ""
+        why = f"; kept for its reserved addresses ({reserved})" if reserved else "; it still has leases" if held else ""
         remedy = "`mooring lease release` ends the reservations" if reserved else AUTOMATIC
         yield Finding(
             f"pool {pool.id}",
