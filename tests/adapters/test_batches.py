@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 import pytest
 
@@ -27,6 +28,33 @@ def batches(namespace: Namespace) -> Iterator[Batches]:
     made = Batches()
     yield made
     made.close()
+
+
+NUMBERS = count()
+
+
+class Meddled(Batches):
+    """Somebody changes the rules while each of the next `times` dumps is under way: after its first piece."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times, self.dumps, self._seen = times, 0, 0
+        self._somebody = Batches()
+
+    def close(self) -> None:
+        """See Netlink."""
+        self._somebody.close()
+        super().close()
+
+    def _receive(self) -> Sequence[tuple[int, int, int, bytes]]:
+        found = super()._receive()
+        kind, _, sequence, _ = found[0]
+        if kind == NEW_TABLE and sequence != self._seen:
+            self._seen = sequence
+            self.dumps += 1
+            if self.dumps <= self.times:
+                self._somebody.carry_out(new(f"z{next(NUMBERS)}"))
+        return found
 
 
 def new(name: str, flags: int = NLM_F_CREATE | NLM_F_EXCL) -> Message:
@@ -80,3 +108,41 @@ def test_the_generation_tells_of_transactions_of_others(batches: Batches) -> Non
     assert batches.generation() == before
     sh("nft add table ip theirs")
     assert batches.generation() != before
+
+
+@pytest.mark.netns
+def test_a_dump_during_which_somebody_changes_the_rules_is_read_again(batches: Batches) -> None:
+    """The kernel says that it was interrupted (NLM_F_DUMP_INTR): it is asked ten times, and anew by `unchanged`."""
+    batches.carry_out(*(new(f"{n:03}-{'x' * 200}") for n in range(500)))
+    for times, dumps in ((3, 4), (9, 10)):
+        meddled = Meddled(times)
+        told = names(meddled)
+        assert (meddled.dumps, told) == (dumps, names(batches))
+        meddled.close()
+    meddled = Meddled(10)
+    with pytest.raises(NetlinkError, match="faster than they can be read") as caught:
+        names(meddled)
+    assert (meddled.dumps, caught.value.errno) == (10, errno.EINTR)
+    meddled.times = 25
+    assert meddled.unchanged(lambda: names(meddled)) == names(batches)
+    meddled.close()
+
+
+@pytest.mark.netns
+def test_rules_that_never_rest_are_not_read_for_ever(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when they change between two dumps; what else the kernel refuses is not tried again."""
+    monkeypatch.setattr("mooring.adapters.netlink.batches._TRIES", 5)
+    tried: list[int] = []
+
+    def read(refusal: int = 0) -> None:
+        tried.append(refusal)
+        if refusal:
+            raise NetlinkError(refusal, "no")
+        batches.carry_out(new(f"t{len(tried)}"))
+
+    with pytest.raises(NetlinkError, match="faster than they can be read") as caught:
+        batches.unchanged(read)
+    assert (len(tried), caught.value.errno) == (5, errno.EINTR)
+    with pytest.raises(NetlinkError, match="no"):
+        batches.unchanged(lambda: read(errno.ENOENT))
+    assert len(tried) == 6

@@ -8,6 +8,7 @@ network namespace of the thread that made it.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -201,7 +202,7 @@ class Netlink:
             found = self._collect(wanted)
             if found is not None:
                 return found
-        raise NetlinkError(4, "the kernel's tables change faster than they can be read")
+        raise NetlinkError(errno.EINTR, "the kernel's tables change faster than they can be read")
 
     def _collect(self, wanted: Callable[[bytes], bool] | None) -> list[tuple[int, bytes]] | None:
         found: list[tuple[int, bytes]] = []
