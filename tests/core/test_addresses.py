@@ -178,6 +178,49 @@ def test_a_bit_tree_climbs_over_full_blocks_of_full_blocks() -> None:
     assert tree.next_absent(700_001) == 1024 * 1024 + 1500
 
 
+def test_a_bit_tree_keeps_nothing_of_what_is_gone() -> None:
+    """However full its blocks were."""
+    tree = BitTree()
+    for number in range(3000):
+        tree.add(number)
+    for number in range(2999, -1, -1):
+        tree.discard(number)
+        tree.discard(number)
+    assert not any(tree._levels)
+    assert tree.next_absent(0) == 0
+
+
+def test_what_is_held_and_what_is_recorded_are_two_reasons() -> None:
+    """An address is free when it has neither, whichever ends first."""
+    occupancy = Occupancy()
+    occupancy.hold(5)
+    occupancy.record(5)
+    occupancy.delete(5)
+    assert occupancy.choose(5, 6) is None
+    occupancy.record(5)
+    occupancy.unhold(5)
+    assert occupancy.choose(5, 6) is None
+    occupancy.hold(5)
+    occupancy.unhold(5)
+    assert occupancy.choose(5, 6) is None
+    occupancy.delete(5)
+    assert occupancy.choose(5, 6) == 5
+
+
+def test_a_cooling_address_that_is_held_is_passed_over_and_keeps_its_turn() -> None:
+    """The next one is chosen meanwhile; one that has gone on cooling, or cools no more, is where it belongs."""
+    occupancy = Occupancy()
+    for number in range(4):
+        occupancy.record(number, cooling_since=float(number))
+    occupancy.hold(0)
+    assert occupancy.choose(0, 4) == 1
+    occupancy.unhold(0)
+    occupancy.record(2)
+    occupancy.record(1, cooling_since=9.0)
+    occupancy.unhold(1)
+    assert [occupancy.choose(0, 4) for _ in range(4)] == [0, 3, 1, None]
+
+
 def test_addresses_are_chosen_one_after_another_and_around() -> None:
     """What was given up is chosen after everything behind it."""
     occupancy = Occupancy()
@@ -221,8 +264,19 @@ def test_cooling_again_and_again_does_not_grow_the_queue() -> None:
     occupancy = Occupancy()
     for turn in range(10_000):
         occupancy.record(5, cooling_since=float(turn))
+        assert len(occupancy._oldest) <= 2 + 64
         occupancy.record(5)
-    assert len(occupancy._oldest) < 200
+
+
+def test_the_order_outlives_a_queue_that_was_cleared_of_what_is_over() -> None:
+    """Each that cools is still there, once, in its turn."""
+    occupancy = Occupancy()
+    for number in range(10):
+        occupancy.record(number, cooling_since=100.0 - number)
+    for turn in range(200):
+        occupancy.record(10, cooling_since=float(turn))
+    assert len(occupancy._oldest) <= 2 * 11 + 64
+    assert [occupancy.choose(0, 11) for _ in range(12)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 10, None]
 
 
 @given(

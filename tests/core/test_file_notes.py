@@ -14,6 +14,7 @@ from mooring.core.file_notes import (
     resolv_conf_changes,
     resolv_conf_removal,
 )
+from mooring.core.host_files import digest
 
 PATH, NOTE = "/f", note_of("/f")
 Files = dict[str, str | None]
@@ -89,3 +90,47 @@ def test_an_edited_file_of_ours_goes_all_the_same() -> None:
     assert applied(made, resolv_conf_removal(PATH, made)) == files
     made = applied(files, hosts_changes(PATH, files, "new\n", ["a"])) | {PATH: "edited\n"}
     assert applied(made, hosts_removal(PATH, made)) == files
+
+
+def test_a_line_that_was_there_before_us_is_not_ours() -> None:
+    """Although we would have written the same; it stays when everything of ours goes."""
+    files: Files = {PATH: "a\n", NOTE: None}
+    files = applied(files, hosts_changes(PATH, files, "", ["a", "b"]))
+    assert files[PATH] == "a\nb\n"
+    assert Note.read(files[NOTE]) == Note(created=False, ours=("b",))
+    assert applied(files, hosts_removal(PATH, files)) == {PATH: "a\n", NOTE: None}
+
+
+def test_the_note_has_what_is_ours_and_what_is_about_to_go() -> None:
+    """For a death between note and file; what has gone is forgotten at the next change."""
+    files: Files = {PATH: "theirs\n", NOTE: None}
+    noted = []
+    for lines in (["a", "b"], ["b", "c"], ["d"], ["e"]):
+        files = applied(files, hosts_changes(PATH, files, "", lines))
+        noted.append(Note.read(files[NOTE]).ours)
+        assert files[PATH] == "theirs\n" + "".join(f"{line}\n" for line in lines)
+    assert noted == [("a", "b"), ("b", "c", "a"), ("d", "b", "c"), ("e", "d")]
+    assert hosts_changes(PATH, files, "", ["e"]) == {}
+
+
+def test_a_hosts_file_of_ours_stays_ours() -> None:
+    """However often it changes; a note of one that was found never turns into it."""
+    for before, created in ((None, True), ("", False), ("theirs", False)):
+        files: Files = {PATH: before, NOTE: None}
+        for lines in (["a"], ["b"]):
+            files = applied(files, hosts_changes(PATH, files, "new\n", lines))
+            assert Note.read(files[NOTE]).created is created
+
+
+def test_the_note_of_a_resolv_conf_has_both_texts_and_the_first() -> None:
+    """The one that comes, the one in whose place it comes, and what was there before us, unless it is ours."""
+    files: Files = {PATH: "theirs\n", NOTE: None}
+    files = applied(files, resolv_conf_changes(PATH, files, "one\n"))
+    assert Note.read(files[NOTE]) == Note(False, (digest("one\n"), digest("theirs\n")), "theirs\n")
+    files = applied(files, resolv_conf_changes(PATH, files, "two\n"))
+    assert Note.read(files[NOTE]) == Note(False, (digest("two\n"), digest("one\n")), "theirs\n")
+    made: Files = {PATH: None, NOTE: None}
+    made = applied(made, resolv_conf_changes(PATH, made, "one\n"))
+    assert Note.read(made[NOTE]) == Note(True, (digest("one\n"), digest("")))
+    made = applied(made, resolv_conf_changes(PATH, made, "two\n"))
+    assert Note.read(made[NOTE]) == Note(True, (digest("two\n"), digest("one\n")))

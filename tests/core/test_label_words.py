@@ -106,6 +106,24 @@ def test_who_asks_for_an_address(labels: dict[str, str], wanted: bool) -> None:
     assert asks(labels) is wanted
 
 
+@pytest.mark.parametrize(
+    ("keys", "concerned"),
+    [
+        (["fixed-ip"], True),
+        (["mooring.key"], True),
+        (["a", "fixed_ip"], True),
+        (["FIXED-IP", "a"], True),
+        (["Mooring.Key"], True),
+        (["maintainer", "format", "F", "M"], False),
+        (["ab", ""], False),
+        ([], False),
+    ],
+)
+def test_which_labels_are_worth_a_look(keys: list[str], concerned: bool) -> None:
+    """Ours, and those that look like them; not what only begins alike."""
+    assert concern(keys) is concerned
+
+
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
 def test_every_remark_is_a_line_and_never_about_nothing(labels: dict[str, str]) -> None:
     """Whatever the labels; the quick look is never wrong about nothing to say."""

@@ -178,6 +178,50 @@ def test_a_huge_or_ugly_option_gives_a_short_line() -> None:
     assert text.isprintable()
 
 
+def test_what_is_echoed_has_at_most_eighty_characters() -> None:
+    """Eighty are shown whole, of more the first 77."""
+    assert options.shown("x" * 80) == "x" * 80
+    assert options.shown("x" * 81) == "x" * 77 + "..."
+    assert options.shown("\n" * 90) == "?" * 77 + "..."
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({"mtu": "000001500"}, NetworkOptions(mtu=1500)),
+        ({"mtu": "68"}, NetworkOptions(mtu=68)),
+        ({"mtu": "65535"}, NetworkOptions(mtu=65535)),
+        ({"bridge": "a-name-of-15-by"}, NetworkOptions(bridge="a-name-of-15-by")),
+        ({"bridge": "b"}, NetworkOptions(bridge="b")),
+        ({"interface_prefix": "just-in-size"}, NetworkOptions(interface_prefix="just-in-size")),
+        ({"peers": "p" * 63}, NetworkOptions(peers="p" * 63)),
+        ({"tenant": "t" * 63}, NetworkOptions(tenant="t" * 63)),
+        ({"com.docker.network.advertise_addr_nmsgs": "3"}, NetworkOptions()),
+        ({"com.docker.network.advertise_addr_ms": "2000"}, NetworkOptions()),
+    ],
+)
+def test_the_bounds_themselves_are_allowed(raw: dict[str, str], expected: NetworkOptions) -> None:
+    """Of lengths and of numbers."""
+    assert parse_network_options(raw, internal=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({"mtu": "0000001500"}, "a number from 68 to 65535"),
+        ({"peers": "p" * 64}, "1 to 63 letters"),
+        ({"tenant": "t" * 64}, "1 to 63 letters"),
+        ({"com.docker.network.advertise_addr_ms": "2001"}, "a number from 100 to 2000"),
+        ({"bridge": "default"}, "reserved"),
+        ({"source4": "127.0.0.1"}, "must be one IPv4 address of the host"),
+        ({"source6": "192.0.2.1"}, "must be one IPv6 address of the host"),
+    ],
+)
+def test_one_more_than_the_bound_is_refused(raw: dict[str, str], reason: str) -> None:
+    """As what could never be."""
+    assert reason in refusal(raw)
+
+
 def test_synonyms_may_say_the_same_twice() -> None:
     """The same value under two names is one option."""
     assert parse_network_options({"icc": "off", BRIDGE + "enable_icc": "false"}, internal=False).icc is False

@@ -59,3 +59,24 @@ def test_how_long_a_step_lasts_counts_from_its_first_sight() -> None:
     assert time.step == 100.0
     assert time.at(1e9 + 5000 + LASTING + 100, 5000 + LASTING) == 1e9 + 5000 + LASTING + 100
     assert time.step == 0.0
+
+
+def test_a_step_that_drifts_is_the_same_step() -> None:
+    """A clock that is wrong may be slewed, too: less than LEAST from one look to the next begins nothing anew."""
+    time = SteadyTime(0.0, lasting=10.0)
+    for boot, step in ((1.0, 100.0), (5.0, 104.0), (9.0, 108.0)):
+        assert time.at(boot + step, boot) == boot
+        assert time.step == step
+    assert time.at(10.9 + 108, 10.9) == 10.9
+    assert time.at(11.0 + 108, 11.0) == 11.0 + 108
+
+
+def test_from_least_on_it_is_a_step_and_another_step() -> None:
+    """The bound itself is one already, either way."""
+    for sign in (1, -1):
+        time = SteadyTime(0.0, lasting=10.0)
+        assert time.at(sign * LEAST, 0.0) == 0.0
+        assert time.step == sign * LEAST
+        assert time.at(9.0 + sign * 2 * LEAST, 9.0) == 9.0
+        assert time.at(10.0 + sign * 2 * LEAST, 10.0) == 10.0  # the second lasts for a second by now
+        assert time.at(19.0 + sign * 2 * LEAST, 19.0) == 19.0 + sign * 2 * LEAST
