@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, fields
+from typing import Any
 
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
@@ -21,16 +22,12 @@ from mooring.services.networking.network_requests import NetworkAdmission
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """The use cases of fixed addresses on a host with an engine. nudged: when the reconciler is to look soon."""
+class Keeping(FixedAddresses):
+    """The use cases of fixed addresses on a host with an engine: what keeps them, and who follows the engine."""
 
-    controller: AdmissionController
-    adoption: Adoption
     container_reconciler: ContainerReconciler
     watching: EngineEvents
-    nudged: asyncio.Event
     networks: NetworkAdmission
-    reattachment: Reattachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,10 @@ def assemble(
         reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age)
         events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         keeping = Keeping(
-            controller, adoption, reconciler, events, nudged, NetworkAdmission(ipam, plugin), reattachment
+            **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, plugin)
         )
-    shared = {each.name: getattr(host, each.name) for each in fields(host)}
-    return Services(**shared, holders=holders, keeping=keeping)
+    return Services(**_fields(host), holders=holders, keeping=keeping)
+
+
+def _fields(part: Networking | FixedAddresses) -> dict[str, Any]:
+    return {each.name: getattr(part, each.name) for each in fields(part)}
