@@ -78,9 +78,9 @@ EXPECTED = {
 def test_every_pair_of_phase_and_event_has_its_answer(before: Phase, event: Event) -> None:
     """The phase after it, or a Conflict that names the address and what it is."""
     if (before, event) in EXPECTED:
-        assert advance(before, event) is EXPECTED[before, event]
+        assert advance(before, event, "10.0.0.9") is EXPECTED[before, event]
     else:
-        with pytest.raises(Conflict, match=rf"10\.0\.0\.9 cannot .*: it is {before.value}"):
+        with pytest.raises(Conflict, match=rf"address 10\.0\.0\.9 cannot .*: it is {before.value}"):
             advance(before, event, "10.0.0.9")
 
 
@@ -98,7 +98,7 @@ def test_a_fixed_address_leaves_its_key_only_when_its_time_is_over_or_it_is_aban
         if event in (Event.UNCLAIM, Event.RESTORE, Event.ROLL_BACK, Event.DROP, Event.EXPIRE):
             continue
         try:
-            before = advance(before, event)
+            before = advance(before, event, "10.0.0.9")
         except Conflict:
             continue
         assert before in (Phase.IDLE, Phase.ACTIVE)
@@ -107,9 +107,9 @@ def test_a_fixed_address_leaves_its_key_only_when_its_time_is_over_or_it_is_aban
 def test_what_ends_a_use_may_come_twice() -> None:
     """After a release, another one is success, from every phase that has a record."""
     for before in set(Phase) - {Phase.FREE}:
-        after = advance(before, Event.RELEASE)
-        assert after is Phase.FREE or advance(after, Event.RELEASE) is after
-        assert advance(before, Event.DROP) is Phase.FREE
+        after = advance(before, Event.RELEASE, "10.0.0.9")
+        assert after is Phase.FREE or advance(after, Event.RELEASE, "10.0.0.9") is after
+        assert advance(before, Event.DROP, "10.0.0.9") is Phase.FREE
 
 
 def test_every_stored_state_has_its_phase() -> None:
@@ -183,7 +183,7 @@ def test_the_verdict_never_contradicts_the_table(held: Lease, claimant: Claimant
     """What the verdict allows, the table does; an anonymous stranger gets nothing that somebody uses."""
     verdict = may_take(held, claimant, policy, NOW)
     if verdict.allowed:
-        advance(phase(held), Event.CLAIM)
+        advance(phase(held), Event.CLAIM, "10.0.0.9")
     if claimant == Claimant() and phase(held) in (Phase.DYNAMIC, Phase.ACTIVE, Phase.GATEWAY):
         assert not verdict.allowed
 
@@ -250,7 +250,7 @@ def test_a_release_follows_the_table(held: Lease, cooldown: float) -> None:
         event = Event.RESTORE  # a reservation is back when nobody holds the address any more
     elif held.state is State.FIXED and not held.holders and held.until is not None and held.until <= NOW:
         event = Event.UNCLAIM  # the hold time of its key ran out while an endpoint still had it
-    expected = advance(phase(held), event)
+    expected = advance(phase(held), event, "10.0.0.9")
     if expected is Phase.COOLING and cooldown == 0.0 and held.state in (State.DYNAMIC, State.FIXED):
         expected = Phase.FREE
     assert phase(after) is expected

@@ -201,12 +201,12 @@ def phase(lease: Lease | None) -> Phase:
     return _PHASES[lease.state]
 
 
-def advance(before: Phase, event: Event, subject: str = "address") -> Phase:
-    """The phase after the event. Raises Conflict, with the subject named, when the table does not allow it."""
+def advance(before: Phase, event: Event, address: object) -> Phase:
+    """The phase after the event. Raises Conflict that names the address when the table does not allow it."""
     try:
         return TRANSITIONS[before, event]
     except KeyError:
-        raise Conflict(f"{subject} cannot {event.value}: it is {before.value}") from None
+        raise Conflict(f"address {address} cannot {event.value}: it is {before.value}") from None
 
 
 def changed(lease: Lease | None, event: Event, place: Place, now: float, **fields: Unpack[Fields]) -> Lease:
@@ -216,7 +216,7 @@ def changed(lease: Lease | None, event: Event, place: Place, now: float, **field
     before but the reservation that it came from. Raises Conflict when the table does not allow it.
     """
     before = phase(lease)
-    after = advance(before, event, f"address {place.address}")
+    after = advance(before, event, place.address)
     state = _STATES[after]
     if lease is not None and lease.state is state:
         if before is Phase.ACTIVE and after is Phase.IDLE:
@@ -230,7 +230,7 @@ def changed(lease: Lease | None, event: Event, place: Place, now: float, **field
 
 def ended(lease: Lease, event: Event) -> None:
     """The address is free after the event: its record is to be deleted. Raises Conflict when the table says no."""
-    after = advance(phase(lease), event, f"address {lease.address}")
+    after = advance(phase(lease), event, lease.address)
     assert after is Phase.FREE
 
 

@@ -181,8 +181,10 @@ class Ipam:
             del leftovers[:BATCH]
             if not (due := [*dropped, *over]):
                 return count
-            for lease in due:
-                ended(lease, Event.DROP if lease in dropped else Event.EXPIRE)
+            for lease in dropped:
+                ended(lease, Event.DROP)
+            for lease in over:
+                ended(lease, Event.EXPIRE)
             try:
                 await self._cache.commit(delete=due)
             except BaseException as error:
