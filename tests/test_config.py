@@ -130,7 +130,8 @@ def test_a_bad_subnet_pool_is_still_in_the_way_of_others(tmp_path: Path) -> None
     found = [problem.partition("subnet_pools ")[2] for problem in problems_of(tmp_path, one + two)]
     assert found == [
         "a: length: must be a prefix length from 1 to 32, got 99",
-        "a: colour: is not a setting; known are name, space, prefixes, length, min_length, max_length",
+        "a: colour: is not a setting; known are name, space, prefixes, length, min_length, max_length, "
+        "default, position, note",
         "a: name: is given twice",
         "a: prefixes: 10.1.0.0/16 overlaps 10.0.0.0/8 of a",
     ]
@@ -157,6 +158,38 @@ def test_a_named_subnet_pool_replaces_the_default_of_its_family(tmp_path: Path) 
     assert (got.subnet_pools[0].length, got.subnet_pools[0].shortest) == (26, 20)
     other = from_file(tmp_path, pool + 'space = "tenant"\n')
     assert [one.name for one in other.subnet_pools] == ["lab", "default-v4", "default-v6"]
+
+
+def test_a_declared_subnet_pool_may_be_used_by_name_only(tmp_path: Path) -> None:
+    """It stands in for nothing: the default one of the family stays, without what the other one has of it."""
+    pool = '[[subnet_pools]]\nname = "lab"\nprefixes = ["10.33.0.0/16"]\ndefault = false\nnote = " tests "\n'
+    lab, six, four = sorted(from_file(tmp_path, pool).subnet_pools, key=lambda one: one.name != "lab")
+    assert (lab.position, lab.note, lab.declared) == (None, "tests", True)
+    four, six = sorted((four, six), key=lambda one: one.version)
+    assert (four.name, len(four.prefixes), str(four.prefixes[0])) == ("default-v4", 4, "10.32.0.0/16")
+    assert ip_network("10.33.0.0/16") not in four.prefixes
+    whole = from_file(tmp_path, pool.replace("10.33.0.0/16", "10.0.0.0/8"))
+    assert [one.name for one in whole.subnet_pools] == ["lab", "default-v6"]
+    named = from_file(tmp_path, pool.replace("10.33.0.0/16", "10.99.0.0/16").replace("lab", "default-v4"))
+    assert [one.name for one in named.subnet_pools] == ["default-v4", "default-v6"]
+    assert from_file(tmp_path, pool.replace("default = false", "position = 7")).subnet_pools[0].position == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ('default = "no"', "default: must be true or false"),
+        ("position = 0", "position: must be a number from 1 to 9999"),
+        ("position = true", "position: must be a number from 1 to 9999"),
+        ("default = false\nposition = 5", "position: has no meaning with default = false"),
+        ('note = "a\\nb"', "note: must be one line"),
+        ("note = 5", "note: must be one line"),
+    ],
+)
+def test_a_turn_or_a_note_that_cannot_be_is_told(tmp_path: Path, line: str, text: str) -> None:
+    """In one line."""
+    (problem,) = problems_of(tmp_path, f'[[subnet_pools]]\nname = "a"\nprefixes = ["10.0.0.0/8"]\n{line}\n')
+    assert text in problem
 
 
 def test_a_small_prefix_is_carved_as_it_is(tmp_path: Path) -> None:

@@ -308,6 +308,19 @@ def test_ipam_options_are_tenant_and_gateway() -> None:
         parse_ipam_options({"tenant": "a", "mooring.tenant": "b"})
 
 
+def test_ipam_options_name_subnet_pools_and_lengths_of_each_family() -> None:
+    """What cannot be is refused by its name, before anybody looks for it."""
+    words = {"pool": "lab", "pool6": "lab6", "prefixlen": "26", "prefixlen6": "80"}
+    assert parse_ipam_options(words) == words
+    assert parse_ipam_options({"mooring.pool": "lab"}) == {"pool": "lab"}
+    for name, text in (("prefixlen", "33"), ("prefixlen", "x"), ("prefixlen", "0"), ("prefixlen6", "129"),
+                       ("pool", ""), ("pool", "a b"), ("pool6", "a" * 64)):  # fmt: skip
+        with pytest.raises(BadRequest, match=f"option {name}="):
+            parse_ipam_options({name: text})
+    with pytest.raises(BadRequest, match="did you mean pool"):
+        parse_ipam_options({"pol": "lab"})
+
+
 def test_endpoint_options_of_the_engine_are_left_to_it() -> None:
     """Lists and the engine's own keys ask nothing; the interface's sysctls are applied by the engine."""
     raw: dict[str, object] = {

@@ -11,17 +11,7 @@ from hypothesis import strategies as st
 from mooring.core.addresses import span, usable
 from mooring.core.faults import BadRequest, Exhausted
 from mooring.core.networks import Subnet, overlap
-from mooring.core.pools import (
-    Busy,
-    SubnetPool,
-    candidates,
-    carve,
-    check_address,
-    check_range,
-    check_subnet,
-    default_pools,
-    no_room,
-)
+from mooring.core.pools import SubnetPool, candidates, carve, check_address, check_range, check_subnet, default_pools
 from mooring.core.subnet_index import Holdings
 
 MACHINE = "0123456789abcdef0123456789abcdef"
@@ -35,11 +25,6 @@ def subnet_pool(*prefixes: str, length: int = 24, name: str = "p", shortest: int
 def taken(*subnets: str) -> list[Holdings]:
     """These are taken."""
     return [Holdings(map(ip_network, subnets))]
-
-
-def busy(*subnets: str) -> list[Busy]:
-    """These are taken by somebody."""
-    return [Busy(ip_network(text), f"pool of {text}") for text in subnets]
 
 
 @st.composite
@@ -75,22 +60,6 @@ def test_every_prefix_of_every_subnet_pool_is_tried_in_turn() -> None:
         got.append(f"{found[0].name} {found[1]}")
         before.add(found[1])
     assert got == ["a 10.1.0.0/24", "a 10.0.0.0/24", "a 10.0.1.0/24", "b 10.9.0.0/20", "b 10.9.16.0/20"]
-
-
-def test_a_large_subnet_in_the_way_covers_the_whole_prefix() -> None:
-    """The fault names it."""
-    pools = [subnet_pool("10.32.0.0/12")]
-    assert carve(pools, None, taken("10.0.0.0/8")) is None
-    fault = no_room(pools, None, busy("10.0.0.0/8", "11.0.0.0/8"))
-    assert "no free /24 (in use: 10.0.0.0/8 by pool of 10.0.0.0/8)" in fault.what
-
-
-def test_exhaustion_names_a_few_holders_and_counts_the_rest() -> None:
-    """One line, of bounded length, with what to do."""
-    text = str(no_room([subnet_pool("10.0.0.0/16")], None, busy(*(f"10.0.{n}.0/24" for n in range(256)))))
-    assert "and 253 more" in text
-    assert "--subnet" in text
-    assert len(text) < 400
 
 
 def test_lengths_outside_the_bounds_are_refused_with_the_bounds() -> None:
@@ -222,15 +191,6 @@ def test_a_host_without_configuration_has_a_pool_of_each_family() -> None:
     v4, v6 = default_pools(MACHINE)
     assert (v4.name, v4.space, v4.prefixes, v4.length) == ("default-v4", "default", (ip_network("10.32.0.0/12"),), 24)
     assert (v6.name, v6.space, v6.length, v6.version) == ("default-v6", "default", 64, 6)
-
-
-def test_exhaustion_without_holders_names_the_pools_and_lengths_alone() -> None:
-    """Each length once."""
-    pools = [subnet_pool("10.0.0.0/24", name="a"), subnet_pool("10.1.0.0/16", length=25, name="b")]
-    assert no_room(pools, None, []).what == "subnet pool a, b is full: it has no free /24 or /25"
-    assert no_room(pools, 26, busy("192.168.0.0/24")).what == "subnet pool a, b is full: it has no free /26"
-    three = no_room(pools[:1], 24, busy("10.0.0.0/26", "10.0.0.64/26", "10.0.0.128/26")).what
-    assert "more" not in three
 
 
 def test_a_subnet_pool_may_allow_one_length_only() -> None:

@@ -13,7 +13,9 @@ from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.plumbing import GuardedPort
-from tests.services.hosts import MemoryHost
+from mooring.core.pools import SubnetPool
+from mooring.services.operations.subnet_pool_rows import strayed_networks
+from tests.services.hosts import POLICY, MemoryHost
 from tests.services.lost_stores import ENDPOINT, NETWORK, bare_host, restored_host
 
 
@@ -45,6 +47,36 @@ async def test_a_lost_store_is_rebuilt_from_engine_and_kernel(bare: MemoryHost) 
     states = Counter(lease.state for lease in bare.services.cache.every(Lease))
     assert states == {LeaseState.GATEWAY: 2, LeaseState.DYNAMIC: 4}
     assert (await bare.services.repair.once()).repaired == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "known", "source"),
+    [
+        ({"pool": "lab"}, "", "lab"),  # it went with the store: the network still says where it is from
+        ({"pool": "lab"}, "10.32.0.0/16", "lab"),
+        ({"pool": "lab"}, "10.99.0.0/16", ""),  # of another place: the subnet was typed
+        ({"pool": "lab", "prefixlen": "24"}, "10.32.0.0/16", "lab"),
+        ({"pool": "lab", "prefixlen": "26"}, "10.32.0.0/16", ""),
+        ({}, "", "default4"),
+    ],
+)
+async def test_a_rebuilt_network_is_of_the_subnet_pool_that_it_names(
+    bare: MemoryHost, words: dict[str, str], known: str, source: str
+) -> None:
+    """Whether that is still there or not; one that is gone is told by ls and the doctor."""
+    bare.engine.described[NETWORK] = replace(bare.engine.described[NETWORK], ipam_options=words)
+    if known:
+        lab = SubnetPool("lab", "blue", (ip_network(known),), 24, 1, 30, None, declared=False)
+        await bare.services.cache.commit(put=[lab])
+    await bare.services.repair.once()
+    network = bare.services.cache.network(NETWORK)
+    assert network is not None
+    pool = bare.services.cache.pool(network.ipv4[0].pool)
+    assert pool is not None
+    assert pool.source == source
+    if source == "lab" and not known:
+        (note,) = strayed_networks(bare.services.cache, POLICY.declared())
+        assert "subnet pool lab is gone, its networks remain" in note.text
 
 
 async def test_a_network_without_life_is_taken_in_at_the_second_sight(bare: MemoryHost) -> None:

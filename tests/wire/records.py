@@ -25,7 +25,7 @@ from mooring.core.networks import (
     StaticRoute,
     Sticky,
 )
-from mooring.core.pools import Pool
+from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 
@@ -56,6 +56,19 @@ POOLS = st.builds(
     created=TIME,
     gateway=st.none() | ADDRESS,
     network=TEXT,
+)
+SUBNET_POOLS = st.builds(
+    SubnetPool,
+    name=IDENT,
+    space=TEXT,
+    prefixes=st.integers(0, 2**8 - 1).map(lambda n: (IPv4Network((n << 24, 8)), IPv4Network(((n ^ 1) << 24, 9)))),
+    length=st.integers(9, 30),
+    shortest=st.integers(1, 9),
+    longest=st.integers(30, 32),
+    position=st.none() | st.integers(1, 9999),
+    note=TEXT,
+    since=TIME,
+    declared=st.just(False),
 )
 LEASES = st.builds(
     Lease,
@@ -181,4 +194,4 @@ INTENTS = st.builds(
     network=TEXT,
     keys=WORDS,
 )
-RECORDS = POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS
+RECORDS = POOLS | SUBNET_POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS

@@ -27,7 +27,7 @@ from mooring.core.networks import (
     StaticRoute,
     Sticky,
 )
-from mooring.core.pools import Pool
+from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire import stored
@@ -246,6 +246,23 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         b'{"v":1,"place":"{}","since":5.5,"addresses":["10.0.0.2"]}',
         Move(container="c1", network="n1", place="{}", addresses=("10.0.0.2",), since=5.5),
     ),
+    (
+        "subnet-pool/lab",
+        b'{"v":1,"space":"default","prefixes":["10.64.0.0/22","10.70.0.0/24"],"length":26,"longest":30,"position":5,'
+        b'"note":"tests","since":5.5}',
+        SubnetPool(
+            "lab",
+            "default",
+            (IPv4Network("10.64.0.0/22"), IPv4Network("10.70.0.0/24")),
+            26,
+            1,
+            30,
+            5,
+            "tests",
+            5.5,
+            declared=False,
+        ),
+    ),
 ]
 
 
@@ -268,6 +285,7 @@ def names(kind: type) -> set[str]:
     ("kind", "form", "in_key"),
     [
         (Pool, pools.PoolV1, {"id"}),
+        (SubnetPool, pools.SubnetPoolV1, {"name", "declared"}),  # what is stored is not declared
         (KnownEngine, pools.EngineV3, {"id"}),
         (Lease, leases.LeaseV1, {"space", "address"}),
         (Active, leases.ActiveV1, set()),

@@ -67,10 +67,12 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
+        "engine/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
+        "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
+    assert stored.subnet_pool_key("lab") == "subnet-pool/lab"
     assert stored.network_key("n/1") == "network/n%2F1"
     assert stored.sandbox_key("s/1") == "sandbox/s%2F1"
     assert stored.holder_key("c1") == "holder/c1"
@@ -100,6 +102,7 @@ def test_what_is_not_text_is_refused(call: object) -> None:
     ("kind", "latest"),
     [
         ("pool/a", 1),
+        ("subnet-pool/a", 1),
         ("network/a", 3),
         ("holder/a", 2),
         ("intent/a", 1),

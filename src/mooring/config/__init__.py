@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 
-from mooring.config.pools import POOL_KEYS, covered, subnet_pools
+from mooring.config.pools import POOL_KEYS, beside, subnet_pools
 from mooring.config.proxies import PROXY_KEYS, ProxyListener, Tables
 from mooring.config.readers import (
     absolute_path,
@@ -209,7 +209,8 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     doubts.append(len(problems) > before)
     if problems:
         raise ConfigurationInvalid(problems, _sound(values, listeners.found, certain=not any(doubts)))
-    pools = (*pools, *(pool for pool in default_pools(machine_id) if not covered(pool, pools)))
+    own = pools
+    pools = (*own, *(left for pool in default_pools(machine_id) if (left := beside(pool, own)) is not None))
     served = values.pop("proxy") == "on"
     kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy}
     return Config(

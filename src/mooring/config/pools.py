@@ -5,13 +5,16 @@ Rule: what is wrong with one pool does not hide what is wrong with another, or b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mooring.config.readers import collect, subnets, unknown
 from mooring.core.networks import Subnet
-from mooring.core.pools import SubnetPool
+from mooring.core.pools import POSITION, SubnetPool
+from mooring.core.reservations import LONGEST
+from mooring.core.subnet_pools import LAST_POSITION, shrunk
 
-POOL_KEYS = ("name", "space", "prefixes", "length", "min_length", "max_length")
+POOL_KEYS = ("name", "space", "prefixes", "length", "min_length", "max_length", "default", "position", "note")
 
 
 def subnet_pools(where: str, raw: object, problems: list[str]) -> tuple[SubnetPool, ...]:
@@ -69,12 +72,34 @@ def _subnet_pool(label: str, table: Mapping[str, object], problems: list[str]) -
         problems.append(f"{label}: length: /{length} is not between min_length /{low} and max_length /{high}")
     if len(problems) > before:
         return None
+    position, note = _turn(label, table, problems)
+    if len(problems) > before:
+        return None
     return SubnetPool(
-        name=str(names["name"]), space=str(names["space"]), prefixes=prefixes, length=length, shortest=low, longest=high
-    )
+        str(names["name"]), str(names["space"]), prefixes, length, shortest=low, longest=high, position=position,
+        note=note,
+    )  # fmt: skip
 
 
-def covered(default: SubnetPool, pools: Iterable[SubnetPool]) -> bool:
-    """Somebody named a subnet pool of the default's family, which then stands in for it."""
-    family = default.prefixes[0].version
-    return any(pool.space == default.space and pool.prefixes[0].version == family for pool in pools)
+def _turn(label: str, table: Mapping[str, object], problems: list[str]) -> tuple[int | None, str]:
+    """Its turn among the default ones, None for one that is used by name only; and the note."""
+    default, position, note = table.get("default", True), table.get("position", POSITION), table.get("note", "")
+    if not isinstance(default, bool):
+        problems.append(f"{label}: default: must be true or false, got {default!r}")
+    if isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= LAST_POSITION:
+        problems.append(f"{label}: position: must be a number from 1 to {LAST_POSITION}, got {position!r}")
+    elif default is False and "position" in table:
+        problems.append(f"{label}: position: has no meaning with default = false")
+    if not isinstance(note, str) or not note.isprintable() or len(note) > LONGEST:
+        problems.append(f"{label}: note: must be one line of at most {LONGEST} characters")
+    return (position if default and isinstance(position, int) else None), str(note).strip()
+
+
+def beside(default: SubnetPool, pools: Sequence[SubnetPool]) -> SubnetPool | None:
+    """What stays of the default beside the subnet pools that somebody named: None where one of them stands in for it
+    (of its space and family, and a default one) or has its name; else without the prefixes that they have."""
+    own = [pool for pool in pools if pool.space == default.space and pool.version == default.version]
+    prefixes = shrunk(default.prefixes, [prefix for pool in own for prefix in pool.prefixes])
+    if any(pool.position is not None for pool in own) or any(pool.name == default.name for pool in pools):
+        return None
+    return replace(default, prefixes=prefixes) if prefixes else None

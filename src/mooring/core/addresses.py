@@ -183,6 +183,13 @@ class RangeSet:
         at = bisect_right(self._ends, start)
         return start < end and at < len(self._starts) and self._starts[at] < end
 
+    def within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of the set that lie in [start, end), in order."""
+        at = bisect_right(self._ends, start)
+        while at < len(self._starts) and self._starts[at] < end:
+            yield max(start, self._starts[at]), min(end, self._ends[at])
+            at += 1
+
     def end_of_last(self, start: int, end: int) -> int | None:
         """Where the last range ends that has a number of [start, end), None if there is none."""
         at = bisect_left(self._starts, end) - 1

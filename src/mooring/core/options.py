@@ -82,7 +82,6 @@ NOT_BUILT: dict[str, str] = {
 }
 MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan", "handoff"})
 
-IPAM_WORDS = frozenset({"tenant", "gateway", "claim"})
 # What a network without plumbing can still mean.
 NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky"})
 
@@ -134,16 +133,16 @@ def says_port_security(raw: Mapping[str, str]) -> bool:
 
 def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
     """The options of `--ipam-opt` under their own words: `tenant` (a name), `gateway` ("none" or "auto"), `claim`
-    ("explicit" or "holders").
+    ("explicit" or "holders"), `pool` and `pool6` (names of subnet pools), `prefixlen` and `prefixlen6`.
 
     Raises BadRequest for an unknown option or a bad value.
     """
     words: dict[str, str] = {}
     for name, text in sorted(raw.items()):
         word = name.removeprefix(OWN_PREFIX)
-        if word not in IPAM_WORDS:
-            raise unknown("IPAM option", name, IPAM_WORDS)
-        (_one_of(ClaimPolicy) if word == "claim" else PARSERS[word])(f"option {name}", text)
+        if word not in IPAM_PARSERS:
+            raise unknown("IPAM option", name, IPAM_PARSERS)
+        IPAM_PARSERS[word](f"option {name}", text)
         if words.setdefault(word, text) != text:
             raise BadRequest(f"IPAM options {word}={shown(words[word])} and {name}={shown(text)} contradict each other")
     return words
@@ -380,4 +379,13 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
     "port_security": _switch,
+}
+IPAM_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "tenant": PARSERS["tenant"],
+    "gateway": _gateway,
+    "claim": _one_of(ClaimPolicy),
+    "pool": lambda what, text: _name(what, text, 63),
+    "pool6": lambda what, text: _name(what, text, 63),
+    "prefixlen": lambda what, text: _integer(what, text, 1, 32),
+    "prefixlen6": lambda what, text: _integer(what, text, 1, 128),
 }

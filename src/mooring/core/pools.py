@@ -7,7 +7,7 @@ is a pure function of values.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_network
@@ -16,7 +16,7 @@ import msgspec
 
 from mooring.core.addresses import RangeSet, network, span, usable
 from mooring.core.faults import BadRequest, Exhausted
-from mooring.core.networks import Address, Subnet, overlap
+from mooring.core.networks import Address, Subnet
 from mooring.core.subnet_index import Holdings
 
 # Prefixes in which no network can be: "this network", loopback, multicast and broadcast (RFC 6890), and for IPv6 also
@@ -25,8 +25,8 @@ _SPECIAL4 = ((0, 1 << 24), (127 << 24, 128 << 24), (224 << 24, 240 << 24), ((1 <
 _SPECIAL6 = ((0, 2), (0xFFFF << 32, 0x10000 << 32), (0xFE80 << 112, 0xFEC0 << 112), (0xFF00 << 112, 1 << 128))
 SPECIAL: dict[int, RangeSet] = {4: RangeSet(_SPECIAL4), 6: RangeSet(_SPECIAL6)}
 
-# How many of the subnets that are in the way are named when nothing is left.
-_NAMED = 3
+# The turn of a default subnet pool that nobody gave another one.
+POSITION = 100
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,10 @@ class SubnetPool:
     """Prefixes of one family from which subnets are carved, each tried in turn.
 
     length: prefix length of a subnet when none is asked for. shortest, longest: the prefix lengths that may be asked
-    for. Raises BadRequest when the prefixes are of two families, or cannot hold a subnet of these lengths.
+    for. position: when its turn comes among those that nobody has to name, lower ones first; None for one that is used
+    by name only. declared: by whoever started us, and changed by him alone; the others are in the store. since: seconds
+    since the epoch, 0 for a declared one. Raises BadRequest when the prefixes are of two families, or cannot hold a
+    subnet of these lengths.
     """
 
     name: str
@@ -82,6 +85,10 @@ class SubnetPool:
     length: int
     shortest: int = 1
     longest: int = 128
+    position: int | None = POSITION
+    note: str = ""
+    since: float = 0.0
+    declared: bool = True
 
     def __post_init__(self) -> None:
         if len({prefix.version for prefix in self.prefixes}) != 1:
@@ -99,14 +106,6 @@ class SubnetPool:
     def version(self) -> int:
         """4 or 6."""
         return self.prefixes[0].version
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """A subnet in which nothing may be carved, and what it is, for a person."""
-
-    subnet: Subnet
-    what: str
 
 
 def default_pools(machine_id: str) -> tuple[SubnetPool, SubnetPool]:
@@ -127,7 +126,7 @@ def carve(
     subnet_pools: Sequence[SubnetPool], length: int | None, taken: Sequence[Holdings]
 ) -> tuple[SubnetPool, Subnet] | None:
     """The first subnet of the length (None: each subnet pool's own) that overlaps nothing taken, and where it is from;
-    None when there is no room (`no_room` is the fault for that).
+    None when there is no room (`subnet_pools.no_room` is the fault for that).
 
     Prefixes are tried in the order given. What is taken without a gap costs one step, however many subnets that are.
     Raises BadRequest when no subnet pool allows the length, Exhausted when there is no subnet pool.
@@ -160,20 +159,6 @@ def _first_aligned(taken: Sequence[RangeSet], prefix: Subnet, length: int) -> in
             return start
         start = -(-max(ends) // size) * size
     return None
-
-
-def no_room(subnet_pools: Sequence[SubnetPool], length: int | None, holders: Iterable[Busy]) -> Exhausted:
-    """The fault that names what is in the way of a subnet of the length."""
-    prefixes = [prefix for pool in subnet_pools for prefix in pool.prefixes]
-    within = [each for each in holders if any(overlap(each.subnet, prefix) for prefix in prefixes)]
-    named = ", ".join(f"{each.subnet} by {each.what}" for each in within[:_NAMED])
-    more = f" and {len(within) - _NAMED} more" if len(within) > _NAMED else ""
-    wanted = " or ".join(dict.fromkeys(f"/{length or pool.length}" for pool in subnet_pools))
-    return Exhausted(
-        f"subnet pool {', '.join(pool.name for pool in subnet_pools)} is full: it has no free {wanted}"
-        + (f" (in use: {named}{more})" if within else ""),
-        hint="remove a network, give a subnet with --subnet, or add prefixes to the configuration",
-    )
 
 
 def check_subnet(subnet: Subnet) -> None:

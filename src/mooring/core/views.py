@@ -219,3 +219,73 @@ class Change(msgspec.Struct, frozen=True):
     before: str
     after: str
     note: str = ""
+
+
+class SubnetPoolChange(msgspec.Struct, frozen=True):
+    """What became, or would become, of one thing of a subnet pool. what: which. before, after: in words, "" where it
+    was not, or is not, there."""
+
+    name: str
+    what: str
+    before: str
+    after: str
+
+
+class SizeLeft(msgspec.Struct, frozen=True):
+    """How many subnets of the prefix length there is room for, when all are of that length; LARGEST for more."""
+
+    length: int
+    number: int
+
+
+class SubnetPoolRow(msgspec.Struct, frozen=True):
+    """A line of the list of subnet pools.
+
+    origin: `configuration`, `stored`, or `dropped` for one that is neither any more and that networks were carved from.
+    default: its turn among the default ones of its space and family, first 1, 0 for one that is used by name only.
+    length, min_length, max_length: prefix lengths of what is carved. size: addresses, LARGEST for more than that;
+    percent: of them, how much networks have; blocked: percent that something else is in the way of (a route or address
+    of the host, another driver's network, the deny list). largest: the largest free block, None for none. left: of the
+    larger sizes, and of `length`. networks: how many were carved from it. since: when it was made, None for a declared
+    one. warning: why it is not used, or what is odd, "" for nothing.
+    """
+
+    name: str
+    space: str
+    family: int
+    origin: str
+    default: int
+    prefixes: list[str]
+    length: int
+    min_length: int
+    max_length: int
+    size: int
+    percent: float
+    blocked: float
+    largest: str | None
+    left: list[SizeLeft]
+    networks: int
+    note: str = ""
+    since: float | None = None
+    warning: str = ""
+    position: int = 0
+
+
+class SubnetPoolUser(msgspec.Struct, frozen=True):
+    """What was carved from a subnet pool. network: full id, "" for a pool that no network uses yet. outside: it lies in
+    no prefix of the subnet pool any more."""
+
+    subnet: str
+    pool: str
+    network: str
+    network_name: str
+    created: float
+    outside: bool = False
+
+
+class SubnetPoolDetail(msgspec.Struct, frozen=True):
+    """Everything about one subnet pool. users: by address. others: what else is in its prefixes, in words."""
+
+    subnet_pool: SubnetPoolRow
+    users: list[SubnetPoolUser]
+    others: list[str]

@@ -24,16 +24,19 @@ from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
-from mooring.core.pools import Pool
+from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
 from mooring.wire.forms import elements, endpoints, holders, kept_networks, leases, moves, networks, pools, sandboxes
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move | SubnetPool
+R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
-PREFIXES = ("engine/", "estate/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/")
+PREFIXES = (
+    "engine/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
+    "lease/",
+)  # fmt: skip
 
 
 def _quoted(text: str) -> str:
@@ -53,6 +56,11 @@ def _lease_prefix(space: str) -> str:
 def pool_key(pool_id: str) -> str:
     """Where the pool is kept."""
     return f"pool/{_quoted(pool_id)}"
+
+
+def subnet_pool_key(name: str) -> str:
+    """Where the subnet pool is kept."""
+    return f"subnet-pool/{_quoted(name)}"
 
 
 def network_key(network_id: str) -> str:
@@ -115,6 +123,8 @@ def key_of(record: Record) -> str:
             return sandbox_key(record.id)
         case Pool():
             return pool_key(record.id)
+        case SubnetPool():
+            return subnet_pool_key(record.name)
         case KnownEngine():
             return engine_key(record.id)
         case Holder():
@@ -175,6 +185,7 @@ _READERS: dict[str, Reader[Any]] = {
     "sandbox": Reader[Sandbox]([sandboxes.SandboxV1]),
     "network": Reader[Network]([networks.NetworkV1, networks.NetworkV2, networks.NetworkV3]),
     "pool": Reader[Pool]([pools.PoolV1]),
+    "subnet-pool": Reader[SubnetPool]([pools.SubnetPoolV1]),
     "engine": Reader[KnownEngine]([pools.EngineV1, pools.EngineV2, pools.EngineV3]),
     "holder": Reader[Holder]([holders.HolderV1, holders.HolderV2]),
     "intent": Reader[Intent]([holders.IntentV1]),
@@ -187,6 +198,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Sandbox: sandboxes.sandbox_form,
     Network: networks.network_form,
     Pool: pools.pool_form,
+    SubnetPool: pools.subnet_pool_form,
     KnownEngine: pools.engine_form,
     Holder: holders.holder_form,
     Intent: holders.intent_form,

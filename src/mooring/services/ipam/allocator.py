@@ -71,6 +71,7 @@ class Ipam:
         self.host = HostAddresses(host_networks, self._index)
         self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
         self.kept_networks, self.may_return = self._subnets.kept_networks, self._subnets.may_return
+        self.subnet_pools, self.around = self._subnets.subnet_pools, self._subnets.around
 
     @property
     def requires_mac(self) -> bool:

@@ -18,13 +18,15 @@ from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRev
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import ClaimPolicy, Event, Lease, Place, State, ended
 from mooring.core.networks import Address, HostOverlap, Subnet, overlap
-from mooring.core.pools import Busy, Pool, SubnetPool, carve, check_range, check_subnet, no_room
+from mooring.core.pools import Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.core.subnet_index import Holdings
+from mooring.core.subnet_pools import Busy, Room, covers, no_room, room_of
 from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_networks import KeptNetworks
+from mooring.services.ipam.subnet_pools import SubnetPools, wanted_length
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import RecordCache
@@ -62,10 +64,29 @@ class IpamPolicy:
         own = pool.options.get("claim") or pool.options.get("mooring.claim")
         return ClaimPolicy(own) if own else self.claim
 
-    def subnet_pools(self, version: int, space: str) -> tuple[SubnetPool, ...]:
-        """Those of the family that belong to the space; where it has none of its own, all of the family."""
-        every = self.subnet_pools4 if version == 4 else self.subnet_pools6
-        return tuple(pool for pool in every if pool.space == space) or every
+    def declared(self) -> tuple[SubnetPool, ...]:
+        """The subnet pools of the configuration, of both families."""
+        return (*self.subnet_pools4, *self.subnet_pools6)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What subnet pools lie among. taken: by pools. others: by anything else; ways: the same, for a person. Kept
+    networks are in nobody's way."""
+
+    taken: Holdings
+    others: Sequence[Holdings]
+    ways: Callable[[], Iterable[Busy]]
+
+    def room(self, pool: SubnetPool) -> Room:
+        """What is left of the subnet pool."""
+        return room_of(pool, self.taken.ranges(pool.version), [each.ranges(pool.version) for each in self.others])
+
+    def in_the_way(self, pool: SubnetPool) -> Iterator[Busy]:
+        """What but pools is in its prefixes."""
+        for each in self.ways():
+            if any(overlap(each.subnet, prefix) for prefix in pool.prefixes) and not self.taken.at(each.subnet):
+                yield each
 
 
 class Pools:
@@ -90,6 +111,7 @@ class Pools:
         self._elsewhere = elsewhere
         self.kept_networks = KeptNetworks(cache, index, fixed_index, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
+        self.subnet_pools = SubnetPools(cache, policy.declared, clock, self._one_at_a_time)
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
 
@@ -125,10 +147,11 @@ class Pools:
             source, yielding = "", list[KeptNetwork]()
             if request.subnet is not None:
                 subnet = request.subnet
+                self.subnet_pools.check_typed(request, space, subnet)
                 warnings = self._check_explicit(space, subnet, occupied)
             else:
-                subnet_pools = self._policy.subnet_pools(request.version, space)
-                origin, subnet, yielding = self._carve(subnet_pools, request.length, occupied)
+                subnet_pools = self.subnet_pools.chosen(request.version, space, request.options)
+                origin, subnet, yielding = self._carve(subnet_pools, wanted_length(request), occupied)
                 source = origin.name
             for _ in range(ATTEMPTS):
                 pool, leases = self._compose(request, space, subnet, source)
@@ -163,17 +186,29 @@ class Pools:
         # There is the more room the more of them yield.
         number = 0 if room(0) else bisect_left(range(len(kept_networks)), True, key=lambda each: room(each) is not None)
         if (found := room(number)) is None:
-            raise no_room(subnet_pools, length, self._busy(occupied))
+            around = self._around(occupied)
+            raise no_room([(pool, around.room(pool)) for pool in subnet_pools], length, self._busy(occupied))
         return *found, [e for e in kept_networks if any(overlap(found[1], each) for each in e.subnets)]
+
+    def _around(self, occupied: Holdings) -> Around:
+        others = (occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny))
+        return Around(self._index.taken, others, lambda: self._others(occupied))
+
+    async def around(self) -> Around:
+        """What subnet pools lie among now. Raises Unavailable."""
+        return self._around((await self._host.look()).occupied)
 
     def _known(self, kept_networks: Sequence[KeptNetwork]) -> list[KeptNetwork]:
         return [known for each in kept_networks if (known := self._cache.kept_network(each.id)) is not None]
 
-    async def may_return(self, space: str, subnet: Subnet) -> bool:
-        """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the
-        configuration still has it for networks of the space. Raises Unavailable."""
-        prefixes = [prefix for pool in self._policy.subnet_pools(subnet.version, space) for prefix in pool.prefixes]
-        if not any(overlap(prefix, subnet) and prefix.prefixlen <= subnet.prefixlen for prefix in prefixes):
+    async def may_return(self, space: str, subnet: Subnet, options: dict[str, str]) -> bool:
+        """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the subnet
+        pools that networks of the space with these options get theirs from still have it. Raises Unavailable, and as
+        SubnetPools.chosen."""
+        pools = self.subnet_pools.chosen(subnet.version, space, options)
+        if not any(covers(prefix, subnet) for pool in pools for prefix in pool.prefixes):
+            return False
+        if wanted_length(PoolRequest(space, subnet.version, options=options)) not in (None, subnet.prefixlen):
             return False
         host = await self._host.look()
         # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
@@ -238,6 +273,10 @@ class Pools:
     def _busy(self, occupied: Holdings) -> Iterator[Busy]:
         """Whatever nothing can be carved over, for a person."""
         yield from (Busy(pool.subnet, _describe(pool)) for pool in self._cache.every(Pool))
+        yield from self._others(occupied)
+
+    def _others(self, occupied: Holdings) -> Iterator[Busy]:
+        """Of that, what is no pool of ours."""
         yield from (Busy(subnet, "an address or route of this host") for subnet in occupied)
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)

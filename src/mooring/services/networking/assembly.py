@@ -98,7 +98,7 @@ def assemble_networking(
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
     restored = None
     if world.engine is not None:
-        rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, policy, plugin)
+        rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, plugin)
         restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps)
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
     return Networking(

@@ -39,7 +39,7 @@ class NetworkAdmission:
             kept_networks = self._ipam.kept_networks.of_name(spec.name, space)
             for family in spec.open:
                 for subnet in subnets_of(kept_networks, family):
-                    if await self._ipam.may_return(space, subnet):
+                    if await self._ipam.may_return(space, subnet, words):
                         found.append(subnet)
                         break
         return found

@@ -114,7 +114,9 @@ class Networks:
         _check_routes(network)
         self._check_room(network)
         await self._overlaps.check(network)
-        bound = [msgspec.structs.replace(pool, network=network.id) for pool in self._pools(network)]
+        pools = self._pools(network)
+        _check_families(network, pools)
+        bound = [msgspec.structs.replace(pool, network=network.id) for pool in pools]
         await self._cache.commit(put=[network, *bound])
         return network
 
@@ -296,6 +298,16 @@ class Networks:
         return network.origin is Origin.ENGINE and any(
             segment.pool and self._cache.pool(segment.pool) is None for segment in network.segments
         )
+
+
+def _check_families(network: Network, pools: Sequence[Pool]) -> None:
+    """Raises BadRequest when a subnet pool or a prefix length was named for a family that the network does not have.
+    Docker asks the IPAM driver for one family at a time, and for nothing of the other one."""
+    for version, words, way in ((4, ("pool", "prefixlen"), "--ipv4=true"), (6, ("pool6", "prefixlen6"), "--ipv6")):
+        named = [word for pool in pools for word in words if word in pool.options]
+        if named and not any(segment.subnet.version == version for segment in network.segments):
+            raise BadRequest(f"IPAM option {named[0]} is for IPv{version}, which the network does not have",
+                             hint=f"add {way}, or leave it out")  # fmt: skip
 
 
 async def release_segment(ipam: IpamDriver, part: Segment | SegmentRequest) -> None:

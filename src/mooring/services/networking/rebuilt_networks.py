@@ -24,7 +24,7 @@ from mooring.core.pools import Pool, pool_id
 from mooring.ports import Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pool_ids import REBUILT
-from mooring.services.ipam.pools import NO_GATEWAY, IpamPolicy
+from mooring.services.ipam.pools import NO_GATEWAY
 from mooring.services.networking.networks import Networks
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.record_cache import Record
@@ -52,7 +52,6 @@ class RebuiltNetworks:
         ipam: Ipam,
         engine: Engine,
         last: Callable[[], EngineView | None],
-        policy: IpamPolicy,
         plugin: str,
     ) -> None:
         self._cache, self._clock = records.cache, records.clock
@@ -60,7 +59,6 @@ class RebuiltNetworks:
         self._ipam = ipam
         self._engine = engine
         self._last = last
-        self._policy = policy
         self._plugin = plugin
         self._ended: dict[str, None] = {}
         self._unchecked: Collection[str] = ()
@@ -183,7 +181,7 @@ class RebuiltNetworks:
                     space=space,
                     subnet=part.subnet,
                     range=part.range,
-                    source=self._source(part),
+                    source=self._source(part, words),
                     options={**words, REBUILT: ""},
                     created=now,
                     gateway=address,
@@ -198,12 +196,17 @@ class RebuiltNetworks:
         network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))
         return network, pools, leases
 
-    def _source(self, part: EngineSubnet) -> str:
+    def _source(self, part: EngineSubnet, words: dict[str, str]) -> str:
         """The subnet pool that the subnet was carved from, as far as that can be told: the engine does not say whether
-        a subnet was typed, and what was not must not be named to it."""
-        for pool in (*self._policy.subnet_pools4, *self._policy.subnet_pools6):
+        a subnet was typed, and what was not must not be named to it. One that was named may be missing itself."""
+        six = "6" if part.subnet.version == 6 else ""
+        named, length = words.get(f"pool{six}", ""), int(words.get(f"prefixlen{six}", "0"))
+        pools = [pool for pool in self._ipam.subnet_pools.every() if not named or pool.name == named]
+        if named and not pools:
+            return named if part.range is None else ""
+        for pool in pools:
             inside = any(overlap(prefix, part.subnet) for prefix in pool.prefixes if prefix.version == pool.version)
-            if inside and part.range is None and part.subnet.prefixlen == pool.length:
+            if inside and part.range is None and part.subnet.prefixlen == (length or pool.length):
                 return pool.name
         return ""
 

@@ -32,6 +32,7 @@ from mooring.services.operations.checks import (
     unlike,
 )
 from mooring.services.operations.next_starts import label_findings
+from mooring.services.operations.subnet_pool_rows import strayed_networks, unused_subnet_pools
 
 _KERNEL = "kernel "
 # Seconds that the engine has for all that it is asked in one look; the person who looks has the rest in five.
@@ -118,10 +119,12 @@ class Doctor:
             old_intents(self._cache, now, ident),
             overdue(self._cache, now),
             unlike(self._cache, self._endpoint_index, self._host),
+            unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
         ):
             await asyncio.sleep(0)
             found += look
         self._notes += tuple(unchecked(self._cache))
+        self._notes += tuple(strayed_networks(self._cache, self._ipam.subnet_pools.declared()))
         return self._dated(found), not why
 
     async def _reconciled(self) -> list[Finding]:

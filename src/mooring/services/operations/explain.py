@@ -39,7 +39,7 @@ def explain_address(address: Address, scene: Scene) -> Explanation:
     ]
     reasons = reasons or kept_reasons(scene.cache, scene.now, address)
     reasons = reasons or kept_subnets(scene.cache, scene.now, address)
-    return Explanation(str(address), reasons or [by_rule(address, scene.policy)])
+    return Explanation(str(address), reasons or [by_rule(address, scene.policy, scene.subnet_pools)])
 
 
 def special_role(address: Address, subnet: Subnet) -> str:

@@ -23,6 +23,7 @@ from mooring.services.ipam.kept_address_rows import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
 from mooring.services.operations.inspection import Inspection
 from mooring.services.operations.next_starts import said_of
+from mooring.services.operations.outside_pools import subnet_by_rule
 from mooring.services.operations.references import network_meant, pools_meant, subnet_in
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import UNASKED, EngineNames, compose_container_names
@@ -154,6 +155,8 @@ class Lookup:
             assert subnet is not None  # the caller has looked
             if waiting := kept_subnets(self._cache, self._inspection.scene(names).now, subnet):
                 return Explanation("", waiting[:MOST], f"subnet {subnet}")
+            if carvable := subnet_by_rule(subnet, self._cache, self._inspection.scene(names).subnet_pools):
+                return Explanation("", carvable[:MOST], f"subnet {subnet}")
             first = str(subnet).partition("/")[0]
             raise NotFound(
                 f"no network and no pool of Mooring's has the subnet {subnet}",

@@ -9,6 +9,7 @@ from functools import partial
 from mooring.core.findings import Report
 from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
+from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
@@ -16,6 +17,7 @@ from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.reservations import Reservations
+from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
 from mooring.services.records.engine_names import EngineNames, names_told
 
 
@@ -30,6 +32,8 @@ class Operations:
     names: Callable[[], Awaitable[EngineNames]]
     holds: Holds
     upgrade_notes: Callable[[], list[str]]
+    subnet_pools: SubnetPools
+    subnet_pool_rows: SubnetPoolRows
 
 
 def operations(
@@ -54,4 +58,6 @@ def operations(
         names,
         holds,
         partial(upgrade_notes, cache, services.ipam.fixed_index),
+        services.ipam.subnet_pools,
+        SubnetPoolRows(cache, services.ipam),
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
-from mooring.core.networks import Address, Network
+from mooring.core.networks import Address, Network, Subnet, overlap
+from mooring.core.pools import Pool, SubnetPool
+from mooring.core.subnet_pools import covers
 from mooring.core.views import Reason
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.ipam.subnet_pools import users_in_words
 from mooring.services.records.endpoint_index import EndpointIndex
-from mooring.services.records.engine_names import EngineNames
+from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
+from mooring.services.records.record_cache import RecordCache
 
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
@@ -35,8 +40,8 @@ def in_foreign_segment(address: Address, network: Network, endpoint_index: Endpo
     return Reason("held" if held else "elsewhere", segment.space, str(segment.subnet), network.id, "", text)
 
 
-def by_rule(address: Address, policy: IpamPolicy) -> Reason:
-    """What is true of an address that is in no network of ours."""
+def by_rule(address: Address, policy: IpamPolicy, subnet_pools: Sequence[SubnetPool]) -> Reason:
+    """What is true of an address that is in no network of ours. subnet_pools: all that are used."""
     kind = _reserved_by_standard(address)
     if kind:
         return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
@@ -46,18 +51,49 @@ def by_rule(address: Address, policy: IpamPolicy) -> Reason:
             f"{address} is in no network of Mooring's, and never will be: the deny list has {wall}.",
             "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
         ])  # fmt: skip
-    for pool in policy.subnet_pools4 if address.version == 4 else policy.subnet_pools6:
+    for pool in subnet_pools:
         for prefix in pool.prefixes:
             if address in prefix:
                 return Reason("carvable", pool.space, str(prefix), "", "", [
                     f"{address} is in no network yet.",
                     f"It lies in the subnet pool {pool.name} ({prefix}), of which networks get a /{pool.length} each:",
-                    "`docker network create -d mooring --ipam-driver mooring NAME` may get the part with this address.",
+                    f"`{create_command(pool)}` may get the part with this address.",
                 ])  # fmt: skip
     return Reason("elsewhere", "", None, "", "", [
         f"{address} is not Mooring's: no network and no subnet pool here has it.",
         f"`ip route get {address}` shows where this host looks for it.",
     ])  # fmt: skip
+
+
+def create_command(pool: SubnetPool) -> str:
+    """What makes a network with a subnet of the subnet pool."""
+    option = "pool" if pool.version == 4 else "pool6"
+    words = [f" --ipam-opt tenant={pool.space}"] if pool.space != "default" else []
+    words += [f" --ipam-opt {option}={pool.name}"] if pool.position is None else []
+    six = " --ipv6" if pool.version == 6 else ""
+    return f"docker network create -d mooring --ipam-driver mooring{six}{''.join(words)} NAME"
+
+
+def subnet_by_rule(subnet: Subnet, cache: RecordCache, subnet_pools: Sequence[SubnetPool]) -> list[Reason]:
+    """What is true of a subnet that no network and no pool has: a reason for each subnet pool that it meets."""
+    found = []
+    users = [pool for pool in cache.every(Pool) if overlap(pool.subnet, subnet)]
+    for pool in subnet_pools:
+        meets = [prefix for prefix in pool.prefixes if overlap(prefix, subnet)]
+        if not meets:
+            continue
+        whole = covers(meets[0], subnet)
+        text = [f"Subnet {subnet} is in no network yet." if not users else
+                f"Part of subnet {subnet} is in use: {users_in_words(users, cache, NOBODY_ASKED)}."]  # fmt: skip
+        text.append(
+            f"It lies in the subnet pool {pool.name} ({meets[0]}), of which networks get a /{pool.length} each:"
+            if whole
+            else f"The subnet pool {pool.name} has {', '.join(map(str, meets[:5]))} of it, and gives networks a "
+            f"/{pool.length} each:"
+        )
+        text.append(f"`{create_command(pool)}` may get a part of it; `mooring subnet-pool inspect {pool.name}`.")
+        found.append(Reason("carvable", pool.space, str(subnet), "", "", text))
+    return found
 
 
 def _reserved_by_standard(address: Address) -> str:

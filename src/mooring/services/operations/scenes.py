@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from mooring.core.containers import Container
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease
+from mooring.core.pools import SubnetPool
 from mooring.core.times import ago, moment
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.ipam.subnet_pools import subnet_pools_of
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
@@ -23,6 +25,11 @@ class Scene:
     now: float
     names: EngineNames = NOBODY_ASKED
     policy: IpamPolicy = IpamPolicy()  # noqa: RUF009  a frozen value
+
+    @property
+    def subnet_pools(self) -> list[SubnetPool]:
+        """All that are used."""
+        return subnet_pools_of(self.cache, self.policy.declared())
 
 
 def in_use(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> str:

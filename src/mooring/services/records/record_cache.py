@@ -20,15 +20,15 @@ from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
 from mooring.core.networks import Address, Network
-from mooring.core.pools import Pool
+from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
 from mooring.ports import Store, Transaction
 from mooring.services.records.pacing import Pace
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move
+Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move | SubnetPool
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
+T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool)
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
@@ -44,7 +44,19 @@ class RecordCache:
         self._revisions: dict[str, int] = {}
         self._kinds: dict[type, dict[str, Record]] = {
             kind: {}
-            for kind in (Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move)
+            for kind in (
+                Pool,
+                Lease,
+                Network,
+                Sandbox,
+                Endpoint,
+                KnownEngine,
+                Holder,
+                Intent,
+                KeptNetwork,
+                Move,
+                SubnetPool,
+            )
         }
         self._listeners: list[Listener] = []
         self.revision = 0
@@ -81,6 +93,10 @@ class RecordCache:
     def pool(self, pool_id: str) -> Pool | None:
         """The pool with the PoolID."""
         return self._kinds[Pool].get(stored.pool_key(pool_id))  # type: ignore[return-value]
+
+    def subnet_pool(self, name: str) -> SubnetPool | None:
+        """The stored subnet pool with the name."""
+        return self._kinds[SubnetPool].get(stored.subnet_pool_key(name))  # type: ignore[return-value]
 
     def lease(self, space: str, address: Address) -> Lease | None:
         """The lease of the address."""

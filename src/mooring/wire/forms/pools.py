@@ -1,4 +1,4 @@
-"""The forms of pools and engines.
+"""The forms of pools, subnet pools and engines.
 
 Rules: see mooring.wire.forms.
 """
@@ -10,7 +10,8 @@ from ipaddress import ip_network
 from msgspec import field
 
 from mooring.core.engines import KnownEngine
-from mooring.core.pools import Pool
+from mooring.core.faults import BadRequest
+from mooring.core.pools import Pool, SubnetPool
 from mooring.wire.forms.elements import Stored, address_of, id_of, text_of
 
 
@@ -53,6 +54,37 @@ def pool_form(pool: Pool) -> PoolV1:
         gateway=text_of(pool.gateway),
         network=pool.network,
     )
+
+
+class SubnetPoolV1(Stored, tag=1):
+    """A subnet pool that was made by a command; its name is in the key. position 0: it is used by name only."""
+
+    space: str
+    prefixes: list[str]
+    length: int
+    shortest: int = 1
+    longest: int = 128
+    position: int = 0
+    note: str = ""
+    since: float = 0.0
+
+    def record(self, key: str) -> SubnetPool:
+        """See stored.Form."""
+        try:
+            return SubnetPool(
+                id_of(key), self.space, tuple(ip_network(prefix) for prefix in self.prefixes), self.length,
+                self.shortest, self.longest, self.position or None, self.note, self.since, declared=False,
+            )  # fmt: skip
+        except BadRequest as error:
+            raise ValueError(str(error)) from error
+
+
+def subnet_pool_form(pool: SubnetPool) -> SubnetPoolV1:
+    """The newest form of a subnet pool."""
+    return SubnetPoolV1(
+        space=pool.space, prefixes=[str(prefix) for prefix in pool.prefixes], length=pool.length,
+        shortest=pool.shortest, longest=pool.longest, position=pool.position or 0, note=pool.note, since=pool.since,
+    )  # fmt: skip
 
 
 class EngineV1(Stored, tag=1):
