@@ -85,7 +85,7 @@ class Around:
     def in_the_way(self, pool: SubnetPool) -> Iterator[Busy]:
         """What but pools is in its prefixes."""
         for each in self.ways():
-            if any(overlap(each.subnet, prefix) for prefix in pool.prefixes) and not self.taken.at(each.subnet):
+            if any(overlap(each.subnet, prefix) for prefix in pool.prefixes):
                 yield each
 
 
@@ -276,8 +276,10 @@ class Pools:
         yield from self._others(occupied)
 
     def _others(self, occupied: Holdings) -> Iterator[Busy]:
-        """Of that, what is no pool of ours."""
-        yield from (Busy(subnet, "an address or route of this host") for subnet in occupied)
+        """Of that, what is no pool of ours, nor the host's part in one: the bridge's address, the route to it."""
+        for subnet in occupied:
+            if not any(covers(mine, subnet) for mine, _ in self._index.taken.overlapping(subnet)):
+                yield Busy(subnet, "an address or route of this host")
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
         yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
 

@@ -91,7 +91,10 @@ def subnet_by_rule(subnet: Subnet, cache: RecordCache, subnet_pools: Sequence[Su
             else f"The subnet pool {pool.name} has {', '.join(map(str, meets[:5]))} of it, and gives networks a "
             f"/{pool.length} each:"
         )
-        text.append(f"`{create_command(pool)}` may get a part of it; `mooring subnet-pool inspect {pool.name}`.")
+        text.append(
+            f"`{create_command(pool)}` may get a part of it; "
+            f"`mooring subnet-pool inspect {pool.name}` shows what is left."
+        )
         found.append(Reason("carvable", pool.space, str(subnet), "", "", text))
     return found
 
