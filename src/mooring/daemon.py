@@ -37,8 +37,9 @@ from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import Handler, HttpServer, Limits
-from mooring.servers.plugin.door import BODY_LIMIT, PluginDoor
-from mooring.servers.plugin.door import fail as refuse_plugin
+from mooring.servers.plugin.dispatch import BODY_LIMIT
+from mooring.servers.plugin.dispatch import fail as refuse_plugin
+from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.proxy.address_hook import AddressHook
 from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.server import Listener, ProxyServer

@@ -28,7 +28,7 @@ from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.http import HttpServer, Request, Response
-from mooring.servers.plugin.door import fail as refuse_plugin
+from mooring.servers.plugin.dispatch import fail as refuse_plugin
 from mooring.servers.proxy.server import Listener, ProxyServer
 from mooring.wire import api
 from mooring.wire.docker_api import recognise

@@ -19,8 +19,8 @@ from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.cnm import BadRequest, Conflict, Controller, Endpoint, Network, NotFound, Sandbox, State
 from mooring.core.names import AAAA, PTR
 from mooring.servers.http import HttpServer
+from mooring.servers.plugin.dispatch import fail as refuse
 from mooring.servers.plugin.door import PluginDoor
-from mooring.servers.plugin.door import fail as refuse
 from mooring.services.assembly import assemble
 from mooring.services.networking.assembly import World
 from mooring.testing.memory_engine import MemoryEngine

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mooring.servers.http import Limits
-from mooring.servers.plugin.door import fail
+from mooring.servers.plugin.dispatch import fail
 from tests.servers.doubles import Answer, Desk, E, N, request_bytes, served
 
 POOL = {"AddressSpace": "default", "Pool": "10.9.0.0/24", "SubPool": "", "Options": {}, "V6": False}

@@ -11,7 +11,7 @@ import pytest
 
 from mooring.core.faults import Conflict, Exhausted, Fault
 from mooring.servers.http import Request, Response
-from mooring.servers.plugin.door import fail
+from mooring.servers.plugin.dispatch import fail
 from mooring.wire import remote_api as api
 from tests.servers.doubles import Desk, E, N, served
 
@@ -89,7 +89,7 @@ async def test_unknown_methods_and_verbs_are_refused(desk: Desk) -> None:
 
 async def test_each_call_is_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """Changes at info, queries at debug, refusals at warning; long ids are shortened."""
-    caplog.set_level(logging.DEBUG, "mooring.servers.plugin.door")
+    caplog.set_level(logging.DEBUG, "mooring.servers.plugin.dispatch")
     await desk.ok("NetworkDriver.DeleteEndpoint", {"NetworkID": N, "EndpointID": E})
     await desk.ok("Plugin.Activate")
     await desk.refused("NetworkDriver.Leave", {"NetworkID": "a\nb"})

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mooring.servers.http import Limits, Request
-from mooring.servers.plugin.door import BODY_LIMIT, PluginDoor, fail
+from mooring.servers.plugin.dispatch import BODY_LIMIT, fail
+from mooring.servers.plugin.door import PluginDoor
 from mooring.wire.remote_options import EXPOSED_KEY, MOST_PORTS, PORTS_KEY
 from tests.servers.doubles import served
 from tests.services.hosts import MemoryHost

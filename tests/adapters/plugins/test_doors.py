@@ -20,7 +20,8 @@ from mooring.core.networks import NULL_IPAM, Network, NetworkOptions, Segment
 from mooring.core.plumbing import Bridge, Veth
 from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import AddressRequest, EndpointGrant, JoinRequest, NetworkSpec, PoolRequest, Role, SubnetSpec
-from mooring.servers.plugin.door import PluginDoor, fail
+from mooring.servers.plugin.dispatch import fail
+from mooring.servers.plugin.door import PluginDoor
 from tests.adapters.plugins.fakes import HastyClock
 from tests.adapters.plugins.samples import MAC, E, N
 from tests.servers.doubles import served
