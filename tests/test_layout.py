@@ -21,6 +21,7 @@ UNTESTED: dict[str, str] = {
     "core/docker_requests.py": "values without behaviour; tests/wire reads them, the services are tested with them",
     "core/views.py": "values without behaviour; tests/wire/api holds the fields, the services that make them test them",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
+    "wire/forms/deny_entries.py": FORMS,
     "wire/forms/endpoints.py": FORMS,
     "wire/forms/kept_networks.py": FORMS,
     "wire/forms/holders.py": FORMS,

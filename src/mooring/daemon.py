@@ -318,6 +318,7 @@ async def _run_tasks(
             start(f"proxy at {proxy.listener.name}", partial(server.serve, proxy.sockets))
         await daemon.load()
         endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
+        endless.append(start("host follower", daemon.services.host_follower.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
         if watchdog is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -63,3 +64,42 @@ def test_what_was_missed_is_news(news: HostNews) -> None:
     sh("for n in $(seq 2000); do echo route delete 203.0.$((n/250)).$((n%250)) dev w1; done | ip -batch -")
     assert news.any()
     assert not news.any()
+
+
+def test_a_route_to_elsewhere_by_a_known_router_is_none(news: HostNews) -> None:
+    """As of a BGP feed, which is no reason to read anything for an address; the first one tells of the router, and one
+    that may have been its last makes it new again. Who follows all routes hears of each."""
+    every = HostNews(all_routes=True)
+    sh("ip address add 198.18.0.1/24 dev w0")
+    assert news.any()
+    assert every.any()
+    for line, told in (
+        ("ip route add 203.0.113.0/24 via 198.18.0.2", True),
+        ("ip route add 203.0.112.0/24 via 198.18.0.2", False),
+        ("ip route replace 203.0.112.0/24 via 198.18.0.2 proto bird", False),
+        ("ip route delete 203.0.112.0/24", False),
+        ("ip route add 203.0.112.0/24 via 198.18.0.2", True),
+        ("ip route add 203.0.111.7/32 via 198.18.0.2", True),
+    ):
+        sh(line)
+        assert news.any() == told, line
+        assert every.any()
+    every.close()
+
+
+async def test_who_waits_is_told_soon_after_and_not_of_containers(namespace: Namespace) -> None:
+    """What happened before he waits counts, too."""
+    sh(PAIR)
+    made = HostNews(all_routes=True)
+    sh("ip address add 10.32.0.9/32 dev lo")
+    await asyncio.wait_for(made.come(), 5)
+    sh("ip link add w2 type veth peer name w3; ip link set w2 up; ip link set w3 up; ip link delete w2")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(made.come(), 1.5)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(made.come())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        sh("ip address delete 10.32.0.9/32 dev lo")
+        await asyncio.wait_for(waiting, 5)
+    made.close()

@@ -129,7 +129,7 @@ def test_only_routes_by_our_own_links_are_ours(host_networks: HostNetworks) -> N
         "ip link set mr-one up; ip address add 10.1.0.1/24 dev mr-one; ip -6 address add fd00:1::1/64 dev mr-one nodad",
         "ip route add 10.1.0.0/24 dev mr-one table 100",
     )
-    assert host_networks.host_net().routes == ()
+    assert list(host_networks.host_net().routes) == []
     sh("ip route add 10.1.0.0/24 dev w0 metric 50; ip route add blackhole 10.2.0.0/24")
     assert set(host_networks.host_net().routes) == {ip_network("10.1.0.0/24"), ip_network("10.2.0.0/24")}
 
@@ -210,7 +210,50 @@ def test_a_look_at_what_did_not_change_reads_nothing(
             assert bridge is not None
             links.add_address(bridge.index, ip_interface("10.1.0.1/24"))
             found = host_networks.host_net()
-            assert (found.addresses, found.routes) == ({}, ())
+            assert (found.addresses, list(found.routes)) == ({}, [])
             assert ip_network("10.1.0.0/24") in found.occupied
     finally:
         links.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ip route add 203.0.113.0/24 via 198.18.0.2",
+        "ip route delete 100.64.7.0/24",
+        "ip route replace 100.64.8.0/24 via 198.18.0.3",
+        "ip route add unreachable 203.0.112.0/24",
+        "ip -6 route add 2001:db8:1::/48 via fd00:18::2; ip -6 route delete 2001:db8:1::/48",
+        "ip route add 203.0.111.0/24 nexthop via 198.18.0.2 nexthop via 198.18.0.3; ip route delete 203.0.111.0/24",
+        "ip link add w2 type veth peer name w3; ip link set w2 up; ip link set w3 up; ip link delete w2",
+        "ip link add mr9 type bridge; ip link set mr9 up alias mooring:network:9; ip address add 10.6.0.1/16 dev mr9; "
+        "ip link delete mr9",
+        "ip address add 10.8.0.1/32 dev lo; ip address delete 10.8.0.1/32 dev lo",
+        "ip link set w1 down",
+        "ip link add br9 type bridge; ip address add 10.6.0.1/16 dev br9; ip link set br9 up; ip link delete br9",
+    ],
+)
+def test_one_more_or_less_of_a_large_table_is_followed(
+    host_networks: HostNetworks, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Nothing is read anew, as a router's table that changes all day would have it, nor for what containers and
+    networks do that come and go; and what is known is what there is."""
+    lines = "for n in $(seq 0 4000); do echo route add 100.$((64+n/250)).$((n%250)).0/24 via 198.18.0.2; done"
+    sh(PAIR, UPLINK, f"({lines}) | ip -batch -")
+    assert len(host_networks.host_net().routes) > 4000
+    for line in change.split("; "):
+        sh(line)
+        with monkeypatch.context() as patch:
+            patch.setattr(Netlink, "dump", None)
+            host_networks.host_net()
+    with monkeypatch.context() as patch:
+        patch.setattr(Netlink, "dump", None)
+        known = host_networks.host_net()
+    fresh = HostNetworks()
+    try:
+        there = fresh.host_net()
+        assert (known.addresses, set(known.occupied), set(known.routes)) == (
+            there.addresses, set(there.occupied), set(there.routes),
+        )  # fmt: skip
+    finally:
+        fresh.close()

@@ -46,7 +46,7 @@ class Host:
 
     async def host_net(self) -> HostNet:
         """See Surroundings."""
-        return HostNet(self.own, self.routes, Holdings((*self.routes, *(each.network for each in self.own))))
+        return HostNet(self.own, Holdings(self.routes), Holdings((*self.routes, *(each.network for each in self.own))))
 
     def host_moved(self) -> bool:
         """See Surroundings."""

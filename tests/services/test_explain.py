@@ -59,7 +59,7 @@ async def reasons(address: str) -> list[Reason]:
         ("172.30.0.2", "held", ["endpoint e20000000000", "another IPAM driver"]),
         ("172.30.0.1", "held", ["the gateway of subnet 172.30.0.0/24"]),
         ("172.30.0.3", "elsewhere", ["no endpoint has it", "another IPAM driver"]),
-        ("192.168.7.7", "denied", ["the deny list has 192.168.0.0/16", "MOORING_DENY"]),
+        ("192.168.7.7", "denied", ["192.168.0.0/16 is denied by the configuration", "remove it from `deny`"]),
         ("10.40.0.1", "carvable", ["subnet pool default-v4 (10.32.0.0/12)", "docker network create"]),
         ("8.8.8.8", "elsewhere", ["not Mooring's", "ip route get 8.8.8.8"]),
         ("127.0.0.1", "never", ["a loopback address"]),

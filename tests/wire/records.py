@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from hypothesis import strategies as st
 
 from mooring.core.containers import Holder
+from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
@@ -194,4 +195,5 @@ INTENTS = st.builds(
     network=TEXT,
     keys=WORDS,
 )
-RECORDS = POOLS | SUBNET_POOLS | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS
+DENY_ENTRIES = st.builds(DenyEntry, subnet=SUBNET, note=TEXT, created=TIME)
+RECORDS = POOLS | SUBNET_POOLS | DENY_ENTRIES | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS

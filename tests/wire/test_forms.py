@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from mooring.core.containers import Holder
+from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
@@ -31,7 +32,18 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
 from mooring.wire import stored
-from mooring.wire.forms import elements, endpoints, holders, kept_networks, leases, moves, networks, pools, sandboxes
+from mooring.wire.forms import (
+    deny_entries,
+    elements,
+    endpoints,
+    holders,
+    kept_networks,
+    leases,
+    moves,
+    networks,
+    pools,
+    sandboxes,
+)
 
 # Written by past releases; these lines are never changed, only added to.
 PAST: list[tuple[str, bytes, stored.Record]] = [
@@ -263,6 +275,11 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             declared=False,
         ),
     ),
+    (
+        "deny/4/0a080000p16",
+        b'{"v":1,"created":5.5,"note":"the VPN"}',
+        DenyEntry(subnet=IPv4Network("10.8.0.0/16"), note="the VPN", created=5.5),
+    ),
 ]
 
 
@@ -296,6 +313,7 @@ def names(kind: type) -> set[str]:
         (KeptNetwork, kept_networks.KeptNetworkV1, {"id"}),
         (KeptAddress, kept_networks.KeptAddressV1, set()),
         (Move, moves.MoveV1, {"container", "network"}),
+        (DenyEntry, deny_entries.DenyEntryV1, {"subnet", "origin"}),  # what is stored is an operator's
         (StaticRoute, elements.RouteV1, set()),
         (Segment, networks.SegmentV1, set()),
         (Endpoint, endpoints.EndpointV3, {"id", "network"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import msgspec
 import pytest
@@ -67,7 +67,7 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
+        "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
         "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
@@ -78,6 +78,7 @@ def test_keys_are_as_documented() -> None:
     assert stored.holder_key("c1") == "holder/c1"
     assert stored.intent_key("i1") == "intent/i1"
     assert stored.move_key("c/1", "n1") == "move/c%2F1/n1"
+    assert stored.deny_key(IPv4Network("10.8.0.0/16")) == "deny/4/0a080000p16"
     assert stored.endpoint_key("n", "e") == "endpoint/n/e"
     assert stored.lease_key("a b/ü", IPv4Address("10.0.0.1")) == "lease/a%20b%2F%C3%BC/4/0a000001"
     assert stored.lease_key("s", IPv6Address("fd00::1")) == "lease/s/6/fd000000000000000000000000000001"

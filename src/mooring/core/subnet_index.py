@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from mooring.core.addresses import RangeSet, span
-from mooring.core.networks import Subnet
+from mooring.core.networks import Address, Subnet
 
 # First number and prefix length.
 _Place = tuple[int, int]
@@ -39,6 +39,13 @@ class Holdings:
         """Each different subnet, IPv4 first, in order of address, the wider one first."""
         for family in self._families.values():
             yield from (family.held[place][0] for place in family.order)
+
+    def singles(self) -> Iterator[Address]:
+        """The single addresses that are held as such."""
+        for version, family in self._families.items():
+            most = 32 if version == 4 else 128
+            if family.lengths[most]:
+                yield from (held.network_address for (_, length), (held, _) in family.held.items() if length == most)
 
     def copy(self) -> Holdings:
         """The same, and its own from now on: some nanoseconds for each subnet."""

@@ -289,3 +289,14 @@ class SubnetPoolDetail(msgspec.Struct, frozen=True):
     subnet_pool: SubnetPoolRow
     users: list[SubnetPoolUser]
     others: list[str]
+
+
+class DenyRow(msgspec.Struct, frozen=True):
+    """A line of the deny list. origin: `configuration` or `stored`. created: None for the configuration's. networks:
+    those that are in it all the same, by name or the beginning of the id, with the subnet."""
+
+    subnet: str
+    origin: str
+    note: str
+    created: float | None
+    networks: list[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
@@ -19,11 +19,16 @@ class HostNet:
     """What the host has and reaches. addresses: with prefix lengths, those that the host itself has, the other ends of
     its point-to-point lines and its routers, each with the holder as faults name it; those of our bridges, loopback and
     link-local ones left out. routes: destinations of routes that do not go out by a link of ours; parts of default
-    routes and link-locals left out. occupied: all these, the networks of our own bridges, and nameservers."""
+    routes and link-locals left out. occupied: all these, the networks of our own bridges, and nameservers. lost: the
+    addresses that a route of their own leads away. None of it is to be changed; what is the same is the same object."""
 
     addresses: Mapping[IPv4Interface | IPv6Interface, str] = field(default_factory=dict)
-    routes: Sequence[IPv4Network | IPv6Network] = ()
+    routes: Holdings = field(default_factory=Holdings)
     occupied: Holdings = field(default_factory=Holdings)
+    lost: frozenset[IPv4Address | IPv6Address] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lost", frozenset(self.routes.singles()))
 
 
 class Kernel(Protocol):
@@ -68,6 +73,11 @@ class Kernel(Protocol):
     def host_moved(self) -> bool:
         """Whether an address, router or route that `host_net` tells of may have come or gone since the last call. Does
         not wait; what a program did before it returned is known."""
+        ...
+
+    async def host_changed(self) -> None:
+        """Returns when an address, router or route that `host_net` tells of may have come or gone since it returned
+        last, a second after that at the latest; costs nothing until then. For one caller. Raises Unavailable."""
         ...
 
     async def host_bridges(self) -> Mapping[str, bool]:

@@ -70,6 +70,7 @@ class MemoryKernel(Kernel):
         self.routes = list(routes)
         self.own = dict(own or {})
         self._told: object = None
+        self._shown: object = (dict(self.own), tuple(self.routes))
         self.bridges: dict[str, bool] = {}
         self.filters_bridges = True
         self.fail_on = list(fail_on)
@@ -125,12 +126,18 @@ class MemoryKernel(Kernel):
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
         occupied = (*self.routes, *(each.network for each in self.own), *ours)
-        return HostNet(dict(self.own), tuple(self.routes), Holdings(occupied))
+        return HostNet(dict(self.own), Holdings(self.routes), Holdings(occupied))
 
     def host_moved(self) -> bool:
         """See Kernel."""
         before, self._told = self._told, (dict(self.own), tuple(self.routes))
         return before != self._told
+
+    async def host_changed(self) -> None:
+        """See Kernel. Told apart from what `host_moved` has told."""
+        while self._shown == (shown := (dict(self.own), tuple(self.routes))):  # noqa: ASYNC110 - tests set attributes
+            await asyncio.sleep(0.001)
+        self._shown = shown
 
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""

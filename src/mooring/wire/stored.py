@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from mooring.core.containers import Holder
+from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import BadRequest, Unavailable
@@ -23,19 +24,45 @@ from mooring.core.intents import Intent
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
-from mooring.core.networks import Address, Network
+from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
-from mooring.wire.forms import elements, endpoints, holders, kept_networks, leases, moves, networks, pools, sandboxes
+from mooring.wire.forms import (
+    deny_entries,
+    elements,
+    endpoints,
+    holders,
+    kept_networks,
+    leases,
+    moves,
+    networks,
+    pools,
+    sandboxes,
+)
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move | SubnetPool
-R = TypeVar("R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool)
+Record = (
+    Pool
+    | Lease
+    | Network
+    | Sandbox
+    | Endpoint
+    | KnownEngine
+    | Holder
+    | Intent
+    | KeptNetwork
+    | Move
+    | SubnetPool
+    | DenyEntry
+)
+R = TypeVar(
+    "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry
+)
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
-    "lease/",
+    "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
+    "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -93,6 +120,11 @@ def kept_network_key(network_id: str) -> str:
     return f"estate/{_quoted(network_id)}"
 
 
+def deny_key(subnet: Subnet) -> str:
+    """Where the deny entry of the subnet is kept."""
+    return f"deny/{subnet.version}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
+
+
 def sandbox_key(sandbox_id: str) -> str:
     """Where the sandbox is kept."""
     return f"sandbox/{_quoted(sandbox_id)}"
@@ -135,6 +167,8 @@ def key_of(record: Record) -> str:
             return kept_network_key(record.id)
         case Move():
             return move_key(record.container, record.network)
+        case DenyEntry():
+            return deny_key(record.subnet)
 
 
 class Form(Protocol[R_co]):
@@ -191,6 +225,7 @@ _READERS: dict[str, Reader[Any]] = {
     "intent": Reader[Intent]([holders.IntentV1]),
     "estate": Reader[KeptNetwork]([kept_networks.KeptNetworkV1]),
     "move": Reader[Move]([moves.MoveV1]),
+    "deny": Reader[DenyEntry]([deny_entries.DenyEntryV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -204,6 +239,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Intent: holders.intent_form,
     KeptNetwork: kept_networks.kept_network_form,
     Move: moves.move_form,
+    DenyEntry: deny_entries.deny_entry_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

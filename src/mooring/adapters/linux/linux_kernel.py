@@ -64,6 +64,8 @@ class LinuxKernel(Kernel):
                 opened.callback(self._host_networks.close)
                 self._news = HostNews()
                 opened.callback(self._news.close)
+                self._changes = HostNews(all_routes=True)
+                opened.callback(self._changes.close)
                 self._announcer = Announcer()
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
@@ -134,6 +136,10 @@ class LinuxKernel(Kernel):
         """See Kernel."""
         return not self._closed and self._news.any()
 
+    async def host_changed(self) -> None:
+        """See Kernel."""
+        await self._changes.come()
+
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
 
@@ -181,6 +187,7 @@ class LinuxKernel(Kernel):
         self._looking.close()
         self._host_networks.close()
         self._news.close()
+        self._changes.close()
         self._announcer.close()
 
     def _soon(self, work: Callable[[], object]) -> None:

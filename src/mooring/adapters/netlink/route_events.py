@@ -44,6 +44,10 @@ class RouteEvents:
         """Let go of the socket."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """Of the socket, which is readable when something was told."""
+        return self._socket.fileno()
+
     def drain(self) -> list[tuple[int, int, bytes]] | None:
         """(type, flags, payload) of all that happened since the last call, in order; None when some of it was lost.
         Raises NetlinkError."""

@@ -39,14 +39,16 @@ class HostAddresses:
         # How often something was told, and how often it had been when the last look began.
         self._told = 1
         self._known = 0
+        self._seen: HostNet | None = None
 
     async def look(self) -> HostNet:
         """What there is now; the index knows. Raises Unavailable."""
         self._told += self._host_networks.host_moved()
         told = self._told
         host = await self._host_networks.host_net()
-        lost = [route.network_address for route in host.routes if route.prefixlen == route.max_prefixlen]
-        self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()}, lost)
+        if host is not self._seen:
+            self._index.note_host({interface.ip: holder for interface, holder in host.addresses.items()}, host.lost)
+            self._seen = host
         self._known = max(self._known, told)
         return host
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
 from mooring.core.claims import appointed
-from mooring.core.faults import BadRequest, Conflict, Fault, Forbidden, StaleRevision, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import ClaimPolicy, Event, Lease, Place, State, ended
 from mooring.core.networks import Address, HostOverlap, Subnet, overlap
@@ -24,6 +24,7 @@ from mooring.core.requests import PoolGrant, PoolRequest
 from mooring.core.subnet_index import Holdings
 from mooring.core.subnet_pools import Busy, Room, covers, no_room, room_of
 from mooring.ports import Clock
+from mooring.services.ipam.deny_list import DenyList
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_networks import KeptNetworks
 from mooring.services.ipam.subnet_pools import SubnetPools, wanted_length
@@ -112,6 +113,7 @@ class Pools:
         self.kept_networks = KeptNetworks(cache, index, fixed_index, clock, policy.hold)
         self._one_at_a_time = asyncio.Lock()
         self.subnet_pools = SubnetPools(cache, policy.declared, clock, self._one_at_a_time)
+        self.deny_list = DenyList(cache, policy.deny, clock, self._one_at_a_time)
         self._doubtful: list[tuple[Pool, list[Lease]]] = []
         self._closing: set[str] = set()
 
@@ -176,7 +178,7 @@ class Pools:
         self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
     ) -> tuple[SubnetPool, Subnet, list[KeptNetwork]]:
         """A free subnet, where it is from, and the kept networks that yield for it: none while there is another one."""
-        taken = [self._index.taken, occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny)]
+        taken = [self._index.taken, occupied, Holdings(self._elsewhere()), self.deny_list.holdings]
         kept_networks = self.kept_networks.living()
 
         def room(yielding: int) -> tuple[SubnetPool, Subnet] | None:
@@ -191,7 +193,7 @@ class Pools:
         return *found, [e for e in kept_networks if any(overlap(found[1], each) for each in e.subnets)]
 
     def _around(self, occupied: Holdings) -> Around:
-        others = (occupied, Holdings(self._elsewhere()), Holdings(self._policy.deny))
+        others = (occupied, Holdings(self._elsewhere()), self.deny_list.holdings)
         return Around(self._index.taken, others, lambda: self._others(occupied))
 
     async def around(self) -> Around:
@@ -212,7 +214,9 @@ class Pools:
             return False
         host = await self._host.look()
         # Not all that is occupied: its own bridge may be about to go, and a nameserver may have been in the network.
-        others = Holdings((*host.routes, *(interface.network for interface in host.addresses)))
+        others = host.routes.copy()
+        for interface_ in host.addresses:
+            others.add(interface_.network)
         try:
             warnings = self._check_explicit(space, subnet, others)
         except Fault:
@@ -246,12 +250,7 @@ class Pools:
         raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
 
     def _check_explicit(self, space: str, subnet: Subnet, occupied: Holdings) -> tuple[str, ...]:
-        for denied in self._policy.deny:
-            if overlap(denied, subnet):
-                raise Forbidden(
-                    f"subnet {subnet} overlaps {denied}, which the deny list of the configuration keeps free",
-                    hint="choose another subnet",
-                )
+        self.deny_list.check(subnet)
         if living := self._index.kept_out_of(subnet):
             user = self._index.kept_out(living[0])
             raise Conflict(
@@ -281,7 +280,7 @@ class Pools:
             if not any(covers(mine, subnet) for mine, _ in self._index.taken.overlapping(subnet)):
                 yield Busy(subnet, "an address or route of this host")
         yield from (Busy(subnet, "another network of Docker's") for subnet in self._elsewhere())
-        yield from (Busy(subnet, "the deny list") for subnet in self._policy.deny)
+        yield from (Busy(each.subnet, each.busy()) for each in self.deny_list.entries())
 
     async def _settle_doubts(self) -> None:
         """Take back pools whose commit failed with an unknown outcome. Nobody was told of them. Raises Unavailable."""

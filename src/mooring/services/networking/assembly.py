@@ -19,6 +19,7 @@ from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
 from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
+from mooring.services.networking.host_follower import HostFollower
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
 from mooring.services.networking.overlaps import Overlaps
@@ -66,6 +67,7 @@ class Networking:
     releases: EngineReleases
     garbage_collector: GarbageCollector
     restored_store: RestoredStore | None
+    host_follower: HostFollower
 
 
 def assemble_networking(
@@ -103,4 +105,5 @@ def assemble_networking(
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
+        HostFollower(kernel, ipam.host, overlaps, repair),
     )  # fmt: skip

@@ -125,6 +125,10 @@ class KernelReconciler:
         self._hurry = 0
         self._nudged.set()
 
+    def look_again(self) -> None:
+        """One pass soon: what the last one told of is otherwise by now."""
+        self._nudged.set()
+
     async def once(self, alone: bool = False) -> Report:
         """One pass, when the one before is done. Never raises a Fault: what fails is a finding, and the next pass tries
         again.

@@ -112,6 +112,9 @@ class Networks:
             pending=Pending.CREATE if driver.remembers else None,
         )
         _check_routes(network)
+        for segment in network.segments:
+            if not segment.pool:  # another IPAM driver's: our own has looked when it gave the pool
+                self._ipam.deny_list.check(segment.subnet)
         self._check_room(network)
         await self._overlaps.check(network)
         pools = self._pools(network)

@@ -142,7 +142,7 @@ class RestoredStore:
 
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
         host = await self._host.look()
-        outcome.findings += self._overlaps.findings(host)
+        outcome.findings += self._overlaps.findings(host, dry)
         found = await self._strangers(observed)
         if not found:
             self._spare(())

@@ -6,7 +6,10 @@ it; a sentence names a thing as the commands do, so that it can be pasted into t
 
 from __future__ import annotations
 
+import msgspec
+
 from mooring.core.addresses import usable
+from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.keys import outlives
@@ -19,7 +22,7 @@ from mooring.core.views import Explanation, Reason
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
-from mooring.services.operations.outside_pools import by_rule, in_foreign_segment
+from mooring.services.operations.outside_pools import by_rule, denied, in_foreign_segment
 from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
 from mooring.services.records.record_cache import RecordCache
@@ -39,7 +42,11 @@ def explain_address(address: Address, scene: Scene) -> Explanation:
     ]
     reasons = reasons or kept_reasons(scene.cache, scene.now, address)
     reasons = reasons or kept_subnets(scene.cache, scene.now, address)
-    return Explanation(str(address), reasons or [by_rule(address, scene.policy, scene.subnet_pools)])
+    entries = list(scene.cache.every(DenyEntry))
+    if reasons and (entry := denied(address, scene.policy, entries)) is not None:
+        kept = f"No new network can get it: {entry.in_words()}. What has it keeps it."
+        reasons = [msgspec.structs.replace(each, text=[*each.text, kept]) for each in reasons]
+    return Explanation(str(address), reasons or [by_rule(address, scene.policy, scene.subnet_pools, entries)])
 
 
 def special_role(address: Address, subnet: Subnet) -> str:

@@ -11,6 +11,7 @@ from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
+from mooring.services.operations.denials import Denials
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
@@ -34,6 +35,7 @@ class Operations:
     upgrade_notes: Callable[[], list[str]]
     subnet_pools: SubnetPools
     subnet_pool_rows: SubnetPoolRows
+    denials: Denials
 
 
 def operations(
@@ -60,4 +62,5 @@ def operations(
         partial(upgrade_notes, cache, services.ipam.fixed_index),
         services.ipam.subnet_pools,
         SubnetPoolRows(cache, services.ipam),
+        Denials(cache, services.ipam.deny_list),
     )

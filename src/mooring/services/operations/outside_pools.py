@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 
+from mooring.core.deny_entries import CONFIGURATION, DenyEntry
 from mooring.core.networks import Address, Network, Subnet, overlap
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.subnet_pools import covers
@@ -40,16 +41,24 @@ def in_foreign_segment(address: Address, network: Network, endpoint_index: Endpo
     return Reason("held" if held else "elsewhere", segment.space, str(segment.subnet), network.id, "", text)
 
 
-def by_rule(address: Address, policy: IpamPolicy, subnet_pools: Sequence[SubnetPool]) -> Reason:
-    """What is true of an address that is in no network of ours. subnet_pools: all that are used."""
+def denied(address: Address, policy: IpamPolicy, entries: Iterable[DenyEntry]) -> DenyEntry | None:
+    """The deny entry that the address is in, the configuration's first. entries: those of operators."""
+    every = (*(DenyEntry(subnet=subnet, origin=CONFIGURATION) for subnet in policy.deny), *entries)
+    return next((entry for entry in every if address in entry.subnet), None)
+
+
+def by_rule(
+    address: Address, policy: IpamPolicy, subnet_pools: Sequence[SubnetPool], entries: Iterable[DenyEntry] = ()
+) -> Reason:
+    """What is true of an address that is in no network of ours. subnet_pools: all that are used. entries: of the deny
+    list, those of operators."""
     kind = _reserved_by_standard(address)
     if kind:
         return Reason("never", "", None, "", "", [f"{address} is {kind}: no network can give it to a container."])
-    wall = next((wall for wall in policy.deny if address in wall), None)
-    if wall is not None:
-        return Reason("denied", "", str(wall), "", "", [
-            f"{address} is in no network of Mooring's, and never will be: the deny list has {wall}.",
-            "The deny list is the setting `deny`, or MOORING_DENY in the daemon's environment.",
+    if (entry := denied(address, policy, entries)) is not None:
+        return Reason("denied", "", str(entry.subnet), "", "", [
+            f"{address} is in no network of Mooring's, and none can get it: {entry.in_words()}.",
+            f"To allow it, {entry.way_out()}.",
         ])  # fmt: skip
     for pool in subnet_pools:
         for prefix in pool.prefixes:

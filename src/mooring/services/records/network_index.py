@@ -28,6 +28,14 @@ class NetworkIndex:
             self._note(network)
         cache.listen(self._follow)
 
+    def __len__(self) -> int:
+        """How many different subnets bridged networks have."""
+        return len(self._bridged)
+
+    def subnets(self) -> Iterator[Subnet]:
+        """Each different one of them."""
+        yield from self._bridged
+
     def with_bridge(self, name: str) -> list[Network]:
         """The bridged networks whose bridge has the name."""
         return list(self._bridges.get(name, {}).values())

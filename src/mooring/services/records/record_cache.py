@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from mooring.core.containers import Holder
+from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import StaleRevision, Unavailable
@@ -19,16 +20,31 @@ from mooring.core.intents import Intent
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
-from mooring.core.networks import Address, Network
+from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
 from mooring.ports import Store, Transaction
 from mooring.services.records.pacing import Pace
 from mooring.wire import stored
 
-Record = Pool | Lease | Network | Sandbox | Endpoint | KnownEngine | Holder | Intent | KeptNetwork | Move | SubnetPool
+Record = (
+    Pool
+    | Lease
+    | Network
+    | Sandbox
+    | Endpoint
+    | KnownEngine
+    | Holder
+    | Intent
+    | KeptNetwork
+    | Move
+    | SubnetPool
+    | DenyEntry
+)
 Listener = Callable[[str, "Record | None", "Record | None"], None]
-T = TypeVar("T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool)
+T = TypeVar(
+    "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry
+)
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
@@ -56,6 +72,7 @@ class RecordCache:
                 KeptNetwork,
                 Move,
                 SubnetPool,
+                DenyEntry,
             )
         }
         self._listeners: list[Listener] = []
@@ -129,6 +146,10 @@ class RecordCache:
     def move(self, container_id: str, network_id: str) -> Move | None:
         """The move of the container in the network, of full ids."""
         return self._kinds[Move].get(stored.move_key(container_id, network_id))  # type: ignore[return-value]
+
+    def deny_entry(self, subnet: Subnet) -> DenyEntry | None:
+        """The operator's entry for exactly the subnet."""
+        return self._kinds[DenyEntry].get(stored.deny_key(subnet))  # type: ignore[return-value]
 
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.
