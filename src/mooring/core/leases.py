@@ -20,7 +20,13 @@ from mooring.core.faults import Conflict
 from mooring.core.networks import Address
 
 
-class State(Enum):
+class TableKey(Enum):
+    """Looked up in the table at every change of a lease: so the hash is no call of Python's, as that of an Enum is."""
+
+    __hash__ = object.__hash__
+
+
+class State(TableKey):
     """What an address is held as."""
 
     GATEWAY = "gateway"
@@ -96,7 +102,7 @@ class Fields(TypedDict, total=False):
     note: str
 
 
-class Phase(Enum):
+class Phase(TableKey):
     """Where an address is in its life: the stored states, "no record", and the two sides of a fixed lease."""
 
     FREE = "free"
@@ -109,7 +115,7 @@ class Phase(Enum):
     COOLING = "cooling"
 
 
-class Event(Enum):
+class Event(TableKey):
     """What can happen to an address."""
 
     APPOINT = "be made a gateway"
