@@ -207,7 +207,7 @@ def test_a_container_gives_its_name_to_what_it_takes() -> None:
     assert take(None).name == "web"
     held = lease(State.FIXED, key="key:k", holders=frozenset({OLD}), name="db")
     assert take(held).name == "web"
-    nameless = claimed(held, held.place, Claim(key="key:k", holder=NEW), NOW)
+    nameless = claimed(held, held, Claim(key="key:k", holder=NEW), NOW)
     assert nameless.name == "db"
 
 
@@ -216,7 +216,7 @@ def test_a_key_remembers_for_how_long_it_keeps_the_address() -> None:
     waiting = go(lease(State.FIXED, key="key:db", holders=frozenset({OLD})), OLD, hold=100.0)
     assert waiting is not None
     assert (waiting.hold, waiting.until) == (100.0, NOW + 100)
-    begun = claimed(waiting, waiting.place, Claim(key="", holder="intent:1"), NOW + 5)
+    begun = claimed(waiting, waiting, Claim(key="", holder="intent:1"), NOW + 5)
     assert go(begun, "intent:1", hold=7.0) == waiting
 
 

@@ -346,7 +346,7 @@ def test_what_changed_is_told_with_the_time_and_place_of_it() -> None:
     assert reserved == lease(State.RESERVED, since=5.0, whom="db", note="why", until=99.0)
     given = changed(reserved, Event.REQUEST, place, 6.0, owner="name:db", name="db")
     assert given == lease(State.DYNAMIC, since=6.0, owner="name:db", name="db", whom="db", note="why", until=99.0)
-    assert changed(given, Event.RESTORE, given.place, 7.0) == msgspec.structs.replace(reserved, since=7.0)
+    assert changed(given, Event.RESTORE, given, 7.0) == msgspec.structs.replace(reserved, since=7.0)
     cooling = lease(State.COOLING, until=99.0, mac="02:01", name="db", owner="o")
     assert changed(cooling, Event.REQUEST, place, 8.0) == lease(State.DYNAMIC, since=8.0)
     moved = changed(cooling, Event.REQUEST, Place("default", place.address, "p2"), 8.0)

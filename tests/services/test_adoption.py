@@ -156,7 +156,7 @@ async def test_two_fixed_addresses_from_an_earlier_version_become_the_one_that_i
     lease = host.lease(address)
     assert lease is not None
     claim = Claim(key=f"container:{ident('db')}", holder=ident("db"))
-    second = claimed(lease, lease.place, claim, 1.0)
+    second = claimed(lease, lease, claim, 1.0)
     await cache.commit(put=[started(second, Active("ep".ljust(64, "0"), "host", "boot"))])
     assert len(host.fixed()) == 2
     assert await host.keeping.adoption.adopt(ENGINE, running) == []

@@ -46,7 +46,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-def claimed(lease: Lease | None, place: Place, claim: Claim, now: float) -> Lease:
+def claimed(lease: Lease | None, place: Place | Lease, claim: Claim, now: float) -> Lease:
     """The lease after the claim: fixed, with the holder among its holders. Whether it may be is not asked here
     (leases.may_hold). place: of an address that is not fixed yet. Raises Conflict when the table forbids it."""
     if lease is not None and lease.state is State.FIXED:
@@ -118,14 +118,14 @@ def unclaimed(lease: Lease, now: float, cooldown: float) -> Lease | None:
         # What becomes of it is settled when the endpoint lets go (leases.released).
         return msgspec.structs.replace(lease, holders=frozenset(), until=lease.until if lease.whom else now)
     if lease.whom:
-        return changed(lease, Event.RESTORE, lease.place, now)
+        return changed(lease, Event.RESTORE, lease, now)
     return cooled(lease, Event.UNCLAIM, now, cooldown)
 
 
 def started(lease: Lease, active: Active) -> Lease:
     """The fixed lease in use. Raises Conflict when the table forbids it."""
     # Whoever made it has used it now: released, it cools.
-    return changed(lease, Event.START, lease.place, lease.since, active=active, owner="")
+    return changed(lease, Event.START, lease, lease.since, active=active, owner="")
 
 
 def proven(lease: Lease, mac: str) -> Lease:

@@ -80,11 +80,6 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     whom: str = ""
     note: str = ""
 
-    @property
-    def place(self) -> Place:
-        """Its address, and where that is from."""
-        return Place(self.space, self.address, self.pool)
-
 
 class Fields(TypedDict, total=False):
     """What an event says of a lease, besides the state; see Lease."""
@@ -215,8 +210,8 @@ def advance(before: Phase, event: Event, address: object) -> Phase:
         raise Conflict(f"address {address} cannot {event.value}: it is {before.value}") from None
 
 
-def changed(lease: Lease | None, event: Event, place: Place, now: float, **fields: Unpack[Fields]) -> Lease:
-    """The lease after an event after which the address is not free.
+def changed(lease: Lease | None, event: Event, place: Place | Lease, now: float, **fields: Unpack[Fields]) -> Lease:
+    """The lease after an event after which the address is not free. place: the lease itself is one, too.
 
     What stays in its state keeps what the fields do not say. What comes to another one has the fields, and nothing of
     before but the reservation that it came from. Raises Conflict when the table does not allow it.
@@ -382,18 +377,17 @@ def released(lease: Lease, now: float, cooldown: float) -> Lease | None:
         ended(lease, Event.RELEASE)
         return None
     if lease.whom and (lease.state is State.DYNAMIC or (lease.state is State.FIXED and not lease.holders)):
-        return changed(lease, Event.RESTORE, lease.place, now)
+        return changed(lease, Event.RESTORE, lease, now)
     if lease.state is State.DYNAMIC:
         return cooled(lease, Event.RELEASE, now, cooldown)
     if lease.state is State.FIXED and is_over(at_rest(lease), now):
         return cooled(lease, Event.UNCLAIM, now, cooldown)
-    return changed(lease, Event.RELEASE, lease.place, now)
+    return changed(lease, Event.RELEASE, lease, now)
 
 
 def cooled(lease: Lease, event: Event, now: float, cooldown: float) -> Lease | None:
     """The lease after an event with which its address cools for so many seconds; None when that is no time at all."""
-    had = Fields(owner=lease.owner, mac=lease.mac, name=lease.name, until=now + cooldown)
-    after = changed(lease, event, lease.place, now, **had)
+    after = changed(lease, event, lease, now, owner=lease.owner, mac=lease.mac, name=lease.name, until=now + cooldown)
     return after if cooldown > 0 else None
 
 

@@ -156,7 +156,7 @@ class Adoption:
             active = Active(endpoint.endpoint, self._policy.host, self._policy.boot)
             proof = "" if fixed else endpoint.proof
             mine = msgspec.structs.replace(claim, mac=proof)
-            return started(claimed(lease, lease.place, mine, now), active)
+            return started(claimed(lease, lease, mine, now), active)
         if not wanted:
             return None  # what it had when it was asked, and has no more
         claimant = Claimant(container.name, endpoint.wanted_mac, container.labels, container.id, claim.key)

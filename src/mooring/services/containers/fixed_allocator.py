@@ -183,7 +183,7 @@ class FixedAllocator:
             # The one that is held by somebody, or else the newest.
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
             fixed = lease.state is State.FIXED
-            return claimed(lease, lease.place, _later(claim) if fixed else claim, now)
+            return claimed(lease, lease, _later(claim) if fixed else claim, now)
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(

@@ -139,7 +139,7 @@ class Holders:
                     continue
                 after = renamed(lease, placeholder(intent.id), container)
                 claim = Claim(key=key, holder=container)
-                after = claimed(after, after.place, claim, self._clock.now())
+                after = claimed(after, after, claim, self._clock.now())
                 put.append(after)
                 for old, rest in self.fixed_allocator.left_behind(self.fixed_index.of_key(network, key), after):
                     (delete if rest is None else put).append(rest or old)

@@ -134,7 +134,7 @@ class Holds:
             holder=container.id, mac=container_endpoint.proof, name=container.name,
         )  # fmt: skip
         now = self._clock.now()
-        fixed = claimed(lease, lease.place, claim, now)
+        fixed = claimed(lease, lease, claim, now)
         after = started(fixed, Active(endpoint, self._policy.host, self._policy.boot))
         self._check_key(pool, lease, after.key)
         for other in self._fixed_index.of_holder(container.id):
