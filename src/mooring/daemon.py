@@ -36,6 +36,8 @@ from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
+from mooring.servers.api.resources import resources
+from mooring.servers.api.server import ApiServer
 from mooring.servers.http import Handler, HttpServer, Limits
 from mooring.servers.plugin.dispatch import BODY_LIMIT
 from mooring.servers.plugin.dispatch import fail as refuse_plugin
@@ -64,13 +66,13 @@ OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
 class Daemon:
     """Everything that is served, made and not yet started.
 
-    plugin, api: handlers of the doors. hook: what the proxy asks. completion: who completes replies for it.
-    load: reads the store; calls before it is done wait.
+    plugin: handler of its door. api: makes what answers at its. hook: what the proxy asks. completion: who completes
+    replies for it. load: reads the store; calls before it is done wait.
     """
 
     services: Services
     plugin: Handler
-    api: Handler
+    api: ApiDoor
     hook: AddressHook | None
     completion: PortCompletion
     load: Callable[[], Coroutine[Any, Any, None]]
@@ -170,7 +172,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
     operated = operations(services, world, DaemonFacts(__version__, since, *places, policy, os.uname().nodename))
     loaded = asyncio.Event()
 
-    async def wait_until_loaded() -> None:
+    async def wait_until_loaded(*_: object) -> None:
         await loaded.wait()
 
     async def load() -> None:
@@ -190,7 +192,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         before_call=wait_until_loaded,
         on_activate=partial(_engine_started, services),
     )
-    api = ApiDoor(operated, world.store.backup, wait_until_loaded)
+    api = ApiDoor(resources(operated, world.store.backup), wait_until_loaded)
     hook = AddressHook(kept.controller, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
     return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), load)
 
@@ -300,7 +302,7 @@ async def _run_tasks(
     """Serve, load, repair, and tell the service manager; return when told to stop and everything has ended."""
     notifier, watchdog = manager.notifier, manager.watchdog
     plugin_server = HttpServer(refuse_plugin, Limits(body=BODY_LIMIT))
-    api_server = HttpServer(refuse_api)
+    api_server = ApiServer(refuse_api)
     proxy_servers: list[ProxyServer] = []
     async with AsyncExitStack() as audits, asyncio.TaskGroup() as tasks:
 

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,12 +26,17 @@ from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.tls import MutualTls
 from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
+from mooring.core.findings import Diagnosis, Finding
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
+from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
+from mooring.servers.api.resources import RESOURCES
+from mooring.servers.api.routes import Route, route
+from mooring.servers.api.server import ApiServer
 from mooring.servers.http import HttpServer, Request, Response
 from mooring.servers.plugin.dispatch import fail as refuse_plugin
 from mooring.servers.proxy.server import Listener, ProxyServer
-from mooring.wire import api
+from mooring.wire.api import VERSION, FixFindings, VersionReply
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
@@ -64,14 +70,15 @@ async def serve(
 ) -> None:
     """The same, on a loop. every: seconds between two looks whether a start would succeed."""
     stop = asyncio.Event()
-    plugin, questions = HttpServer(refuse_plugin), HttpServer(refuse_api)
+    plugin, questions = HttpServer(refuse_plugin), ApiServer(refuse_api)
+    api = ApiDoor([Trouble(fault, time.time()), *RESOURCES], partial(_refuse_operator, fault))
     proxies: list[ProxyServer] = []
     async with AsyncExitStack() as cleanup, asyncio.TaskGroup() as tasks:
         doors = _Doors(sound, manager.take(), cleanup)
         for sock in doors.opened("plugin", sound.plugin_socket, 0o600):
             tasks.create_task(plugin.serve(sock, partial(_answer_dockerd, fault)))
         for sock in doors.opened("api", sound.run_dir / "api.sock", 0o660):
-            tasks.create_task(questions.serve(sock, partial(_answer_operator, fault, time.time())))
+            tasks.create_task(questions.serve(sock, api))
         for server, sockets in doors.proxies(fault):
             proxies.append(server)
             tasks.create_task(server.serve(sockets))
@@ -96,19 +103,32 @@ async def _answer_dockerd(fault: Fault, request: Request) -> Response:
     return refuse_plugin(HTTP_STATUS[fault.kind], str(fault))
 
 
-async def _answer_operator(fault: Fault, since: float, request: Request) -> Response:
-    try:
-        call = api.parse(request.method, request.path, request.query, request.body)
-        match call:
-            case api.GetVersion():
-                return Response(200, api.encode(api.VersionReply(__version__, [api.VERSION])))
-            case api.Examine() | api.Fix():
-                dry = isinstance(call, api.Fix) and call.dry_run
-                finding = api.Finding("daemon", fault.what, "it did not start", since, fault.hint, False)
-                return Response(200, api.encode(api.Diagnosis(time.time(), (finding,), (), dry)))
+class Trouble:
+    """What can be asked of a daemon that cannot serve: its version, and what is wrong."""
+
+    def __init__(self, fault: Fault, since: float) -> None:
+        self._fault, self._since = fault, since
+
+    @route("GET", "/v1/version")
+    async def version(self) -> VersionReply:
+        """What runs."""
+        return VersionReply(__version__, [VERSION])
+
+    @route("GET", "/v1/doctor")
+    async def diagnosis(self) -> Diagnosis:
+        """Why it did not start."""
+        finding = Finding("daemon", self._fault.what, "it did not start", self._since, self._fault.hint, False)
+        return Diagnosis(time.time(), (finding,))
+
+    @route("POST", "/v1/doctor")
+    async def fix_findings(self, body: FixFindings) -> Diagnosis:
+        """The same: nothing is put right by asking."""
+        return replace(await self.diagnosis(), dry_run=body.dry_run)
+
+
+async def _refuse_operator(fault: Fault, asked: Route) -> None:
+    if asked.tag not in (Trouble.__name__.lower(), "description"):
         raise fault
-    except Fault as told:
-        return Response(HTTP_STATUS[told.kind], api.encode(api.error_of(told)))
 
 
 class _Doors:

@@ -11,7 +11,8 @@ from pathlib import Path
 from mooring.adapters.host import listeners
 from mooring.cli.root import run
 from mooring.servers.api.door import ApiDoor, refuse
-from mooring.servers.http import HttpServer
+from mooring.servers.api.resources import resources
+from mooring.servers.api.server import ApiServer
 from tests.services.samples import Sample, sample
 
 
@@ -27,7 +28,7 @@ class ServedHost:
         return await asyncio.to_thread(run, ["--run-dir", str(self.directory), *arguments])
 
 
-async def ready() -> None:
+async def ready(*_: object) -> None:
     """At once."""
 
 
@@ -35,10 +36,10 @@ async def ready() -> None:
 async def served(directory: Path) -> AsyncIterator[ServedHost]:
     """Serve the sample host's API in the directory."""
     host = await sample()
-    server = HttpServer(refuse)
+    server = ApiServer(refuse)
     listener = listeners.listen(directory / "api.sock", 0o600)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(listener, ApiDoor(host.operations, host.store.backup, ready)))
+        tasks.create_task(server.serve(listener, ApiDoor(resources(host.operations, host.store.backup), ready)))
         try:
             yield ServedHost(host, directory)
         finally:

@@ -25,8 +25,10 @@ from mooring.core.requests import (
     PoolGrant,
     PoolRequest,
 )
+from mooring.servers.api.server import ApiServer, Application
 from mooring.servers.http import Handler, HttpServer, Limits, Request, Response
 from mooring.servers.plugin.door import PluginDoor
+from mooring.servers.quotas import Quota
 
 
 def plain_fail(status: int, text: str) -> Response:
@@ -89,7 +91,7 @@ def request_bytes(path: str, body: bytes = b"", method: str = "POST") -> bytes:
 class Served:
     """A running server."""
 
-    server: HttpServer
+    server: HttpServer | ApiServer
     path: Path
     task: asyncio.Task[None]
     clients: list[Client] = field(default_factory=list)
@@ -101,19 +103,48 @@ class Served:
         return client
 
 
-@contextlib.asynccontextmanager
-async def served(
-    directory: Path, handler: Handler, limits: Limits | None = None, fail: Callable[[int, str], Response] = plain_fail
-) -> AsyncIterator[Served]:
-    """A server on a socket in the directory, stopped at the end."""
-    path = directory / "door.sock"
+def asgi(handler: Handler) -> Application:
+    """The handler as what the API's server is given."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+        response = await handler(Request(scope["method"], scope["path"], scope["query_string"].decode(), body))
+        headers = [(b"content-type", response.content_type.encode()), (b"content-length", b"%d" % len(response.body))]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    return application
+
+
+def listening(path: Path) -> socket.socket:
+    """A socket as the daemon opens it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(str(path))
     sock.listen()
     sock.setblocking(False)
-    server = HttpServer(fail, limits or Limits(drain=5))
+    return sock
+
+
+@contextlib.asynccontextmanager
+async def served(
+    directory: Path,
+    handler: Handler,
+    limits: Limits | None = None,
+    fail: Callable[[int, str], Response] = plain_fail,
+    api: bool = False,
+    quota: Quota | None = None,
+) -> AsyncIterator[Served]:
+    """A server on a socket in the directory, stopped at the end. api: the API's, not the small one."""
+    path = directory / "door.sock"
+    sock = listening(path)
+    limits = limits or Limits(drain=5)
+    server = ApiServer(fail, limits) if api else HttpServer(fail, limits)
+    if isinstance(server, ApiServer):
+        work = server.serve(sock, lambda: asgi(handler), quota)
+    else:
+        work = server.serve(sock, handler, quota)
     async with asyncio.TaskGroup() as tasks:
-        running = Served(server, path, tasks.create_task(server.serve(sock, handler)))
+        running = Served(server, path, tasks.create_task(work))
         try:
             yield running
         finally:

@@ -1,14 +1,27 @@
-"""The HTTP server: whatever the bytes, one line comes back, in order, and no handler is cut in the middle."""
+"""Both HTTP servers, the small one and the API's: one line comes back, in order, and no handler is cut."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mooring.servers.http import HttpServer, Limits, Request, Response
-from tests.servers.doubles import Served, plain_fail, request_bytes, served
+from mooring.servers.quotas import Quota
+from tests.servers import doubles
+from tests.servers.doubles import Served, plain_fail, request_bytes
+
+Serving = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture(params=["small", "uvicorn"])
+def served(request: pytest.FixtureRequest) -> Serving:
+    """A server of the kind."""
+    return partial(doubles.served, api=request.param == "uvicorn")
 
 
 class Echo:
@@ -38,7 +51,7 @@ def echo() -> Echo:
     return Echo()
 
 
-async def test_a_request_is_answered_and_the_connection_stays(tmp_path: Path, echo: Echo) -> None:
+async def test_a_request_is_answered_and_the_connection_stays(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """Two requests over one connection, with an empty Host and no Content-Type."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -51,7 +64,7 @@ async def test_a_request_is_answered_and_the_connection_stays(tmp_path: Path, ec
     assert "connection" not in first.headers
 
 
-async def test_a_body_may_come_in_chunks_and_in_pieces(tmp_path: Path, echo: Echo) -> None:
+async def test_a_body_may_come_in_chunks_and_in_pieces(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """Chunked encoding, and every byte in a write of its own."""
     data = b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     async with served(tmp_path, echo) as running:
@@ -61,7 +74,9 @@ async def test_a_body_may_come_in_chunks_and_in_pieces(tmp_path: Path, echo: Ech
         assert (await client.answer()).body == b"POST /x abcde"
 
 
-async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time(tmp_path: Path, echo: Echo) -> None:
+async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time(
+    served: Serving, tmp_path: Path, echo: Echo
+) -> None:
     """The second is not started before the first is answered, however many there are."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -74,7 +89,7 @@ async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time(tmp_pa
     assert bodies == [f"POST /{i} ".encode() for i in range(100)]
 
 
-async def test_expect_100_continue_is_answered(tmp_path: Path, echo: Echo) -> None:
+async def test_expect_100_continue_is_answered(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The client may wait with its body until it is told to go on."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -84,7 +99,7 @@ async def test_expect_100_continue_is_answered(tmp_path: Path, echo: Echo) -> No
         assert (await client.answer()).body == b"POST /x ok"
 
 
-async def test_head_has_no_body(tmp_path: Path, echo: Echo) -> None:
+async def test_head_has_no_body(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The length is told, and the next answer follows at once."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -94,7 +109,7 @@ async def test_head_has_no_body(tmp_path: Path, echo: Echo) -> None:
         assert (await client.post("/y")).body == b"POST /y "
 
 
-async def test_http_1_0_and_connection_close_end_the_connection(tmp_path: Path, echo: Echo) -> None:
+async def test_http_1_0_and_connection_close_end_the_connection(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The answer says so, and the connection ends."""
     async with served(tmp_path, echo) as running:
         for data in (b"GET /x HTTP/1.0\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: \r\nConnection: close\r\n\r\n"):
@@ -105,7 +120,7 @@ async def test_http_1_0_and_connection_close_end_the_connection(tmp_path: Path, 
             assert await client.ended()
 
 
-async def test_a_client_that_only_listens_any_more_is_answered(tmp_path: Path, echo: Echo) -> None:
+async def test_a_client_that_only_listens_any_more_is_answered(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """A half-close after the request is no hang-up."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -118,7 +133,7 @@ async def test_a_client_that_only_listens_any_more_is_answered(tmp_path: Path, e
         assert await client.ended()
 
 
-async def test_a_client_that_hangs_up_does_not_cancel_the_handler(tmp_path: Path, echo: Echo) -> None:
+async def test_a_client_that_hangs_up_does_not_cancel_the_handler(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """What was started is carried out."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -130,7 +145,7 @@ async def test_a_client_that_hangs_up_does_not_cancel_the_handler(tmp_path: Path
         other = await running.client()
         await other.send(b"no HTTP\r\n\r\n")
         assert (await other.answer()).status == 400  # by now the server has seen the hang-up
-        assert running.server.in_flight == 1
+        assert echo.done == []
         echo.hook.set()
     assert echo.done == ["/x"]
 
@@ -157,7 +172,9 @@ async def test_a_client_that_hangs_up_does_not_cancel_the_handler(tmp_path: Path
         (b"POST /x HTTP/1.1\r\nHost: \r\nContent-Length: 1048577\r\n\r\n", 413),
     ],
 )
-async def test_what_is_not_http_is_refused_in_one_line(tmp_path: Path, echo: Echo, data: bytes, status: int) -> None:
+async def test_what_is_not_http_is_refused_in_one_line(
+    served: Serving, tmp_path: Path, echo: Echo, data: bytes, status: int
+) -> None:
     """A status, a line, the end; no handler is called, and the next client is served."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -172,7 +189,7 @@ async def test_what_is_not_http_is_refused_in_one_line(tmp_path: Path, echo: Ech
         assert (await (await running.client()).post("/next")).status == 200
 
 
-async def test_a_large_chunked_body_is_refused_while_it_comes(tmp_path: Path, echo: Echo) -> None:
+async def test_a_large_chunked_body_is_refused_while_it_comes(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The client that goes on writing reads the refusal all the same."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -183,14 +200,14 @@ async def test_a_large_chunked_body_is_refused_while_it_comes(tmp_path: Path, ec
     assert echo.requests == []
 
 
-async def test_a_body_of_the_limit_is_taken(tmp_path: Path, echo: Echo) -> None:
+async def test_a_body_of_the_limit_is_taken(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """One mebibyte and no byte more."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
         assert (await client.post("/x", b"y" * (1 << 20))).status == 200
 
 
-async def test_an_endless_head_is_refused(tmp_path: Path, echo: Echo) -> None:
+async def test_an_endless_head_is_refused(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """Headers that never end, and a target that never ends."""
     async with served(tmp_path, echo, Limits(head=4096)) as running:
         for start in (b"GET /x HTTP/1.1\r\nX: ", b"GET /"):
@@ -201,7 +218,7 @@ async def test_an_endless_head_is_refused(tmp_path: Path, echo: Echo) -> None:
     assert echo.requests == []
 
 
-async def test_a_request_that_never_ends_is_answered_408(tmp_path: Path, echo: Echo) -> None:
+async def test_a_request_that_never_ends_is_answered_408(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """A hung client is told, and let go; one that is idle between requests is not."""
     async with served(tmp_path, echo, Limits(request=0.05)) as running:
         idle = await running.client()
@@ -215,7 +232,7 @@ async def test_a_request_that_never_ends_is_answered_408(tmp_path: Path, echo: E
     assert echo.done == ["/a", "/b"]
 
 
-async def test_a_request_that_ends_half_way_is_refused(tmp_path: Path, echo: Echo) -> None:
+async def test_a_request_that_ends_half_way_is_refused(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The client closed its side before all was said."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -227,7 +244,7 @@ async def test_a_request_that_ends_half_way_is_refused(tmp_path: Path, echo: Ech
 
 
 async def test_a_mistake_in_a_handler_is_a_500_and_the_server_lives(
-    tmp_path: Path, echo: Echo, caplog: pytest.LogCaptureFixture
+    served: Serving, tmp_path: Path, echo: Echo, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log has the traceback; the client one line."""
     async with served(tmp_path, echo) as running:
@@ -250,7 +267,7 @@ async def _stop_with_one_under_way(running: Served, echo: Echo) -> None:
     assert await idle.ended()
 
 
-async def test_stopping_finishes_what_is_under_way(tmp_path: Path, echo: Echo) -> None:
+async def test_stopping_finishes_what_is_under_way(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """Idle connections end at once, new ones are refused, the busy one is answered first."""
     async with served(tmp_path, echo) as running:
         await _stop_with_one_under_way(running, echo)
@@ -263,7 +280,7 @@ async def test_stopping_finishes_what_is_under_way(tmp_path: Path, echo: Echo) -
         await running.task
 
 
-async def test_stopping_does_not_wait_for_ever(tmp_path: Path, echo: Echo) -> None:
+async def test_stopping_does_not_wait_for_ever(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """After the deadline the client hears that the outcome is unknown."""
     async with served(tmp_path, echo, Limits(drain=0.05)) as running:
         await _stop_with_one_under_way(running, echo)
@@ -272,7 +289,7 @@ async def test_stopping_does_not_wait_for_ever(tmp_path: Path, echo: Echo) -> No
     assert echo.done == ["/idle"]
 
 
-async def test_cancelling_serve_drains_as_well(tmp_path: Path, echo: Echo) -> None:
+async def test_cancelling_serve_drains_as_well(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """A daemon whose other task failed still finishes the calls under way."""
     async with served(tmp_path, echo) as running:
         client = await running.client()
@@ -286,7 +303,23 @@ async def test_cancelling_serve_drains_as_well(tmp_path: Path, echo: Echo) -> No
         assert running.task.cancelled()
 
 
-async def test_a_slow_reader_gets_everything(tmp_path: Path) -> None:
+async def test_a_quota_refuses_in_one_line_who_has_no_room(served: Serving, tmp_path: Path, echo: Echo) -> None:
+    """One at work stays; the newcomer reads why, and somebody idle gives way to the next."""
+    async with served(tmp_path, echo, quota=Quota("the door", 1, 1)) as running:
+        busy = await running.client()
+        echo.hook.clear()
+        await busy.send(request_bytes("/busy"))
+        await echo.entered.wait()
+        refused = await (await running.client()).answer()
+        assert refused.status == 503
+        assert b"has 1 connections to the door, the limit; close some" in refused.body
+        echo.hook.set()
+        assert (await busy.answer()).status == 200
+        assert (await (await running.client()).post("/next")).status == 200
+        assert await busy.ended()
+
+
+async def test_a_slow_reader_gets_everything(served: Serving, tmp_path: Path) -> None:
     """Answers larger than the socket's buffer, pipelined."""
 
     async def large(request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mooring.servers.under_way import UnderWay
+from mooring.servers.under_way import Ending, UnderWay
 
 
 async def test_a_drain_waits_for_what_ends_and_cancels_what_does_not() -> None:
@@ -20,7 +20,7 @@ async def test_a_drain_waits_for_what_ends_and_cancels_what_does_not() -> None:
             raise
 
     async with asyncio.TaskGroup() as tasks:
-        under_way = UnderWay[None, None](None, tasks, None)
+        under_way = UnderWay[None, Ending](None, tasks, None)
         under_way.spawn(work("short", 0.0))
         under_way.spawn(work("long", 3600.0))
         await under_way.drain(0.1)

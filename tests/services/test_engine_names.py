@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from mooring.core.containers import ContainerEndpoint, EngineNetwork
+from mooring.core.filters import NetworkFilter, PoolFilter
 from mooring.services.records.engine_names import compose_container_names, compose_network_names, names_told
 from mooring.testing.memory_engine import MemoryEngine
 from tests.services.samples import ALIEN, DB, WEB, sample
@@ -56,10 +57,10 @@ async def test_rows_and_details_have_the_names() -> None:
     host.engine.start("c" * 64, WEB, DB, "10.32.0.2", "fd00:32::2")
     names = await host.operations.names()
     looks = host.inspection
-    assert [row.name for row in looks.networks(names)] == ["web", "alien"]
+    assert [row.name for row in (await looks.networks(NetworkFilter(), names)).rows] == ["web", "alien"]
     detail = looks.network("web", names)
     assert (detail.name, detail.endpoints[0].name, detail.endpoints[0].container) == ("web", "new-name", "c" * 64)
-    assert [row.network_name for row in looks.pools(names)] == ["web", "web", ""]
+    assert [row.network_name for row in (await looks.pools(PoolFilter(), names)).rows] == ["web", "web", ""]
     (row, _) = looks.lease(ip_address("10.32.0.2"), names)
     assert (row.network_name, row.container, row.name, row.holder) == (
         "web",

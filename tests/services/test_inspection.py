@@ -8,20 +8,20 @@ import pytest
 
 from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
+from mooring.core.filters import LeaseFilter, NetworkFilter, PoolFilter
 from mooring.core.findings import Report
 from mooring.core.leases import Active, State
 from mooring.core.networks import Network, NetworkOptions
-from mooring.core.views import LeaseFilter
+from mooring.core.views import LARGEST
 from mooring.services.operations.inspection import size_of
-from mooring.wire import api
 from tests.services.samples import ALIEN, DB, LAB, MAC, START, WEB, leased, sample
 
 
 async def addresses(**wanted: object) -> list[str]:
     """The addresses of the leases that match, with the space when it is not the default one."""
     host = await sample()
-    rows = await host.inspection.leases(LeaseFilter(**wanted))  # type: ignore[arg-type]
-    return [f"{row.address}" + (f"@{row.space}" if row.space != "default" else "") for row in rows]
+    page = await host.inspection.leases(LeaseFilter(**wanted))  # type: ignore[arg-type]
+    return [f"{row.address}" + (f"@{row.space}" if row.space != "default" else "") for row in page.rows]
 
 
 async def test_status_counts_what_is_there() -> None:
@@ -58,7 +58,7 @@ async def test_counts_follow_every_change() -> None:
 
 async def test_networks_are_listed_oldest_first() -> None:
     """A row has the subnets of both families and the number of endpoints."""
-    first, second = (await sample()).inspection.networks()
+    first, second = (await (await sample()).inspection.networks(NetworkFilter())).rows
     assert (first.id, first.subnets, first.endpoints) == (WEB, ["10.32.0.0/24", "fd00:32::/64"], 1)
     assert (second.id, second.internal) == (ALIEN, True)
 
@@ -69,7 +69,7 @@ async def test_a_network_shows_its_pools_and_endpoints() -> None:
     four, six = detail.segments
     assert (four.pool, four.source, four.range) == ("p4", "default-v4", "10.32.0.0/25")
     assert (four.size, four.used, four.cooling) == (254, 6, 1)
-    assert (six.size, six.used) == (api.LARGEST, 2)
+    assert (six.size, six.used) == (LARGEST, 2)
     (endpoint,) = detail.endpoints
     assert (endpoint.id, endpoint.name, endpoint.mac, endpoint.state) == (DB, "db", MAC, "attached")
     assert endpoint.published == ["0.0.0.0:8080->10.32.0.2:80/tcp"]
@@ -147,16 +147,16 @@ async def test_a_fixed_lease_says_what_it_belongs_to() -> None:
 async def test_pools_are_listed_with_their_usage() -> None:
     """By space, family and subnet, with counts that follow every change."""
     host = await sample()
-    first, second, third = host.inspection.pools()
+    first, second, third = (await host.inspection.pools(PoolFilter())).rows
     assert [(row.id, row.space) for row in (first, second, third)] == [
         ("p4", "default"), ("p6", "default"), ("t4", "tenant"),
     ]  # fmt: skip
     assert (first.subnet, first.range, first.network, first.source) == (
         "10.32.0.0/24", "10.32.0.0/25", WEB, "default-v4",
     )  # fmt: skip
-    assert (first.size, first.used, first.cooling, second.size) == (254, 6, 1, api.LARGEST)
+    assert (first.size, first.used, first.cooling, second.size) == (254, 6, 1, LARGEST)
     await host.cache.commit(delete=[leased("10.32.0.4", State.COOLING)])
-    assert host.inspection.pools()[0].cooling == 0
+    assert (await host.inspection.pools(PoolFilter())).rows[0].cooling == 0
 
 
 async def test_a_pool_is_found_by_id_and_by_subnet() -> None:

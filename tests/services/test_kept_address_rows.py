@@ -7,8 +7,8 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.faults import NotFound
+from mooring.core.filters import LeaseFilter
 from mooring.core.leases import Lease, State
-from mooring.core.views import LeaseFilter
 from mooring.services.ipam.kept_address_rows import kept_rows
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.records.holder_names import holder_of
@@ -83,7 +83,7 @@ async def test_lists_take_the_network_and_the_subnet_that_are_gone() -> None:
     host, address = await host_with_one()
     inspection = operate(host).inspection
     for wanted in (LeaseFilter(network="web"), LeaseFilter(pool="10.32.0.0/24"), LeaseFilter(pool="web")):
-        assert [row.address for row in await inspection.leases(wanted)] == [address]
+        assert [row.address for row in (await inspection.leases(wanted)).rows] == [address]
     for wanted in (LeaseFilter(network="wbe"), LeaseFilter(pool="10.32.1.0/24")):
         with pytest.raises(NotFound):
             await inspection.leases(wanted)

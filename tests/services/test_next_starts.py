@@ -11,10 +11,10 @@ import pytest
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import Conflict
+from mooring.core.filters import LeaseFilter
 from mooring.core.leases import Active
 from mooring.core.networks import Network
 from mooring.core.requests import PoolRequest
-from mooring.core.views import LeaseFilter
 from mooring.services.operations.next_starts import label_findings, label_remarks, losses, said_of
 from mooring.services.records.record_cache import RecordCache
 from mooring.testing.memory_store import MemoryStore
@@ -44,7 +44,7 @@ async def test_what_nothing_proves_is_said_before_it_is_lost(make: object, addre
     assert f"container db will get a different address than {address} at its next start" in said
     assert remedy in said
     operated = operate(host)
-    (row,) = await operated.inspection.leases(LeaseFilter(fixed=True), await operated.names())
+    (row,) = (await operated.inspection.leases(LeaseFilter(fixed=True), await operated.names())).rows
     assert row.warning == said
     explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert f"will get a different address than {address} at its next start" in explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.core.filters import PoolFilter
 from mooring.services.assembly import assemble
 from mooring.services.networking.assembly import World
 from mooring.services.operations.inspection import DaemonFacts
@@ -20,6 +21,6 @@ async def test_a_host_without_an_engine_has_them_all() -> None:
     await services.cache.load()
     assert (await operated.doctor.examine()).findings == ()
     assert (await operated.lookup.explain("10.40.0.1")).reasons
-    assert operated.inspection.pools() == []
+    assert (await operated.inspection.pools(PoolFilter())).rows == []
     await services.repair.once()
     assert operated.inspection.status().repair is not None

@@ -17,8 +17,9 @@ from mooring.core.plumbing import plan
 from mooring.core.pools import Pool
 from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.servers.api.door import ApiDoor
-from mooring.servers.http import Request
+from mooring.servers.api.resources import resources
 from mooring.services.records.record_cache import RecordCache
+from tests.servers.api.asking import ask, ready
 from tests.services.samples import START, Sample, sample
 from tests.watchdog.probe import assert_short
 
@@ -106,24 +107,18 @@ async def test_a_start_and_its_passes_hold_nothing_up() -> None:
 
 QUESTIONS = (
     "/v1/status", "/v1/networks", f"/v1/networks/{full('a', 0)}", "/v1/leases", "/v1/leases?fixed=1",
-    f"/v1/leases?network={full('a', 0)}", "/v1/leases?text=box1", "/v1/leases/10.64.0.2", "/v1/explain/10.64.0.2",
-    "/v1/explain/box1", "/v1/explain/nobody", "/v1/pools", "/v1/pools/x0", "/v1/doctor",
+    "/v1/leases?limit=1000", f"/v1/leases?network={full('a', 0)}", "/v1/leases?text=box1", "/v1/leases/10.64.0.2",
+    "/v1/explain/10.64.0.2", "/v1/explain/box1", "/v1/explain/nobody", "/v1/pools", "/v1/pools/x0", "/v1/doctor",
 )  # fmt: skip
 
 
 async def test_a_question_to_the_api_holds_nothing_up() -> None:
     """However long its answer is."""
     host = await crowded()
-
-    async def ready() -> None:
-        """Loaded."""
-
-    door = ApiDoor(host.operations, host.store.backup, ready)
+    answering = ApiDoor(resources(host.operations, host.store.backup), ready)()
     for target in QUESTIONS:
-        path, _, query = target.partition("?")
-        request = Request("GET", path, query, b"")
         print(target)
-        await assert_short(lambda request=request: door(request))  # type: ignore[misc]
+        await assert_short(lambda target=target: ask(answering, "GET", target))  # type: ignore[misc]
 
 
 async def test_a_thousand_networks_hold_nothing_up() -> None:
@@ -131,13 +126,10 @@ async def test_a_thousand_networks_hold_nothing_up() -> None:
     one = next(record for record in networks() if isinstance(record, Network))
     host = await sample(*(replace(one, id=full("b", number), ipv4=()) for number in range(4000)))
 
-    async def ready() -> None:
-        """Loaded."""
+    answering = ApiDoor(resources(host.operations, host.store.backup), ready)()
 
-    door = ApiDoor(host.operations, host.store.backup, ready)
+    async def look() -> None:
+        assert (await ask(answering, "GET", "/v1/networks")).status == 200
 
-    async def ask() -> None:
-        assert (await door(Request("GET", "/v1/networks", "", b""))).status == 200
-
-    await assert_short(ask)
+    await assert_short(look)
     await assert_short(host.services.repair.once)

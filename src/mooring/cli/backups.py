@@ -30,8 +30,7 @@ def backup(connection: Connection, file: str, form: str) -> None:
     import os
 
     from mooring.cli.tables import printed
-    from mooring.wire.api import Backup, BackupReply
 
-    reply = connection.ask(Backup(os.path.abspath(file)), BackupReply)
+    reply = connection.client.backup(os.path.abspath(file))
     if not printed(reply, form):
         click.echo(reply.path)

@@ -9,7 +9,7 @@ import click
 from mooring.cli.options import Connection, dry_run_option, format_option
 
 if TYPE_CHECKING:
-    from mooring.wire.api import Diagnosis
+    from mooring.client import Diagnosis
 
 FINDINGS = 10
 
@@ -32,11 +32,11 @@ def doctor(context: click.Context, fix: bool, dry_run: bool, form: str) -> None:
       mooring doctor --fix
     """
     from mooring.cli.tables import printed
-    from mooring.wire.api import Diagnosis, Examine, Fix
 
     connection = context.find_object(Connection)
     assert connection is not None  # the root command made it
-    reply = connection.ask(Fix(dry_run) if fix or dry_run else Examine(), Diagnosis)
+    client = connection.client
+    reply = client.fix_findings(dry_run=dry_run) if fix or dry_run else client.diagnosis()
     if not printed(reply, form):
         _print(reply)
     context.exit(FINDINGS if reply.findings else 0)

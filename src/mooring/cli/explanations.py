@@ -26,11 +26,10 @@ def explain(connection: Connection, what: str, form: str) -> None:
       mooring explain db
     """
     from mooring.cli.tables import clean, printed
-    from mooring.wire.api import Explain, Explanation
 
     if not what.strip():
         raise click.BadParameter("must not be empty", param_hint="WHAT")
-    reply = connection.ask(Explain(what.strip()), Explanation)
+    reply = connection.client.explain(what.strip())
     if printed(reply, form):
         return
     for number, reason in enumerate(reply.reasons):

@@ -12,7 +12,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import addresses, anything, networks, pools, spaces
 
 if TYPE_CHECKING:
-    from mooring.wire.api import LeaseRow
+    from mooring.client import LeaseRow
 
 STATES = ("gateway", "auxiliary", "dynamic", "fixed", "reserved", "cooling")
 
@@ -58,8 +58,7 @@ def list_leases(
     """
     from dataclasses import replace
 
-    from mooring.core.leases import State
-    from mooring.wire.api import LeaseRow, ListLeases
+    from mooring.client import State
 
     given = {"pool": pool, "network": network, "space": space}
     left = list(style.filters)
@@ -68,8 +67,7 @@ def list_leases(
         if key in given and not given[key] and sum(other.startswith(f"{key}=") for other in left) == 1:
             given[key] = value
             left.remove(each)
-    wanted = ListLeases(state=State(state) if state else None, text=text, fixed=fixed, **given)
-    rows = connection.ask(wanted, list[LeaseRow])
+    rows = connection.client.leases(state=State(state) if state else None, text=text, fixed=fixed, **given)
     listing = _fixed_listing() if fixed else _listing(any(row.space != "default" for row in rows))
     listing.show(rows, replace(style, filters=tuple(left)))
     if style.form == "table" and not style.quiet:
@@ -191,9 +189,8 @@ def inspect_lease(connection: Connection, address: str, form: str) -> None:
     from mooring.cli.tables import print_facts, printed
     from mooring.core.addresses import parse_address
     from mooring.core.times import moment
-    from mooring.wire.api import GetLease, LeaseRow
 
-    rows = connection.ask(GetLease(parse_address(address)), list[LeaseRow])
+    rows = connection.client.lease(str(parse_address(address)))
     if printed(rows, form):
         return
     for number, row in enumerate(rows):

@@ -11,7 +11,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import networks
 
 if TYPE_CHECKING:
-    from mooring.wire.api import NetworkDetail, NetworkRow, SegmentView
+    from mooring.client import NetworkDetail, NetworkRow, SegmentView
 
 
 @click.group()
@@ -38,9 +38,7 @@ def list_networks(connection: Connection, style: Style) -> None:
       mooring network ls
       mooring network ls --filter internal=true -q
     """
-    from mooring.wire.api import ListNetworks, NetworkRow
-
-    _listing().show(connection.ask(ListNetworks(), list[NetworkRow]), style)
+    _listing().show(connection.client.networks(), style)
 
 
 def _listing() -> Listing[NetworkRow]:
@@ -82,11 +80,10 @@ def inspect_network(connection: Connection, network: str, form: str) -> None:
       mooring network inspect 1f6b2c --format '{{range .Endpoints}}{{.Name}} {{.IPv4}}{{println}}{{end}}'
     """
     from mooring.cli.tables import printed
-    from mooring.wire.api import GetNetwork, NetworkDetail
 
     if not network.strip():
         raise click.BadParameter("must not be empty", param_hint="NETWORK")
-    detail = connection.ask(GetNetwork(network.strip()), NetworkDetail)
+    detail = connection.client.network(network.strip())
     if not printed(detail, form):
         _print(detail)
 
@@ -132,7 +129,7 @@ def _print(detail: NetworkDetail) -> None:
 
 def _usage(segment: SegmentView) -> str:
     from mooring.cli.tables import percent
-    from mooring.wire.api import LARGEST
+    from mooring.client import LARGEST
 
     if not segment.pool:
         return "addresses come from another IPAM driver"

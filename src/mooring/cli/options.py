@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from mooring.wire.api import Call
+    from mooring.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 # Where the daemon has its API socket unless told otherwise.
 RUN_DIR = "/run/mooring"
@@ -23,11 +22,12 @@ class Connection:
     def __init__(self, socket: str) -> None:
         self.socket = socket
 
-    def ask(self, call: Call, reply: type[T]) -> T:
-        """The daemon's answer. Raises the fault that it told, or Unavailable when it cannot be reached."""
-        from mooring.cli.clients import ask
+    @property
+    def client(self) -> Client:
+        """What asks. Its methods raise the fault that the daemon told, or Unavailable when it cannot be reached."""
+        from mooring.client import Client
 
-        return ask(self.socket, call, reply)
+        return Client(self.socket)
 
 
 def socket_of(socket: str | None, run_dir: str | None) -> str:

@@ -11,7 +11,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import pools
 
 if TYPE_CHECKING:
-    from mooring.wire.api import PoolDetail, PoolRow
+    from mooring.client import PoolDetail, PoolRow
 
 
 @click.group()
@@ -38,9 +38,7 @@ def list_pools(connection: Connection, style: Style) -> None:
       mooring pool ls
       mooring pool ls --format 'table {{.Subnet}}\\t{{.Percent}}'
     """
-    from mooring.wire.api import ListPools, PoolRow
-
-    rows = connection.ask(ListPools(), list[PoolRow])
+    rows = connection.client.pools()
     _listing(any(row.space != "default" for row in rows)).show(rows, style)
 
 
@@ -86,11 +84,10 @@ def inspect_pool(connection: Connection, which: str, form: str) -> None:
       mooring pool inspect web
     """
     from mooring.cli.tables import printed
-    from mooring.wire.api import GetPool, PoolDetail
 
     if not which.strip():
         raise click.BadParameter("must not be empty", param_hint="ID|SUBNET|NETWORK")
-    details = connection.ask(GetPool(which.strip()), list[PoolDetail])
+    details = connection.client.pool(which.strip())
     if printed(details, form):
         return
     for number, detail in enumerate(details):
@@ -125,6 +122,6 @@ _CLAIMS = {"explicit": "any container that requests it", "holders": "its holders
 
 
 def _size(row: PoolRow) -> str:
-    from mooring.wire.api import LARGEST
+    from mooring.client import LARGEST
 
     return str(row.size) if row.size < LARGEST else f"2^{128 - int(row.subnet.partition('/')[2])}"

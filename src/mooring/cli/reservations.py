@@ -10,8 +10,8 @@ from mooring.cli.options import Connection, dry_run_option, format_option, pass_
 from mooring.cli.suggestions import addresses, containers
 
 if TYPE_CHECKING:
+    from mooring.client import ChangesReply
     from mooring.core.networks import Address
-    from mooring.wire.api import Call, ChangesReply
 
 
 @click.command()
@@ -44,11 +44,13 @@ def reserve(
     import time
 
     from mooring.core.times import point_of
-    from mooring.wire.api import Reserve
 
     first, last = _range(addresses)
     end = point_of(until, time.time()) if until else None
-    _carry_out(connection, Reserve(first, last, space, whom, note, end, dry_run), form)
+    reply = connection.client.reserve(
+        str(first), str(last), space=space, whom=whom, note=note, until=end, dry_run=dry_run
+    )
+    _show(reply, form)
 
 
 @click.command()
@@ -69,9 +71,9 @@ def release(connection: Connection, address: str, force: bool, space: str, dry_r
       mooring lease release 10.32.0.5 --force --dry-run
     """
     from mooring.core.addresses import parse_address
-    from mooring.wire.api import Release
 
-    _carry_out(connection, Release(parse_address(address), space, force, dry_run), form)
+    place = str(parse_address(address))
+    _show(connection.client.release(place, space=space, force=force, dry_run=dry_run), form)
 
 
 @click.command()
@@ -98,10 +100,9 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
     """
     from mooring.core.addresses import parse_address
     from mooring.core.times import seconds_of
-    from mooring.wire.api import Hold
 
-    wanted = Hold(parse_address(address), space, key, seconds_of(kept) if kept else None, dry_run)
-    _carry_out(connection, wanted, form)
+    place, seconds = str(parse_address(address)), seconds_of(kept) if kept else None
+    _show(connection.client.hold(place, space=space, key=key, hold=seconds, dry_run=dry_run), form)
 
 
 @click.command()
@@ -121,11 +122,9 @@ def fix(connection: Connection, container: str, dry_run: bool, form: str) -> Non
       mooring fix db --dry-run
       mooring fix db
     """
-    from mooring.wire.api import Fasten
-
     if not container.strip():
         raise click.BadParameter("must not be empty", param_hint="CONTAINER")
-    _carry_out(connection, Fasten(container.strip(), dry_run), form)
+    _show(connection.client.fix_container(container.strip(), dry_run=dry_run), form)
 
 
 def _range(text: str) -> tuple[Address, Address]:
@@ -145,11 +144,9 @@ def _range(text: str) -> tuple[Address, Address]:
     return parse_address(first), parse_address(last if dash else first)
 
 
-def _carry_out(connection: Connection, call: Call, form: str) -> None:
+def _show(reply: ChangesReply, form: str) -> None:
     from mooring.cli.tables import printed
-    from mooring.wire.api import ChangesReply
 
-    reply = connection.ask(call, ChangesReply)
     if not printed(reply, form):
         _print(reply)
 

@@ -20,9 +20,8 @@ def status(connection: Connection, form: str) -> None:
       mooring status --format json | jq .leases
     """
     from mooring.cli.tables import print_facts, printed, since
-    from mooring.wire.api import GetStatus, HostStatus
 
-    reply = connection.ask(GetStatus(), HostStatus)
+    reply = connection.client.status()
     if printed(reply, form):
         return
     leases = ", ".join(f"{count} {state}" for state, count in reply.leases.items())
@@ -60,10 +59,9 @@ def version(connection: Connection, form: str) -> None:
     """
     from mooring.cli.tables import print_facts, printed
     from mooring.core.faults import Fault
-    from mooring.wire.api import GetVersion, VersionReply
 
     try:
-        daemon = connection.ask(GetVersion(), VersionReply).version
+        daemon = connection.client.version().version
     except Fault:
         daemon = ""
     if not printed({"command": __version__, "daemon": daemon or None}, form):

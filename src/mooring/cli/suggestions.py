@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from mooring.wire.api import Call, LeaseRow
+    from mooring.client import Client, LeaseRow
 
-T = TypeVar("T")
+R = TypeVar("R")
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 # Seconds: longer than that, nobody waits for a suggestion.
@@ -32,9 +32,7 @@ def networks(context: click.Context, _parameter: click.Parameter, begun: str) ->
 
 def pools(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Subnets, ids when one is begun, and names of networks."""
-    from mooring.wire.api import ListPools, PoolRow
-
-    rows = _ask(context, ListPools(), list[PoolRow]) or []
+    rows = _ask(context, lambda client: client.pools())
     ids = (row.id for row in rows if begun)
     return _begin((each for row in rows for each in (row.subnet, row.network_name)), begun) or _begin(ids, begun)
 
@@ -54,15 +52,11 @@ def anything(context: click.Context, _parameter: click.Parameter, begun: str) ->
 
 def spaces(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Address spaces."""
-    from mooring.wire.api import ListPools, PoolRow
-
-    return _begin((row.space for row in _ask(context, ListPools(), list[PoolRow]) or []), begun)
+    return _begin((row.space for row in _ask(context, lambda client: client.pools())), begun)
 
 
 def _networks(context: click.Context, begun: str) -> Iterator[str]:
-    from mooring.wire.api import ListNetworks, NetworkRow
-
-    for row in _ask(context, ListNetworks(), list[NetworkRow]) or []:
+    for row in _ask(context, lambda client: client.networks()):
         yield row.name or row.id[:12]
         if begun and row.id.startswith(begun):
             yield row.id[:12]
@@ -76,23 +70,21 @@ def _containers(rows: Iterable[LeaseRow]) -> Iterator[str]:
 
 
 def _leases(context: click.Context) -> list[LeaseRow]:
-    from mooring.wire.api import LeaseRow, ListLeases
-
-    return _ask(context, ListLeases(), list[LeaseRow]) or []
+    return _ask(context, lambda client: client.leases())
 
 
 def _begin(values: Iterable[str], begun: str) -> list[str]:
     return sorted({value for value in values if value and value.startswith(begun)})
 
 
-def _ask(context: click.Context, call: Call, reply: type[T]) -> T | None:
-    """The daemon's answer, None for any that is none."""
-    from mooring.cli.clients import ask
+def _ask(context: click.Context, question: Callable[[Client], list[R]]) -> list[R]:
+    """The daemon's answer, nothing for any that is none."""
     from mooring.cli.options import socket_of
+    from mooring.client import Client
     from mooring.core.faults import Fault
 
     root = context.find_root().params
     try:
-        return ask(socket_of(root.get("socket"), root.get("run_dir")), call, reply, PATIENCE)
+        return question(Client(socket_of(root.get("socket"), root.get("run_dir")), PATIENCE))
     except Fault:
-        return None
+        return []

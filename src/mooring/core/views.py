@@ -7,30 +7,12 @@ changes one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from mooring.core.findings import Report
-from mooring.core.leases import State
 
 # Numbers above it are not exact in every reader (RFC 8259, 6); sizes of IPv6 subnets stop here.
 LARGEST = 2**53 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseFilter:
-    """Leases that match everything that is given. pool, network: the id, its beginning, the name or the subnet.
-
-    text: in the address, MAC, name, owner, note or key. fixed: only those that belong to somebody who may be away.
-    """
-
-    pool: str = ""
-    network: str = ""
-    space: str = ""
-    state: State | None = None
-    text: str = ""
-    fixed: bool = False
 
 
 class HostStatus(msgspec.Struct, frozen=True):

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 
+from mooring.core.filters import LeaseFilter
 from mooring.core.kept_networks import KeptAddress, KeptNetwork, living
 from mooring.core.keys import key_in_words
 from mooring.core.leases import State
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Pool
 from mooring.core.times import moment
-from mooring.core.views import LeaseFilter, LeaseRow, Reason
+from mooring.core.views import LeaseRow, Reason
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -31,7 +32,7 @@ def kept(cache: RecordCache, now: float, address: Address | None = None) -> Iter
 
 def kept_rows(cache: RecordCache, now: float, wanted: LeaseFilter) -> list[LeaseRow]:
     """Those that a list of leases is to have, by address space, family and address."""
-    if wanted.state not in (None, State.FIXED):
+    if wanted.state not in (None, State.FIXED) or wanted.container:
         return []
     text = wanted.text.lower()
     return [
@@ -40,6 +41,8 @@ def kept_rows(cache: RecordCache, now: float, wanted: LeaseFilter) -> list[Lease
         if wanted.space in ("", None, kept_network.space)
         and wanted.network in ("", None, kept_network.name)
         and (not wanted.pool or _is_of(each, kept_network, wanted.pool))
+        and (not wanted.key or wanted.key in (each.key, each.key.partition(":")[2]))
+        and wanted.mac.lower() in ("", each.mac.lower())
         and any(
             text in field.lower() for field in (str(each.address), each.mac, each.key, each.name, kept_network.name)
         )

@@ -7,16 +7,16 @@ follow the cache's changes and are not counted on demand.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from mooring.core.addresses import usable
 from mooring.core.endpoints import Endpoint
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.faults import NotFound
+from mooring.core.filters import LeaseFilter, NetworkFilter, Page, PoolFilter
 from mooring.core.findings import Report
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
@@ -27,7 +27,6 @@ from mooring.core.views import (
     EndpointView,
     Explanation,
     HostStatus,
-    LeaseFilter,
     LeaseRow,
     NetworkDetail,
     NetworkRow,
@@ -36,19 +35,18 @@ from mooring.core.views import (
     SegmentView,
 )
 from mooring.ports import Clock
-from mooring.services.ipam.kept_address_rows import is_waited_for, kept_lease_rows, kept_rows
+from mooring.services.ipam.kept_address_rows import kept_lease_rows, kept_rows
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.operations.explain import explain_address
+from mooring.services.operations.matching import lease_matcher, network_matcher, pool_matcher
 from mooring.services.operations.next_starts import losses
-from mooring.services.operations.references import check_space, network_meant, pool_place, pools_meant
+from mooring.services.operations.pages import Place, page_of
+from mooring.services.operations.references import network_meant, pools_meant
 from mooring.services.operations.scenes import Scene
 from mooring.services.records.address_index import AddressIndex
-from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames, compose_container_names
+from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.holder_names import holder_names, holder_of
 from mooring.services.records.record_cache import RecordCache
-
-# How many rows are made before others may run: about a millisecond's worth.
-BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +105,11 @@ class Inspection:
             notes=list(notes),
         )
 
-    def networks(self, names: EngineNames = NOBODY_ASKED) -> list[NetworkRow]:
-        """Every network, oldest first."""
-        return [
-            NetworkRow(
+    async def networks(self, wanted: NetworkFilter, names: EngineNames = NOBODY_ASKED) -> Page[NetworkRow]:
+        """The networks that match, oldest first. Raises BadRequest, NotFound for an address space that is not there."""
+
+        def row(network: Network) -> NetworkRow:
+            return NetworkRow(
                 id=network.id,
                 mode=network.options.mode.value,
                 bridge=network.bridge,
@@ -120,8 +119,11 @@ class Inspection:
                 created=network.created,
                 name=names.of_network(network),
             )
-            for network in sorted(self._cache.every(Network), key=lambda network: (network.created, network.id))
-        ]
+
+        matches = network_matcher(wanted, self._cache, names)
+        return await page_of(
+            self._cache.every(Network), wanted, lambda each: (each.created, each.id, 0, b"", ""), row, matches
+        )
 
     def network(self, reference: str, names: EngineNames = NOBODY_ASKED) -> NetworkDetail:
         """The one network that is meant. Raises as references.network_meant."""
@@ -143,9 +145,15 @@ class Inspection:
             name=names.of_network(network),
         )
 
-    def pools(self, names: EngineNames = NOBODY_ASKED) -> list[PoolRow]:
-        """Every pool, by address space, family and subnet."""
-        return [self._pool(pool, names) for pool in sorted(self._cache.every(Pool), key=pool_place)]
+    async def pools(self, wanted: PoolFilter, names: EngineNames = NOBODY_ASKED) -> Page[PoolRow]:
+        """The pools that match, by address space, family and subnet. Raises as references.network_meant, BadRequest,
+        and NotFound for an address space that is not there."""
+
+        def place(pool: Pool) -> Place:
+            return 0, pool.space, pool.subnet.version, pool.subnet.network_address.packed, pool.id
+
+        matches = pool_matcher(wanted, self._cache, self._index, names)
+        return await page_of(self._cache.every(Pool), wanted, place, lambda pool: self._pool(pool, names), matches)
 
     def pool(self, which: str, names: EngineNames = NOBODY_ASKED) -> list[PoolDetail]:
         """The pools that are meant. Raises as references.pools_meant."""
@@ -159,51 +167,21 @@ class Inspection:
             for pool in pools_meant(which, self._cache, names)
         ]
 
-    async def leases(self, wanted: LeaseFilter, names: EngineNames = NOBODY_ASKED) -> list[LeaseRow]:
-        """The leases that match, by address space, family and address. Others run while many are gone through.
+    async def leases(self, wanted: LeaseFilter, names: EngineNames = NOBODY_ASKED) -> Page[LeaseRow]:
+        """The leases that match, by address space, family and address, and behind them those that wait for a network.
 
         Raises as references.network_meant and pools_meant, and NotFound for an address space that is not there.
         """
-        pools = self._wanted_pools(wanted, names)
-        found = []
-        for number, lease in enumerate(self._cache.every(Lease), 1):
-            if number % BATCH == 0:
-                await asyncio.sleep(0)
-            if self._matches(lease, wanted, pools, names):
-                found.append(lease)
-        found.sort(key=_place)
-        rows = []
-        for number, lease in enumerate(found, 1):
-            if number % BATCH == 0:
-                await asyncio.sleep(0)
-            rows.append(self._lease(lease, names))
-        return rows + kept_rows(self._cache, self._clock.now(), wanted)
-
-    def _wanted_pools(self, wanted: LeaseFilter, names: EngineNames) -> set[str] | None:
-        """Ids of the pools that pool and network leave, None for all."""
-        if wanted.space:
-            check_space(wanted.space, self._cache)
-        left: set[str] | None = None
-        if wanted.pool:
-            left = set()
-            with self._unless_waited_for(wanted.pool):
-                left = {pool.id for pool in pools_meant(wanted.pool, self._cache, names)}
-        if wanted.network:
-            its = set[str]()
-            with self._unless_waited_for(wanted.network):
-                network = network_meant(wanted.network, self._cache, names)
-                its = {pool.id for pool in self._cache.every(Pool) if pool.network == network.id}
-            left = its if left is None else left & its
-        return left
-
-    @contextmanager
-    def _unless_waited_for(self, reference: str) -> Iterator[None]:
-        """What there is not is no error when addresses wait for it to come back."""
-        try:
-            yield
-        except NotFound:
-            if not is_waited_for(self._cache, self._clock.now(), reference):
-                raise
+        now = self._clock.now()
+        matches = lease_matcher(wanted, self._cache, self._endpoint_index, now, names)
+        items: list[Lease | LeaseRow] = [*self._cache.every(Lease), *kept_rows(self._cache, now, wanted)]
+        return await page_of(
+            items,
+            wanted,
+            _place,
+            lambda each: each if isinstance(each, LeaseRow) else self._lease(each, names),
+            lambda each: isinstance(each, LeaseRow) or matches(each),
+        )
 
     def lease(self, address: Address, names: EngineNames = NOBODY_ASKED) -> list[LeaseRow]:
         """The leases of the address, one for each address space that has one. Raises NotFound when there is none."""
@@ -307,31 +285,6 @@ class Inspection:
             warning="; ".join(f"{loss.text}; {loss.remedy}" for loss in losses(lease, self._cache, names)),
         )
 
-    def _matches(self, lease: Lease, wanted: LeaseFilter, pools: set[str] | None, names: EngineNames) -> bool:
-        if wanted.state is not None and lease.state is not wanted.state:
-            return False
-        if wanted.fixed and lease.state is not LeaseState.FIXED:
-            return False
-        if (wanted.space and lease.space != wanted.space) or (pools is not None and lease.pool not in pools):
-            return False
-        text = wanted.text.lower()
-        fields = self._texts(lease, names) if text else ()
-        return not text or any(text in field.lower() for field in fields)
-
-    def _texts(self, lease: Lease, names: EngineNames) -> tuple[str, ...]:
-        pool = self._cache.pool(lease.pool)
-        endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
-        users = [names.with_endpoint(endpoint.id) if endpoint is not None else None]
-        users += [names.containers.get(each) for each in lease.holders]
-        called = [
-            text
-            for each in users
-            if each is not None
-            for text in (each.name, *compose_container_names(each.labels)[:1])
-        ]
-        called += holder_names(lease, self._cache, names)
-        return str(lease.address), lease.mac, lease.name, lease.owner, lease.note, lease.key, lease.whom, *called
-
 
 def size_of(subnet: Subnet) -> int:
     """How many addresses of the subnet can be given at all, LARGEST at most."""
@@ -343,5 +296,8 @@ def _text(value: Subnet | Interface | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _place(lease: Lease) -> tuple[str, int, int]:
-    return lease.space, lease.address.version, int(lease.address)
+def _place(each: Lease | LeaseRow) -> Place:
+    if isinstance(each, LeaseRow):
+        address = ip_address(each.address)
+        return 1, each.space, address.version, address.packed, f"{each.network_name} {each.key}"
+    return 0, each.space, each.address.version, each.address.packed, ""

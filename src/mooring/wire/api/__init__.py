@@ -1,91 +1,31 @@
-"""The API: requests parsed into calls, replies as structs that are JSON on the wire; both sides import this package.
+"""What goes over the API's socket, as structs that are JSON on the wire; both sides import this package.
 
-Rules: the path begins with the version; what is not known is refused with the list of what is; a reply may gain fields
-within a version but never loses or changes one.
+Rules: paths begin with the version; what is not known is refused with the list of what is; a reply may gain fields
+within a version but never loses or changes one. The rows and details that most replies are made of are in
+mooring.core.views, the parameters of lists in mooring.core.filters.
 """
 
 from __future__ import annotations
 
-from mooring.core.findings import Diagnosis, Finding
-from mooring.core.views import (
-    LARGEST,
-    Change,
-    EndpointView,
-    Explanation,
-    HostStatus,
-    LeaseRow,
-    NetworkDetail,
-    NetworkRow,
-    PoolDetail,
-    PoolRow,
-    Reason,
-    SegmentView,
-)
-from mooring.wire.api.calls import (
-    Backup,
-    Call,
-    Examine,
-    Explain,
-    Fasten,
-    Fix,
-    GetLease,
-    GetNetwork,
-    GetPool,
-    GetStatus,
-    GetVersion,
-    Hold,
-    ListLeases,
-    ListNetworks,
-    ListPools,
-    Release,
-    Reserve,
-)
-from mooring.wire.api.encodings import encode, error_of, fault_of
-from mooring.wire.api.paths import ROUTES, parse, target_of
-from mooring.wire.api.replies import VERSION, BackupReply, ChangesReply, ErrorReply, Reply, VersionReply
+from mooring.wire.api.problems import MEDIA_TYPE, Problem, fault_of, problem_for, problem_of
+from mooring.wire.api.replies import VERSION, BackupReply, ChangesReply, ProblemKind, VersionReply
+from mooring.wire.api.requests import Backup, FixContainer, FixFindings, Hold, Release, Reserve
 
 __all__ = [
-    "LARGEST",
-    "ROUTES",
+    "MEDIA_TYPE",
     "VERSION",
     "Backup",
     "BackupReply",
-    "Call",
-    "Change",
     "ChangesReply",
-    "Diagnosis",
-    "EndpointView",
-    "ErrorReply",
-    "Examine",
-    "Explain",
-    "Explanation",
-    "Fasten",
-    "Finding",
-    "Fix",
-    "GetLease",
-    "GetNetwork",
-    "GetPool",
-    "GetStatus",
-    "GetVersion",
+    "FixContainer",
+    "FixFindings",
     "Hold",
-    "HostStatus",
-    "LeaseRow",
-    "ListLeases",
-    "ListNetworks",
-    "ListPools",
-    "NetworkDetail",
-    "NetworkRow",
-    "PoolDetail",
-    "PoolRow",
-    "Reason",
+    "Problem",
+    "ProblemKind",
     "Release",
-    "Reply",
     "Reserve",
-    "SegmentView",
     "VersionReply",
-    "encode",
-    "error_of",
     "fault_of",
-    "parse",
-    "target_of",
+    "problem_for",
+    "problem_of",
 ]

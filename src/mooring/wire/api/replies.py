@@ -1,4 +1,4 @@
-"""Replies of the API: what only its clients are told, and which values are replies.
+"""Replies of the API: what only its clients are told.
 
 Rule: as in mooring.core.views.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.findings import Diagnosis
-from mooring.core.views import Change, Explanation, HostStatus, LeaseRow, NetworkDetail, NetworkRow, PoolDetail, PoolRow
+from mooring.core.views import Change
 
 VERSION = "v1"
 
@@ -33,23 +32,9 @@ class BackupReply(msgspec.Struct, frozen=True):
     path: str
 
 
-class ErrorReply(msgspec.Struct, frozen=True):
-    """A refusal, in one line. kind: a value of core.faults.Kind."""
+class ProblemKind(msgspec.Struct, frozen=True):
+    """What a kind of refusal means. kind, status: as in a refusal of this kind. text: for people."""
 
-    message: str
     kind: str
-
-
-Reply = (
-    VersionReply
-    | HostStatus
-    | list[NetworkRow]
-    | NetworkDetail
-    | list[LeaseRow]
-    | Explanation
-    | list[PoolRow]
-    | list[PoolDetail]
-    | ChangesReply
-    | Diagnosis
-    | BackupReply
-)
+    status: int
+    text: str

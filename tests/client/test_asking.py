@@ -1,4 +1,4 @@
-"""One question to the daemon, and everything that may be in its place."""
+"""Questions to the daemon, everything that may be in its place, and pages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from mooring.adapters.host import listeners
-from mooring.cli import clients
 from mooring.cli.root import run
-from mooring.core.faults import Unavailable
-from mooring.wire.api import GetVersion, VersionReply
+from mooring.client import Client, Conflict, Unavailable, asking
+from tests.client.daemons import asked
 
 
 def test_no_socket_says_how_to_start_the_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +54,7 @@ def test_what_is_not_our_daemon_is_one_fault(tmp_path: Path, answer: bytes) -> N
         thread = threading.Thread(target=answer_once, args=(listener, answer))
         thread.start()
         with pytest.raises(Unavailable):
-            clients.ask(str(path), GetVersion(), VersionReply)
+            Client(str(path)).version()
         thread.join()
 
 
@@ -67,9 +66,26 @@ def answer_once(listener: socket.socket, answer: bytes) -> None:
         connection.sendall(answer)
 
 
-def test_a_daemon_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     """The question has a deadline."""
-    monkeypatch.setattr(clients, "TIMEOUT", 0.01)
     path = tmp_path / "api.sock"
-    with listeners.listen(path, 0o600), pytest.raises(Unavailable, match="did not answer"):
-        clients.ask(str(path), GetVersion(), VersionReply)
+    with listeners.listen(path, 0o600), pytest.raises(Unavailable, match=r"did not answer at .* within 0.01 s"):
+        Client(str(path), timeout=0.01).version()
+
+
+async def test_a_list_is_whole_however_many_pages_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page after page is asked for; filters hold for all of them."""
+    async with asked(tmp_path) as daemon:
+        whole = await daemon.ask(daemon.client.leases)
+        some = await daemon.ask(daemon.client.leases, space="default", network="10.32.0.0/24")
+        monkeypatch.setattr(asking, "PAGE", 3)
+        assert await daemon.ask(daemon.client.leases) == whole
+        assert len(whole) > 6
+        assert await daemon.ask(daemon.client.leases, space="default", network="10.32.0.0/24") == some
+
+
+async def test_a_refusal_is_the_daemons_fault(tmp_path: Path) -> None:
+    """Of its kind, with its line."""
+    async with asked(tmp_path) as daemon:
+        with pytest.raises(Conflict, match="2 pools have ids that begin with 'p'"):
+            await daemon.ask(daemon.client.pool, "p")

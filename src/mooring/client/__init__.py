@@ -1,0 +1,83 @@
+"""Asking a Mooring daemon from a program: one method for each operation of its API, typed.
+
+    from mooring.client import Client, NotFound
+
+    mooring = Client()
+    for lease in mooring.leases(network="web", fixed=True):
+        print(lease.address, lease.key)
+    try:
+        mooring.reserve("10.32.0.9", whom="db", note="the licence is bound to it")
+    except NotFound as refused:
+        print(refused)
+
+Rules: methods have the names of the API's operations (docs/api.md) and return what they answer; lists are whole,
+however many pages they have; a refusal is the fault that the daemon raised, one line with what to do next. It is
+synchronous, a connection is used for one method, and threads may share a client.
+"""
+
+from __future__ import annotations
+
+from mooring.client.addresses import Leases, Pools
+from mooring.client.asking import SOCKET, Asking
+from mooring.client.hosts import Host
+from mooring.client.networks import Networks
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
+from mooring.core.findings import Diagnosis, Finding, Report
+from mooring.core.leases import State
+from mooring.core.networks import Mode
+from mooring.core.views import (
+    LARGEST,
+    Change,
+    EndpointView,
+    Explanation,
+    HostStatus,
+    LeaseRow,
+    NetworkDetail,
+    NetworkRow,
+    PoolDetail,
+    PoolRow,
+    Reason,
+    SegmentView,
+)
+from mooring.wire.api import BackupReply, ChangesReply, ProblemKind, VersionReply
+
+__all__ = [
+    "LARGEST",
+    "SOCKET",
+    "BackupReply",
+    "BadRequest",
+    "Change",
+    "ChangesReply",
+    "Client",
+    "Conflict",
+    "Diagnosis",
+    "EndpointView",
+    "Exhausted",
+    "Explanation",
+    "Fault",
+    "Finding",
+    "Forbidden",
+    "HostStatus",
+    "LeaseRow",
+    "Mode",
+    "NetworkDetail",
+    "NetworkRow",
+    "NotFound",
+    "PoolDetail",
+    "PoolRow",
+    "ProblemKind",
+    "Reason",
+    "Report",
+    "SegmentView",
+    "State",
+    "Unavailable",
+    "VersionReply",
+]
+
+
+class Client(Host, Networks, Pools, Leases, Asking):
+    """The daemon at a socket. Nothing is dialled before the first question.
+
+    socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,
+    during which questions wait. Methods raise the daemon's faults; Unavailable or Forbidden when it cannot be asked.
+    """

@@ -1,0 +1,73 @@
+"""Which rows of a list are meant, and how many of them at once: the parameters of every list of the API.
+
+Rules: a row must match everything that is given; a filter is only ever added; a page goes on where the one before
+ended, whatever came and went meanwhile, since it is told where that was, and not how far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from mooring.core.leases import State
+from mooring.core.networks import Mode
+
+R = TypeVar("R")
+
+# Rows of the largest page: what can be made and sent in about half a second.
+MOST = 10_000
+
+
+def said(text: str) -> Meta:
+    """What a parameter means, for the API's description."""
+    return Meta(description=text)
+
+
+class Paging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """limit: rows, None for all of them. after: where the page before ended, as its answer says; "" for the first."""
+
+    limit: Annotated[int, Meta(ge=1, le=MOST), said("how many rows at once; all, if it is not given")] | None = None
+    after: Annotated[str, said("where the page before ended: use the target of its Link header")] = ""
+
+
+class NetworkFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Networks that match everything that is given."""
+
+    name: Annotated[str, said("any part of the name, as in Docker's filters")] = ""
+    subnet: Annotated[str, said("one of its subnets is this one")] = ""
+    mode: Annotated[Mode, said("how it is built")] | None = None
+    space: Annotated[str, said("one of its subnets is in this address space")] = ""
+
+
+class PoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pools that match everything that is given."""
+
+    network: Annotated[str, said("the network's ID, a prefix of it, its name or subnet")] = ""
+    space: Annotated[str, said("the address space")] = ""
+    subnet: Annotated[str, said("the pool's subnet")] = ""
+    full: Annotated[bool, said("whether no address is left")] | None = None
+
+
+class LeaseFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Leases that match everything that is given."""
+
+    pool: Annotated[str, said("the pool's ID, a prefix of it, its subnet, or its network")] = ""
+    network: Annotated[str, said("the network's ID, a prefix of it, its name or subnet")] = ""
+    space: Annotated[str, said("the address space")] = ""
+    state: Annotated[State, said("the lease's state")] | None = None
+    text: Annotated[str, said("in the address, MAC, name, owner, note or key")] = ""
+    fixed: Annotated[bool, said("only those that belong to somebody who may be away")] = False
+    key: Annotated[str, said("what a fixed one belongs to, with its kind (key:db) or without (db)")] = ""
+    container: Annotated[str, said("the name of the container that has or holds it, or a prefix of its ID")] = ""
+    mac: Annotated[str, said("the MAC address")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Some rows of a list, in its order. after: what the next page is asked for with, "" when there is none."""
+
+    rows: list[R]
+    after: str = ""

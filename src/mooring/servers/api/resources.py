@@ -1,0 +1,25 @@
+"""Everything that the API has: the resources, in the order in which they are described."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from mooring.servers.api.backups import Backups
+from mooring.servers.api.containers import Containers
+from mooring.servers.api.diagnoses import Diagnoses
+from mooring.servers.api.explanations import Explanations
+from mooring.servers.api.leases import Leases
+from mooring.servers.api.networks import Networks
+from mooring.servers.api.pools import Pools
+from mooring.servers.api.status import Status
+from mooring.services.operations.operations import Operations
+
+RESOURCES = (Status, Networks, Pools, Leases, Containers, Explanations, Diagnoses, Backups)
+
+
+def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) -> list[object]:
+    """All of them over these services. backup: writes a copy of the store to a new file."""
+    return [
+        Status(operations), Networks(operations), Pools(operations), Leases(operations), Containers(operations),
+        Explanations(operations), Diagnoses(operations), Backups(backup),
+    ]  # fmt: skip

@@ -1,0 +1,87 @@
+"""Bodies of the API's requests.
+
+Rules: what a body leaves out has its default; a field that is not known is refused; a body may gain fields, with a
+default, but never loses or changes one. Addresses are text, times seconds since the epoch, durations seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from mooring.core.faults import BadRequest
+
+
+class Reserve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The addresses from first to last are for whom it says.
+
+    first, last: IP addresses; last "" for one address. space: the address space, "" for the only one that has them.
+    whom: a container's name, a pattern for one, or a label selector; "" is nobody. note: why. until: when it ends, null
+    for never. dry_run: nothing is done, only tried.
+    """
+
+    first: str
+    last: str = ""
+    space: str = ""
+    whom: str = ""
+    note: str = ""
+    until: float | None = None
+    dry_run: bool = False
+
+
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nobody has the address by a reservation, a cooldown, or a key without a container.
+
+    force: an idle one goes although its container is there. space, dry_run: as in Reserve.
+    """
+
+    address: str
+    space: str = ""
+    force: bool = False
+    dry_run: bool = False
+
+
+class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The address is fixed for the container that has it, or for the key.
+
+    key: "" for its container. hold: seconds that the key keeps it without a container, null as it was. space, dry_run:
+    as in Reserve.
+    """
+
+    address: str
+    space: str = ""
+    key: str = ""
+    hold: float | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hold is not None and (self.hold <= 0 or not math.isfinite(self.hold)):
+            raise BadRequest("hold: the hold time must be more than 0 seconds")
+
+
+class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The container (name or id) asks for its fixed addresses at its next start. dry_run: as in Reserve."""
+
+    container: str
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.container.strip():
+            raise BadRequest("fix: the container must not be empty")
+
+
+class FixFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the doctor finds and can put right is put right. dry_run: as in Reserve."""
+
+    dry_run: bool = False
+
+
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A copy of the store is written. path: absolute, of a new file, on the daemon's host."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/") or "\0" in self.path:
+            raise BadRequest("backup: the path must be absolute")
