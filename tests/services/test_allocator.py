@@ -47,8 +47,9 @@ async def test_a_range_limits_the_choice_but_not_the_prefix_length_nor_what_is_n
     """Endpoints without a wish come from the range, with the subnet's length; wishes and aux may be outside of it."""
     grant = await host.pool("10.0.0.0/24", "10.0.0.64/30")
     assert [await host.ask(grant.pool) for _ in range(4)] == [f"10.0.0.{n}/24" for n in (64, 65, 66, 67)]
-    with pytest.raises(Exhausted):
+    with pytest.raises(Exhausted) as caught:
         await host.ask(grant.pool)
+    assert "range 10.0.0.64/30 of subnet 10.0.0.0/24 is full: 4 of 4 addresses of pool" in str(caught.value)
     assert await host.ask(grant.pool, "10.0.0.200") == "10.0.0.200/24"
     aux = await host.ipam.request_address(AddressRequest(grant.pool, Role.AUXILIARY, ip_address("10.0.0.9")))
     assert str(aux) == "10.0.0.9/24"
@@ -94,7 +95,7 @@ async def test_the_gateway_moves_in_one_commit_when_another_is_named(host: Host)
     assert await host.ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY)) == moved
     assert await host.ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, ip_address("10.0.0.6"))) == moved
     assert await host.ask(grant.pool) == "10.0.0.1/29"
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match=f"10.0.0.1 of pool {grant.pool} is not free: it is in use"):
         await host.ipam.request_address(AddressRequest(grant.pool, Role.GATEWAY, ip_address("10.0.0.1")))
     assert host.known(grant.pool).gateway == ip_address("10.0.0.6")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
 from mooring.core.faults import NotFound
 from mooring.core.filters import LeaseFilter
 from mooring.core.leases import Lease, State
-from mooring.services.ipam.kept_address_rows import kept_rows
+from mooring.core.requests import PoolRequest
+from mooring.services.ipam.kept_address_rows import kept_lease_rows, kept_rows, kept_subnets
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.records.holder_names import holder_of
 from tests.services.holder_hosts import ident
@@ -32,6 +33,8 @@ async def test_they_are_listed_with_what_they_wait_for() -> None:
     cache, now = host.services.cache, host.clock.now()
     (row,) = kept_rows(cache, now, LeaseFilter(fixed=True))
     assert (row.address, row.key, row.network_name, row.pool) == (address, "key:db", "web", "")
+    assert (row.space, row.state, row.since, row.mac != "") == ("default", "fixed", now, True)
+    assert kept_rows(cache, now, LeaseFilter(text=address))
     assert row.until == now + 86400
     assert kept_rows(cache, now, LeaseFilter(text="WEB"))
     assert not kept_rows(cache, now, LeaseFilter(text="else"))
@@ -45,7 +48,7 @@ async def test_explain_says_for_whom_and_until_when() -> None:
     daemon = DaemonFacts("1", 0.0, "", "", "")
     inspection = Inspection(host.services.cache, host.services.ipam.index, host.clock, daemon, lambda: None)
     (reason,) = inspection.explain(ip_address(address)).reasons
-    assert reason.verdict == "kept"
+    assert (reason.verdict, reason.space, reason.subnet, reason.state) == ("kept", "default", None, "fixed")
     assert "removed network web" in reason.text[0]
     (row,) = inspection.lease(ip_address(address))
     assert row.key == "key:db"
@@ -57,7 +60,8 @@ async def test_who_asks_for_its_subnet_or_another_address_of_it_is_told(what: st
     host, address = await host_with_one()
     (reason,) = (await operate(host).lookup.explain(what)).reasons
     text = " ".join(reason.text)
-    assert reason.verdict == "kept"
+    assert (reason.verdict, reason.space, reason.state) == ("kept", "default", "fixed")
+    assert reason.subnet == "10.32.0.0/24"
     assert "10.32.0.0/24" in reason.text[0]
     assert "of the removed network web" in reason.text[0]
     assert "1 address of it is kept for their keys until " in reason.text[0]
@@ -131,3 +135,32 @@ async def test_a_person_gives_it_up() -> None:
     (change,) = await service.release(None, ip_address(address), force=False, dry=False)
     assert (change.before, change.after) == ("kept for a key of the removed network web", "free")
     assert host.kept_networks == []
+
+
+async def test_of_several_each_is_told_of_by_itself() -> None:
+    """Who asks for one address hears of no other, and releases no other."""
+    host = ComingHost()
+    for number in (1, 2):
+        network = await host.named(f"n{number}", f"web{number}")
+        await host.made(f"c{number}", host.fixed_spec(network, f"key:{number}"))
+        await host.gone(network)
+    cache, now = host.services.cache, host.clock.now()
+    first, second = kept_rows(cache, now, LeaseFilter())
+    assert kept_lease_rows(cache, now, ip_address(first.address)) == [first]
+    kept_networks = host.services.ipam.kept_networks
+    assert [each.name for each in kept_networks.keeping(ip_address(second.address))] == [second.network_name]
+    await operate(host).reservations.release(None, ip_address(second.address), force=False, dry=False)
+    assert kept_rows(cache, now, LeaseFilter()) == [first]
+
+
+async def test_a_subnet_that_a_pool_has_is_told_of_as_the_pools() -> None:
+    """Whether it is the same or another that overlaps it; in another address space it is nobody's matter."""
+    host, _ = await host_with_one()
+    cache, now = host.services.cache, host.clock.now()
+    for text in ("10.32.0.0/24", "10.32.0.128/25"):
+        assert kept_subnets(cache, now, ip_network(text))
+        for space, told in (("blue", 1), ("default", 0)):
+            grant = await host.services.ipam.request_pool(PoolRequest(space, 4, ip_network("10.32.0.0/25")))
+            assert len(kept_subnets(cache, now, ip_network(text))) == told
+            await host.services.ipam.release_pool(grant.pool)
+    assert not kept_subnets(cache, now, ip_network("10.32.1.0/24"))

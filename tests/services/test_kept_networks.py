@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Interface, ip_address, ip_network
 
 import pytest
 
 from mooring.core.docker_requests import NetworkSpec
+from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Exhausted
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.pools import Pool, SubnetPool
@@ -27,11 +28,12 @@ class ComingHost(HolderHost):
         return network
 
     async def again(self, ident: str, subnet: str, name: str = "web") -> str:
-        """A network with this subnet."""
+        """A network with this subnet; one without a name has not inherited yet."""
         grant = await self.services.ipam.request_pool(PoolRequest("default", 4, ip_network(subnet)))
         part = SegmentRequest("default", ip_network(subnet), grant.gateway)
         await self.services.networks.create(NetworkRequest(ident, {}, False, (part,), ()))
-        await self.services.ipam.kept_networks.inherit(ident, name)
+        if name:
+            await self.services.ipam.kept_networks.inherit(ident, name)
         return ident
 
     async def gone(self, network: str) -> str:
@@ -203,8 +205,28 @@ async def test_what_keys_lost_past_the_proxy_is_a_finding(host: ComingHost) -> N
     (finding,) = host.services.ipam.kept_networks.findings()
     assert finding.text == f"network web was recreated with another subnet, and its keys lost {grant.ipv4} (key:db)"
     assert "docker context use mooring" in finding.remedy
+    assert "only the proxy learns a network's name in time" in finding.proof
     await host.made("second", host.fixed_spec(network, "key:db"))
     await host.gone(network)
     assert host.services.ipam.kept_networks.findings() == []
     await host.again("n3", "10.79.0.0/24")
     assert host.services.ipam.kept_networks.findings() == []
+
+
+@pytest.mark.parametrize("user", ["an endpoint", "the host", "nobody"])
+async def test_an_address_that_is_in_use_without_a_record_does_not_come_back(host: ComingHost, user: str) -> None:
+    """It is lost to its key; what lives is never taken."""
+    network = await host.named("n1".ljust(64, "0"))
+    (before,) = await host.made("first", host.fixed_spec(network, "key:db"))
+    subnet = await host.gone(network)
+    network = await host.again("n2".ljust(64, "0"), subnet, name="")
+    if user == "an endpoint":
+        address = IPv4Interface(f"{before.ipv4}/24")
+        await host.services.cache.commit(
+            put=[Endpoint("e".ljust(64, "0"), network, address, None, "02:00:00:00:00:09", 0.0)]
+        )
+    elif user == "the host":
+        host.services.ipam.index.keep_out({ip_address(str(before.ipv4)): "somebody"})
+    await host.services.ipam.kept_networks.inherit(network, "web")
+    assert (host.lease(before.ipv4) is not None) is (user == "nobody")
+    assert host.kept_networks == []
