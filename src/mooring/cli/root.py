@@ -25,6 +25,7 @@ from mooring.cli.reservations import fix, hold, release, reserve
 from mooring.cli.serving import serve
 from mooring.cli.setting_up import setup
 from mooring.cli.states import status, version
+from mooring.cli.subnet_pools import subnet_pool
 from mooring.cli.uninstalling import uninstall
 from mooring.core.faults import EXIT_CODE, Fault
 
@@ -63,7 +64,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, lease, explain, fix, doctor, context, backup, uninstall, version, completion,
+    serve, setup, status, network, pool, subnet_pool, lease, explain, fix, doctor, context, backup, uninstall, version,
+    completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

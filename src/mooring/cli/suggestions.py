@@ -1,4 +1,4 @@
-"""Values for completion in the shell: addresses, networks, pools and containers, as the daemon has them.
+"""Values for completion in the shell: addresses, networks, pools, subnet pools and containers, as the daemon has them.
 
 Rule: who completes waits for nothing: a daemon that does not answer soon, or at all, suggests nothing.
 """
@@ -35,6 +35,17 @@ def pools(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     rows = _ask(context, lambda client: client.pools())
     ids = (row.id for row in rows if begun)
     return _begin((each for row in rows for each in (row.subnet, row.network_name)), begun) or _begin(ids, begun)
+
+
+def subnet_pools(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of subnet pools."""
+    return _begin((row.name for row in _ask(context, lambda client: client.subnet_pools())), begun)
+
+
+def stored_subnet_pools(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of those that a command may change."""
+    rows = _ask(context, lambda client: client.subnet_pools())
+    return _begin((row.name for row in rows if row.origin == "stored"), begun)
 
 
 def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

@@ -21,7 +21,9 @@ from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
 from mooring.client.hosts import Host
 from mooring.client.networks import Networks
+from mooring.client.subnet_pools import SubnetPools
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
+from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
 from mooring.core.leases import State
 from mooring.core.networks import Mode
@@ -38,8 +40,13 @@ from mooring.core.views import (
     PoolRow,
     Reason,
     SegmentView,
+    SizeLeft,
+    SubnetPoolChange,
+    SubnetPoolDetail,
+    SubnetPoolRow,
+    SubnetPoolUser,
 )
-from mooring.wire.api import BackupReply, ChangesReply, ProblemKind, VersionReply
+from mooring.wire.api import BackupReply, ChangesReply, ProblemKind, SubnetPoolChangesReply, VersionReply
 
 __all__ = [
     "LARGEST",
@@ -69,13 +76,20 @@ __all__ = [
     "Reason",
     "Report",
     "SegmentView",
+    "SizeLeft",
     "State",
+    "SubnetPoolChange",
+    "SubnetPoolChangesReply",
+    "SubnetPoolDetail",
+    "SubnetPoolOrigin",
+    "SubnetPoolRow",
+    "SubnetPoolUser",
     "Unavailable",
     "VersionReply",
 ]
 
 
-class Client(Host, Networks, Pools, Leases, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

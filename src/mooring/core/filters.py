@@ -7,6 +7,7 @@ ended, whatever came and went meanwhile, since it is told where that was, and no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -24,6 +25,14 @@ MOST = 10_000
 def said(text: str) -> Meta:
     """What a parameter means, for the API's description."""
     return Meta(description=text)
+
+
+class SubnetPoolOrigin(Enum):
+    """Where a subnet pool is from: the configuration, the store, or neither any more."""
+
+    CONFIGURATION = "configuration"
+    STORED = "stored"
+    DROPPED = "dropped"
 
 
 class Paging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +58,14 @@ class PoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     space: Annotated[str, said("the address space")] = ""
     subnet: Annotated[str, said("the pool's subnet")] = ""
     full: Annotated[bool, said("whether no address is left")] | None = None
+
+
+class SubnetPoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Subnet pools that match everything that is given."""
+
+    space: Annotated[str, said("the address space")] = ""
+    family: Annotated[int, Meta(ge=4, le=6), said("4 or 6")] | None = None
+    origin: Annotated[SubnetPoolOrigin, said("where it is from")] | None = None
 
 
 class LeaseFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ LAST_POSITION = 9999
 _NAMED = 3
 # Prefix lengths beyond the largest free block for which a subnet pool that is nearly full still has figures.
 _FINER = 2
+_SPACE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,62}", re.ASCII)
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,62}", re.ASCII)
 
 
@@ -105,6 +106,8 @@ def new_pool(
     """A subnet pool for the store. change: what differs from the usual: subnets of /24 or /64, or of the widest prefix
     where none is so wide; any length that leaves a network two addresses; used by name only. Raises BadRequest."""
     _check_name(name)
+    if not _SPACE.fullmatch(space):
+        raise BadRequest(f"{space[:60]!r} cannot be the name of an address space")
     whole = grown((), prefixes)
     if not whole:
         raise BadRequest(f"subnet pool {name} needs a prefix", hint="give one with --prefix, as 10.64.0.0/16")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from mooring.core.filters import Page, SubnetPoolFilter, SubnetPoolOrigin
 from mooring.core.findings import Finding
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.subnet_pools import Room, bounds, covers, origin_of, percent_of
@@ -22,10 +23,11 @@ from mooring.services.ipam.subnet_pools import (
     users_in_words,
     users_of,
 )
+from mooring.services.operations.pages import Place, page_of
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
 
-CONFIGURATION, STORED, DROPPED = "configuration", "stored", "dropped"
+CONFIGURATION, STORED, DROPPED = (each.value for each in SubnetPoolOrigin)
 # What else is in the prefixes, as far as it is told.
 MOST_OTHERS = 20
 
@@ -36,6 +38,21 @@ class SubnetPoolRows:
     def __init__(self, cache: RecordCache, ipam: Ipam) -> None:
         self._cache = cache
         self._ipam = ipam
+
+    async def page(self, wanted: SubnetPoolFilter, names: EngineNames = NOBODY_ASKED) -> Page[SubnetPoolRow]:
+        """Those that match, by address space, family, name and origin. Raises Unavailable, BadRequest."""
+
+        def place(row: SubnetPoolRow) -> Place:
+            return row.family, row.space, 0, b"", f"{row.name} {row.origin}"
+
+        def matches(row: SubnetPoolRow) -> bool:
+            return (
+                wanted.space in ("", row.space)
+                and wanted.family in (None, row.family)
+                and (wanted.origin is None or wanted.origin.value == row.origin)
+            )
+
+        return await page_of(await self.rows(names), wanted, place, lambda row: row, matches)
 
     async def rows(self, names: EngineNames = NOBODY_ASKED) -> list[SubnetPoolRow]:
         """Every subnet pool: the declared ones, the stored ones, and those that only networks remember.

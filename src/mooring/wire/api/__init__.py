@@ -8,8 +8,25 @@ mooring.core.views, the parameters of lists in mooring.core.filters.
 from __future__ import annotations
 
 from mooring.wire.api.problems import MEDIA_TYPE, Problem, fault_of, problem_for, problem_of
-from mooring.wire.api.replies import VERSION, BackupReply, ChangesReply, ProblemKind, VersionReply
-from mooring.wire.api.requests import Backup, FixContainer, FixFindings, Hold, Release, Reserve
+from mooring.wire.api.replies import (
+    VERSION,
+    BackupReply,
+    ChangesReply,
+    ProblemKind,
+    SubnetPoolChangesReply,
+    VersionReply,
+)
+from mooring.wire.api.requests import (
+    Backup,
+    CreateSubnetPool,
+    FixContainer,
+    FixFindings,
+    Hold,
+    Release,
+    RemoveSubnetPool,
+    Reserve,
+    SetSubnetPool,
+)
 
 __all__ = [
     "MEDIA_TYPE",
@@ -17,13 +34,17 @@ __all__ = [
     "Backup",
     "BackupReply",
     "ChangesReply",
+    "CreateSubnetPool",
     "FixContainer",
     "FixFindings",
     "Hold",
     "Problem",
     "ProblemKind",
     "Release",
+    "RemoveSubnetPool",
     "Reserve",
+    "SetSubnetPool",
+    "SubnetPoolChangesReply",
     "VersionReply",
     "fault_of",
     "problem_for",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.views import Change
+from mooring.core.views import Change, SubnetPoolChange
 
 VERSION = "v1"
 
@@ -23,6 +23,13 @@ class ChangesReply(msgspec.Struct, frozen=True):
     """What was changed; nothing when all was so already. dry_run: it was not done, only tried."""
 
     changes: list[Change]
+    dry_run: bool
+
+
+class SubnetPoolChangesReply(msgspec.Struct, frozen=True):
+    """What was changed of a subnet pool; nothing when all was so already. dry_run: it was not done, only tried."""
+
+    changes: list[SubnetPoolChange]
     dry_run: bool
 
 

@@ -60,6 +60,51 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("hold: the hold time must be more than 0 seconds")
 
 
+class CreateSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A subnet pool is in the store.
+
+    prefixes: subnets of one family. space: the address space that it belongs to, "" for `default`. length: prefix
+    length of a network's subnet, null for the usual. min_length, max_length: what networks may ask for, null for all.
+    position: its turn among the default ones, 0 for one that is used by name only. note: one line. dry_run: as in
+    Reserve.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    space: str = ""
+    length: int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    position: int = 0
+    note: str = ""
+    dry_run: bool = False
+
+
+class SetSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stored subnet pool is as it says; what is null or empty stays.
+
+    new_name: what it is called from now on. add, remove: subnets. The others: as in CreateSubnetPool.
+    """
+
+    name: str
+    new_name: str = ""
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    length: int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    position: int | None = None
+    note: str | None = None
+    dry_run: bool = False
+
+
+class RemoveSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stored subnet pool is gone. dry_run: as in Reserve."""
+
+    name: str
+    dry_run: bool = False
+
+
 class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The container (name or id) asks for its fixed addresses at its next start. dry_run: as in Reserve."""
 
