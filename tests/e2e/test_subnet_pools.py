@@ -160,7 +160,7 @@ def test_a_compose_file_names_one(pools: Host, tmp_path: Path) -> None:
         "networks": {"shop": {"driver": "mooring", "ipam": ipam}},
     }
     if len(pools.release.compose) == 1:  # version 1 wants to be told of the form
-        project |= {"version": "2.4"}  # type: ignore[dict-item]
+        project |= {"version": "2.4"}
     file = tmp_path / "compose.yml"
     file.write_text(json.dumps(project))
     command = [*pools.release.compose, "--project-name", "demo", "--file", str(file)]
