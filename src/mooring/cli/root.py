@@ -15,6 +15,7 @@ from mooring import __version__
 from mooring.cli.backups import backup
 from mooring.cli.completions import completion
 from mooring.cli.contexts import context
+from mooring.cli.denials import deny
 from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.leases import lease
@@ -64,8 +65,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, explain, fix, doctor, context, backup, uninstall, version,
-    completion,
+    serve, setup, status, network, pool, subnet_pool, lease, deny, explain, fix, doctor, context, backup, uninstall,
+    version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

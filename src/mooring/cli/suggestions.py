@@ -48,6 +48,12 @@ def stored_subnet_pools(context: click.Context, _parameter: click.Parameter, beg
     return _begin((row.name for row in rows if row.origin == "stored"), begun)
 
 
+def denied(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Subnets of the deny list that a command can end."""
+    rows = _ask(context, lambda client: client.deny_entries())
+    return _begin((row.subnet for row in rows if row.origin == "stored"), begun)
+
+
 def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of containers that hold an address."""
     return _begin(_containers(_leases(context)), begun)

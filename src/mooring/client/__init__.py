@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
+from mooring.client.denials import DenyEntries
 from mooring.client.hosts import Host
 from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
@@ -30,6 +31,7 @@ from mooring.core.networks import Mode
 from mooring.core.views import (
     LARGEST,
     Change,
+    DenyRow,
     EndpointView,
     Explanation,
     HostStatus,
@@ -46,7 +48,7 @@ from mooring.core.views import (
     SubnetPoolRow,
     SubnetPoolUser,
 )
-from mooring.wire.api import BackupReply, ChangesReply, ProblemKind, SubnetPoolChangesReply, VersionReply
+from mooring.wire.api import BackupReply, ChangesReply, DenyReply, ProblemKind, SubnetPoolChangesReply, VersionReply
 
 __all__ = [
     "LARGEST",
@@ -57,6 +59,8 @@ __all__ = [
     "ChangesReply",
     "Client",
     "Conflict",
+    "DenyReply",
+    "DenyRow",
     "Diagnosis",
     "EndpointView",
     "Exhausted",
@@ -89,7 +93,7 @@ __all__ = [
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, DenyEntries, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -82,6 +82,13 @@ class LeaseFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mac: Annotated[str, said("the MAC address")] = ""
 
 
+class DenyFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries of the deny list that match everything that is given."""
+
+    subnet: Annotated[str, said("the entry overlaps this subnet")] = ""
+    origin: Annotated[str, said("`configuration` or `stored`")] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
     """Some rows of a list, in its order. after: what the next page is asked for with, "" when there is none."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from mooring.servers.api.backups import Backups
 from mooring.servers.api.containers import Containers
+from mooring.servers.api.denials import DenyEntries
 from mooring.servers.api.diagnoses import Diagnoses
 from mooring.servers.api.explanations import Explanations
 from mooring.servers.api.leases import Leases
@@ -15,12 +16,13 @@ from mooring.servers.api.status import Status
 from mooring.servers.api.subnet_pools import SubnetPools
 from mooring.services.operations.operations import Operations
 
-RESOURCES = (Status, Networks, Pools, SubnetPools, Leases, Containers, Explanations, Diagnoses, Backups)
+RESOURCES = (Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Containers, Explanations, Diagnoses, Backups)
 
 
 def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) -> list[object]:
     """All of them over these services. backup: writes a copy of the store to a new file."""
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
-        Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
+        DenyEntries(operations), Containers(operations), Explanations(operations), Diagnoses(operations),
+        Backups(backup),
     ]  # fmt: skip

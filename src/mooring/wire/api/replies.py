@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.views import Change, SubnetPoolChange
+from mooring.core.views import Change, DenyRow, SubnetPoolChange
 
 VERSION = "v1"
 
@@ -45,3 +45,12 @@ class ProblemKind(msgspec.Struct, frozen=True):
     kind: str
     status: int
     text: str
+
+
+class DenyReply(msgspec.Struct, frozen=True):
+    """The entry of the deny list that was added, changed or ended. changed: False when all was so already. dry_run: it
+    was not done, only tried."""
+
+    entry: DenyRow
+    changed: bool
+    dry_run: bool

@@ -130,3 +130,18 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or "\0" in self.path:
             raise BadRequest("backup: the path must be absolute")
+
+
+class Deny(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No network gets an address in the subnet from now on. note: why. dry_run: as in Reserve."""
+
+    subnet: str
+    note: str = ""
+    dry_run: bool = False
+
+
+class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The entry of the deny list for exactly this subnet ends. dry_run: as in Reserve."""
+
+    subnet: str
+    dry_run: bool = False
