@@ -80,7 +80,7 @@ class StepKernel(MemoryKernel):
             self.facts = earlier
             raise
 
-    async def discard(self, links: Sequence[str]) -> None:
+    async def discard(self, links: Sequence[str], domain: int = 0) -> None:
         """See Kernel."""
         for name in links:
             self._house.count(("discard", name), refusable=False)  # the real one never fails

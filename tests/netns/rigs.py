@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from tempfile import TemporaryDirectory
 from typing import cast
 
 import pytest
@@ -24,7 +25,7 @@ from mooring.core.datapath import endpoint_facts, host_facts, network_facts, san
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import foreign_bridge_members
 from mooring.core.networks import Network, NetworkOptions, Segment
-from mooring.core.plumbing import Fact, plan
+from mooring.core.plumbing import Domain, Fact, Remove, plan
 from mooring.core.port_bindings import PortBinding, Protocol
 
 _CLONE_NEWNET = 0x40000000
@@ -111,6 +112,7 @@ class Rig:
     host: Namespace
     outside: Namespace
     kernel: LinuxKernel
+    folder: str = ""
     networks: dict[str, Network] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     containers: dict[str, Namespace] = field(default_factory=dict)
@@ -131,14 +133,23 @@ class Rig:
         await self.kernel.apply(plan(self.desired(), await self.kernel.observe()))
 
     async def network(
-        self, name: str, number: int, options: NetworkOptions | None = None, *, internal: bool = False
+        self,
+        name: str,
+        number: int,
+        options: NetworkOptions | None = None,
+        *,
+        internal: bool = False,
+        domain: int = 0,
+        gateway: int = 1,
     ) -> Network:
         """A network with 10.<number>.0.0/24 and fd00:<number>::/64 is there."""
-        ipv4 = Segment(ip_network(f"10.{number}.0.0/24"), ip_interface(f"10.{number}.0.1/24"), "", "")
-        ipv6 = Segment(ip_network(f"fd00:{number}::/64"), ip_interface(f"fd00:{number}::1/64"), "", "")
+        space = f"tenant{domain}" if domain else ""
+        ipv4 = Segment(ip_network(f"10.{number}.0.0/24"), ip_interface(f"10.{number}.0.{gateway}/24"), space, "")
+        ipv6 = Segment(ip_network(f"fd00:{number}::/64"), ip_interface(f"fd00:{number}::{gateway}/64"), space, "")
         network = Network(
-            f"{name}{number:04}" + "0" * 20, options or NetworkOptions(), internal, (ipv4,), (ipv6,), created=0.0
-        )
+            f"{name}{number:04}" + "0" * 20, options or NetworkOptions(), internal, (ipv4,), (ipv6,), created=0.0,
+            domain=domain,
+        )  # fmt: skip
         self.networks[network.id] = network
         for subnet, via in ((ipv4.subnet, "198.18.0.1"), (ipv6.subnet, "fd00:198:18::1")):
             self.outside.sh(f"ip route replace {subnet} via {via}")
@@ -168,6 +179,7 @@ class Rig:
 
     async def close(self) -> None:
         """Nothing is left."""
+        await self.kernel.apply([Remove(fact) for fact in await self.kernel.observe() if isinstance(fact, Domain)])
         await self.kernel.close()
         self.stack.close()
 
@@ -196,7 +208,9 @@ def rig(host: Namespace) -> Rig:
     outside.sh(
         "ip address add 198.18.0.2/24 dev eth0; ip -6 address add fd00:198:18::2/64 dev eth0 nodad; ip link set eth0 up"
     )
-    made = Rig(host, outside, LinuxKernel())
+    stack = ExitStack()
+    folder = stack.enter_context(TemporaryDirectory(prefix="mooring-rig-"))
+    made = Rig(host, outside, LinuxKernel(folder=f"{folder}/tenants"), folder=folder, stack=stack)
     made.stack.callback(outside.close)
     return made
 

@@ -8,11 +8,13 @@ mode null has none; interface names are functions of the ids and fit into 15 byt
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from mooring.core.domains import FORWARDING, domain_facts, domain_port_members
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import foreign_bridge_members, network_members, port_members, ruleset
 from mooring.core.networks import GatewayMode, Network
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Setting, Veth
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Member, Setting, Veth
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY, port_guards
 
@@ -21,7 +23,7 @@ MARK = "mooring:"
 
 LEAST_MTU6 = 1280  # bytes
 
-HOST_SETTINGS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+HOST_SETTINGS = (FORWARDING[4], FORWARDING[6])
 # Of every interface that listens to routers, and of those to come; "2": they go on to. Before forwarding is on, which
 # makes the kernel forget the routers that it heard of (net/ipv6/addrconf.c, rt6_purge_dflt_routers).
 ROUTERS = "net/ipv6/conf/*/accept_ra"
@@ -61,23 +63,31 @@ def host_facts(ipv6: bool, forwarding: bool = True, foreign_bridges: Iterable[st
 
 
 def network_facts(network: Network) -> frozenset[Fact]:
-    """The bridge, its gateway addresses, its settings and its place in the firewall."""
+    """The bridge, its gateway addresses, its settings and its place in the firewall, and the domain that it is in."""
     if not network.bridged:
         return frozenset()
-    name = network.bridge
+    own = own_facts(network)
+    return own | domain_facts(network.domain, bool(network.ipv6)) if network.domain else own
+
+
+def own_facts(network: Network) -> frozenset[Fact]:
+    """As `network_facts`, without what it has in common with other networks of its domain."""
+    if not network.bridged:
+        return frozenset()
+    name, domain = network.bridge, network.domain
     facts: set[Fact] = {
-        Bridge(name, f"{MARK}network:{network.id}", network.mtu, network.mac),
+        Bridge(name, f"{MARK}network:{network.id}", network.mtu, network.mac, domain=domain),
         *_bridge_settings(network),
-        *network_members(network),
+        *(replace(member, domain=domain) for member in network_members(network)),
     }
     if network.options.port_security:
-        facts.add(PORT_SECURITY.ruleset)
+        facts.add(replace(PORT_SECURITY.ruleset, domain=domain))
     for segment in network.segments:
         version = segment.subnet.version
         if segment.gateway is None or not network.options.gateway:
             continue
         if network.gateway_mode(version) is not GatewayMode.ISOLATED:
-            facts.add(LinkAddress(name, segment.gateway))
+            facts.add(LinkAddress(name, segment.gateway, domain))
     return frozenset(facts)
 
 
@@ -93,6 +103,7 @@ def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:
         peer=sandbox_end(endpoint.id),
         peer_mac=endpoint.mac,
         mtu=network.mtu,
+        domain=network.domain,
     )
     facts: set[Fact] = {veth, *port_guards(network, endpoint, veth.name)}
     return port_facts(network, endpoint, endpoint.published) | facts
@@ -106,8 +117,15 @@ def port_facts(network: Network, endpoint: Endpoint, published: Iterable[PortBin
         member
         for port_binding in published
         if port_binding.target in endpoint.addresses
-        for member in port_members(network, port_binding)
+        for member in _openings(network, port_binding)
     )
+
+
+def _openings(network: Network, port_binding: PortBinding) -> Iterable[Member]:
+    if not network.domain:
+        return port_members(network, port_binding)
+    isolated = network.gateway_mode(port_binding.target.version) is GatewayMode.ISOLATED
+    return () if network.internal or isolated else domain_port_members(network.domain, port_binding)
 
 
 def _bridge_settings(network: Network) -> set[Setting]:
@@ -118,9 +136,9 @@ def _bridge_settings(network: Network) -> set[Setting]:
     """
     localnet, disable_ipv6, accept_ra, accept_dad = (path.format(network.bridge) for path in BRIDGE_SETTINGS)
     # Below IPv6's least MTU the kernel takes IPv6 from the bridge, and these settings with it (RFC 8200, section 5).
-    settings = {Setting(disable_ipv6, "0" if network.ipv6 else "1")} if network.mtu >= LEAST_MTU6 else set()
+    settings = {disable_ipv6: "0" if network.ipv6 else "1"} if network.mtu >= LEAST_MTU6 else {}
     if network.ipv4 and not network.internal and network.gateway_mode(4) is not GatewayMode.ROUTED:
-        settings.add(Setting(localnet, "1"))
+        settings[localnet] = "1"
     if network.ipv6:
-        settings |= {Setting(accept_ra, "0"), Setting(accept_dad, "0")}
-    return settings
+        settings |= {accept_ra: "0", accept_dad: "0"}
+    return {Setting(path, value, network.domain) for path, value in settings.items()}

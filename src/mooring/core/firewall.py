@@ -209,7 +209,7 @@ def network_members(network: Network) -> Iterator[Member]:
         if mode in (GatewayMode.NAT, GatewayMode.NAT_UNPROTECTED):
             yield from _outgoing(network, version, bridge)
             for segment in segments:
-                yield Member(f"hairpin{version}", f"{_prefix(segment.subnet)} . {bridge}")
+                yield Member(f"hairpin{version}", f"{prefix_words(segment.subnet)} . {bridge}")
         if mode is GatewayMode.NAT_UNPROTECTED:
             yield Member(f"open{version}", bridge)
         if mode is GatewayMode.ROUTED:
@@ -284,6 +284,6 @@ def _outgoing(network: Network, version: int, bridge: str) -> Iterator[Member]:
         yield Member(f"masquerade{version}", bridge)
 
 
-def _prefix(subnet: Subnet) -> str:
+def prefix_words(subnet: Subnet) -> str:
     """As nftables spells it: a prefix of full length is an address."""
     return str(subnet) if subnet.prefixlen < subnet.max_prefixlen else str(subnet.network_address)

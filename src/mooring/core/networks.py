@@ -76,6 +76,10 @@ BRIDGE, HOST, NULL = "bridge", "host", "null"
 OUR_IPAM, NULL_IPAM = "default", "null"
 
 
+# Address spaces that are no tenant's: ours, and those of Docker's own IPAM driver.
+DEFAULT_SPACES = frozenset({"", "default", "global", "LocalDefault", "GlobalDefault"})
+
+
 @dataclass(frozen=True, slots=True)
 class StaticRoute:
     """A route that every container of the network gets. via None: on-link."""
@@ -85,6 +89,13 @@ class StaticRoute:
 
     def __str__(self) -> str:
         return str(self.destination) if self.via is None else f"{self.destination} via {self.via}"
+
+
+class Tenants(Enum):
+    """Where new networks of tenants are: all in the host's own routing, or each in a routing domain of its tenant's."""
+
+    SHARED = "shared"
+    SEPARATE = "separate"
 
 
 class HostOverlap(Enum):
@@ -146,6 +157,9 @@ class Network:
 
     What an engine keeps to itself and the library keeps here: name, unique; labels; attachable; ipam: the IPAM driver
     that granted the segments. pending: what was begun and not done.
+
+    domain: the number of the routing domain that it is in (core/domains), 0 for the host's own, in which are the
+    networks of all tenants that have none of their own.
     """
 
     id: str
@@ -162,6 +176,7 @@ class Network:
     attachable: bool = False
     ipam: str = OUR_IPAM
     pending: Pending | None = None
+    domain: int = 0
 
     def __post_init__(self) -> None:
         if not self.driver:
@@ -176,6 +191,12 @@ class Network:
     def segments(self) -> tuple[Segment, ...]:
         """Every segment, IPv4 first."""
         return self.ipv4 + self.ipv6
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is: the address space that its subnets are in; "" for the default."""
+        spaces = (segment.space for segment in self.segments if segment.space not in DEFAULT_SPACES)
+        return next(spaces, self.options.tenant)
 
     @property
     def bridge(self) -> str:

@@ -13,6 +13,28 @@ from dataclasses import dataclass, field
 from mooring.core.networks import Interface
 
 
+def _at(domain: int, *key: str) -> tuple[str, ...]:
+    """The identity of what each domain has one of."""
+    return (*key, f"domain {domain}") if domain else key
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A routing domain: a network namespace of ours, by its number, with its way out to the host (core/domains).
+
+    Every other fact says in which domain it is; 0 is the host's own namespace, of which there is no such fact. whole:
+    as observed, nothing of it is missing.
+    """
+
+    number: int
+    whole: bool = True
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("domain", str(self.number))
+
+
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """A Linux bridge that is up. alias: our mark, `mooring:network:<network id>`.
@@ -26,6 +48,7 @@ class Bridge:
     mtu: int
     mac: str
     linklocal_learn: bool = False
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -35,7 +58,8 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Veth:
-    """A veth pair whose host end is up and a port of the bridge.
+    """A veth pair whose host end is up and a port of the bridge, in the bridge's domain; the other end is on the host
+    until a container has it.
 
     alias: `mooring:endpoint:<network id>/<endpoint id>`. isolated: the port reaches no other isolated port (icc off).
     peer, peer_mac, mtu: how the other end is made; once a container has it, they cannot be seen from the host and do
@@ -52,6 +76,7 @@ class Veth:
     mtu: int = field(compare=False)
     inside: str = field(default="", compare=False)
     living: bool = field(default=False, compare=False)
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -73,6 +98,7 @@ class LinkAddress:
 
     link: str
     interface: Interface
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -86,11 +112,12 @@ class Setting:
 
     path: str
     value: str
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity."""
-        return ("setting", self.path)
+        return _at(self.domain, "setting", self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +127,12 @@ class Ruleset:
 
     digest: str
     family: str = "inet"
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity."""
-        return ("ruleset", self.family)
+        return _at(self.domain, "ruleset", self.family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +142,12 @@ class Member:
     container: str
     element: str
     value: str = ""
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity."""
-        return ("member", self.container, self.element)
+        return _at(self.domain, "member", self.container, self.element)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +157,7 @@ class GuardedPort:
 
     port: str
     elements: frozenset[tuple[str, str]]
+    domain: int = 0
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -151,7 +181,7 @@ class DockerAccept:
         return ("docker-accept", str(self.version))
 
 
-Fact = Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort | DockerAccept
+Fact = Domain | Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort | DockerAccept
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +220,19 @@ class Alter:
 
 Op = Add | Remove | Alter
 
+
+def fact_of(op: Op) -> Fact:
+    """What the op is about; of an alteration, what comes."""
+    return op.after if isinstance(op, Alter) else op.fact
+
+
+def domain_of(fact: Fact) -> int:
+    """The number of the domain that the fact is in; a domain itself is something that the host has."""
+    return 0 if isinstance(fact, Domain | DockerAccept) else fact.domain
+
+
 # What must be there before what.
-ORDER: tuple[type, ...] = (Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, DockerAccept)
+ORDER: tuple[type, ...] = (Domain, Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, DockerAccept)
 
 
 def plan(desired: Iterable[Fact], observed: Iterable[Fact]) -> list[Op]:

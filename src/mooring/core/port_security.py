@@ -97,7 +97,7 @@ def port_guards(network: Network, endpoint: Endpoint, port: str) -> Iterator[Gua
         elements.add((f"sources{address.version}", f"{mine} . {address}"))
         if address.version == 6:
             elements.add(("targets6", f"{mine} . {int(address):#x}"))
-    yield GuardedPort(port, frozenset(elements))
+    yield GuardedPort(port, frozenset(elements), network.domain)
 
 
 def guards_of(members: Iterable[Member]) -> Iterator[GuardedPort]:

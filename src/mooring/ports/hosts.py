@@ -32,7 +32,8 @@ class HostNet:
 
 
 class Kernel(Protocol):
-    """The host's network stack: links, addresses, routes, settings, and our own nftables table.
+    """The host's network stack: links, addresses, routes, settings, and our own nftables table; and those of its
+    routing domains. domain: the number of one, 0 for the host's own.
 
     Only things that bear our mark are shown, changed or removed, but for what a Fact says otherwise.
     """
@@ -56,12 +57,12 @@ class Kernel(Protocol):
         """
         ...
 
-    async def discard(self, links: Sequence[str]) -> None:
+    async def discard(self, links: Sequence[str], domain: int = 0) -> None:
         """Delete links of ours soon, in groups, without waiting for it (an RCU grace period each time). A link that is
-        wanted again under the same name is waited for by apply. Unknown names are fine."""
+        wanted again under the same name is waited for by apply. Unknown names and domains are fine."""
         ...
 
-    async def is_lived_in(self, link: str) -> bool:
+    async def is_lived_in(self, link: str, domain: int = 0) -> bool:
         """Whether a process runs in the network namespace, another than the host's, that the veth's other end is in;
         also True when that cannot be found out. Unknown names are not."""
         ...
@@ -86,12 +87,12 @@ class Kernel(Protocol):
         Raises Unavailable."""
         ...
 
-    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
+    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str, domain: int = 0) -> None:
         """Tell neighbours on the link that the address is at the MAC now: gratuitous ARP or unsolicited NA, and the
         host's own stale neighbour entry is dropped. Soon, after the calls before it; best effort, never raises."""
         ...
 
-    async def flush_connections(self, address: IPv4Address | IPv6Address) -> None:
+    async def flush_connections(self, address: IPv4Address | IPv6Address, domain: int = 0) -> None:
         """Drop connection-tracking entries to or from the address. Soon, after the calls before it; best effort, never
         raises."""
         ...

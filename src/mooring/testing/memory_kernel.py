@@ -20,6 +20,7 @@ from mooring.core.plumbing import (
     Alter,
     Bridge,
     DockerAccept,
+    Domain,
     Fact,
     GuardedPort,
     Inside,
@@ -30,6 +31,7 @@ from mooring.core.plumbing import (
     Ruleset,
     Setting,
     Veth,
+    domain_of,
 )
 from mooring.core.port_bindings import Protocol
 from mooring.core.subnet_index import Holdings
@@ -110,13 +112,13 @@ class MemoryKernel(Kernel):
                 self.facts = earlier
                 raise
 
-    async def discard(self, links: Sequence[str]) -> None:
+    async def discard(self, links: Sequence[str], domain: int = 0) -> None:  # noqa: ARG002 - names are unique
         """See Kernel. In here they are gone at once."""
         self._check_open()
         for name in links:
             self._drop_link(name)
 
-    async def is_lived_in(self, link: str) -> bool:
+    async def is_lived_in(self, link: str, domain: int = 0) -> bool:  # noqa: ARG002
         """See Kernel. lived_in says so."""
         self._check_open()
         return link in self.lived_in
@@ -144,11 +146,11 @@ class MemoryKernel(Kernel):
         self._check_open()
         return dict(self.bridges)
 
-    async def announce(self, link: str, address: Address, mac: str) -> None:
+    async def announce(self, link: str, address: Address, mac: str, domain: int = 0) -> None:  # noqa: ARG002
         """See Kernel."""
         self.announced.append((link, address, mac))
 
-    async def flush_connections(self, address: Address) -> None:
+    async def flush_connections(self, address: Address, domain: int = 0) -> None:  # noqa: ARG002
         """See Kernel."""
         self.forgotten.append(address)
 
@@ -171,10 +173,10 @@ class MemoryKernel(Kernel):
         """The link is gone without our doing, as when its container's namespace ends."""
         self._drop_link(name)
 
-    def members(self, container: str) -> dict[str, str]:
+    def members(self, container: str, domain: int = 0) -> dict[str, str]:
         """The elements of one set or map of our table, with their values."""
         found = (fact for fact in self.facts.values() if isinstance(fact, Member) and fact.container == container)
-        return {member.element: member.value for member in found}
+        return {member.element: member.value for member in found if member.domain == domain}
 
     def published(self, protocol: Protocol, host: Address, port: int) -> str:
         """Where a connection to the host's address and port ends, as `address . port`, "" for nowhere."""
@@ -238,12 +240,22 @@ class MemoryKernel(Kernel):
         if isinstance(fact, Bridge | Veth):
             self._drop_link(fact.name)
         elif isinstance(fact, Ruleset):
-            self.facts = {key: each for key, each in self.facts.items() if _table(each) != fact.family}
+            self.facts = {
+                key: each
+                for key, each in self.facts.items()
+                if _table(each) != fact.family or domain_of(each) != fact.domain
+            }
+        elif isinstance(fact, Domain):
+            self.facts = {key: each for key, each in self.facts.items() if domain_of(each) != fact.number}
+            self.facts.pop(fact.key, None)
         elif not isinstance(fact, Setting):
             self.facts.pop(fact.key, None)
 
     def _check_ground(self, fact: Fact) -> None:
         """What the fact stands on must be there, and ours. Raises Unavailable, Conflict."""
+        number = domain_of(fact)
+        if number and Domain(number).key not in self.facts:
+            raise Unavailable(f"routing domain {number} is missing", hint="try again in a few seconds")
         if isinstance(fact, Ruleset) and fact.family == "bridge" and not self.filters_bridges:
             raise NotSupported("this kernel cannot filter in bridges", hint="make networks with -o port_security=off")
         needed = {Veth: "bridge", LinkAddress: "link"}.get(type(fact))
@@ -257,7 +269,7 @@ class MemoryKernel(Kernel):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
             if name not in ("all", "*") and ("bridge", name) not in self.facts:
                 raise Unavailable(f"cannot set {fact.path.replace('/', '.')} to {fact.value}: no such file")
-        if isinstance(fact, Member | GuardedPort) and ("ruleset", _table(fact)) not in self.facts:
+        if isinstance(fact, Member | GuardedPort) and Ruleset("", _table(fact), number).key not in self.facts:
             text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
             raise Unavailable(text, hint="try again in a few seconds")
 

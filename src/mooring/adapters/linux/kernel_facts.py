@@ -7,7 +7,7 @@ the kernel says becomes a fault in here.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,13 +24,14 @@ from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.adapters.nft.docker_chains import DockerChains
 from mooring.adapters.nft.nft_command import nft
 from mooring.adapters.nft.nft_tables import Table, tables_of
-from mooring.core.datapath import HOST_SETTINGS, ROUTERS
+from mooring.core.datapath import HOST_SETTINGS, MARK, ROUTERS
 from mooring.core.faults import Conflict, Exhausted, Fault, Unavailable
 from mooring.core.plumbing import (
     Add,
     Alter,
     Bridge,
     DockerAccept,
+    Domain,
     Fact,
     GuardedPort,
     Inside,
@@ -46,6 +47,9 @@ from mooring.core.port_security import PORT_SECURITY, guards_of, member_ops
 
 Undo = Callable[[], object]
 
+# How the alias of a domain's line begins (adapters/linux/domain_facts).
+LINE_ALIAS = f"{MARK}domain:"
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -57,12 +61,12 @@ class Tools:
     docker: DockerChains
 
     @classmethod
-    def open(cls, owner: Owner = DAEMON) -> Tools:
+    def open(cls, owner: Owner = DAEMON, make_links: Callable[[Owner], Links] = Links) -> Tools:
         """New sockets, in the network namespace of the calling thread, for what the owner has."""
         nft()
         with ExitStack() as stack:
             try:
-                stack.callback((links := Links(owner)).close)
+                stack.callback((links := make_links(owner)).close)
                 batches = Batches()
             except OSError as error:
                 raise Unavailable(f"netlink cannot be used: {error.strerror}", hint="run Mooring as root") from error
@@ -75,12 +79,35 @@ class Tools:
         self.batches.close()
 
 
-class FactReader:
-    """Reads every fact of ours."""
+def all_or_none(steps: Iterable[Undo]) -> None:
+    """All of the steps are carried out; on a fault those that were are undone. Raises Conflict, Unavailable."""
+    undo: list[Undo] = []
 
-    def __init__(self, tools: Tools, discards: Discards) -> None:
+    def take_back(error: BaseException) -> None:
+        for step in reversed(undo):
+            try:
+                step()
+            except (Fault, NetlinkError) as another:
+                error.add_note(f"and could not be undone: {another}")
+
+    try:
+        undo.extend(steps)  # those before a fault, too
+    except NetlinkError as error:
+        fault = Unavailable(f"the kernel refused a change: {error.strerror}")
+        take_back(fault)
+        raise fault from error
+    except BaseException as error:
+        take_back(error)
+        raise
+
+
+class FactReader:
+    """Reads every fact of ours in one network namespace. domain: its number, 0 for the host's own."""
+
+    def __init__(self, tools: Tools, discards: Discards, domain: int = 0) -> None:
         self._tools = tools
         self._discards = discards
+        self._domain = domain
 
     def observe(self) -> frozenset[Fact]:
         """Every fact of ours that holds now; links on their way out do not count. Raises Unavailable.
@@ -103,15 +130,17 @@ class FactReader:
                 bridges[link.index] = link.name
                 facts.add(_bridge(link))
                 facts.update(Setting(path, value) for path, value in link_settings(link.name, link.families))
-            elif link.kind == "veth":
+            elif link.kind == "veth" and not link.alias.startswith(LINE_ALIAS):
                 facts.add(_veth(link, names))
         facts.update(LinkAddress(bridges[index], interface) for index, interface in addresses if index in bridges)
-        facts.update(_host_settings())
+        facts.update(_host_settings() if not self._domain else _forwarding())
         for table in self._tools.tables:
             ruleset, members = table.observe()
             if ruleset is not None:
                 facts.add(ruleset)
                 facts.update(guards_of(members) if table.family == PORT_SECURITY.family else members)
+        if self._domain:
+            return frozenset(moved(fact, self._domain) for fact in facts)
         facts.update(DockerAccept(version) for version in (4, 6) if self._tools.docker.accepts(version))
         return frozenset(facts)
 
@@ -125,9 +154,11 @@ class FactReader:
 
 
 class FactWriter:
-    """Makes facts true and untrue."""
+    """Makes facts true and untrue in one network namespace, whatever domain they name. host: where the other end of a
+    veth is made, a file descriptor; None for beside it."""
 
-    def __init__(self, tools: Tools, discards: Discards) -> None:
+    def __init__(self, tools: Tools, discards: Discards, host: int | None = None) -> None:
+        self._host = host
         self._links = tools.links
         self._tables = tools.tables
         self._docker = tools.docker
@@ -135,24 +166,12 @@ class FactWriter:
 
     def run(self, ops: Sequence[Op]) -> None:
         """All of the ops are carried out, or on a fault none. Raises Conflict, Unavailable."""
-        undo: list[Undo] = []
-        try:
-            for steps in _steps(ops):
-                undo.extend(self._carry_out(steps))
-        except NetlinkError as error:
-            fault = Unavailable(f"the kernel refused a change: {error.strerror}")
-            self._take_back(undo, fault)
-            raise fault from error
-        except BaseException as error:
-            self._take_back(undo, error)
-            raise
+        all_or_none(self.carry_out(ops))
 
-    def _take_back(self, undo: list[Undo], error: BaseException) -> None:
-        for step in reversed(undo):
-            try:
-                step()
-            except (Fault, NetlinkError) as another:
-                error.add_note(f"and could not be undone: {another}")
+    def carry_out(self, ops: Sequence[Op]) -> Iterator[Undo]:
+        """Yields what undoes the ops, as they are carried out. Raises Conflict, Unavailable, NetlinkError."""
+        for steps in _steps(ops):
+            yield from self._carry_out(steps)
 
     def _carry_out(self, steps: Sequence[Op]) -> Iterator[Undo]:
         """Yields what undoes the steps. Several steps are about members, otherwise it is one."""
@@ -272,7 +291,7 @@ class FactWriter:
         bridge = self._ours(veth.bridge).index
         try:
             with opened(veth.inside) as inside:
-                self._links.add_veth(veth, bridge, inside)
+                self._links.add_veth(veth, bridge, self._host if inside is None else inside)
         except NetlinkError as error:
             if error.errno == errno.EXFULL:
                 raise Exhausted(f"bridge {veth.bridge} is full", hint="use a second network") from error
@@ -338,6 +357,17 @@ def _veth(link: Link, names: dict[int, str]) -> Veth:
     bridge = names.get(link.master, "") if link.up else ""
     living = link.beyond is not None
     return Veth(link.name, link.alias, bridge, link.isolated, peer="", peer_mac="", mtu=link.mtu, living=living)
+
+
+def moved(fact: Fact, domain: int) -> Fact:
+    """The same in that domain."""
+    return fact if isinstance(fact, Domain | DockerAccept) else replace(fact, domain=domain)
+
+
+def _forwarding() -> Iterator[Setting]:
+    for path in HOST_SETTINGS:
+        if (value := read_setting(path)) is not None:
+            yield Setting(path, value)
 
 
 def _host_settings() -> Iterator[Setting]:

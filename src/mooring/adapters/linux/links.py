@@ -51,6 +51,7 @@ _FILTER_SKIP_STATS = 8
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
 _NDA_DST = 1
+_MOST_MTU = 65535  # bytes: ETH_MAX_MTU, linux/if_ether.h
 
 # struct br_boolopt_multi: values, and which of them are meant.
 _NO_LEARNING = struct.pack("=II", _NO_LL_LEARN, _NO_LL_LEARN)
@@ -224,6 +225,19 @@ class Links:
             + nest(_IFLA_LINKINFO, kind)
         )
         self._make(veth.name, made, self._port(veth, bridge))
+
+    def add_line(self, name: str, alias: str, far: str, namespace: int) -> None:
+        """The pair is there, both ends down: one with the name and the mark, the other in the namespace of the file
+        descriptor. What goes by it is as large as the kernel lets it be."""
+        peer = _info() + text(_IFLA_IFNAME, far) + u32(_IFLA_MTU, _MOST_MTU) + u32(_IFLA_NET_NS_FD, namespace)
+        kind = text(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
+        made = _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_MTU, _MOST_MTU) + nest(_IFLA_LINKINFO, kind)
+        marked = _info() + text(_IFLA_IFNAME, name) + self._mark(alias)
+        self._make(name, made, Message(_SETLINK, 0, marked))
+
+    def raise_link(self, name: str) -> None:
+        """The link is up."""
+        self._netlink.request(Message(_SETLINK, 0, _info(up=True) + text(_IFLA_IFNAME, name)))
 
     def set_veth(self, veth: Veth, bridge: int) -> None:
         """The host end, which is there, is up and such a port of the bridge with that index."""

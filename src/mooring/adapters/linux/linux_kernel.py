@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import TypeVar
 
 from mooring.adapters.linux import conntrack
+from mooring.adapters.linux.domain_facts import DomainReader, DomainTools, DomainWriter
+from mooring.adapters.linux.domains import FOLDER, Domains, Held
 from mooring.adapters.linux.gratuitous_arp import Announcer
 from mooring.adapters.linux.host_bridges import host_bridges
 from mooring.adapters.linux.host_events import HostNews
 from mooring.adapters.linux.host_networks import HostNetworks
-from mooring.adapters.linux.kernel_facts import FactReader, FactWriter, Tools
 from mooring.adapters.linux.link_removal import Discards
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.namespace_processes import is_lived_in
@@ -28,7 +30,7 @@ from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import port_changes
-from mooring.core.plumbing import Fact, Inside, Op
+from mooring.core.plumbing import Fact, Inside, Op, domain_of, fact_of
 from mooring.ports import HostNet, Kernel
 
 T = TypeVar("T")
@@ -40,17 +42,22 @@ class LinuxKernel(Kernel):
     """Made in the namespace that it works in.
 
     owner: "" for the daemon; another owner has links and a table of his own and sees only those (netlink/ownership).
+    folder: where the routing domains' files are, of which no other kernel has the same.
     What all owners of a namespace share: the rule in Docker's chain, and the settings of the host.
     Raises BadRequest for what is no owner's name, Unavailable when netlink or nftables cannot be used.
     """
 
-    def __init__(self, owner: str = "") -> None:
+    def __init__(self, owner: str = "", folder: str = "") -> None:
         whose = self._owner = Owner(owner)
-        self._discards = Discards()
         with ExitStack() as opened:
-            self._writing = Tools.open(whose)
+            try:
+                domains = self._domains = Domains(folder or (f"{FOLDER}.{owner}" if owner else FOLDER))
+            except OSError as error:
+                raise Unavailable(f"network namespaces cannot be used: {error.strerror}") from error
+            opened.callback(domains.close)
+            self._writing = DomainTools(domains, whose)
             opened.callback(self._writing.close)
-            self._reading = Tools.open(whose)
+            self._reading = DomainTools(domains, whose)
             opened.callback(self._reading.close)
             try:
                 self._deleting = Links(whose)
@@ -70,11 +77,12 @@ class LinuxKernel(Kernel):
             except OSError as error:
                 raise Unavailable(f"sockets cannot be used: {error.strerror}", hint="run Mooring as root") from error
             opened.pop_all()
-        self._facts = FactWriter(self._writing, self._discards)
-        self._reader_of_facts = FactReader(self._reading, self._discards)
+        self._facts = DomainWriter(self._writing)
+        self._reader_of_facts = DomainReader(self._reading)
         self._writer, self._reader, self._deleter, self._forgetter = (
             ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete", "forget")
         )
+        self._announcers: dict[int, tuple[Held, Announcer]] = {}
         self._closed = False
 
     async def observe(self) -> frozenset[Fact]:
@@ -98,23 +106,37 @@ class LinuxKernel(Kernel):
 
     def _carry_out(self, todo: Sequence[Op]) -> None:
         self._facts.run(todo)
-        opened, closed = port_changes(todo)
-        if opened or closed:
-            # After the rules, so that what is forgotten begins anew by them.
-            work = _attempt(lambda: conntrack.forget_misled(opened, closed), "forgetting flows to ports")
-            self._forgetter.submit(work)
+        for domain in sorted({domain_of(fact_of(op)) for op in todo}):
+            opened, closed = port_changes(op for op in todo if domain_of(fact_of(op)) == domain)
+            if opened or closed:
+                # After the rules, so that what is forgotten begins anew by them.
+                self._forget(domain, partial(conntrack.forget_misled, opened, closed), "forgetting flows to ports")
 
-    async def discard(self, links: Sequence[str]) -> None:
+    def _forget(self, domain: int, work: Callable[[], None], what: str) -> None:
+        def there() -> None:
+            with self._domains.inside(domain):
+                work()
+
+        self._forgetter.submit(_attempt(there, what))
+
+    async def discard(self, links: Sequence[str], domain: int = 0) -> None:
         """See Kernel."""
-        self._discards.add(links)
-        self._schedule()
+        discards = self._domains.discards(domain)
+        if discards is not None:
+            discards.add(links)
+            self._schedule()
 
-    async def is_lived_in(self, link: str) -> bool:
+    async def is_lived_in(self, link: str, domain: int = 0) -> bool:
         """See Kernel."""
 
         def look() -> bool:
             try:
-                return is_lived_in(self._asking, link)
+                if domain == 0:
+                    return is_lived_in(self._asking, link)
+                if self._domains.held(domain) is None:
+                    return False
+                with self._domains.inside(domain), closing(Netlink()) as asking:
+                    return is_lived_in(asking, link, home=self._writing.domain_links(domain).home())
             except OSError as error:
                 _log.warning("cannot find out whether %s is in a running sandbox: %s", link, error)
                 return True
@@ -151,23 +173,39 @@ class LinuxKernel(Kernel):
 
         return await self._in(self._reader, look)
 
-    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str) -> None:
+    async def announce(self, link: str, address: IPv4Address | IPv6Address, mac: str, domain: int = 0) -> None:
         """See Kernel."""
 
         def tell() -> None:
-            found = self._writing.links.find(link)
-            if found is None:
-                return
-            self._writing.links.drop_neighbour(found.index, address)
-            self._announcer.announce(link, address, mac, found.mac)
+            with self._domains.inside(domain):
+                links = self._writing.at(domain).links
+                found = links.find(link)
+                if found is None:
+                    return
+                links.drop_neighbour(found.index, address)
+                self._announcer_of(domain).announce(link, address, mac, found.mac)
 
         self._soon(_attempt(tell, f"announcing {address} on {link}"))
 
-    async def flush_connections(self, address: IPv4Address | IPv6Address) -> None:
+    def _announcer_of(self, domain: int) -> Announcer:
+        """The one that was made in the domain. The writer is there."""
+        if domain == 0:
+            return self._announcer
+        held = self._domains.held(domain)
+        known = self._announcers.get(domain)
+        if known is not None and known[0] is held:
+            return known[1]
+        if known is not None:
+            known[1].close()
+        assert held is not None
+        self._announcers[domain] = held, Announcer()
+        return self._announcers[domain][1]
+
+    async def flush_connections(self, address: IPv4Address | IPv6Address, domain: int = 0) -> None:
         """See Kernel."""
         # Reading all that is tracked takes long, and the next container must not wait: the writer only says when.
-        work = _attempt(lambda: conntrack.flush(address), f"forgetting the connections of {address}")
-        self._soon(lambda: self._forgetter.submit(work))
+        what = f"forgetting the connections of {address}"
+        self._soon(lambda: self._forget(domain, lambda: conntrack.flush(address), what))
 
     async def close(self) -> None:
         """See Kernel. Closing twice is fine."""
@@ -189,6 +227,9 @@ class LinuxKernel(Kernel):
         self._news.close()
         self._changes.close()
         self._announcer.close()
+        for _, announcer in self._announcers.values():
+            announcer.close()
+        self._domains.close()
 
     def _soon(self, work: Callable[[], object]) -> None:
         """Do it after the writes that were asked for before, with nobody waiting."""
@@ -206,14 +247,25 @@ class LinuxKernel(Kernel):
         At once, since dockerd is about to move the interface out of the container, which takes longer than to find it
         gone.
         """
-        if not self._closed and self._discards.pending():
+        if not self._closed and any(each.pending() for _, each in self._leaving()):
             self._deleter.submit(self._delete)
 
+    def _leaving(self) -> Iterator[tuple[int, Discards]]:
+        """What is on its way out, by domain."""
+        for number in (0, *self._domains.numbers()):
+            if (discards := self._domains.discards(number)) is not None:
+                yield number, discards
+
     def _delete(self) -> None:
-        try:
-            self._discards.flush(self._deleting)
-        except NetlinkError as error:
-            _log.warning("links could not be deleted, repair will try again: %s", error)
+        for number, discards in self._leaving():
+            try:
+                if number == 0:
+                    discards.flush(self._deleting)
+                elif discards.pending():
+                    with self._domains.inside(number), closing(Links(self._owner)) as links:
+                        discards.flush(links)
+            except (NetlinkError, Unavailable) as error:
+                _log.warning("links could not be deleted, repair will try again: %s", error)
 
 
 def _attempt(work: Callable[[], None], what: str) -> Callable[[], None]:
@@ -222,7 +274,7 @@ def _attempt(work: Callable[[], None], what: str) -> Callable[[], None]:
     def attempt() -> None:
         try:
             work()
-        except OSError as error:
+        except (OSError, Unavailable) as error:
             _log.debug("%s failed: %s", what, error)
 
     return attempt

@@ -25,14 +25,15 @@ _SIGNED = struct.Struct("=i")
 _AT_ONCE = 64
 
 
-def is_lived_in(netlink: Netlink, link: str, processes: Sequence[int] | None = None) -> bool:
+def is_lived_in(netlink: Netlink, link: str, processes: Sequence[int] | None = None, home: int | None = None) -> bool:
     """A process runs in the namespace, another than the socket's, that the link's other end is in.
 
-    processes: whom to ask about, all that /proc shows unless given; those made last are the likeliest and come first.
+    home: what the socket's namespace calls the host's, which does not count either. processes: whom to ask about, all
+    that /proc shows unless given; those made last are the likeliest and come first.
     True when it cannot be found out. Raises NetlinkError.
     """
     namespace = _other_namespace(netlink, link)
-    if namespace is None:
+    if namespace is None or namespace == home:
         return False
     if processes is None:
         processes = sorted((int(name) for name in os.listdir("/proc") if name.isdecimal()), reverse=True)

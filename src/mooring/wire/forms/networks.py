@@ -153,9 +153,14 @@ class NetworkV2(NetworkV1, kw_only=True, tag=2):
 
 
 class NetworkV3(NetworkV2, kw_only=True, tag=3):
-    """A network whose addresses may be sticky."""
+    """A network whose addresses may be sticky, and that may be in a routing domain of its tenant's."""
 
     options: OptionsV2
+    domain: int = 0
+
+    def record(self, key: str) -> Network:
+        """The network that is kept under the key."""
+        return replace(NetworkV2.record(self, key), domain=self.domain)
 
 
 def _options_form(options: NetworkOptions) -> OptionsV2:
@@ -207,4 +212,5 @@ def network_form(network: Network) -> NetworkV3:
         attachable=network.attachable,
         ipam=network.ipam,
         pending=network.pending,
+        domain=network.domain,
     )
