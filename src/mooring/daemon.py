@@ -34,6 +34,7 @@ from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
 from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
+from mooring.core.networks import Tenants
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.api.resources import resources
@@ -157,6 +158,7 @@ def policy_of(config: Config) -> IpamPolicy:
         deny=config.deny,
         cooldown=config.cooldown,
         on_host_overlap=config.host_overlap,
+        separate_tenants=config.tenants is Tenants.SEPARATE,
         hold=config.hold_time,
         claim=config.claim_policy,
         host=machine_id(),
@@ -290,7 +292,7 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     """The adapters of this host, opened; the cleanup closes them in reverse."""
     listeners.make_directory(config.state_dir, 0o700)
     store = await open_kept_store(str(config.store), cleanup)
-    kernel = LinuxKernel()
+    kernel = LinuxKernel(folder=str(config.run_dir / "tenants"))
     cleanup.push_async_callback(kernel.close)
     clock = SystemClock(config.lock.with_name("clock"), Path(f"{config.store}.time"))
     return World(store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), clock)

@@ -22,7 +22,7 @@ from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, domain_of, plan
 
 UNITS = (
     "mooring-again.service", "mooring-away.socket", "mooring.socket", "mooring-api.socket", "mooring-proxy.socket",
@@ -154,17 +154,19 @@ def _clean_kernel(place: Place) -> None:
     """Nothing in the kernel bears our mark. Sysctls stay: dockerd wants forwarding too, and a bridge's went with it."""
     lock = InstanceLock(place.run_dir / "mooring.lock")
     try:
-        asyncio.run(_clean())
+        asyncio.run(_clean(place.run_dir))
     finally:
         lock.close()
 
 
-async def _clean() -> None:
-    kernel = LinuxKernel()
+async def _clean(run_dir: Path) -> None:
+    kernel = LinuxKernel(folder=str(run_dir / "tenants"))
     try:
         facts: frozenset[Fact] = await kernel.observe()
         removals = [op for op in plan((), facts) if isinstance(op, Remove)]
         removals += [Remove(DockerAccept(version)) for version in (4, 6)]
+        # What is in a routing domain goes with it.
+        removals = [op for op in removals if domain_of(op.fact) == 0]
         await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, Bridge | Veth)])
         await kernel.apply([op for op in removals if not isinstance(op.fact, Bridge | Veth)])
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
 from mooring.core.endpoints import Attachment
@@ -36,8 +37,9 @@ POLICY = IpamPolicy(
 class MemoryHost:
     """Drives the services as dockerd would, call by call."""
 
-    def __init__(self, others: Others | None = None) -> None:
+    def __init__(self, others: Others | None = None, *, separate_tenants: bool = False) -> None:
         self.others = others
+        self.separate_tenants = separate_tenants
         self.store = MemoryStore()
         self.refusals: list[Fault] = []
         self.ops = 0
@@ -48,7 +50,8 @@ class MemoryHost:
         self.services: Services = self._assemble()
 
     def _assemble(self) -> Services:
-        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), POLICY, others=self.others)
+        policy = replace(POLICY, separate_tenants=self.separate_tenants)
+        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), policy, others=self.others)
 
     async def _before(self, _op: Op) -> None:
         """Count the kernel's work, and refuse it as often as `refusals` says."""

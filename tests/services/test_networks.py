@@ -7,9 +7,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.core.faults import BadRequest, Conflict, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, Unavailable
 from mooring.core.networks import Network
-from mooring.core.plumbing import Bridge
+from mooring.core.plumbing import Bridge, Domain, Member, domain_of
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
 from tests.services.hosts import MemoryHost
@@ -73,6 +73,84 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
     with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24"):
         await host.services.networks.create(request)
     assert host.services.cache.count(Network) == 1
+
+
+async def separate_network(
+    host: MemoryHost, ident: str, tenant: str, subnet: str = "10.32.0.0/24", **raw: str
+) -> Network:
+    """A network of the tenant is there."""
+    wanted = ip_network(subnet)
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, wanted, options={"tenant": tenant}))
+    parts = (SegmentRequest("default", wanted, grant.gateway),)
+    try:
+        request = NetworkRequest(ident * 64, {"tenant": tenant} | raw, False, parts, ())
+        await host.services.networks.create(request)
+    except Fault:
+        await host.services.ipam.release_pool(grant.pool)
+        raise
+    found = host.services.cache.network(ident * 64)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+async def apart() -> MemoryHost:
+    """A host on which tenants are separate."""
+    return await MemoryHost(separate_tenants=True).start()
+
+
+async def test_separate_tenants_may_have_one_subnet(apart: MemoryHost) -> None:
+    """Each has a routing domain, its networks share it, and it goes with the last of them; who has none has none."""
+    red, blue = await separate_network(apart, "a", "red"), await separate_network(apart, "b", "blue")
+    more = await separate_network(apart, "c", "red", "10.33.0.0/24")
+    await apart.network("d")
+    assert (red.domain, blue.domain, more.domain) == (1, 2, 1)
+    assert {fact.number for fact in apart.facts if isinstance(fact, Domain)} == {1, 2}
+    assert {fact.domain for fact in apart.facts if isinstance(fact, Bridge)} == {0, 1, 2}
+    await apart.services.networks.delete(red.id)
+    assert {fact.number for fact in apart.facts if isinstance(fact, Domain)} == {1, 2}
+    await apart.services.networks.delete(more.id)
+    assert {fact.number for fact in apart.facts if isinstance(fact, Domain)} == {2}
+    assert Member("bridges", '"mt-1"') not in apart.facts
+    assert (await separate_network(apart, "e", "green")).domain == 1
+
+
+async def test_within_a_separate_tenant_nothing_overlaps(apart: MemoryHost) -> None:
+    """It is refused, and names the other network."""
+    await separate_network(apart, "a", "red")
+    with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24 in address space red"):
+        await separate_network(apart, "b", "red", "10.32.0.0/25")
+
+
+async def test_what_a_separate_tenant_cannot_have_leaves_nothing(apart: MemoryHost) -> None:
+    """No record, no domain."""
+    with pytest.raises(BadRequest, match="tenant red has addresses that this host does not route"):
+        await separate_network(apart, "a", "red", gateway_mode4="routed")
+    assert apart.services.cache.count(Network) == 0
+    assert not any(isinstance(fact, Domain) for fact in apart.facts)
+
+
+async def test_networks_of_before_stay_where_they_are(host: MemoryHost) -> None:
+    """A tenant's network that shares the host's routing goes on to, until it is made anew."""
+    old = await separate_network(host, "a", "red")
+    assert old.domain == 0
+    host.separate_tenants = True
+    await host.restart()
+    report = await host.services.repair.once()
+    assert not [*report.repaired, *report.findings]
+    assert host.services.cache.network(old.id) == old
+    assert (await separate_network(host, "b", "blue")).domain == 1
+
+
+async def test_what_a_domain_lost_comes_back(apart: MemoryHost) -> None:
+    """After a reboot, with the domain before what is in it, and in one pass."""
+    await separate_network(apart, "a", "red")
+    before = {fact for fact in apart.facts if domain_of(fact) or isinstance(fact, Domain)}
+    apart.kernel.reboot()
+    await apart.restart()
+    assert not (await apart.services.repair.once()).findings
+    assert before <= apart.facts
+    assert not (await apart.services.repair.once()).repaired
 
 
 async def test_a_kernel_that_refuses_leaves_no_record(host: MemoryHost) -> None:

@@ -29,7 +29,7 @@ from mooring.config.readers import (
 )
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
-from mooring.core.networks import HostOverlap, Subnet
+from mooring.core.networks import HostOverlap, Subnet, Tenants
 from mooring.core.pools import SubnetPool, default_pools
 
 __all__ = (
@@ -98,6 +98,7 @@ class Config:
     proxies: tuple[ProxyListener, ...]
     hold_time: float
     claim_policy: ClaimPolicy
+    tenants: Tenants
     file: Path | None = None
     overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -170,6 +171,12 @@ SETTINGS: tuple[Setting, ...] = (
         "hold_time", 86400, seconds(0, 366 * 86400), "seconds that a key keeps an address after its last container"
     ),
     Setting("claim_policy", "explicit", word("explicit", "holders"), "who may request an idle fixed address"),
+    Setting(
+        "tenants",
+        "shared",
+        word("shared", "separate"),
+        "whether tenants share this host's routes, or each network of a tenant has routes of its tenant's own",
+    ),
     Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
     Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
 )
@@ -212,7 +219,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     own = pools
     pools = (*own, *(left for pool in default_pools(machine_id) if (left := beside(pool, own)) is not None))
     served = values.pop("proxy") == "on"
-    kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy}
+    kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy, "tenants": Tenants}
     return Config(
         **values | {key: kind(values[key]) for key, kind in kinds.items()},  # type: ignore[arg-type]
         subnet_pools=pools,

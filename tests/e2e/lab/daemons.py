@@ -21,10 +21,10 @@ SOURCE = Path(__file__).resolve().parents[3] / "src"
 UNIT = SOURCE.parent / "packaging/systemd/mooring.service"
 
 
-def as_its_unit() -> list[str]:
-    """The command before the daemon's own: a root of these capabilities only."""
+def as_its_unit(*more: str) -> list[str]:
+    """The command before the daemon's own: a root of these capabilities only, and of more that a drop-in gives."""
     line = next(line for line in UNIT.read_text().splitlines() if line.startswith("CapabilityBoundingSet="))
-    names = line.partition("=")[2].lower().split()
+    names = [*line.partition("=")[2].lower().split(), *more]
     return ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{name.removeprefix('cap_')}" for name in names)])]
 
 
@@ -46,7 +46,9 @@ class Daemon:
         } | (settings or {})
         if not self.environment["MOORING_CONFIG"]:
             del self.environment["MOORING_CONFIG"]
-        self.command = [*as_its_unit(), sys.executable, "-m", "mooring", "serve"]
+        # docs/tenants.md says what else the unit needs for that.
+        more = ("cap_sys_admin",) if self.environment.get("MOORING_TENANTS") == "separate" else ()
+        self.command = [*as_its_unit(*more), sys.executable, "-m", "mooring", "serve"]
         self._process: Process | None = None
 
     @property

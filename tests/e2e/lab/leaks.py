@@ -36,7 +36,7 @@ def _networks(host: Host) -> list[str]:
 
 def _links(host: Host) -> list[str]:
     lines = host.namespace.run("ip", "-o", "link").output.splitlines()
-    return [f"link: {line}" for line in lines if "mooring:" in line or " mr-" in line]
+    return [f"link: {line}" for line in lines if "mooring:" in line or " mr-" in line or " mt-" in line]
 
 
 def _status(host: Host) -> list[str]:

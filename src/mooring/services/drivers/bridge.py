@@ -21,12 +21,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
-from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, port_facts, sandbox_end
+from mooring.core.datapath import (
+    endpoint_facts,
+    host_end,
+    host_facts,
+    network_facts,
+    own_facts,
+    port_facts,
+    sandbox_end,
+)
+from mooring.core.domains import domain_facts
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Fault, NotSupported
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
 from mooring.core.options import ENDPOINT_IFNAME
-from mooring.core.plumbing import Bridge, Fact, GuardedPort, Member, Op, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Member, Op, Remove, Veth, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import port_guards
 from mooring.core.requests import EndpointGrant, JoinRequest
@@ -50,12 +59,14 @@ class BridgeDriver(Driver):
         kernel: Kernel,
         take_names: Callable[[], bool] = lambda: False,
         foreign_bridges: ForeignBridges | None = None,
+        in_use: Callable[[int], bool] = lambda _: False,
     ) -> None:
         """take_names: whether the engine uses the name that Join answers for the interface inside. foreign_bridges:
-        None where the host has none that are bridges."""
+        None where the host has none that are bridges. in_use: whether a network is recorded in the routing domain."""
         self._kernel = kernel
         self._foreign_bridges = foreign_bridges
         self._take_names = take_names
+        self._in_use = in_use
         self.guarding = PortSecurity(kernel)
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
@@ -84,12 +95,14 @@ class BridgeDriver(Driver):
     async def delete_network(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """See Driver."""
         self._built.discard(network.id)
-        facts: set[Fact] = set(network_facts(network))
+        facts: set[Fact] = set(own_facts(network))
         for endpoint in endpoints:
             self._connected.discard(endpoint.id)
             await _close(self._kernel, network, endpoint, endpoint.published)
             facts |= endpoint_facts(network, replace(endpoint, published=()))
-        await _remove(self._kernel, facts)
+        await _remove(self._kernel, facts, network.domain)
+        if network.domain and not self._in_use(network.domain):
+            await self._kernel.apply(_end(network.domain))
 
     async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:
         """See Driver. Raises BadRequest for a name of the interface that the engine would not use."""
@@ -108,8 +121,8 @@ class BridgeDriver(Driver):
         await _close(self._kernel, network, endpoint, endpoint.published)
         if endpoint.id in self._connected:  # otherwise it has left, or repair finds what is left of it
             await self._disconnect(network, endpoint)
-        await self._kernel.discard([host_end(endpoint.id)])
-        await self._flush_connections(endpoint)
+        await self._kernel.discard([host_end(endpoint.id)], network.domain)
+        await self._flush_connections(network, endpoint)
 
     async def join(self, network: Network, endpoint: Endpoint, request: JoinRequest) -> Attachment:
         """See Driver. After a restart an attached endpoint has its interface, or repair and its sandbox tell."""
@@ -119,7 +132,7 @@ class BridgeDriver(Driver):
 
     async def leave(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver. An engine takes the interface out of a living sandbox itself, and deletes the endpoint then."""
-        if network.origin is Origin.ENGINE and await self._kernel.is_lived_in(host_end(endpoint.id)):
+        if network.origin is Origin.ENGINE and await self._kernel.is_lived_in(host_end(endpoint.id), network.domain):
             return
         await self._disconnect(network, endpoint)
 
@@ -137,7 +150,7 @@ class BridgeDriver(Driver):
     async def unpublish(self, network: Network, endpoint: Endpoint) -> None:
         """See Driver."""
         await _close(self._kernel, network, endpoint, endpoint.published)
-        await self._flush_connections(endpoint)
+        await self._flush_connections(network, endpoint)
 
     async def info(self, network: Network, endpoint: Endpoint) -> dict[str, str]:  # noqa: ARG002
         """See Driver."""
@@ -146,19 +159,22 @@ class BridgeDriver(Driver):
     async def is_dead(self, endpoint: Endpoint) -> bool:
         """Whether no process can be behind the endpoint: its interface is gone, or is in the host or in a sandbox where
         nothing runs. True as well for one whose container is only being started."""
-        return not await self.is_connected(endpoint) or not await self._kernel.is_lived_in(host_end(endpoint.id))
+        veth = await self._interface(endpoint)
+        return veth is None or not await self._kernel.is_lived_in(veth.name, veth.domain)
 
     async def is_connected(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint's interface exists."""
-        return any(
-            isinstance(fact, Veth) and fact.name == host_end(endpoint.id) for fact in await self._kernel.observe()
-        )
+        return await self._interface(endpoint) is not None
+
+    async def _interface(self, endpoint: Endpoint) -> Veth | None:
+        found = (fact for fact in await self._kernel.observe() if isinstance(fact, Veth))
+        return next((fact for fact in found if fact.name == host_end(endpoint.id)), None)
 
     async def _disconnect(self, network: Network, endpoint: Endpoint) -> None:
         """The interface is gone, soon, and what its port may say."""
         self._connected.discard(endpoint.id)
-        await self._kernel.discard([host_end(endpoint.id)])
-        await _remove(self._kernel, set(port_guards(network, endpoint, host_end(endpoint.id))))
+        await self._kernel.discard([host_end(endpoint.id)], network.domain)
+        await _remove(self._kernel, set(port_guards(network, endpoint, host_end(endpoint.id))), network.domain)
 
     async def _connect(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
         facts = {
@@ -177,11 +193,11 @@ class BridgeDriver(Driver):
             await self._kernel.apply(plan(self.guarding.possible(facts), ()))
         self._connected.add(endpoint.id)
         for address in endpoint.addresses:
-            await self._kernel.announce(network.bridge, address, endpoint.mac)
+            await self._kernel.announce(network.bridge, address, endpoint.mac, network.domain)
 
-    async def _flush_connections(self, endpoint: Endpoint) -> None:
+    async def _flush_connections(self, network: Network, endpoint: Endpoint) -> None:
         for address in endpoint.addresses:
-            await self._kernel.flush_connections(address)
+            await self._kernel.flush_connections(address, network.domain)
 
 
 async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[PortBinding]]:
@@ -194,15 +210,20 @@ async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[Por
 
 async def _close(kernel: Kernel, network: Network, endpoint: Endpoint, published: Sequence[PortBinding]) -> None:
     async for part in _parts(published):
-        await _remove(kernel, set(port_facts(network, endpoint, part)))
+        await _remove(kernel, set(port_facts(network, endpoint, part)), network.domain)
 
 
-async def _remove(kernel: Kernel, facts: set[Fact]) -> None:
+def _end(domain: int) -> list[Op]:
+    """The routing domain is gone, and what the host has because of it."""
+    return [Remove(fact) for fact in domain_facts(domain, True) if isinstance(fact, Domain | Member)]
+
+
+async def _remove(kernel: Kernel, facts: set[Fact], domain: int) -> None:
     """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
     ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member | GuardedPort)]
     if ops:
         await kernel.apply(ops)
-    await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)])
+    await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)], domain)
 
 
 def _attachment(network: Network, endpoint: Endpoint) -> Attachment:

@@ -8,12 +8,23 @@ kernel, and nothing is opened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from mooring.core.faults import Fault, NotSupported
 from mooring.core.networks import Network
-from mooring.core.plumbing import Fact, GuardedPort, plan
+from mooring.core.plumbing import Fact, GuardedPort, Ruleset, plan
 from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
+
+
+def is_table(fact: Fact) -> bool:
+    """Whether the fact is the table that checks, in whichever routing domain."""
+    return isinstance(fact, Ruleset) and fact.family == PORT_SECURITY.family
+
+
+def _tables(networks: Iterable[Network]) -> list[Ruleset]:
+    domains = sorted({network.domain for network in networks if network.options.port_security})
+    return [replace(PORT_SECURITY.ruleset, domain=domain) for domain in domains]
 
 
 class PortSecurity:
@@ -27,20 +38,22 @@ class PortSecurity:
         """Those of the facts that this kernel can have."""
         if not self.lacking:
             return facts
-        ruleset = PORT_SECURITY.ruleset
-        return [fact for fact in facts if not isinstance(fact, GuardedPort) and fact != ruleset]
+        return [fact for fact in facts if not isinstance(fact, GuardedPort) and not is_table(fact)]
 
     def is_whole(self, networks: Iterable[Network], have: Mapping[tuple[str, ...], Fact]) -> bool:
-        """Whether the table is there, or no network needs it."""
-        ruleset = PORT_SECURITY.ruleset
-        return have.get(ruleset.key) == ruleset or not any(network.options.port_security for network in networks)
+        """Whether the table is there in each routing domain in which a network needs it."""
+        return all(have.get(ruleset.key) == ruleset for ruleset in _tables(networks))
 
     async def restore(
-        self, guards: Iterable[GuardedPort], have: Mapping[tuple[str, ...], Fact], dry: bool
+        self,
+        networks: Iterable[Network],
+        guards: Iterable[GuardedPort],
+        have: Mapping[tuple[str, ...], Fact],
+        dry: bool,
     ) -> tuple[int, str]:
-        """The table is there, with what ports may say, at once: a newer table may want to know more of each than the
-        one before. How many things were put right (dry: would be); a finding, or ""."""
-        wanted: list[Fact] = [PORT_SECURITY.ruleset, *guards]
+        """The table is there for the networks, with what ports may say, at once: a newer table may want to know more of
+        each than the one before. How many things were put right (dry: would be); a finding, or ""."""
+        wanted: list[Fact] = [*_tables(networks), *guards]
         ops = plan(wanted, [have[fact.key] for fact in wanted if fact.key in have])
         try:
             if not dry:

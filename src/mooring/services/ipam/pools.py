@@ -46,8 +46,9 @@ class IpamPolicy:
     """The configuration's part in decisions.
 
     deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
-    hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none. host, boot:
-    ids of this host and of its present boot, for leases in use.
+    hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none.
+    separate_tenants: new networks of a tenant are in a routing domain of its own. host, boot: ids of this host and of
+    its present boot, for leases in use.
     """
 
     subnet_pools4: tuple[SubnetPool, ...] = ()
@@ -57,6 +58,7 @@ class IpamPolicy:
     on_host_overlap: HostOverlap = HostOverlap.REFUSE
     hold: float = 86400.0
     claim: ClaimPolicy = ClaimPolicy.EXPLICIT
+    separate_tenants: bool = False
     host: str = "host"
     boot: str = "boot"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM
+from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Network
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
@@ -88,14 +88,18 @@ def assemble_networking(
     index = ipam.index.endpoints
     releases = EngineReleases(cache)
     bridges = ForeignBridges(kernel, clock, world.engine is not None)
-    bridge = BridgeDriver(kernel, releases.take_interface_names, bridges)
+
+    def in_use(domain: int) -> bool:
+        return any(network.domain == domain for network in cache.every(Network))
+
+    bridge = BridgeDriver(kernel, releases.take_interface_names, bridges, in_use)
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     ports = PortAllocator(index, world.guard)
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    networks = Networks(records, drivers, ipam, ports, overlaps)
+    networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants)
     endpoints = Endpoints(records, drivers, ipam, ports)
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
     restored = None

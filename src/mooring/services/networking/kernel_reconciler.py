@@ -16,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from mooring.core.datapath import endpoint_facts, host_end, host_facts, network_facts, port_facts
+from mooring.core.domains import domain_facts
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.findings import Report
@@ -29,7 +31,7 @@ from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
 from mooring.services.drivers.foreign_bridges import ForeignBridges
-from mooring.services.drivers.port_security_support import PortSecurity
+from mooring.services.drivers.port_security_support import PortSecurity, is_table
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared
@@ -197,6 +199,7 @@ class KernelReconciler:
             await self._apply(shared - settings, have, "host", work)
             await self._apply(settings, have, "forwarding", work)
             await self._open_docker(have, work)
+            await self._join_domains(networks, have, work)
             await self._guard(networks, have, work)
         pace = Pace(STRETCH)
         for known in networks:
@@ -208,9 +211,18 @@ class KernelReconciler:
             wanted = dict(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone):
                 wanted |= facts
-            wanted.pop(PORT_SECURITY.ruleset.key, None)
-            missing = [fact for key, fact in wanted.items() if have.get(key) != fact]
+            missing = [fact for key, fact in wanted.items() if have.get(key) != fact and not is_table(fact)]
             await self._apply(self._guarding.possible(missing), have, f"network {network.id[:12]}", work)
+
+    async def _join_domains(self, networks: Sequence[Network], have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
+        """The routing domains are there before what is in them. `have` knows them then."""
+        for number in sorted({network.domain for network in networks if network.domain}):
+            ipv6 = any(network.ipv6 for network in networks if network.domain == number)
+            wanted = [fact for fact in domain_facts(number, ipv6) if have.get(fact.key) != fact]
+            done = len(work.repaired)
+            await self._apply(wanted, have, f"routing domain {number}", work)
+            if len(work.repaired) > done:
+                have.update((fact.key, fact) for fact in wanted)
 
     async def _guard(self, networks: Sequence[Network], have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """The table that checks what containers send is whole. In `have` are the guards that it has now."""
@@ -221,7 +233,7 @@ class KernelReconciler:
             await self._foresee(known)
         living = [facts for each in networks for facts in self._living(each, have, work.alone)]
         guards = [fact for facts in living for fact in facts.values() if isinstance(fact, GuardedPort)]
-        mended, finding = await self._guarding.restore(guards, have, work.dry)
+        mended, finding = await self._guarding.restore(networks, guards, have, work.dry)
         if mended:
             work.note("port security", mended)
             have.update((fact.key, fact) for fact in guards)
@@ -313,13 +325,14 @@ class KernelReconciler:
         spared = self._restored_store.spared if self._restored_store is not None else Spared()
         left = [fact for key, fact in have.items() if key not in wanted and not spared.covers(fact)]
         stray = [op.fact for op in plan((), left) if isinstance(op, Remove)]
-        links = [fact.name for fact in stray if isinstance(fact, Bridge | Veth)]
-        rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth)]
-        if work.dry:
-            links, rest = [], []
+        links = defaultdict[int, list[str]](list)
+        for fact in stray if not work.dry else ():
+            if isinstance(fact, Bridge | Veth):
+                links[fact.domain].append(fact.name)
+        rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth) and not work.dry]
         try:
-            if links:
-                await self._kernel.discard(links)
+            for domain, names in links.items():
+                await self._kernel.discard(names, domain)
             if rest:
                 await self._kernel.apply(rest)
         except Fault as fault:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
+from mooring.core.domains import check_options, free_number
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Mode, Network, NetworkOptions, Origin, Pending, Segment
@@ -43,8 +44,15 @@ class Networks:
     """CreateNetwork and DeleteNetwork."""
 
     def __init__(
-        self, records: Records, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator, overlaps: Overlaps
+        self,
+        records: Records,
+        drivers: Drivers,
+        ipam: Ipam,
+        port_allocator: PortAllocator,
+        overlaps: Overlaps,
+        separate_tenants: bool = False,
     ) -> None:
+        """separate_tenants: new networks of a tenant are in a routing domain of its own."""
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
         self._network_index = overlaps.network_index
@@ -52,6 +60,7 @@ class Networks:
         self._ipam = ipam
         self._port_allocator = port_allocator
         self._overlaps = overlaps
+        self._separate_tenants = separate_tenants
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -111,6 +120,9 @@ class Networks:
             ipam=request.ipam,
             pending=Pending.CREATE if driver.remembers else None,
         )
+        if self._separate_tenants and network.bridged and network.tenant:
+            network = replace(network, domain=free_number(self._cache.every(Network), network.tenant))
+        check_options(network)
         _check_routes(network)
         for segment in network.segments:
             if not segment.pool:  # another IPAM driver's: our own has looked when it gave the pool
@@ -279,8 +291,11 @@ class Networks:
             )
         for mine in network.segments:
             for other, theirs in self._network_index.overlapping(mine.subnet):
+                if other.domain != network.domain:
+                    continue
+                where = f"tenant {network.tenant}" if network.domain else "a host"
                 raise Conflict(
-                    f"subnet {mine.subnet} overlaps {theirs.subnet}: a host can route an address to one network only",
+                    f"subnet {mine.subnet} overlaps {theirs.subnet}: {where} can route an address to one network only",
                     holder=f"network {other.id[:12]}",
                     hint="choose another --subnet, or omit it so that Mooring picks one",
                 )

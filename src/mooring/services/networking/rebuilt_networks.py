@@ -8,13 +8,14 @@ on record that the engine does not have, and in which nobody lives, gives way to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 
 from mooring.core.addresses import address_of, usable
 from mooring.core.claims import appointed, set_aside
 from mooring.core.containers import EngineNetwork, EngineSubnet
+from mooring.core.domains import free_number
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, Place
@@ -62,6 +63,7 @@ class RebuiltNetworks:
         self._plugin = plugin
         self._ended: dict[str, None] = {}
         self._unchecked: Collection[str] = ()
+        self._domains: Mapping[str, int] = {}
         self._seen: dict[str, float] = {}
         records.cache.listen(self._follow)
 
@@ -71,11 +73,13 @@ class RebuiltNetworks:
         living: Callable[[str], bool],
         gateways: Sequence[Interface],
         unchecked: Collection[str] = (),
+        domains: Mapping[str, int] | None = None,
     ) -> Rebuilt:
         """Take in networks that the engine has. lived_in: ids of networks without a record in which somebody lives.
         living: whether somebody lives in the network with the id. gateways: addresses of bridges of ours. unchecked:
-        ids of networks whose containers the kernel lets send what they want."""
-        self._unchecked = unchecked
+        ids of networks whose containers the kernel lets send what they want. domains: the routing domain
+        of each network, by id, that has a bridge in the kernel."""
+        self._unchecked, self._domains = unchecked, domains or {}
         result = Rebuilt()
         view = None if lived_in else self._last()
         try:
@@ -194,6 +198,10 @@ class RebuiltNetworks:
         v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
         v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
         network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))
+        domain = self._domains.get(found.id)
+        if domain is None and self._policy.separate_tenants and network.bridged and network.tenant:
+            domain = free_number(self._cache.every(Network), network.tenant, self._domains.values())
+        network = replace(network, domain=domain or 0)
         return network, pools, leases
 
     def _source(self, part: EngineSubnet, words: dict[str, str]) -> str:

@@ -16,13 +16,14 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from mooring.core.claims import given, started
 from mooring.core.datapath import MARK, host_end
+from mooring.core.domains import domain_at, port_bindings_in
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.firewall import FIREWALL, port_binding_of
 from mooring.core.leases import Active, Lease, Place
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
-from mooring.core.plumbing import Bridge, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
+from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
 from mooring.core.port_bindings import PortBinding, PortRequest
 from mooring.ports import Kernel
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
@@ -67,12 +68,14 @@ class Spared:
                 return link in self.bridges
             case Member():
                 port_binding = port_binding_of(fact)
-                if port_binding is not None:
+                if port_binding is not None and not domain_at(port_binding.target):
                     return port_binding.target in self.addresses
+                if port_binding is not None or '"mt-' in fact.element:  # the host's, of a routing domain
+                    return bool(self.links)
                 return any(f'"{bridge}"' in fact.element for bridge in self.bridges)
             case GuardedPort(port=port):
                 return port in self.links
-            case Ruleset():
+            case Ruleset() | Domain():
                 return bool(self.links)
             case _:
                 return False
@@ -135,7 +138,9 @@ class RestoredStore:
         lived_in = {network for network, endpoint in living if endpoint not in self._ended}
         unknown = {network for network in lived_in if self._cache.network(network) is None}
         gateways = [fact.interface for fact in observed if isinstance(fact, LinkAddress)]
-        rebuilt = await self._rebuilt_networks.once(unknown, lived_in.__contains__, gateways, _unchecked(observed))
+        rebuilt = await self._rebuilt_networks.once(
+            unknown, lived_in.__contains__, gateways, _unchecked(observed), _domains(observed)
+        )
         outcome.adopted += rebuilt.done
         outcome.findings += rebuilt.findings
         return bool(rebuilt.done)
@@ -147,7 +152,7 @@ class RestoredStore:
         if not found:
             self._spare(())
             return
-        published = [each for fact in observed if isinstance(fact, Member) and (each := port_binding_of(fact))]
+        published = port_bindings_in(fact for fact in observed if isinstance(fact, Member))
         living = {fact.name for fact in observed if isinstance(fact, Veth) and fact.living}
         left: list[Stranger] = []
         for stranger in found:
@@ -202,7 +207,7 @@ class RestoredStore:
             frozenset(used),
         )
 
-    async def _adopt(self, stranger: Stranger, published: Sequence[PortBinding], living: set[str]) -> str:
+    async def _adopt(self, stranger: Stranger, published: Mapping[int, Sequence[PortBinding]], living: set[str]) -> str:
         """The endpoint is on record; what was done, in one line. Raises Conflict, Unavailable for what cannot be."""
         async with self._locks.share(stranger.network), self._locks.hold(f"endpoint {stranger.endpoint}"):
             network = self._cache.network(stranger.network)
@@ -213,7 +218,7 @@ class RestoredStore:
                 return ""
             if network is None or network.origin is not Origin.ENGINE:
                 raise Conflict("its network is missing from the records", hint="it is restored when Docker reports it")
-            endpoint = self._endpoint(network, stranger, published)
+            endpoint = self._endpoint(network, stranger, published.get(network.domain, ()))
             async with self._locks.hold(f"addresses of {network.id}"):
                 await self._record(network, endpoint, living)
         addresses = ", ".join(str(address) for address in endpoint.addresses)
@@ -281,6 +286,12 @@ def _unchecked(observed: frozenset[Fact]) -> set[str]:
         (ids[0], fact.name) for fact in observed if isinstance(fact, Veth) and fact.living and (ids := _ids(fact.alias))
     ]
     return {network for network, _ in ports} - {network for network, port in ports if port in guarded}
+
+
+def _domains(observed: frozenset[Fact]) -> dict[str, int]:
+    """The routing domain of each network that has a bridge."""
+    bridges = (fact for fact in observed if isinstance(fact, Bridge))
+    return {fact.alias.removeprefix(f"{MARK}network:"): fact.domain for fact in bridges}
 
 
 def _ids(alias: str) -> tuple[str, str] | None:

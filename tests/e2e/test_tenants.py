@@ -1,0 +1,145 @@
+"""Two tenants with one subnet and the same container addresses on one host, as a user has them with docker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeHost
+from tests.e2e.lab import Host, Lab, eventually
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.namespaces import LabError, run
+from tests.e2e.lab.traffic import Server, ask_tcp, ask_udp, reaches
+
+SEPARATE = {"MOORING_TENANTS": "separate"}
+V4, V6 = "10.77.0.0/24", "fd77:1::/64"
+TENANTS = ("red", "blue")
+
+
+def tenant(name: str) -> tuple[str, ...]:
+    """The options of a network of the tenant."""
+    return ("--ipam-opt", f"tenant={name}", "-o", f"tenant={name}")
+
+
+@pytest.fixture
+def host(make_host: MakeHost) -> Host:
+    """One on which tenants are apart."""
+    return make_host(settings=SEPARATE)
+
+
+@pytest.fixture
+def pair(host: Host) -> Iterator[Host]:
+    """Each tenant has a network with the subnets, a server at .2 and a client at .3; servers publish 8080 and 8081."""
+    servers = []
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        host.create_network(name, "--ipv6", "--subnet", V4, "--subnet", V6, *tenant(name))
+        publish = ("-p", f"{port}:80", "-p", f"{port}:80/udp")
+        host.run_container(f"{name}-web", "--network", name, "--ip", "10.77.0.2", "--ip6", "fd77:1::2", *publish)
+        host.run_container(f"{name}-cli", "--network", name, "--ip", "10.77.0.3", "--ip6", "fd77:1::3")
+        servers.append(Server(host.container_network(f"{name}-web"), name, 80))
+    with servers[0], servers[1]:
+        yield host
+
+
+def test_equal_tenants_live_side_by_side(pair: Host, lab: Lab) -> None:
+    """Inside, out, and in by published ports from everywhere; nothing of either is in the host's routing."""
+    with Server(lab.outside.network, "outside", 99):
+        for port, name in zip((8080, 8081), TENANTS, strict=True):
+            client, web = (pair.container_network(f"{name}-{which}") for which in ("cli", "web"))
+            for ask in (ask_tcp, ask_udp):
+                for address in ("10.77.0.2", "fd77:1::2"):
+                    assert ask(client, address, 80).server == name
+                for address, source in ((pair.ipv4, lab.outside.ipv4), (pair.ipv6, lab.outside.ipv6)):
+                    reply = ask(lab.outside.network, address, port)
+                    assert (reply.server, reply.seen) == (name, source)
+                for place in (pair.network, client, web, pair.container_network("red-cli")):
+                    assert ask(place, pair.ipv4, port).server == name
+                    assert ask(place, pair.ipv6, port).server == name
+                assert ask(pair.network, "127.0.0.1", port).server == name
+            assert ask_tcp(client, lab.outside.ipv4, 99).seen == pair.ipv4
+            assert ask_tcp(client, lab.outside.ipv6, 99).seen == pair.ipv6
+    assert not reaches(pair.network, "10.77.0.2", 80)
+    assert "10.77.0." not in pair.namespace.run("ip", "route", "show", "table", "all").output
+    assert "10.77.0." not in pair.namespace.run("ip", "neighbour").output
+
+
+def test_an_overlap_within_a_tenant_is_refused_and_names_the_network(pair: Host) -> None:
+    """As one of no tenant is; a tenant of another name may have the subnet as well."""
+    red = pair.docker("network", "inspect", "-f", "{{.Id}}", "red").output.strip()
+    with pytest.raises(LabError, match=f"overlaps 10.77.0.0/24 in address space red.*network {red[:12]}"):
+        pair.create_network("again", "--subnet", "10.77.0.128/25", *tenant("red"))
+    pair.create_network("green", "--subnet", V4, *tenant("green"))
+    pair.create_network("plain", "--subnet", V4)
+
+
+def test_what_a_tenant_cannot_have_is_refused_by_name(host: Host) -> None:
+    """Nothing is left of it."""
+    for option in ("gateway_mode4=routed", "masquerade=off"):
+        with pytest.raises(LabError, match="tenant red has addresses that this host does not route"):
+            host.create_network("open", "--subnet", V4, "-o", option, *tenant("red"))
+    assert "mt-" not in host.namespace.run("ip", "link").output
+
+
+def test_tenants_outlive_the_daemon_and_its_death(pair: Host, lab: Lab) -> None:
+    """Traffic goes on while it is away; killed, it finds all that there is and touches nothing; what goes while it is
+    away is gone when it is back."""
+    pair.daemon.kill9()
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        assert ask_tcp(lab.outside.network, pair.ipv4, port).server == name
+    before = pair.namespace.run("ip", "-o", "link", "show", "type", "veth").output
+    pair.daemon.start()
+    eventually(lambda: pair.daemon.api("/v1/status")["repair"] is not None, "a pass")
+    assert pair.daemon.api("/v1/status")["repair"]["findings"] == []
+    assert pair.namespace.run("ip", "-o", "link", "show", "type", "veth").output == before
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        assert ask_tcp(lab.outside.network, pair.ipv4, port).server == name
+    pair.docker("restart", "-t", "0", "red-web")
+    with Server(pair.container_network("red-web"), "again", 80):
+        assert ask_tcp(lab.outside.network, pair.ipv4, 8080).server == "again"
+        assert ask_tcp(pair.container_network("red-cli"), "10.77.0.2", 80).server == "again"
+
+
+def test_the_line_of_a_tenant_comes_back(pair: Host, lab: Lab) -> None:
+    """Somebody deletes it: the next pass makes it anew."""
+    pair.namespace.run("ip", "link", "delete", "mt-1")
+    eventually(lambda: reaches(lab.outside.network, pair.ipv4, 8080), "it is reached again", 30)
+    assert ask_tcp(lab.outside.network, pair.ipv4, 8081).server == "blue"
+
+
+def test_a_lost_store_is_made_anew_with_its_tenants(pair: Host, lab: Lab) -> None:
+    """Networks are found where they live, and their ports with them."""
+    pair.daemon.kill9()
+    for path in (pair.folder / "state").glob("mooring.db*"):
+        if not path.name.endswith(".lock"):
+            path.unlink()
+    pair.daemon.start()
+    eventually(lambda: len(pair.daemon.api("/v1/networks")) == 2, "networks are on record", 60)
+    eventually(lambda: pair.daemon.api("/v1/status")["endpoints"] == 4, "endpoints are on record", 60)
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        for ask in (ask_tcp, ask_udp):
+            assert ask(lab.outside.network, pair.ipv4, port).server == name
+            assert ask(lab.outside.network, pair.ipv6, port).server == name
+
+
+@pytest.mark.needs("compose plugin")
+def test_one_compose_file_is_up_for_two_tenants(host: Host, lab: Lab, tmp_path: Path) -> None:
+    """The same project twice, with the same address; its network is made before, as compose passes no IPAM options."""
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        host.create_network(f"{name}-net", "--subnet", V4, *tenant(name))
+        net = {"external": True, "name": f"{name}-net"}
+        networks = {"net": {"ipv4_address": "10.77.0.9"}}
+        web = {"image": IMAGE, "command": "stay", "ports": [f"{port}:80"], "networks": networks}
+        file = tmp_path / f"{name}.yml"
+        file.write_text(json.dumps({"services": {"web": web}, "networks": {"net": net}}))
+        command = [*host.release.compose, "--project-name", name, "--file", str(file)]
+        run([*command, "up", "--detach"], timeout=120, environment=host.proxy.environment)
+    names = sorted(str(host.engine.inspect(each)["Name"]) for each in host.engine.containers())
+    with (
+        Server(host.container_network(names[0].strip("/")), "blue", 80),
+        Server(host.container_network(names[1].strip("/")), "red", 80),
+    ):
+        assert ask_tcp(lab.outside.network, host.ipv4, 8080).server == "red"
+        assert ask_tcp(lab.outside.network, host.ipv4, 8081).server == "blue"
