@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv4Address, ip_address, ip_interface, ip_network
 
 import pytest
 from hypothesis import given
@@ -29,10 +29,10 @@ from mooring.core.plumbing import Add, Domain, Member, domain_of, plan
 from mooring.core.port_bindings import PortBinding, Protocol
 
 
-def network(tenant: str = "red", domain: int = 1, **options: object) -> Network:
+def network(tenant: str = "red", domain: int = 1, options: NetworkOptions | None = None) -> Network:
     """One of the tenant."""
     segment = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), tenant or "default", "")
-    return Network("a" * 64, NetworkOptions(**options), False, (segment,), (), 0.0, domain=domain)  # type: ignore[arg-type]
+    return Network("a" * 64, options or NetworkOptions(), False, (segment,), (), 0.0, domain=domain)
 
 
 def binding(port: int, target: str = "10.1.0.2", host: str | None = None) -> PortBinding:
@@ -80,19 +80,19 @@ def test_other_addresses_are_no_lines(address: str) -> None:
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"gateway_mode4": GatewayMode.ROUTED}, "gateway_mode4=routed"),
-        ({"gateway_mode4": GatewayMode.NAT_UNPROTECTED}, "gateway_mode4=nat-unprotected"),
-        ({"masquerade": False}, "masquerade=off"),
-        ({"source4": ip_address("192.0.2.1")}, "a source address"),
+        (NetworkOptions(gateway_mode4=GatewayMode.ROUTED), "gateway_mode4=routed"),
+        (NetworkOptions(gateway_mode4=GatewayMode.NAT_UNPROTECTED), "gateway_mode4=nat-unprotected"),
+        (NetworkOptions(masquerade=False), "masquerade=off"),
+        (NetworkOptions(source4=IPv4Address("192.0.2.1")), "a source address"),
     ],
 )
-def test_what_needs_the_hosts_own_routing_is_refused(options: dict[str, object], what: str) -> None:
+def test_what_needs_the_hosts_own_routing_is_refused(options: NetworkOptions, what: str) -> None:
     """In a domain, and by name; elsewhere, of a family that the network has not, and of an internal one it is fine."""
     with pytest.raises(BadRequest, match=f"tenant red has addresses that this host does not route.*{what}"):
-        check_options(network(**options))
-    check_options(network(domain=0, **options))
-    check_options(replace(network(**options), internal=True))
-    check_options(network(gateway_mode6=GatewayMode.ROUTED))
+        check_options(network(options=options))
+    check_options(network(domain=0, options=options))
+    check_options(replace(network(options=options), internal=True))
+    check_options(network(options=NetworkOptions(gateway_mode6=GatewayMode.ROUTED)))
 
 
 def test_all_of_a_network_is_in_its_domain() -> None:

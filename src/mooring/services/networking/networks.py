@@ -9,7 +9,7 @@ finishes it; bridges of this host never overlap; a network without a subnet of D
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -120,8 +120,7 @@ class Networks:
             ipam=request.ipam,
             pending=Pending.CREATE if driver.remembers else None,
         )
-        if self._separate_tenants and network.bridged and network.tenant:
-            network = replace(network, domain=free_number(self._cache.every(Network), network.tenant))
+        network = self.placed(network)
         check_options(network)
         _check_routes(network)
         for segment in network.segments:
@@ -134,6 +133,13 @@ class Networks:
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in pools]
         await self._cache.commit(put=[network, *bound])
         return network
+
+    def placed(self, network: Network, reserved: Iterable[int] = ()) -> Network:
+        """The network, in a routing domain if it is to be in one. reserved: numbers of domains that are others'. Raises
+        Exhausted."""
+        if not (self._separate_tenants and network.bridged and network.tenant):
+            return network
+        return replace(network, domain=free_number(self._cache.every(Network), network.tenant, reserved))
 
     async def readmit(self, network: Network, pools: Sequence[Pool], leases: Sequence[Lease]) -> bool:
         """A network that its engine has is on record again, with its pools and what they began with.

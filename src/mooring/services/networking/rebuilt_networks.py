@@ -15,7 +15,6 @@ from ipaddress import ip_interface
 from mooring.core.addresses import address_of, usable
 from mooring.core.claims import appointed, set_aside
 from mooring.core.containers import EngineNetwork, EngineSubnet
-from mooring.core.domains import free_number
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, Place
@@ -199,9 +198,10 @@ class RebuiltNetworks:
         v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
         network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))
         domain = self._domains.get(found.id)
-        if domain is None and self._policy.separate_tenants and network.bridged and network.tenant:
-            domain = free_number(self._cache.every(Network), network.tenant, self._domains.values())
-        network = replace(network, domain=domain or 0)
+        if domain is not None:
+            network = replace(network, domain=domain)
+        else:
+            network = self._networks.placed(network, self._domains.values())
         return network, pools, leases
 
     def _source(self, part: EngineSubnet, words: dict[str, str]) -> str:
