@@ -179,7 +179,8 @@ class Rig:
 
     async def close(self) -> None:
         """Nothing is left."""
-        await self.kernel.apply([Remove(fact) for fact in await self.kernel.observe() if isinstance(fact, Domain)])
+        if any(network.domain for network in self.networks.values()):
+            await self.kernel.apply([Remove(fact) for fact in await self.kernel.observe() if isinstance(fact, Domain)])
         await self.kernel.close()
         self.stack.close()
 
