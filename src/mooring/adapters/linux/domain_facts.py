@@ -137,6 +137,9 @@ class DomainWriter:
                 tools = self._tools.at(number)
                 assert discards is not None
                 writer = FactWriter(tools, discards, self._domains.host if number else None)
+                if number == 0:
+                    yield from writer.carry_out(list(run))
+                    continue
                 for step in writer.carry_out([_here(op) for op in run]):
                     yield self._back(number, step)
 

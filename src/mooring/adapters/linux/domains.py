@@ -30,12 +30,15 @@ FOLDER = "/run/mooring/tenants"
 _HINT = 'give the unit what docs/tenants.md says, or set `tenants = "shared"`'
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Held:
-    """A domain's namespace while this process has it open."""
+    """A domain's namespace while this process has it open. users: threads that are in it; gone: it is to be closed by
+    the last of them."""
 
     namespace: int
     discards: Discards = field(default_factory=Discards)
+    users: int = 0
+    gone: bool = False
 
 
 class Domains:
@@ -43,6 +46,7 @@ class Domains:
     its number; made when it is needed. Raises OSError. Safe to use from several threads."""
 
     def __init__(self, folder: str = FOLDER) -> None:
+        self._path = folder
         self._folder = NamespaceFolder(folder)
         self._lock = threading.Lock()
         self._held: dict[int, Held] = {}
@@ -101,11 +105,18 @@ class Domains:
         """There is no such domain, nor what is in it. Raises OSError."""
         with self._lock:
             held = self._held.pop(number, None)
+            if held is not None:
+                held.gone = True
+                self._close_unused(held)
         self._folder.drop(self._folder.path(str(number)))
-        if held is not None:
-            os.close(held.namespace)
         with suppress(OSError):
             self._folder.tidy()
+            os.rmdir(self._path)  # the next domain makes it
+
+    def _close_unused(self, held: Held) -> None:
+        """With the lock held: a number that is closed too early may be another namespace's by the time of its use."""
+        if held.gone and not held.users:
+            os.close(held.namespace)
 
     @contextmanager
     def inside(self, number: int) -> Iterator[None]:
@@ -114,9 +125,21 @@ class Domains:
         if number == 0:
             yield
             return
-        held = self.held(number)
-        if held is None:
-            raise Unavailable(f"routing domain {number} is missing", hint="try again in a few seconds")
+        with self._lock:
+            held = self._held.get(number)
+            if held is None:
+                raise Unavailable(f"routing domain {number} is missing", hint="try again in a few seconds")
+            held.users += 1
+        try:
+            with self._in(held, number):
+                yield
+        finally:
+            with self._lock:
+                held.users -= 1
+                self._close_unused(held)
+
+    @contextmanager
+    def _in(self, held: Held, number: int) -> Iterator[None]:
         try:
             enter(held.namespace)
         except OSError as error:
