@@ -37,29 +37,42 @@ async def test_a_change_whose_client_hangs_up_at_once_is_carried_out(tmp_path: P
                 await done.wait()
 
 
-async def test_who_asks_faster_than_he_reads_is_read_no_further(tmp_path: Path) -> None:
-    """Requests that wait for their turn are few, however many are sent."""
-    hook = asyncio.Event()
+async def test_who_asks_faster_than_he_is_answered_is_read_no_further(tmp_path: Path) -> None:
+    """While requests wait for their turn none is added to them, also when one of them was answered."""
+    turns = asyncio.Semaphore(0)
 
     async def slow(request: Request) -> Response:
-        await hook.wait()
+        await turns.acquire()
         return Response(200, request.body)
 
     async with served(tmp_path, slow, api=True) as running:
         client = await running.client()
         sent = 0
-        try:
-            async with asyncio.timeout(1):
-                while sent < 20_000:
-                    await client.send(request_bytes("/x", b"y" * 1000))
-                    sent += 1
-        except TimeoutError:
-            pass
-        assert sent < 20_000
-        hook.set()
-        async with asyncio.timeout(30):
-            for _ in range(sent):
+
+        async def flood() -> None:
+            nonlocal sent
+            while True:
+                await client.send(request_bytes("/x", b"y" * 1000))
+                sent += 1
+
+        async def filled() -> int:
+            """How many were sent when no more can be."""
+            before = -1
+            while before != sent:
+                before = sent
+                await asyncio.sleep(0.2)
+            return sent
+
+        async with asyncio.TaskGroup() as tasks:
+            flooding = tasks.create_task(flood())
+            before = await filled()
+            for _ in range(20):
+                turns.release()
                 assert (await client.answer()).status == 200
+            assert await filled() == before
+            flooding.cancel()
+        for _ in range(before + 1):
+            turns.release()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +109,16 @@ async def test_a_refusal_waits_for_the_answers_before_it(tmp_path: Path) -> None
         asyncio.get_running_loop().call_later(0.05, hook.set)
         assert [(await client.answer()).body for _ in range(2)] == [b"/1", b"/2"]
         assert (await client.answer()).status == 400
+        assert await client.ended()
+
+
+@pytest.mark.parametrize("head", [b"X: " + b"y" * 70_000 + b"\r\n", b"X: y\r\n" * 12_000])
+async def test_a_head_that_comes_at_once_is_no_longer_than_any_other(tmp_path: Path, head: bytes) -> None:
+    """One long header, or many short ones, in one packet."""
+    async with served(tmp_path, _echo, fail=refuse, api=True) as running:
+        client = await running.client()
+        await client.send(b"GET /x HTTP/1.1\r\nHost: \r\n" + head + b"\r\n")
+        assert (await client.answer()).status == 431
         assert await client.ended()
 
 

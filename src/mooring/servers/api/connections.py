@@ -76,7 +76,8 @@ class ApiConnection(HttpToolsProtocol):
         self._asked = False  # it has begun a request
         self._reading = False
         self._in_head = True
-        self._head_size = 0
+        self._head_size = 0  # bytes that came while it was not complete
+        self._head_length = 0  # of its headers so far
         self._pieces: list[bytes] = []
         self._size = 0
         self._timer: TimerHandle | None = None
@@ -114,7 +115,7 @@ class ApiConnection(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(400, f"malformed HTTP: {error}")  # says nothing when a callback has refused already
         if self._reading and self._in_head and self._head_size > self._limits.head:
-            self._refuse(431, f"the request's head is larger than {self._limits.head} bytes")
+            self._too_long()
         if self._reading and self._timer is None and not self._deaf:
             self._timer = self.loop.call_later(self._limits.request, self._too_slow)
 
@@ -131,12 +132,15 @@ class ApiConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self._pieces, self._size, self._in_head = [], 0, True
+        self._pieces, self._size, self._in_head, self._head_length = [], 0, True, 0
         self._reading = self._asked = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One complete header."""
         super().on_header(name, value)
+        self._head_length += len(name) + len(value) + 4
+        if self._head_length > self._limits.head:
+            self._too_long()
         if name.lower() == b"content-length" and value.isdigit() and int(value) > self._limits.body:
             self._too_large()
 
@@ -227,6 +231,9 @@ class ApiConnection(HttpToolsProtocol):
     def _too_large(self) -> None:
         self._refuse(413, f"the body is larger than {self._limits.body} bytes")
         raise _Refused
+
+    def _too_long(self) -> None:
+        self._refuse(431, f"the request's head is larger than {self._limits.head} bytes")
 
     def _too_slow(self) -> None:
         self._timer = None
