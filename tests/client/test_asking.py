@@ -84,6 +84,27 @@ async def test_a_list_is_whole_however_many_pages_it_has(tmp_path: Path, monkeyp
         assert await daemon.ask(daemon.client.leases, space="default", network="10.32.0.0/24") == some
 
 
+def test_a_daemon_from_before_there_were_pages_is_asked_for_all_at_once(tmp_path: Path) -> None:
+    """It refuses to be asked for a page, and is not yet restarted."""
+    path, asked_for = tmp_path / "api.sock", []
+    refusal = b'{"message":"parameter \'limit\' is not known; this path takes none","kind":"bad request"}'
+
+    def answer(listener: socket.socket) -> None:
+        for status, body in ((b"400 Bad Request", refusal), (b"200 OK", b"[]")):
+            connection, _ = listener.accept()
+            with connection:
+                asked_for.append(connection.recv(1000).split()[1])
+                connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+
+    with listeners.listen(path, 0o600) as listener:
+        listener.setblocking(True)
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        assert Client(str(path)).networks() == []
+        thread.join()
+    assert asked_for == [b"/v1/networks?limit=5000", b"/v1/networks"]
+
+
 async def test_a_refusal_is_the_daemons_fault(tmp_path: Path) -> None:
     """Of its kind, with its line."""
     async with asked(tmp_path) as daemon:

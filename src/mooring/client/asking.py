@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from mooring.core.faults import Forbidden, Unavailable
+from mooring.core.faults import BadRequest, Forbidden, Unavailable
 from mooring.wire.api import fault_of
 
 T = TypeVar("T")
@@ -48,7 +48,13 @@ class Asking:
         target = f"/v1/{path}?{urlencode({**given, 'limit': PAGE})}"
         rows: list[T] = []
         while target:
-            body, link = self._exchange("GET", target)
+            try:
+                body, link = self._exchange("GET", target)
+            except BadRequest as refused:
+                if "'limit' is not known" not in str(refused):
+                    raise
+                # A daemon from before there were pages runs until it is restarted after an upgrade.
+                body, link = self._exchange("GET", f"/v1/{path}" + (f"?{urlencode(given)}" if given else ""))
             rows += self._decoded(body, list[row])  # type: ignore[valid-type]
             found = _NEXT.search(link)
             target = found[1] if found is not None else ""
