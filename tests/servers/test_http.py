@@ -232,6 +232,20 @@ async def test_a_request_that_never_ends_is_answered_408(served: Serving, tmp_pa
     assert echo.done == ["/a", "/b"]
 
 
+async def test_who_sends_a_byte_now_and_then_gains_no_time(served: Serving, tmp_path: Path, echo: Echo) -> None:
+    """The time runs from the first byte of a request, whatever comes after it."""
+    async with served(tmp_path, echo, Limits(request=0.1)) as running:
+        client = await running.client()
+        await client.send(b"POST /x HTTP/1.1\r\nX: ")
+        answer = asyncio.get_running_loop().create_task(client.answer())
+        async with asyncio.timeout(5):
+            while not answer.done():
+                await client.send(b"y")
+                await asyncio.sleep(0.01)
+        assert answer.result().status == 408
+    assert echo.requests == []
+
+
 async def test_a_request_that_ends_half_way_is_refused(served: Serving, tmp_path: Path, echo: Echo) -> None:
     """The client closed its side before all was said."""
     async with served(tmp_path, echo) as running:

@@ -74,7 +74,6 @@ class HttpServer:
     def __init__(self, fail: Failer, limits: Limits = Limits()) -> None:
         self.fail = fail
         self.limits = limits
-        self.connections: set[Connection] = set()
         self._stopping = asyncio.Event()
 
     async def serve(self, sock: socket.socket, handler: Handler, quota: Quota | None = None) -> None:
@@ -131,7 +130,6 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
         self._transport = cast("asyncio.Transport", transport)
-        self._server.connections.add(self)
         self._under_way.connections.add(self)
         quota = self._under_way.quota
         if quota is not None and (refusal := quota.enter(self, transport)):
@@ -152,7 +150,6 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         self._stop_timer()
         self.resume_writing()
-        self._server.connections.discard(self)
         self._under_way.connections.discard(self)
         if self._under_way.quota is not None:
             self._under_way.quota.leave(self)

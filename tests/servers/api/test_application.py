@@ -159,6 +159,20 @@ async def test_a_page_goes_on_where_the_one_before_ended_whatever_happened_meanw
     assert [row["id"] for row in left] == [each for each in whole if each == "c" * 64 and each not in first.json]
 
 
+async def test_networks_of_one_moment_are_on_one_page_each() -> None:
+    """Times that no decimal says exactly, and many that are the same: no row is on two pages, and none on no page."""
+    one = Network("b" * 64, NetworkOptions(), False, (), (), START + 1 / 3)
+    others = [replace(one, id=f"{number:064x}", created=START + number // 4 / 3) for number in range(12)]
+    asked = await api(one, *others)
+    rows, target = [], "/v1/networks?limit=1"
+    while target:
+        answer = await asked.get(target)
+        rows += [row["id"] for row in answer.json]
+        target = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    assert rows == [row["id"] for row in (await asked.get("/v1/networks")).json]
+    assert len(rows) == len(set(rows)) == 15
+
+
 @pytest.mark.parametrize("count", [0, 1, BATCH, BATCH + 1, 3 * BATCH])
 async def test_a_long_list_is_encoded_as_a_short_one(count: int) -> None:
     """In parts or at once: the same array."""
