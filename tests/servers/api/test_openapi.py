@@ -32,7 +32,7 @@ def test_every_route_is_described() -> None:
     leases = paths["/v1/leases"]["get"]
     assert {each["name"] for each in leases["parameters"]} == set(LeaseFilter.__struct_fields__)
     state = next(each for each in leases["parameters"] if each["name"] == "state")
-    assert state["schema"]["enum"][0] == "auxiliary"
+    assert (state["schema"]["enum"][0], state["description"]) == ("auxiliary", "the lease's state")
     limit = next(each for each in leases["parameters"] if each["name"] == "limit")
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 10_000}
     assert all(each.get("description") for each in leases["parameters"])
@@ -42,6 +42,13 @@ def test_every_route_is_described() -> None:
     assert body["required"]
     assert body["content"]["application/json"]["example"] == {"first": "10.32.0.9", "whom": "db"}
     assert not paths["/v1/doctor"]["post"]["requestBody"]["required"]
+
+
+def test_texts_are_those_of_the_docstrings() -> None:
+    """Without the indentation that they have in the source."""
+    texts = [each["description"] for each in document(ROUTES)["components"]["schemas"].values()]
+    assert all(texts)
+    assert not any("\n    " in text for text in texts)
 
 
 def test_every_operation_has_a_sentence() -> None:

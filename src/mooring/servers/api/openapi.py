@@ -7,6 +7,7 @@ their docstrings.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any, get_type_hints
 
 import msgspec
@@ -46,6 +47,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     bodies = [each.body for each in routes if each.body is not None]
     schemas, components = msgspec.json.schema_components([*replies, *bodies, Problem], ref_template=_REFERENCES)
     shown = dict(zip((str(each) for each in (*replies, *bodies)), schemas, strict=False))
+    for component in components.values():
+        component["description"] = cleandoc(component.get("description", ""))
     paths: dict[str, Any] = {}
     for each, reply in zip(routes, replies, strict=True):
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, shown[str(reply)], shown)
@@ -118,12 +121,10 @@ def _parameters(each: Route) -> list[dict[str, Any]]:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """What a parameter may be: in a query nothing is null, what is None is not given."""
-    if "$ref" in schema:
-        return {**schema["$defs"][schema["$ref"].rpartition("/")[2]]}
-    kinds = [each for each in schema.get("anyOf", []) if each != {"type": "null"}]
-    if len(kinds) == 1:
-        return _without_null(
-            {**kinds[0], **{key: value for key, value in schema.items() if key in ("description", "$defs")}}
-        )
-    schema.pop("$defs", None)
-    return schema
+    said = {key: schema[key] for key in ("description",) if key in schema}
+    kinds = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
+    kind = kinds[0] if len(kinds) == 1 else schema
+    if "$ref" in kind:
+        said = {key: kind[key] for key in ("description",) if key in kind} | said
+        kind = schema["$defs"][kind["$ref"].rpartition("/")[2]]
+    return {key: value for key, value in (kind | said).items() if key != "$defs"}
