@@ -317,6 +317,9 @@ def test_ipam_options_name_subnet_pools_and_lengths_of_each_family() -> None:
                        ("pool", ""), ("pool", "a b"), ("pool6", "a" * 64)):  # fmt: skip
         with pytest.raises(BadRequest, match=f"option {name}="):
             parse_ipam_options({name: text})
+    parse_network_options({"mooring.pool": "lab", "prefixlen": "26"}, internal=False)  # the IPAM driver was told
+    with pytest.raises(BadRequest, match="option prefixlen=x"):
+        parse_network_options({"prefixlen": "x"}, internal=False)
     with pytest.raises(BadRequest, match="did you mean pool"):
         parse_ipam_options({"pol": "lab"})
 

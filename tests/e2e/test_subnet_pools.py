@@ -153,12 +153,19 @@ def test_default_ones_are_used_by_networks_that_name_none(pools: Host) -> None:
 
 @pytest.mark.needs("compose")
 def test_a_compose_file_names_one(pools: Host, tmp_path: Path) -> None:
-    """`ipam: {driver: mooring, options: {pool: lab}}`, up and down and up again."""
+    """`ipam: {driver: mooring, options: {pool: lab}}`, or where compose drops those (docker/compose#9330, #13785), as
+    `driver_opts` through the proxy; up and down and up again."""
     ipam = {"driver": "mooring", "options": {"pool": "lab", "prefixlen": "28"}}
     project = {
         "services": {"web": {"image": IMAGE, "command": "stay", "networks": ["shop"]}},
         "networks": {"shop": {"driver": "mooring", "ipam": ipam}},
     }
+    if len(pools.release.compose) > 1:
+        shop = {"driver": "mooring", "driver_opts": ipam["options"], "ipam": {"driver": "mooring"}}
+        project["networks"] = {"shop": shop}
+        argv = ("network", "create", "-d", "mooring", "--ipam-driver", "mooring", "-o", "pool=lab", "refused")
+        said = pools.docker(*argv, check=False).output
+        assert "option pool=lab has not reached the IPAM driver" in said
     if len(pools.release.compose) == 1:  # version 1 wants to be told of the form
         project |= {"version": "2.4"}
     file = tmp_path / "compose.yml"

@@ -200,6 +200,23 @@ async def test_an_option_for_a_family_that_the_network_does_not_have_is_refused(
         await host.services.ipam.release_pool(grant.pool)
 
 
+@pytest.mark.parametrize("told", [{}, {"pool": "default4"}])
+async def test_an_option_of_the_driver_that_the_ipam_driver_was_not_told_is_refused(told: dict[str, str]) -> None:
+    """Compose says it so, and the proxy tells both; without the proxy it would be ignored."""
+    host = await MemoryHost().start()
+    await host.services.ipam.subnet_pools.create("lab", "default", nets("10.64.0.0/22"), SAME, False)
+    for options, fine in ((told, False), ({"pool": "lab"}, True)):
+        grant = await host.services.ipam.request_pool(PoolRequest("default", 4, options=options))
+        part = SegmentRequest("default", grant.subnet, grant.gateway)
+        request = NetworkRequest("a" * 64, {"mooring.pool": "lab"}, False, (part,), ())
+        if fine:
+            await host.services.networks.create(request)
+            continue
+        with pytest.raises(BadRequest, match=r"mooring.pool=lab has not reached the IPAM driver.*--ipam-opt pool=lab"):
+            await host.services.networks.create(request)
+        await host.services.ipam.release_pool(grant.pool)
+
+
 @pytest.mark.parametrize("when", list(When))
 async def test_a_commit_whose_answer_is_lost_leaves_all_or_nothing(host: Host, when: When) -> None:
     """Each change is one commit: killed before it or after it, there is the old or the new one, and again is fine."""

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from mooring.core.docker_requests import NetworkSpec
-from mooring.wire.network_bodies import network_spec, with_subnets
+from mooring.wire.network_bodies import network_spec, with_ipam_options, with_subnets
 
 V4, V6 = ip_network("10.32.0.0/24"), ip_network("fd00:32::/64")
 
@@ -77,3 +77,25 @@ def test_subnets_are_put_in_and_nothing_else_changes(body: bytes, after: bytes) 
 def test_a_body_that_cannot_be_read_stays() -> None:
     """Byte for byte."""
     assert with_subnets(b'{"IPAM":{"Config":{}}}', [V4]) == b'{"IPAM":{"Config":{}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "after"),
+    [
+        (b'{"Name":"w"}', b'{"Name":"w","IPAM":{"Options":{"pool":"lab"}}}'),
+        (b'{"IPAM":{"Driver":"m","Options":null}}', b'{"IPAM":{"Driver":"m","Options":{"pool":"lab"}}}'),
+        (b'{"IPAM":{"Options":{"claim":"holders"}}}', b'{"IPAM":{"Options":{"claim":"holders","pool":"lab"}}}'),
+        (b'{"IPAM":[]}', b'{"IPAM":[]}'),
+    ],
+)
+def test_options_of_the_ipam_driver_are_put_in_beside_those_that_are_there(body: bytes, after: bytes) -> None:
+    """What cannot be read stays as it is."""
+    assert with_ipam_options(body, {"pool": "lab"}) == after
+
+
+def test_options_of_the_driver_that_the_ipam_driver_has_to_be_told() -> None:
+    """Those of subnet pools alone, under their own words, and not what it is told already or when it is another's."""
+    options = {"pool": "lab", "mooring.prefixlen6": "80", "mtu": "1400", "tenant": "blue"}
+    assert NetworkSpec("web", "mooring", "mooring", options).moved == {"pool": "lab", "prefixlen6": "80"}
+    assert NetworkSpec("web", "mooring", "mooring", options, {"mooring.pool": "x"}).moved == {"prefixlen6": "80"}
+    assert NetworkSpec("web", "mooring", "default", options).moved == {}

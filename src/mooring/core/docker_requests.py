@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 ENDPOINT_MACS = (1, 44)
 # The most networks of a create that are looked at. More than this no container has; each costs questions to the engine.
 MOST_NETWORKS = 64
+# IPAM options that may be said as options of the driver, since compose from version 2 on drops those of the IPAM driver
+# (docker/compose#9330).
+EITHER = frozenset({"pool", "pool6", "prefixlen", "prefixlen6"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +53,13 @@ class NetworkSpec:
     options: Mapping[str, str] = field(default_factory=dict)
     ipam_options: Mapping[str, str] = field(default_factory=dict)
     open: tuple[int, ...] = ()
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """Options of the driver that the IPAM driver, which is the same, has to be told; those that it is told anyway
+        are left out."""
+        if self.ipam != self.driver:
+            return {}
+        words = {name.removeprefix("mooring."): text for name, text in self.options.items()}
+        told = {name.removeprefix("mooring.") for name in self.ipam_options}
+        return {word: text for word, text in sorted(words.items()) if word in EITHER - told}

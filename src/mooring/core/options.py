@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any, TypeVar
 
 from mooring.core.addresses import parse_address
+from mooring.core.docker_requests import EITHER
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import Address, GatewayMode, HostOverlap, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
@@ -114,6 +115,9 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
     given: dict[str, _Given] = {}
     for name in sorted(raw):
         if _is_engines(name, raw[name], internal):
+            continue
+        if (bare := name.removeprefix(OWN_PREFIX)) in EITHER:
+            IPAM_PARSERS[bare](f"option {name}", raw[name])  # the proxy has told the IPAM driver
             continue
         for word in _words(name):
             entry = _Given(name, _value(word, name, raw[name]))

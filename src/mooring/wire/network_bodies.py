@@ -47,6 +47,15 @@ def with_subnets(body: bytes, subnets: Sequence[Subnet]) -> bytes:
         return body
 
 
+def with_ipam_options(body: bytes, options: Mapping[str, str]) -> bytes:
+    """The body with these options of the IPAM driver too. One that `network_spec` cannot read comes back as it is."""
+    try:
+        told = read(body).members("IPAM").members("Options").texts()
+        return with_value(body, ("IPAM", "Options"), msgspec.json.encode({**told, **options}))
+    except Unread:
+        return body
+
+
 def _configs(body: bytes, ipam: Members) -> list[dict[str, object]]:
     """The elements of IPAM.Config. Raises Unread for another shape."""
     member = ipam.last("Config")

@@ -341,6 +341,19 @@ async def network_passage(networks: ScriptedNetworks, body: bytes) -> Decision:
     return await hook.decide(call, body)
 
 
+async def test_a_subnet_pool_that_is_named_to_the_driver_is_named_to_the_ipam_driver_too() -> None:
+    """Compose drops the IPAM driver's options; the driver's stay, and what the network had comes back beside them."""
+    body = {"Driver": "mooring", "IPAM": {"Driver": "mooring"}, "Options": {"pool": "lab", "mtu": "1400"}}
+    for name, config in (("new", None), ("web", [{"Subnet": "10.32.0.0/24"}])):
+        found = await network_passage(ScriptedNetworks(), json.dumps({"Name": name, **body}).encode())
+        assert found.body is not None
+        told = json.loads(found.body)
+        assert told["IPAM"] == {"Driver": "mooring", "Options": {"pool": "lab"}} | (
+            {"Config": config} if config else {}
+        )
+        assert told["Options"] == body["Options"]
+
+
 async def test_a_network_that_comes_back_has_its_subnet_and_its_name_is_told() -> None:
     """Before the reply goes on."""
     networks = ScriptedNetworks()

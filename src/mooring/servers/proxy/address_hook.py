@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -226,9 +227,14 @@ class AddressHook:
         if spec is None or whole is None or self._networks is None or not self._networks.concerns(spec):
             return PASS
         await self._ready()
-        subnets = await self._networks.returning(spec)
-        change = partial(whole.changed, lambda text: network_bodies.with_subnets(text, subnets))
-        patched = await read(change, len(body)) if subnets else None
+        moved = spec.moved
+        subnets = await self._networks.returning(replace(spec, ipam_options={**spec.ipam_options, **moved}))
+
+        def changed(text: bytes) -> bytes:
+            text = network_bodies.with_subnets(text, subnets) if subnets else text
+            return network_bodies.with_ipam_options(text, moved) if moved else text
+
+        patched = await read(partial(whole.changed, changed), len(body)) if subnets or moved else None
         return Decision(patched, partial(self._network_made, self._networks, spec.name))
 
     async def _network_made(self, networks: NetworkAdmission, name: str, reply: Reply | None) -> None:

@@ -14,11 +14,12 @@ from dataclasses import replace
 
 import msgspec
 
+from mooring.core.docker_requests import EITHER
 from mooring.core.domains import check_options, free_number
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Mode, Network, NetworkOptions, Origin, Pending, Segment
-from mooring.core.options import parse_network_options
+from mooring.core.options import OWN_PREFIX, parse_network_options
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Driver, IpamDriver
@@ -327,6 +328,13 @@ class Networks:
 def _check_families(network: Network, pools: Sequence[Pool]) -> None:
     """Raises BadRequest when a subnet pool or a prefix length was named for a family that the network does not have.
     Docker asks the IPAM driver for one family at a time, and for nothing of the other one."""
+    for name, text in network.raw.items():
+        word = name.removeprefix(OWN_PREFIX)
+        if word in EITHER and not any(pool.options.get(word) == text for pool in pools):
+            raise BadRequest(
+                f"option {name}={text} has not reached the IPAM driver, or another value has",
+                hint=f"create the network through the proxy's socket, or use --ipam-opt {word}={text}",
+            )
     for version, words, way in ((4, ("pool", "prefixlen"), "--ipv4=true"), (6, ("pool6", "prefixlen6"), "--ipv6")):
         named = [word for pool in pools for word in words if word in pool.options]
         if named and not any(segment.subnet.version == version for segment in network.segments):
