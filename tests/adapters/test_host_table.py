@@ -72,6 +72,18 @@ def test_it_is_as_if_everything_were_read_anew(steps: list[tuple[str, object, ob
     assert shown(table.host_net(())) == shown(fresh.host_net(()))
 
 
+def test_a_router_is_named_the_same_whatever_came_first() -> None:
+    """By a single link that leads to it, where there is one."""
+    ways = [Route(None, links, (ip_address("10.9.9.1"),)) for links in ((), (1, 2), (2,), (1,))]
+    for order in (ways, ways[::-1]):
+        table = HostTable()
+        for number in (1, 2):
+            table.note_link(number, f"l{number}", False)
+        for route in order:
+            table.note_route(*key_of(route), route, False)
+        assert table.host_net(()).addresses == {ip_interface("10.9.9.1/32"): "a router of this host on l1"}
+
+
 def test_what_did_not_change_is_the_same_object() -> None:
     """Also when a route came twice, and for as long as the nameservers are the same ones."""
     table, route = HostTable(), Route(ip_network("10.1.0.0/24"), (1,), ())

@@ -93,7 +93,8 @@ class HostTable:
             if index in names
             for interface in interfaces
         }
-        for router, links in self._routers:
+        # Of several ways to a router the one by a single link names it, whichever was told of first.
+        for router, links in sorted(self._routers, key=lambda each: (len(each[1]) != 1, each[1])):
             if not self._are_ours(links):
                 name = self._links.get(links[0], ("", False))[0] if len(links) == 1 else ""
                 addresses.setdefault(ip_interface(router), f"a router of this host on {name or 'no interface'}")
