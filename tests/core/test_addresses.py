@@ -178,6 +178,27 @@ def test_a_bit_tree_climbs_over_full_blocks_of_full_blocks() -> None:
     assert tree.next_absent(700_001) == 1024 * 1024 + 1500
 
 
+@pytest.mark.parametrize("start", [0, 5 << 10, 1 << 20, (1 << 64) + (7 << 10)])
+def test_the_number_after_a_full_block_is_absent(start: int) -> None:
+    """Wherever the first block is that is full, and nothing else is there."""
+    tree = BitTree()
+    for number in range(start, start + 1024):
+        tree.add(number)
+    assert tree.next_absent(start) == tree.next_absent(start + 1000) == start + 1024
+    tree.discard(start + 5)
+    assert (tree.next_absent(start), tree.next_absent(start + 6)) == (start + 5, start + 1024)
+
+
+def test_an_empty_range_is_nothing() -> None:
+    """It is added to no set, takes nothing away, and overlaps nothing."""
+    ranges = RangeSet([(1, 9)])
+    ranges.add(12, 12)
+    ranges.remove(5, 5)
+    assert list(ranges) == [(1, 9)]
+    assert not ranges.overlaps(5, 5)
+    assert ranges.end_of_last(5, 5) is None
+
+
 def test_a_bit_tree_keeps_nothing_of_what_is_gone() -> None:
     """However full its blocks were."""
     tree = BitTree()
@@ -243,10 +264,31 @@ def test_cooling_addresses_come_last_and_the_oldest_first() -> None:
 
 def test_a_cooling_address_outside_the_range_is_not_chosen() -> None:
     """The range limits automatic choice in every case."""
+    for outside in (1, 9):
+        occupancy = Occupancy()
+        occupancy.record(outside, cooling_since=1.0)
+        occupancy.record(0)
+        assert occupancy.choose(0, 1) is None
+
+
+def test_the_first_address_of_a_range_is_chosen_first() -> None:
+    """Be it number 0."""
+    assert Occupancy().choose(0, 9) == 0
+
+
+def test_the_queue_is_cleared_when_it_must_be_and_no_sooner() -> None:
+    """A record that is seen again adds nothing; one that is deleted cools no more."""
     occupancy = Occupancy()
-    occupancy.record(9, cooling_since=1.0)
-    occupancy.record(0)
-    assert occupancy.choose(0, 1) is None
+    for number in range(200):
+        for since in (1.0, 1.0, 2.0):
+            occupancy.record(number, cooling_since=since)
+    assert len(occupancy._oldest) == 400
+    for number in range(200):
+        occupancy.delete(number)
+    assert not occupancy._cooling
+    for turn in range(60):
+        occupancy.record(7, cooling_since=float(turn))
+    assert len(occupancy._oldest) == 60
 
 
 def test_a_cooling_address_whose_grant_failed_is_chosen_again() -> None:
@@ -336,9 +378,10 @@ def test_nothing_taken_is_ever_chosen(bounds: tuple[int, int], steps: list[tuple
             "'10.0.0.1' is not an address with prefix length; write it as ADDRESS/LENGTH",
         ),
         (lambda: parse_address("x" * 99), "'" + "x" * 59 + "... is not an IP address"),
+        (lambda: parse_address("x" * 58), "'" + "x" * 58 + "' is not an IP address"),
     ],
 )
 def test_a_refusal_shows_what_was_written_and_how_it_is_written(refused: Callable[[], object], words: str) -> None:
     """In a line; what is too long is cut."""
-    with pytest.raises(BadRequest, match=re.escape(words)):
+    with pytest.raises(BadRequest, match="^" + re.escape(words)):
         refused()

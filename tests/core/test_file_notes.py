@@ -94,11 +94,11 @@ def test_an_edited_file_of_ours_goes_all_the_same() -> None:
 
 def test_a_line_that_was_there_before_us_is_not_ours() -> None:
     """Although we would have written the same; it stays when everything of ours goes."""
-    files: Files = {PATH: "a\n", NOTE: None}
-    files = applied(files, hosts_changes(PATH, files, "", ["a", "b"]))
-    assert files[PATH] == "a\nb\n"
-    assert Note.read(files[NOTE]) == Note(created=False, ours=("b",))
-    assert applied(files, hosts_removal(PATH, files)) == {PATH: "a\n", NOTE: None}
+    files: Files = {PATH: "10.0.0.1\ta\n", NOTE: None}
+    files = applied(files, hosts_changes(PATH, files, "", ["10.0.0.1\ta", "10.0.0.2\tb"]))
+    assert files[PATH] == "10.0.0.1\ta\n10.0.0.2\tb\n"
+    assert files[NOTE] == "found\n10.0.0.2\tb"
+    assert applied(files, hosts_removal(PATH, files)) == {PATH: "10.0.0.1\ta\n", NOTE: None}
 
 
 def test_the_note_has_what_is_ours_and_what_is_about_to_go() -> None:
