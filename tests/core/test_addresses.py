@@ -88,7 +88,7 @@ def test_numbers_and_addresses_are_the_same_thing(version: int, data: st.DataObj
     bits = 32 if version == 4 else 128
     number = data.draw(st.integers(0, 2**bits - 1))
     length = data.draw(st.integers(0, bits))
-    assert int(address_of(version, number)) == number
+    assert (int(address_of(version, number)), address_of(version, number).version) == (number, version)
     both = interface(version, number, length)
     assert (int(both.ip), both.network.prefixlen, both.version) == (number, length, version)
     start = number >> (bits - length) << (bits - length)
@@ -187,6 +187,15 @@ def test_the_number_after_a_full_block_is_absent(start: int) -> None:
     assert tree.next_absent(start) == tree.next_absent(start + 1000) == start + 1024
     tree.discard(start + 5)
     assert (tree.next_absent(start), tree.next_absent(start + 6)) == (start + 5, start + 1024)
+
+
+@pytest.mark.parametrize("start", [5 << 10, (1 << 20) - (1 << 10), (1 << 64) + (7 << 10)])
+def test_a_full_block_is_passed_over_whichever_was_full_first(start: int) -> None:
+    """The first full one begins the level above."""
+    tree = BitTree()
+    for number in (*range(start + 1024, start + 2048), *range(start, start + 1024)):
+        tree.add(number)
+    assert tree.next_absent(start) == start + 2048
 
 
 def test_an_empty_range_is_nothing() -> None:
