@@ -82,6 +82,7 @@ def test_a_domain_that_is_another_one_is_worked_in_anew(bench: Bench) -> None:
 
 
 def test_what_is_in_no_domain_is_refused(bench: Bench) -> None:
-    """It may be made in a moment."""
+    """It may be made in a moment; to remove it is success."""
+    bench.writer.run([Remove(BRIDGE), Remove(Member("bridges", '"mr-one"', domain=1))])
     with pytest.raises(Unavailable, match="routing domain 1 is missing"):
         bench.writer.run([Add(BRIDGE)])

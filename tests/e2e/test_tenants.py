@@ -12,6 +12,9 @@ from tests.e2e.conftest import MakeHost
 from tests.e2e.lab import Host, Lab, eventually
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import LabError, run
+from tests.e2e.lab.releases import release, selected
+from tests.e2e.lab.systemd_machines import SystemdMachine
+from tests.e2e.lab.systemd_roots import PROJECT
 from tests.e2e.lab.traffic import Server, ask_tcp, ask_udp, reaches
 
 SEPARATE = {"MOORING_TENANTS": "separate"}
@@ -143,3 +146,43 @@ def test_one_compose_file_is_up_for_two_tenants(host: Host, lab: Lab, tmp_path: 
     ):
         assert ask_tcp(lab.outside.network, host.ipv4, 8080).server == "red"
         assert ask_tcp(lab.outside.network, host.ipv4, 8081).server == "blue"
+
+
+@pytest.mark.slow
+def test_the_unit_needs_what_the_documentation_says(lab: Lab) -> None:
+    """Under systemd: without the drop-in a tenant's network is refused with what is missing, and others are made; with
+    it both tenants have theirs, which outlive a restart of the unit; uninstalling leaves nothing of them."""
+    if selected() != release(""):
+        pytest.skip("it has the engine of the machine's own suite only")
+    drop_in = (PROJECT / "docs/tenants.md").read_text().partition("```ini\n")[2].partition("```")[0]
+    machine = SystemdMachine(lab.folder / "tenants", units=False)
+    try:
+        machine.boot()
+        machine.load_image()
+        machine.mooring("setup")
+        machine.run("sh", "-c", "echo 'tenants = \"separate\"' >>/etc/mooring/mooring.toml")
+        machine.systemctl("restart", "mooring")
+        create = ("network", "create", "-d", "mooring", "--ipam-driver", "mooring")
+        refused = machine.docker(*create, "--subnet", V4, *tenant("red"), "red", check=False)
+        assert "this process may not make network namespaces" in refused.output
+        machine.docker(*create, "plain")
+        machine.run("mkdir", "-p", "/etc/systemd/system/mooring.service.d")
+        machine.run("sh", "-c", f"cat >/etc/systemd/system/mooring.service.d/tenants.conf <<'END'\n{drop_in}END")
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", "mooring")
+        for name in TENANTS:
+            machine.docker(*create, "--subnet", V4, *tenant(name), name)
+            machine.docker("run", "-d", "--name", name, "--network", name, "--ip", "10.77.0.2", IMAGE, "stay")
+        machine.systemctl("restart", "mooring")
+        status = json.loads(machine.mooring("status", "--format", "json").output)
+        assert status["repair"]["findings"] == []
+        assert machine.run("ls", "/run/mooring/tenants").output.split() == ["1", "2"]
+        for number in ("1", "2"):
+            inside = machine.run("nsenter", f"--net=/run/mooring/tenants/{number}", "ip", "-o", "address").output
+            assert "10.77.0.1/24" in inside
+        machine.docker("rm", "-f", *TENANTS)
+        machine.mooring("setup", "--undo")
+        assert "mt-" not in machine.run("ip", "link").output
+        assert not machine.run("test", "-e", "/run/mooring/tenants", check=False).ok
+    finally:
+        machine.close()

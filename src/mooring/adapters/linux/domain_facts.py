@@ -127,18 +127,21 @@ class DomainWriter:
             fact = fact_of(op)
             return -1 if isinstance(fact, Domain) else domain_of(fact)
 
-        for number, run in groupby(ops, place):
+        for number, group in groupby(ops, place):
+            run = list(group)
             if number < 0:
                 for op in run:
                     yield from self._domain(op)
                 continue
+            if self._domains.discards(number) is None and all(isinstance(op, Remove) for op in run):
+                continue  # what is not there is removed
             discards = self._domains.discards(number)
             with self._domains.inside(number):
                 tools = self._tools.at(number)
                 assert discards is not None
                 writer = FactWriter(tools, discards, self._domains.host if number else None)
                 if number == 0:
-                    yield from writer.carry_out(list(run))
+                    yield from writer.carry_out(run)
                     continue
                 for step in writer.carry_out([_here(op) for op in run]):
                     yield self._back(number, step)
