@@ -30,7 +30,7 @@ READERS: dict[str, Callable[[Any], object]] = {
     "seconds": lambda value: arguments.seconds("seconds", value),
     "labels": lambda value: arguments.texts("labels", value),
     "address": lambda value: arguments.address("address", value),
-    "addresses": lambda value: arguments.one_of_each("addresses", value),
+    "addresses": lambda value: arguments.one_of_each("addresses", value, arguments.address),
     "mac": arguments.mac,
     "subnets": lambda value: arguments.subnets(value, ipv4=True, ipv6=True, driver="bridge", ipam="default"),
     "services": lambda value: arguments.every("services", value, arguments.service),
@@ -168,13 +168,13 @@ def test_a_subnet_says_what_is_special_in_it() -> None:
 
 def test_an_address_with_a_length_is_an_address() -> None:
     """A value is taken for its address alone; text with a length is refused, and so are two of one family."""
-    assert arguments.one_of_each("addresses", ["fd00::2", IPv4Interface("10.0.0.2/24")]) == (
+    assert arguments.one_of_each("addresses", ["fd00::2", IPv4Interface("10.0.0.2/24")], arguments.address) == (
         ip_address("10.0.0.2"),
         ip_address("fd00::2"),
     )
     for bad in (["10.0.0.2/24"], ["10.0.0.2", "10.0.0.3"], ["fe80::1%eth0"], "10.0.0.2"):
         with pytest.raises(BadRequest, match=r"^addresses"):
-            arguments.one_of_each("addresses", bad)
+            arguments.one_of_each("addresses", bad, arguments.address)
 
 
 def test_drivers_are_checked_for_their_methods() -> None:

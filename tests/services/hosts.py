@@ -37,9 +37,11 @@ POLICY = IpamPolicy(
 class MemoryHost:
     """Drives the services as dockerd would, call by call."""
 
-    def __init__(self, others: Others | None = None, *, separate_tenants: bool = False) -> None:
+    def __init__(
+        self, others: Others | None = None, *, separate_tenants: bool = False, policy: IpamPolicy = POLICY
+    ) -> None:
         self.others = others
-        self.separate_tenants = separate_tenants
+        self.policy = replace(policy, separate_tenants=separate_tenants)
         self.store = MemoryStore()
         self.refusals: list[Fault] = []
         self.ops = 0
@@ -50,8 +52,8 @@ class MemoryHost:
         self.services: Services = self._assemble()
 
     def _assemble(self) -> Services:
-        policy = replace(POLICY, separate_tenants=self.separate_tenants)
-        return assemble(World(self.store, self.kernel, self.guard, self.engine, self.clock), policy, others=self.others)
+        world = World(self.store, self.kernel, self.guard, self.engine, self.clock)
+        return assemble(world, self.policy, others=self.others)
 
     async def _before(self, _op: Op) -> None:
         """Count the kernel's work, and refuse it as often as `refusals` says."""

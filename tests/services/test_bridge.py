@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from mooring.core.datapath import host_end, network_facts, sandbox_end
+from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.endpoints import State
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Origin
-from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Remove, Veth
 from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.services.drivers.bridge import BridgeDriver

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
+from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import BadRequest
-from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.requests import EndpointRequest, JoinRequest
 from tests.services.holder_hosts import HolderHost
 from tests.services.test_engine_events import stopped, watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -134,7 +135,7 @@ async def test_networks_of_before_stay_where_they_are(host: MemoryHost) -> None:
     """A tenant's network that shares the host's routing goes on to, until it is made anew."""
     old = await separate_network(host, "a", "red")
     assert old.domain == 0
-    host.separate_tenants = True
+    host.policy = replace(host.policy, separate_tenants=True)
     await host.restart()
     report = await host.services.repair.once()
     assert not [*report.repaired, *report.findings]

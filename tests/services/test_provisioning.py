@@ -323,3 +323,40 @@ async def test_a_tenant_has_its_own_addresses(controller: Controller) -> None:
     services = controller.host.services
     assert services.cache.lease("blue", endpoint.addresses[0]) is not None
     assert services.endpoint_index.unattached() == []
+
+
+async def test_a_network_on_demand_gets_its_subnets_with_its_first_endpoint(controller: Controller) -> None:
+    """One of each family that it was made for, and a named one; all of them go with it."""
+    options = {"subnets": "on-demand"}
+    network = await controller.work.create_network(NetworkSpec("late", "bridge", (V4, V6), options=options))
+    assert network.segments == ()
+    first = await controller.work.create_endpoint(EndpointSpec(network.id, "a"))
+    assert (str(first.ipv4), str(first.ipv6)) == ("10.32.0.2/24", "fd00:32::2/64")
+    named = EndpointSpec(network.id, "b", subnets=(ip_network("10.1.0.0/24"),), allocate=True)
+    assert str((await controller.work.create_endpoint(named)).ipv4) == "10.1.0.2/24"
+    bare = await controller.work.create_endpoint(EndpointSpec(network.id, "c", allocate=False))
+    assert bare.addresses == ()
+    for endpoint in controller.host.services.cache.every(Endpoint):
+        await controller.work.delete_endpoint(network.id, endpoint.id)
+    await controller.work.delete_network(network.id)
+    assert controller.left() == []
+
+
+async def test_an_endpoint_may_say_which_subnet_of_its_network_it_is_from(controller: Controller) -> None:
+    """One that the network has not is refused, and a full one is not passed over."""
+    network = await controller.network("web", "bridge", SMALL, SubnetSpec(4, ip_network("10.8.0.0/30")))
+    chosen = EndpointSpec(network.id, "a", subnets=(ip_network("10.8.0.0/30"),))
+    assert str((await controller.work.create_endpoint(chosen)).ipv4) == "10.8.0.2/30"
+    with pytest.raises(Exhausted, match=r"10\.8\.0\.0/30 is full"):
+        await controller.work.create_endpoint(EndpointSpec(network.id, "b", subnets=(ip_network("10.8.0.0/30"),)))
+    with pytest.raises(BadRequest, match=r"has no subnet 10\.7\.0\.0/24"):
+        await controller.work.create_endpoint(EndpointSpec(network.id, "c", subnets=(ip_network("10.7.0.0/24"),)))
+    await controller.work.create_endpoint(EndpointSpec(network.id, "d"))
+
+
+async def test_subnets_on_demand_are_of_our_own_ipam_driver(controller: Controller) -> None:
+    """Refused before anything is asked for."""
+    spec = NetworkSpec("late", "bridge", (V4,), options={"subnets": "on-demand"}, ipam="other")
+    with pytest.raises(BadRequest, match="own IPAM driver"):
+        await controller.work.create_network(spec)
+    assert controller.left() == []

@@ -306,8 +306,8 @@ def names(kind: type) -> set[str]:
         (KnownEngine, pools.EngineV3, {"id"}),
         (Lease, leases.LeaseV1, {"space", "address"}),
         (Active, leases.ActiveV1, set()),
-        (Network, networks.NetworkV3, {"id"}),
-        (NetworkOptions, networks.OptionsV2, set()),
+        (Network, networks.NetworkV4, {"id"}),
+        (NetworkOptions, networks.OptionsV3, set()),
         (Holder, holders.HolderV2, {"id"}),
         (Intent, holders.IntentV1, {"id"}),
         (KeptNetwork, kept_networks.KeptNetworkV1, {"id"}),
@@ -315,7 +315,7 @@ def names(kind: type) -> set[str]:
         (Move, moves.MoveV1, {"container", "network"}),
         (DenyEntry, deny_entries.DenyEntryV1, {"subnet", "origin"}),  # what is stored is an operator's
         (StaticRoute, elements.RouteV1, set()),
-        (Segment, networks.SegmentV1, set()),
+        (Segment, networks.SegmentV2, set()),
         (Endpoint, endpoints.EndpointV3, {"id", "network"}),
         (Attachment, endpoints.AttachmentV1, set()),
         (Service, endpoints.ServiceV1, set()),
@@ -337,4 +337,4 @@ def test_a_network_of_the_first_form_is_an_engines_and_its_mode_is_its_driver(mo
     assert isinstance(network, Network)
     assert (network.driver, network.origin, network.pending) == (driver, Origin.ENGINE, None)
     assert network.options.sticky is Sticky.OFF
-    assert b'"v":3' in stored.encode(network)
+    assert b'"v":4' in stored.encode(network)

@@ -27,9 +27,9 @@ WRITTEN = [
     ),
     (
         "network/n1",
-        b'{"v":3,"internal":false,"ipv4":[{"v":"SegmentV1","subnet":"10.0.0.0/24","gateway":"10.0.0.1/24","spa'
-        b'ce":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"created":5.5,"options":{"v":"Opt'
-        b'ionsV2","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'{"v":4,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
+        b'0.0.1/24","space":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"options":{"v":"Opt'
+        b'ionsV3","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
         b'e"}',
     ),
     (
@@ -46,3 +46,20 @@ def test_what_was_written_is_read_and_would_be_written_so_again(key: str, value:
     record = stored.decode(key, value)
     assert stored.key_of(record) == key
     assert stored.encode(record) == value
+
+
+BEFORE = [
+    (
+        b'{"v":3,"internal":false,"ipv4":[{"v":"SegmentV1","subnet":"10.0.0.0/24","gateway":"10.0.0.1/24","spa'
+        b'ce":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"created":5.5,"options":{"v":"Opt'
+        b'ionsV2","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'e"}',
+        "network/n1",
+    )
+]
+
+
+@pytest.mark.parametrize(("value", "key"), BEFORE, ids=[key for _, key in BEFORE])
+def test_what_an_older_mooring_wrote_is_the_same_record(value: bytes, key: str) -> None:
+    """The line that it would be today."""
+    assert stored.encode(stored.decode(key, value)) == dict(WRITTEN)[key]

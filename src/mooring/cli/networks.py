@@ -104,6 +104,7 @@ def _print(detail: NetworkDetail) -> None:
         click.echo()
         print_facts([
             ("Subnet", segment.subnet + (f" from subnet pool {segment.source}" if segment.source else "")),
+            ("  Name", segment.name),
             ("  Gateway", (segment.gateway or "none").partition("/")[0]),
             ("  Range", segment.range or ""),
             ("  Auxiliary", ", ".join(f"{name}={address}" for name, address in segment.auxiliary.items())),

@@ -135,9 +135,12 @@ def mac(value: object) -> str:
     return parse_mac("mac", found) if found else ""
 
 
-def one_of_each(what: str, value: object) -> tuple[Address, ...]:
-    """At most one address of each family, IPv4 first. Raises BadRequest."""
-    found = every(what, value, address)
+F = TypeVar("F", Address, Network)
+
+
+def one_of_each(what: str, value: object, read: Callable[[str, Any], F]) -> tuple[F, ...]:
+    """At most one address or subnet of each family, IPv4 first. Raises BadRequest."""
+    found = every(what, value, read)
     if len({item.version for item in found}) < len(found):
         raise BadRequest(f"{what}: {', '.join(map(str, found))} are more than one of a family")
     return tuple(sorted(found, key=lambda item: item.version))

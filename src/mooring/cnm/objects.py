@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Unpack
 
 from mooring.cnm import arguments
 from mooring.cnm.directory import Directory
-from mooring.cnm.values import AddressLike, EndpointInfo, SandboxSettings
+from mooring.cnm.values import AddressLike, EndpointInfo, SandboxSettings, SubnetLike
 from mooring.core import networks as core_networks
 from mooring.core.endpoints import Endpoint as EndpointRecord
 from mooring.core.endpoints import State
@@ -25,6 +25,11 @@ from mooring.core.requests import EndpointSpec
 from mooring.core.sandboxes import Kind, gateway
 from mooring.core.sandboxes import Sandbox as SandboxRecord
 from mooring.ports import Counters
+
+
+def _several(value: object) -> object:
+    """One subnet alone is a list of one."""
+    return [value] if isinstance(value, str | IPv4Network | IPv6Network) else value
 
 
 def _printed(what: str, ident: str, words: Callable[[], Iterable[object]]) -> str:
@@ -105,6 +110,7 @@ class Network:
         name: str = "",
         *,
         addresses: Sequence[AddressLike] = (),
+        subnet: SubnetLike | Sequence[SubnetLike] = (),
         mac: str = "",
         allocate: bool = True,
         aliases: Sequence[str] = (),
@@ -115,15 +121,18 @@ class Network:
         """An endpoint with its addresses is there, in no sandbox; it keeps them until it is deleted.
 
         name: "" or unique in the network. addresses: at most one of each family; what is left out is allocated, unless
-        allocate is False. mac: "" to choose one. aliases: more names of it in DNS. links: names for others that only
-        its own sandbox has, alias -> name. services: for SRV records, `http:80/tcp`. options: of the driver.
+        allocate is False. subnet: where from, at most one of each family; a network with the option
+        `subnets=on-demand` gets one that it has not. mac: "" to choose one. aliases: more names of it in DNS. links:
+        names for others that only its own sandbox has, alias -> name. services: for SRV records, `http:80/tcp`.
+        options: of the driver.
         Raises BadRequest, NotFound, Conflict for a name or an address that is taken, Exhausted, Unavailable.
         """
         record = self._record
         spec = EndpointSpec(
             network=record.id,
             name=arguments.name("name", name, optional=True),
-            addresses=arguments.one_of_each("addresses", addresses),
+            addresses=arguments.one_of_each("addresses", addresses, arguments.address),
+            subnets=arguments.one_of_each("subnet", _several(subnet), arguments.subnet),
             mac=arguments.mac(mac),
             allocate=arguments.switch("allocate", allocate),
             aliases=arguments.every("aliases", aliases, arguments.name),

@@ -50,6 +50,18 @@ class Sticky(Enum):
     NAME = "name"
 
 
+class Subnets(Enum):
+    """When a network gets the subnets that nobody named, where its IPAM driver is null.
+
+    AT_CREATION: when it is made. ON_DEMAND: when its first endpoint comes, and one more when those are full; they stay
+    as long as the network. RELEASED: as ON_DEMAND, but each goes with its last endpoint.
+    """
+
+    AT_CREATION = "at-creation"
+    ON_DEMAND = "on-demand"
+    RELEASED = "on-demand,idle=release"
+
+
 class Origin(Enum):
     """Who made a network, and alone says when it and its endpoints end: a container engine, or the library's user."""
 
@@ -115,6 +127,8 @@ class NetworkOptions:
     ports that name none. peers: a word; networks with the same word reach one another. gateway: False for networks
     that have no gateway in either family. sticky: what its addresses belong to.
     host_overlap: None for the host's own setting. port_security: what containers send is checked to be their own.
+    subnets: when those are made that nobody named. pool, pool6: the subnet pool that they are carved from, "" for the
+    default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -135,17 +149,25 @@ class NetworkOptions:
     sticky: Sticky = Sticky.OFF
     host_overlap: HostOverlap | None = None
     port_security: bool = True
+    subnets: Subnets = Subnets.AT_CREATION
+    pool: str = ""
+    pool6: str = ""
+    ipv6: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One subnet of a network. pool: the PoolID it was granted under, "" when another IPAM driver granted it."""
+    """One subnet of a network. pool: the PoolID it was granted under, "" when another IPAM driver granted it.
+
+    name: unique in the network, for one that was made on demand.
+    """
 
     subnet: Subnet
     gateway: Interface | None
     space: str
     pool: str
     auxiliary: dict[str, Address] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +182,7 @@ class Network:
 
     domain: the number of the routing domain that it is in (core/domains), 0 for the host's own, in which are the
     networks of all tenants that have none of their own.
+    on_demand: the address families (4, 6) of which it gets subnets when endpoints need them.
     """
 
     id: str
@@ -177,6 +200,7 @@ class Network:
     ipam: str = OUR_IPAM
     pending: Pending | None = None
     domain: int = 0
+    on_demand: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.driver:
@@ -217,9 +241,13 @@ class Network:
         """The gateway mode of the family (4 or 6)."""
         return self.options.gateway_mode4 if version == 4 else self.options.gateway_mode6
 
+    def segments_of(self, version: int) -> tuple[Segment, ...]:
+        """Those of the family (4 or 6)."""
+        return self.ipv4 if version == 4 else self.ipv6
+
     def segment_of(self, address: Address) -> Segment | None:
         """The segment whose subnet holds the address, or None."""
-        for segment in self.ipv4 if address.version == 4 else self.ipv6:
+        for segment in self.segments_of(address.version):
             if address in segment.subnet:
                 return segment
         return None

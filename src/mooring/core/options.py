@@ -6,7 +6,6 @@ synonyms of ours, and a thing that is said twice must be said alike. Our own wor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,7 +17,17 @@ from mooring.core.addresses import parse_address
 from mooring.core.docker_requests import EITHER
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
-from mooring.core.networks import Address, GatewayMode, HostOverlap, Mode, NetworkOptions, StaticRoute, Sticky, Subnet
+from mooring.core.networks import (
+    Address,
+    GatewayMode,
+    HostOverlap,
+    Mode,
+    NetworkOptions,
+    StaticRoute,
+    Sticky,
+    Subnet,
+    Subnets,
+)
 
 E = TypeVar("E", bound=Enum)
 
@@ -84,18 +93,7 @@ NOT_BUILT: dict[str, str] = {
 MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan", "handoff"})
 
 # What a network without plumbing can still mean.
-NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky"})
-
-ENDPOINT_PREFIX = "com.docker.network.endpoint."
-ENDPOINT_SYSCTLS = ENDPOINT_PREFIX + "sysctls"
-ENDPOINT_IFNAME = ENDPOINT_PREFIX + "ifname"
-# linux/net/core/dev.c, dev_valid_name, but for characters that no terminal shows.
-_LINK_NAME = re.compile(r"(?!\.{1,2}$)[!-.0-9;-~]{1,15}")
-# These the engine sends of itself; the plugin door reads them with mooring.wire.remote_api.
-ENDPOINT_BY_ENGINE = frozenset(
-    {ENDPOINT_PREFIX + word for word in ("exposedports", "macaddress", "dnsservers", "name")}
-    | {"com.docker.network.portmap"}
-)
+NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky", "subnets", "pool", "pool6", "ipv6"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +148,6 @@ def parse_ipam_options(raw: Mapping[str, str]) -> dict[str, str]:
         if words.setdefault(word, text) != text:
             raise BadRequest(f"IPAM options {word}={shown(words[word])} and {name}={shown(text)} contradict each other")
     return words
-
-
-def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
-    """The endpoint's driver options that Mooring keeps: those of `--network name=n,driver-opt=k=v`.
-
-    raw: everything that CreateEndpoint bears; what the engine sends of itself is left out here. A user's option is
-    always text, and is refused when it is unknown. Raises BadRequest.
-    """
-    kept: dict[str, str] = {}
-    for name, value in sorted(raw.items()):
-        if name in ENDPOINT_BY_ENGINE or not isinstance(value, str):
-            continue
-        if name == ENDPOINT_IFNAME and not _LINK_NAME.fullmatch(value):
-            raise BadRequest(f"{name}={shown(value)} is not the name of an interface", hint="1 to 15 characters")
-        if name not in (ENDPOINT_SYSCTLS, ENDPOINT_IFNAME):
-            raise unknown("endpoint option", name, [ENDPOINT_SYSCTLS, ENDPOINT_IFNAME])
-        kept[name] = value  # the engine (27 and up) applies the sysctls itself
-    return kept
 
 
 def unknown(what: str, name: str, known: Mapping[str, Any] | list[str] | frozenset[str]) -> BadRequest:
@@ -383,13 +363,17 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
     "port_security": _switch,
+    "subnets": _one_of(Subnets),
+    "ipv6": _switch,
+    "pool": lambda what, text: _name(what, text, 63),
+    "pool6": lambda what, text: _name(what, text, 63),
 }
 IPAM_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": PARSERS["tenant"],
     "gateway": _gateway,
     "claim": _one_of(ClaimPolicy),
-    "pool": lambda what, text: _name(what, text, 63),
-    "pool6": lambda what, text: _name(what, text, 63),
+    "pool": PARSERS["pool"],
+    "pool6": PARSERS["pool6"],
     "prefixlen": lambda what, text: _integer(what, text, 1, 32),
     "prefixlen6": lambda what, text: _integer(what, text, 1, 128),
 }

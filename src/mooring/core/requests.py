@@ -50,13 +50,17 @@ class PoolGrant:
 
 @dataclass(frozen=True, slots=True)
 class AddressRequest:
-    """An address is wanted. address None: choose one. mac, name: of the endpoint, "" if Docker did not say."""
+    """An address is wanted. address None: choose one. mac, name: of the endpoint, "" if Docker did not say.
+
+    exact: from this very pool; otherwise one that is full is passed over for another one of its network.
+    """
 
     pool: str
     role: Role
     address: Address | None = None
     mac: str = ""
     name: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,11 @@ class NetworkRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """CreateEndpoint. What is None or "" was not given and is chosen by the driver. The last five: core.endpoints."""
+    """CreateEndpoint. What is None or "" was not given and is chosen by the driver.
+
+    subnets: where its addresses shall be from, at most one of each family. allocate: False to have no addresses but
+    those that are given. The others: core.endpoints.
+    """
 
     network: str
     id: str
@@ -106,6 +114,8 @@ class EndpointRequest:
     links: dict[str, str] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     exposed: tuple[tuple[Protocol, int], ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    allocate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +178,9 @@ class NetworkSpec:
 class EndpointSpec:
     """An endpoint that the library's user wants in the network (full id). name: "" or unique in it.
 
-    addresses: at most one of each family, those that are left out are allocated. mac: "" to choose one.
-    allocate: False to have no addresses but those. The others: see core.endpoints.Endpoint.
+    addresses: at most one of each family, those that are left out are allocated. subnets: where from, at most one of
+    each family; a network that gets subnets on demand gets these. mac: "" to choose one. allocate: False to have no
+    addresses but those. The others: see core.endpoints.Endpoint.
     """
 
     network: str
@@ -181,6 +192,7 @@ class EndpointSpec:
     links: dict[str, str] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     options: dict[str, str] = field(default_factory=dict)
+    subnets: tuple[Subnet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

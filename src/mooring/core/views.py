@@ -40,7 +40,7 @@ class SegmentView(msgspec.Struct, frozen=True):
     range: where addresses are chosen automatically. source: the subnet pool it was carved from, "" if typed by hand.
     size: addresses that can be given, LARGEST for more than that; used: those held (gateway and auxiliary ones count);
     cooling: released, but not chosen again yet. pool "": another IPAM driver gives the addresses, and size, used and
-    cooling are 0.
+    cooling are 0. name: of one that was made on demand.
     """
 
     subnet: str
@@ -53,6 +53,7 @@ class SegmentView(msgspec.Struct, frozen=True):
     size: int
     used: int
     cooling: int
+    name: str = ""
 
 
 class EndpointView(msgspec.Struct, frozen=True):

@@ -36,6 +36,10 @@ class Driver:
     async def create_network(self, network: Network) -> None:
         """The network is there, as far as it has to be before an endpoint joins."""
 
+    async def change_network(self, before: Network, after: Network) -> None:  # noqa: ARG002
+        """The network has the subnets of `after`. Only told to drivers that are built in."""
+        await self.create_network(after)
+
     async def delete_network(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """The network is gone, and with it those endpoints."""
 

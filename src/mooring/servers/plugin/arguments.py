@@ -10,10 +10,11 @@ import re
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.addresses import parse_address
+from mooring.core.endpoint_options import SUBNET, parse_endpoint_options
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import BadRequest
 from mooring.core.networks import GatewayMode, Mode
-from mooring.core.options import parse_endpoint_options, parse_ipam_options, parse_network_options, parse_subnet, shown
+from mooring.core.options import parse_ipam_options, parse_network_options, parse_subnet, shown
 from mooring.core.requests import (
     AddressRequest,
     EndpointGrant,
@@ -172,7 +173,8 @@ def endpoint_request(query: api.EndpointCreation) -> EndpointRequest:
     ports, options = port_requests(query.options), parse_endpoint_options(query.options or {})
     asked_for = {(port.protocol, port.port) for port in ports}
     exposed = tuple(each for each in dict.fromkeys(exposed_ports(query.options)) if each not in asked_for)
-    return EndpointRequest(network, endpoint, ipv4, ipv6, mac, ports, options, exposed=exposed)
+    subnets = (parse_subnet(SUBNET, options[SUBNET]),) if SUBNET in options else ()
+    return EndpointRequest(network, endpoint, ipv4, ipv6, mac, ports, options, exposed=exposed, subnets=subnets)
 
 
 def endpoint_created(request: EndpointRequest, grant: EndpointGrant) -> api.EndpointCreated:

@@ -31,10 +31,10 @@ from mooring.core.datapath import (
     sandbox_end,
 )
 from mooring.core.domains import domain_facts
+from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Fault, NotSupported
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
-from mooring.core.options import ENDPOINT_IFNAME
 from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Member, Op, Remove, Veth, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import port_guards
@@ -76,6 +76,13 @@ class BridgeDriver(Driver):
         """The kernel has what the network needs; what is right is not touched. Raises Conflict or Unavailable."""
         await self._kernel.apply(plan(await self._needs(network), ()))
         self._built.add(network.id)
+
+    async def change_network(self, before: Network, after: Network) -> None:
+        """See Driver. Raises Conflict or Unavailable."""
+        await self.create_network(after)
+        kept = {fact.key for fact in network_facts(after)}
+        gone = [fact for fact in network_facts(before) if fact.key not in kept]
+        await self._kernel.apply(plan((), gone))
 
     async def _needs(self, network: Network) -> set[Fact]:
         foreign_bridges = await self._foreign_bridges.at_once() if self._foreign_bridges is not None else ()

@@ -220,7 +220,7 @@ class Ipam:
         again = self._index.given_before(pool, request.mac, request.name) if request.mac or request.name else None
         if again is not None and not self._index.kept_out(again.address):
             return self._answer(again)
-        chosen = self._index.choose(pool)
+        chosen = self._index.choose(pool, request.exact)
         if chosen is None:
             raise self._exhausted(pool)
         origin, number = chosen

@@ -22,6 +22,7 @@ from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCo
 from mooring.services.networking.host_follower import HostFollower
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
+from mooring.services.networking.on_demand_subnets import OnDemandSubnets
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
@@ -100,7 +101,8 @@ def assemble_networking(
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
     networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants)
-    endpoints = Endpoints(records, drivers, ipam, ports)
+    subnets = OnDemandSubnets(records, drivers, ipam, overlaps)
+    endpoints = Endpoints(records, drivers, ipam, ports, subnets)
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
     restored = None
     if world.engine is not None:

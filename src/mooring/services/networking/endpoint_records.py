@@ -20,7 +20,7 @@ from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
-from mooring.services.networking.networks import OWNED
+from mooring.services.networking.own_subnets import OWNED
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache

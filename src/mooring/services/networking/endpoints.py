@@ -13,19 +13,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
-from mooring.core.networks import OUR_IPAM, Address, Network, Origin, stable_mac
-from mooring.core.requests import AddressRequest, EndpointGrant, EndpointRequest, JoinRequest, Role
+from mooring.core.networks import OUR_IPAM, Address, Network, Origin, Segment, stable_mac
+from mooring.core.requests import EndpointGrant, EndpointRequest, JoinRequest
 from mooring.ports import Driver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
+from mooring.services.networking.endpoint_addresses import EndpointAddresses, must_have_subnets
 from mooring.services.networking.endpoint_admission import EndpointAdmission, granted, must_fit, same
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.networking.liveness import Liveness
-from mooring.services.networking.networks import OWNED
+from mooring.services.networking.on_demand_subnets import LacksSubnet, OnDemandSubnets
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.port_mapper import PortMapper
 from mooring.services.networking.takeover import Takeovers
@@ -37,12 +37,16 @@ InterfaceName = Callable[[Attachment], str]
 class Endpoints:
     """CreateEndpoint to DeleteEndpoint."""
 
-    def __init__(self, records: Records, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator) -> None:
+    def __init__(
+        self, records: Records, drivers: Drivers, ipam: Ipam, port_allocator: PortAllocator, subnets: OnDemandSubnets
+    ) -> None:
         self._cache = cache = records.cache
         self._endpoint_index = index = records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
         self._drivers = drivers
         self._ipam = ipam
+        self.subnets = subnets
+        self._addresses = EndpointAddresses(cache, index, ipam)
         self.takeovers = Takeovers(ipam, records.clock)
         self._records = EndpointRecords(cache, drivers, ipam, port_allocator, records.locks)
         liveness = Liveness(cache, drivers, self._records, records.clock)
@@ -54,18 +58,34 @@ class Endpoints:
     async def create(self, request: EndpointRequest) -> EndpointGrant:
         """The endpoint is recorded, and its driver has it.
 
-        Returns what the request left open. Raises NotFound for an unknown network, BadRequest for an address outside
-        of it, Conflict when the id exists with other addresses or the MAC is another one's, and what the driver raises.
-        On a fault nothing is left.
+        Returns what the request left open. A network that gets subnets on demand has one more if there was no address.
+        Raises NotFound for an unknown network, BadRequest for an address outside of it, Conflict when the id exists
+        with other addresses or the MAC is another one's, Exhausted, and what the driver raises. On a fault nothing is
+        left.
         """
+        made: list[Segment] = []
+        try:
+            while True:  # each round finds another subnet, of its own making or of others', or there is none left
+                try:
+                    return await self._create(request)
+                except LacksSubnet as error:
+                    if (segment := await self.subnets.add(request.network, error.lack)) is not None:
+                        made.append(segment)
+        except BaseException:
+            if made:
+                await self.subnets.withdraw(request.network, made)
+            raise
+
+    async def _create(self, request: EndpointRequest) -> EndpointGrant:
         async with self._records.alone(request.network, request.id):
             network = self._records.network(request.network)
             known = self._cache.endpoint(request.network, request.id)
             if known is not None:
                 return same(known, request)
+            must_have_subnets(network, request)
             must_fit(network, request)
             driver = await self._drivers.network_driver(network.driver)
-            ipv4, ipv6 = await self._complete(network, request)
+            ipv4, ipv6 = await self._addresses.complete(network, request)
             endpoint = Endpoint(
                 request.id,
                 request.network,
@@ -161,6 +181,7 @@ class Endpoints:
             if not driver.remembers:
                 await self._records.end(network, endpoint, driver)
             await self._records.release_owned(network, endpoint)
+        await self.subnets.release_idle(network_id)
 
     async def _tell_end(self, network: Network, endpoint: Endpoint, driver: Driver, force: bool) -> None:
         """The driver has heard that the endpoint leaves, whether it is anywhere or not, and goes."""
@@ -306,23 +327,6 @@ class Endpoints:
         if endpoint.published:
             told["mooring.published"] = ", ".join(str(port_binding) for port_binding in endpoint.published)
         return told
-
-    async def _complete(
-        self, network: Network, request: EndpointRequest
-    ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
-        """The request's addresses, and ours where Docker gave none because its IPAM driver is null."""
-        found: dict[int, IPv4Interface | IPv6Interface | None] = {4: request.ipv4, 6: request.ipv6}
-        for segment in network.segments:
-            pool = self._cache.pool(segment.pool)
-            version = segment.subnet.version
-            if pool is not None and OWNED in pool.options and found[version] is None:
-                found[version] = await self._ipam.request_address(
-                    AddressRequest(pool.id, Role.ENDPOINT, mac=request.mac)
-                )
-        ipv4, ipv6 = found[4], found[6]
-        assert ipv4 is None or isinstance(ipv4, IPv4Interface)
-        assert ipv6 is None or isinstance(ipv6, IPv6Interface)
-        return ipv4, ipv6
 
     async def _roll_back(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
         # What was never recorded was never made, and its address may be somebody else's.

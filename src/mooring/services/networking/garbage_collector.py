@@ -18,7 +18,7 @@ from mooring.core.endpoints import State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import AUTOMATIC, Finding
-from mooring.core.networks import Network, Origin
+from mooring.core.networks import Network, Origin, Subnets
 from mooring.core.pools import Pool
 from mooring.ports import Engine
 from mooring.services.ipam.allocator import Ipam
@@ -89,6 +89,9 @@ class GarbageCollector:
                 return self._cache.network(rest) is not None
             case "pool":
                 return self._cache.pool(rest) is not None
+            case "subnet":
+                network = self._cache.network(rest.partition(" ")[0])
+                return network is not None and any(rest.endswith(f" {part.subnet}") for part in network.segments)
             case "endpoint":
                 return self._endpoint_index.knows(rest)
             case _:
@@ -105,6 +108,7 @@ class GarbageCollector:
             await self._pools_nobody_has(view, taken)
             await self._endpoints_nobody_has(interfaces, taken)
             await self._leases_nobody_has(taken)
+            await self._subnets_nobody_has(taken)
             if self._clock.step():
                 findings.append(
                     f"the system clock has jumped by {self._clock.step():+.0f} s: nothing expires until it is back, "
@@ -194,6 +198,17 @@ class GarbageCollector:
                 await self._ipam.release_pool(pool.id)
                 taken.append(f"subnet {pool.subnet} released: no Docker network has it")
 
+    async def _subnets_nobody_has(self, taken: list[str]) -> None:
+        """Those that should have gone with their last endpoint."""
+        for network in self._cache.every(Network):
+            if network.options.subnets is not Subnets.RELEASED:
+                continue
+            idle = self._endpoints.subnets.idle(network)
+            due = [part for part in idle if self._is_overdue(f"subnet {network.id} {part.subnet}", network.created)]
+            if due:
+                await self._endpoints.subnets.withdraw(network.id, due)
+                taken += [f"subnet {part.subnet} released: no endpoint of its network uses it" for part in due]
+
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
         for network in self._cache.every(Network):
@@ -224,6 +239,8 @@ def _told(subject: str) -> tuple[str, str]:
             return f"network {rest[:12]} is in the records but not in Docker", "Docker's list of networks"
         case "network", False:
             return f"network {rest[:12]} has lost its subnets", "Docker released them but never deleted the network"
+        case "subnet", _:
+            return f"subnet {rest.rpartition(' ')[2]} of a network has no endpoint", "the records of endpoints"
         case "pool", _:
             return f"pool {rest} has no network", "no Docker network has its subnet, and nothing uses it"
         case "endpoint", _:

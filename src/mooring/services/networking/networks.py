@@ -26,13 +26,9 @@ from mooring.ports import Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.own_subnets import families_on_demand, owned_options, with_ipv6
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.records.endpoint_index import Records
-
-# Marks a pool that the network asked for itself, because Docker's null IPAM driver gives no addresses: nobody else
-# will ever release it. An option of the pool, since it says how the pool was asked for.
-OWNED = "mooring.owned-by-network"
-
 
 # The lock under which a network finds its place among the others; ids of networks are hexadecimal.
 ROOM = "room"
@@ -70,6 +66,7 @@ class Networks:
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
         options = _options(request)
+        request = with_ipv6(request, options)
         driver = await self._drivers.network_driver(request.driver or options.mode.value)
         async with self._locks.hold(request.id):
             known = self._cache.network(request.id)
@@ -103,8 +100,10 @@ class Networks:
         self, request: NetworkRequest, options: NetworkOptions, driver: Driver, owned: list[str]
     ) -> Network:
         """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
-        ipv4 = tuple([await self._segment(part, 4, options.tenant, owned) for part in request.ipv4])
-        ipv6 = tuple([await self._segment(part, 6, options.tenant, owned) for part in request.ipv6])
+        later = families_on_demand(request, options)
+        named = {4: request.ipv4, 6: request.ipv6} | dict.fromkeys(later, ())
+        ipv4 = tuple([await self._segment(part, 4, options, owned) for part in named[4]])
+        ipv6 = tuple([await self._segment(part, 6, options, owned) for part in named[6]])
         network = Network(
             request.id,
             options,
@@ -120,6 +119,7 @@ class Networks:
             attachable=request.attachable,
             ipam=request.ipam,
             pending=Pending.CREATE if driver.remembers else None,
+            on_demand=later,
         )
         network = self.placed(network)
         check_options(network)
@@ -127,7 +127,7 @@ class Networks:
         for segment in network.segments:
             if not segment.pool:  # another IPAM driver's: our own has looked when it gave the pool
                 self._ipam.deny_list.check(segment.subnet)
-        self._check_room(network)
+        self._network_index.check_room(network)
         await self._overlaps.check(network)
         pools = self._pools(network)
         _check_families(network, pools)
@@ -150,7 +150,7 @@ class Networks:
         async with self._locks.hold(network.id), self._locks.hold(ROOM):
             if self._cache.network(network.id) is not None:
                 return False
-            self._check_room(network)
+            self._network_index.check_room(network)
             for pool in pools:
                 for other in self._ipam.index.overlapping(pool.space, pool.subnet):
                     raise Conflict(f"subnet {pool.subnet} overlaps a recorded subnet", holder=f"pool {other.id}")
@@ -247,11 +247,13 @@ class Networks:
         for pool in pools:
             await self._ipam.release_pool(pool.id)
 
-    async def _segment(self, part: SegmentRequest, version: int, tenant: str, owned: list[str]) -> Segment:
+    async def _segment(self, part: SegmentRequest, version: int, options: NetworkOptions, owned: list[str]) -> Segment:
+        tenant = options.tenant
         if part.pool:
             return Segment(part.subnet, part.gateway, part.space, part.pool, dict(part.auxiliary))
         if part.subnet.prefixlen == 0:
-            grant = await self._ipam.request_pool(PoolRequest(tenant or part.space, version, options={OWNED: "yes"}))
+            asked = PoolRequest(tenant or part.space, version, options=owned_options(options, version))
+            grant = await self._ipam.request_pool(asked)
             owned.append(grant.pool)
             return Segment(grant.subnet, grant.gateway, tenant or part.space, grant.pool)
         pool = self._granted(part, tenant)
@@ -286,26 +288,6 @@ class Networks:
         """The pools of the network that are still there."""
         found = (self._cache.pool(segment.pool) for segment in network.segments if segment.pool)
         return [pool for pool in found if pool is not None]
-
-    def _check_room(self, network: Network) -> None:
-        if not network.bridged:
-            return
-        for other in self._network_index.with_bridge(network.bridge):
-            raise Conflict(
-                f"bridge name {network.bridge} is in use",
-                holder=f"network {other.id[:12]}",
-                hint="choose another name with -o bridge=",
-            )
-        for mine in network.segments:
-            for other, theirs in self._network_index.overlapping(mine.subnet):
-                if other.domain != network.domain:
-                    continue
-                where = f"tenant {network.tenant}" if network.domain else "a host"
-                raise Conflict(
-                    f"subnet {mine.subnet} overlaps {theirs.subnet}: {where} can route an address to one network only",
-                    holder=f"network {other.id[:12]}",
-                    hint="choose another --subnet, or omit it so that Mooring picks one",
-                )
 
     async def _retire_twins(self, request: NetworkRequest) -> None:
         """Remove networks of the same subnet whose pools Docker has released.

@@ -234,6 +234,7 @@ class Inspection:
             size=size_of(segment.subnet) if pool else 0,
             used=tally.total() - tally[LeaseState.COOLING],
             cooling=tally[LeaseState.COOLING],
+            name=segment.name,
         )
 
     def _endpoint(self, network: Network, endpoint: Endpoint, names: EngineNames) -> EndpointView:

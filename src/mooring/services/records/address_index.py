@@ -101,8 +101,8 @@ class AddressIndex:
         """The addresses of the subnet that containers use without a record."""
         return tuple(address for address in self._strangers if address in subnet)
 
-    def choose(self, pool: Pool) -> tuple[Pool, int] | None:
-        """The next address of the pool or, when that is full, of another one of its network and family.
+    def choose(self, pool: Pool, exact: bool = False) -> tuple[Pool, int] | None:
+        """The next address of the pool or, when that is full, of another one of its network and family, unless `exact`.
 
         It is held until `unhold`. None when all are full.
         """
@@ -110,7 +110,7 @@ class AddressIndex:
         number = self.of(pool.id).choose(start, end)
         if number is not None:
             return pool, number
-        for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()):
+        for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()) if not exact else ():
             sibling = self._cache.pool(pool_id)
             if sibling is None or pool_id == pool.id or sibling.space != pool.space:
                 continue

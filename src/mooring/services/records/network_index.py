@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from mooring.core.faults import Conflict
 from mooring.core.networks import Network, Segment, Subnet
 from mooring.core.subnet_index import Holdings
 from mooring.services.records.record_cache import Record, RecordCache
@@ -52,6 +53,28 @@ class NetworkIndex:
         for held, ident in self._bridged.overlapping(subnet):
             if (network := self._cache.network(ident)) is not None:
                 yield network, next(segment for segment in network.segments if segment.subnet == held)
+
+    def check_room(self, network: Network) -> None:
+        """Raises Conflict when another network has the bridge's name, or any what overlaps a subnet of it."""
+        if not network.bridged:
+            return
+        for other in self.with_bridge(network.bridge):
+            if other.id != network.id:
+                raise Conflict(
+                    f"bridge name {network.bridge} is in use",
+                    holder=f"network {other.id[:12]}",
+                    hint="choose another name with -o bridge=",
+                )
+        for mine in network.segments:
+            for other, theirs in self.overlapping(mine.subnet):
+                if other.domain != network.domain:
+                    continue
+                where = f"tenant {network.tenant}" if network.domain else "a host"
+                raise Conflict(
+                    f"subnet {mine.subnet} overlaps {theirs.subnet}: {where} can route an address to one network only",
+                    holder=f"network {other.id[:12]}",
+                    hint="choose another --subnet, or omit it so that Mooring picks one",
+                )
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Network):

@@ -7,8 +7,9 @@ later step fails; a network that has endpoints and an endpoint that is in a sand
 from __future__ import annotations
 
 import logging
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
 
+from mooring.core.endpoint_options import ENDPOINT_IFNAME, parse_endpoint_options
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.networks import (
@@ -22,9 +23,10 @@ from mooring.core.networks import (
     Network,
     Origin,
     Segment,
+    Subnets,
     stable_mac,
 )
-from mooring.core.options import ENDPOINT_IFNAME, parse_endpoint_options, parse_ipam_options
+from mooring.core.options import parse_ipam_options, parse_network_options
 from mooring.core.pools import Pool
 from mooring.core.requests import (
     AddressRequest,
@@ -48,6 +50,9 @@ log = logging.getLogger(__name__)
 
 # Drivers whose options we know.
 OURS = frozenset({BRIDGE, HOST, NULL})
+
+# The subnet that stands for one which is not there yet, as engines write it.
+EVERYTHING = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 # An option of a pool of ours: the network that it is asked for, so that a start can tell when that never came.
 FOR_NETWORK = "mooring.for-network"
@@ -76,6 +81,7 @@ class Provisioning:
             driver = await self._drivers.network_driver(spec.driver)
             if spec.ipam == NULL_IPAM and spec.subnets:
                 raise BadRequest("the IPAM driver null gives no subnets", hint="leave the subnets out")
+            on_demand = _on_demand(spec)
             gateways = await driver.wants_gateways(spec)
             ident = self._ident()
             ipam = await self._drivers.ipam_driver(spec.ipam) if spec.subnets else None
@@ -83,6 +89,10 @@ class Provisioning:
             try:
                 for subnet in spec.subnets:
                     assert ipam is not None
+                    if on_demand and subnet.subnet is None:
+                        space = await ipam.default_space()
+                        granted.append(SegmentRequest(space, EVERYTHING[subnet.version], None))
+                        continue
                     wanted = gateways[0 if subnet.version == 4 else 1]
                     granted.append(await self._segment(ident, spec, ipam, subnet, wanted))
                 await self._networks.create(_request(ident, spec, granted))
@@ -90,7 +100,8 @@ class Provisioning:
                 # A network that could not be ended stays, marked, and keeps its subnets until it is.
                 if self._cache.network(ident) is None and ipam is not None:
                     for part in granted:
-                        await release_segment(ipam, part)
+                        if part.pool:
+                            await release_segment(ipam, part)
                     await self._release_unheard(ident)
                 raise
             return self._network(ident)
@@ -178,6 +189,8 @@ class Provisioning:
                         aliases=spec.aliases,
                         links=dict(spec.links),
                         services=spec.services,
+                        subnets=spec.subnets,
+                        allocate=spec.allocate,
                     )
                 )
             except BaseException:
@@ -209,10 +222,15 @@ class Provisioning:
                 raise BadRequest(
                     f"address {address} is in no subnet of network {network.name}", hint=f"it has {subnets}"
                 )
-        for version, segments in ((4, network.ipv4), (6, network.ipv6)):
+        for version in (4, 6):
             wanted = named.get(version)
-            if ipam is not None and segments and (wanted is not None or spec.allocate):
-                granted[version] = await _granted(ipam, segments, wanted, mac, spec.name)
+            if wanted is None and (version in network.on_demand or not spec.allocate):
+                continue  # the network's own subnets are seen to when the endpoint is made
+            segments = network.segments_of(version)
+            if asked := [subnet for subnet in spec.subnets if subnet.version == version]:
+                segments = tuple(segment for segment in segments if segment.subnet in asked)
+            if ipam is not None and segments:
+                granted[version] = await _granted(ipam, segments, wanted, mac, spec.name, exact=bool(asked))
 
     async def delete_endpoint(self, network_id: str, endpoint_id: str, force: bool = False) -> None:
         """The endpoint is gone, and its addresses are free. Raises NotFound, Conflict when it is in a sandbox,
@@ -249,19 +267,34 @@ class Provisioning:
 
 
 async def _granted(
-    ipam: IpamDriver, segments: tuple[Segment, ...], address: Address | None, mac: str, name: str
+    ipam: IpamDriver, segments: tuple[Segment, ...], address: Address | None, mac: str, name: str, exact: bool
 ) -> tuple[Segment, Interface]:
-    """An address of one of the segments, a full one passed over. Raises Exhausted, and what the IPAM driver raises."""
+    """An address of one of the segments, a full one passed over. exact: and of no other one of their network. Raises
+    BadRequest for an address that is in none of them, Exhausted, and what the IPAM driver raises."""
     full: Exhausted | None = None
     for segment in segments:
         if address is not None and address not in segment.subnet:
             continue
         try:
-            return segment, await ipam.request_address(AddressRequest(segment.pool, Role.ENDPOINT, address, mac, name))
+            request = AddressRequest(segment.pool, Role.ENDPOINT, address, mac, name, exact)
+            return segment, await ipam.request_address(request)
         except Exhausted as fault:
             full = fault
-    assert full is not None
+    if full is None:
+        raise BadRequest(f"address {address} is not in the subnet that is asked for")
     raise full
+
+
+def _on_demand(spec: NetworkSpec) -> bool:
+    """Whether the network gets its subnets when endpoints need them. Raises BadRequest for what cannot be with that."""
+    if spec.driver != BRIDGE or parse_network_options(spec.options, spec.internal).subnets is Subnets.AT_CREATION:
+        return False
+    if spec.ipam != OUR_IPAM or spec.ipam_options:
+        raise BadRequest(
+            "subnets on demand are of Mooring's own IPAM driver, without options",
+            hint="leave out ipam and ipam_options; the driver's options name a tenant",
+        )
+    return True
 
 
 def _request(ident: str, spec: NetworkSpec, granted: list[SegmentRequest]) -> NetworkRequest:

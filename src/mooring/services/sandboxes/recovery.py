@@ -20,6 +20,7 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
+from mooring.services.networking.own_subnets import OWNED
 from mooring.services.records.endpoint_index import Records
 from mooring.services.sandboxes.provisioning import FOR_NETWORK
 from mooring.services.sandboxes.sandboxes import Sandboxes
@@ -107,7 +108,8 @@ class Recovery:
         """Subnets and addresses that were granted to what never came to be."""
         for pool in self._cache.every(Pool):
             wanted_for = pool.options.get(FOR_NETWORK, "")
-            if wanted_for and self._cache.network(wanted_for) is None:
+            unbound = OWNED in pool.options and not pool.network
+            if unbound or (wanted_for and self._cache.network(wanted_for) is None):
                 await _try(lines, self._ipam.release_pool(pool.id), f"subnet {pool.subnet}", "released")
         for lease in self._endpoint_index.unattached():
             origin = self._cache.pool(lease.pool)

@@ -20,6 +20,7 @@ from mooring.core.networks import (
     Pending,
     Segment,
     Sticky,
+    Subnets,
 )
 from mooring.wire.forms.elements import (
     RouteV1,
@@ -89,6 +90,20 @@ class OptionsV2(OptionsV1, tag="OptionsV2"):
         return replace(base, sticky=self.sticky, host_overlap=self.host_overlap, port_security=self.port_security)
 
 
+class OptionsV3(OptionsV2, tag="OptionsV3"):
+    """With when the network gets its subnets, and where from."""
+
+    subnets: Subnets = Subnets.AT_CREATION
+    pool: str = ""
+    pool6: str = ""
+    ipv6: bool = False
+
+    def value(self) -> NetworkOptions:
+        """The options as core knows them."""
+        base = OptionsV2.value(self)
+        return replace(base, subnets=self.subnets, pool=self.pool, pool6=self.pool6, ipv6=self.ipv6)
+
+
 class SegmentV1(Stored, tag="SegmentV1"):
     """One subnet of a network."""
 
@@ -102,6 +117,16 @@ class SegmentV1(Stored, tag="SegmentV1"):
         """The segment as core knows it."""
         auxiliary = {name: ip_address(text) for name, text in self.auxiliary.items()}
         return Segment(ip_network(self.subnet), interface_of(self.gateway), self.space, self.pool, auxiliary)
+
+
+class SegmentV2(SegmentV1, tag="SegmentV2"):
+    """With the name of one that was made on demand."""
+
+    name: str = ""
+
+    def value(self) -> Segment:
+        """The segment as core knows it."""
+        return replace(SegmentV1.value(self), name=self.name)
 
 
 class NetworkV1(Stored, tag=1):
@@ -153,18 +178,27 @@ class NetworkV2(NetworkV1, kw_only=True, tag=2):
 
 
 class NetworkV3(NetworkV2, kw_only=True, tag=3):
-    """A network whose addresses may be sticky, and that may be in a routing domain of its tenant's."""
+    """A network whose addresses may be sticky."""
 
     options: OptionsV2
+
+
+class NetworkV4(NetworkV3, kw_only=True, tag=4):
+    """A network that may get subnets on demand, and that may be in a routing domain of its tenant's."""
+
+    options: OptionsV3
+    ipv4: tuple[SegmentV2, ...]
+    ipv6: tuple[SegmentV2, ...]
     domain: int = 0
+    on_demand: tuple[int, ...] = ()
 
     def record(self, key: str) -> Network:
         """The network that is kept under the key."""
-        return replace(NetworkV2.record(self, key), domain=self.domain)
+        return replace(NetworkV3.record(self, key), domain=self.domain, on_demand=self.on_demand)
 
 
-def _options_form(options: NetworkOptions) -> OptionsV2:
-    return OptionsV2(
+def _options_form(options: NetworkOptions) -> OptionsV3:
+    return OptionsV3(
         mode=options.mode,
         bridge=options.bridge,
         mtu=options.mtu,
@@ -183,22 +217,27 @@ def _options_form(options: NetworkOptions) -> OptionsV2:
         sticky=options.sticky,
         host_overlap=options.host_overlap,
         port_security=options.port_security,
+        subnets=options.subnets,
+        pool=options.pool,
+        pool6=options.pool6,
+        ipv6=options.ipv6,
     )
 
 
-def _segment_form(segment: Segment) -> SegmentV1:
-    return SegmentV1(
+def _segment_form(segment: Segment) -> SegmentV2:
+    return SegmentV2(
         subnet=str(segment.subnet),
         gateway=text_of(segment.gateway),
         space=segment.space,
         pool=segment.pool,
         auxiliary={name: str(address) for name, address in segment.auxiliary.items()},
+        name=segment.name,
     )
 
 
-def network_form(network: Network) -> NetworkV3:
+def network_form(network: Network) -> NetworkV4:
     """The newest form of a network."""
-    return NetworkV3(
+    return NetworkV4(
         options=_options_form(network.options),
         internal=network.internal,
         ipv4=tuple(map(_segment_form, network.ipv4)),
@@ -213,4 +252,5 @@ def network_form(network: Network) -> NetworkV3:
         ipam=network.ipam,
         pending=network.pending,
         domain=network.domain,
+        on_demand=network.on_demand,
     )

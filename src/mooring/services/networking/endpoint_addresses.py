@@ -1,0 +1,99 @@
+"""The addresses of an endpoint that its request leaves open, where the network itself has asked for its subnets.
+
+Rules: nothing stays allocated for a request that comes to nothing; a network that gets subnets on demand is never full,
+it lacks a subnet, and who makes the endpoint sees to it (networking/on_demand_subnets.py).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, IPv6Interface
+
+from mooring.core.faults import BadRequest, Exhausted
+from mooring.core.networks import BRIDGE_PORTS, Interface, Network, Subnet
+from mooring.core.requests import AddressRequest, EndpointRequest, Role
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.on_demand_subnets import Lack, LacksSubnet
+from mooring.services.networking.own_subnets import OWNED
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import RecordCache
+
+
+class EndpointAddresses:
+    """`complete`, of what is not on record yet."""
+
+    def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, ipam: Ipam) -> None:
+        self._cache = cache
+        self._endpoint_index = endpoint_index
+        self._ipam = ipam
+
+    async def complete(
+        self, network: Network, request: EndpointRequest
+    ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+        """The request's addresses, and ours where the network's IPAM driver gave none because it is null. None for a
+        family that the network does not have. Raises LacksSubnet, Exhausted; then nothing is allocated."""
+        found: dict[int, Interface | None] = {4: request.ipv4, 6: request.ipv6}
+        left = [version for version in (4, 6) if request.allocate and found[version] is None]
+        pools = {version: self._pools(network, request, version) for version in left}
+        allocated: list[tuple[str, Interface]] = []
+        try:
+            for version in left:
+                if pools[version]:
+                    found[version] = address = await self._allocated(network, request, version, pools[version][0])
+                    allocated.append((pools[version][0], address))
+        except BaseException:
+            for pool_id, interface in allocated:
+                await self._ipam.release_address(pool_id, interface.ip)
+            raise
+        ipv4, ipv6 = found[4], found[6]
+        assert ipv4 is None or isinstance(ipv4, IPv4Interface)
+        assert ipv6 is None or isinstance(ipv6, IPv6Interface)
+        return ipv4, ipv6
+
+    def _pools(self, network: Network, request: EndpointRequest, version: int) -> list[str]:
+        """Ids of the pools that the network asked for itself, of the family, and of the subnet where one is named.
+        Raises LacksSubnet when there is none yet."""
+        wanted = _wanted(request, version)
+        segments = network.segments_of(version)
+        found = (self._cache.pool(segment.pool) for segment in segments if wanted in (None, segment.subnet))
+        pools = [pool.id for pool in found if pool is not None and OWNED in pool.options]
+        if not pools and version in network.on_demand:
+            raise LacksSubnet(Lack(version, segments, wanted))
+        return pools
+
+    async def _allocated(self, network: Network, request: EndpointRequest, version: int, pool_id: str) -> Interface:
+        exact = _wanted(request, version) is not None
+        try:
+            return await self._ipam.request_address(
+                AddressRequest(pool_id, Role.ENDPOINT, mac=request.mac, exact=exact)
+            )
+        except Exhausted:
+            crowded = network.bridged and self._endpoint_index.count(network.id) >= BRIDGE_PORTS
+            if exact or crowded or version not in network.on_demand:
+                raise
+            raise LacksSubnet(Lack(version, network.segments_of(version))) from None
+
+
+def must_have_subnets(network: Network, request: EndpointRequest) -> None:
+    """Raises LacksSubnet when the network has not yet got a subnet that is named, or that an address which was given is
+    in, BadRequest when it never will."""
+    for interface in (request.ipv4, request.ipv6):
+        if interface is None or interface.version not in network.on_demand:
+            continue
+        if network.segment_of(interface.ip) is None:
+            segments = network.segments_of(interface.version)
+            raise LacksSubnet(Lack(interface.version, segments, interface.network, ours=False))
+    for subnet in request.subnets:
+        segments = network.segments_of(subnet.version)
+        if any(segment.subnet == subnet for segment in segments):
+            continue
+        if subnet.version in network.on_demand:
+            raise LacksSubnet(Lack(subnet.version, segments, subnet))
+        raise BadRequest(
+            f"network {network.name or network.id[:12]} has no subnet {subnet}",
+            hint=f"it has {', '.join(str(part.subnet) for part in network.segments) or 'none'}",
+        )
+
+
+def _wanted(request: EndpointRequest, version: int) -> Subnet | None:
+    """The subnet of the family that is asked for."""
+    return next((subnet for subnet in request.subnets if subnet.version == version), None)

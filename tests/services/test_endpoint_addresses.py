@@ -1,0 +1,72 @@
+"""Addresses that a request leaves open: from the network's own subnets, or a word of what it lacks."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Interface, ip_network
+
+import pytest
+
+from mooring.core.faults import Exhausted
+from mooring.core.leases import Lease, State
+from mooring.core.networks import Network
+from mooring.core.pools import SubnetPool
+from mooring.core.requests import EndpointRequest, NetworkRequest, SegmentRequest
+from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.endpoint_addresses import EndpointAddresses, must_have_subnets
+from mooring.services.networking.on_demand_subnets import LacksSubnet
+from tests.services.hosts import MemoryHost
+
+NETWORK = "a" * 64
+OPEN = EndpointRequest(NETWORK, "e" * 64, None, None, "")
+PARTS = (SegmentRequest("null", ip_network("0.0.0.0/0"), None),), (SegmentRequest("null", ip_network("::/0"), None),)
+POLICY = IpamPolicy(
+    subnet_pools4=(SubnetPool("four", "default", (ip_network("10.50.0.0/24"),), 24),),
+    subnet_pools6=(SubnetPool("six", "default", (ip_network("fd00:50::/124"),), 126),),
+)
+
+
+async def ready(**raw: str) -> tuple[MemoryHost, EndpointAddresses, Network]:
+    """A network of both families whose subnets it asked for itself; two IPv6 addresses are for endpoints."""
+    host = await MemoryHost(policy=POLICY).start()
+    await host.services.networks.create(NetworkRequest(NETWORK, raw, False, *PARTS))
+    network = host.services.cache.network(NETWORK)
+    assert network is not None
+    services = host.services
+    return host, EndpointAddresses(services.cache, services.endpoint_index, services.ipam), network
+
+
+async def test_what_is_left_open_is_allocated_in_each_family() -> None:
+    """And what was given stays."""
+    _, addresses, network = await ready()
+    ipv4, ipv6 = await addresses.complete(network, OPEN)
+    assert (str(ipv4), str(ipv6)) == ("10.50.0.2/24", "fd00:50::2/126")
+    given = EndpointRequest(NETWORK, "f" * 64, IPv4Interface("10.50.0.9/24"), None, "", allocate=False)
+    assert await addresses.complete(network, given) == (IPv4Interface("10.50.0.9/24"), None)
+
+
+async def test_nothing_stays_allocated_when_the_other_family_is_full() -> None:
+    """IPv6 has two addresses."""
+    host, addresses, network = await ready()
+    for _ in range(2):
+        await addresses.complete(network, OPEN)
+    before = {lease.address for lease in host.services.cache.every(Lease) if lease.state is State.DYNAMIC}
+    with pytest.raises(Exhausted, match="fd00:50"):
+        await addresses.complete(network, OPEN)
+    assert {lease.address for lease in host.services.cache.every(Lease) if lease.state is State.DYNAMIC} == before
+
+
+async def test_a_network_on_demand_says_what_it_lacks_before_anything_is_allocated() -> None:
+    """The families one after another, since the other one may come to nothing."""
+    host, addresses, network = await ready(subnets="on-demand")
+    with pytest.raises(LacksSubnet) as caught:
+        await addresses.complete(network, OPEN)
+    assert (caught.value.lack.version, caught.value.lack.seen) == (4, ())
+    assert host.services.cache.count(Lease) == 0
+
+
+async def test_a_given_address_says_in_which_subnet_it_is() -> None:
+    """Its own CIDR, which other IPAM drivers keep the books of."""
+    _, _, network = await ready(subnets="on-demand")
+    with pytest.raises(LacksSubnet) as caught:
+        must_have_subnets(network, EndpointRequest(NETWORK, "e" * 64, IPv4Interface("192.0.2.9/28"), None, ""))
+    assert (caught.value.lack.subnet, caught.value.lack.ours) == (ip_network("192.0.2.0/28"), False)
