@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--claim-policy", metavar="WORD", help="Who may request an idle fixed address: explicit or holders.  [explicit]"
 )
+@click.option("--tenants", metavar="WORD", help="Where networks of tenants are: shared or separate.  [shared]")
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
 @click.option("--check", is_flag=True, help="Check the configuration and nft, report every problem, and exit.")
