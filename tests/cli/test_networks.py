@@ -18,7 +18,7 @@ async def test_networks_are_listed_in_columns(daemon: ServedHost, capsys: pytest
     assert first == "1f6b2c000000   -      10.32.0.0/24, fd00:32::/64   1"
     assert await daemon.run("network", "ls", "-o", "wide") == 0
     wide = capsys.readouterr().out.splitlines()
-    assert wide[0].split()[-3:] == ["BRIDGE", "INTERNAL", "CREATED"]
+    assert wide[0].split()[-4:] == ["BRIDGE", "INTERNAL", "CREATED", "TENANT"]
     assert wide[1].split()[5:7] == ["mr-1f6b2c000000", "no"]
     assert header.index("SUBNETS") == first.index("10.32.0.0/24") == second.index("172.30.0.0/24")
 

@@ -31,7 +31,7 @@ from mooring.core.port_bindings import PortBinding, Protocol
 
 def network(tenant: str = "red", domain: int = 1, options: NetworkOptions | None = None) -> Network:
     """One of the tenant."""
-    segment = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), tenant or "default", "")
+    segment = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), tenant or "default", "p")
     return Network("a" * 64, options or NetworkOptions(), False, (segment,), (), 0.0, domain=domain)
 
 

@@ -67,6 +67,11 @@ def test_equal_tenants_live_side_by_side(pair: Host, lab: Lab) -> None:
     assert not reaches(pair.network, "10.77.0.2", 80)
     assert "10.77.0." not in pair.namespace.run("ip", "route", "show", "table", "all").output
     assert "10.77.0." not in pair.namespace.run("ip", "neighbour").output
+    rows = {row["name"]: row for row in json.loads(pair.mooring("tenant", "ls", "--format", "json").output)}
+    assert [rows[name]["subnets"] for name in TENANTS] == [[V4, V6]] * 2
+    shown = json.loads(pair.mooring("tenant", "inspect", "red", "--format", "json").output)
+    assert [network["name"] for network in shown["networks"]] == ["red"]
+    assert "10.77.0.2" in pair.namespace.run("nsenter", f"--net={shown['namespace']}", "ip", "neighbour").output
 
 
 def test_an_overlap_within_a_tenant_is_refused_and_names_the_network(pair: Host) -> None:

@@ -24,7 +24,7 @@ def network() -> None:
     """
 
 
-FILTERS = ("bridge", "id", "internal", "mode", "name", "subnet")
+FILTERS = ("bridge", "id", "internal", "mode", "name", "subnet", "tenant")
 
 
 @network.command("ls")
@@ -38,10 +38,12 @@ def list_networks(connection: Connection, style: Style) -> None:
       mooring network ls
       mooring network ls --filter internal=true -q
     """
-    _listing().show(connection.client.networks(), style)
+    rows = connection.client.networks()
+    _listing(any(row.tenant for row in rows)).show(rows, style)
 
 
-def _listing() -> Listing[NetworkRow]:
+def _listing(tenants: bool) -> Listing[NetworkRow]:
+    """tenants: whether there are any."""
     from mooring.cli.tables import since
 
     return Listing(
@@ -53,6 +55,7 @@ def _listing() -> Listing[NetworkRow]:
             Column("BRIDGE", lambda row, _: row.bridge if row.mode == "bridge" else f"({row.mode})", wide=True),
             Column("INTERNAL", lambda row, _: "yes" if row.internal else "no", wide=True),
             Column("CREATED", lambda row, _: since(row.created), wide=True),
+            Column("TENANT", lambda row, _: row.tenant or "-", wide=not tenants),
         ),
         lambda row, style: style.short(row.id),
         {
@@ -62,6 +65,7 @@ def _listing() -> Listing[NetworkRow]:
             "mode": lambda row, value: row.mode == value,
             "name": lambda row, value: value in row.name,  # as Docker's filter, any part of it
             "subnet": lambda row, value: value in row.subnets,
+            "tenant": lambda row, value: row.tenant == value,
         },
     )
 

@@ -27,6 +27,7 @@ from mooring.cli.serving import serve
 from mooring.cli.setting_up import setup
 from mooring.cli.states import status, version
 from mooring.cli.subnet_pools import subnet_pool
+from mooring.cli.tenants import tenant
 from mooring.cli.uninstalling import uninstall
 from mooring.core.faults import EXIT_CODE, Fault
 
@@ -65,8 +66,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, deny, explain, fix, doctor, context, backup, uninstall,
-    version, completion,
+    serve, setup, status, network, pool, subnet_pool, lease, deny, tenant, explain, fix, doctor, context, backup,
+    uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

@@ -54,6 +54,11 @@ def denied(context: click.Context, _parameter: click.Parameter, begun: str) -> l
     return _begin((row.subnet for row in rows if row.origin == "stored"), begun)
 
 
+def tenants(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of tenants."""
+    return _begin((row.name for row in _ask(context, lambda client: client.tenants())), begun)
+
+
 def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of containers that hold an address."""
     return _begin(_containers(_leases(context)), begun)

@@ -23,6 +23,7 @@ from mooring.client.denials import DenyEntries
 from mooring.client.hosts import Host
 from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
+from mooring.client.tenants import Tenants
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
@@ -47,6 +48,8 @@ from mooring.core.views import (
     SubnetPoolDetail,
     SubnetPoolRow,
     SubnetPoolUser,
+    TenantDetail,
+    TenantRow,
 )
 from mooring.wire.api import BackupReply, ChangesReply, DenyReply, ProblemKind, SubnetPoolChangesReply, VersionReply
 
@@ -88,12 +91,14 @@ __all__ = [
     "SubnetPoolOrigin",
     "SubnetPoolRow",
     "SubnetPoolUser",
+    "TenantDetail",
+    "TenantRow",
     "Unavailable",
     "VersionReply",
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, DenyEntries, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -60,6 +60,13 @@ class PoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     full: Annotated[bool, said("whether no address is left")] | None = None
 
 
+class TenantFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tenants that match everything that is given."""
+
+    subnet: Annotated[str, said("one of its networks has this subnet")] = ""
+    separate: Annotated[bool, said("whether it has a routing domain")] | None = None
+
+
 class SubnetPoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Subnet pools that match everything that is given."""
 

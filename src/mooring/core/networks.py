@@ -88,8 +88,8 @@ BRIDGE, HOST, NULL = "bridge", "host", "null"
 OUR_IPAM, NULL_IPAM = "default", "null"
 
 
-# Address spaces that are no tenant's: ours, and those of Docker's own IPAM driver.
-DEFAULT_SPACES = frozenset({"", "default", "global", "LocalDefault", "GlobalDefault"})
+# Address spaces that are no tenant's: ours, and those of Docker's own IPAM drivers, default and null.
+DEFAULT_SPACES = frozenset({"", "default", "global", "LocalDefault", "GlobalDefault", "null"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +218,9 @@ class Network:
 
     @property
     def tenant(self) -> str:
-        """Whose it is: the address space that its subnets are in; "" for the default."""
-        spaces = (segment.space for segment in self.segments if segment.space not in DEFAULT_SPACES)
+        """Whose it is: the address space that subnets of ours are in; "" for the default. Spaces of other IPAM drivers
+        are theirs to name."""
+        spaces = (part.space for part in self.segments if part.pool and part.space not in DEFAULT_SPACES)
         return next(spaces, self.options.tenant)
 
     @property

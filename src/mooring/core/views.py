@@ -73,7 +73,8 @@ class EndpointView(msgspec.Struct, frozen=True):
 
 
 class NetworkRow(msgspec.Struct, frozen=True):
-    """A line of the list of networks. name: what the engine calls it, "" if it did not say."""
+    """A line of the list of networks. name: what the engine calls it, "" if it did not say. tenant: whose it is, "" for
+    nobody's in particular."""
 
     id: str
     mode: str
@@ -83,6 +84,7 @@ class NetworkRow(msgspec.Struct, frozen=True):
     endpoints: int
     created: float
     name: str = ""
+    tenant: str = ""
 
 
 class NetworkDetail(msgspec.Struct, frozen=True):
@@ -99,6 +101,31 @@ class NetworkDetail(msgspec.Struct, frozen=True):
     segments: list[SegmentView]
     endpoints: list[EndpointView]
     name: str = ""
+
+
+class TenantRow(msgspec.Struct, frozen=True):
+    """A line of the list of tenants. separate: how many of its networks are in its own routing domain. domain: the
+    number of that, 0 for none."""
+
+    name: str
+    networks: int
+    separate: int
+    endpoints: int
+    subnets: list[str]
+    domain: int
+
+
+class TenantDetail(msgspec.Struct, frozen=True):
+    """Everything about one tenant. namespace: path of its routing domain; link: the end of its line on the host;
+    addresses: of the line, there and in the domain; all empty for a tenant without one. published: what leads to its
+    containers."""
+
+    tenant: TenantRow
+    namespace: str
+    link: str
+    addresses: list[str]
+    networks: list[NetworkRow]
+    published: list[str]
 
 
 class LeaseRow(msgspec.Struct, frozen=True):

@@ -14,15 +14,18 @@ from mooring.servers.api.networks import Networks
 from mooring.servers.api.pools import Pools
 from mooring.servers.api.status import Status
 from mooring.servers.api.subnet_pools import SubnetPools
+from mooring.servers.api.tenants import Tenants
 from mooring.services.operations.operations import Operations
 
-RESOURCES = (Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Containers, Explanations, Diagnoses, Backups)
+RESOURCES = (
+    Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Containers, Explanations, Diagnoses, Backups,
+)  # fmt: skip
 
 
 def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) -> list[object]:
     """All of them over these services. backup: writes a copy of the store to a new file."""
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
-        DenyEntries(operations), Containers(operations), Explanations(operations), Diagnoses(operations),
-        Backups(backup),
+        DenyEntries(operations), Tenants(operations), Containers(operations), Explanations(operations),
+        Diagnoses(operations), Backups(backup),
     ]  # fmt: skip

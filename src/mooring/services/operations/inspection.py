@@ -118,6 +118,7 @@ class Inspection:
                 endpoints=len(self._endpoint_index.of_network(network.id)),
                 created=network.created,
                 name=names.of_network(network),
+                tenant=network.tenant,
             )
 
         matches = network_matcher(wanted, self._cache, names)

@@ -19,6 +19,7 @@ from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.reservations import Reservations
 from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
+from mooring.services.operations.tenant_rows import TenantRows
 from mooring.services.records.engine_names import EngineNames, names_told
 
 
@@ -36,6 +37,7 @@ class Operations:
     subnet_pools: SubnetPools
     subnet_pool_rows: SubnetPoolRows
     denials: Denials
+    tenant_rows: TenantRows
 
 
 def operations(
@@ -63,4 +65,5 @@ def operations(
         services.ipam.subnet_pools,
         SubnetPoolRows(cache, services.ipam),
         Denials(cache, services.ipam.deny_list),
+        TenantRows(cache, endpoint_index, inspection, f"{daemon.api_socket.rpartition('/')[0]}/tenants"),
     )
