@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
@@ -79,10 +80,17 @@ class BridgeDriver(Driver):
 
     async def change_network(self, before: Network, after: Network) -> None:
         """See Driver. Raises Conflict or Unavailable."""
+        have = network_facts(before)
+        wanted = set(network_facts(after))
+        if after.ipv6 and not before.ipv6:
+            wanted |= await self._needs(after)
+        if after.id in self._built:
+            with suppress(Fault):  # somebody may have taken the bridge or our rules away since
+                await self._kernel.apply(plan(wanted, have))
+                return
         await self.create_network(after)
-        kept = {fact.key for fact in network_facts(after)}
-        gone = [fact for fact in network_facts(before) if fact.key not in kept]
-        await self._kernel.apply(plan((), gone))
+        keys = {fact.key for fact in wanted}
+        await self._kernel.apply(plan((), [fact for fact in have if fact.key not in keys]))
 
     async def _needs(self, network: Network) -> set[Fact]:
         foreign_bridges = await self._foreign_bridges.at_once() if self._foreign_bridges is not None else ()
