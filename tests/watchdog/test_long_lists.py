@@ -14,6 +14,8 @@ from tests.servers.api.asking import ask, ready
 from tests.services.samples import START, Sample, sample
 from tests.watchdog.probe import assert_short
 
+pytestmark = pytest.mark.slow  # others on the machine would show in what it measures
+
 COUNT = 65_000
 FIRST = int(ip_address("10.128.0.1"))
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, ip_address
 from typing import Any
 
+import pytest
+
 from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
 from mooring.core.endpoints import Endpoint, State
@@ -22,6 +24,8 @@ from mooring.services.records.record_cache import RecordCache
 from tests.servers.api.asking import ask, ready
 from tests.services.samples import START, Sample, sample
 from tests.watchdog.probe import assert_short
+
+pytestmark = pytest.mark.slow  # others on the machine would show in what it measures
 
 NETWORKS, EACH = 8, 600
 FIRST = int(ip_address("10.64.0.0"))

@@ -18,6 +18,8 @@ from tests.servers.doubles import served
 from tests.services.hosts import MemoryHost
 from tests.watchdog.probe import assert_short
 
+pytestmark = pytest.mark.slow  # others on the machine would show in what it measures
+
 E1, E2 = "e" * 64, "f" * 64
 
 

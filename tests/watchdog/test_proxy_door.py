@@ -20,6 +20,8 @@ from tests.servers.proxy.rigs import HEAD, relayed
 from tests.services.holder_hosts import HolderHost
 from tests.watchdog.probe import assert_short
 
+pytestmark = pytest.mark.slow  # others on the machine would show in what it measures
+
 
 async def nothing() -> None:
     """Ready at once."""
