@@ -187,9 +187,11 @@ class Pools:
             kept = (subnet for kept_network in kept_networks[yielding:] for subnet in kept_network.subnets)
             return carve(subnet_pools, length, [*taken, Holdings(kept)])
 
-        # There is the more room the more of them yield.
-        number = 0 if room(0) else bisect_left(range(len(kept_networks)), True, key=lambda each: room(each) is not None)
-        if (found := room(number)) is None:
+        found = room(0)
+        if found is None and kept_networks:  # there is the more room the more of them yield
+            numbers = range(1, len(kept_networks))
+            found = room(1 + bisect_left(numbers, True, key=lambda each: room(each) is not None))
+        if found is None:
             around = self._around(occupied)
             raise no_room([(pool, around.room(pool)) for pool in subnet_pools], length, self._busy(occupied))
         return *found, [e for e in kept_networks if any(overlap(found[1], each) for each in e.subnets)]

@@ -72,7 +72,8 @@ class OnDemandSubnets:
                     grown = _with(network, (*network.segments, segment))
                     alone = _with(network, (segment,))
                     self._overlaps.network_index.check_room(alone)
-                    await self._overlaps.check(alone)
+                    if lack.subnet is not None:  # what is carved overlaps nothing that the host has
+                        await self._overlaps.check(alone)
                     await self._cache.commit(put=[grown, *self._pools((segment,), network_id)])
                 driver = await self._drivers.network_driver(network.driver)
                 await driver.change_network(network, grown)
