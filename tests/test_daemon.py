@@ -215,6 +215,27 @@ async def test_sockets_of_the_service_manager_are_served_and_stay(
     assert path.exists()
 
 
+async def test_further_names_lead_to_the_plugin_socket(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """For dockerd, which names a plugin by its file; one that is taken costs itself alone. At the end they are gone."""
+    folder = host.config.plugin_socket.parent
+    host.config = replace(host.config, plugin_names=("ciao", "taken"))
+    with listeners.listen(folder / "taken.sock", 0o600):
+        async with served(host):
+            assert json.loads((await ask(folder / "ciao.sock", "POST /Plugin.Activate"))[1])["Implements"]
+        assert "Docker cannot know the driver as taken: " in caplog.text
+        assert [path.name for path in folder.iterdir()] == ["taken.sock"]
+
+
+async def test_names_of_a_socket_of_the_service_manager_stay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the socket does, so that dockerd is never told that there is no such driver."""
+    host.config = replace(host.config, plugin_names=("ciao",))
+    with listeners.listen(host.config.plugin_socket, 0o600) as listener:
+        hand_over(monkeypatch, listener, "plugin")
+        async with served(host):
+            assert (await ask(host.config.plugin_socket.with_name("ciao.sock"), "POST /Plugin.Activate"))[0] == 200
+        assert host.config.plugin_socket.with_name("ciao.sock").is_symlink()
+
+
 def with_proxies(host: Host, *proxies: ProxyListener) -> None:
     """The host's proxy listens there, in front of an engine that is not there."""
     host.config = replace(host.config, proxies=proxies, docker_socket=host.config.run_dir / "engine.sock")

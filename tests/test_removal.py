@@ -76,18 +76,18 @@ def place(engine: Engine, tmp_path: Path) -> Place:
     """A host without systemd: its root is the test's folder."""
     engine.networks = [
         {"Id": OURS, "Name": "web", "Driver": "mooring", "IPAM": {"Driver": "mooring"}},
-        {"Id": BOTH, "Name": "half", "Driver": "bridge", "IPAM": {"Driver": "mooring"}},
+        {"Id": BOTH, "Name": "half", "Driver": "bridge", "IPAM": {"Driver": "ciao"}},
         {"Id": OTHER, "Name": "bridge", "Driver": "bridge", "IPAM": {"Driver": "default"}},
         {"Id": "d" * 64, "Name": "none", "Driver": "null", "IPAM": None},
     ]
     run = tmp_path / "run/mooring"
     run.mkdir(parents=True)
     store = tmp_path / "var/lib/mooring/mooring.db"
-    return Place("mooring", engine.path, tmp_path / "mooring.sock", run, store, tmp_path)
+    return Place(("mooring", "ciao"), engine.path, tmp_path / "mooring.sock", run, store, tmp_path)
 
 
 def test_networks_go_first_and_through_the_engine(place: Place, engine: Engine) -> None:
-    """Those of either driver of ours, and no others; then what is in the kernel."""
+    """Those of either driver of ours by any of its names, and no others; then what is in the kernel."""
     found = list(steps(place, purge=False))
     assert [step.what for step in found] == [
         "network web (aaaaaaaaaaaa)",

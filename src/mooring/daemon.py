@@ -12,9 +12,8 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +28,12 @@ from mooring.adapters.host.descriptors import raise_limit
 from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
-from mooring.adapters.host.tls import MutualTls
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
-from mooring.core.faults import EXIT_CODE, Conflict, Fault, Unavailable
+from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.core.networks import Tenants
+from mooring.doors import Doors, api_quota, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.api.resources import resources
@@ -45,13 +44,13 @@ from mooring.servers.plugin.dispatch import fail as refuse_plugin
 from mooring.servers.plugin.door import PluginDoor
 from mooring.servers.proxy.address_hook import AddressHook
 from mooring.servers.proxy.audits import AuditLog
-from mooring.servers.proxy.server import Listener, ProxyServer
+from mooring.servers.proxy.server import ProxyServer
 from mooring.servers.proxy.shown_ports import PortCompletion
-from mooring.servers.quotas import Pool, Quota
 from mooring.services.assembly import Services, assemble
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
+from mooring.services.networking.engine_starts import EngineStarts
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
@@ -77,31 +76,6 @@ class Daemon:
     hook: AddressHook | None
     completion: PortCompletion
     load: Callable[[], Coroutine[Any, Any, None]]
-
-
-@dataclass(frozen=True, slots=True)
-class ProxyDoor:
-    """One listener of the proxy, and what listens for it."""
-
-    listener: ProxyListener
-    sockets: tuple[Listener, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """The listening sockets. made: the files that are ours to remove, with their identity."""
-
-    plugin: tuple[socket.socket, ...]
-    api: tuple[socket.socket, ...]
-    proxies: tuple[ProxyDoor, ...]
-    made: tuple[tuple[Path, tuple[int, int] | None], ...]
-
-    def close(self) -> None:
-        """Nothing listens, and the files that we made are gone."""
-        for path, identity in self.made:
-            listeners.remove(path, identity)
-        for listener in (*self.plugin, *self.api, *(one.sock for door in self.proxies for one in door.sockets)):
-            listener.close()
 
 
 class NotServing(Exception):
@@ -169,7 +143,7 @@ def policy_of(config: Config) -> IpamPolicy:
 def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
     policy = policy_of(config)
-    services = assemble(world, policy, config.repair_period, config.reclaim_after, plugin=config.plugin_socket.stem)
+    services = assemble(world, policy, config.repair_period, config.reclaim_after, names=config.driver_names)
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
     operated = operations(services, world, DaemonFacts(__version__, since, *places, policy, os.uname().nodename))
     loaded = asyncio.Event()
@@ -192,7 +166,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         EngineNetworks(services.networks, services.cache, config.plugin_socket.stem),
         services.endpoints,
         before_call=wait_until_loaded,
-        on_activate=partial(_engine_started, services),
+        on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
     api = ApiDoor(resources(operated, world.store.backup), wait_until_loaded)
     hook = AddressHook(kept.controller, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
@@ -225,67 +199,6 @@ async def serve(config: Config, open_world: OpenWorld, manager: systemd.Manager)
             daemon = build(config, world, world.clock.now())
             await _run_tasks(config, daemon, doors, manager, stop)
     log.info("stopped")
-
-
-def open_doors(config: Config, handed: dict[str, list[socket.socket]]) -> Doors:
-    """The sockets that systemd handed over, by name, and those it did not, made by us. All of them listen."""
-    made: list[tuple[Path, tuple[int, int] | None]] = []
-    proxies: list[ProxyDoor] = []
-
-    def open_door(name: str, path: Path, mode: int, group: str, owner: str = "") -> tuple[socket.socket, ...]:
-        if given := handed.pop(name, None):
-            return tuple(given)
-        listener = listeners.listen(path, mode, group, owner)
-        made.append((path, listeners.identity(path)))
-        return (listener,)
-
-    # dockerd runs as root and is the only client of the plugin socket.
-    plugin = open_door("plugin", config.plugin_socket, 0o600, "")
-    api: tuple[socket.socket, ...] = ()
-    try:
-        api = open_door("api", config.api_socket, config.api_socket_mode, config.api_socket_group)
-        clients = Pool(raise_limit().proxies)
-        for proxy in config.proxies:
-            quota = proxy_quota(proxy, clients)
-            blind = proxy.rules.everything
-            if proxy.path is None:
-                tls = MutualTls(*proxy.tls).wrap if proxy.tls is not None else None
-                sockets = [Listener(listeners.listen_tcp(proxy.host, proxy.port), tls, blind, quota)]
-            else:
-                # The service manager has one unit for the proxy, and it is the first one's.
-                opened = open_door("proxy", proxy.path, proxy.mode, proxy.group, proxy.owner)
-                sockets = [Listener(sock, blind=blind, quota=quota) for sock in opened]
-            proxies.append(ProxyDoor(proxy, tuple(sockets)))
-        _refuse_the_engines_own(config, proxies)
-    except Fault:
-        Doors(plugin, api, tuple(proxies), tuple(made)).close()
-        raise
-    for name in handed:
-        log.warning("ignoring an unknown socket from the service manager", extra={"socket": name})
-    return Doors(plugin, api, tuple(proxies), tuple(made))
-
-
-def proxy_quota(proxy: ProxyListener, clients: Pool) -> Quota:
-    """What one listener may take of what all of them have: never the last eighth; one peer of it three quarters."""
-    most = max(1, clients.most * 7 // 8)
-    return Quota(f"the proxy at {proxy.name}", most, max(1, most * 3 // 4), clients)
-
-
-def api_quota(config: Config) -> Quota:
-    """The API's connections. The plugin door has no quota: dockerd alone may connect to it."""
-    most = raise_limit().api
-    return Quota(f"the API at {config.api_socket}", most, max(1, most * 3 // 4))
-
-
-def _refuse_the_engines_own(config: Config, doors: Sequence[ProxyDoor]) -> None:
-    """A proxy that listens where it connects to would talk to itself. The configuration was checked for that; what the
-    service manager hands over, and where links lead by now, was not."""
-    engine = os.path.realpath(config.docker_socket)
-    for door in doors:
-        for listener in door.sockets:
-            name = listener.sock.getsockname()
-            if isinstance(name, str) and os.path.realpath(name) == engine:
-                raise Conflict(f"the proxy listens at {name}, which is docker_socket", hint="give it another path")
 
 
 async def open_host(config: Config, cleanup: AsyncExitStack) -> World:

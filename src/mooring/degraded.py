@@ -28,6 +28,7 @@ from mooring.config import Config, ConfigurationInvalid, ProxyListener, Sound
 from mooring.core.faults import HTTP_STATUS, Fault, Unavailable
 from mooring.core.findings import Diagnosis, Finding
 from mooring.daemon import OpenWorld, build, loop_factory, open_host, proxy_server, stop_signals
+from mooring.doors import link_names
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.api.resources import RESOURCES
@@ -77,6 +78,7 @@ async def serve(
         doors = _Doors(sound, manager.take(), cleanup)
         for sock in doors.opened("plugin", sound.plugin_socket, 0o600):
             tasks.create_task(plugin.serve(sock, partial(_answer_dockerd, fault)))
+        doors.link_names()
         for sock in doors.opened("api", sound.run_dir / "api.sock", 0o660):
             tasks.create_task(questions.serve(sock, api))
         for server, sockets in doors.proxies(fault):
@@ -148,6 +150,11 @@ class _Doors:
             return ()
         self._cleanup.callback(listeners.remove, path, listeners.identity(path))
         return [made]
+
+    def link_names(self) -> None:
+        """The driver's further names lead to what answers for it."""
+        for path, identity in link_names(self._sound.plugin_socket, self._sound.plugin_names):
+            self._cleanup.callback(listeners.remove, path, identity)
 
     def proxies(self, fault: Fault) -> list[tuple[ProxyServer, Sequence[Listener]]]:
         """The proxy's servers with what they listen at. Where rules are uncertain, every request is told the fault."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -48,9 +48,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where Mooring is on this host. driver: its name at the engine. root: "/", or that of a test."""
+    """Where Mooring is on this host. drivers: its names at the engine. root: "/", or that of a test."""
 
-    driver: str
+    drivers: tuple[str, ...]
     docker_socket: Path
     plugin_socket: Path
     run_dir: Path
@@ -66,14 +66,15 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
     """
     engine = EngineRequests(str(place.docker_socket)) if place.docker_socket.exists() else None
     if engine is not None:
-        networks = _networks(engine, place.driver)
+        networks = _networks(engine, place.drivers)
         _refuse_while_used(engine, networks)
         for ident, name in networks.items():
             yield Step(f"network {name} ({ident[:12]})", partial(engine.remove_network, ident))
     if (place.root / "run/systemd/system").is_dir():
         yield from _units(place.root / "etc/systemd/system")
     yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
-    files = [place.plugin_socket, *(place.root / page for page in PAGES)]
+    sockets = (place.plugin_socket.with_name(f"{name}.sock") for name in place.drivers[1:])
+    files = [place.plugin_socket, *sockets, *(place.root / page for page in PAGES)]
     files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
     if purge:
         files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
@@ -83,10 +84,10 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
             yield Step(str(path), partial(remove_file, path))
 
 
-def _networks(engine: EngineRequests, driver: str) -> dict[str, str]:
+def _networks(engine: EngineRequests, drivers: Collection[str]) -> dict[str, str]:
     """Ids and names of the engine's networks that have a driver of ours."""
     rows: Any = engine.get("/networks")
-    ours = [row for row in rows if driver in (row.get("Driver"), (row.get("IPAM") or {}).get("Driver"))]
+    ours = [row for row in rows if not {row.get("Driver"), (row.get("IPAM") or {}).get("Driver")}.isdisjoint(drivers)]
     return {row["Id"]: row["Name"] for row in ours}
 
 

@@ -151,3 +151,18 @@ def test_the_lock_has_one_holder_who_is_named(tmp_path: Path) -> None:
         listeners.InstanceLock(path)
     first.close()
     listeners.InstanceLock(path).close()
+
+
+def test_a_link_to_a_socket_takes_nobodys_place(tmp_path: Path) -> None:
+    """It is made once, in place of a stale one; a living socket and a plain file are refused."""
+    path, to = tmp_path / "ciao.sock", tmp_path / "mooring.sock"
+    path.symlink_to("gone.sock")
+    for _ in range(2):
+        listeners.link(path, to)
+        assert os.readlink(path) == "mooring.sock"
+    (tmp_path / "file.sock").write_text("")
+    with listeners.listen(tmp_path / "theirs.sock", 0o600):
+        for name in ("theirs.sock", "file.sock"):
+            with pytest.raises(Conflict, match=name):
+                listeners.link(tmp_path / name, to)
+    listeners.link(tmp_path / "theirs.sock", to)  # nobody listens any more

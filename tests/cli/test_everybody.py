@@ -19,8 +19,9 @@ def user(tmp_path: Path) -> pwd.struct_passwd:
     """A user with the test's own folder for a home, whose rights are those of nobody when the test is root."""
     if os.geteuid():
         return pwd.struct_passwd(("me", "x", os.getuid(), os.getgid(), "", str(tmp_path), "/bin/sh"))
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_mode & 0o5 != 0o5:
+            folder.chmod(0o755)
     home = tmp_path / "home"
     home.mkdir()
     os.chown(home, 65534, 65534)

@@ -19,7 +19,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     done: list[str] = []
 
     def steps(place: Place, purge: bool) -> Iterator[Step]:
-        yield Step(f"network of {place.driver}", lambda: done.append("network"))
+        yield Step(f"network of {place.drivers[0]}", lambda: done.append("network"))
         yield Step("rules", lambda: done.append("purge" if purge else "rules"))
 
     monkeypatch.setattr(removal, "steps", steps)

@@ -266,7 +266,11 @@ async def plugin(folder: Path) -> AsyncIterator[None]:
             await loaded.wait()
 
         door = PluginDoor(
-            services.ipam, services.networks, services.endpoints, before_call=wait, on_activate=services.repair.nudge
+            services.ipam,
+            services.networks,
+            services.endpoints,
+            before_call=wait,
+            on_activate=lambda _: services.repair.nudge(),
         )
         listener = listeners.listen(folder / "moor.sock", 0o600)
         server = HttpServer(refuse)

@@ -302,7 +302,7 @@ class Desk:
         """Until the daemon is ready."""
         await self.ready.wait()
 
-    def activated(self) -> None:
+    def activated(self, _: int) -> None:
         """Once more."""
         self.activations += 1
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plugin-socket", metavar="PATH", help="Where dockerd finds the driver.  [/run/docker/plugins/mooring.sock]"
 )
+@click.option("--plugin-names", metavar="NAMES", help="Further names of the driver, comma-separated.")
 @click.option("--docker-socket", metavar="PATH", help="The engine's own socket.  [/var/run/docker.sock]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.  [info]")
 @click.option(

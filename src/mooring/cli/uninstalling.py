@@ -108,4 +108,4 @@ def place_of(config: str | None) -> Place:
         sound, store = found.sound, found.store
     except ConfigurationInvalid as fault:
         sound = fault.sound
-    return Place(sound.plugin_socket.stem, sound.docker_socket, sound.plugin_socket, sound.run_dir, store)
+    return Place(sound.driver_names, sound.docker_socket, sound.plugin_socket, sound.run_dir, store)

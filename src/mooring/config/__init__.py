@@ -19,6 +19,7 @@ from mooring.config.readers import (
     absolute_path,
     collect,
     group_name,
+    plugin_names,
     run_directory,
     seconds,
     socket_mode,
@@ -62,6 +63,12 @@ class Sound:
     docker_socket: Path
     run_dir: Path
     proxies: tuple[ProxyListener, ...] | None
+    plugin_names: tuple[str, ...] = ()
+
+    @property
+    def driver_names(self) -> tuple[str, ...]:
+        """What dockerd calls the driver: the name of the plugin socket's file, and those that were added."""
+        return self.plugin_socket.stem, *self.plugin_names
 
 
 class ConfigurationInvalid(BadRequest):
@@ -84,6 +91,7 @@ class Config:
     state_dir: Path
     run_dir: Path
     plugin_socket: Path
+    plugin_names: tuple[str, ...]
     docker_socket: Path
     log_level: str
     log_format: LogFormat
@@ -106,7 +114,12 @@ class Config:
     @property
     def sound(self) -> Sound:
         """What can be relied upon when the rest does not work."""
-        return Sound(self.plugin_socket, self.docker_socket, self.run_dir, self.proxies)
+        return Sound(self.plugin_socket, self.docker_socket, self.run_dir, self.proxies, self.plugin_names)
+
+    @property
+    def driver_names(self) -> tuple[str, ...]:
+        """As Sound."""
+        return self.sound.driver_names
 
     @property
     def api_socket(self) -> Path:
@@ -148,6 +161,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", "/var/lib/mooring", absolute_path, "where the store is kept"),
     Setting("run_dir", "/run/mooring", run_directory, "where the API socket is created"),
     Setting("plugin_socket", "/run/docker/plugins/mooring.sock", socket_path, "where dockerd finds the driver"),
+    Setting("plugin_names", [], plugin_names, "further names that dockerd knows the driver by"),
     Setting("docker_socket", "/var/run/docker.sock", socket_path, "the engine's own socket"),
     Setting("log_level", "info", word(*LOG_LEVELS), "how much is logged"),
     Setting(
@@ -268,7 +282,9 @@ def _sound(values: Mapping[str, object], found: tuple[ProxyListener, ...], *, ce
         Path(str(values[key] or defaults[key])) for key in ("plugin_socket", "docker_socket", "run_dir")
     )
     proxies = found if values["proxy"] == "on" else ()
-    return Sound(plugin, docker, run_dir, proxies if certain else None)
+    names = values["plugin_names"]
+    found_names = names if isinstance(names, tuple) else ()
+    return Sound(plugin, docker, run_dir, proxies if certain else None, found_names)
 
 
 def _document(path: Path, problems: list[str], doubts: list[bool], *, required: bool) -> dict[str, object] | None:

@@ -6,6 +6,7 @@ Rule: a reader raises ValueError with what it wants, and whoever called it says 
 from __future__ import annotations
 
 import grp
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_network
@@ -18,6 +19,10 @@ from mooring.core.times import seconds_of
 
 # sun_path holds 108 bytes with the closing NUL (unix(7)).
 LONGEST_SOCKET_PATH = 107
+
+# pkg/plugins of moby: the name is that of a file. What is built in is never looked for among plugins.
+_PLUGIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OF_DOCKER = frozenset({"bridge", "default", "host", "ipvlan", "macvlan", "none", "null", "overlay"})
 
 T = TypeVar("T")
 
@@ -108,6 +113,20 @@ def subnets(value: object) -> tuple[Subnet, ...]:
         except ValueError as error:
             raise ValueError(f"{item!r} {error}") from None
     return tuple(found)
+
+
+def plugin_names(value: object) -> tuple[str, ...]:
+    """A list of names that a driver may have, or text with commas between them."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list):
+        raise ValueError("must be a list of names")
+    for name in value:
+        if not isinstance(name, str) or not _PLUGIN_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a driver: letters, digits, and . _ - between them")
+        if name in _OF_DOCKER:
+            raise ValueError(f"{name!r} is a driver of Docker's own")
+    return tuple(dict.fromkeys(value))
 
 
 def socket_mode(value: object) -> int:

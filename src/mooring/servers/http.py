@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from mooring.servers.credentials import credentials
 from mooring.servers.quotas import Idle, Quota
 from mooring.servers.under_way import UnderWay
 
@@ -36,12 +37,16 @@ LINGER = 2.0
 
 @dataclass(slots=True)
 class Request:
-    """One request, complete. path: percent-decoded, without the query; query: as sent, without the question mark."""
+    """One request, complete. path: percent-decoded, without the query; query: as sent, without the question mark.
+
+    process: the pid at the other end of a unix socket, as it was when that connected; 0 where there is none.
+    """
 
     method: str
     path: str
     query: str
     body: bytes
+    process: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
         self._transport = cast("asyncio.Transport", transport)
+        peer = credentials(transport)
+        self._process = peer.pid if peer is not None else 0
         self._under_way.connections.add(self)
         quota = self._under_way.quota
         if quota is not None and (refusal := quota.enter(self, transport)):
@@ -238,7 +245,7 @@ class Connection(asyncio.Protocol):
         path = target.decode("latin-1")
         method = self._parser.get_method().decode("latin-1")
         path = unquote(path) if "%" in path else path
-        request = Request(method, path, query.decode("latin-1"), b"".join(self._body))
+        request = Request(method, path, query.decode("latin-1"), b"".join(self._body), self._process)
         self._enqueue(request, None, self._parser.should_keep_alive())
 
     # Refusing.

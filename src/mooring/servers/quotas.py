@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
 from collections import Counter
 from enum import IntEnum
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
+from mooring.servers.credentials import credentials
+
 log = logging.getLogger(__name__)
 
 # Seconds between two lines of the log about one peer.
 QUIET = 60.0
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Idle(IntEnum):
@@ -116,11 +116,8 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
     if sock is None:
         return "somebody"
     if sock.family == socket.AF_UNIX:
-        try:
-            _, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        except OSError:
-            return "somebody"
-        return f"user {user}"
+        peer = credentials(transport)
+        return f"user {peer.uid}" if peer is not None else "somebody"
     name = transport.get_extra_info("peername")
     try:
         address = ip_address(str(name[0]).partition("%")[0])

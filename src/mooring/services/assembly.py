@@ -44,13 +44,13 @@ def assemble(
     repair_period: float = 10.0,
     minimum_age: float = MINIMUM_AGE,
     others: Others | None = None,
-    plugin: str = "mooring",
+    names: tuple[str, ...] = ("mooring",),
 ) -> Services:
     """Services that know each other, over a cache that is still empty: `await services.cache.load()` comes next.
 
-    plugin: the name that dockerd has for us, which is that of the plugin socket's file.
+    names: those that dockerd has for us; the first is that of the plugin socket's file.
     """
-    host = assemble_networking(world, policy, repair_period, minimum_age, others, plugin)
+    host = assemble_networking(world, policy, repair_period, minimum_age, others, names)
     cache, ipam, engine, clock = host.cache, host.ipam, world.engine, world.clock
     holders = Holders(cache, ipam, clock, policy)
     keeping = None
@@ -62,7 +62,7 @@ def assemble(
         reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age)
         events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         keeping = Keeping(
-            **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, plugin)
+            **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names)
         )
     return Services(**_fields(host), holders=holders, keeping=keeping)
 

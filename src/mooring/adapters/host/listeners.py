@@ -138,6 +138,24 @@ def remove(path: Path, made: tuple[int, int] | None) -> None:
             path.unlink()
 
 
+def link(path: Path, to: Path) -> None:
+    """The path leads to the socket, which is in the same folder; dockerd names a plugin by the file.
+
+    A link or a stale socket file is replaced. Raises Conflict when a living process listens there or the file is
+    neither, Unavailable for everything else.
+    """
+    make_directory(path.parent, 0o755)
+    if not path.is_symlink():
+        _refuse_if_taken(path)
+    elif os.readlink(path) == to.name:
+        return
+    try:
+        path.unlink(missing_ok=True)
+        path.symlink_to(to.name)
+    except OSError as error:
+        raise Unavailable(f"cannot make the link {path}: {error.strerror}") from error
+
+
 def _refuse_if_taken(path: Path) -> None:
     try:
         found = path.lstat()

@@ -18,6 +18,7 @@ from mooring.core.networks import Address
 from mooring.core.port_bindings import PortRequest
 from mooring.core.requests import EndpointGrant, EndpointRequest, JoinRequest, NetworkRequest
 from mooring.ports import IpamDriver
+from mooring.servers.http import Request, Response
 from mooring.servers.large_bodies import read
 from mooring.servers.plugin import arguments
 from mooring.servers.plugin.dispatch import DEADLINE, Method, ProtocolDoor, ready
@@ -87,16 +88,22 @@ class PluginDoor(ProtocolDoor):
         endpoints: Endpoints,
         *,
         before_call: Callable[[], Awaitable[None]] = ready,
-        on_activate: Callable[[], None] = lambda: None,
+        on_activate: Callable[[int], None] = lambda _: None,
         deadline: float = DEADLINE,
     ) -> None:
-        """before_call: awaited before each call of a service. on_activate: told of each Plugin.Activate. deadline: of a
-        call, in seconds, that wait included."""
+        """before_call: awaited before each call of a service. on_activate: told of each Plugin.Activate, with the
+        pid of who called. deadline: of a call, in seconds, that wait included."""
         self._ipam = ipam
         self._networks = networks
         self._endpoints = endpoints
         self._on_activate = on_activate
         super().__init__(self._table(), before_call=before_call, deadline=deadline)
+
+    async def __call__(self, request: Request) -> Response:
+        """As ProtocolDoor."""
+        if request.path == "/Plugin.Activate" and request.method == "POST":
+            self._on_activate(request.process)
+        return await super().__call__(request)
 
     def _table(self) -> dict[str, Method]:
         return {
@@ -127,7 +134,6 @@ class PluginDoor(ProtocolDoor):
     # The methods of both drivers.
 
     async def _activate(self, _: api.Message) -> api.Message:
-        self._on_activate()
         return api.Activation(list(api.IMPLEMENTS))
 
     async def _network_capabilities(self, _: api.Message) -> api.Message:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-import struct
 from collections.abc import Mapping
 from typing import Any
+
+from mooring.servers.credentials import credentials
 
 Who = Mapping[str, object]
 
 NOBODY: Who = {}
-_CREDENTIALS = struct.Struct("3i")
 # A name that a client's authority signed may still be long.
 _LONGEST = 256
 
@@ -25,13 +25,8 @@ def who_is(transport: asyncio.BaseTransport) -> Who:
     subject and fingerprint. As they were when the client connected."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family == socket.AF_UNIX:
-        try:
-            pid, uid, gid = _CREDENTIALS.unpack(
-                sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            )
-        except OSError:
-            return NOBODY
-        return {"uid": uid, "gid": gid, "pid": pid}
+        process = credentials(transport)
+        return {"uid": process.uid, "gid": process.gid, "pid": process.pid} if process is not None else NOBODY
     found: dict[str, object] = {}
     if name := transport.get_extra_info("peername"):
         host = str(name[0])

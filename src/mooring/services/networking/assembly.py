@@ -77,11 +77,11 @@ def assemble_networking(
     repair_period: float = 10.0,
     minimum_age: float = MINIMUM_AGE,
     others: Others | None = None,
-    plugin: str = "mooring",
+    names: tuple[str, ...] = ("mooring",),
 ) -> Networking:
     """Services that know each other, over a cache that is still empty: `await networking.cache.load()` comes next.
 
-    plugin: the name that dockerd has for us, which is that of the plugin socket's file.
+    names: those that dockerd has for us; the first is that of the plugin socket's file.
     """
     kernel, clock, others = world.kernel, world.clock, others or Others()
     cache = RecordCache(world.store)
@@ -106,7 +106,7 @@ def assemble_networking(
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
     restored = None
     if world.engine is not None:
-        rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, plugin)
+        rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, names)
         restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps)
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
     return Networking(

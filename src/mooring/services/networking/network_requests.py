@@ -6,6 +6,7 @@ whatever cannot be found out here holds up no creation, and is left to the engin
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 from mooring.core.docker_requests import NetworkSpec
@@ -17,21 +18,21 @@ from mooring.services.ipam.kept_networks import subnets_of
 
 
 class NetworkAdmission:
-    """plugin: the name that dockerd has for us."""
+    """names: those that dockerd has for us."""
 
-    def __init__(self, ipam: Ipam, plugin: str) -> None:
+    def __init__(self, ipam: Ipam, names: Collection[str]) -> None:
         self._ipam = ipam
-        self._plugin = plugin
+        self._names = names
 
     def concerns(self, spec: NetworkSpec) -> bool:
         """Whether the network will be one of ours."""
-        return bool(spec.name) and spec.driver == self._plugin
+        return bool(spec.name) and spec.driver in self._names
 
     async def returning(self, spec: NetworkSpec) -> list[Subnet]:
         """The subnets that the network had when it was there the last time, of the families for which none is named.
         Raises no Fault."""
         found: list[Subnet] = []
-        if spec.ipam != self._plugin:
+        if spec.ipam not in self._names:
             return found
         with suppress(Fault):
             words = parse_ipam_options(spec.ipam_options)

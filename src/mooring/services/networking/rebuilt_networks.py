@@ -43,7 +43,7 @@ class Rebuilt:
 
 
 class RebuiltNetworks:
-    """`once` for each repair pass. Build it before the cache is loaded. plugin: the name that dockerd has for us."""
+    """`once` for each repair pass. Build it before the cache is loaded. names: those that dockerd has for us."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class RebuiltNetworks:
         ipam: Ipam,
         engine: Engine,
         last: Callable[[], EngineView | None],
-        plugin: str,
+        names: Collection[str],
     ) -> None:
         self._cache, self._clock = records.cache, records.clock
         self._networks = networks
         self._ipam = ipam
         self._engine = engine
         self._last = last
-        self._plugin = plugin
+        self._names = names
         self._ended: dict[str, None] = {}
         self._unchecked: Collection[str] = ()
         self._domains: Mapping[str, int] = {}
@@ -90,7 +90,7 @@ class RebuiltNetworks:
         wanted = {
             ident
             for ident, driver in view.drivers.items()
-            if (driver == self._plugin or ident in lived_in)
+            if (driver in self._names or ident in lived_in)
             and self._cache.network(ident) is None
             and ident not in self._ended
         }
@@ -127,7 +127,7 @@ class RebuiltNetworks:
         result: Rebuilt,
     ) -> None:
         found = await self._engine.network(ident)
-        if found is None or not (found.driver == self._plugin or living(ident)):
+        if found is None or not (found.driver in self._names or living(ident)):
             return
         network, pools, leases = self._records(found, gateways)
         if settled:
@@ -159,7 +159,7 @@ class RebuiltNetworks:
         options = parse_network_options(found.options, found.internal, ipv6=ipv6)
         if found.id in self._unchecked and not says_port_security(found.options):
             options = replace(options, port_security=False)  # it is older than the option, and must not go mute
-        ours = found.ipam in (self._plugin, found.driver)
+        ours = found.ipam in (*self._names, found.driver)
         words = parse_ipam_options(found.ipam_options) if ours else {}
         space = options.tenant or words.get("tenant") or "default"
         pools: list[Pool] = []
