@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface, ip_network
 import pytest
 
 from mooring.core.faults import Exhausted
-from mooring.core.leases import Lease, State
+from mooring.core.leases import Lease
 from mooring.core.networks import Network
 from mooring.core.pools import SubnetPool
 from mooring.core.requests import EndpointRequest, NetworkRequest, SegmentRequest
@@ -38,28 +38,33 @@ async def ready(**raw: str) -> tuple[MemoryHost, EndpointAddresses, Network]:
 async def test_what_is_left_open_is_allocated_in_each_family() -> None:
     """And what was given stays."""
     _, addresses, network = await ready()
-    ipv4, ipv6 = await addresses.complete(network, OPEN)
-    assert (str(ipv4), str(ipv6)) == ("10.50.0.2/24", "fd00:50::2/126")
+    async with addresses.completed(network, OPEN) as (ipv4, ipv6):
+        assert (str(ipv4), str(ipv6)) == ("10.50.0.2/24", "fd00:50::2/126")
     given = EndpointRequest(NETWORK, "f" * 64, IPv4Interface("10.50.0.9/24"), None, "", allocate=False)
-    assert await addresses.complete(network, given) == (IPv4Interface("10.50.0.9/24"), None)
+    async with addresses.completed(network, given) as found:
+        assert found == (IPv4Interface("10.50.0.9/24"), None)
 
 
-async def test_nothing_stays_allocated_when_the_other_family_is_full() -> None:
-    """IPv6 has two addresses."""
+async def test_what_is_not_recorded_is_held_and_then_free_again() -> None:
+    """IPv6 has two addresses for endpoints; a third is refused while two wait, and holds nothing of IPv4 either."""
     host, addresses, network = await ready()
-    for _ in range(2):
-        await addresses.complete(network, OPEN)
-    before = {lease.address for lease in host.services.cache.every(Lease) if lease.state is State.DYNAMIC}
-    with pytest.raises(Exhausted, match="fd00:50"):
-        await addresses.complete(network, OPEN)
-    assert {lease.address for lease in host.services.cache.every(Lease) if lease.state is State.DYNAMIC} == before
+    before = host.services.cache.count(Lease)
+    async with addresses.completed(network, OPEN), addresses.completed(network, OPEN) as second:
+        assert str(second[0]) == "10.50.0.3/24"
+        with pytest.raises(Exhausted, match="fd00:50"):
+            async with addresses.completed(network, OPEN):
+                pass
+    assert host.services.cache.count(Lease) == before
+    async with addresses.completed(network, OPEN) as (ipv4, _), addresses.completed(network, OPEN) as (other, _):
+        assert ipv4 != other
 
 
 async def test_a_network_on_demand_says_what_it_lacks_before_anything_is_allocated() -> None:
     """The families one after another, since the other one may come to nothing."""
     host, addresses, network = await ready(subnets="on-demand")
     with pytest.raises(LacksSubnet) as caught:
-        await addresses.complete(network, OPEN)
+        async with addresses.completed(network, OPEN):
+            pass
     assert (caught.value.lack.version, caught.value.lack.seen) == (4, ())
     assert host.services.cache.count(Lease) == 0
 

@@ -7,7 +7,8 @@ bridge which was deleted comes back as the same neighbour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -245,6 +246,16 @@ class Network:
     def segments_of(self, version: int) -> tuple[Segment, ...]:
         """Those of the family (4 or 6)."""
         return self.ipv4 if version == 4 else self.ipv6
+
+    def with_segments(self, segments: Iterable[Segment]) -> Network:
+        """The same with these and no others."""
+        found = tuple(segments)
+        ipv4 = tuple(segment for segment in found if segment.subnet.version == 4)
+        return replace(self, ipv4=ipv4, ipv6=tuple(segment for segment in found if segment.subnet.version == 6))
+
+    def without_pool(self, pool_id: str) -> Network:
+        """The same without the subnet of the pool."""
+        return self.with_segments(segment for segment in self.segments if segment.pool != pool_id)
 
     def segment_of(self, address: Address) -> Segment | None:
         """The segment whose subnet holds the address, or None."""

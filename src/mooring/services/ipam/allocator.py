@@ -7,7 +7,8 @@ the pool that the address came from.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -39,7 +40,7 @@ from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
-from mooring.services.ipam.pools import ATTEMPTS, BATCH, IpamPolicy, Pools, contended
+from mooring.services.ipam.pools import ATTEMPTS, BATCH, Draft, IpamPolicy, Pools, contended
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import Record, RecordCache
@@ -91,6 +92,14 @@ class Ipam:
         """
         return await self._subnets.request_pool(request)
 
+    def drafted_pool(self, request: PoolRequest, network_id: str) -> AbstractAsyncContextManager[Draft]:
+        """A pool of the network as `request_pool` would make it, for whoever enters to commit, together with what else
+        belongs to it; until he leaves, nobody makes another one. With an exception he leaves nothing of it.
+
+        Raises the same.
+        """
+        return self._subnets.drafted(request, network_id)
+
     async def release_pool(self, pool_id: str) -> None:
         """The pool and every lease of it are gone; an unknown one is gone already. Raises Unavailable."""
         await self._subnets.release_pool(self.names.bound(pool_id))
@@ -112,6 +121,19 @@ class Ipam:
                 raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")
             return await self._decide(request.pool, partial(self._choose, request))
         return await self._decide(request.pool, partial(self._give, request, request.address))
+
+    @asynccontextmanager
+    async def held_address(self, request: AddressRequest) -> AsyncIterator[Interface]:
+        """The address that `request_address` would choose. It is not on record, but nobody else is given it until this
+        is left, by when `confirm` and a commit have made it an endpoint's. Raises the same."""
+        await self.host.refresh()
+        self._index.check_room(request)
+        pool = self._pool(request.pool)
+        if (known := self._known(pool, request)) is not None:
+            yield self._answer(known)
+            return
+        with self._held(pool, request.exact) as (origin, address):
+            yield interface(address.version, int(address), origin.subnet.prefixlen)
 
     async def release_address(self, pool_id: str, address: Address) -> None:
         """Nobody uses the address: a dynamic one cools, a gateway or auxiliary one is free, a fixed one is idle.
@@ -137,6 +159,8 @@ class Ipam:
             if pool is None:
                 continue
             lease = self._cache.lease(pool.space, address)
+            if lease is not None and self._cache.pool(lease.pool) is None:
+                lease = None  # left over
             self.pending_allocations.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
@@ -213,26 +237,35 @@ class Ipam:
 
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
+        if (known := self._known(pool, request)) is not None:
+            return self._answer(known)
+        with self._held(pool, request.exact) as (origin, address):
+            lease = self._lease(origin, address)
+            place = Place(origin.space, address, origin.id)
+            await self._grant(given(lease, place, self._clock.now(), request.mac, request.name, Event.CHOOSE))
+        return interface(address.version, int(address), origin.subnet.prefixlen)
+
+    def _known(self, pool: Pool, request: AddressRequest) -> Lease | None:
+        """What waits for who asks, or was given to him before. Raises Conflict when somebody uses what waits."""
         if (mine := self.pending_allocations.awaited(pool, request)) is not None:
             self._index.check_use(mine.address)
             self.pending_allocations.make(mine, request)
-            return self._answer(mine)
+            return mine
         again = self._index.given_before(pool, request.mac, request.name) if request.mac or request.name else None
-        if again is not None and not self._index.kept_out(again.address):
-            return self._answer(again)
-        chosen = self._index.choose(pool, request.exact)
+        return again if again is not None and not self._index.kept_out(again.address) else None
+
+    @contextmanager
+    def _held(self, pool: Pool, exact: bool) -> Iterator[tuple[Pool, Address]]:
+        """The next address and the pool that it is from, which nobody else is given meanwhile. Raises Exhausted."""
+        chosen = self._index.choose(pool, exact)
         if chosen is None:
             raise self._exhausted(pool)
         origin, number = chosen
-        subnet = origin.subnet
         try:
-            place = Place(origin.space, address_of(subnet.version, number), origin.id)
-            lease = self._lease(origin, place.address)
-            await self._grant(given(lease, place, self._clock.now(), request.mac, request.name, Event.CHOOSE))
+            yield origin, address_of(origin.subnet.version, number)
         finally:
             # From here on only the record counts, also when the commit failed or this task was cancelled.
             self._index.unhold(origin.id, number)
-        return interface(subnet.version, number, subnet.prefixlen)
 
     async def _give(self, request: AddressRequest, address: Address) -> Interface:
         pool = self._pool(request.pool)

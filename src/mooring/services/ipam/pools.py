@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mooring.core.addresses import address_of, interface, usable
@@ -17,7 +18,7 @@ from mooring.core.claims import appointed
 from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import ClaimPolicy, Event, Lease, Place, State, ended
-from mooring.core.networks import Address, HostOverlap, Subnet, overlap
+from mooring.core.networks import Address, HostOverlap, Interface, Subnet, overlap
 from mooring.core.pools import Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
@@ -92,6 +93,23 @@ class Around:
                 yield each
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A pool that is not on record yet, and the lease of its gateway. yielding: the kept networks that end with it.
+    warnings: what a person should know of it, one line each."""
+
+    pool: Pool
+    leases: list[Lease]
+    yielding: list[KeptNetwork]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def gateway(self) -> Interface | None:
+        """Of the pool."""
+        number, subnet = self.pool.gateway, self.pool.subnet
+        return interface(subnet.version, int(number), subnet.prefixlen) if number is not None else None
+
+
 class Pools:
     """Makes pools and gives them up."""
 
@@ -146,35 +164,57 @@ class Pools:
     async def _make(self, request: PoolRequest, occupied: Holdings) -> PoolGrant:
         async with self._one_at_a_time:
             await self._settle_doubts()
-            space = request.options.get("tenant") or request.space
-            warnings: tuple[str, ...] = ()
-            source, yielding = "", list[KeptNetwork]()
-            if request.subnet is not None:
-                subnet = request.subnet
-                self.subnet_pools.check_typed(request, space, subnet)
-                warnings = self._check_explicit(space, subnet, occupied)
-            else:
-                subnet_pools = self.subnet_pools.chosen(request.version, space, request.options)
-                origin, subnet, yielding = self._carve(subnet_pools, wanted_length(request), occupied)
-                source = origin.name
             for _ in range(ATTEMPTS):
-                pool, leases = self._compose(request, space, subnet, source)
+                draft = self._draft(request, occupied)
                 try:
-                    await self._cache.commit(put=[pool, *leases], delete=self._known(yielding))
+                    await self._cache.commit(put=[draft.pool, *draft.leases], delete=draft.yielding)
                 except StaleRevision:
                     continue
                 except Unavailable:
                     # It may have been written all the same.
-                    self._doubtful.append((pool, leases))
+                    self._doubtful.append((draft.pool, draft.leases))
                     raise
-                gateway = pool.gateway
-                return PoolGrant(
-                    pool.id,
-                    subnet,
-                    interface(subnet.version, int(gateway), subnet.prefixlen) if gateway is not None else None,
-                    warnings,
-                )
-            raise contended(f"subnet {subnet}")
+                return PoolGrant(draft.pool.id, draft.pool.subnet, draft.gateway, draft.warnings)
+            raise contended("the subnets in use")
+
+    @asynccontextmanager
+    async def drafted(self, request: PoolRequest, network_id: str) -> AsyncIterator[Draft]:
+        """Ipam.drafted_pool."""
+        _check(request)
+        host = await self._host.look()
+        async with self._one_at_a_time:
+            await self._settle_doubts()
+            draft = self._draft(request, host.occupied, network_id)
+            try:
+                yield draft
+            except (Unavailable, asyncio.CancelledError):
+                self._doubtful.append((draft.pool, draft.leases))
+                raise
+
+    def _draft(self, request: PoolRequest, occupied: Holdings, network_id: str = "") -> Draft:
+        space = request.options.get("tenant") or request.space
+        warnings: tuple[str, ...] = ()
+        source, yielding = "", list[KeptNetwork]()
+        if request.subnet is not None:
+            subnet = request.subnet
+            self.subnet_pools.check_typed(request, space, subnet)
+            warnings = self._check_explicit(space, subnet, occupied)
+        else:
+            subnet_pools = self.subnet_pools.chosen(request.version, space, request.options)
+            origin, subnet, yielding = self._carve(subnet_pools, wanted_length(request), occupied)
+            source = origin.name
+        now = self._clock.now()
+        ident = new_pool_id(self._clock.token(), space, subnet)
+        gateway: Address | None = None
+        leases: list[Lease] = []
+        if request.options.get("gateway") != NO_GATEWAY:
+            gateway = self.first_free(space, subnet)
+            leases.append(appointed(None, Place(space, gateway, ident), now))
+        pool = Pool(
+            id=ident, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
+            created=now, gateway=gateway, network=network_id,
+        )  # fmt: skip
+        return Draft(pool, leases, yielding, warnings)
 
     def _carve(
         self, subnet_pools: Sequence[SubnetPool], length: int | None, occupied: Holdings
@@ -204,9 +244,6 @@ class Pools:
         """What subnet pools lie among now. Raises Unavailable."""
         return self._around((await self._host.look()).occupied)
 
-    def _known(self, kept_networks: Sequence[KeptNetwork]) -> list[KeptNetwork]:
-        return [known for each in kept_networks if (known := self._cache.kept_network(each.id)) is not None]
-
     async def may_return(self, space: str, subnet: Subnet, options: dict[str, str]) -> bool:
         """Whether a network that is made again can have the subnet that it had: nothing is in its way, and the subnet
         pools that networks of the space with these options get theirs from still have it. Raises Unavailable, and as
@@ -228,20 +265,6 @@ class Pools:
         if warnings or self._index.taken.overlapping(subnet):  # of any space: bridges of a host never overlap
             return False
         return not any(overlap(subnet, each) for each in self._elsewhere())
-
-    def _compose(self, request: PoolRequest, space: str, subnet: Subnet, source: str) -> tuple[Pool, list[Lease]]:
-        now = self._clock.now()
-        ident = new_pool_id(self._clock.token(), space, subnet)
-        gateway: Address | None = None
-        leases: list[Lease] = []
-        if request.options.get("gateway") != NO_GATEWAY:
-            gateway = self.first_free(space, subnet)
-            leases.append(appointed(None, Place(space, gateway, ident), now))
-        pool = Pool(
-            id=ident, space=space, subnet=subnet, range=request.range, source=source, options=dict(request.options),
-            created=now, gateway=gateway,
-        )  # fmt: skip
-        return pool, leases
 
     def first_free(self, space: str, subnet: Subnet) -> Address:
         """The lowest usable address of the subnet that may become a gateway. Raises Conflict if there is none."""
@@ -295,8 +318,10 @@ class Pools:
                 doomed = [each for each in leases if self._is_of(pool.id, each)]
                 for each in doomed:
                     ended(each, Event.DROP)
+                network = self._cache.network(pool.network) if pool.network else None
+                put = [network.without_pool(pool.id)] if network is not None else []
                 try:
-                    await self._cache.commit(delete=[pool, *doomed])
+                    await self._cache.commit(put=put, delete=[pool, *doomed])
                     break
                 except StaleRevision:
                     continue

@@ -1,11 +1,13 @@
 """The addresses of an endpoint that its request leaves open, where the network itself has asked for its subnets.
 
-Rules: nothing stays allocated for a request that comes to nothing; a network that gets subnets on demand is never full,
-it lacks a subnet, and who makes the endpoint sees to it (networking/on_demand_subnets.py).
+Rules: an address is on record together with its endpoint, or not at all; a network that gets subnets on demand is never
+full, it lacks a subnet, and who makes the endpoint sees to it (networking/on_demand_subnets.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.faults import BadRequest, Exhausted
@@ -19,35 +21,32 @@ from mooring.services.records.record_cache import RecordCache
 
 
 class EndpointAddresses:
-    """`complete`, of what is not on record yet."""
+    """`completed`, of what is not on record yet."""
 
     def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, ipam: Ipam) -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
         self._ipam = ipam
 
-    async def complete(
+    @asynccontextmanager
+    async def completed(
         self, network: Network, request: EndpointRequest
-    ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    ) -> AsyncIterator[tuple[IPv4Interface | None, IPv6Interface | None]]:
         """The request's addresses, and ours where the network's IPAM driver gave none because it is null. None for a
-        family that the network does not have. Raises LacksSubnet, Exhausted; then nothing is allocated."""
+        family that the network does not have. Ours are nobody else's until this is left, by when the endpoint has them
+        on record. Raises LacksSubnet, Exhausted."""
         found: dict[int, Interface | None] = {4: request.ipv4, 6: request.ipv6}
         left = [version for version in (4, 6) if request.allocate and found[version] is None]
         pools = {version: self._pools(network, request, version) for version in left}
-        allocated: list[tuple[str, Interface]] = []
-        try:
+        async with AsyncExitStack() as held:
             for version in left:
                 if pools[version]:
-                    found[version] = address = await self._allocated(network, request, version, pools[version][0])
-                    allocated.append((pools[version][0], address))
-        except BaseException:
-            for pool_id, interface in allocated:
-                await self._ipam.release_address(pool_id, interface.ip)
-            raise
-        ipv4, ipv6 = found[4], found[6]
-        assert ipv4 is None or isinstance(ipv4, IPv4Interface)
-        assert ipv6 is None or isinstance(ipv6, IPv6Interface)
-        return ipv4, ipv6
+                    address = self._held(network, request, version, pools[version][0])
+                    found[version] = await held.enter_async_context(address)
+            ipv4, ipv6 = found[4], found[6]
+            assert ipv4 is None or isinstance(ipv4, IPv4Interface)
+            assert ipv6 is None or isinstance(ipv6, IPv6Interface)
+            yield ipv4, ipv6
 
     def _pools(self, network: Network, request: EndpointRequest, version: int) -> list[str]:
         """Ids of the pools that the network asked for itself, of the family, and of the subnet where one is named.
@@ -60,17 +59,21 @@ class EndpointAddresses:
             raise LacksSubnet(Lack(version, segments, wanted))
         return pools
 
-    async def _allocated(self, network: Network, request: EndpointRequest, version: int, pool_id: str) -> Interface:
+    @asynccontextmanager
+    async def _held(
+        self, network: Network, request: EndpointRequest, version: int, pool_id: str
+    ) -> AsyncIterator[Interface]:
         exact = _wanted(request, version) is not None
-        try:
-            return await self._ipam.request_address(
-                AddressRequest(pool_id, Role.ENDPOINT, mac=request.mac, exact=exact)
-            )
-        except Exhausted:
-            crowded = network.bridged and self._endpoint_index.count(network.id) >= BRIDGE_PORTS
-            if exact or crowded or version not in network.on_demand:
-                raise
-            raise LacksSubnet(Lack(version, network.segments_of(version))) from None
+        async with AsyncExitStack() as held:
+            wanted = AddressRequest(pool_id, Role.ENDPOINT, mac=request.mac, exact=exact)
+            try:
+                address = await held.enter_async_context(self._ipam.held_address(wanted))
+            except Exhausted:
+                crowded = network.bridged and self._endpoint_index.count(network.id) >= BRIDGE_PORTS
+                if exact or crowded or version not in network.on_demand:
+                    raise
+                raise LacksSubnet(Lack(version, network.segments_of(version))) from None
+            yield address
 
 
 def must_have_subnets(network: Network, request: EndpointRequest) -> None:

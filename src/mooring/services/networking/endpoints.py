@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
@@ -32,6 +33,7 @@ from mooring.services.networking.takeover import Takeovers
 from mooring.services.records.endpoint_index import Records
 
 InterfaceName = Callable[[Attachment], str]
+Addresses = tuple[IPv4Interface | None, IPv6Interface | None]
 
 
 class Endpoints:
@@ -84,28 +86,30 @@ class Endpoints:
                 return same(known, request)
             must_have_subnets(network, request)
             must_fit(network, request)
-            driver = await self._drivers.network_driver(network.driver)
-            ipv4, ipv6 = await self._addresses.complete(network, request)
-            endpoint = Endpoint(
-                request.id,
-                request.network,
-                ipv4,
-                ipv6,
-                request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
-                self._clock.now(), ports=request.ports, options=dict(request.options), name=request.name,
-                aliases=request.aliases, links=dict(request.links), services=request.services,
-                pending=Event.CREATE if driver.remembers else None, exposed=request.exposed,
-            )  # fmt: skip
-            try:
-                await self._record(network, endpoint)
-                grant = await driver.create_endpoint(network, endpoint)
-                made = _completed(network, endpoint, grant)
-                if made != endpoint:
-                    await self._records.save(endpoint, made)
-            except BaseException:
-                await self._roll_back(network, endpoint, request, driver)
-                raise
-            return granted(made, request)
+            async with self._addresses.completed(network, request) as addresses:
+                return await self._make(network, request, addresses)
+
+    async def _make(self, network: Network, request: EndpointRequest, addresses: Addresses) -> EndpointGrant:
+        driver = await self._drivers.network_driver(network.driver)
+        endpoint = Endpoint(
+            request.id,
+            request.network,
+            *addresses,
+            request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
+            self._clock.now(), ports=request.ports, options=dict(request.options), name=request.name,
+            aliases=request.aliases, links=dict(request.links), services=request.services,
+            pending=Event.CREATE if driver.remembers else None, exposed=request.exposed,
+        )  # fmt: skip
+        try:
+            await self._record(network, endpoint)
+            grant = await driver.create_endpoint(network, endpoint)
+            made = _completed(network, endpoint, grant)
+            if made != endpoint:
+                await self._records.save(endpoint, made)
+        except BaseException:
+            await self._roll_back(network, endpoint, request, driver)
+            raise
+        return granted(made, request)
 
     async def _record(self, network: Network, endpoint: Endpoint) -> None:
         """The endpoint and its leases are written in one commit, so that no address is anybody else's.

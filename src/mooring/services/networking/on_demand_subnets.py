@@ -8,7 +8,7 @@ network's record before its pool is released, so that it never looks as if an en
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -65,34 +65,40 @@ class OnDemandSubnets:
             network = self._cache.network(network_id)
             if network is None or network.segments_of(lack.version) != lack.seen:
                 return None
-            segment: Segment | None = None
             try:
                 async with self._locks.hold(ROOM):
-                    segment = await self._segment(network, lack)
-                    grown = _with(network, (*network.segments, segment))
-                    alone = _with(network, (segment,))
-                    self._overlaps.network_index.check_room(alone)
-                    if lack.subnet is not None:  # what is carved overlaps nothing that the host has
-                        await self._overlaps.check(alone)
-                    await self._cache.commit(put=[grown, *self._pools((segment,), network_id)])
+                    segment = await self._recorded(network, lack)
                 driver = await self._drivers.network_driver(network.driver)
-                await driver.change_network(network, grown)
+                await driver.change_network(network, network.with_segments((*network.segments, segment)))
             except BaseException:
-                if segment is not None:
-                    await self._remove(network_id, (segment,))
+                known = self._cache.network(network_id) or network  # also by a commit whose answer was lost
+                await self._remove(network_id, [each for each in known.segments if each not in network.segments])
                 raise
             return segment
 
-    async def _segment(self, network: Network, lack: Lack) -> Segment:
+    async def _recorded(self, network: Network, lack: Lack) -> Segment:
+        """The network is on record with one subnet more, and that with it, in one commit."""
         if not lack.ours:
             assert lack.subnet is not None
             self._ipam.deny_list.check(lack.subnet)  # our own has looked when it gives a pool
-            return Segment(lack.subnet, None, "", "")
+            return await self._commit(network, Segment(lack.subnet, None, "", ""), lack, ())
         space = network.options.tenant or await self._ipam.default_space()
         options = owned_options(network.options, lack.version) if lack.subnet is None else {OWNED: "yes"}
-        grant = await self._ipam.request_pool(PoolRequest(space, lack.version, lack.subnet, options=options))
-        name = "" if lack.subnet is not None else _name(lack)
-        return Segment(grant.subnet, grant.gateway, space, grant.pool, name=name)
+        request = PoolRequest(space, lack.version, lack.subnet, options=options)
+        async with self._ipam.drafted_pool(request, network.id) as draft:
+            pool, name = draft.pool, "" if lack.subnet is not None else _name(lack)
+            segment = Segment(pool.subnet, draft.gateway, space, pool.id, name=name)
+            return await self._commit(network, segment, lack, (pool, *draft.leases), draft.yielding)
+
+    async def _commit(
+        self, network: Network, segment: Segment, lack: Lack, put: Iterable[Record], delete: Iterable[Record] = ()
+    ) -> Segment:
+        alone = network.with_segments((segment,))
+        self._overlaps.network_index.check_room(alone)
+        if lack.subnet is not None:  # what is carved overlaps nothing that the host has
+            await self._overlaps.check(alone)
+        await self._cache.commit(put=[network.with_segments((*network.segments, segment)), *put], delete=delete)
+        return segment
 
     async def withdraw(self, network_id: str, made: Iterable[Segment]) -> None:
         """Subnets that were made for what came to nothing are gone, but for those that somebody uses by now."""
@@ -124,32 +130,18 @@ class OnDemandSubnets:
         segments = tuple(segments)
         network = self._cache.network(network_id)
         if network is not None and any(segment in network.segments for segment in segments):
-            rest = _with(network, [segment for segment in network.segments if segment not in segments])
-            await self._cache.commit(put=[rest, *self._pools(segments, "")])
+            rest = network.with_segments(segment for segment in network.segments if segment not in segments)
+            await self._cache.commit(put=[rest, *self._unbound(segments)])
             driver = await self._drivers.network_driver(network.driver)
             await driver.change_network(network, rest)
         for segment in segments:
             if segment.pool:
                 await self._ipam.release_pool(segment.pool)
 
-    def _pools(self, segments: Iterable[Segment], network_id: str) -> list[Record]:
-        """The pools of the segments, bound to the network; "" for none."""
+    def _unbound(self, segments: Iterable[Segment]) -> list[Pool]:
+        """The pools of the segments as nobody's."""
         found = (self._cache.pool(segment.pool) for segment in segments if segment.pool)
-        return [_bound(pool, network_id) for pool in found if pool is not None]
-
-
-def _bound(pool: Pool, network_id: str) -> Pool:
-    return msgspec.structs.replace(pool, network=network_id)
-
-
-def _with(network: Network, segments: Iterable[Segment]) -> Network:
-    """The network with these segments and no others."""
-    found = tuple(segments)
-    return replace(
-        network,
-        ipv4=tuple(segment for segment in found if segment.subnet.version == 4),
-        ipv6=tuple(segment for segment in found if segment.subnet.version == 6),
-    )
+        return [msgspec.structs.replace(pool, network="") for pool in found if pool is not None]
 
 
 def _name(lack: Lack) -> str:
