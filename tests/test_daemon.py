@@ -153,7 +153,8 @@ async def test_an_interrupt_is_a_clean_stop_and_a_hang_up_is_nothing(host: Host)
 
 
 async def test_a_call_before_the_store_is_loaded_is_queued(host: Host) -> None:
-    """A plugin call and a question wait, activation does not, and READY comes after the load."""
+    """A plugin call and a question wait, activation does not, and READY comes after the load. Who asks whether it is
+    loaded is told so."""
     host.loading.clear()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(daemon.serve(host.config, host.open, host.given()))
@@ -162,8 +163,12 @@ async def test_a_call_before_the_store_is_loaded_is_queued(host: Host) -> None:
         pool = json.dumps({"AddressSpace": "default", "Pool": "", "SubPool": "", "Options": {}, "V6": False})
         calls = [
             tasks.create_task(ask(host.config.plugin_socket, "POST /IpamDriver.RequestPool", pool)),
-            tasks.create_task(ask(host.config.api_socket, "GET /v1/status")),
+            tasks.create_task(ask(host.config.api_socket, "GET /v1/networks")),
         ]
+        for path, status in (("live", 200), ("ready", 503), ("status", 503)):
+            answer = await ask(host.config.api_socket, f"GET /v1/{path}")
+            assert answer[0] == status
+            assert status == 200 or "the store is being read" in answer[1]
         done, _ = await asyncio.wait(calls, timeout=0.02)
         assert not done
         host.loading.set()
@@ -204,8 +209,9 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, listener: socket.socket, name: st
 async def test_sockets_of_the_service_manager_are_served_and_stay(
     host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What systemd listens at is served by name, and the file is not removed at the end."""
+    """What systemd listens at is served by name, and neither the file nor a further name is removed at the end."""
     path = tmp_path / "handed.sock"
+    host.config = replace(host.config, plugin_names=("ciao",))
     with listeners.listen(path, 0o660) as listener:
         hand_over(monkeypatch, listener, "plugin")
         async with served(host):
@@ -213,6 +219,7 @@ async def test_sockets_of_the_service_manager_are_served_and_stay(
             assert not host.config.plugin_socket.exists()
             assert (await ask(host.config.api_socket, "GET /v1/version"))[0] == 200
     assert path.exists()
+    assert host.config.plugin_socket.with_name("ciao.sock").is_symlink()
 
 
 async def test_further_names_lead_to_the_plugin_socket(host: Host, caplog: pytest.LogCaptureFixture) -> None:
@@ -224,16 +231,6 @@ async def test_further_names_lead_to_the_plugin_socket(host: Host, caplog: pytes
             assert json.loads((await ask(folder / "ciao.sock", "POST /Plugin.Activate"))[1])["Implements"]
         assert "Docker cannot know the driver as taken: " in caplog.text
         assert [path.name for path in folder.iterdir()] == ["taken.sock"]
-
-
-async def test_names_of_a_socket_of_the_service_manager_stay(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the socket does, so that dockerd is never told that there is no such driver."""
-    host.config = replace(host.config, plugin_names=("ciao",))
-    with listeners.listen(host.config.plugin_socket, 0o600) as listener:
-        hand_over(monkeypatch, listener, "plugin")
-        async with served(host):
-            assert (await ask(host.config.plugin_socket.with_name("ciao.sock"), "POST /Plugin.Activate"))[0] == 200
-        assert host.config.plugin_socket.with_name("ciao.sock").is_symlink()
 
 
 def with_proxies(host: Host, *proxies: ProxyListener) -> None:

@@ -37,6 +37,7 @@ from mooring.doors import Doors, api_quota, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
 from mooring.servers.api.resources import resources
+from mooring.servers.api.routes import Route
 from mooring.servers.api.server import ApiServer
 from mooring.servers.http import Handler, HttpServer, Limits
 from mooring.servers.plugin.dispatch import BODY_LIMIT
@@ -57,6 +58,9 @@ from mooring.services.operations.operations import operations
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
+
+# Operations of the API that say whether the records are read.
+AT_ONCE = frozenset({"live", "ready", "status"})
 
 
 OpenWorld = Callable[[Config, AsyncExitStack], Awaitable[World]]
@@ -151,6 +155,10 @@ def build(config: Config, world: World, since: float) -> Daemon:
     async def wait_until_loaded(*_: object) -> None:
         await loaded.wait()
 
+    async def wait_unless_told(route: Route) -> None:
+        if route.name not in AT_ONCE:
+            await loaded.wait()
+
     async def load() -> None:
         # Records live as long as the daemon: looking for garbage among them only costs, now and in every later round.
         gc.disable()
@@ -159,6 +167,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         gc.enable()
         if services.restored_store is not None:
             await services.restored_store.at_start()
+        operated.readiness.note_loaded()
         loaded.set()
 
     plugin = PluginDoor(
@@ -168,7 +177,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         before_call=wait_until_loaded,
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
-    api = ApiDoor(resources(operated, world.store.backup), wait_until_loaded)
+    api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
     hook = AddressHook(kept.controller, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
     return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), load)
 

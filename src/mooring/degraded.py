@@ -37,7 +37,7 @@ from mooring.servers.api.server import ApiServer
 from mooring.servers.http import HttpServer, Request, Response
 from mooring.servers.plugin.dispatch import fail as refuse_plugin
 from mooring.servers.proxy.server import Listener, ProxyServer
-from mooring.wire.api import VERSION, FixFindings, VersionReply
+from mooring.wire.api import VERSION, FixFindings, LiveReply, VersionReply
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
@@ -115,6 +115,11 @@ class Trouble:
     async def version(self) -> VersionReply:
         """What runs."""
         return VersionReply(__version__, [VERSION])
+
+    @route("GET", "/v1/live")
+    async def live(self) -> LiveReply:
+        """It answers; a restart would find the same."""
+        return LiveReply(True)
 
     @route("GET", "/v1/doctor")
     async def diagnosis(self) -> Diagnosis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -43,3 +44,23 @@ def test_version_needs_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """Without one the command's own version is told, and that is no error."""
     assert run(["--run-dir", str(tmp_path), "version"]) == 0
     assert capsys.readouterr().out == f"Command:  {__version__}\nDaemon:   cannot be reached\n"
+
+
+async def test_status_waits_until_the_daemon_is_ready(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows what is waited for, or says it when the time is over; what is no time is refused."""
+    monkeypatch.setattr("mooring.cli.states.PAUSE", 0.01)
+    assert await daemon.run("status", "--wait", "0") == 6
+    assert "not ready: the kernel is being compared" in capsys.readouterr().err
+    assert await daemon.run("status", "--wait", "soon") == 2
+    assert "soon" in capsys.readouterr().err
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(daemon.run("status", "--wait"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        daemon.host.report = Report(START)
+    assert waiting.result() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Ready:          yes" in lines
+    assert any(line.startswith("Waits:") and "Docker does not answer" in line for line in lines)

@@ -104,4 +104,5 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     cache, endpoint_index = services.cache, services.endpoint_index
     host = Sample(store, cache, endpoint_index, clock, operated.inspection, engine, services, operated, kernel=kernel)
     await cache.load()
+    operated.readiness.note_loaded()
     return host

@@ -14,7 +14,7 @@ async def told(session: EngineSession) -> tuple[str, tuple[int, int], tuple[int,
 async def test_the_engine_is_asked_once_until_its_events_end() -> None:
     """Another engine at the same socket is another one only when the first one has ended."""
     engine = MemoryEngine()
-    session = EngineSession(engine)
+    session = EngineSession(engine, lambda: 5.0)
     first = await told(session)
     engine.id, engine.edition, engine.version = "engine-2", (99, 1), (9, 99)
     assert await told(session) == first
@@ -24,7 +24,7 @@ async def test_the_engine_is_asked_once_until_its_events_end() -> None:
 
 async def test_who_has_said_who_it_is_is_not_asked_again() -> None:
     """Its release is, when it matters."""
-    session = EngineSession(MemoryEngine())
+    session = EngineSession(MemoryEngine(), lambda: 5.0)
     session.meet("engine-3")
     assert await session.identity() == "engine-3"
     assert await session.release() == await MemoryEngine().release()

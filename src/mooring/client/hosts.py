@@ -6,8 +6,9 @@ from typing import Any
 
 from mooring.client.asking import Asking
 from mooring.core.findings import Diagnosis
+from mooring.core.readiness import Readiness
 from mooring.core.views import Explanation, HostStatus
-from mooring.wire.api import Backup, BackupReply, FixFindings, ProblemKind, VersionReply
+from mooring.wire.api import Backup, BackupReply, FixFindings, LiveReply, ProblemKind, VersionReply
 
 
 class Host(Asking):
@@ -20,6 +21,15 @@ class Host(Asking):
     def status(self) -> HostStatus:
         """How the daemon is: counts, sockets, and the last look at the kernel with its findings."""
         return self._get(HostStatus, "status")
+
+    def live(self) -> LiveReply:
+        """The daemon answers: a restart would mend nothing. It may still be reading its records."""
+        return self._get(LiveReply, "live")
+
+    def ready(self) -> Readiness:
+        """What is ready, and since when. Raises Unavailable, with what is waited for, until the records are read and
+        the kernel was compared with them."""
+        return self._get(Readiness, "ready")
 
     def explain(self, what: str) -> Explanation:
         """All that is known of any address, subnet or network, or of all that somebody holds."""

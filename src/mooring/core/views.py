@@ -17,7 +17,8 @@ LARGEST = 2**53 - 1
 
 class HostStatus(msgspec.Struct, frozen=True):
     """How the daemon is. since, now: seconds since the epoch. leases: count by state. repair: None before the first.
-    notes: what is as it should be, and good to know, one line each."""
+    notes: what is as it should be, and good to know, one line each. ready: as /v1/ready says. waits: what is waited
+    for, one line each, also what holds nothing up."""
 
     version: str
     since: float
@@ -32,6 +33,8 @@ class HostStatus(msgspec.Struct, frozen=True):
     api_socket: str
     repair: Report | None
     notes: list[str] = []
+    ready: bool = True
+    waits: list[str] = []
 
 
 class SegmentView(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from mooring.servers.api.explanations import Explanations
 from mooring.servers.api.leases import Leases
 from mooring.servers.api.networks import Networks
 from mooring.servers.api.pools import Pools
+from mooring.servers.api.readiness import ReadinessProbes
 from mooring.servers.api.status import Status
 from mooring.servers.api.subnet_pools import SubnetPools
 from mooring.servers.api.tenants import Tenants
@@ -19,6 +20,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Containers, Explanations, Diagnoses, Backups,
+    ReadinessProbes,
 )  # fmt: skip
 
 
@@ -27,5 +29,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
         DenyEntries(operations), Tenants(operations), Containers(operations), Explanations(operations),
-        Diagnoses(operations), Backups(backup),
+        Diagnoses(operations), Backups(backup), ReadinessProbes(operations),
     ]  # fmt: skip

@@ -16,6 +16,7 @@ class Status:
     def __init__(self, operations: Operations) -> None:
         self._inspection = operations.inspection
         self._upgrade_notes = operations.upgrade_notes
+        self._readiness = operations.readiness
 
     @route("GET", "/v1/version")
     async def version(self) -> VersionReply:
@@ -24,8 +25,11 @@ class Status:
 
     @route("GET", "/v1/status")
     async def status(self) -> HostStatus:
-        """How the daemon is: counts, sockets, and the last look at the kernel with its findings."""
-        return self._inspection.status(self._upgrade_notes())
+        """How the daemon is: counts, sockets, and the last look at the kernel with its findings. Refused while the
+        records are being read."""
+        self._readiness.must_be_loaded()
+        ready = self._readiness.is_ready
+        return self._inspection.status(self._upgrade_notes(), ready, self._readiness.waits())
 
     @route("GET", "/v1/problems/{kind}")
     async def problem(self, kind: str) -> ProblemKind:

@@ -68,7 +68,7 @@ class AdmissionController:
         self._engine = engine
         self._left_undone = left_undone
         self._deadline = deadline
-        self.session = EngineSession(engine)
+        self.session = EngineSession(engine, holders.now)
         self._open: set[str] = set()
         self._gone: dict[str, None] = {}
         self._at_it: dict[str, float] = {}

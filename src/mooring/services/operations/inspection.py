@@ -86,8 +86,8 @@ class Inspection:
         """What runs."""
         return self._daemon.version
 
-    def status(self, notes: Sequence[str] = ()) -> HostStatus:
-        """How the daemon is and how much it holds. notes: what else is good to know."""
+    def status(self, notes: Sequence[str] = (), ready: bool = True, waits: Sequence[str] = ()) -> HostStatus:
+        """How the daemon is and how much it holds. notes: what else is good to know. ready, waits: as HostStatus."""
         daemon, states = self._daemon, self._index.states()
         return HostStatus(
             version=daemon.version,
@@ -103,6 +103,8 @@ class Inspection:
             api_socket=daemon.api_socket,
             repair=self._report(),
             notes=list(notes),
+            ready=ready,
+            waits=list(waits),
         )
 
     async def networks(self, wanted: NetworkFilter, names: EngineNames = NOBODY_ASKED) -> Page[NetworkRow]:

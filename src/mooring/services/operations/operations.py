@@ -17,6 +17,7 @@ from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
 from mooring.services.operations.next_starts import upgrade_notes
+from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
 from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
 from mooring.services.operations.tenant_rows import TenantRows
@@ -38,6 +39,7 @@ class Operations:
     subnet_pool_rows: SubnetPoolRows
     denials: Denials
     tenant_rows: TenantRows
+    readiness: ReadinessChecks
 
 
 def operations(
@@ -46,7 +48,9 @@ def operations(
     """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy = daemon.policy
-    inspection = Inspection(cache, services.ipam.index, clock, daemon, report or (lambda: services.repair.report))
+    looked = report or (lambda: services.repair.report)
+    inspection = Inspection(cache, services.ipam.index, clock, daemon, looked)
+    session = services.keeping.controller.session if services.keeping is not None else None
     changes = (
         EngineChanges(cache, services.ipam.fixed_index, engine, policy.claim_policy) if engine is not None else None
     )
@@ -66,4 +70,5 @@ def operations(
         SubnetPoolRows(cache, services.ipam),
         Denials(cache, services.ipam.deny_list),
         TenantRows(cache, endpoint_index, inspection, f"{daemon.api_socket.rpartition('/')[0]}/tenants"),
+        ReadinessChecks(clock, daemon.since, looked, session),
     )

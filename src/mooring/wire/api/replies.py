@@ -19,6 +19,12 @@ class VersionReply(msgspec.Struct, frozen=True):
     api: list[str]
 
 
+class LiveReply(msgspec.Struct, frozen=True):
+    """The daemon answers. live: always so."""
+
+    live: bool
+
+
 class ChangesReply(msgspec.Struct, frozen=True):
     """What was changed; nothing when all was so already. dry_run: it was not done, only tried."""
 
