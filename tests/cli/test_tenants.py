@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from mooring.core.networks import Network, NetworkOptions, Segment
+from mooring.core.networks import HostAccess, Network, NetworkOptions, Segment
 from tests.cli.daemons import ServedHost
 from tests.services.samples import START
 
@@ -41,5 +41,15 @@ async def test_a_tenant_is_shown(daemon: ServedHost, capsys: pytest.CaptureFixtu
     assert "d1000000" in out
     assert await daemon.run("tenant", "inspect", "red", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["link"] == "mt-3"
+    open_to_host = NetworkOptions(host_access=HostAccess.ADDRESSES)
+    await daemon.host.cache.commit(put=[replace(RED, id="d3" + "0" * 62, options=open_to_host)])
+    assert await daemon.run("tenant", "inspect", "red") == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("d")]
+    assert [row[:2] for row in rows if "published ports" in row] == ["d1"]
+    assert [row[:2] for row in rows if "containers at their addresses" in row] == ["d3"]
+    assert await daemon.run("network", "inspect", "d3") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Tenant: red" in shown
+    assert "Host reaches: containers at their addresses" in shown
     assert await daemon.run("tenant", "inspect", "green") == 3
     assert "no tenant 'green'" in capsys.readouterr().err

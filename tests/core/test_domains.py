@@ -24,8 +24,8 @@ from mooring.core.domains import (
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Exhausted
 from mooring.core.firewall import port_members
-from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
-from mooring.core.plumbing import Add, Domain, Member, domain_of, plan
+from mooring.core.networks import GatewayMode, HostAccess, Network, NetworkOptions, Segment
+from mooring.core.plumbing import Add, Domain, Member, Route, domain_of, plan
 from mooring.core.port_bindings import PortBinding, Protocol
 
 
@@ -112,6 +112,45 @@ def test_all_of_a_network_is_in_its_domain() -> None:
     assert {domain_of(fact) for fact in network_facts(replace(red, domain=0))} == {0}
     ops = plan(facts, ())
     assert ops[0] == Add(Domain(1))
+
+
+def test_the_host_reaches_addresses_where_that_is_chosen() -> None:
+    """A route to each subnet with a gateway by the line, and a way in at its end; otherwise nothing of that."""
+    asked = NetworkOptions(host_access=HostAccess.ADDRESSES)
+    red = network(options=asked)
+    bare = replace(red.ipv4[0], subnet=ip_network("10.2.0.0/24"), gateway=None)
+    six = Segment(ip_network("fd00:1::/64"), ip_interface("fd00:1::1/64"), "red", "q")
+    both = replace(red, ipv4=(*red.ipv4, bare), ipv6=(six,))
+    bridge = f'"{red.bridge}"'
+    assert own_facts(both) - own_facts(replace(both, options=NetworkOptions())) == {
+        Route("mt-1", ip_network("10.1.0.0/24"), ip_address("169.254.64.3")),
+        Route("mt-1", ip_network("fd00:1::/64"), ip_address("fd6d:6f6f:7269:6e67::3")),
+        Member("open4", bridge, domain=1),
+        Member("open6", bridge, domain=1),
+        Member("from_host", f'"uplink" . {bridge}', domain=1),
+    }
+    assert (both.host_access, network().host_access) == (HostAccess.ADDRESSES, HostAccess.PUBLISHED)
+    assert network(domain=0).host_access is HostAccess.ADDRESSES
+    assert own_facts(replace(red, domain=0)) == own_facts(network(domain=0))
+
+
+def test_a_choice_that_cannot_be_is_refused() -> None:
+    """Where the containers could not answer, and where the host reaches them whatever is said."""
+    asked = NetworkOptions(host_access=HostAccess.ADDRESSES)
+    check_options(network(options=asked))
+    check_options(network(domain=0, options=asked))
+    check_options(replace(network(domain=0, options=asked), internal=True))
+    for unreachable in (
+        replace(network(options=asked), internal=True),
+        network(options=replace(asked, gateway=False)),
+        network(domain=0, options=replace(asked, gateway=False)),
+    ):
+        with pytest.raises(BadRequest, match=r"host_access=addresses: the network .*could not answer the host"):
+            check_options(unreachable)
+    published = NetworkOptions(host_access=HostAccess.PUBLISHED)
+    check_options(network(options=published))
+    with pytest.raises(BadRequest, match="host_access=published is for networks in a tenant's routing domain"):
+        check_options(network(domain=0, options=published))
 
 
 def test_a_port_is_translated_on_the_host_and_in_the_domain() -> None:

@@ -16,8 +16,9 @@ from tests.e2e.lab.releases import release, selected
 from tests.e2e.lab.systemd_machines import SystemdMachine
 from tests.e2e.lab.systemd_roots import PROJECT
 from tests.e2e.lab.traffic import Server, ask_tcp, ask_udp, reaches
+from tests.e2e.test_restores import passes, put_in_place
 
-SEPARATE = {"MOORING_TENANTS": "separate"}
+SEPARATE = {"MOORING_TENANTS": "separate", "MOORING_REPAIR_PERIOD": "1"}
 V4, V6 = "10.77.0.0/24", "fd77:1::/64"
 TENANTS = ("red", "blue")
 
@@ -89,6 +90,72 @@ def test_what_a_tenant_cannot_have_is_refused_by_name(host: Host) -> None:
         with pytest.raises(LabError, match="tenant red has addresses that this host does not route"):
             host.create_network("open", "--subnet", V4, "-o", option, *tenant("red"))
     assert "mt-" not in host.namespace.run("ip", "link").output
+
+
+def routes(host: Host) -> str:
+    """Those that the host has by us, in both families."""
+    show = "ip -o route show proto 109; ip -o -6 route show proto 109"
+    return host.namespace.run("sh", "-c", show).output
+
+
+def who_answers(host: Host) -> None:
+    """Red's server at its address, to the host alone and as from its gateway; both at their ports, from outside."""
+    with Server(host.container_network("red-web"), "red", 80), Server(host.container_network("blue-web"), "blue", 80):
+        for address, gateway in (("10.77.0.2", "10.77.0.1"), ("fd77:1::2", "fd77:1::1")):
+            for ask in (ask_tcp, ask_udp):
+                reply = ask(host.network, address, 80)
+                assert (reply.server, reply.seen) == ("red", gateway)
+        assert ask_tcp(host.network, host.ipv4, 8080).server == "red"
+        assert ask_tcp(host.network, host.ipv4, 8081).server == "blue"
+        assert ask_tcp(host.container_network("blue-cli"), "10.77.0.2", 80).server == "blue"
+        assert not reaches(host.container_network("plain"), "10.77.0.2", 80)
+
+
+def test_the_host_reaches_one_tenant_and_everything_comes_back(host: Host, lab: Lab) -> None:
+    """Who asked first, by name; over a restart of the engine, a restored backup that is older than a container, and a
+    reboot with all namespaces and lines gone."""
+    access = ("-o", "host_access=addresses")
+    dual = ("--ipv6", "--subnet", V4, "--subnet", V6)
+    again = ("--restart", "always")
+    host.create_network("red", *dual, *tenant("red"), *access)
+    with pytest.raises(LabError, match=r"a host can route an address to one network only.*of tenant red"):
+        host.create_network("blue", *dual, *tenant("blue"), *access)
+    with pytest.raises(LabError, match="of tenant red"):
+        host.create_network("plain", "--subnet", V4)
+    host.create_network("blue", *dual, *tenant("blue"))
+    host.create_network("plain", "--subnet", "10.78.0.0/24")
+    host.run_container("plain", *again, "--network", "plain")
+    for port, name in zip((8080, 8081), TENANTS, strict=True):
+        fixed = ("--ip", "10.77.0.2", "--ip6", "fd77:1::2", "-p", f"{port}:80")
+        host.run_container(f"{name}-web", *again, "--network", name, *fixed)
+    backup = host.folder / "backup.db"
+    host.mooring("backup", str(backup))
+    host.run_container("blue-cli", *again, "--network", "blue", "--ip", "10.77.0.3", "--ip6", "fd77:1::3")
+    who_answers(host)
+    assert not reaches(lab.outside.network, "10.77.0.2", 80)
+    host.engine.stop()
+    host.engine.start()
+    for name in ("red-web", "blue-web", "blue-cli", "plain"):
+        host.wait_state(name, True)
+    who_answers(host)
+    put_in_place(host, backup)
+    passes(host)
+    who_answers(host)
+    host.namespace.run("sh", "-c", "ip route flush proto 109")
+    eventually(lambda: "10.77.0.0/24" in routes(host), "the route is back", 30)
+    before = routes(host)
+    host.reboot()
+    for name in ("red-web", "blue-web", "blue-cli", "plain"):
+        host.wait_state(name, True, 40)
+    eventually(lambda: routes(host) == before, "the routes are back", 30)
+    who_answers(host)
+    shown = host.mooring("network", "inspect", "red").output
+    assert "containers at their addresses" in shown
+    assert "reach it at this address" in host.mooring("explain", "10.77.0.2").output
+    host.docker("rm", "-f", "red-web")
+    host.docker("network", "rm", "red")
+    assert routes(host) == ""
+    assert host.namespace.run("sh", "-c", "ip -o link | grep -c 'mt-'").output.strip() == "1"
 
 
 def test_tenants_outlive_the_daemon_and_its_death(pair: Host, lab: Lab) -> None:

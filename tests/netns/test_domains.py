@@ -14,7 +14,7 @@ import pytest
 from mooring.adapters.netlink.sockets import NETLINK_NETFILTER, Message, Netlink
 from mooring.core.datapath import endpoint_facts, own_facts
 from mooring.core.domains import domain_facts, line, near_end
-from mooring.core.networks import NetworkOptions
+from mooring.core.networks import HostAccess, NetworkOptions
 from mooring.core.plumbing import Bridge, Domain, Fact, Remove, Setting, Veth, plan
 from mooring.core.port_bindings import PortBinding, Protocol
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, is_cut_off, reach, serve, sh
@@ -233,6 +233,36 @@ async def test_nothing_crosses(tenants: Tenants) -> None:
     assert not await heard.hears(SILENCE)
 
 
+@pytest.mark.parametrize("protocol", [Protocol.TCP, Protocol.UDP])
+async def test_the_host_alone_reaches_addresses_where_that_is_chosen(tenants: Tenants, protocol: Protocol) -> None:
+    """Its programs are seen as the gateway, whatever address they take; nobody can send by it: not from outside, not
+    from the other tenant, not from a network of none, nor from the tenant's other networks; ports and the way out are
+    as they were."""
+    await tenants.build((RED, published(8080, protocol)[0]))
+    world = tenants.world
+    asked = NetworkOptions(host_access=HostAccess.ADDRESSES)
+    chosen = await world.network("more", 6, asked, domain=RED)
+    reached, shy = await world.container("m", chosen, 2), await world.network("shy", 7, domain=RED)
+    await serve(world.stack, reached, 80)
+    await serve(world.stack, await world.container("s", shy, 2), 80)
+    plain = await world.container("p", await world.network("plain", 3), 2)
+    for address, gateway in (("10.6.0.2", "10.6.0.1"), ("fd00:6::2", "fd00:6::1")):
+        assert await reach(world.host, address, 80, protocol) == gateway
+        strangers = (world.outside, plain, tenants.clients[RED], tenants.clients[BLUE], world.containers["s"])
+        for place in strangers:
+            assert await is_cut_off(place, address, 80, protocol)
+    sh("ping -c 1 -W 3 -I 198.18.0.1 10.6.0.2", "ping -c 1 -W 3 fd00:6::2", "ping -c 2 -W 3 -s 9000 10.6.0.2")
+    assert await is_cut_off(world.host, "10.7.0.2", 80, protocol)
+    assert await is_cut_off(world.host, "10.1.0.2", 80, protocol)
+    await serve(world.stack, world.outside, 80)
+    assert await reach(reached, OUTSIDE, 80, protocol) == HOST
+    assert await told(world.outside, HOST, 8080, protocol) == "red"
+    # Who has several networks answers by the one that he is asked in.
+    reached.sh("ip route replace default dev lo", "ip -6 route replace default dev lo")
+    assert await reach(world.host, "10.6.0.2", 80, protocol) == "10.6.0.1"
+    assert await reach(world.host, "fd00:6::2", 80, protocol) == "fd00:6::1"
+
+
 class Listener:
     """Hears datagrams."""
 
@@ -294,11 +324,12 @@ def wrong(rig: Rig, observed: frozenset[Fact]) -> list[Fact]:
         "nsenter --net={0}/1 sysctl -qw net.ipv4.ip_forward=0",
         "nft flush ruleset",
         "umount {0}/1; rm {0}/1",
+        "ip route flush proto 109; ip -6 route flush proto 109",
     ],
 )
 async def test_what_somebody_takes_away_comes_back(world: Rig, damage: str) -> None:
     """It is seen, put right by a plan, and then there is nothing to do; who lives there stays."""
-    network = await world.network("red", 1, domain=RED)
+    network = await world.network("red", 1, NetworkOptions(host_access=HostAccess.ADDRESSES), domain=RED)
     server = await world.container("s", network, 2, *published(8080))
     await answer(world.stack, server, 80, "red")
     assert not wrong(world, await world.kernel.observe())
@@ -308,11 +339,13 @@ async def test_what_somebody_takes_away_comes_back(world: Rig, damage: str) -> N
     assert not wrong(world, await world.kernel.observe())
     assert await told(world.outside, HOST, 8080) == "red"
     assert await told(world.outside, HOST6, 8080) == "red"
+    for address in ("10.1.0.2", "fd00:1::2"):
+        assert await told(world.host, address, 80) == "red"
 
 
 async def test_a_restart_finds_everything_and_the_end_leaves_nothing(world: Rig) -> None:
     """The daemon's next process has the same domains; the last network's end is a domain's."""
-    network = await world.network("red", 1, domain=RED)
+    network = await world.network("red", 1, NetworkOptions(host_access=HostAccess.ADDRESSES), domain=RED)
     await world.container("s", network, 2, *published(8080))
     await world.kernel.close()
     world.kernel = type(world.kernel)(folder=f"{world.folder}/tenants")

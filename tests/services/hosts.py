@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
 from mooring.core.endpoints import Attachment
 from mooring.core.faults import Fault
+from mooring.core.networks import Network
 from mooring.core.plumbing import Fact, Op
 from mooring.core.pools import SubnetPool
 from mooring.core.port_bindings import PortRequest
@@ -120,3 +121,21 @@ class MemoryHost:
     async def attach_to(self, network: str, endpoint: str, key: str) -> Attachment:
         """Join of the sandbox with the key."""
         return await self.services.endpoints.attach(network, endpoint, JoinRequest(key))
+
+
+async def separate_network(
+    host: MemoryHost, ident: str, tenant: str, subnet: str = "10.32.0.0/24", **raw: str
+) -> Network:
+    """A network of the tenant is there."""
+    wanted = ip_network(subnet)
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, wanted, options={"tenant": tenant}))
+    parts = (SegmentRequest("default", wanted, grant.gateway),)
+    try:
+        request = NetworkRequest(ident * 64, {"tenant": tenant} | raw, False, parts, ())
+        await host.services.networks.create(request)
+    except Fault:
+        await host.services.ipam.release_pool(grant.pool)
+        raise
+    found = host.services.cache.network(ident * 64)
+    assert found is not None
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mooring.core.containers import Holder
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, State
+from mooring.core.networks import HostAccess, Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.core.views import Reason
 from tests.services.samples import DB, MAC, START, leased, sample
@@ -83,6 +84,23 @@ async def test_an_address_of_two_spaces_has_two_reasons() -> None:
     assert (ours.space, theirs.space) == ("default", "tenant")
     assert "address space tenant" in theirs.text[-1]
     assert "only Docker knows the container" in " ".join(theirs.text)
+
+
+@pytest.mark.parametrize(
+    ("access", "words"),
+    [
+        (None, "programs reach it by published ports only: its network is in a routing domain"),
+        (HostAccess.ADDRESSES, "programs reach it at this address (-o host_access=addresses)"),
+    ],
+)
+async def test_what_the_host_reaches_of_a_tenants_address_is_said(access: HostAccess | None, words: str) -> None:
+    """Of others there is nothing to say."""
+    pool = Pool(id="r", space="red", subnet=ip_network("10.77.0.0/24"), created=START, network="d" * 64)
+    segment = Segment(pool.subnet, ip_interface("10.77.0.1/24"), "red", "r")
+    red = Network("d" * 64, NetworkOptions(host_access=access), False, (segment,), (), START, domain=1)
+    host = await sample(pool, red)
+    assert words in " ".join(host.inspection.explain(ip_address("10.77.0.5")).reasons[0].text)
+    assert "programs reach it" not in " ".join((await reasons("10.32.0.2"))[0].text)
 
 
 async def test_a_pool_that_no_network_uses_says_so() -> None:

@@ -8,12 +8,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from mooring.core.faults import BadRequest, Conflict, Fault, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.networks import Network
 from mooring.core.plumbing import Bridge, Domain, Member, domain_of
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, NetworkRequest, PoolRequest, Role, SegmentRequest
-from tests.services.hosts import MemoryHost
+from tests.services.hosts import MemoryHost, separate_network
 
 
 def bridges(host: MemoryHost) -> set[str]:
@@ -74,24 +74,6 @@ async def test_networks_of_one_host_never_overlap(host: MemoryHost) -> None:
     with pytest.raises(Conflict, match=r"overlaps 10\.32\.0\.0/24"):
         await host.services.networks.create(request)
     assert host.services.cache.count(Network) == 1
-
-
-async def separate_network(
-    host: MemoryHost, ident: str, tenant: str, subnet: str = "10.32.0.0/24", **raw: str
-) -> Network:
-    """A network of the tenant is there."""
-    wanted = ip_network(subnet)
-    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, wanted, options={"tenant": tenant}))
-    parts = (SegmentRequest("default", wanted, grant.gateway),)
-    try:
-        request = NetworkRequest(ident * 64, {"tenant": tenant} | raw, False, parts, ())
-        await host.services.networks.create(request)
-    except Fault:
-        await host.services.ipam.release_pool(grant.pool)
-        raise
-    found = host.services.cache.network(ident * 64)
-    assert found is not None
-    return found
 
 
 @pytest.fixture

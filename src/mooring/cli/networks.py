@@ -101,6 +101,8 @@ def _print(detail: NetworkDetail) -> None:
         ("Mode", detail.mode),
         ("Bridge", f"{detail.bridge}, MAC {detail.mac}, MTU {detail.mtu}" if detail.mode == "bridge" else ""),
         ("Internal", "yes" if detail.internal else "no"),
+        ("Tenant", detail.tenant),
+        ("Host reaches", host_reaches(detail.host_access)),
         ("Created", since(detail.created)),
         ("Options", ", ".join(f"{key}={value}" for key, value in detail.options.items())),
     ])  # fmt: skip
@@ -130,6 +132,11 @@ def _print(detail: NetworkDetail) -> None:
                 for endpoint in detail.endpoints
             ],
         )
+
+
+def host_reaches(access: str) -> str:
+    """In words, "" for a network that is in the host's own routing."""
+    return {"published": "published ports", "addresses": "containers at their addresses"}.get(access, "")
 
 
 def _usage(segment: SegmentView) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, truth
+from mooring.cli.networks import host_reaches
 from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import tenants
 
@@ -105,9 +106,15 @@ def _print(detail: TenantDetail) -> None:
     ])  # fmt: skip
     click.echo()
     print_table(
-        ("NETWORK ID", "NAME", "SUBNETS", "ENDPOINTS"),
+        ("NETWORK ID", "NAME", "SUBNETS", "ENDPOINTS", "HOST REACHES"),
         [
-            (each.id[:12], each.name or "-", ", ".join(each.subnets) or "-", str(each.endpoints))
+            (
+                each.id[:12],
+                each.name or "-",
+                ", ".join(each.subnets) or "-",
+                str(each.endpoints),
+                host_reaches(each.host_access) or "-",
+            )
             for each in detail.networks
         ],
     )

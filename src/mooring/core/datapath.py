@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mooring.core.domains import FORWARDING, domain_facts, domain_port_members
+from mooring.core.domains import FORWARDING, domain_facts, domain_port_members, host_access_facts
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import foreign_bridge_members, network_members, port_members, ruleset
 from mooring.core.networks import GatewayMode, Network
@@ -79,6 +79,7 @@ def own_facts(network: Network) -> frozenset[Fact]:
         Bridge(name, f"{MARK}network:{network.id}", network.mtu, network.mac, domain=domain),
         *_bridge_settings(network),
         *(replace(member, domain=domain) for member in network_members(network)),
+        *host_access_facts(network),
     }
     if network.options.port_security:
         facts.add(replace(PORT_SECURITY.ruleset, domain=domain))

@@ -6,8 +6,9 @@ point-to-point line (a veth pair), whose addresses are functions of the domain's
 sees of it.
 
 Rules: the host treats the line as it treats the bridge of a network with NAT; a published port is translated twice, on
-the host to the line's far end under the same number, and there to the container; number 0 is the host's own namespace,
-of which nothing here is said.
+the host to the line's far end under the same number, and there to the container; where the host is to reach a
+network's containers at their addresses, it has a route to its subnets, which is for its own programs, and they are seen
+as the network's gateway; number 0 is the host's own namespace, of which nothing here is said.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface
 
 from mooring.core.faults import BadRequest, Exhausted
 from mooring.core.firewall import FIREWALL, port_binding_of, prefix_words
-from mooring.core.networks import Address, GatewayMode, Interface, Network
-from mooring.core.plumbing import Domain, Fact, Member, Setting
+from mooring.core.networks import Address, GatewayMode, HostAccess, Interface, Network
+from mooring.core.plumbing import Domain, Fact, Member, Route, Setting
 from mooring.core.port_bindings import PortBinding, Protocol
 
 # The line's end in the domain.
@@ -61,7 +62,9 @@ def free_number(networks: Iterable[Network], tenant: str, reserved: Iterable[int
 
 
 def check_options(network: Network) -> None:
-    """Raises BadRequest for what can only be where the host itself routes to the network's addresses."""
+    """Raises BadRequest for what can only be where the host itself routes to the network's addresses, and where it does
+    not."""
+    _check_host_access(network)
     if not network.domain or network.internal:
         return
     options, which = network.options, ""
@@ -78,6 +81,38 @@ def check_options(network: Network) -> None:
             f"tenant {network.tenant} has addresses that this host does not route, so its networks cannot have {which}",
             hint="leave the option out, or use a network of no tenant",
         )
+
+
+def _check_host_access(network: Network) -> None:
+    asked = network.options.host_access
+    if asked is HostAccess.PUBLISHED and not network.domain:
+        raise BadRequest(
+            "host_access=published is for networks in a tenant's routing domain: all others are in the host's routing",
+            hint='see docs/tenants.md: the network needs a tenant, and the daemon `tenants = "separate"`',
+        )
+    lack = "has no gateway" if not network.options.gateway else ""
+    if network.internal and network.domain:
+        lack = "is internal"
+    if asked is HostAccess.ADDRESSES and lack:
+        raise BadRequest(
+            f"host_access=addresses: the network {lack}, so its containers could not answer the host",
+            hint="leave the option out",
+        )
+
+
+def host_access_facts(network: Network) -> Iterator[Fact]:
+    """What lets the host's own programs into the network, where that is chosen. A subnet without a gateway is left out:
+    the answers would not find back."""
+    if not network.domain or network.host_access is not HostAccess.ADDRESSES:
+        return
+    number, bridge = network.domain, f'"{network.bridge}"'
+    for segment in network.segments:
+        version = segment.subnet.version
+        if segment.gateway is not None:
+            yield Route(near_end(number), segment.subnet, line(number, version)[1].ip)
+            # Who forwards for others is refused by the host's table: what comes by the line is the host's own.
+            yield Member(f"open{version}", bridge, domain=number)
+            yield Member("from_host", f'"{FAR_END}" . {bridge}', domain=number)
 
 
 def domain_facts(number: int, ipv6: bool) -> frozenset[Fact]:

@@ -46,6 +46,8 @@ SETS = """\
     # Reached by its own published port, a network must answer by way of the host.
     set hairpin4 { type ipv4_addr . ifname; flags interval; }
     set hairpin6 { type ipv6_addr . ifname; flags interval; }
+    # In a tenant's routing domain: its way to the host, paired with a bridge that the host's programs reach.
+    set from_host { type ifname . ifname; }
     # Open to the outside: all of it, or to ping only.
     set open4 { type ifname; }
     set open6 { type ifname; }
@@ -172,6 +174,8 @@ CHAINS = f"""\
         ip6 saddr ::1 masquerade
         ct status dnat ip saddr . oifname @hairpin4 masquerade
         ct status dnat ip6 saddr . oifname @hairpin6 masquerade
+        ct status dnat return
+        iifname . oifname @from_host masquerade
     }}
 """
 

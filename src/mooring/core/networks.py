@@ -118,6 +118,17 @@ class HostOverlap(Enum):
     REFUSE = "refuse"
 
 
+class HostAccess(Enum):
+    """What of a network in a tenant's routing domain the host's own programs reach.
+
+    PUBLISHED: published ports. ADDRESSES: also every container at its address, as in networks that are in the host's
+    own routing; the host then routes to the network's subnets, and to no other network with one of them.
+    """
+
+    PUBLISHED = "published"
+    ADDRESSES = "addresses"
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """The driver options of a network, parsed.
@@ -129,7 +140,8 @@ class NetworkOptions:
     that have no gateway in either family. sticky: what its addresses belong to.
     host_overlap: None for the host's own setting. port_security: what containers send is checked to be their own.
     subnets: when those are made that nobody named. pool, pool6: the subnet pool that they are carved from, "" for the
-    default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for.
+    default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for. host_access: None for
+    what is usual where the network is.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -154,6 +166,7 @@ class NetworkOptions:
     pool: str = ""
     pool6: str = ""
     ipv6: bool = False
+    host_access: HostAccess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +236,13 @@ class Network:
         are theirs to name."""
         spaces = (part.space for part in self.segments if part.pool and part.space not in DEFAULT_SPACES)
         return next(spaces, self.options.tenant)
+
+    @property
+    def host_access(self) -> HostAccess:
+        """What the host reaches of it: in its own routing it has an address on each bridge with a gateway."""
+        if not self.domain:
+            return HostAccess.ADDRESSES
+        return self.options.host_access or HostAccess.PUBLISHED
 
     @property
     def bridge(self) -> str:

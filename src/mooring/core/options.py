@@ -20,6 +20,7 @@ from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import (
     Address,
     GatewayMode,
+    HostAccess,
     HostOverlap,
     Mode,
     NetworkOptions,
@@ -82,7 +83,6 @@ BY_ENGINE: dict[str, tuple[int, int]] = {
 NOT_BUILT: dict[str, str] = {
     "parent": "the modes macvlan and ipvlan",
     "vlan": "the modes macvlan and ipvlan",
-    "host_access": "the mode macvlan",
     "macvlan_mode": "the mode macvlan",
     "ipvlan_mode": "the mode ipvlan",
     "ipvlan_flag": "the mode ipvlan",
@@ -362,6 +362,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": lambda what, text: _name(what, text, 63),
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
+    "host_access": _one_of(HostAccess),
     "port_security": _switch,
     "subnets": _one_of(Subnets),
     "ipv6": _switch,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mooring.core.networks import Interface
+from mooring.core.networks import Address, Interface, Subnet
 
 
 def _at(domain: int, *key: str) -> tuple[str, ...]:
@@ -107,6 +107,21 @@ class LinkAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """The host's route to a subnet that is in a routing domain. link: the host's end of the domain's line. via: the
+    line's far end."""
+
+    link: str
+    subnet: Subnet
+    via: Address
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("route", self.link, str(self.subnet))
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A sysctl, by its path below /proc/sys. Never removed: those of a link vanish with it, global ones stay."""
 
@@ -181,7 +196,9 @@ class DockerAccept:
         return ("docker-accept", str(self.version))
 
 
-Fact = Domain | Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort | DockerAccept
+# What only the host has.
+HostFact = Domain | Route | DockerAccept
+Fact = HostFact | Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +245,13 @@ def fact_of(op: Op) -> Fact:
 
 def domain_of(fact: Fact) -> int:
     """The number of the domain that the fact is in; a domain itself is something that the host has."""
-    return 0 if isinstance(fact, Domain | DockerAccept) else fact.domain
+    return 0 if isinstance(fact, HostFact) else fact.domain
 
 
 # What must be there before what.
-ORDER: tuple[type, ...] = (Domain, Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, DockerAccept)
+ORDER: tuple[type, ...] = (
+    Domain, Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, Route, DockerAccept,
+)  # fmt: skip
 
 
 def plan(desired: Iterable[Fact], observed: Iterable[Fact]) -> list[Op]:

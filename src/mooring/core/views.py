@@ -77,7 +77,8 @@ class EndpointView(msgspec.Struct, frozen=True):
 
 class NetworkRow(msgspec.Struct, frozen=True):
     """A line of the list of networks. name: what the engine calls it, "" if it did not say. tenant: whose it is, "" for
-    nobody's in particular."""
+    nobody's in particular. host_access: `published` (ports) or `addresses`, what the host reaches of a network in a
+    routing domain; "" for all others."""
 
     id: str
     mode: str
@@ -88,10 +89,11 @@ class NetworkRow(msgspec.Struct, frozen=True):
     created: float
     name: str = ""
     tenant: str = ""
+    host_access: str = ""
 
 
 class NetworkDetail(msgspec.Struct, frozen=True):
-    """Everything about one network. options: as Docker sent them. name: as in NetworkRow."""
+    """Everything about one network. options: as Docker sent them. name, tenant, host_access: as in NetworkRow."""
 
     id: str
     mode: str
@@ -104,6 +106,8 @@ class NetworkDetail(msgspec.Struct, frozen=True):
     segments: list[SegmentView]
     endpoints: list[EndpointView]
     name: str = ""
+    tenant: str = ""
+    host_access: str = ""
 
 
 class TenantRow(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from mooring.core.domains import near_end
 from mooring.core.faults import Conflict, NotSupported, Unavailable
 from mooring.core.networks import Interface
 from mooring.core.plumbing import (
@@ -28,6 +29,7 @@ from mooring.core.plumbing import (
     Member,
     Op,
     Remove,
+    Route,
     Ruleset,
     Setting,
     Veth,
@@ -127,6 +129,7 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self._check_open()
         ours = [fact.interface.network for fact in self.facts.values() if isinstance(fact, LinkAddress)]
+        ours += [fact.subnet for fact in self.facts.values() if isinstance(fact, Route)]
         occupied = (*self.routes, *(each.network for each in self.own), *ours)
         return HostNet(dict(self.own), Holdings(self.routes), Holdings(occupied))
 
@@ -248,6 +251,7 @@ class MemoryKernel(Kernel):
         elif isinstance(fact, Domain):
             self.facts = {key: each for key, each in self.facts.items() if domain_of(each) != fact.number}
             self.facts.pop(fact.key, None)
+            self._drop_routes(near_end(fact.number))
         elif not isinstance(fact, Setting):
             self.facts.pop(fact.key, None)
 
@@ -265,6 +269,11 @@ class MemoryKernel(Kernel):
                 raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
             if ("bridge", name) not in self.facts:
                 raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
+        if isinstance(fact, Route):
+            if not any(isinstance(each, Domain) and near_end(each.number) == fact.link for each in self.facts.values()):
+                raise Unavailable(f"interface {fact.link} is missing", hint="try again in a few seconds")
+            if fact.subnet in self.routes:
+                raise Conflict(f"this host has a route to {fact.subnet} already")
         if isinstance(fact, Setting):
             name = fact.path.split("/")[3] if fact.path.count("/") > 3 else "all"
             if name not in ("all", "*") and ("bridge", name) not in self.facts:
@@ -272,6 +281,11 @@ class MemoryKernel(Kernel):
         if isinstance(fact, Member | GuardedPort) and Ruleset("", _table(fact), number).key not in self.facts:
             text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
             raise Unavailable(text, hint="try again in a few seconds")
+
+    def _drop_routes(self, link: str) -> None:
+        self.facts = {
+            key: fact for key, fact in self.facts.items() if not (isinstance(fact, Route) and fact.link == link)
+        }
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)

@@ -13,6 +13,7 @@ from itertools import groupby
 
 from mooring.adapters.linux.domain_links import DomainLinks
 from mooring.adapters.linux.domains import Domains, Held
+from mooring.adapters.linux.host_links import HostLinks
 from mooring.adapters.linux.kernel_facts import LINE_ALIAS, FactReader, FactWriter, Tools, Undo, all_or_none, moved
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.sysctls import write_setting
@@ -21,7 +22,7 @@ from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.core.domains import FAR_END, line, near_end
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Interface
-from mooring.core.plumbing import Add, Alter, Domain, Fact, Inside, Op, Remove, domain_of, fact_of
+from mooring.core.plumbing import Add, Alter, Domain, Fact, Inside, Op, Remove, Route, domain_of, fact_of
 
 # Of the line's end on the host: connections from 127.0.0.1 go there, and no router is heard or address probed for.
 _NEAR_SETTINGS = (
@@ -38,7 +39,7 @@ class DomainTools:
 
     def __init__(self, domains: Domains, owner: Owner) -> None:
         self.domains = domains
-        self.host = Tools.open(owner)
+        self.host = Tools.open(owner, HostLinks)
         self._owner = owner
         self._opened: dict[int, tuple[Held, Tools]] = {}
 
@@ -64,6 +65,12 @@ class DomainTools:
         links = self.at(number).links
         assert isinstance(links, DomainLinks)
         return links
+
+    @property
+    def host_links(self) -> HostLinks:
+        """The links of the host."""
+        assert isinstance(self.host.links, HostLinks)
+        return self.host.links
 
     def close(self) -> None:
         """Let go of all sockets."""
@@ -96,6 +103,7 @@ class DomainReader:
                 with self._domains.inside(number):
                     facts |= FactReader(self._tools.at(number), held.discards, number).observe()
                 facts.add(Domain(number, is_whole(self._tools, number, given)))
+            facts |= self._tools.host_links.routes()
         except NetlinkError as error:
             raise Unavailable(f"the routing domains cannot be read: {error.strerror}") from error
         return frozenset(facts)
@@ -125,13 +133,13 @@ class DomainWriter:
     def _steps(self, ops: Sequence[Op]) -> Iterator[Undo]:
         def place(op: Op) -> int:
             fact = fact_of(op)
-            return -1 if isinstance(fact, Domain) else domain_of(fact)
+            return -1 if isinstance(fact, Domain | Route) else domain_of(fact)
 
         for number, group in groupby(ops, place):
             run = list(group)
             if number < 0:
                 for op in run:
-                    yield from self._domain(op)
+                    yield from self._route(op) if isinstance(fact_of(op), Route) else self._domain(op)
                 continue
             if self._domains.discards(number) is None and all(isinstance(op, Remove) for op in run):
                 continue  # what is not there is removed
@@ -152,6 +160,15 @@ class DomainWriter:
                 step()
 
         return undo
+
+    def _route(self, op: Op) -> Iterator[Undo]:
+        fact, links = fact_of(op), self._tools.host_links
+        assert isinstance(fact, Route)
+        if isinstance(op, Remove):
+            links.delete_route(fact)
+            yield lambda: links.add_route(fact)
+        elif links.add_route(fact):
+            yield lambda: links.delete_route(fact)
 
     def _domain(self, op: Op) -> Iterator[Undo]:
         fact = fact_of(op)

@@ -31,9 +31,9 @@ from mooring.core.plumbing import (
     Alter,
     Bridge,
     DockerAccept,
-    Domain,
     Fact,
     GuardedPort,
+    HostFact,
     Inside,
     LinkAddress,
     Member,
@@ -361,7 +361,7 @@ def _veth(link: Link, names: dict[int, str]) -> Veth:
 
 def moved(fact: Fact, domain: int) -> Fact:
     """The same in that domain."""
-    return fact if isinstance(fact, Domain | DockerAccept) else replace(fact, domain=domain)
+    return fact if isinstance(fact, HostFact) else replace(fact, domain=domain)
 
 
 def _forwarding() -> Iterator[Setting]:

@@ -36,7 +36,7 @@ from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Fault, NotSupported
 from mooring.core.networks import Address, GatewayMode, Network, Origin, Segment
-from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Member, Op, Remove, Veth, plan
+from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Member, Op, Remove, Route, Veth, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import port_guards
 from mooring.core.requests import EndpointGrant, JoinRequest
@@ -234,8 +234,9 @@ def _end(domain: int) -> list[Op]:
 
 
 async def _remove(kernel: Kernel, facts: set[Fact], domain: int) -> None:
-    """Take the facts out of the kernel: rules at once, links in a group, soon. Settings and addresses go with them."""
-    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member | GuardedPort)]
+    """Take the facts out of the kernel: rules and routes at once, links in a group, soon. Settings and addresses go
+    with those."""
+    ops: list[Op] = [Remove(fact) for fact in facts if isinstance(fact, Member | GuardedPort | Route)]
     if ops:
         await kernel.apply(ops)
     await kernel.discard([fact.name for fact in facts if isinstance(fact, Veth | Bridge)], domain)

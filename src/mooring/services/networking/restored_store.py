@@ -23,7 +23,7 @@ from mooring.core.firewall import FIREWALL, port_binding_of
 from mooring.core.leases import Active, Lease, Place
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
-from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Inside, LinkAddress, Member, Ruleset, Veth
+from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Inside, LinkAddress, Member, Route, Ruleset, Veth
 from mooring.core.port_bindings import PortBinding, PortRequest
 from mooring.ports import Kernel
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
@@ -75,7 +75,7 @@ class Spared:
                 return any(f'"{bridge}"' in fact.element for bridge in self.bridges)
             case GuardedPort(port=port):
                 return port in self.links
-            case Ruleset() | Domain():
+            case Ruleset() | Domain() | Route():
                 return bool(self.links)
             case _:
                 return False

@@ -15,7 +15,7 @@ from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.keys import outlives
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
-from mooring.core.networks import Address, Network, Subnet
+from mooring.core.networks import Address, HostAccess, Network, Subnet
 from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
@@ -75,8 +75,16 @@ def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
         verdict, text = _without_lease(address, pool, network, endpoint, place)
     if pool.space != "default":
         text.append(f"This is in address space {pool.space}; the same address may also exist in another address space.")
+    if network is not None and network.domain:
+        text.append(_host_reaches(network))
     state = lease.state.value if lease else ""
     return Reason(verdict, pool.space, str(pool.subnet), pool.network, state, text, str(address))
+
+
+def _host_reaches(network: Network) -> str:
+    if network.host_access is HostAccess.ADDRESSES:
+        return "This host's programs reach it at this address (-o host_access=addresses)."
+    return "This host's programs reach it by published ports only: its network is in a routing domain of its tenant's."
 
 
 def _without_lease(

@@ -121,6 +121,7 @@ class Inspection:
                 created=network.created,
                 name=names.of_network(network),
                 tenant=network.tenant,
+                host_access=_host_access(network),
             )
 
         matches = network_matcher(wanted, self._cache, names)
@@ -146,6 +147,8 @@ class Inspection:
             segments=[self._segment(segment) for segment in network.segments],
             endpoints=[self._endpoint(network, endpoint, names) for endpoint in endpoints],
             name=names.of_network(network),
+            tenant=network.tenant,
+            host_access=_host_access(network),
         )
 
     async def pools(self, wanted: PoolFilter, names: EngineNames = NOBODY_ASKED) -> Page[PoolRow]:
@@ -294,6 +297,10 @@ def size_of(subnet: Subnet) -> int:
     """How many addresses of the subnet can be given at all, LARGEST at most."""
     start, end = usable(subnet)
     return min(end - start, LARGEST)
+
+
+def _host_access(network: Network) -> str:
+    return network.host_access.value if network.domain else ""
 
 
 def _text(value: Subnet | Interface | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from mooring.core.faults import Conflict
-from mooring.core.networks import Network, Segment, Subnet
+from mooring.core.networks import HostAccess, Network, Segment, Subnet
 from mooring.core.subnet_index import Holdings
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -67,13 +67,17 @@ class NetworkIndex:
                 )
         for mine in network.segments:
             for other, theirs in self.overlapping(mine.subnet):
-                if other.domain != network.domain:
+                if other.domain != network.domain and not _both_in_host(network, other):
                     continue
-                where = f"tenant {network.tenant}" if network.domain else "a host"
+                where = f"tenant {network.tenant}" if network.domain and other.domain == network.domain else "a host"
+                whose = f" of tenant {other.tenant}" if other.domain != network.domain and other.tenant else ""
+                hint = "choose another --subnet, or omit it so that Mooring picks one"
+                if network.domain and other.domain != network.domain:
+                    hint = "choose another --subnet, omit it, or leave out host_access=addresses"
                 raise Conflict(
                     f"subnet {mine.subnet} overlaps {theirs.subnet}: {where} can route an address to one network only",
-                    holder=f"network {other.id[:12]}",
-                    hint="choose another --subnet, or omit it so that Mooring picks one",
+                    holder=f"network {other.id[:12]}{whose}",
+                    hint=hint,
                 )
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
@@ -96,6 +100,11 @@ class NetworkIndex:
         for segment in network.segments:
             self._bridged.remove(segment.subnet, network.id)
             _take(self._subnets, segment.subnet, network.id)
+
+
+def _both_in_host(one: Network, other: Network) -> bool:
+    """Whether the host has a way of its own to each."""
+    return one.host_access is HostAccess.ADDRESSES and other.host_access is HostAccess.ADDRESSES
 
 
 def _take(index: dict[K, dict[str, Network]], key: K, ident: str) -> None:
