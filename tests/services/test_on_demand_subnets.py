@@ -17,6 +17,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import EndpointGrant, EndpointRequest, NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Entry, Transaction
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.own_subnets import OWNED
 from mooring.testing.memory_store import When
 from tests.services.hosts import MemoryHost
 
@@ -267,31 +268,63 @@ async def test_only_networks_on_demand_get_subnets_by_name(host: MemoryHost) -> 
         await host.services.endpoints.create(request)
 
 
+def fail_at(host: MemoryHost, step: int, when: When) -> list[int]:
+    """The store fails at the commit of that number from now on; the list has those that there were."""
+    commit, seen = host.store.commit, list[int]()
+
+    async def failing(transaction: Transaction) -> int:
+        seen.append(len(seen) + 1)
+        if len(seen) == step:
+            host.store.fail_next(when)
+        return await commit(transaction)
+
+    setattr(host.store, "commit", failing)  # noqa: B010 - a method of one instance
+    return seen
+
+
 @pytest.mark.parametrize("when", list(When))
 @pytest.mark.parametrize("step", range(1, 4))
 async def test_the_store_may_fail_at_any_commit(host: MemoryHost, step: int, when: When) -> None:
     """Before or after it is written: what is tried again succeeds, and no pool is left over."""
     await made(host, v6=True)
-    commit, count = host.store.commit, 0
-
-    async def failing(transaction: Transaction) -> int:
-        nonlocal count
-        count += 1
-        if count == step:
-            host.store.fail_next(when)
-        return await commit(transaction)
-
-    setattr(host.store, "commit", failing)  # noqa: B010 - a method of one instance
+    seen = fail_at(host, step, when)
     try:
         await create(host, "e1")
     except Unavailable:
         await create(host, "e1")
-    assert count >= step
+    assert len(seen) >= step
     assert subnets(host) == ["10.50.0.0/29", "fd00:50::/64"]
     await create(host, "e2")  # what is doubtful is settled before another pool is made
     await create(host, "e3", subnets=(ip_network("10.9.0.0/24"),))
     bound = {segment.pool for segment in network(host).segments}
     assert {pool.id for pool in host.services.cache.every(Pool)} == bound
+
+
+@pytest.mark.parametrize("when", list(When))
+@pytest.mark.parametrize("step", range(1, 3))
+async def test_the_last_endpoints_end_is_finished_when_it_is_asked_for_again(
+    host: MemoryHost, step: int, when: When
+) -> None:
+    """As an engine asks that got no answer: the subnets go at once, not with a later pass."""
+    await made(host, v6=True, subnets="on-demand,idle=release")
+    await create(host, "e1")
+    seen = fail_at(host, step, when)
+    with pytest.raises(Unavailable):
+        await delete(host, "e1")
+    await delete(host, "e1")
+    assert len(seen) >= step
+    assert subnets(host) == []
+    assert host.services.cache.count(Pool) == host.services.cache.count(Lease) == 0
+
+
+async def test_a_subnet_that_its_network_never_got_is_released_by_a_pass(host: MemoryHost) -> None:
+    """The daemon died in the making of a network that carves its own; no engine has to confirm it."""
+    await host.services.ipam.request_pool(PoolRequest("default", 4, options={OWNED: "yes"}))
+    await host.services.repair.once()
+    assert host.services.cache.count(Pool) == 1
+    host.clock.advance(1000)
+    await host.services.repair.once()
+    assert host.services.cache.count(Pool) == 0
 
 
 async def test_a_subnet_in_doubt_leaves_its_network_before_the_next_one_is_made(host: MemoryHost) -> None:

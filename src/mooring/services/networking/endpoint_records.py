@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
-from mooring.core.leases import State
+from mooring.core.leases import Lease, State
 from mooring.core.networks import OUR_IPAM, Network, Origin, Pending
 from mooring.core.port_bindings import PortBinding
 from mooring.ports import Driver
@@ -130,13 +130,13 @@ class EndpointRecords:
                 raise
 
     async def delete(self, network: Network, endpoint: Endpoint) -> None:
-        """The record is gone, and in a network of the library its leases with it; fixed ones are not in use any more,
-        whether an engine's release comes or not."""
+        """The record is gone, and with it the leases that no engine will release: those of a network of the library,
+        and of pools that the network asked for itself; fixed ones are not in use any more in any case."""
         for _ in range(ATTEMPTS):
             put, gone = self._ipam.without_endpoint(network, endpoint)
             if network.origin is not Origin.LIBRARY:
-                put = [lease for lease in put if lease.state is State.FIXED]
-                gone = []
+                put = [lease for lease in put if lease.state is State.FIXED or self._is_owned(lease)]
+                gone = [lease for lease in gone if self._is_owned(lease)]
             with contextlib.suppress(StaleRevision):
                 await self._cache.commit(put=put, delete=[endpoint, *gone])
                 return
@@ -176,13 +176,10 @@ class EndpointRecords:
         if kept:  # another driver is told of all or nothing
             await driver.publish(network, replace(before, published=kept))
 
-    async def release_owned(self, network: Network, endpoint: Endpoint) -> None:
-        """Addresses of pools that the network asked for itself are given up."""
-        for address in endpoint.addresses:
-            segment = network.segment_of(address)
-            pool = self._cache.pool(segment.pool) if segment else None
-            if pool is not None and OWNED in pool.options:
-                await self._ipam.release_address(pool.id, address)
+    def _is_owned(self, lease: Lease) -> bool:
+        """Whether the network asked for the lease's pool itself."""
+        pool = self._cache.pool(lease.pool)
+        return pool is not None and OWNED in pool.options
 
 
 def _closing(endpoint: Endpoint, gone: tuple[PortBinding, ...]) -> Endpoint:

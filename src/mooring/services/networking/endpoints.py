@@ -107,7 +107,7 @@ class Endpoints:
             if made != endpoint:
                 await self._records.save(endpoint, made)
         except BaseException:
-            await self._roll_back(network, endpoint, request, driver)
+            await self._roll_back(network, endpoint, driver)
             raise
         return granted(made, request)
 
@@ -164,6 +164,10 @@ class Endpoints:
         keep what it made. Raises Unavailable otherwise. attached False: only when it is in no sandbox. Raises Conflict
         otherwise.
         """
+        await self._delete(network_id, endpoint_id, force, attached)
+        await self.subnets.release_idle(network_id)
+
+    async def _delete(self, network_id: str, endpoint_id: str, force: bool, attached: bool) -> None:
         async with self._records.alone(network_id, endpoint_id):
             network = self._cache.network(network_id)
             endpoint = self._cache.endpoint(network_id, endpoint_id)
@@ -184,8 +188,6 @@ class Endpoints:
             await self._records.delete(network, endpoint)
             if not driver.remembers:
                 await self._records.end(network, endpoint, driver)
-            await self._records.release_owned(network, endpoint)
-        await self.subnets.release_idle(network_id)
 
     async def _tell_end(self, network: Network, endpoint: Endpoint, driver: Driver, force: bool) -> None:
         """The driver has heard that the endpoint leaves, whether it is anywhere or not, and goes."""
@@ -332,7 +334,7 @@ class Endpoints:
             told["mooring.published"] = ", ".join(str(port_binding) for port_binding in endpoint.published)
         return told
 
-    async def _roll_back(self, network: Network, endpoint: Endpoint, request: EndpointRequest, driver: Driver) -> None:
+    async def _roll_back(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
         # What was never recorded was never made, and its address may be somebody else's.
         if self._cache.endpoint(endpoint.network, endpoint.id) is not None:
             if driver.remembers:
@@ -343,8 +345,6 @@ class Endpoints:
             await self._records.delete(network, endpoint)
             if not driver.remembers:
                 await self._records.end(network, endpoint)
-        if request.ipv4 is None or request.ipv6 is None:
-            await self._records.release_owned(network, endpoint)
 
 
 def _left(network: Network, endpoint: Endpoint) -> Endpoint:

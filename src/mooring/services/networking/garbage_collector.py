@@ -25,6 +25,7 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_identity import recognise
 from mooring.services.networking.networks import Networks
+from mooring.services.networking.own_subnets import OWNED
 from mooring.services.records.endpoint_index import Records
 
 # Seconds that a thing must have been missing before it is taken: longer than dockerd's retries (15 s), by far.
@@ -188,6 +189,10 @@ class GarbageCollector:
                 if self._cache.network(pool.network) is None:
                     await self._ipam.release_pool(pool.id)
                     taken.append(f"subnet {pool.subnet} released: its network was removed")
+            elif OWNED in pool.options:
+                if self._is_overdue(f"pool {pool.id}", pool.created):
+                    await self._ipam.release_pool(pool.id)
+                    taken.append(f"subnet {pool.subnet} released: it was carved for a network that does not have it")
             elif (
                 view is not None
                 and self._known(view) is not None
@@ -241,8 +246,10 @@ def _told(subject: str) -> tuple[str, str]:
             return f"network {rest[:12]} has lost its subnets", "Docker released them but never deleted the network"
         case "subnet", _:
             return f"subnet {rest.rpartition(' ')[2]} of a network has no endpoint", "the records of endpoints"
-        case "pool", _:
+        case "pool", True:
             return f"pool {rest} has no network", "no Docker network has its subnet, and nothing uses it"
+        case "pool", False:
+            return f"pool {rest} has no network", "the records of networks"
         case "endpoint", _:
             return f"endpoint {rest[:12]} is recorded but has no interface", "the host's interfaces"
         case _:

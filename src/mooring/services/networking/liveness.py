@@ -44,6 +44,5 @@ class Liveness:
         """As a deletion, without its lock: the caller may hold it."""
         network = self._cache.network(endpoint.network)
         if network is not None and self._cache.endpoint(endpoint.network, endpoint.id) == endpoint:
-            await self._cache.commit(delete=[endpoint])
+            await self._records.delete(network, endpoint)
             await self._records.end(network, endpoint)
-            await self._records.release_owned(network, endpoint)

@@ -1,8 +1,9 @@
 """Subnets that a network gets when an endpoint needs one, and gives up when none does.
 
 Rules: a subnet is granted, recorded with the network and told to its driver before an address of it is given; one that
-was made for an endpoint which then failed goes again, unless somebody has an address in it by now; a subnet leaves the
-network's record before its pool is released, so that it never looks as if an engine had released the network.
+was made for an endpoint which then failed goes again, unless somebody has an address in it by now; a subnet comes into
+the network's record and leaves it in one commit with its pool, or before that, so that it never looks as if an engine
+had released the network.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 import msgspec
 
 from mooring.core.networks import Network, Segment, Subnet, Subnets
-from mooring.core.pools import Pool
 from mooring.core.requests import PoolRequest
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.ipam.pools import BATCH
 from mooring.services.networking.networks import ROOM
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.own_subnets import OWNED, owned_options
@@ -131,17 +132,17 @@ class OnDemandSubnets:
         network = self._cache.network(network_id)
         if network is not None and any(segment in network.segments for segment in segments):
             rest = network.with_segments(segment for segment in network.segments if segment not in segments)
-            await self._cache.commit(put=[rest, *self._unbound(segments)])
+            pools = [pool for segment in segments if (pool := self._cache.pool(segment.pool)) is not None]
+            leases = [lease for pool in pools for lease in self._ipam.index.leases(pool.id)]
+            if len(leases) <= BATCH:
+                await self._cache.commit(put=[rest], delete=[*pools, *leases])
+            else:  # they go below, or with a later pass
+                await self._cache.commit(put=[rest, *(msgspec.structs.replace(pool, network="") for pool in pools)])
             driver = await self._drivers.network_driver(network.driver)
             await driver.change_network(network, rest)
         for segment in segments:
             if segment.pool:
                 await self._ipam.release_pool(segment.pool)
-
-    def _unbound(self, segments: Iterable[Segment]) -> list[Pool]:
-        """The pools of the segments as nobody's."""
-        found = (self._cache.pool(segment.pool) for segment in segments if segment.pool)
-        return [msgspec.structs.replace(pool, network="") for pool in found if pool is not None]
 
 
 def _name(lack: Lack) -> str:
