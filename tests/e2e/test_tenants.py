@@ -66,6 +66,10 @@ def test_equal_tenants_live_side_by_side(pair: Host, lab: Lab) -> None:
             assert ask_tcp(client, lab.outside.ipv4, 99).seen == pair.ipv4
             assert ask_tcp(client, lab.outside.ipv6, 99).seen == pair.ipv6
     assert not reaches(pair.network, "10.77.0.2", 80)
+    blue = json.loads(pair.mooring("tenant", "inspect", "blue", "--format", "json").output)
+    for address in blue["addresses"][1::2]:  # its ends of the line: even the published port is the host's
+        for port in (80, 8081):
+            assert not reaches(pair.container_network("red-cli"), address, port)
     assert "10.77.0." not in pair.namespace.run("ip", "route", "show", "table", "all").output
     assert "10.77.0." not in pair.namespace.run("ip", "neighbour").output
     rows = {row["name"]: row for row in json.loads(pair.mooring("tenant", "ls", "--format", "json").output)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from mooring.core.networks import GatewayMode, NetworkOptions
 from mooring.core.plumbing import plan
 from mooring.core.port_bindings import PortBinding, Protocol
+from tests.netns.frames import Ear, mac, macs, packet, utter
 from tests.netns.rigs import Namespace, Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -44,6 +46,21 @@ async def test_containers_reach_each_other_and_the_outside(world: Rig, frames: N
     for protocol in (TCP, UDP):
         assert await reach(first, OUTSIDE, 80, protocol) == HOST
         assert await reach(first, OUTSIDE6, 80, protocol) == HOST6
+
+
+async def test_what_is_not_tracked_shows_no_private_address_outside(world: Rig) -> None:
+    """Neighbour discovery and what is said of groups, sent to somebody behind the router: with its own source, as a
+    container may that says only what is its own."""
+    network = await world.network("one", 1)
+    space = await world.container("a", network, 2)
+    assert await reach(space, OUTSIDE6, 80) is None
+    outside = Ear(world.outside, "eth0")
+    world.stack.callback(outside.close)
+    gateway = mac(network.mac)
+    bodies = [struct.pack(">BBHI", kind, 0, 0, 0) + bytes(16) for kind in (*range(128, 138), 143)]
+    utter(space, *(packet(macs(space), gateway, "fd00:1::2", OUTSIDE6, 58, body) for body in bodies))
+    space.sh(f"ping -c 1 -W 3 {OUTSIDE6}")
+    assert {source for source, _ in outside.heard()} == {HOST6}
 
 
 async def test_a_neighbour_s_mac_is_not_taken_by_frames_to_reserved_groups(world: Rig) -> None:

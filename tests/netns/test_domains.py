@@ -17,6 +17,7 @@ from mooring.core.domains import domain_facts, line, near_end
 from mooring.core.networks import HostAccess, NetworkOptions
 from mooring.core.plumbing import Bridge, Domain, Fact, Remove, Setting, Veth, plan
 from mooring.core.port_bindings import PortBinding, Protocol
+from mooring.core.port_security import link_local
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, is_cut_off, reach, serve, sh
 
 pytestmark = pytest.mark.netns
@@ -129,7 +130,9 @@ async def test_equal_addresses_are_each_tenants_own(tenants: Tenants) -> None:
         for address in ("10.1.0.2", "fd00:1::2"):
             for protocol in (Protocol.TCP, Protocol.UDP):
                 assert await told(tenants.clients[domain], address, 80, protocol) == name
-        tenants.clients[domain].sh("ping -c 1 -W 3 10.1.0.1", "ping -c 1 -W 3 fd00:1::1")
+        gateway = next(link_local(each.mac) for each in tenants.world.networks.values() if each.domain == domain)
+        for address in ("10.1.0.1", "fd00:1::1", f"{gateway}%eth0"):
+            tenants.clients[domain].sh(f"ping -c 1 -W 3 {address}")
     assert "10.1.0." not in sh("ip route show table all", "ip neighbour", "ip address")
     assert "fd00:1:" not in sh("ip -6 route show table all", "ip -6 neighbour", "ip -6 address")
     assert await is_cut_off(tenants.world.host, "10.1.0.2", 80)

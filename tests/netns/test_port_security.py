@@ -15,88 +15,10 @@ from mooring.core.networks import NetworkOptions, StaticRoute
 from mooring.core.plumbing import plan
 from mooring.core.port_bindings import Protocol
 from mooring.core.port_security import link_local
+from tests.netns.frames import EVERYBODY, advertisement, arp, icmp6, mac, macs, packed, udp, udp6, utter
 from tests.netns.rigs import PATIENCE, SILENCE, Namespace, Rig, reach, serve, sh
 
 pytestmark = pytest.mark.netns
-
-ETH_IP, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
-EVERYBODY = b"\xff" * 6
-
-
-def mac(text: str) -> bytes:
-    """Six octets."""
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def macs(space: Namespace) -> bytes:
-    """The MAC of eth0 there."""
-    return mac(json.loads(space.sh("ip -j link show eth0"))[0]["address"])
-
-
-def checksum(data: bytes) -> int:
-    """RFC 1071."""
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    folded = (total & 0xFFFF) + (total >> 16)
-    return int(~folded & 0xFFFF)
-
-
-def arp(source: bytes, operation: int, sender: str, target: str, claimed: bytes | None = None) -> bytes:
-    """RFC 826. claimed: the sender's MAC in the packet, the frame's unless given."""
-    head = struct.pack(">HHBBH", 1, ETH_IP, 6, 4, operation)
-    ends = (claimed or source) + ip_address(sender).packed + bytes(6) + ip_address(target).packed
-    return EVERYBODY + source + struct.pack(">H", ETH_ARP) + head + ends
-
-
-def udp(source: bytes, target: bytes, sender: str, to: str, port: int, origin: int = 9999) -> bytes:
-    """A datagram, with no checksum in IPv4. origin: its source port."""
-    body = struct.pack(">HHHH", origin, port, 8 + 5, 0) + b"forge"
-    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, 64, 17, 0, *map(_packed, (sender, to)))
-    head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
-    return target + source + struct.pack(">H", ETH_IP) + head + body
-
-
-def udp6(source: bytes, sender: str, to: str, ports: tuple[int, int]) -> bytes:
-    """A datagram to the multicast MAC of `to`. ports: its source and destination."""
-    body = struct.pack(">HHHH", *ports, 8 + 5, 0xFFFF) + b"forge"
-    head = struct.pack(">IHBB", 6 << 28, len(body), 17, 255)
-    return (
-        b"\x33\x33"
-        + _packed(to)[-4:]
-        + source
-        + struct.pack(">H", ETH_IPV6)
-        + head
-        + _packed(sender)
-        + _packed(to)
-        + body
-    )
-
-
-def icmp6(source: bytes, sender: str, to: str, kind: int, body: bytes) -> bytes:
-    """RFC 4443, to the multicast MAC of `to`."""
-    ends = _packed(sender) + _packed(to)
-    pseudo = ends + struct.pack(">II", len(body) + 4, 58)
-    message = struct.pack(">BBH", kind, 0, 0) + body
-    sum_ = checksum(pseudo + message + b"\0" * (len(message) % 2))
-    message = message[:2] + struct.pack(">H", sum_) + message[4:]
-    head = struct.pack(">IHBB", 6 << 28, len(message), 58, 255)
-    return b"\x33\x33" + _packed(to)[-4:] + source + struct.pack(">H", ETH_IPV6) + head + ends + message
-
-
-def advertisement(source: bytes, sender: str, target: str) -> bytes:
-    """An unsolicited neighbour advertisement that overrides (RFC 4861, 4.4)."""
-    return icmp6(source, sender, "ff02::1", 136, struct.pack(">I", 0x20000000) + _packed(target) + b"\x02\x01" + source)
-
-
-def _packed(text: str) -> bytes:
-    return ip_address(text).packed
-
-
-def utter(space: Namespace, *frames: bytes) -> None:
-    """Send the frames, three times each, from eth0 there."""
-    with space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
-        sender.bind(("eth0", 0))
-        for frame in frames * 3:
-            sender.send(frame)
 
 
 async def heard(listener: Namespace, speaker: Namespace, *frames: bytes, tag: bytes = b"") -> list[bytes]:
@@ -142,8 +64,8 @@ async def test_what_is_ones_own_is_said(world: Rig) -> None:
         udp(mine, EVERYBODY, "0.0.0.0", "255.255.255.255", 67, origin=68),
         udp6(mine, str(link_local(mine.hex(":"))), "ff02::1:2", (546, 547)),
         *(icmp6(mine, "fd00:1::2", "ff02::1", kind, body + mine) for kind, body in links("fd00:1::2")),
-        icmp6(mine, "fd00:1::2", "ff02::1:ff00:3", 135, bytes(4) + _packed("fd00:1::3")),
-        icmp6(mine, "::", "ff02::1:ff00:2", 135, bytes(4) + _packed("fd00:1::2") + b"\x0e\x01nonce!"),
+        icmp6(mine, "fd00:1::2", "ff02::1:ff00:3", 135, bytes(4) + packed("fd00:1::3")),
+        icmp6(mine, "::", "ff02::1:ff00:2", 135, bytes(4) + packed("fd00:1::2") + b"\x0e\x01nonce!"),
         icmp6(mine, "::", "ff02::2", 133, bytes(4)),
         udp(mine, EVERYBODY, "10.1.0.2", "10.1.0.255", 67, origin=67),
     ]
@@ -155,8 +77,8 @@ def links(own: str) -> list[tuple[int, bytes]]:
     """Type and body, up to a MAC, of all messages that say where one's own address is: a neighbour's solicitation and
     advertisement, and a router's solicitation."""
     return [
-        (135, bytes(4) + _packed("fd00:1::3") + b"\x01\x01"),
-        (136, struct.pack(">I", 0x20000000) + _packed(own) + b"\x02\x01"),
+        (135, bytes(4) + packed("fd00:1::3") + b"\x01\x01"),
+        (136, struct.pack(">I", 0x20000000) + packed(own) + b"\x02\x01"),
         (133, bytes(4) + b"\x01\x01"),
     ]
 
@@ -177,7 +99,7 @@ def forgeries(mine: bytes, theirs: bytes) -> list[bytes]:
         advertisement(mine, own6, "fd00:1::1"),
         icmp6(mine, own6, "ff02::1", 134, struct.pack(">BBHII", 64, 0, 1800, 0, 0)),
         icmp6(mine, own6, "ff02::1", 137, struct.pack(">I", 0) + bytes(32)),
-        icmp6(mine, "::", "ff02::1", 135, struct.pack(">I", 0) + _packed("fd00:1::3")),
+        icmp6(mine, "::", "ff02::1", 135, struct.pack(">I", 0) + packed("fd00:1::3")),
         icmp6(mine, "2001:db8::1", "ff02::1", 128, bytes(8)),
         # One's own address at another's MAC, also behind what is one's own.
         *(icmp6(mine, "fd00:1::2", "ff02::1", kind, body + foreign) for kind, body in links("fd00:1::2")),
@@ -186,7 +108,7 @@ def forgeries(mine: bytes, theirs: bytes) -> list[bytes]:
             "fd00:1::2",
             "ff02::1",
             136,
-            bytes(4) + _packed("fd00:1::2") + b"\x02\x01" + mine + b"\x02\x01" + foreign,
+            bytes(4) + packed("fd00:1::2") + b"\x02\x01" + mine + b"\x02\x01" + foreign,
         ),
         # Answers of a DHCP server, whatever its own port: clients look at theirs only.
         udp(mine, theirs, "10.1.0.2", "10.1.0.3", 68, origin=67),

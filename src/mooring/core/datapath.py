@@ -81,6 +81,8 @@ def own_facts(network: Network) -> frozenset[Fact]:
         *(replace(member, domain=domain) for member in network_members(network)),
         *host_access_facts(network),
     }
+    if domain:
+        facts.add(Member("strict", f'"{name}"', domain=domain))
     if network.options.port_security:
         facts.add(replace(PORT_SECURITY.ruleset, domain=domain))
     for segment in network.segments:

@@ -48,6 +48,9 @@ SETS = """\
     set hairpin6 { type ipv6_addr . ifname; flags interval; }
     # In a tenant's routing domain: its way to the host, paired with a bridge that the host's programs reach.
     set from_host { type ifname . ifname; }
+    # Bridges of a tenant's routing domain: who names a source that is not theirs is no one that anybody could answer,
+    # and the answer to him would go to whoever has the address outside.
+    set strict { type ifname; }
     # Open to the outside: all of it, or to ping only.
     set open4 { type ifname; }
     set open6 { type ifname; }
@@ -97,6 +100,7 @@ CHAINS = f"""\
     chain input {{
         type filter hook input priority -5; policy accept;
         iifname @internal fib daddr . iif type != {{ local, broadcast, multicast }} drop
+        ct state new,invalid iifname @strict fib saddr . iif oif missing drop
     }}
 
     chain allow {{
@@ -133,11 +137,13 @@ CHAINS = f"""\
 
     # From our networks to elsewhere. What Docker's own bridges let in is for Docker to say, so no mark for them, and a
     # bridge may be Docker's from its first packet on, long before anybody has told us: those that are not are listed. A
-    # packet that belongs to no connection cannot be translated and would show a private address to the wire.
+    # packet that belongs to no connection cannot be translated and would show a private address to the wire; the kernel
+    # tracks no neighbour discovery, which somebody may send through a router (nf_conntrack_proto_icmpv6.c).
     chain outward {{
         iifname @internal drop
         meta nfproto ipv4 iifname @masquerade4 ct state invalid drop
-        meta nfproto ipv6 iifname @masquerade6 ct state invalid drop
+        meta nfproto ipv6 iifname @masquerade6 ct state invalid,untracked drop
+        ct state new iifname @strict fib saddr . iif oif missing drop
         oifname @uplinks goto allow
         meta oifkind "bridge" goto foreign
         goto allow
