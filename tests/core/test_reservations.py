@@ -8,7 +8,17 @@ import pytest
 
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.leases import Active, Lease, Place, State
-from mooring.core.reservations import belonging, ending, key_named, line, reserved, unreserved, whom_named
+from mooring.core.reservations import (
+    belonging,
+    ending,
+    key_named,
+    line,
+    reserved,
+    reserved_later,
+    unreserved,
+    whom_named,
+    without_reservation,
+)
 
 NOW = 1_000.0
 ADDRESS = ip_address("10.0.0.9")
@@ -133,3 +143,13 @@ def test_a_refusal_says_what_to_do() -> None:
     ):
         with pytest.raises(BadRequest, match=words):
             refused()
+
+
+def test_a_reservation_is_put_on_and_taken_off_what_is_in_use() -> None:
+    """Its user notices nothing; what is nothing but reserved is free without."""
+    used = lease(State.DYNAMIC, mac="02::1")
+    later = reserved_later(used, "db", "why")
+    assert (later.state, later.mac, later.whom, later.note) == (State.DYNAMIC, "02::1", "db", "why")
+    assert without_reservation(later) == used
+    assert without_reservation(used) is used
+    assert without_reservation(lease(State.RESERVED, whom="db")) is None

@@ -21,6 +21,7 @@ from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
 from mooring.client.denials import DenyEntries
 from mooring.client.hosts import Host
+from mooring.client.ip import Ip
 from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
@@ -31,6 +32,7 @@ from mooring.core.leases import State
 from mooring.core.networks import Mode
 from mooring.core.views import (
     LARGEST,
+    AddressOwner,
     Change,
     DenyRow,
     EndpointView,
@@ -51,11 +53,20 @@ from mooring.core.views import (
     TenantDetail,
     TenantRow,
 )
-from mooring.wire.api import BackupReply, ChangesReply, DenyReply, ProblemKind, SubnetPoolChangesReply, VersionReply
+from mooring.wire.api import (
+    BackupReply,
+    ChangesReply,
+    DenyReply,
+    OwnersReply,
+    ProblemKind,
+    SubnetPoolChangesReply,
+    VersionReply,
+)
 
 __all__ = [
     "LARGEST",
     "SOCKET",
+    "AddressOwner",
     "BackupReply",
     "BadRequest",
     "Change",
@@ -77,6 +88,7 @@ __all__ = [
     "NetworkDetail",
     "NetworkRow",
     "NotFound",
+    "OwnersReply",
     "PoolDetail",
     "PoolRow",
     "ProblemKind",
@@ -98,7 +110,7 @@ __all__ = [
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, Ip, DenyEntries, Tenants, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -64,6 +64,12 @@ class Asking:
         """The answer to a POST of the body."""
         return self._decoded(self._exchange("POST", f"/v1/{path}", msgspec.json.encode(body))[0], reply)
 
+    def _text(self, method: str, *steps: str, **query: str | bool | float) -> str:
+        """The text that is answered, "" for none. steps: of the path, as people write them."""
+        given = {name.replace("_", "-"): _text(value) for name, value in query.items() if value}
+        path = "/v1/" + "/".join(quote(step, safe="") for step in steps)
+        return self._exchange(method, path + (f"?{urlencode(given)}" if given else ""))[0].decode().strip()
+
     def _decoded(self, body: bytes, reply: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=reply)
@@ -98,7 +104,7 @@ class Asking:
             ) from error
         finally:
             connection.close()
-        if response.status != 200:
+        if response.status not in (200, 204):
             raise fault_of(answer)
         return answer, response.getheader("Link", "")
 
@@ -114,7 +120,7 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _text(value: str | bool | Enum | None) -> str:
+def _text(value: str | bool | float | Enum | None) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value.value) if isinstance(value, Enum) else str(value)

@@ -89,6 +89,44 @@ class LeaseFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mac: Annotated[str, said("the MAC address")] = ""
 
 
+class InSubnet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In which subnet addresses are meant."""
+
+    network: Annotated[str, said("the network's ID, a prefix of it, its name or subnet")] = ""
+    space: Annotated[str, said("the address space")] = ""
+
+
+class Allocating(InSubnet, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an address is allocated for an id."""
+
+    check_alive: Annotated[bool, said("it is that of a running container, and ends with it")] = msgspec.field(
+        default=False, name="check-alive"
+    )
+    wait: Annotated[
+        float,
+        Meta(ge=0, le=86_400 * 365),
+        said("seconds to wait for an address while there is none, while the client is there"),
+    ] = 0.0
+
+
+class Claiming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an address is claimed for an id."""
+
+    space: Annotated[str, said("the address space")] = ""
+    check_alive: Annotated[bool, said("it is that of a running container, and ends with it")] = msgspec.field(
+        default=False, name="check-alive"
+    )
+    no_error_on_unknown: Annotated[bool, said("an address of no subnet of Mooring's is no error")] = msgspec.field(
+        default=False, name="noErrorOnUnknown"
+    )
+
+
+class Releasing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which addresses of an id are released."""
+
+    space: Annotated[str, said("the address space")] = ""
+
+
 class DenyFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Entries of the deny list that match everything that is given."""
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import NamedTuple, TypedDict, Unpack
 
 import msgspec
 
 from mooring.core.faults import Conflict
 from mooring.core.networks import Address
+from mooring.core.whom import means, whom_in_words
 
 
 class TableKey(Enum):
@@ -314,10 +314,10 @@ def _may_take_reserved(lease: Lease, claimant: Claimant, now: float) -> Verdict:
     if lease.until is not None and now >= lease.until:
         return Verdict(True, "its reservation is over")
     if is_reserved_for(lease.whom, claimant):
-        return Verdict(True, f"it is reserved for {lease.whom}")
+        return Verdict(True, f"it is reserved for {whom_in_words(lease.whom)}")
     note = f" ({lease.note})" if lease.note else ""
     hint = f"choose another address, or end the reservation with `mooring lease release {lease.address}`"
-    return Verdict(False, f"an operator reserved it for {lease.whom or 'no container'}{note}", hint=hint)
+    return Verdict(False, f"an operator reserved it for {whom_in_words(lease.whom)}{note}", hint=hint)
 
 
 def same_owner(lease: Lease, claimant: Claimant) -> bool:
@@ -335,20 +335,8 @@ def is_holder(lease: Lease, claimant: Claimant) -> bool:
 
 
 def is_reserved_for(whom: str, claimant: Claimant) -> bool:
-    """Whether a reservation's `whom` means who asks.
-
-    It is a container's name, a glob pattern for one (`web-*`), or, when it has a `=`, a label selector: `key=value` and
-    `key!=value` terms joined by commas, of which all must hold. Empty means nobody.
-    """
-    if "=" not in whom:
-        return bool(whom) and bool(claimant.name) and fnmatchcase(claimant.name.lstrip("/"), whom)
-    return bool(claimant.labels) and all(_term_holds(term, claimant.labels) for term in whom.split(","))
-
-
-def _term_holds(term: str, labels: Mapping[str, str]) -> bool:
-    key, sign, value = term.partition("=")
-    same = labels.get(key.removesuffix("!").strip()) == value.strip()
-    return bool(sign) and same is not key.endswith("!")
+    """Whether a reservation's `whom` means who asks; see core.whom."""
+    return means(whom, claimant.name, claimant.labels, claimant.container)
 
 
 def holder(lease: Lease) -> str:

@@ -37,6 +37,19 @@ def unreserved(lease: Lease, now: float, cooldown: float) -> Lease | None:
     return None
 
 
+def reserved_later(lease: Lease, whom: str, note: str) -> Lease:
+    """The lease in use, which is reserved for whom it says when it is let go."""
+    return msgspec.structs.replace(lease, whom=whom, note=note, until=None)
+
+
+def without_reservation(lease: Lease) -> Lease | None:
+    """The lease as if it had never been reserved; None when it was nothing else. Who uses it goes on using it."""
+    if lease.state is State.RESERVED:
+        ended(lease, Event.UNRESERVE)
+        return None
+    return msgspec.structs.replace(lease, whom="", note="", until=None) if lease.whom else lease
+
+
 def belonging(lease: Lease, key: str, hold: float | None, now: float) -> Lease:
     """The fixed lease with another key ("" for its own), kept for so many seconds without holders (None: as before).
 

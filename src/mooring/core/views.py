@@ -194,6 +194,18 @@ class Explanation(msgspec.Struct, frozen=True):
     subject: str = ""
 
 
+class AddressOwner(msgspec.Struct, frozen=True):
+    """Who has addresses by an id. containerid: a container's full id, or the id that they were asked for with. addrs:
+    with the prefix lengths of their subnets. name: of the container, as it was called then; "" for other ids.
+
+    (The first two are called as Weave Net calls them.)
+    """
+
+    containerid: str
+    addrs: list[str]
+    name: str = ""
+
+
 class PoolRow(msgspec.Struct, frozen=True):
     """A line of the list of pools.
 

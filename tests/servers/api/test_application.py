@@ -198,4 +198,28 @@ async def test_the_first_resource_has_a_path_that_two_have() -> None:
             """Other."""
             return "second"
 
-    assert (await ask(application([First(), Second], ready), "GET", "/v1/x")).json == "first"
+    assert (await ask(application([First(), Second], ready), "GET", "/v1/x")).body == b"first\n"
+
+
+async def test_a_reply_may_be_text_or_nothing() -> None:
+    """As Weave Net's API has it: an address as it is, and 204. What may wait is told when its client is gone."""
+    from mooring.servers.api.application import application
+    from tests.servers.api.asking import ask, ready
+
+    class Words:
+        @route("GET", "/v1/text")
+        async def text(self, hung_up: asyncio.Event) -> str:
+            """Text."""
+            return f"there: {not hung_up.is_set()}"
+
+        @route("PUT", "/v1/nothing")
+        async def nothing(self) -> None:
+            """Nothing."""
+
+    answering = application([Words()], ready)
+    said = await ask(answering, "GET", "/v1/text")
+    assert (said.status, said.body, said.headers["content-type"]) == (
+        200, b"there: True\n", "text/plain; charset=utf-8",
+    )  # fmt: skip
+    said = await ask(answering, "PUT", "/v1/nothing")
+    assert (said.status, said.body) == (204, b"")

@@ -81,8 +81,14 @@ class Place:
             return response
         query = request.scope["query_string"].decode("latin-1")
         given = arguments(route, request.path_params, query, await request.body())
+        if route.waits:
+            given["hung_up"] = request.scope.get("hung_up") or asyncio.Event()
         await self._before_call(route)
         reply = await route.handler(**given)
+        if reply is None:
+            return Response(status_code=204)
+        if isinstance(reply, str):
+            return Response(reply + "\n", media_type="text/plain")
         response = Response(await encoded(reply), media_type="application/json")
         if isinstance(reply, Page) and reply.after:
             response.headers["link"] = f'<{request.scope["path"]}?{_onward(query, reply.after)}>; rel="next"'

@@ -73,6 +73,7 @@ class ApiConnection(HttpToolsProtocol):
         self._refusal: Response | None = None  # waits for the answers before it
         self._deaf = False  # nothing more is parsed
         self._ended = False  # the client will send nothing more
+        self._hung_up = asyncio.Event()  # for what waits for long: it has ended, or is gone
         self._asked = False  # it has begun a request
         self._reading = False
         self._in_head = True
@@ -98,6 +99,7 @@ class ApiConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; what it asked for is carried out all the same, and its answer dropped."""
         self._deaf = True
+        self._hung_up.set()
         self._stop_timer()
         super().connection_lost(exc)
         self._under_way.connections.discard(self)
@@ -122,6 +124,7 @@ class ApiConnection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client has said all; it may still listen."""
         self._ended = True
+        self._hung_up.set()
         if self._reading and not self._deaf:
             self._refuse(400, "the request ended before it was complete")
             return True
@@ -203,6 +206,7 @@ class ApiConnection(HttpToolsProtocol):
         async def receive() -> dict[str, Any]:
             return body.pop() if body else {"type": "http.disconnect"}
 
+        scope["hung_up"] = self._hung_up
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:
@@ -270,6 +274,7 @@ class ApiConnection(HttpToolsProtocol):
         """Take no further request; close when those under way are answered."""
         self._deaf = True
         self._ended = True
+        self._hung_up.set()
         self._stop_timer()
         if not self._busy:
             self.close()

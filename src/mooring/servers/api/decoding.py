@@ -41,7 +41,7 @@ def arguments(route: Route, places: dict[str, str], query: str, body: bytes) -> 
 
 def _parameters(text: str, form: type[msgspec.Struct] | None) -> dict[str, Any]:
     known = _fields(form) if form is not None else {}
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {}  # by field
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=40)
     except ValueError:
@@ -50,9 +50,10 @@ def _parameters(text: str, form: type[msgspec.Struct] | None) -> dict[str, Any]:
         if name not in known:
             hint = "known are " + ", ".join(known) if known else "this path takes none"
             raise BadRequest(f"parameter {name[:40]!r} is not known", hint=hint)
-        if name in given:
+        field, kind = known[name]
+        if field in given:
             raise BadRequest(f"parameter {name} is given twice")
-        given[name] = _value(name, value, known[name])
+        given[field] = _value(name, value, kind)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -75,11 +76,12 @@ def _hint(kind: Any) -> str:
 
 
 @cache
-def _fields(form: type[msgspec.Struct]) -> dict[str, Any]:
-    """Parameters of a list with their types, those that all lists have last."""
+def _fields(form: type[msgspec.Struct]) -> dict[str, tuple[str, Any]]:
+    """Parameters as they are written, with their fields and types, those that all lists have last."""
     hints = get_type_hints(form, include_extras=True)
-    own = [each for each in form.__struct_fields__ if each not in ("limit", "after")]
-    return {name: _given(hints[name]) for name in [*own, "limit", "after"] if name in hints}
+    written = dict(zip(form.__struct_encode_fields__, form.__struct_fields__, strict=True))
+    own = [each for each in written if each not in ("limit", "after")]
+    return {name: (written[name], _given(hints[written[name]])) for name in [*own, "limit", "after"] if name in written}
 
 
 def _given(kind: Any) -> Any:

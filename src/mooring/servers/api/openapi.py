@@ -79,7 +79,9 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(each: Route, reply: Any, shown: dict[str, Any]) -> dict[str, Any]:
     summary, _, _ = each.text.replace("\n", " ").partition(". ")
-    success: dict[str, Any] = {"description": "what was asked for", "content": {"application/json": {"schema": reply}}}
+    success: dict[str, Any] = {"description": "what was asked for"}
+    if each.reply is not type(None):
+        success["content"] = {"text/plain" if each.reply is str else "application/json": {"schema": reply}}
     if each.row is not None:
         success["headers"] = {"Link": _LINK}
     operation: dict[str, Any] = {
@@ -88,7 +90,10 @@ def _operation(each: Route, reply: Any, shown: dict[str, Any]) -> dict[str, Any]
         "summary": summary.rstrip("."),
         "description": each.text,
         "parameters": [*_places(each), *_parameters(each)],
-        "responses": {"200": success, "default": {"$ref": "#/components/responses/Problem"}},
+        "responses": {
+            "200" if "content" in success else "204": success,
+            "default": {"$ref": "#/components/responses/Problem"},
+        },
     }
     if each.body is not None:
         content: dict[str, Any] = {"schema": shown[str(each.body)]}
@@ -110,7 +115,9 @@ def _parameters(each: Route) -> list[dict[str, Any]]:
     if each.query is None:
         return []
     found = []
-    for name, kind in get_type_hints(each.query, include_extras=True).items():
+    hints = get_type_hints(each.query, include_extras=True)
+    for field, name in zip(each.query.__struct_fields__, each.query.__struct_encode_fields__, strict=True):
+        kind = hints[field]
         schema = _without_null(msgspec.json.schema(kind))
         parameter = {"name": name, "in": "query", "required": False, "schema": schema}
         if text := schema.pop("description", ""):

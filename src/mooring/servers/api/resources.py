@@ -9,6 +9,7 @@ from mooring.servers.api.containers import Containers
 from mooring.servers.api.denials import DenyEntries
 from mooring.servers.api.diagnoses import Diagnoses
 from mooring.servers.api.explanations import Explanations
+from mooring.servers.api.ip import Ip
 from mooring.servers.api.leases import Leases
 from mooring.servers.api.networks import Networks
 from mooring.servers.api.pools import Pools
@@ -20,7 +21,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Containers, Explanations, Diagnoses, Backups,
-    ReadinessProbes,
+    ReadinessProbes, Ip,
 )  # fmt: skip
 
 
@@ -29,5 +30,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
         DenyEntries(operations), Tenants(operations), Containers(operations), Explanations(operations),
-        Diagnoses(operations), Backups(backup), ReadinessProbes(operations),
+        Diagnoses(operations), Backups(backup), ReadinessProbes(operations), Ip(operations),
     ]  # fmt: skip

@@ -8,7 +8,8 @@ A resource is a class of a module of its own in this folder. To add one:
 2. A method for each operation, async, with `@route(METHOD, PATH)`. Its name is the operation's, here, in the OpenAPI
    document and as the method of `mooring.client`; its docstring is its description. Parameters by annotation: those in
    the path by their names (`str`, or `Address`; `{name:path}` may have slashes in it), `query: SomeFilter`,
-   `body: SomeStruct`. What is returned is the reply, by its annotation; `Page[Row]` is a list with pages.
+   `body: SomeStruct`. What is returned is the reply, by its annotation; `Page[Row]` is a list with pages, `str` is
+   sent as text, None is status 204. One that may wait for long has `hung_up: asyncio.Event`: the client is gone.
 3. The class in `RESOURCES` and `resources` of `resources.py`, a line in README.md and docs/api.md, and methods of the
    same names, parameters and replies in `mooring.client`; tests/servers/api/test_openapi.py and
    tests/client/test_operations.py say what is still missing.
@@ -39,7 +40,7 @@ class Route:
 
     name: of the operation. text: its description, the first sentence is the summary. places: parameters in the path
     with their types. query, body: structs, None for no such thing. reply: the type of the answer. tag: the resource.
-    example: a body, as JSON.
+    example: a body, as JSON. waits: it is told when the client hangs up.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Route:
     reply: Any
     tag: str = ""
     example: dict[str, Any] = field(default_factory=dict)
+    waits: bool = False
 
     @property
     def path(self) -> str:
@@ -97,6 +99,7 @@ def routes_of(resource: object) -> list[Route]:
                 hints["return"],
                 kind.__name__.lower(),
                 example,
+                "hung_up" in hints,
             )
         )
     return found

@@ -19,6 +19,8 @@ from mooring.core.intents import Intent, Purpose, placeholder
 from mooring.core.keys import CONTAINER_KEY
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Address
+from mooring.core.reservations import without_reservation
+from mooring.core.whom import container_of, for_container
 from mooring.ports import Clock
 from mooring.services.containers.fixed_allocator import Draft, FixedAllocator, FixedSpec, Grant
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam, IpamPolicy
@@ -55,12 +57,12 @@ class Holders:
 
     @property
     def any(self) -> bool:
-        """Whether there is any fixed lease at all."""
-        return len(self.fixed_index) > 0
+        """Whether there is any fixed lease at all, or one that is reserved for a container alone."""
+        return len(self.fixed_index) > 0 or any(map(container_of, self.fixed_index.reserved()))
 
     def holds(self, container: str) -> bool:
-        """Whether the container (full id) holds anything."""
-        return bool(self.fixed_index.of_holder(container))
+        """Whether the container (full id) holds anything, or an address is reserved for it alone."""
+        return bool(self.fixed_index.of_holder(container) or self.fixed_index.reserved_for(for_container(container)))
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -156,9 +158,9 @@ class Holders:
         await self._release(placeholder(intent.id), lambda _: True, intent)
 
     async def release_all(self, container: str, intent: Intent | None = None) -> int:
-        """The container (full id) is gone for good: it holds nothing. Returns how many leases it held. Raises
-        Unavailable."""
-        return await self._release(container, lambda _: True, intent)
+        """The container (full id) is gone for good: it holds nothing, and nothing is reserved for it. Returns how many
+        leases it held. Raises Unavailable."""
+        return await self._release(container, lambda _: True, intent, gone=True)
 
     async def leave(self, container: str, network_id: str, intent: Intent | None = None) -> int:
         """The container holds nothing in the network. Returns how many leases it held there. Raises Unavailable."""
@@ -179,8 +181,11 @@ class Holders:
 
         await self.commit(change, f"container {container[:12]}")
 
-    async def _release(self, holder: str, concerns: Callable[[Lease], bool], intent: Intent | None) -> int:
-        """The holder holds none of the leases that it concerns, and the intent is gone; how many leases that were."""
+    async def _release(
+        self, holder: str, concerns: Callable[[Lease], bool], intent: Intent | None, gone: bool = False
+    ) -> int:
+        """The holder holds none of the leases that it concerns, and the intent is gone; how many leases that were.
+        gone: what is reserved for it alone ends, too."""
         count = 0
         self._count += 1
         self._departures.pop(holder, None)
@@ -195,14 +200,18 @@ class Holders:
             mine = self.fixed_index.of_holder(holder)
             leaving = [lease for lease in mine if concerns(lease)]
             count = len(leaving)
-            for lease in leaving:
-                after = left(lease, holder, self._clock.now(), self._hold(lease), self._policy.cooldown)
+            reserved = self.fixed_index.reserved_for(for_container(holder))
+            ending = reserved if gone else []
+            for lease in [*leaving, *(each for each in ending if each not in leaving)]:
+                after: Lease | None = without_reservation(lease) if lease in ending else lease
+                if after is not None and lease in leaving:
+                    after = left(after, holder, self._clock.now(), self._hold(lease), self._policy.cooldown)
                 if after is None:
                     delete.append(lease)
                 elif after is not lease:
                     put.append(after)
             known = self._cache.holder(holder)
-            if known is not None and len(leaving) == len(mine):
+            if known is not None and len(leaving) == len(mine) and len(ending) == len(reserved):
                 delete.append(known)
             return put, delete
 

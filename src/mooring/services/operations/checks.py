@@ -17,6 +17,7 @@ from mooring.core.networks import Network
 from mooring.core.options import says_port_security
 from mooring.core.pools import Pool
 from mooring.core.times import moment
+from mooring.core.whom import whom_in_words
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.fixed_index import FixedIndex
@@ -50,9 +51,7 @@ def overdue(cache: RecordCache, now: float) -> Iterator[Finding]:
     for lease in cache.every(Lease):
         if lease.state in (State.RESERVED, State.FIXED) and is_over(lease, now) and lease.until is not None:
             what = (
-                f"kept for {lease.key}"
-                if lease.state is State.FIXED
-                else f"reserved for {lease.whom or 'no container'}"
+                f"kept for {lease.key}" if lease.state is State.FIXED else f"reserved for {whom_in_words(lease.whom)}"
             )
             yield Finding(
                 f"overdue {lease.space} {lease.address}",

@@ -19,6 +19,7 @@ from mooring.core.networks import Address, HostAccess, Network, Subnet
 from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
+from mooring.core.whom import HOST, container_of, whom_in_words
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
@@ -147,7 +148,7 @@ def _cooling(lease: Lease, since: str, now: float) -> list[str]:
 
 
 def _reserved(lease: Lease, since: str, now: float) -> list[str]:
-    whom = f" for {lease.whom}" if lease.whom else ""
+    whom = f" for {whom_in_words(lease.whom)}" if lease.whom else ""
     note = f" Note: {lease.note}." if lease.note else ""
     until = " It does not expire."
     if lease.until is not None:
@@ -155,7 +156,12 @@ def _reserved(lease: Lease, since: str, now: float) -> list[str]:
         if lease.until <= now:
             until = f" It expired at {moment(lease.until)} and no longer applies."
     lines = [f"An operator reserved it{whom} at {since}.{note}{until}"]
-    if "=" in lease.whom:
+    if lease.whom == HOST:
+        lines.append("This host has it in the network: `mooring hide` takes it back.")
+        return lines
+    if container := container_of(lease.whom):
+        lines.append(f"`mooring attach {container[:12]} NETWORK` gives it to that container, and it ends with it.")
+    elif "=" in lease.whom:
         lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; no other container does.")
         lines.append("Docker passes no labels to drivers: create it through the proxy, with the label fixed-ip.")
     elif lease.whom:
@@ -195,7 +201,7 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
             f"No container is configured with it any more: it becomes free when the one that uses it stops{kept}."
         )
     if lease.whom and not (lease.until is not None and lease.until <= now):
-        lines.append(f"After that it is reserved for {lease.whom} again.")
+        lines.append(f"After that it is reserved for {whom_in_words(lease.whom)} again.")
     return lines
 
 
@@ -254,7 +260,7 @@ def _begun(placeholders: list[str], now: float, cache: RecordCache) -> str:
 def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
     known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
     name = known.name if known is not None else lease.name
-    back = [f"After that it is reserved for {lease.whom} again."] if lease.whom else []
+    back = [f"After that it is reserved for {whom_in_words(lease.whom)} again."] if lease.whom else []
     if endpoint is not None:
         who = (f"container {name}, " if name else "") + f"endpoint {endpoint.id[:12]} ({endpoint.state.value})"
         lines = [

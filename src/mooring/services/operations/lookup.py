@@ -18,6 +18,7 @@ from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.views import Explanation, Reason
+from mooring.core.whom import for_container
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_address_rows import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
@@ -216,7 +217,8 @@ class Lookup:
 
     def _of_key(self, what: str) -> list[Place]:
         keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
-        return [_place(lease) for lease in self._fixed() if lease.key in keys]
+        fixed = [_place(lease) for lease in self._fixed() if lease.key in keys]
+        return fixed + [_place(lease) for lease in self._fixed_index.reserved_for(what)]
 
     def _of_name(self, name: str) -> list[Place]:
         places = [_place(lease) for known in self._fixed_index.holders_named(name) for lease in self._held(known)]
@@ -256,7 +258,8 @@ class Lookup:
         return (lease for lease in self._cache.every(Lease) if lease.state is State.FIXED)
 
     def _held(self, known: Holder) -> list[Lease]:
-        return self._fixed_index.of_holder(known.id)
+        reserved = self._fixed_index.reserved_for(for_container(known.id))
+        return [*self._fixed_index.of_holder(known.id), *reserved]
 
     def _answer(self, subject: str, places: Iterable[Place], nothing: str, names: EngineNames) -> Explanation:
         unique = sorted(set(places), key=lambda place: (place[0], place[1].version, int(place[1])))

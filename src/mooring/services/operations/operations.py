@@ -11,6 +11,7 @@ from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
+from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
@@ -40,6 +41,7 @@ class Operations:
     denials: Denials
     tenant_rows: TenantRows
     readiness: ReadinessChecks
+    addresses_by_id: AddressesById
 
 
 def operations(
@@ -71,4 +73,5 @@ def operations(
         Denials(cache, services.ipam.deny_list),
         TenantRows(cache, endpoint_index, inspection, f"{daemon.api_socket.rpartition('/')[0]}/tenants"),
         ReadinessChecks(clock, daemon.since, looked, session),
+        AddressesById(cache, services.ipam, engine, clock, holds, names),
     )

@@ -1,4 +1,5 @@
-"""Fixed leases found by holder, by key and by MAC, and cooling ones by MAC: an index of the cache.
+"""Fixed leases found by holder, by key and by MAC, reserved ones by whom they are for, and cooling ones by MAC: an
+index of the cache.
 
 Rule: nothing in here is a record; it is rebuilt from the cache's changes, so it can never disagree with them.
 """
@@ -30,6 +31,7 @@ class FixedIndex:
         self._by_name: dict[str, set[str]] = {}
         self._resting: dict[tuple[str, str], set[Place]] = {}
         self._rest_networks: dict[Place, str] = {}
+        self._by_whom: dict[str, set[Place]] = {}
         cache.listen(self._follow)
 
     def __len__(self) -> int:
@@ -54,6 +56,14 @@ class FixedIndex:
     def resting(self, network_id: str, mac: str) -> list[Lease]:
         """The network's cooling leases of addresses that were used with the MAC, in order of address."""
         return self._leases(self._resting.get((network_id, mac), ()))
+
+    def reserved_for(self, whom: str) -> list[Lease]:
+        """The leases that are reserved for exactly that, or were and will be again, in order of address."""
+        return self._leases(self._by_whom.get(whom, ()))
+
+    def reserved(self) -> list[str]:
+        """For whom anything is reserved, in order."""
+        return sorted(self._by_whom)
 
     def proof(self, lease: Lease) -> str:
         """The MAC that proves who asks for the fixed lease; "" where it has none, and where the engine of a holder does
@@ -86,6 +96,10 @@ class FixedIndex:
         for lease, note in ((before, False), (after, True)):
             if isinstance(lease, Lease) and lease.state is State.COOLING and lease.mac:
                 self._rest(lease, note)
+        if isinstance(before, Lease) and before.whom:
+            _remove(self._by_whom, before.whom, (before.space, before.address))
+        if isinstance(after, Lease) and after.whom:
+            self._by_whom.setdefault(after.whom, set()).add((after.space, after.address))
         if isinstance(before, Holder):
             _remove(self._by_name, before.name, before.id)
         if isinstance(after, Holder):

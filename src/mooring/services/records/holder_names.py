@@ -8,6 +8,7 @@ from mooring.core.keys import key_in_words
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.times import moment, span
+from mooring.core.whom import whom_in_words
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
 
@@ -45,7 +46,7 @@ def in_words(lease: Lease | None, cache: RecordCache) -> str:
     match lease.state:
         case LeaseState.RESERVED:
             note = f" ({lease.note})" if lease.note else ""
-            return f"reserved for {lease.whom or 'no container'}{note}{until}"
+            return f"reserved for {whom_in_words(lease.whom)}{note}{until}"
         case LeaseState.COOLING:
             return f"cooling{until}"
         case LeaseState.FIXED:
@@ -86,7 +87,7 @@ def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBO
         case LeaseState.AUXILIARY:
             return "auxiliary address"
         case LeaseState.RESERVED:
-            return f"reserved for {lease.whom}" if lease.whom else "reserved"
+            return f"reserved for {whom_in_words(lease.whom)}" if lease.whom else "reserved"
         case LeaseState.COOLING:
             return "no container"
     container = names.with_endpoint(endpoint.id) if endpoint is not None else None

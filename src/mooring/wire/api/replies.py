@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.views import Change, DenyRow, SubnetPoolChange
+from mooring.core.views import AddressOwner, Change, DenyRow, SubnetPoolChange
 
 VERSION = "v1"
 
@@ -37,6 +37,12 @@ class SubnetPoolChangesReply(msgspec.Struct, frozen=True):
 
     changes: list[SubnetPoolChange]
     dry_run: bool
+
+
+class OwnersReply(msgspec.Struct, frozen=True):
+    """Every id that has addresses."""
+
+    owned: list[AddressOwner]
 
 
 class BackupReply(msgspec.Struct, frozen=True):
