@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from tests.e2e.conftest import MakeHost
@@ -167,3 +169,46 @@ def test_a_lost_store_comes_back_from_its_copy_with_what_only_records_tell(make_
     host.docker("rm", "-f", "young", "db")
     host.mooring("lease", "release", address)
     host.mooring("lease", "release", "10.77.0.77")
+
+
+def subnets(host: Host, network: str) -> list[str]:
+    """Those that the network has on record; none while there is no record."""
+    found = host.mooring("network", "inspect", network, "--format", "json", check=False)
+    return [part["subnet"] for part in json.loads(found.output)["segments"]] if found.ok else []
+
+
+def test_subnets_on_demand_are_where_containers_live_in_them(make_host: MakeHost) -> None:
+    """After a backup from when another network had the subnet, and after a lost store: each network has what its bridge
+    has, traffic flows, who comes next shares them, and in the end everything is given back."""
+    host = make_host(settings=QUICK)
+    on_demand = ("--ipam-driver", "null", "-o", "subnets=on-demand,idle=release", "-o", "ipv6=on")
+    host.create_network("was", *on_demand)
+    host.create_network("own", "--ipam-driver", "null")
+    host.run_container("gone", "--network", "was")
+    backup = host.folder / "backup.db"
+    host.mooring("backup", str(backup))
+    moved = subnets(host, "was")
+    host.docker("rm", "-f", "gone")
+    host.create_network("now", *on_demand)
+    host.run_container("web", "--network", "now", "-p", "8080:80")
+    host.run_container("old", "--network", "own")
+    assert subnets(host, "now") == moved
+    addresses = host.addresses("web", "now")
+    with Server(host.container_network("web"), "web", 80):
+        for number, store in enumerate((backup, None)):
+            put_in_place(host, store)
+            eventually(lambda: subnets(host, "now") == moved, "the subnets are where somebody lives in them", 30)
+            assert ask_tcp(host.network, "127.0.0.1", 8080).server == "web"
+            assert all(pings(host.network, address) for address in addresses)
+            host.run_container(f"next{number}", "--network", "now")
+            assert ip_address(host.addresses(f"next{number}", "now")[0]) in ip_network(moved[0])
+            host.run_container(f"late{number}", "--network", "was")
+            assert ip_address(host.addresses(f"late{number}", "was")[0]) not in ip_network(moved[0])
+            passes(host, 4)
+            assert host.daemon.api("/v1/status")["repair"]["findings"] == []
+    assert pings(host.container_network("next1"), addresses[0])
+    assert pings(host.network, host.addresses("old", "own")[0])
+    host.docker("rm", "-f", "web", "old", "next0", "next1", "late0", "late1")
+    assert subnets(host, "now") == subnets(host, "was") == []
+    host.docker("network", "rm", "was", "now", "own")
+    assert host.daemon.api("/v1/pools") == []

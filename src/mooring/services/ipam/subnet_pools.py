@@ -8,7 +8,7 @@ taken away is named.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mooring.core.faults import BadRequest, Conflict, Forbidden, NotFound, StaleRevision, Unavailable
@@ -92,6 +92,21 @@ class SubnetPools:
         every.sort(key=lambda pool: pool.position or 0)  # stable: declared ones are before stored ones of the same turn
         own = [pool for pool in every if pool.space == space]
         return own or [pool for pool in every if pool.space == "default"] or every
+
+    def source_of(self, subnet: Subnet, words: Mapping[str, str]) -> str:
+        """The name of the subnet pool that the subnet was carved from, "" for none, as far as that can be told: nobody
+        says any more whether a subnet was typed, and what was not must not be named to it. One that was named may be
+        missing itself. words: the options of the subnet's pool."""
+        six = "6" if subnet.version == 6 else ""
+        named, length = words.get(f"pool{six}", ""), int(words.get(f"prefixlen{six}", "0"))
+        pools = [pool for pool in self.every() if not named or pool.name == named]
+        if named and not pools:
+            return named
+        for pool in pools:
+            inside = any(overlap(prefix, subnet) for prefix in pool.prefixes if prefix.version == pool.version)
+            if inside and subnet.prefixlen == (length or pool.length):
+                return pool.name
+        return ""
 
     def chosen(self, version: int, space: str, options: dict[str, str]) -> list[SubnetPool]:
         """Those from which a subnet of the family is carved: the one that the options name, else the default ones.

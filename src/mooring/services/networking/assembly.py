@@ -27,6 +27,7 @@ from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
 from mooring.services.networking.restored_store import RestoredStore
+from mooring.services.networking.shown_subnets import ShownSubnets
 from mooring.services.records.endpoint_index import EndpointIndex, Records
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
@@ -107,7 +108,8 @@ def assemble_networking(
     restored = None
     if world.engine is not None:
         rebuilt = RebuiltNetworks(records, networks, ipam, world.engine, lambda: collector.view, names)
-        restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps)
+        shown = ShownSubnets(records, ipam, overlaps, subnets)
+        restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps, shown)
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,

@@ -87,7 +87,7 @@ class OnDemandSubnets:
         options = owned_options(network.options, lack.version) if lack.subnet is None else {OWNED: "yes"}
         request = PoolRequest(space, lack.version, lack.subnet, options=options)
         async with self._ipam.drafted_pool(request, network.id) as draft:
-            pool, name = draft.pool, "" if lack.subnet is not None else _name(lack)
+            pool, name = draft.pool, "" if lack.subnet is not None else default_name(lack.seen, lack.version)
             segment = Segment(pool.subnet, draft.gateway, space, pool.id, name=name)
             return await self._commit(network, segment, lack, (pool, *draft.leases), draft.yielding)
 
@@ -145,9 +145,9 @@ class OnDemandSubnets:
                 await self._ipam.release_pool(segment.pool)
 
 
-def _name(lack: Lack) -> str:
-    """`default-v4`, `default-v4-2` and so on: the first that is free."""
-    taken = {segment.name for segment in lack.seen}
-    first = f"default-v{lack.version}"
+def default_name(segments: Iterable[Segment], version: int) -> str:
+    """`default-v4`, `default-v4-2` and so on: the first that none of the segments has."""
+    taken = {segment.name for segment in segments}
+    first = f"default-v{version}"
     names = (first if number == 1 else f"{first}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)

@@ -18,7 +18,7 @@ from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, Place
-from mooring.core.networks import Address, Interface, Network, Origin, Segment, overlap
+from mooring.core.networks import Address, Interface, Network, NetworkOptions, Origin, Segment, Subnets, overlap
 from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
 from mooring.core.pools import Pool, pool_id
 from mooring.ports import Engine
@@ -26,8 +26,12 @@ from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pool_ids import REBUILT
 from mooring.services.ipam.pools import NO_GATEWAY
 from mooring.services.networking.networks import Networks
+from mooring.services.networking.own_subnets import owned_options
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.record_cache import Record
+
+# Docker's IPAM driver that gives no subnet (libnetwork/ipams/null).
+NULL_IPAM = "null"
 
 # Seconds that a network in which nobody lives must have been listed without a record: longer than a removal takes.
 SETTLED = 3.0
@@ -70,12 +74,13 @@ class RebuiltNetworks:
         self,
         lived_in: Collection[str],
         living: Callable[[str], bool],
-        gateways: Sequence[Interface],
+        gateways: Mapping[str, Sequence[Interface]],
         unchecked: Collection[str] = (),
         domains: Mapping[str, int] | None = None,
     ) -> Rebuilt:
         """Take in networks that the engine has. lived_in: ids of networks without a record in which somebody lives.
-        living: whether somebody lives in the network with the id. gateways: addresses of bridges of ours. unchecked:
+        living: whether somebody lives in the network with the id. gateways: addresses of the bridge of each
+        network, by id. unchecked:
         ids of networks whose containers the kernel lets send what they want. domains: the routing domain
         of each network, by id, that has a bridge in the kernel."""
         self._unchecked, self._domains = unchecked, domains or {}
@@ -122,14 +127,14 @@ class RebuiltNetworks:
         ident: str,
         view: EngineView,
         living: Callable[[str], bool],
-        gateways: Sequence[Interface],
+        gateways: Mapping[str, Sequence[Interface]],
         settled: bool,
         result: Rebuilt,
     ) -> None:
         found = await self._engine.network(ident)
         if found is None or not (found.driver in self._names or living(ident)):
             return
-        network, pools, leases = self._records(found, gateways)
+        network, pools, leases = self._records(found, gateways.get(ident, ()))
         if settled:
             await self._make_room(network, view, living, result)
         if await self._networks.readmit(network, pools, leases):
@@ -159,14 +164,18 @@ class RebuiltNetworks:
         options = parse_network_options(found.options, found.internal, ipv6=ipv6)
         if found.id in self._unchecked and not says_port_security(found.options):
             options = replace(options, port_security=False)  # it is older than the option, and must not go mute
-        ours = found.ipam in (*self._names, found.driver)
-        words = parse_ipam_options(found.ipam_options) if ours else {}
+        left = found.ipam == NULL_IPAM  # to us: the engine knows of no subnet
+        ours = left or found.ipam in (*self._names, found.driver)
+        parts = _left(options, gateways) if left else found.subnets
+        words = parse_ipam_options(found.ipam_options) if ours and not left else {}
+        if left:
+            words = owned_options(options, 4) | owned_options(options, 6)
         space = options.tenant or words.get("tenant") or "default"
         pools: list[Pool] = []
         leases: list[Lease] = []
         segments: list[Segment] = []
         now = self._clock.now()
-        for part in found.subnets:
+        for part in parts:
             if part.subnet.prefixlen == 0:
                 raise Conflict(f"Docker does not report its subnet ({part.subnet})", hint="create the network again")
             none = words.get("gateway") == NO_GATEWAY
@@ -184,7 +193,7 @@ class RebuiltNetworks:
                     space=space,
                     subnet=part.subnet,
                     range=part.range,
-                    source=self._source(part, words),
+                    source=self._ipam.subnet_pools.source_of(part.subnet, words) if part.range is None else "",
                     options={**words, REBUILT: ""},
                     created=now,
                     gateway=address,
@@ -196,7 +205,9 @@ class RebuiltNetworks:
             leases += [set_aside(None, Place(space, each, ident), now) for each in part.auxiliary.values()]
         v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
         v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
-        network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options))
+        later = left and options.subnets is not Subnets.AT_CREATION
+        on_demand = (4, 6) if later and options.ipv6 else (4,) if later else ()
+        network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options), on_demand=on_demand)
         domain = self._domains.get(found.id)
         if domain is not None:
             network = replace(network, domain=domain)
@@ -204,19 +215,18 @@ class RebuiltNetworks:
             network = self._networks.placed(network, self._domains.values())
         return network, pools, leases
 
-    def _source(self, part: EngineSubnet, words: dict[str, str]) -> str:
-        """The subnet pool that the subnet was carved from, as far as that can be told: the engine does not say whether
-        a subnet was typed, and what was not must not be named to it. One that was named may be missing itself."""
-        six = "6" if part.subnet.version == 6 else ""
-        named, length = words.get(f"pool{six}", ""), int(words.get(f"prefixlen{six}", "0"))
-        pools = [pool for pool in self._ipam.subnet_pools.every() if not named or pool.name == named]
-        if named and not pools:
-            return named if part.range is None else ""
-        for pool in pools:
-            inside = any(overlap(prefix, part.subnet) for prefix in pool.prefixes if prefix.version == pool.version)
-            if inside and part.range is None and part.subnet.prefixlen == (length or pool.length):
-                return pool.name
-        return ""
+
+def _left(options: NetworkOptions, gateways: Sequence[Interface]) -> Sequence[EngineSubnet]:
+    """The subnets of a network whose IPAM driver is null, as its bridge shows them. None where they come on demand:
+    those that somebody lives in follow (shown_subnets.py), and others come when they are needed. Raises Conflict."""
+    if options.subnets is not Subnets.AT_CREATION:
+        return ()
+    for version in (4, 6) if options.ipv6 else (4,):
+        if not any(gateway.version == version for gateway in gateways):
+            raise Conflict(
+                f"its IPv{version} subnet is Mooring's own, and no bridge shows it", hint="create the network again"
+            )
+    return [EngineSubnet(gateway.network, gateway=gateway.ip) for gateway in gateways]
 
 
 def _gateway(part: EngineSubnet, gateways: Iterable[Interface]) -> Address:

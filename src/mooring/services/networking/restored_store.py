@@ -31,6 +31,7 @@ from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
+from mooring.services.networking.shown_subnets import ShownSubnets, bridge_addresses
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.record_cache import Record
 
@@ -104,6 +105,7 @@ class RestoredStore:
         policy: IpamPolicy,
         rebuilt_networks: RebuiltNetworks,
         overlaps: Overlaps,
+        shown_subnets: ShownSubnets,
     ) -> None:
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
@@ -113,6 +115,7 @@ class RestoredStore:
         self._policy = policy
         self._rebuilt_networks = rebuilt_networks
         self._overlaps = overlaps
+        self._shown_subnets = shown_subnets
         self._ended: dict[str, None] = {}
         self.spared = Spared()
         records.cache.listen(self._follow)
@@ -137,7 +140,7 @@ class RestoredStore:
         living = {ids for fact in observed if isinstance(fact, Veth) and fact.living and (ids := _ids(fact.alias))}
         lived_in = {network for network, endpoint in living if endpoint not in self._ended}
         unknown = {network for network in lived_in if self._cache.network(network) is None}
-        gateways = [fact.interface for fact in observed if isinstance(fact, LinkAddress)]
+        gateways = bridge_addresses(observed)
         rebuilt = await self._rebuilt_networks.once(
             unknown, lived_in.__contains__, gateways, _unchecked(observed), _domains(observed)
         )
@@ -148,6 +151,10 @@ class RestoredStore:
     async def _take_in(self, observed: frozenset[Fact], dry: bool, outcome: Outcome) -> None:
         host = await self._host.look()
         outcome.findings += self._overlaps.findings(host, dry)
+        if not dry:
+            done, findings = await self._shown_subnets.once(observed)
+            outcome.adopted += done
+            outcome.findings += findings
         found = await self._strangers(observed)
         if not found:
             self._spare(())
@@ -230,7 +237,8 @@ class RestoredStore:
             raise Unavailable("its addresses cannot be read")
         ipv4, ipv6 = self._place(network, inside.addresses, 4), self._place(network, inside.addresses, 6)
         if ipv4 is None and ipv6 is None:
-            raise Conflict("it has no address of its network")
+            hint = "restart its container" if network.on_demand else ""
+            raise Conflict("it has no address of its network", hint=hint)
         assert not isinstance(ipv4, IPv6Interface)
         assert not isinstance(ipv6, IPv4Interface)
         endpoint = Endpoint(
