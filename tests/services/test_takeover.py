@@ -44,6 +44,34 @@ async def test_what_was_attached_before_the_engine_started_is_dead(told: bool) -
     assert [endpoint.id[:3] for endpoint in host.services.endpoint_index.of_network(network)] == ["nnn"]
 
 
+async def test_what_the_engine_has_attached_since_the_daemon_began_lives_though_the_engine_began_before() -> None:
+    """An engine activates the plugin when it begins, and not when the daemon does."""
+    host = await MemoryHost().start()
+    network = await host.network("web")
+    host.clock.advance(1)
+    await host.endpoint(network, "old")
+    with pytest.raises(Conflict, match="endpoint old"):
+        await again(host, network)
+
+
+async def test_who_is_refused_an_address_releases_it_and_takes_it_from_nobody() -> None:
+    """dockerd gives back what it had asked for; a release that comes for no refusal is of the endpoint itself."""
+    host = await MemoryHost().start()
+    network = await host.network("web")
+    host.clock.advance(1)
+    await host.endpoint(network, "old")
+    (old,) = host.services.endpoint_index.of_network(network)
+    pool = host.services.cache.network(network).ipv4[0].pool  # type: ignore[union-attr]
+    for _ in range(2):
+        with pytest.raises(Conflict, match="endpoint old"):
+            await again(host, network)
+    for _ in range(2):
+        await host.services.endpoints.release(pool, old.addresses[0])
+        assert host.services.endpoint_index.of_network(network) == [old]
+    await host.services.endpoints.release(pool, old.addresses[0])
+    assert host.services.endpoint_index.of_network(network) == []
+
+
 async def test_the_other_addresses_of_a_dead_endpoint_go_with_it() -> None:
     """It had two families, the heir has one."""
     host = await MemoryHost().start()

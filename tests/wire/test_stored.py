@@ -67,13 +67,14 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
-        "endpoint/", "lease/",
+        "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/",
+        "move/", "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
     assert stored.subnet_pool_key("lab") == "subnet-pool/lab"
     assert stored.network_key("n/1") == "network/n%2F1"
+    assert stored.network_port_key("p1") == "port/p1"
     assert stored.sandbox_key("s/1") == "sandbox/s%2F1"
     assert stored.holder_key("c1") == "holder/c1"
     assert stored.intent_key("i1") == "intent/i1"

@@ -20,6 +20,7 @@ from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.ip import ip
 from mooring.cli.leases import lease
+from mooring.cli.network_ports import port
 from mooring.cli.networks import network
 from mooring.cli.options import RUN_DIR, Connection, socket_of
 from mooring.cli.pools import pool
@@ -67,7 +68,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, ip, deny, tenant, explain, fix, doctor, context, backup,
+    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, tenant, explain, fix, doctor, context,
+    backup,
     uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)

@@ -54,6 +54,13 @@ def denied(context: click.Context, _parameter: click.Parameter, begun: str) -> l
     return _begin((row.subnet for row in rows if row.origin == "stored"), begun)
 
 
+def ports(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of network ports; ids when one is begun."""
+    rows = _ask(context, lambda client: client.ports())
+    ids = (row.id[:12] for row in rows if begun)
+    return _begin((row.name for row in rows), begun) or _begin(ids, begun)
+
+
 def tenants(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of tenants."""
     return _begin((row.name for row in _ask(context, lambda client: client.tenants())), begun)

@@ -22,6 +22,7 @@ from mooring.client.asking import SOCKET, Asking
 from mooring.client.denials import DenyEntries
 from mooring.client.hosts import Host
 from mooring.client.ip import Ip
+from mooring.client.network_ports import NetworkPorts
 from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
@@ -29,6 +30,7 @@ from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidde
 from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
 from mooring.core.leases import State
+from mooring.core.network_ports import PortState
 from mooring.core.networks import Mode
 from mooring.core.views import (
     LARGEST,
@@ -43,6 +45,8 @@ from mooring.core.views import (
     NetworkRow,
     PoolDetail,
     PoolRow,
+    PortDetail,
+    PortRow,
     Reason,
     SegmentView,
     SizeLeft,
@@ -58,6 +62,7 @@ from mooring.wire.api import (
     ChangesReply,
     DenyReply,
     OwnersReply,
+    PortReply,
     ProblemKind,
     SubnetPoolChangesReply,
     VersionReply,
@@ -91,6 +96,10 @@ __all__ = [
     "OwnersReply",
     "PoolDetail",
     "PoolRow",
+    "PortDetail",
+    "PortReply",
+    "PortRow",
+    "PortState",
     "ProblemKind",
     "Reason",
     "Report",
@@ -110,7 +119,7 @@ __all__ = [
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, Ip, DenyEntries, Tenants, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Tenants, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -303,6 +303,10 @@ class Occupancy:
         elif number in self._cooling:
             self._queue(self._cooling[number], number)
 
+    def is_held(self, number: int) -> bool:
+        """Whether a request in flight wants the address."""
+        return number in self._held
+
     def choose(self, start: int, end: int) -> int | None:
         """The next address in [start, end), held from now on, or None when all are taken and none cools."""
         number = self._taken.next_absent(max(self._cursor, start))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from mooring.core.intents import is_placeholder
-from mooring.core.keys import CONTAINER_KEY, outlives
+from mooring.core.keys import CONTAINER_KEY, is_ports, outlives
 from mooring.core.leases import Active, Event, Lease, Place, State, changed, cooled, ended
 
 
@@ -78,6 +78,8 @@ def claimed(lease: Lease | None, place: Place | Lease, claim: Claim, now: float)
 def _key_with(lease: Lease, claim: Claim) -> str:
     """The key of a fixed lease with one holder more."""
     others = lease.holders - {claim.holder}
+    if is_ports(lease.key):
+        return lease.key
     stronger = outlives(claim.key) and not outlives(lease.key)
     return claim.key if claim.key and (stronger or not others) else lease.key
 
@@ -102,6 +104,8 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
         heir = min(rest, key=lambda each: (is_placeholder(each), each))
         key = CONTAINER_KEY + heir if lease.key == CONTAINER_KEY + holder else lease.key
         return msgspec.structs.replace(lease, holders=rest, key=key)
+    if is_ports(lease.key):
+        return msgspec.structs.replace(lease, holders=rest)
     if lease.owner == holder:  # fixed by who now releases it, and never used
         ended(lease, Event.ROLL_BACK)
         return None
@@ -113,7 +117,10 @@ def left(lease: Lease, holder: str, now: float, hold: float, cooldown: float) ->
 
 
 def unclaimed(lease: Lease, now: float, cooldown: float) -> Lease | None:
-    """The fixed lease after its key has given it up for good: cooling, reserved again, or still in use to its end."""
+    """The fixed lease after its key has given it up for good: cooling, reserved again, or still in use to its end. A
+    port never does: its lease has no holders then."""
+    if is_ports(lease.key):
+        return msgspec.structs.replace(lease, holders=frozenset())
     if lease.active is not None:
         # What becomes of it is settled when the endpoint lets go (leases.released).
         return msgspec.structs.replace(lease, holders=frozenset(), until=lease.until if lease.whom else now)

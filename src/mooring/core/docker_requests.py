@@ -19,12 +19,14 @@ EITHER = frozenset({"pool", "pool6", "prefixlen", "prefixlen6"})
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """A network that a container is to be in, as the body names it, and what it asks for there; "" for nothing."""
+    """A network that a container is to be in, as the body names it, and what it asks for there; "" for nothing. port:
+    the driver option `mooring.port`."""
 
     network: str
     ipv4: str = ""
     ipv6: str = ""
     mac: str = ""
+    port: str = ""
 
 
 @dataclass(frozen=True, slots=True)

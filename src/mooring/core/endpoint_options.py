@@ -13,9 +13,12 @@ from mooring.core.options import parse_subnet, shown, unknown
 
 # The subnet of the network that the endpoint's address shall be from.
 SUBNET = "mooring.subnet"
+# The network port that the endpoint is to have, by its id or name (core/network_ports.py).
+PORT = "mooring.port"
 ENDPOINT_PREFIX = "com.docker.network.endpoint."
 ENDPOINT_SYSCTLS = ENDPOINT_PREFIX + "sysctls"
 ENDPOINT_IFNAME = ENDPOINT_PREFIX + "ifname"
+LONGEST_PORT = 128
 # linux/net/core/dev.c, dev_valid_name, but for characters that no terminal shows.
 _LINK_NAME = re.compile(r"(?!\.{1,2}$)[!-.0-9;-~]{1,15}")
 # These the engine sends of itself; the plugin door reads them with mooring.wire.remote_api.
@@ -39,7 +42,10 @@ def parse_endpoint_options(raw: Mapping[str, object]) -> dict[str, str]:
             raise BadRequest(f"{name}={shown(value)} is not the name of an interface", hint="1 to 15 characters")
         if name == SUBNET:
             parse_subnet(name, value)
+        elif name == PORT:
+            if not value.strip() or len(value) > LONGEST_PORT or not value.isprintable():
+                raise BadRequest(f"{name}={shown(value)} is neither the id nor the name of a port")
         elif name not in (ENDPOINT_SYSCTLS, ENDPOINT_IFNAME):
-            raise unknown("endpoint option", name, [SUBNET, ENDPOINT_SYSCTLS, ENDPOINT_IFNAME])
+            raise unknown("endpoint option", name, [SUBNET, PORT, ENDPOINT_SYSCTLS, ENDPOINT_IFNAME])
         kept[name] = value  # the engine (27 and up) applies the sysctls itself
     return kept

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from mooring.core.leases import State
+from mooring.core.network_ports import PortState
 from mooring.core.networks import Mode
 
 R = TypeVar("R")
@@ -125,6 +126,17 @@ class Releasing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Which addresses of an id are released."""
 
     space: Annotated[str, said("the address space")] = ""
+
+
+class PortFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Network ports that match everything that is given."""
+
+    network: Annotated[str, said("the network's ID, a prefix of it, or its name")] = ""
+    tenant: Annotated[str, said("whose network it is in, `default` for nobody's in particular")] = ""
+    state: Annotated[PortState, said("whether an endpoint has it")] | None = None
+    name: Annotated[str, said("any part of the name")] = ""
+    mac: Annotated[str, said("the MAC address")] = ""
+    address: Annotated[str, said("one of its addresses")] = ""
 
 
 class DenyFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mooring.core.keys import CONTAINER_KEY
+from mooring.core.keys import CONTAINER_KEY, is_ports
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool
+from mooring.core.reservations import LATEST
 
 # Addresses of one network that are kept, at most; those that were used last come first. A record of half a megabyte.
 MOST_ADDRESSES = 4096
@@ -55,13 +56,16 @@ class KeptNetwork(msgspec.Struct, frozen=True, kw_only=True):
 
 def kept_address_of(lease: Lease, now: float, hold: float) -> KeptAddress | None:
     """What stays of a lease whose network goes, None for nothing, as for a container's own address: it ends with the
-    container, which may have gone before the network. hold: seconds that keys are kept for."""
+    container, which may have gone before the network. hold: seconds that keys are kept for; what a port has waits for
+    ever."""
     if lease.state is not State.FIXED or not lease.key or lease.key.startswith(CONTAINER_KEY):
         return None
     until = now + (lease.hold or hold)
-    if not lease.holders and lease.active is None and lease.until is not None:
+    if is_ports(lease.key):
+        until = LATEST
+    elif not lease.holders and lease.active is None and lease.until is not None:
         until = lease.until
-    if until <= now:
+    if until <= now or (hold <= 0 and not is_ports(lease.key)):
         return None
     return KeptAddress(
         address=lease.address, key=lease.key, until=until, mac=lease.mac, name=lease.name, hold=lease.hold

@@ -14,6 +14,10 @@ FIXED_LABEL = "fixed-ip"
 KEY_LABEL = "mooring.key"
 # How the key of an address begins that belongs to a container and ends with it.
 CONTAINER_KEY = "container:"
+# How the key of a port's addresses begins (core/network_ports.py); nothing that a container does ends them.
+PORT_KEY = "port:"
+# Names the ports that a container is to have, by id or name, joined by commas.
+PORT_LABEL = "mooring.port"
 LONGEST_KEY = 200
 _COMPOSE = ("com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.container-number")
 
@@ -38,7 +42,7 @@ def key_in_words(key: str) -> str:
     if kind == "compose" and text.count("/") == 2:
         project, service, number = text.split("/")
         return f"compose service {project}/{service}, number {number}"
-    if kind in ("key", "name") and text:
+    if kind in ("key", "name", "port") and text:
         return f"{kind} {text}"
     if key.startswith(CONTAINER_KEY):
         return f"container {text[:12]}"
@@ -82,3 +86,8 @@ def compose_replica(labels: Mapping[str, str]) -> tuple[str, str]:
 def outlives(key: str) -> bool:
     """Whether the key means something after its container is gone."""
     return bool(key) and not key.startswith(CONTAINER_KEY)
+
+
+def is_ports(key: str) -> bool:
+    """Whether what belongs to the key is a port's."""
+    return key.startswith(PORT_KEY)

@@ -12,10 +12,10 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from mooring.core.keys import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, PORT_LABEL, is_on, is_sound
 from mooring.core.networks import Address
 
-LABELS = (FIXED_LABEL, KEY_LABEL)
+LABELS = (FIXED_LABEL, KEY_LABEL, PORT_LABEL)
 # What people write for no, and what it is taken for is yes.
 _NOES = ("no", "off", "n", "f", "none", "disabled", "disable", "never")
 # What is longer is nobody's slip of ours.

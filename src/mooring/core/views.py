@@ -329,3 +329,36 @@ class DenyRow(msgspec.Struct, frozen=True):
     note: str
     created: float | None
     networks: list[str]
+
+
+class PortRow(msgspec.Struct, frozen=True):
+    """A line of the list of network ports.
+
+    state: `ACTIVE`, `DOWN` or `BUILD`. network: full id; network_name: "" if nobody said it. tenant: whose network it
+    is, "" for nobody's in particular. endpoint: full id of the one that has it, "" for none; container: its name, "" if
+    the engine did not say. warning: what is odd about it, "" for nothing.
+    """
+
+    id: str
+    name: str
+    state: str
+    network: str
+    network_name: str
+    tenant: str
+    mac: str
+    addresses: list[str]
+    endpoint: str
+    container: str
+    note: str
+    created: float
+    warning: str = ""
+
+
+class PortDetail(msgspec.Struct, frozen=True):
+    """Everything about one network port. holders: containers whose configuration names it, running or not. options: of
+    `docker run`, that ask for it. endpoint: the one that has it, None for none."""
+
+    port: PortRow
+    holders: list[str]
+    options: str
+    endpoint: EndpointView | None

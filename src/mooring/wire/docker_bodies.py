@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mooring.core.docker_requests import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
+from mooring.core.endpoint_options import PORT
 from mooring.wire.go_json import Members, Unread, encoded, read, with_keys, with_value
 
 # Network modes that are no network of their own on Linux (moby api/types/container/hostconfig_unix.go).
@@ -172,7 +173,13 @@ def pruned_ids(body: bytes) -> tuple[str, ...]:
 
 def _connect(name: str, endpoint: Members) -> EndpointConfig:
     config = endpoint.members("IPAMConfig")
-    return EndpointConfig(name, config.text("IPv4Address"), config.text("IPv6Address"), endpoint.text("MacAddress"))
+    return EndpointConfig(
+        name,
+        config.text("IPv4Address"),
+        config.text("IPv6Address"),
+        endpoint.text("MacAddress"),
+        endpoint.members("DriverOpts").texts().get(PORT, ""),
+    )
 
 
 def _granted(endpoint: bytes, grant: AddressGrant, version: tuple[int, int]) -> bytes:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 # Fields that are maps, whose keys are names.
-MAPS = frozenset({"EndpointsConfig", "Labels"})
+MAPS = frozenset({"DriverOpts", "EndpointsConfig", "Labels"})
 
 # What reading costs grows with the marks in the text: that much is read in a fraction of a second, whatever it is.
 LARGEST = 1 << 20

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from mooring.core.keys import FIXED_LABEL, KEY_LABEL
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL, PORT_LABEL
 from mooring.wire.go_json import LARGEST, decoded_name, same_name
 
 _SPACE = re.compile(rb"[ \t\n\r,]*+")
@@ -38,7 +38,7 @@ CREATE: Final = Wanted(
     {
         "HostConfig": Wanted({"NetworkMode": None}),
         "NetworkingConfig": Wanted({"EndpointsConfig": Wanted(keys=None, names=True)}),
-        "Labels": Wanted(keys=frozenset({FIXED_LABEL, KEY_LABEL})),
+        "Labels": Wanted(keys=frozenset({FIXED_LABEL, KEY_LABEL, PORT_LABEL})),
     }
 )
 

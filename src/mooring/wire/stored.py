@@ -24,6 +24,7 @@ from mooring.core.intents import Intent
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
+from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
@@ -35,6 +36,7 @@ from mooring.wire.forms import (
     kept_networks,
     leases,
     moves,
+    network_ports,
     networks,
     pools,
     sandboxes,
@@ -53,16 +55,18 @@ Record = (
     | Move
     | SubnetPool
     | DenyEntry
+    | NetworkPort
 )
 R = TypeVar(
-    "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry
-)
+    "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
+    NetworkPort,
+)  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "sandbox/", "holder/", "intent/", "move/",
-    "endpoint/", "lease/",
+    "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/",
+    "move/", "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -125,6 +129,11 @@ def deny_key(subnet: Subnet) -> str:
     return f"deny/{subnet.version}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
 
 
+def network_port_key(port_id: str) -> str:
+    """Where the network port is kept."""
+    return f"port/{_quoted(port_id)}"
+
+
 def sandbox_key(sandbox_id: str) -> str:
     """Where the sandbox is kept."""
     return f"sandbox/{_quoted(sandbox_id)}"
@@ -169,6 +178,8 @@ def key_of(record: Record) -> str:
             return move_key(record.container, record.network)
         case DenyEntry():
             return deny_key(record.subnet)
+        case NetworkPort():
+            return network_port_key(record.id)
 
 
 class Form(Protocol[R_co]):
@@ -226,6 +237,7 @@ _READERS: dict[str, Reader[Any]] = {
     "estate": Reader[KeptNetwork]([kept_networks.KeptNetworkV1]),
     "move": Reader[Move]([moves.MoveV1]),
     "deny": Reader[DenyEntry]([deny_entries.DenyEntryV1]),
+    "port": Reader[NetworkPort]([network_ports.NetworkPortV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -240,6 +252,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     KeptNetwork: kept_networks.kept_network_form,
     Move: moves.move_form,
     DenyEntry: deny_entries.deny_entry_form,
+    NetworkPort: network_ports.network_port_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

@@ -11,6 +11,7 @@ from mooring.servers.api.diagnoses import Diagnoses
 from mooring.servers.api.explanations import Explanations
 from mooring.servers.api.ip import Ip
 from mooring.servers.api.leases import Leases
+from mooring.servers.api.network_ports import NetworkPorts
 from mooring.servers.api.networks import Networks
 from mooring.servers.api.pools import Pools
 from mooring.servers.api.readiness import ReadinessProbes
@@ -20,8 +21,8 @@ from mooring.servers.api.tenants import Tenants
 from mooring.services.operations.operations import Operations
 
 RESOURCES = (
-    Status, Networks, Pools, SubnetPools, Leases, DenyEntries, Tenants, Containers, Explanations, Diagnoses, Backups,
-    ReadinessProbes, Ip,
+    Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Containers, Explanations,
+    Diagnoses, Backups, ReadinessProbes, Ip,
 )  # fmt: skip
 
 
@@ -29,6 +30,6 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
     """All of them over these services. backup: writes a copy of the store to a new file."""
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
-        DenyEntries(operations), Tenants(operations), Containers(operations), Explanations(operations),
-        Diagnoses(operations), Backups(backup), ReadinessProbes(operations), Ip(operations),
+        NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Containers(operations),
+        Explanations(operations), Diagnoses(operations), Backups(backup), ReadinessProbes(operations), Ip(operations),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from mooring.core.containers import Container
 from mooring.core.docker_requests import ENDPOINT_MACS, MOST_NETWORKS, ContainerSpec, EndpointConfig
 from mooring.core.engines import ANY_ADDRESS
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
-from mooring.core.intents import Intent, Purpose, placeholder
+from mooring.core.intents import Intent, Purpose, is_placeholder, placeholder
 from mooring.core.keys import FIXED_LABEL, KEY_LABEL, LONGEST_KEY, is_on, is_sound, key_of
 from mooring.core.leases import Claimant, Lease
 from mooring.core.networks import Network, Origin, Sticky
@@ -25,6 +25,7 @@ from mooring.services.containers.container_specs import Room, Spellings, address
 from mooring.services.containers.engine_session import EngineSession
 from mooring.services.containers.fixed_allocator import FixedSpec, Grant
 from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.port_choice import PortChoice
 from mooring.services.containers.replicas import refuse_replicas
 from mooring.services.records.record_cache import RecordCache
 
@@ -69,6 +70,7 @@ class AdmissionController:
         self._left_undone = left_undone
         self._deadline = deadline
         self.session = EngineSession(engine, holders.now)
+        self._ports = PortChoice(cache)
         self._open: set[str] = set()
         self._gone: dict[str, None] = {}
         self._at_it: dict[str, float] = {}
@@ -109,7 +111,7 @@ class AdmissionController:
         name: "" when the engine is to choose one. version: of the API, None for the engine's own. Raises Conflict when
         an address that it names is somebody else's, Exhausted, BadRequest, Unavailable within the deadline.
         """
-        if not self._may_stick(spec.labels):
+        if not self._may_stick(spec.labels) and not self._ports.concerns(spec):
             return None
         if not is_sound(spec.labels.get(KEY_LABEL, "")):
             raise BadRequest(f"label {KEY_LABEL}: must be at most {LONGEST_KEY} printable characters")
@@ -134,13 +136,14 @@ class AdmissionController:
             known = await self._engine.container(container) if network is not None else None
             if network is None or known is None or any(each.network == network.id for each in known.endpoints):
                 return None
-            if not self._may_stick(known.labels):
+            asked = ContainerSpec(dict(known.labels), known.mode, (endpoint,), known.mac)
+            if not self._may_stick(known.labels) and not self._ports.concerns(asked):
                 return None
             intent = self._holders.begin(
                 Purpose.CONNECT, await self.session.identity(), known.id, known.name, network.id
             )
             place = known.mode if called and called == known.mode else network.id
-            spec = ContainerSpec(dict(known.labels), known.mode, (replace(endpoint, network=place),))
+            spec = replace(asked, endpoints=(replace(endpoint, network=place),))
             room = Room(version or await self.session.api_version(), connecting=True, mac=known.mac)
             return await self._claim(intent, spec, known.name, known.id, room)
 
@@ -302,23 +305,29 @@ class AdmissionController:
             wanted, mac = addresses_of(endpoint), room.mac_of(endpoint, main)
             if network is None or wanted is None or mac is None:
                 continue
-            key = key_of(spec.labels, name, network.options.sticky, self_id)
+            if is_placeholder(self_id):
+                self._ports.check_label(spec.labels)
+            port = self._ports.meant(network, endpoint, mac, spec.labels)
+            key = key_of(spec.labels, name, network.options.sticky, self_id) if port is None else port.key
             if not key:
                 continue
             fixed_spec = FixedSpec(
                 network,
                 key,
-                wanted,
+                wanted if port is None else (),
                 mac,
                 settable=room.settable(main),
                 nameable=room.nameable(main, len(spec.endpoints) == 1),
                 anywhere=await self._takes_any_address(network),
+                families=(4, 6) if port is None else tuple(address.version for address in port.addresses),
             )
+            if port is not None:
+                self._ports.check(fixed_spec, port)
             before = fixed_specs.get(network.id)
             if before is not None:
                 fixed_spec = replace(
                     fixed_spec,
-                    wanted=(*before.wanted, *wanted),
+                    wanted=(*before.wanted, *fixed_spec.wanted),
                     mac=mac or before.mac,
                     settable=fixed_spec.settable or before.settable,
                     nameable=True,

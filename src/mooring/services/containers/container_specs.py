@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
 from mooring.core.docker_requests import ENDPOINT_MACS, ContainerSpec, EndpointConfig
-from mooring.core.keys import FIXED_LABEL, KEY_LABEL
+from mooring.core.keys import FIXED_LABEL, KEY_LABEL, PORT_LABEL
 from mooring.core.label_words import asks, concern, remarks
 from mooring.core.networks import Address
 
@@ -95,12 +95,14 @@ def unheeded(spec: ContainerSpec, kept: bool) -> tuple[str, ...]:
         return ()
     named = [address for endpoint in spec.endpoints for address in addresses_of(endpoint) or ()]
     said = [remark.text for remark in remarks(spec.labels, named)]
-    if not kept and asks(spec.labels):
-        label = FIXED_LABEL if FIXED_LABEL in spec.labels else KEY_LABEL
+    port = bool(spec.labels.get(PORT_LABEL))
+    if not kept and (port or asks(spec.labels)):
+        label = PORT_LABEL if port else FIXED_LABEL if FIXED_LABEL in spec.labels else KEY_LABEL
         if spec.mode.startswith(BESIDE):
             return (*said, f"label {label} has no effect: {beside(spec.mode)}")
         where = ", ".join(sorted({endpoint.network for endpoint in spec.endpoints} or {spec.mode or "default"}))
-        said.append(f"label {label} has no effect: Mooring manages no addresses in the container's networks ({where})")
+        why = "no such port is" if port else "Mooring manages no addresses"
+        said.append(f"label {label} has no effect: {why} in the container's networks ({where})")
     return tuple(said)
 
 

@@ -17,6 +17,7 @@ from mooring.core.addresses import address_of
 from mooring.core.claims import Claim, claimed, proven, unclaimed
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.intents import Intent, placeholder
+from mooring.core.keys import is_ports
 from mooring.core.leases import Claimant, ClaimPolicy, Lease, Place, State, is_over, may_hold
 from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
@@ -31,7 +32,8 @@ class FixedSpec:
 
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
     settable: whether a MAC can be put into its configuration; without one nobody can prove at a start who he is.
-    nameable: whether an address can be. anywhere: also one of a subnet that Mooring chose.
+    nameable: whether an address can be. anywhere: also one of a subnet that Mooring chose. families:
+    those that it gets; a port may have one alone.
     """
 
     network: Network
@@ -41,6 +43,7 @@ class FixedSpec:
     settable: bool = True
     nameable: bool = True
     anywhere: bool = False
+    families: tuple[int, ...] = (4, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,11 @@ class FixedAllocator:
             sayable = (
                 bool(pools) and fixed_spec.nameable and (fixed_spec.anywhere or all(not pool.source for pool in pools))
             )
-            if not pools or not (sayable or fixed_spec.mac or fixed_spec.settable or wanted):
+            if (
+                version not in fixed_spec.families
+                or not pools
+                or not (sayable or fixed_spec.mac or fixed_spec.settable or wanted)
+            ):
                 continue
             mine = [lease for lease in before if lease.address.version == version]
             lease = self._lease(
@@ -135,6 +142,8 @@ class FixedAllocator:
     def _with_mac(self, lease: Lease, mac: str, holder: str, nameable: bool) -> Lease:
         """The lease with that MAC. Raises Conflict when others hold it with another one, and it is the proof."""
         pool = self._cache.pool(lease.pool)
+        if is_ports(lease.key):
+            return lease  # who asks for another MAC was refused before (containers/port_choice.py)
         if lease.mac == mac or (not mac and not nameable and lease.holders != {holder}):
             return lease  # whoever else holds it needs the MAC that it has
         strict = pool is not None and self._policy.claim_policy(pool) is ClaimPolicy.HOLDERS

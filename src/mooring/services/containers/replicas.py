@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from mooring.core.faults import Conflict
 from mooring.core.intents import is_placeholder
-from mooring.core.keys import compose_replica
+from mooring.core.keys import compose_replica, is_ports
 from mooring.ports import Engine
 from mooring.services.containers.fixed_allocator import FixedSpec
 from mooring.services.records.fixed_index import FixedIndex
@@ -34,9 +34,10 @@ async def refuse_replicas(
                 known = await engine.container(holder)
                 theirs = compose_replica(known.labels) if known is not None else ("", "")
                 if known is not None and theirs[0] == service and theirs[1] not in ("", number):
+                    word = "mooring.port" if is_ports(lease.key) else "mooring.key"
                     raise Conflict(
-                        f"replica {number} of service {service} has the same mooring.key as another replica, and two "
+                        f"replica {number} of service {service} has the same {word} as another replica, and two "
                         "containers cannot share one address",
                         holder=f"container {known.name}, which has {lease.address}",
-                        hint="use the label fixed-ip instead of mooring.key: it distinguishes replicas",
+                        hint=f"use the label fixed-ip instead of {word}: it distinguishes replicas",
                     )

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from mooring.core.filters import LeaseFilter
 from mooring.core.kept_networks import KeptAddress, KeptNetwork, living
-from mooring.core.keys import key_in_words
+from mooring.core.keys import is_ports, key_in_words
 from mooring.core.leases import State
 from mooring.core.networks import Address, Subnet, overlap
 from mooring.core.pools import Pool
@@ -132,6 +132,14 @@ def _reason_of_subnet(kept_network: KeptNetwork, subnet: Subnet, place: Address 
 
 
 def _reason(kept_network: KeptNetwork, each: KeptAddress) -> Reason:
+    if is_ports(each.key):
+        name = each.key.partition(":")[2]
+        return Reason("kept", kept_network.space, None, "", State.FIXED.value, [
+            f"{each.address} belongs to port {name} of the removed network {kept_network.name}.",
+            f"A new network named {kept_network.name} in address space {kept_network.space} gets it back.",
+            f"Until then Mooring picks its subnet for another network only if none is left; `mooring port rm {name}` "
+            "releases it.",
+        ])  # fmt: skip
     return Reason("kept", kept_network.space, None, "", State.FIXED.value, [
         f"{each.address} is kept for {key_in_words(each.key)} of the removed network {kept_network.name} "
         f"until {moment(each.until)}.",
@@ -146,5 +154,6 @@ def _row(kept_network: KeptNetwork, each: KeptAddress) -> LeaseRow:
         address=str(each.address), space=kept_network.space, subnet=None, pool="", network="", state=State.FIXED.value,
         holder=f"{key_in_words(each.key)} of the removed network {kept_network.name}",
         mac=each.mac, name=each.name, endpoint="",
-        since=kept_network.since, until=each.until, key=each.key, network_name=kept_network.name,
+        since=kept_network.since, until=None if is_ports(each.key) else each.until,
+        key=each.key, network_name=kept_network.name,
     )  # fmt: skip

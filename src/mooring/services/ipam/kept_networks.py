@@ -17,7 +17,9 @@ from msgspec.structs import replace as replace_struct
 from mooring.core.faults import Fault, StaleRevision, Unavailable
 from mooring.core.findings import Finding
 from mooring.core.kept_networks import KeptAddress, KeptNetwork, left_by, living
+from mooring.core.keys import is_ports
 from mooring.core.leases import Event, Lease, Place, State, changed
+from mooring.core.network_ports import NetworkPort, left_of
 from mooring.core.networks import Address, Network, Origin, Subnet
 from mooring.core.pools import Pool, check_address
 from mooring.core.times import moment
@@ -40,7 +42,7 @@ NAMED = 5
 
 
 class KeptNetworks:
-    """hold: seconds that a key keeps an address without a holder; 0 and nothing is left."""
+    """hold: seconds that a key keeps an address without a holder; 0 and only what ports have is left."""
 
     def __init__(
         self, cache: RecordCache, index: AddressIndex, fixed_index: FixedIndex, clock: Clock, hold: float
@@ -62,7 +64,7 @@ class KeptNetworks:
         """What is to be written and deleted with the end of these pools of one network. network: None for the one on
         record."""
         network = network or (self._cache.network(pools[0].network) if pools else None)
-        if network is None or network.origin is not Origin.ENGINE or not network.name or self._hold <= 0:
+        if network is None or network.origin is not Origin.ENGINE or not network.name:
             return [], []
         before = self._cache.kept_network(network.id)
         kept_network = before
@@ -124,17 +126,20 @@ class KeptNetworks:
                 return
             spaces = {segment.space for segment in network.segments}
             kept_networks = [each for space in sorted(spaces) for each in self.of_name(name, space)]
-            if network.name == name and not kept_networks:
+            ports = [port for port in self._cache.every(NetworkPort) if self._waits(port, name, spaces)]
+            if network.name == name and not kept_networks and not ports:
                 return
-            leases = self._fitting(network, kept_networks)
+            left = [*kept_networks, *map(left_of, ports)]
+            leases = self._fitting(network, left)
+            moved = [replace_struct(port, network=network_id) for port in ports]
             try:
                 await self._cache.commit(
-                    put=[replace(network, name=name), *leases], delete=self._as_known(kept_networks)
+                    put=[replace(network, name=name), *leases, *moved], delete=self._as_known(kept_networks)
                 )
             except StaleRevision:
                 continue
-            if kept_networks:
-                every = {each.address: each for kept_network in kept_networks for each in kept_network.kept_addresses}
+            if left:
+                every = {each.address: each for kept_network in left for each in kept_network.kept_addresses}
                 lost = [every[address] for address in every.keys() - {lease.address for lease in leases}]
                 log.info("network %s was recreated; addresses restored to their keys: %d", name, len(leases))
                 if lost:
@@ -142,6 +147,10 @@ class KeptNetworks:
                     self._note_lost(network, name, lost)
             return
         raise Unavailable(f"network {network_id[:12]} was changed by other requests", hint="try again")
+
+    def _waits(self, port: NetworkPort, name: str, spaces: set[str]) -> bool:
+        """Whether the port's network is gone, and was one of the name in one of the address spaces."""
+        return port.network_name == name and port.space in spaces and self._cache.network(port.network) is None
 
     def _note_lost(self, network: Network, name: str, lost: Sequence[KeptAddress]) -> None:
         """Who typed another subnet wanted it so; who left it to Mooring made the network past the proxy, which alone
@@ -201,7 +210,8 @@ class KeptNetworks:
                 leases.append(
                     changed(
                         lease, Event.CLAIM, Place(pool.space, each.address, pool.id), now,
-                        mac=mac, name=each.name, key=each.key, hold=each.hold, until=each.until,
+                        mac=mac, name=each.name, key=each.key, hold=each.hold,
+                        until=None if is_ports(each.key) else each.until,
                     )
                 )  # fmt: skip
         return leases

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mooring.core.faults import Conflict
+from mooring.core.keys import is_ports
 from mooring.core.leases import Claimant, Lease, State, holder
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
@@ -27,7 +28,7 @@ class PendingAllocations:
         self._fixed_index = fixed_index
         self._clock = clock
         self._is_past = is_past
-        self._given: dict[tuple[str, Address], tuple[str, float]] = {}
+        self._given: dict[tuple[str, Address], tuple[str, float, str]] = {}
 
     def awaited(self, pool: Pool, request: AddressRequest) -> Lease | None:
         """The idle fixed lease of the pool's network and family that belongs to who asks, None when there is none."""
@@ -41,6 +42,7 @@ class PendingAllocations:
                     lease for lease in self._fixed_index.of_holder(known.id) if not self._fixed_index.proof(lease)
                 ]
             found += self._fixed_index.of_key(pool.network, f"name:{request.name}")
+        found += self._of_same_port(pool, request)
         for lease in found:
             here = lease.space == pool.space and self._fixed_index.network_of(lease) == pool.network
             if here and lease.address.version == pool.subnet.version and (lease.active is None or self._is_past(lease)):
@@ -57,15 +59,25 @@ class PendingAllocations:
     def make(self, lease: Lease, request: AddressRequest) -> None:
         """The fixed address is promised to who asks. Raises Conflict while it is promised to somebody else."""
         place, now = (lease.space, lease.address), self._clock.now()
-        who, until = self._given.get(place, ("", 0.0))
-        asks = f"{request.mac} {request.name}"
+        who, until, _ = self._given.get(place, ("", 0.0, ""))
+        asks = _asker(request)
         if who and who != asks and now < until:
             raise Conflict(
                 f"address {lease.address} is being assigned to another container that is starting",
                 holder=holder(lease),
                 hint="start them one at a time",
             )
-        self._given[place] = (asks, now + PENDING)
+        self._given[place] = (asks, now + PENDING, lease.key)
+
+    def is_promised(self, lease: Lease) -> bool:
+        """Whether somebody who is starting is about to have the fixed address."""
+        return self._clock.now() < self._given.get((lease.space, lease.address), ("", 0.0, ""))[1]
+
+    def _of_same_port(self, pool: Pool, request: AddressRequest) -> list[Lease]:
+        """What else the port has of which who asks was promised an address just now: dockerd asks for each family."""
+        asks, now = _asker(request), self._clock.now()
+        keys = {key for who, until, key in self._given.values() if who == asks and now < until and is_ports(key)}
+        return [lease for key in sorted(keys) for lease in self._fixed_index.of_key(pool.network, key)]
 
     def end(self, space: str, address: Address) -> None:
         """The address is in use, or released."""
@@ -74,3 +86,8 @@ class PendingAllocations:
     def end_all(self) -> None:
         """The engine has started anew: nobody waits for anything."""
         self._given.clear()
+
+
+def _asker(request: AddressRequest) -> str:
+    """Who asks, as far as the call says."""
+    return f"{request.mac} {request.name}"

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.faults import BadRequest, Exhausted
+from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import BRIDGE_PORTS, Interface, Network, Subnet
 from mooring.core.requests import AddressRequest, EndpointRequest, Role
 from mooring.services.ipam.allocator import Ipam
@@ -30,28 +31,39 @@ class EndpointAddresses:
 
     @asynccontextmanager
     async def completed(
-        self, network: Network, request: EndpointRequest
+        self, network: Network, request: EndpointRequest, port: NetworkPort | None = None
     ) -> AsyncIterator[tuple[IPv4Interface | None, IPv6Interface | None]]:
         """The request's addresses, and ours where the network's IPAM driver gave none because it is null. None for a
-        family that the network does not have. Ours are nobody else's until this is left, by when the endpoint has them
-        on record. Raises LacksSubnet, Exhausted."""
+        family that the network does not have. port: whose addresses they shall be. Ours are nobody else's until this is
+        left, by when the endpoint has them on record. Raises LacksSubnet, Exhausted, Conflict when somebody else has
+        the port."""
         found: dict[int, Interface | None] = {4: request.ipv4, 6: request.ipv6}
         left = [version for version in (4, 6) if request.allocate and found[version] is None]
-        pools = {version: self._pools(network, request, version) for version in left}
+        pools = {version: self._pools(network, request, version, port) for version in left}
         async with AsyncExitStack() as held:
             for version in left:
-                if pools[version]:
-                    address = self._held(network, request, version, pools[version][0])
-                    found[version] = await held.enter_async_context(address)
+                address = port.address(version) if port is not None else None
+                if not pools[version]:
+                    continue
+                if port is not None and address is not None:
+                    # By the endpoint's id: of several at once that name the port, one is promised it.
+                    mine = AddressRequest(pools[version][0], Role.ENDPOINT, address, port.mac, f"endpoint {request.id}")
+                    found[version] = await self._ipam.request_address(mine)
+                else:
+                    chosen = self._held(network, request, version, pools[version][0])
+                    found[version] = await held.enter_async_context(chosen)
             ipv4, ipv6 = found[4], found[6]
             assert ipv4 is None or isinstance(ipv4, IPv4Interface)
             assert ipv6 is None or isinstance(ipv6, IPv6Interface)
             yield ipv4, ipv6
 
-    def _pools(self, network: Network, request: EndpointRequest, version: int) -> list[str]:
-        """Ids of the pools that the network asked for itself, of the family, and of the subnet where one is named.
-        Raises LacksSubnet when there is none yet."""
+    def _pools(self, network: Network, request: EndpointRequest, version: int, port: NetworkPort | None) -> list[str]:
+        """Ids of the pools that the network asked for itself, of the family, and of the subnet where one is named, or
+        the port has its address in. Raises LacksSubnet when there is none yet."""
         wanted = _wanted(request, version)
+        address = port.address(version) if port is not None else None
+        if address is not None and (segment := network.segment_of(address)) is not None:
+            wanted = segment.subnet
         segments = network.segments_of(version)
         found = (self._cache.pool(segment.pool) for segment in segments if wanted in (None, segment.subnet))
         pools = [pool.id for pool in found if pool is not None and OWNED in pool.options]

@@ -17,6 +17,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
+from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import OUR_IPAM, Address, Network, Origin, Segment, stable_mac
 from mooring.core.requests import EndpointGrant, EndpointRequest, JoinRequest
 from mooring.ports import Driver
@@ -24,6 +25,7 @@ from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
 from mooring.services.networking.endpoint_addresses import EndpointAddresses, must_have_subnets
 from mooring.services.networking.endpoint_admission import EndpointAdmission, granted, must_fit, same
+from mooring.services.networking.endpoint_ports import EndpointPorts
 from mooring.services.networking.endpoint_records import EndpointRecords
 from mooring.services.networking.liveness import Liveness
 from mooring.services.networking.on_demand_subnets import LacksSubnet, OnDemandSubnets
@@ -49,6 +51,7 @@ class Endpoints:
         self._ipam = ipam
         self.subnets = subnets
         self._addresses = EndpointAddresses(cache, index, ipam)
+        self._ports = EndpointPorts(cache, ipam.index)
         self.takeovers = Takeovers(ipam, records.clock)
         self._records = EndpointRecords(cache, drivers, ipam, port_allocator, records.locks)
         liveness = Liveness(cache, drivers, self._records, records.clock)
@@ -62,8 +65,8 @@ class Endpoints:
 
         Returns what the request left open. A network that gets subnets on demand has one more if there was no address.
         Raises NotFound for an unknown network, BadRequest for an address outside of it, Conflict when the id exists
-        with other addresses or the MAC is another one's, Exhausted, and what the driver raises. On a fault nothing is
-        left.
+        with other addresses, or the MAC or port is another one's, Exhausted, and what the driver raises. On a fault
+        nothing is left.
         """
         made: list[Segment] = []
         try:
@@ -86,21 +89,26 @@ class Endpoints:
                 return same(known, request)
             must_have_subnets(network, request)
             must_fit(network, request)
-            async with self._addresses.completed(network, request) as addresses:
-                return await self._make(network, request, addresses)
+            port = self._ports.asked(network, request)
+            async with self._addresses.completed(network, request, port) as addresses:
+                return await self._make(network, request, addresses, port)
 
-    async def _make(self, network: Network, request: EndpointRequest, addresses: Addresses) -> EndpointGrant:
+    async def _make(
+        self, network: Network, request: EndpointRequest, addresses: Addresses, port: NetworkPort | None
+    ) -> EndpointGrant:
         driver = await self._drivers.network_driver(network.driver)
+        own = "" if driver.remembers else stable_mac(f"endpoint:{request.id}")
         endpoint = Endpoint(
             request.id,
             request.network,
             *addresses,
-            request.mac or ("" if driver.remembers else stable_mac(f"endpoint:{request.id}")),
+            request.mac or (port.mac if port is not None else own),
             self._clock.now(), ports=request.ports, options=dict(request.options), name=request.name,
             aliases=request.aliases, links=dict(request.links), services=request.services,
             pending=Event.CREATE if driver.remembers else None, exposed=request.exposed,
         )  # fmt: skip
         try:
+            self._ports.check(network, endpoint, port)
             await self._record(network, endpoint)
             grant = await driver.create_endpoint(network, endpoint)
             made = _completed(network, endpoint, grant)
@@ -152,6 +160,8 @@ class Endpoints:
             network = self._cache.network(endpoint.network)
             if network is not None and network.origin is Origin.LIBRARY:
                 return  # an engine has no say in it
+            if self.takeovers.is_of_refused(endpoint.network, address):
+                return
             if address.version == 6 and endpoint.ipv4 is not None and endpoint.state is State.ATTACHED:
                 return
             await self.delete(endpoint.network, endpoint.id)
@@ -335,6 +345,9 @@ class Endpoints:
         return told
 
     async def _roll_back(self, network: Network, endpoint: Endpoint, driver: Driver) -> None:
+        at = self._endpoint_index.at
+        users = [(each, a) for a in endpoint.addresses if (each := at(network.id, a)) is not None]
+        self.takeovers.note_refused(network.id, [a for each, a in users if each.id != endpoint.id])
         # What was never recorded was never made, and its address may be somebody else's.
         if self._cache.endpoint(endpoint.network, endpoint.id) is not None:
             if driver.remembers:

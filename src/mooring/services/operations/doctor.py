@@ -31,6 +31,7 @@ from mooring.services.operations.checks import (
     unchecked,
     unlike,
 )
+from mooring.services.operations.network_port_rows import NetworkPortRows
 from mooring.services.operations.next_starts import label_findings
 from mooring.services.operations.subnet_pool_rows import strayed_networks, unused_subnet_pools
 
@@ -53,6 +54,7 @@ class Doctor:
         self._clock = clock
         self._host = host
         self._changes = changes
+        self._network_ports = NetworkPortRows(self._cache, self._endpoint_index, self._ipam)
         self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -120,6 +122,7 @@ class Doctor:
             overdue(self._cache, now),
             unlike(self._cache, self._endpoint_index, self._host),
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
+            self._network_ports.unusable(now),
         ):
             await asyncio.sleep(0)
             found += look
@@ -183,6 +186,7 @@ class Doctor:
         if self._cache.count(Network):
             found += label_findings(containers, self._cache, self._clock.now())
             found += self._ipam.kept_networks.findings()
+            found += self._network_ports.unheeded(containers, self._clock.now())
         if self._changes is not None:
             version = await self._engine.api_version()
             found += await self._changes.next_starts(version, containers, self._clock.now())

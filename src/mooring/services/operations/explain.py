@@ -12,7 +12,7 @@ from mooring.core.addresses import usable
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
-from mooring.core.keys import outlives
+from mooring.core.keys import is_ports, outlives
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, HostAccess, Network, Subnet
@@ -132,6 +132,8 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
         case LeaseState.RESERVED:
             return _reserved(lease, since, now)
         case LeaseState.FIXED:
+            if is_ports(lease.key):
+                return _of_port(lease, endpoint, scene)
             return [*_fixed(lease, endpoint, since, scene), *_unproven(lease, scene)]
         case LeaseState.DYNAMIC:
             return _dynamic(lease, network, endpoint, since, scene)
@@ -203,6 +205,18 @@ def _fixed(lease: Lease, endpoint: Endpoint | None, since: str, scene: Scene) ->
     if lease.whom and not (lease.until is not None and lease.until <= now):
         lines.append(f"After that it is reserved for {whom_in_words(lease.whom)} again.")
     return lines
+
+
+def _of_port(lease: Lease, endpoint: Endpoint | None, scene: Scene) -> list[str]:
+    name = lease.key.partition(":")[2]
+    lines = [f"It belongs to port {name}, MAC {lease.mac}: nothing that a container does frees it."]
+    lines.append(in_use(lease, endpoint, scene))
+    if holders := holder_names(lease, scene.cache, scene.names):
+        lines.append(f"In whose configuration it is: {', '.join(holders)}.")
+    return [
+        *lines,
+        f"`mooring port inspect {name}` says how a container asks for it; `mooring port rm {name}` frees it.",
+    ]
 
 
 def _ending(lease: Lease, there: str, scene: Scene) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
-from mooring.core.keys import CONTAINER_KEY, key_of, outlives
+from mooring.core.keys import CONTAINER_KEY, is_ports, key_of, outlives
 from mooring.core.label_words import asks
 from mooring.core.leases import Active, Lease, State, is_over
 from mooring.core.networks import Address, Network
@@ -74,6 +74,11 @@ class Holds:
         for _ in range(ATTEMPTS):
             lease = self.lease_in(pool, address)
             gone = list[Record]()
+            if lease is not None and is_ports(lease.key):
+                port = lease.key.partition(":")[2]
+                raise Conflict(
+                    f"address {address} belongs to port {port} already", hint=f"see `mooring port inspect {port}`"
+                )
             if lease is not None and lease.state is State.FIXED:
                 self._check_key(pool, lease, key or lease.key)
                 after = belonging(lease, key, hold, self._clock.now())

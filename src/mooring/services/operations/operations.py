@@ -17,6 +17,8 @@ from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
+from mooring.services.operations.network_port_rows import NetworkPortRows
+from mooring.services.operations.network_ports import NetworkPorts
 from mooring.services.operations.next_starts import upgrade_notes
 from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
@@ -42,6 +44,8 @@ class Operations:
     tenant_rows: TenantRows
     readiness: ReadinessChecks
     addresses_by_id: AddressesById
+    network_ports: NetworkPorts
+    network_port_rows: NetworkPortRows
 
 
 def operations(
@@ -74,4 +78,6 @@ def operations(
         TenantRows(cache, endpoint_index, inspection, f"{daemon.api_socket.rpartition('/')[0]}/tenants"),
         ReadinessChecks(clock, daemon.since, looked, session),
         AddressesById(cache, services.ipam, engine, clock, holds, names),
+        NetworkPorts(services, clock, policy),
+        NetworkPortRows(cache, endpoint_index, services.ipam),
     )

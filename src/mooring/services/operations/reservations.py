@@ -13,6 +13,7 @@ from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Fault, Kind, StaleRevision, Unavailable
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.leases import Lease, Place, State
+from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
@@ -122,6 +123,7 @@ class Reservations:
         force: also a fixed one whose containers are there, as long as none of them uses it. What is free already is no
         change. Raises Conflict when it is in use or wanted, NotFound when no pool has it, Unavailable.
         """
+        self._check_ports(space, address)
         if waiting := [each for each in self._kept_networks.keeping(address) if space in (None, each.space)]:
             if not dry:
                 await self._kept_networks.release(address, waiting)
@@ -148,6 +150,20 @@ class Reservations:
                 continue
             return [change]
         raise contended(f"address {address}")
+
+    def _check_ports(self, space: str | None, address: Address) -> None:
+        """Raises Conflict for an address of a network port, whether its network is there or not."""
+        for port in self._cache.every(NetworkPort):
+            lease = self._cache.lease(port.space, address)
+            waits = lease is None and self._cache.network(port.network) is None
+            if address not in port.addresses or space not in (None, port.space):
+                continue
+            if waits or (lease is not None and lease.key == port.key):
+                raise Conflict(
+                    f"address {address} belongs to a port, and ends with it",
+                    holder=f"port {port.in_words()}",
+                    hint=f"`mooring port rm {port.id[:12]}`",
+                )
 
     def _check_idle(self, pool: Pool, lease: Lease, force: bool) -> None:
         """Raises Conflict for what ends with its network or its container only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
-from mooring.core.keys import key_in_words
+from mooring.core.keys import is_ports, key_in_words
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.times import moment, span
@@ -51,7 +51,8 @@ def in_words(lease: Lease | None, cache: RecordCache) -> str:
             return f"cooling{until}"
         case LeaseState.FIXED:
             who = ", ".join(holder_names(lease, cache))
-            kept = f", kept {span(lease.hold)} after its last container" if lease.hold else ""
+            waits = bool(lease.hold) and not is_ports(lease.key)
+            kept = f", kept {span(lease.hold)} after its last container" if waits else ""
             use = ", in use" if lease.active is not None else ", not in use"
             return f"fixed for {owner_in_words(lease, cache)}" + (f", held by {who}" if who else until) + use + kept
         case LeaseState.DYNAMIC:
@@ -71,6 +72,8 @@ def owner_in_words(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY
             return f"container {container_name(text, lease, cache, names)}"
         case "key":
             return f"the key {text} (label mooring.key)"
+        case "port":
+            return f"port {text}"
         case "name":
             return f"the container named {text}"
         case "compose":

@@ -20,6 +20,7 @@ from mooring.core.intents import Intent
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import Lease
 from mooring.core.moves import Move
+from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
@@ -40,11 +41,13 @@ Record = (
     | Move
     | SubnetPool
     | DenyEntry
+    | NetworkPort
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
-    "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry
-)
+    "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
+    NetworkPort,
+)  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
 MANY_PORTS = 512
@@ -73,6 +76,7 @@ class RecordCache:
                 Move,
                 SubnetPool,
                 DenyEntry,
+                NetworkPort,
             )
         }
         self._listeners: list[Listener] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mooring.core.views import AddressOwner, Change, DenyRow, SubnetPoolChange
+from mooring.core.views import AddressOwner, Change, DenyRow, PortRow, SubnetPoolChange
 
 VERSION = "v1"
 
@@ -65,4 +65,11 @@ class DenyReply(msgspec.Struct, frozen=True):
 
     entry: DenyRow
     changed: bool
+    dry_run: bool
+
+
+class PortReply(msgspec.Struct, frozen=True):
+    """The network port as it is now; of one that was removed, as it was. dry_run: it was not done, only tried."""
+
+    port: PortRow
     dry_run: bool

@@ -145,3 +145,42 @@ class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     subnet: str
     dry_run: bool = False
+
+
+class CreatePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network port exists.
+
+    network: its ID, a prefix of it, or its name. subnets, addresses: at most one of each family; without any the port
+    has one address of each family of the network. mac, name: "" to choose one. tenant: whose the network has to be, ""
+    for anybody's. note: one line. dry_run: as in Reserve.
+    """
+
+    network: str
+    subnets: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    mac: str = ""
+    name: str = ""
+    tenant: str = ""
+    note: str = ""
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.network.strip():
+            raise BadRequest("port: the network must not be empty")
+
+
+class SetPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network port (id or name) has the note. dry_run: as in Reserve."""
+
+    port: str
+    note: str = ""
+    dry_run: bool = False
+
+
+class RemovePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A network port (id or name) is gone. force: although containers that do not run name it. dry_run: as in
+    Reserve."""
+
+    port: str
+    force: bool = False
+    dry_run: bool = False

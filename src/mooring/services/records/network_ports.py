@@ -1,0 +1,65 @@
+"""Network ports found: by what a person or a container calls them, by their leases, by MAC.
+
+Rules: an id is before a name; a name is somebody's in one network, and may be another's in the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mooring.core.faults import Conflict, NotFound
+from mooring.core.keys import is_ports
+from mooring.core.leases import Lease
+from mooring.core.network_ports import NetworkPort
+from mooring.core.networks import Address, Network
+from mooring.services.records.record_cache import RecordCache
+
+# What is taken for the beginning of an id.
+_SHORTEST = 4
+
+
+def ports_of(network_id: str, cache: RecordCache) -> list[NetworkPort]:
+    """Those of the network, by name."""
+    found = [port for port in cache.every(NetworkPort) if port.network == network_id]
+    return sorted(found, key=lambda port: port.name)
+
+
+def port_in(network_id: str, reference: str, cache: RecordCache) -> NetworkPort | None:
+    """The network's port with the id, or a beginning of it that no other has, or the name."""
+    return _meant(reference, ports_of(network_id, cache))
+
+
+def port_meant(reference: str, cache: RecordCache) -> NetworkPort:
+    """The one port of all networks. Raises NotFound, Conflict for the name of several, naming their networks."""
+    ports = sorted(cache.every(NetworkPort), key=lambda port: port.id)
+    named = [port for port in ports if port.name == reference]
+    found = _meant(reference, ports)
+    if found is None:
+        raise NotFound(f"there is no port {reference[:70]!r}", hint="`mooring port ls` lists them")
+    if found.id != reference and len(named) > 1:
+        places = ", ".join(f"{port.id[:12]} in network {port.network_name or port.network[:12]}" for port in named[:5])
+        raise Conflict(f"{len(named)} ports are called {reference!r}: {places}", hint="give the ID")
+    return found
+
+
+def port_of_lease(lease: Lease, network_id: str, cache: RecordCache) -> NetworkPort | None:
+    """Whose the lease in the network is, None when it is no port's."""
+    if not is_ports(lease.key):
+        return None
+    return next((port for port in ports_of(network_id, cache) if port.key == lease.key), None)
+
+
+def port_at(network: Network, address: Address, cache: RecordCache) -> NetworkPort | None:
+    """Which port of the network has the address."""
+    segment = network.segment_of(address)
+    lease = cache.lease(segment.space, address) if segment is not None else None
+    return port_of_lease(lease, network.id, cache) if lease is not None else None
+
+
+def _meant(reference: str, ports: Iterable[NetworkPort]) -> NetworkPort | None:
+    ports = list(ports)
+    begun = [port for port in ports if len(reference) >= _SHORTEST and port.id.startswith(reference)]
+    for found in ([port for port in ports if port.id == reference], [port for port in ports if port.name == reference]):
+        if found:
+            return found[0]
+    return begun[0] if len(begun) == 1 else None
