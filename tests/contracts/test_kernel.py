@@ -363,3 +363,24 @@ async def test_what_lives_is_told_with_what_it_has(kernel: Kernel) -> None:
     with other_end(kernel, wanted):
         assert [fact.living for fact in await kernel.observe() if isinstance(fact, Veth)] == [True]
         assert await kernel.insides(["mv-e"]) == {"mv-e": wanted}
+
+
+async def test_an_interface_is_told_whosever_it_is(kernel: Kernel, plant: Callable[[str], None]) -> None:
+    """Ours, the other end of ours, a foreign one; what is on its way out, or elsewhere, is not there."""
+    plant("foreign")
+    await kernel.apply(adds(*NETWORK))
+    bridge, host_end, peer = [await kernel.link(name) for name in ("mr-one", "mv-e", "mp-e")]
+    assert bridge is not None
+    assert (bridge.kind, bridge.mac, bridge.ours, bridge.port) == ("bridge", BRIDGE.mac, True, False)
+    assert host_end is not None
+    assert (host_end.kind, host_end.ours, host_end.port) == ("veth", True, True)
+    assert peer is not None
+    assert (peer.mac, peer.mtu, peer.ours, peer.port) == (VETH.peer_mac, 1400, True, False)
+    foreign = await kernel.link("foreign")
+    assert foreign is not None
+    assert not foreign.ours
+    with other_end(kernel, Inside(VETH.peer_mac, ())):
+        assert await kernel.link("mp-e") is None
+    assert await kernel.link("nothing") is None
+    await kernel.discard(["mr-one"])
+    assert await kernel.link("mr-one") is None

@@ -93,6 +93,21 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLink:
+    """An interface in the host's own namespace, whoever made it. kind: as `ip -d link` says, "" for hardware. mtu:
+    bytes. port: of a bridge or another link. ours: it bears our mark, or is the other end of one that does. addresses:
+    link-local IPv6 ones left out."""
+
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    port: bool
+    ours: bool
+    addresses: tuple[Interface, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LinkAddress:
     """An address on one of our bridges, without duplicate address detection."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
-from mooring.core.plumbing import Fact, Inside, Op
+from mooring.core.plumbing import Fact, HostLink, Inside, Op
 from mooring.core.port_bindings import Protocol as IpProtocol
 from mooring.core.subnet_index import Holdings
 
@@ -60,6 +60,11 @@ class Kernel(Protocol):
     async def discard(self, links: Sequence[str], domain: int = 0) -> None:
         """Delete links of ours soon, in groups, without waiting for it (an RCU grace period each time). A link that is
         wanted again under the same name is waited for by apply. Unknown names and domains are fine."""
+        ...
+
+    async def link(self, name: str) -> HostLink | None:
+        """The interface of that name in the host's own namespace, ours or not; None when there is none. What was asked
+        for before is done. Raises Unavailable."""
         ...
 
     async def is_lived_in(self, link: str, domain: int = 0) -> bool:

@@ -24,6 +24,7 @@ from mooring.core.plumbing import (
     Domain,
     Fact,
     GuardedPort,
+    HostLink,
     Inside,
     LinkAddress,
     Member,
@@ -49,6 +50,7 @@ class MemoryKernel(Kernel):
     addresses. bridges: what `host_bridges` tells. filters_bridges: whether there can be a table of that family.
 
     fail_on: ops that are refused with Unavailable. before: called before each op, also while undoing.
+    links: interfaces that are not ours, by name, as `link` tells of them.
     inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
     other end is in a sandbox where a process runs.
     announced, forgotten: what was asked for, in order. made: how often each fact was, so that a link which is there
@@ -70,6 +72,7 @@ class MemoryKernel(Kernel):
             self.facts[fact.key] = fact
         self.made = Counter(self.facts.keys())
         self.foreign = set(foreign)
+        self.links: dict[str, HostLink] = {}
         self.lived_in: set[str] = set()
         self.routes = list(routes)
         self.own = dict(own or {})
@@ -119,6 +122,20 @@ class MemoryKernel(Kernel):
         self._check_open()
         for name in links:
             self._drop_link(name)
+
+    async def link(self, name: str) -> HostLink | None:
+        """See Kernel."""
+        self._check_open()
+        for fact in self.facts.values():
+            if isinstance(fact, Bridge) and fact.name == name:
+                return HostLink(name, "bridge", fact.mac, fact.mtu, False, True)
+            if isinstance(fact, Veth) and fact.name == name:
+                return HostLink(name, "veth", "", fact.mtu, True, True)
+            if isinstance(fact, Veth) and fact.peer == name and fact.name not in self.inside:
+                return HostLink(name, "veth", fact.peer_mac, fact.mtu, False, True)
+        if name in self.foreign and name not in self.links:
+            return HostLink(name, "dummy", "", 1500, False, False)
+        return self.links.get(name)
 
     async def is_lived_in(self, link: str, domain: int = 0) -> bool:  # noqa: ARG002
         """See Kernel. lived_in says so."""

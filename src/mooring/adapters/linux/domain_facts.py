@@ -16,13 +16,14 @@ from mooring.adapters.linux.domains import Domains, Held
 from mooring.adapters.linux.host_links import HostLinks
 from mooring.adapters.linux.kernel_facts import LINE_ALIAS, FactReader, FactWriter, Tools, Undo, all_or_none, moved
 from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.seen_links import host_link
 from mooring.adapters.linux.sysctls import write_setting
 from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.core.domains import FAR_END, line, near_end
 from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Interface
-from mooring.core.plumbing import Add, Alter, Domain, Fact, Inside, Op, Remove, Route, domain_of, fact_of
+from mooring.core.plumbing import Add, Alter, Domain, Fact, HostLink, Inside, Op, Remove, Route, domain_of, fact_of
 
 # Of the line's end on the host: connections from 127.0.0.1 go there, and no router is heard or address probed for.
 _NEAR_SETTINGS = (
@@ -129,6 +130,13 @@ class DomainWriter:
     def run(self, ops: Sequence[Op]) -> None:
         """All of the ops are carried out, or on a fault none. Raises Conflict, Unavailable."""
         all_or_none(self._steps(ops))
+
+    def link(self, name: str) -> HostLink | None:
+        """The link of the host's, unless it is on its way out. Raises Unavailable."""
+        try:
+            return host_link(self._tools.host.links, name, self._domains.host_discards.doomed())
+        except NetlinkError as error:
+            raise Unavailable(f"interface {name} cannot be read: {error.strerror}") from error
 
     def _steps(self, ops: Sequence[Op]) -> Iterator[Undo]:
         def place(op: Op) -> int:

@@ -140,6 +140,15 @@ class Links:
                 return None
             raise
 
+    def at(self, index: int) -> Link | None:
+        """The link with the index, or None."""
+        try:
+            return self._link(self._netlink.ask(Message(_GETLINK, 0, _info(index)))[1])
+        except NetlinkError as error:
+            if error.errno == errno.ENODEV:
+                return None
+            raise
+
     def ours(self) -> list[Link]:
         """Every link of the owner in the namespace."""
         request = Message(_GETLINK, 0, _info() + u32(_IFLA_EXT_MASK, _FILTER_SKIP_STATS))

@@ -30,7 +30,7 @@ from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
 from mooring.core.faults import Unavailable
 from mooring.core.firewall import port_changes
-from mooring.core.plumbing import Fact, Inside, Op, domain_of, fact_of
+from mooring.core.plumbing import Fact, HostLink, Inside, Op, domain_of, fact_of
 from mooring.ports import HostNet, Kernel
 
 T = TypeVar("T")
@@ -125,6 +125,10 @@ class LinuxKernel(Kernel):
         if discards is not None:
             discards.add(links)
             self._schedule()
+
+    async def link(self, name: str) -> HostLink | None:
+        """See Kernel."""
+        return await self._in(self._writer, lambda: self._facts.link(name))
 
     async def is_lived_in(self, link: str, domain: int = 0) -> bool:
         """See Kernel."""
