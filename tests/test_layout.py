@@ -31,6 +31,7 @@ UNTESTED: dict[str, str] = {
     "wire/forms/networks.py": FORMS,
     "wire/forms/pools.py": FORMS,
     "wire/forms/sandboxes.py": FORMS,
+    "wire/forms/vnics.py": FORMS,
     "ports/sandboxes.py": "Protocols: tests/contracts holds every implementation to them",
     "ports/hosts.py": "Protocols: tests/contracts holds every implementation to them",
     "config/pools.py": "tests/test_config.py reads every form of them",

@@ -112,8 +112,10 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"mode": "vxlan"}, "mode=vxlan is not supported yet"),
         ({"mode": "macvlan"}, "mode=macvlan is not supported yet"),
         ({"mode": "ipvlan"}, "mode=ipvlan is not supported yet"),
-        ({"mode": "handoff"}, "mode=handoff is not supported yet"),
-        ({"mode": "brigde"}, "must be one of bridge, null"),
+        ({"mode": "handoff", "mtu": "1400"}, "option mtu has no effect in mode handoff"),
+        ({"mode": "handoff", "bridge": "br1"}, "option bridge=br1 is no bridge of VNICs"),
+        ({"mode": "bridge", "bridge": "mb-0123456789ab"}, "bridge=mb-0123456789ab is for mode handoff only"),
+        ({"mode": "brigde"}, "must be one of bridge, handoff, null"),
         ({"parent": "eth0"}, "option parent is for the modes macvlan and ipvlan, not supported yet"),
         ({"mooring.sticky": "yes"}, "must be one of off, container, name"),
         ({"bridge": "a-name-of-16-byt"}, "1 to 15 letters"),
@@ -342,3 +344,13 @@ def test_arbitrary_options_give_a_value_or_a_one_line_refusal(raw: dict[str, str
 def test_whether_port_security_is_said(raw: dict[str, str], said: bool) -> None:
     """Under either name, whatever it says."""
     assert options.says_port_security(raw) is said
+
+
+def test_a_bridge_of_vnics_says_the_mode() -> None:
+    """ciao's command line names nothing else."""
+    for raw in (
+        {"bridge": "mb-0123456789ab"},
+        {"mode": "handoff", "com.docker.network.bridge.name": "mb-0123456789ab"},
+    ):
+        assert parse_network_options(raw, False).mode is Mode.HANDOFF
+    assert parse_network_options({"bridge": "mb-012345678"}, False).mode is Mode.BRIDGE

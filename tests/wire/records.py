@@ -29,6 +29,7 @@ from mooring.core.networks import (
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
+from mooring.core.vnics import Vnic
 
 TEXT = st.text(max_size=12)
 # What is in a key must not be empty; Docker's ids never are.
@@ -196,4 +197,20 @@ INTENTS = st.builds(
     keys=WORDS,
 )
 DENY_ENTRIES = st.builds(DenyEntry, subnet=SUBNET, note=TEXT, created=TIME)
-RECORDS = POOLS | SUBNET_POOLS | DENY_ENTRIES | LEASES | NETWORKS | SANDBOXES | ENDPOINTS | ENGINES | HOLDERS | INTENTS
+VNICS = st.builds(
+    Vnic, tenant=TEXT, subnet=SUBNET, address=ADDRESS, mac=TEXT, mtu=st.integers(0, 65535), created=TIME,
+    gateway=st.none() | ADDRESS, routes=ROUTES, instance=TEXT, adopted=TEXT,
+)  # fmt: skip
+RECORDS = (
+    POOLS
+    | SUBNET_POOLS
+    | DENY_ENTRIES
+    | LEASES
+    | NETWORKS
+    | SANDBOXES
+    | ENDPOINTS
+    | ENGINES
+    | HOLDERS
+    | INTENTS
+    | VNICS
+)

@@ -31,6 +31,7 @@ from mooring.core.networks import (
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.sandboxes import Kind, Sandbox
+from mooring.core.vnics import Vnic
 from mooring.wire import stored
 from mooring.wire.forms import (
     deny_entries,
@@ -43,6 +44,7 @@ from mooring.wire.forms import (
     networks,
     pools,
     sandboxes,
+    vnics,
 )
 
 # Written by past releases; these lines are never changed, only added to.
@@ -280,6 +282,23 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         b'{"v":1,"created":5.5,"note":"the VPN"}',
         DenyEntry(subnet=IPv4Network("10.8.0.0/16"), note="the VPN", created=5.5),
     ),
+    (
+        "vnic/red/0a080000p16/0a080005",
+        b'{"v":1,"mac":"02:00:00:00:00:01","mtu":1400,"created":5.5,"gateway":"10.8.0.1","routes":[{"v":"RouteV1",'
+        b'"destination":"10.9.0.0/16","via":"10.8.0.9"}],"instance":"i-1","adopted":"eth7"}',
+        Vnic(
+            "red",
+            IPv4Network("10.8.0.0/16"),
+            IPv4Address("10.8.0.5"),
+            "02:00:00:00:00:01",
+            1400,
+            5.5,
+            IPv4Address("10.8.0.1"),
+            (StaticRoute(IPv4Network("10.9.0.0/16"), IPv4Address("10.8.0.9")),),
+            "i-1",
+            "eth7",
+        ),
+    ),
 ]
 
 
@@ -314,6 +333,7 @@ def names(kind: type) -> set[str]:
         (KeptAddress, kept_networks.KeptAddressV1, set()),
         (Move, moves.MoveV1, {"container", "network"}),
         (DenyEntry, deny_entries.DenyEntryV1, {"subnet", "origin"}),  # what is stored is an operator's
+        (Vnic, vnics.VnicV1, {"tenant", "subnet", "address"}),
         (StaticRoute, elements.RouteV1, set()),
         (Segment, networks.SegmentV2, set()),
         (Endpoint, endpoints.EndpointV3, {"id", "network"}),

@@ -67,8 +67,8 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/",
-        "move/", "endpoint/", "lease/",
+        "engine/", "deny/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/", "holder/",
+        "intent/", "move/", "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
@@ -79,6 +79,9 @@ def test_keys_are_as_documented() -> None:
     assert stored.holder_key("c1") == "holder/c1"
     assert stored.intent_key("i1") == "intent/i1"
     assert stored.move_key("c/1", "n1") == "move/c%2F1/n1"
+    assert (
+        stored.vnic_key("a/b", IPv4Network("10.8.0.0/16"), IPv4Address("10.8.0.5")) == "vnic/a%2Fb/0a080000p16/0a080005"
+    )
     assert stored.deny_key(IPv4Network("10.8.0.0/16")) == "deny/4/0a080000p16"
     assert stored.endpoint_key("n", "e") == "endpoint/n/e"
     assert stored.lease_key("a b/ü", IPv4Address("10.0.0.1")) == "lease/a%20b%2F%C3%BC/4/0a000001"

@@ -33,6 +33,11 @@ WRITTEN = [
         b'e"}',
     ),
     (
+        "vnic/red/0a080000p16/0a080005",
+        b'{"v":1,"mac":"02:00:00:00:00:01","mtu":1400,"created":5.5,"gateway":"10.8.0.1","routes":[{"v":"Route'
+        b'V1","destination":"10.9.0.0/16","via":"10.8.0.9"}],"instance":"i-1"}',
+    ),
+    (
         "lease/default/4/0a000005",
         b'{"v":1,"pool":"p4","state":"fixed","since":5.5,"key":"key:db","holders":["c1"],"active":{"v":"Active'
         b'V1","endpoint":"e1","host":"h","boot":"b"},"hold":0.0}',

@@ -146,6 +146,14 @@ class DenyFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: Annotated[str, said("`configuration` or `stored`")] = ""
 
 
+class VnicFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """VNICs that match everything that is given."""
+
+    tenant: Annotated[str, said("the tenant")] = ""
+    subnet: Annotated[str, said("the subnet")] = ""
+    instance: Annotated[str, said("whose it is, as the launcher said")] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
     """Some rows of a list, in its order. after: what the next page is asked for with, "" when there is none."""

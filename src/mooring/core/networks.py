@@ -19,9 +19,10 @@ Interface = IPv4Interface | IPv6Interface
 
 
 class Mode(Enum):
-    """How a network is built in the kernel."""
+    """How a network is built in the kernel; HANDOFF: by somebody else, who has made the interfaces before."""
 
     BRIDGE = "bridge"
+    HANDOFF = "handoff"
     NULL = "null"
 
 
@@ -83,7 +84,7 @@ BRIDGE_PREFIX = "mr-"
 BRIDGE_PORTS = 1023
 
 # The names of the drivers that are built in.
-BRIDGE, HOST, NULL = "bridge", "host", "null"
+BRIDGE, HOST, NULL, HANDOFF = "bridge", "host", "null", "handoff"
 
 # The name of our own IPAM driver, and of the one that gives no addresses.
 OUR_IPAM, NULL_IPAM = "default", "null"
@@ -224,6 +225,11 @@ class Network:
     def bridged(self) -> bool:
         """Whether it is a bridge of ours in the kernel."""
         return self.driver == BRIDGE
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether its interfaces are VNICs, which a launcher makes."""
+        return self.driver == HANDOFF
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -29,6 +29,7 @@ from mooring.core.networks import (
     Subnet,
     Subnets,
 )
+from mooring.core.vnic_options import check_handoff, is_vnic_bridge
 
 E = TypeVar("E", bound=Enum)
 
@@ -90,7 +91,7 @@ NOT_BUILT: dict[str, str] = {
     "com.docker.network.driver.overlay.vxlanid_list": "the mode vxlan",
     "dns": "the DNS server",
 }
-MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan", "handoff"})
+MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan"})
 
 # What a network without plumbing can still mean.
 NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky", "subnets", "pool", "pool6", "ipv6"})
@@ -123,6 +124,8 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
             if before.value != entry.value:
                 both = f"{before.name}={shown(raw[before.name])} and {name}={shown(raw[name])}"
                 raise BadRequest(f"options {both} contradict each other")
+    if "mode" not in given and "bridge" in given and is_vnic_bridge(given["bridge"].value):
+        given["mode"] = _Given(given["bridge"].name, Mode.HANDOFF)
     options = NetworkOptions(**{word: entry.value for word, entry in given.items()})
     _check(options, given, internal, ipv6)
     return options
@@ -229,6 +232,7 @@ def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool,
         for word, entry in given.items():
             if word not in NULL_WORDS:
                 raise BadRequest(f"option {entry.name} has no effect in mode null, which creates no interfaces")
+    check_handoff(options, {word: entry.name for word, entry in given.items()})
     if ipv6 and options.mtu and options.mtu < MTU_LEAST[6]:
         raise BadRequest(f"option {given['mtu'].name}={options.mtu}: IPv6 needs an MTU of at least {MTU_LEAST[6]}")
     modes = {4: options.gateway_mode4, 6: options.gateway_mode6}

@@ -28,6 +28,7 @@ from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
+from mooring.core.vnics import Vnic
 from mooring.wire.forms import (
     deny_entries,
     elements,
@@ -40,6 +41,7 @@ from mooring.wire.forms import (
     networks,
     pools,
     sandboxes,
+    vnics,
 )
 
 Record = (
@@ -56,17 +58,18 @@ Record = (
     | SubnetPool
     | DenyEntry
     | NetworkPort
+    | Vnic
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    NetworkPort,
+    NetworkPort, Vnic,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "estate/", "subnet-pool/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/",
-    "move/", "endpoint/", "lease/",
+    "engine/", "deny/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/", "holder/",
+    "intent/", "move/", "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -134,6 +137,12 @@ def network_port_key(port_id: str) -> str:
     return f"port/{_quoted(port_id)}"
 
 
+def vnic_key(tenant: str, subnet: Subnet, address: Address) -> str:
+    """Where the VNIC is kept."""
+    place = f"{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
+    return f"vnic/{_quoted(tenant)}/{place}/{address.packed.hex()}"
+
+
 def sandbox_key(sandbox_id: str) -> str:
     """Where the sandbox is kept."""
     return f"sandbox/{_quoted(sandbox_id)}"
@@ -180,6 +189,8 @@ def key_of(record: Record) -> str:
             return deny_key(record.subnet)
         case NetworkPort():
             return network_port_key(record.id)
+        case Vnic():
+            return vnic_key(record.tenant, record.subnet, record.address)
 
 
 class Form(Protocol[R_co]):
@@ -238,6 +249,7 @@ _READERS: dict[str, Reader[Any]] = {
     "move": Reader[Move]([moves.MoveV1]),
     "deny": Reader[DenyEntry]([deny_entries.DenyEntryV1]),
     "port": Reader[NetworkPort]([network_ports.NetworkPortV1]),
+    "vnic": Reader[Vnic]([vnics.VnicV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -253,6 +265,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Move: moves.move_form,
     DenyEntry: deny_entries.deny_entry_form,
     NetworkPort: network_ports.network_port_form,
+    Vnic: vnics.vnic_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

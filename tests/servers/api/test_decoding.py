@@ -60,7 +60,7 @@ def test_bodies_are_typed() -> None:
         ("leases", "limit=0", "parameter limit is '0'; use a number from 1 to 10000"),
         ("leases", "limit=10001", "use a number from 1 to 10000"),
         ("leases", "limit=null", "use a number from 1 to 10000"),
-        ("networks", "mode=macvlan", "parameter mode is 'macvlan'; known are bridge, null"),
+        ("networks", "mode=macvlan", "parameter mode is 'macvlan'; known are bridge, handoff, null"),
         ("pools", "full=maybe", "parameter full is 'maybe'; use 1 or 0"),
         ("pools", "&".join(f"a{number}=1" for number in range(50)), "the query is not of the form"),
     ],

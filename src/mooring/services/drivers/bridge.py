@@ -121,12 +121,7 @@ class BridgeDriver(Driver):
 
     async def create_endpoint(self, network: Network, endpoint: Endpoint) -> EndpointGrant:
         """See Driver. Raises BadRequest for a name of the interface that the engine would not use."""
-        name = endpoint.options.get(ENDPOINT_IFNAME)
-        if name and not self._take_names():
-            raise BadRequest(
-                f"{ENDPOINT_IFNAME}={name}: Docker before 29.8 does not support it for plugin networks",
-                hint="name the interfaces of a whole network with -o interface_prefix=",
-            )
+        check_interface_name(endpoint, self._take_names())
         if network.origin is Origin.ENGINE:
             await self._connect(network, endpoint)
         return EndpointGrant()
@@ -213,6 +208,16 @@ class BridgeDriver(Driver):
     async def _flush_connections(self, network: Network, endpoint: Endpoint) -> None:
         for address in endpoint.addresses:
             await self._kernel.flush_connections(address, network.domain)
+
+
+def check_interface_name(endpoint: Endpoint, taken: bool) -> None:
+    """Raises BadRequest for a name of the interface inside, unless the engine takes such (`taken`)."""
+    name = endpoint.options.get(ENDPOINT_IFNAME)
+    if name and not taken:
+        raise BadRequest(
+            f"{ENDPOINT_IFNAME}={name}: Docker before 29.8 does not support it for plugin networks",
+            hint="name the interfaces of a whole network with -o interface_prefix=",
+        )
 
 
 async def _parts(published: Sequence[PortBinding]) -> AsyncIterator[Sequence[PortBinding]]:

@@ -41,6 +41,7 @@ from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, Draft, IpamPolicy, Pools, contended
+from mooring.services.ipam.vnic_addresses import VnicAddresses
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import Record, RecordCache
@@ -68,6 +69,8 @@ class Ipam:
         self._index = self.index = AddressIndex(cache)
         self.fixed_index = FixedIndex(cache)
         self.names = PoolNames(cache)
+        self._vnic_addresses = VnicAddresses(cache)
+        self.vnics = self._vnic_addresses.index
         self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
         self.host = HostAddresses(host_networks, self._index)
         self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
@@ -90,7 +93,7 @@ class Ipam:
         Raises BadRequest for what no network can have, Conflict for an overlap with a pool of the space, Forbidden for
         the deny list, Exhausted when there is no subnet left, Unavailable.
         """
-        return await self._subnets.request_pool(request)
+        return await self._subnets.request_pool(self._vnic_addresses.of_tenant(request))
 
     def drafted_pool(self, request: PoolRequest, network_id: str) -> AbstractAsyncContextManager[Draft]:
         """A pool of the network as `request_pool` would make it, for whoever enters to commit, together with what else
@@ -112,6 +115,7 @@ class Ipam:
         """
         if (known := await self.names.resolve(request.pool, request.address)) != request.pool:
             request = replace(request, pool=known)
+        request = self._vnic_addresses.of_vnic(request)
         await self.host.refresh()
         if request.role is Role.GATEWAY:
             return await self._decide(request.pool, partial(self._appoint, request))

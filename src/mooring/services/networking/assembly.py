@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Network
+from mooring.core.networks import BRIDGE, HANDOFF, HOST, NULL, OUR_IPAM, Network
 from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
 from mooring.services.drivers.foreign_bridges import ForeignBridges
+from mooring.services.drivers.handoff import HandoffDriver
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
@@ -28,6 +29,8 @@ from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
 from mooring.services.networking.restored_store import RestoredStore
 from mooring.services.networking.shown_subnets import ShownSubnets
+from mooring.services.networking.vnic_repair import VnicRepair
+from mooring.services.networking.vnics import Vnics
 from mooring.services.records.endpoint_index import EndpointIndex, Records
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
@@ -70,6 +73,7 @@ class Networking:
     garbage_collector: GarbageCollector
     restored_store: RestoredStore | None
     host_follower: HostFollower
+    vnics: Vnics
 
 
 def assemble_networking(
@@ -96,6 +100,8 @@ def assemble_networking(
 
     bridge = BridgeDriver(kernel, releases.take_interface_names, bridges, in_use)
     builtin: dict[str, Driver] = {BRIDGE: bridge, NULL: BareDriver(), HOST: BareDriver()}
+    if world.engine is not None:  # the library has no launcher beside it
+        builtin[HANDOFF] = HandoffDriver(kernel, ipam.vnics.of_network, releases.take_interface_names)
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
     ports = PortAllocator(index, world.guard)
@@ -111,7 +117,9 @@ def assemble_networking(
         shown = ShownSubnets(records, ipam, overlaps, subnets)
         restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps, shown)
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
+    vnics = Vnics(records, ipam, kernel)
+    repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair),
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics,
     )  # fmt: skip

@@ -35,6 +35,7 @@ from mooring.services.drivers.port_security_support import PortSecurity, is_tabl
 from mooring.services.networking.garbage_collector import GarbageCollector
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared
+from mooring.services.networking.vnic_repair import VnicRepair
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.pacing import Pace
 
@@ -103,6 +104,7 @@ class KernelReconciler:
         self._closed: set[DockerAccept] = set()
         self._turn = asyncio.Lock()
         self.report: Report | None = None
+        self.vnics: VnicRepair | None = None  # where there is no launcher
 
     async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
         """Pass after pass, for ever. tell: hears of each pass whose report differs from the one before."""
@@ -182,6 +184,8 @@ class KernelReconciler:
             self.nudge()
 
     async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
+        if self.vnics is not None:  # before networks: a VNIC tells whose its network is
+            work.repaired += await self.vnics.restore(observed, work.dry)
         if self._restored_store is not None:
             outcome = await self._restored_store.once(observed, work.dry)
             work.repaired += outcome.adopted
@@ -213,6 +217,13 @@ class KernelReconciler:
                 wanted |= facts
             missing = [fact for key, fact in wanted.items() if have.get(key) != fact and not is_table(fact)]
             await self._apply(self._guarding.possible(missing), have, f"network {network.id[:12]}", work)
+
+        if self.vnics is not None:
+
+            async def apply(wanted: Iterable[Fact], subject: str) -> None:
+                await self._apply(wanted, have, subject, work)
+
+            work.findings += await self.vnics.mend(have, apply)
 
     async def _join_domains(self, networks: Sequence[Network], have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """The routing domains are there before what is in them. `have` knows them then."""
@@ -322,6 +333,7 @@ class KernelReconciler:
             wanted.update(self._facts_of_network(network))
             for facts in self._living(network, have, work.alone, settled):
                 wanted.update(facts)
+        wanted |= self.vnics.wanted() if self.vnics is not None else set()
         spared = self._restored_store.spared if self._restored_store is not None else Spared()
         left = [fact for key, fact in have.items() if key not in wanted and not spared.covers(fact)]
         stray = [op.fact for op in plan((), left) if isinstance(op, Remove)]

@@ -25,6 +25,7 @@ from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.handoff_networks import confirmed, named
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.own_subnets import families_on_demand, owned_options, with_ipv6
 from mooring.services.networking.port_allocator import PortAllocator
@@ -75,6 +76,7 @@ class Networks:
                 await driver.create_network(known)
                 return
             if request.origin is Origin.ENGINE:
+                options = named(options, self._ipam.vnics)
                 _must_have_addresses(request, options)
                 await self._retire_twins(request)
             owned: list[str] = []
@@ -130,6 +132,7 @@ class Networks:
         self._network_index.check_room(network)
         await self._overlaps.check(network)
         pools = self._pools(network)
+        network = confirmed(network, pools, self._ipam.vnics)
         _check_families(network, pools)
         bound = [msgspec.structs.replace(pool, network=network.id) for pool in pools]
         await self._cache.commit(put=[network, *bound])

@@ -18,7 +18,7 @@ from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Conflict, Fault
 from mooring.core.leases import Lease, Place
-from mooring.core.networks import Address, Interface, Network, NetworkOptions, Origin, Segment, Subnets, overlap
+from mooring.core.networks import Address, Interface, Mode, Network, NetworkOptions, Origin, Segment, Subnets, overlap
 from mooring.core.options import parse_ipam_options, parse_network_options, says_port_security
 from mooring.core.pools import Pool, pool_id
 from mooring.ports import Engine
@@ -164,6 +164,7 @@ class RebuiltNetworks:
         options = parse_network_options(found.options, found.internal, ipv6=ipv6)
         if found.id in self._unchecked and not says_port_security(found.options):
             options = replace(options, port_security=False)  # it is older than the option, and must not go mute
+        options = self._named(options)
         left = found.ipam == NULL_IPAM  # to us: the engine knows of no subnet
         ours = left or found.ipam in (*self._names, found.driver)
         parts = _left(options, gateways) if left else found.subnets
@@ -214,6 +215,11 @@ class RebuiltNetworks:
         else:
             network = self._networks.placed(network, self._domains.values())
         return network, pools, leases
+
+    def _named(self, options: NetworkOptions) -> NetworkOptions:
+        """With the tenant whose VNICs it is for, when their bridge is named and known."""
+        group = self._ipam.vnics.with_bridge(options.bridge) if options.mode is Mode.HANDOFF else None
+        return replace(options, tenant=group.tenant) if group is not None else options
 
 
 def _left(options: NetworkOptions, gateways: Sequence[Interface]) -> Sequence[EngineSubnet]:

@@ -24,6 +24,7 @@ from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Address, Network, Subnet
 from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
+from mooring.core.vnics import Vnic
 from mooring.ports import Store, Transaction
 from mooring.services.records.pacing import Pace
 from mooring.wire import stored
@@ -42,11 +43,13 @@ Record = (
     | SubnetPool
     | DenyEntry
     | NetworkPort
+    | Vnic
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
     NetworkPort,
+    Vnic,
 )  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
@@ -77,6 +80,7 @@ class RecordCache:
                 SubnetPool,
                 DenyEntry,
                 NetworkPort,
+                Vnic,
             )
         }
         self._listeners: list[Listener] = []
@@ -154,6 +158,10 @@ class RecordCache:
     def deny_entry(self, subnet: Subnet) -> DenyEntry | None:
         """The operator's entry for exactly the subnet."""
         return self._kinds[DenyEntry].get(stored.deny_key(subnet))  # type: ignore[return-value]
+
+    def vnic(self, tenant: str, subnet: Subnet, address: Address) -> Vnic | None:
+        """The VNIC of the tenant and subnet with the address."""
+        return self._kinds[Vnic].get(stored.vnic_key(tenant, subnet, address))  # type: ignore[return-value]
 
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.

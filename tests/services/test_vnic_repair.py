@@ -1,0 +1,98 @@
+"""VNICs over restarts, reboots, lost stores and interfaces that died."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mooring.core.plumbing import Bridge, HostLink, Inside, Veth
+from mooring.core.vnics import Vnic, all_facts
+from mooring.testing.memory_store import MemoryStore
+from tests.services.vnic_hosts import ROUTE, LauncherHost
+
+
+@pytest.fixture
+async def host() -> LauncherHost:
+    host = LauncherHost()
+    await host.start()
+    return host
+
+
+async def test_a_restart_finds_everything_in_place(host: LauncherHost) -> None:
+    """Nothing is touched."""
+    await host.vnic("red", "172.16.5.5", routes=(ROUTE,))
+    before = host.facts
+    await host.restart()
+    report = await host.services.repair.once()
+    assert (report.repaired, report.findings) == ((), ())
+    assert host.facts == before
+
+
+async def test_an_interface_that_died_is_made_again_with_the_same_mac_and_told(host: LauncherHost) -> None:
+    """As is a bridge, with its ports, and all of it after a reboot."""
+    made = await host.vnic("red", "172.16.5.5")
+    host.kernel.lose(made.host_end)
+    report = await host.services.repair.once()
+    assert report.repaired == (f"{made}, MAC {made.mac}, whose interface had died: 1 item repaired",)
+    host.kernel.lose(made.group.bridge)
+    await host.services.repair.once()
+    assert set(all_facts([made])) <= set(host.facts)
+    await host.reboot()
+    await host.services.repair.once()
+    assert set(all_facts([made])) <= set(host.facts)
+
+
+async def test_a_preview_changes_nothing(host: LauncherHost) -> None:
+    """It says what would be done."""
+    made = await host.vnic("red", "172.16.5.5")
+    host.kernel.lose(made.host_end)
+    report = await host.services.repair.preview()
+    assert "whose interface had died: 1 item missing or different" in report.repaired[0]
+    assert ("veth", made.host_end) not in host.kernel.facts
+
+
+@pytest.mark.parametrize("living", [True, False])
+async def test_after_a_lost_store_vnics_are_known_by_their_aliases(host: LauncherHost, living: bool) -> None:
+    """Whether a container has the other end or it waits on the host."""
+    made = await host.vnic("red", "172.16.5.5", mtu=1400, instance="i-1")
+    if living:
+        host.kernel.inside[made.host_end] = Inside(made.mac, ())
+    host.store = MemoryStore()
+    await host.restart()
+    report = await host.services.repair.once()
+    assert report.repaired == (f"{made} was missing from the records: restored, without static routes",)
+    assert [replace(vnic, created=made.created) for vnic in host.services.cache.every(Vnic)] == [made]
+    assert ("veth", made.host_end) in host.kernel.facts
+
+
+async def test_what_cannot_be_read_is_left_alone(host: LauncherHost) -> None:
+    """A missing record is no proof."""
+    made = await host.vnic("red", "172.16.5.5")
+    host.kernel.inside[made.host_end] = Inside("", ())
+    host.store = MemoryStore()
+    await host.restart()
+    await host.services.repair.once()
+    assert {("veth", made.host_end), ("bridge", made.group.bridge)} <= set(host.kernel.facts)
+
+
+async def test_what_this_process_has_ended_is_a_leftover(host: LauncherHost) -> None:
+    """It does not come back."""
+    made = await host.vnic("red", "172.16.5.5")
+    left = [fact for fact in host.facts if isinstance(fact, Bridge | Veth)]
+    await host.services.vnics.destroy(made)
+    host.kernel.facts.update({fact.key: fact for fact in left})
+    await host.services.repair.once()
+    assert list(host.services.cache.every(Vnic)) == []
+    assert not any(isinstance(fact, Bridge | Veth) for fact in host.kernel.facts.values())
+
+
+async def test_an_adopted_interface_that_is_gone_is_a_finding(host: LauncherHost) -> None:
+    """Nobody can make it but who made it before."""
+    host.kernel.links["eth7"] = HostLink("eth7", "", "02:00:00:00:00:08", 9000, False, False)
+    made = await host.vnic("red", "172.16.5.5", adopt="eth7")
+    assert (await host.services.repair.once()).findings == ()
+    del host.kernel.links["eth7"]
+    (finding,) = (await host.services.repair.once()).findings
+    assert finding.startswith("VNIC 172.16.5.5 of tenant red has adopted interface eth7, which is not on the host")
+    assert made.id in finding
