@@ -6,8 +6,8 @@ from ipaddress import ip_interface
 
 import pytest
 
-from mooring.adapters.linux.seen_links import host_link
 from mooring.adapters.linux.links import Links
+from mooring.adapters.linux.seen_links import host_link
 from mooring.core.plumbing import Veth
 from tests.adapters.test_links import BRIDGE
 from tests.netns.rigs import Namespace, sh

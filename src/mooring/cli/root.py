@@ -31,6 +31,7 @@ from mooring.cli.states import status, version
 from mooring.cli.subnet_pools import subnet_pool
 from mooring.cli.tenants import tenant
 from mooring.cli.uninstalling import uninstall
+from mooring.cli.vnics import vnic
 from mooring.core.faults import EXIT_CODE, Fault
 
 EPILOG = """\b
@@ -68,9 +69,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, tenant, explain, fix, doctor, context,
-    backup,
-    uninstall, version, completion,
+    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, tenant, vnic, explain, fix, doctor,
+    context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

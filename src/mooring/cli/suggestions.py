@@ -66,6 +66,12 @@ def tenants(context: click.Context, _parameter: click.Parameter, begun: str) -> 
     return _begin((row.name for row in _ask(context, lambda client: client.tenants())), begun)
 
 
+def vnics(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Ids and addresses of VNICs."""
+    rows = _ask(context, lambda client: client.vnics())
+    return _begin((each for row in rows for each in (row.id, row.address)), begun)
+
+
 def containers(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of containers that hold an address."""
     return _begin(_containers(_leases(context)), begun)

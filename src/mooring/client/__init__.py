@@ -26,6 +26,7 @@ from mooring.client.network_ports import NetworkPorts
 from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
+from mooring.client.vnics import Vnics
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
@@ -57,6 +58,7 @@ from mooring.core.views import (
     TenantDetail,
     TenantRow,
 )
+from mooring.core.vnic_views import VnicDetail, VnicNetwork, VnicRow
 from mooring.wire.api import (
     BackupReply,
     ChangesReply,
@@ -66,6 +68,7 @@ from mooring.wire.api import (
     ProblemKind,
     SubnetPoolChangesReply,
     VersionReply,
+    VnicReply,
 )
 
 __all__ = [
@@ -116,10 +119,14 @@ __all__ = [
     "TenantRow",
     "Unavailable",
     "VersionReply",
+    "VnicDetail",
+    "VnicNetwork",
+    "VnicReply",
+    "VnicRow",
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Tenants, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Tenants, Vnics, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -18,10 +18,11 @@ from mooring.servers.api.readiness import ReadinessProbes
 from mooring.servers.api.status import Status
 from mooring.servers.api.subnet_pools import SubnetPools
 from mooring.servers.api.tenants import Tenants
+from mooring.servers.api.vnics import Vnics
 from mooring.services.operations.operations import Operations
 
 RESOURCES = (
-    Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Containers, Explanations,
+    Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
     Diagnoses, Backups, ReadinessProbes, Ip,
 )  # fmt: skip
 
@@ -30,6 +31,7 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
     """All of them over these services. backup: writes a copy of the store to a new file."""
     return [
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
-        NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Containers(operations),
-        Explanations(operations), Diagnoses(operations), Backups(backup), ReadinessProbes(operations), Ip(operations),
+        NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
+        Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
+        ReadinessProbes(operations), Ip(operations),
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from mooring.services.operations.readiness import ReadinessChecks
 from mooring.services.operations.reservations import Reservations
 from mooring.services.operations.subnet_pool_rows import SubnetPoolRows
 from mooring.services.operations.tenant_rows import TenantRows
+from mooring.services.operations.vnic_rows import VnicRows
 from mooring.services.records.engine_names import EngineNames, names_told
 
 
@@ -46,6 +47,7 @@ class Operations:
     addresses_by_id: AddressesById
     network_ports: NetworkPorts
     network_port_rows: NetworkPortRows
+    vnic_rows: VnicRows
 
 
 def operations(
@@ -80,4 +82,5 @@ def operations(
         AddressesById(cache, services.ipam, engine, clock, holds, names),
         NetworkPorts(services, clock, policy),
         NetworkPortRows(cache, endpoint_index, services.ipam),
+        VnicRows(cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from mooring.core.views import AddressOwner, Change, DenyRow, PortRow, SubnetPoolChange
+from mooring.core.vnic_views import VnicNetwork, VnicRow
 
 VERSION = "v1"
 
@@ -73,3 +74,13 @@ class PortReply(msgspec.Struct, frozen=True):
 
     port: PortRow
     dry_run: bool
+
+
+class VnicReply(msgspec.Struct, frozen=True):
+    """The VNIC that was asked for, null for one to remove that was not there. changed: False when all was so already.
+    network, run: as in VnicDetail."""
+
+    vnic: VnicRow | None
+    changed: bool
+    network: VnicNetwork
+    run: str

@@ -184,3 +184,40 @@ class RemovePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: str
     force: bool = False
     dry_run: bool = False
+
+
+class CreateVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An interface for the container that gets the address is there, before any container.
+
+    tenant: "" for nobody's in particular. mac: "" for one that follows from the rest. mtu: bytes, null for 1500.
+    gateway: the container's next hop, "" for the first address of the subnet, `none` for none. routes: each `SUBNET` or
+    `SUBNET via ADDRESS`. instance: whose it is, as the launcher says. adopt: the name of an interface of the host that
+    it shall be, "" to make one. wait: seconds, for the Docker network of another tenant with an equal subnet.
+    """
+
+    subnet: str
+    address: str
+    tenant: str = ""
+    mac: str = ""
+    mtu: int | None = None
+    gateway: str = ""
+    routes: tuple[str, ...] = ()
+    instance: str = ""
+    adopt: str = ""
+    wait: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.wait <= 20:
+            raise BadRequest("wait: must be from 0 to 20 seconds")
+
+
+class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A VNIC is gone; one that is not there is gone already.
+
+    vnic: its ID, address, or the name of its interface. tenant: whose, when several have the address. force: also while
+    a container has it.
+    """
+
+    vnic: str
+    tenant: str = ""
+    force: bool = False
