@@ -99,7 +99,8 @@ def test_equal_subnets_of_two_tenants_never_meet_whatever_dies(host: Host) -> No
     assert not pings(host.container_network("red5"), host.ipv4)
     for refused, words in (
         (("--ip", "172.16.5.9"), "no VNIC of subnet 172.16.5.0/24 of tenant red has address 172.16.5.9"),
-        (("--ip", "172.16.5.5"), "is in use"),
+        (("--ip", "172.16.5.5"), "has MAC .*; add --mac-address"),
+        (tuple(made["red5"]["run"].split()[2:]), "is in use"),
         ((), "no addresses but those of VNICs"),
     ):
         with pytest.raises(LabError, match=words):

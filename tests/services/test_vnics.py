@@ -110,7 +110,7 @@ async def test_one_tenant_at_a_time_waits_for_a_network_of_a_subnet(host: Launch
     red = await host.vnic("red", "172.16.5.5")
     await host.vnic("red", "172.16.5.6")
     with pytest.raises(
-        Conflict, match=f"subnet 172.16.5.0/24 of tenant red waits for its Docker network.*{red.group.bridge}"
+        Conflict, match=f"tenant red waits for its Docker network.*`mooring vnic inspect {red.id}` says how"
     ):
         await host.vnic("blue", "172.16.5.5")
     async with asyncio.TaskGroup() as tasks:

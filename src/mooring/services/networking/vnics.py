@@ -142,10 +142,11 @@ class Vnics:
                 async with asyncio.timeout_at(until):
                     await news.wait()
             except TimeoutError:
+                first = min(self.index.of_group(others[0]), key=lambda vnic: vnic.created, default=None)
                 raise Conflict(
                     f"{others[0]} waits for its Docker network, and one at a time can",
-                    holder=others[0].bridge,
-                    hint=f"create that network first: `mooring vnic ls --filter bridge={others[0].bridge}` shows it",
+                    holder=str(first or others[0]),
+                    hint=f"create that network first: `mooring vnic inspect {first.id if first else ''}` says how",
                 ) from None
 
     async def _adoptable(self, spec: VnicSpec) -> HostLink:
