@@ -15,6 +15,8 @@ from mooring.core.label_words import asks, concern, meant, remarks
     ("key", "ours"),
     [
         ("mooring.kye", "mooring.key"),
+        ("mooring.ports", "mooring.port"),
+        ("Mooring-Port", "mooring.port"),
         ("mooring.keys", "mooring.key"),
         ("Mooring.Key", "mooring.key"),
         ("mooring-key", "mooring.key"),

@@ -186,3 +186,36 @@ def test_one_of_many_has_the_port_and_a_killed_daemon_loses_nothing(ports: Host)
     rest = next(name for name in names if name != won[0])
     assert start(rest)
     assert host.addresses(rest, "web")[0] == port["addresses"][0]
+
+
+def test_public_reports_of_addresses_that_were_taken_or_lost(ports: Host) -> None:
+    """docker/compose#11899, moby/moby#49781: after a restart of everything another container had the address.
+    docker/compose#5261, moby/libnetwork#1986: of two networks the MAC counted in any. docker/for-linux#798: two had one
+    MAC after a reboot. docker/compose#3497: a second container with the address is told who has it."""
+    host = ports
+    for name, subnet in (("front", "10.84.0.0/24"), ("back", "10.85.0.0/24")):
+        host.create_network(name, "--subnet", subnet)
+    front, back = make(host, "front", "first", "--address", "10.84.0.2"), make(host, "back")
+    host.docker("run", "-d", "--name", "any", "--restart", "always", "--network", "front", IMAGE, "stay")
+    assert host.addresses("any", "front")[0] != "10.84.0.2"
+    labels = ("--label", "mooring.port=first,db", "--restart", "always", "--network", "front")
+    host.proxy.docker("create", "--name", "both", *labels, IMAGE, "stay")
+    host.proxy.docker("network", "connect", "back", "both")
+    host.docker("start", "both")
+
+    def check() -> None:
+        assert host.addresses("both", "front")[0] == front["addresses"][0]
+        assert host.addresses("both", "back")[0] == back["addresses"][0]
+        assert mac(host, "both", "front") == front["mac"]
+
+    check()
+    host.engine.kill9()
+    host.engine.start()
+    for name in ("any", "both"):
+        host.wait_state(name, running=True)
+    check()
+    refused = host.proxy.docker("run", "-d", "--name", "more", *labels, IMAGE, "stay", check=False)
+    assert "in use" in refused.output
+    assert "both" in refused.output
+    host.docker("rm", "-f", "any", "both", "more")
+    assert {show(host, name)["state"] for name in ("first", "db")} == {"DOWN"}

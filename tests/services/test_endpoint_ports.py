@@ -14,13 +14,19 @@ from mooring.services.networking.endpoint_ports import EndpointPorts
 from tests.services.port_hosts import SMALL, WEB, PortHost
 
 
+def ports_on(host: PortHost) -> EndpointPorts:
+    """Over its records."""
+    ipam = host.services.ipam
+    return EndpointPorts(host.services.cache, ipam.index, ipam.fixed_index)
+
+
 async def ready() -> tuple[PortHost, EndpointPorts]:
     """A network with the ports a and b."""
     host = PortHost()
     await host.serve("web")
     for name, last in (("a", 11), ("b", 12)):
         await host.port(name, addresses=[f"10.32.0.{last}"], mac=f"02:00:00:00:00:{last}")
-    return host, EndpointPorts(host.services.cache, host.services.ipam.index)
+    return host, ports_on(host)
 
 
 def request(ip: str = "", mac: str = "", port: str = "", **more: object) -> EndpointRequest:
@@ -69,7 +75,7 @@ async def test_a_host_without_ports_says_how_one_is_made() -> None:
     """And costs an endpoint nothing."""
     host = PortHost()
     await host.serve("web")
-    ports = EndpointPorts(host.services.cache, host.services.ipam.index)
+    ports = ports_on(host)
     assert ports.asked(host.known(WEB), request()) is None
     with pytest.raises(NotFound, match="mooring port create --network"):
         ports.asked(host.known(WEB), request(port="db"))

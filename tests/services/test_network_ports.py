@@ -260,3 +260,8 @@ async def test_leases_of_a_port_are_not_an_operators_to_give_away() -> None:
     text = " ".join(host.operated.inspection.explain(address).reasons[0].text)
     assert "It belongs to port db" in text
     assert "mooring port rm db" in text
+    lookup = host.operated.lookup
+    assert [each.address for each in (await lookup.explain("db")).reasons] == [str(address)]
+    await host.services.ipam.kept_networks.inherit(WEB, "web")
+    await host.network_goes()
+    assert "belongs to port db of the removed network web" in " ".join((await lookup.explain("db")).reasons[0].text)

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
-from mooring.core.filters import LeaseFilter, PortFilter
+from mooring.core.faults import Conflict, Fault, NotFound
+from mooring.core.filters import PortFilter
+from mooring.core.leases import Lease
 from mooring.core.network_ports import NetworkPort, PortState
 from mooring.core.requests import AddressRequest, Role
-from mooring.services.records.network_ports import port_meant
+from mooring.ports import Transaction
 from mooring.testing.memory_store import When
 from tests.services.port_hosts import SMALL, WEB, PortHost, host_with
 
@@ -108,100 +109,47 @@ async def test_between_the_address_and_the_endpoint_a_port_is_being_built() -> N
     await host.stop(made)
 
 
-# -- networks that go --------------------------------------------------------------------------------------------------
-
-
-async def test_a_port_waits_for_a_network_of_the_name() -> None:
-    """With its addresses and its MAC, over a restart, whatever the hold time; meanwhile it is not used."""
-    host = await host_with(v6=True)
-    await host.services.ipam.kept_networks.inherit(WEB, "web")
-    port = await host.port()
-    known = host.known(WEB)
-    await host.network_goes()
-    assert "was removed; it waits" in host.row(port).warning
-    assert [str(each) for each in port.addresses] == [
-        row.address for row in (await host.operated.inspection.leases(LeaseFilter())).rows if row.key == "port:db"
-    ]
-    with pytest.raises(Conflict, match="belongs to a port"):
-        await host.operated.reservations.release(None, port.addresses[0], False, False)
-    await host.restart()
-    host.clock.advance(1e7)
-    again = await host.back("new", known)
-    moved = port_meant("db", host.services.cache)
-    assert (moved.network, moved.id, moved.mac) == (again, port.id, port.mac)
-    assert host.row(moved).warning == ""
-    running = await host.run("c1", again, mac=port.mac)
-    assert running.addresses == port.addresses
-    await host.stop(running)
-    assert host.lease(port.addresses[0]).until is None  # type: ignore[union-attr]
-
-
-async def test_a_port_that_no_longer_fits_says_so_and_can_be_removed() -> None:
-    """So does the doctor."""
-    host = await host_with()
-    await host.services.ipam.kept_networks.inherit(WEB, "web")
-    port = await host.port()
-    await host.network_goes()
-    other = await host.network("other")
-    await host.services.ipam.kept_networks.inherit(other, "web")
-    moved = port_meant("db", host.services.cache)
-    assert "came back without" in host.row(moved).warning
-    found = [each for each in (await host.operated.doctor.examine()).findings if each.subject == f"port {port.id}"]
-    assert "cannot be used" in found[0].text
-    with pytest.raises(Conflict, match="was asked for, and Docker has given the container"):
-        await host.run("c1", other, ip="", port="db")
-    await host.operated.network_ports.remove("db", False, False)
-    assert host.services.cache.count(NetworkPort) == 0
-
-
-async def test_a_port_that_waits_is_removed_with_its_address() -> None:
-    """The next network of the name gives it to nobody."""
-    host = await host_with()
-    await host.services.ipam.kept_networks.inherit(WEB, "web")
-    port = await host.port()
-    await host.network_goes()
-    await host.operated.network_ports.remove("db", False, False)
-    assert not host.services.ipam.kept_networks.keeping(port.addresses[0])
-
-
 # -- crashes -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER])
-async def test_a_store_that_fails_at_any_step_loses_nothing(when: When) -> None:
-    """Whether the commit took effect or not: the port is there whole or not at all, and one endpoint has it or none."""
+@pytest.mark.parametrize("commit", range(8))
+async def test_a_store_that_fails_at_any_step_loses_nothing(commit: int, when: When) -> None:
+    """Whether that commit took effect or not, and with a death of the daemon after it: the port is there whole or not
+    at all, one endpoint has it or none, and what is removed is gone whole."""
     host = await host_with(v6=True)
-    host.store.fail_next(when)
+    left = commit
+
+    def count(_transaction: Transaction) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            host.store.fail_next(when)  # the one after this
+
+    if commit == 0:
+        host.store.fail_next(when)
+    host.store.on_commit = count
+    died = False
     try:
-        await host.port()
-    except Unavailable:
-        await host.restart()
-        if when is When.BEFORE:
-            assert host.services.cache.count(NetworkPort) == 0
-            await host.port()
-    port = port_meant("db", host.services.cache)
-    assert host.addresses(port) == [str(each) for each in port.addresses]
-    for commits in range(6):
-        running: Endpoint | None = None
-        for _ in range(commits):
-            pass
-        host.store.fail_next(when, times=1)
-        try:
-            running = await host.run(f"c{commits}", mac=port.mac)
-        except Fault:
-            await host.restart()
-        for endpoint in list(host.services.cache.every(Endpoint)):
-            await host.stop(endpoint)
-        assert running is None or running.addresses == port.addresses
-        assert host.addresses(port) == [str(each) for each in port.addresses]
-        assert host.row(port).state == "DOWN"
-    host.store.fail_next(when)
-    with pytest.raises((Unavailable, NotFound)):
+        port = await host.port(mac="02:00:00:00:00:0d")
+        running = await host.run("c1", mac=port.mac)
+        await host.stop(running)
         await host.operated.network_ports.remove("db", False, False)
+    except Fault:
+        died = True
+    host.store.on_commit = None
     await host.restart()
-    left = list(host.services.cache.every(NetworkPort))
-    assert bool(left) is (when is When.BEFORE)
-    assert bool(host.addresses(port)) is bool(left)
+    ports = list(host.services.cache.every(NetworkPort))
+    keys = [lease.key for lease in host.services.cache.every(Lease) if lease.key]
+    assert keys == ["port:db"] * len(keys)
+    assert len(keys) == 2 * len(ports)
+    for endpoint in list(host.services.cache.every(Endpoint)):
+        await host.stop(endpoint)
+    for port in ports:
+        assert died
+        assert host.row(port).state == "DOWN"
+        again = await host.run("c2", mac=port.mac)
+        assert again.addresses == port.addresses
 
 
 _STEPS = st.lists(

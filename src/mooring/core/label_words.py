@@ -100,6 +100,8 @@ def _meant(key: str) -> str:
     for ours in LABELS:
         if first + tail == _plain(ours):
             return ours
+    if first == "mooring" and _is_slip(tail, "port"):
+        return PORT_LABEL
     if first == "mooring":
         if tail in _FIXED_GUESSES or _is_slip(tail, _plain(FIXED_LABEL)):
             return FIXED_LABEL

@@ -193,6 +193,9 @@ class FixedAllocator:
             lease = max(usable, key=lambda each: (bool(each.holders), each.since))
             fixed = lease.state is State.FIXED
             return claimed(lease, lease, _later(claim) if fixed else claim, now)
+        if is_ports(claim.key):  # it was removed meanwhile, or its network came back without the address
+            port = claim.key.partition(":")[2]
+            raise Conflict(f"port {port} has no address there any more", hint=f"see `mooring port inspect {port}`")
         chosen = self._index.choose(pools[0])
         if chosen is None:
             raise Exhausted(

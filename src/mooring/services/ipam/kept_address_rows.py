@@ -62,7 +62,7 @@ def kept_reasons(cache: RecordCache, now: float, address: Address) -> list[Reaso
 def kept_for(cache: RecordCache, now: float, what: str) -> list[Reason]:
     """What is true of the addresses that wait for the key, for the compose service, for the MAC, or for the network of
     the name."""
-    keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
+    keys = {what, *(f"{kind}:{what}" for kind in ("key", "name", "compose", "port"))}
     return [
         _reason(kept_network, each)
         for kept_network, each in kept(cache, now)

@@ -13,16 +13,18 @@ from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import Network
 from mooring.core.requests import EndpointRequest
 from mooring.services.records.address_index import AddressIndex
-from mooring.services.records.network_ports import port_at, port_in, ports_of
+from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.network_ports import port_at, port_in, port_of_lease, ports_of
 from mooring.services.records.record_cache import RecordCache
 
 
 class EndpointPorts:
     """`asked` before the addresses of an endpoint are complete, `check` after."""
 
-    def __init__(self, cache: RecordCache, index: AddressIndex) -> None:
+    def __init__(self, cache: RecordCache, index: AddressIndex, fixed_index: FixedIndex) -> None:
         self._cache = cache
         self._index = index
+        self._fixed_index = fixed_index
 
     def asked(self, network: Network, request: EndpointRequest) -> NetworkPort | None:
         """The port that the endpoint's options name, or whose MAC it brings; None for an endpoint without one.
@@ -95,7 +97,9 @@ class EndpointPorts:
             )
 
     def _with_mac(self, network: Network, mac: str) -> NetworkPort | None:
-        return next((port for port in ports_of(network.id, self._cache) if mac and port.mac == mac), None)
+        leases = self._fixed_index.with_mac(network.id, mac) if mac else []
+        found = (port_of_lease(lease, network.id, self._cache) for lease in leases)
+        return next((port for port in found if port is not None), None)
 
     def _unknown(self, network: Network, reference: str) -> NotFound:
         names = ", ".join(port.name for port in ports_of(network.id, self._cache)[:5])

@@ -51,7 +51,7 @@ class Endpoints:
         self._ipam = ipam
         self.subnets = subnets
         self._addresses = EndpointAddresses(cache, index, ipam)
-        self._ports = EndpointPorts(cache, ipam.index)
+        self._ports = EndpointPorts(cache, ipam.index, ipam.fixed_index)
         self.takeovers = Takeovers(ipam, records.clock)
         self._records = EndpointRecords(cache, drivers, ipam, port_allocator, records.locks)
         liveness = Liveness(cache, drivers, self._records, records.clock)

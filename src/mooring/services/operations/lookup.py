@@ -133,7 +133,7 @@ class Lookup:
                 hint="`mooring network ls` lists Mooring's networks",
             )
         return NotFound(
-            f"no container, key, endpoint or MAC {what[:70]!r} holds an address"
+            f"no container, key, port, endpoint or MAC {what[:70]!r} holds an address"
             + (f"; {UNASKED}: {names.why}" if names.why else ""),
             hint="`mooring lease ls` lists those that do",
         )
@@ -216,7 +216,7 @@ class Lookup:
         return places
 
     def _of_key(self, what: str) -> list[Place]:
-        keys = {what, f"key:{what}", f"name:{what}", f"compose:{what}"}
+        keys = {what, *(f"{kind}:{what}" for kind in ("key", "name", "compose", "port"))}
         fixed = [_place(lease) for lease in self._fixed() if lease.key in keys]
         return fixed + [_place(lease) for lease in self._fixed_index.reserved_for(what)]
 

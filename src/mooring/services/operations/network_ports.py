@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mooring.core.addresses import address_of
+from mooring.core.containers import Holder
 from mooring.core.faults import BadRequest, Conflict, Exhausted, StaleRevision
 from mooring.core.leases import Lease, Place, State
 from mooring.core.network_ports import NetworkPort, check_families, port_mac, port_name, ported, unported
@@ -264,7 +265,7 @@ class NetworkPorts:
                 return port
             now = self._clock.now()
             after = [(lease, unported(lease, now, self._policy.cooldown)) for lease in leases]
-            gone: list[Record] = [port, *(lease for lease, left in after if left is None)]
+            gone: list[Record] = [port, *(lease for lease, left in after if left is None), *self._idle_holders(leases)]
             try:
                 await self._end_waiting(port)
                 await self._cache.commit(put=[left for _, left in after if left is not None], delete=gone)
@@ -272,6 +273,13 @@ class NetworkPorts:
                 continue
             return port
         raise contended(f"port {reference}")
+
+    def _idle_holders(self, leases: Sequence[Lease]) -> list[Holder]:
+        """The holders that hold nothing without the leases."""
+        idents = {ident for lease in leases for ident in lease.holders}
+        known = [self._cache.holder(ident) for ident in sorted(idents)]
+        of_holder = self._ipam.fixed_index.of_holder
+        return [each for each in known if each is not None and all(lease in leases for lease in of_holder(each.id))]
 
     def _check_unused(self, port: NetworkPort, leases: Sequence[Lease], force: bool) -> None:
         for lease in leases:
