@@ -24,6 +24,7 @@ UNTESTED: dict[str, str] = {
     "core/filters.py": "values without behaviour; tests/servers/api reads them, matching.py decides",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
     "wire/forms/deny_entries.py": FORMS,
+    "wire/forms/dns_records.py": FORMS,
     "wire/forms/endpoints.py": FORMS,
     "wire/forms/kept_networks.py": FORMS,
     "wire/forms/holders.py": FORMS,

@@ -212,10 +212,10 @@ def test_nulls_and_missing_fields_are_nothing() -> None:
     assert (nothing.running, nothing.labels, {known.wanted_mac for known in nothing.endpoints}) == (False, {}, {""})
     nulls = ("IPAMConfig", "NetworkID", "EndpointID", "IPAddress", "GlobalIPv6Address", "MacAddress")
     for endpoint in (None, {}, dict.fromkeys(nulls), {"IPAMConfig": {"IPv4Address": None, "IPv6Address": None}}):
-        settings = {"Networks": {"web": endpoint}}
-        assert row(NetworkSettings=settings).endpoints == (ContainerEndpoint("", "web"),)
-        assert inspected(NetworkSettings=settings, Config=None).endpoints == (ContainerEndpoint("by-name", "web"),)
-        assert inspected(NetworkSettings=settings, HostConfig=None).endpoints == (ContainerEndpoint("by-name", "web"),)
+        place = {"Networks": {"web": endpoint}}
+        assert row(NetworkSettings=place).endpoints == (ContainerEndpoint("", "web"),)
+        known = [inspected(NetworkSettings=place, **{each: None}).endpoints for each in ("Config", "HostConfig")]
+        assert known == [(ContainerEndpoint("by-name", "web", aliases=()),)] * 2
     assert not any(read(NetworkSettings={"Networks": None}).endpoints for read in (row, inspected))
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from mooring.adapters.docker.engine_answers import NetworkAnswer
+from mooring.adapters.docker.engine_answers import ContainerAnswer, ContainerRow, NetworkAnswer
 from mooring.core.containers import EngineEndpoint
 
 NETWORK = b"""{"Id": "aaa", "Name": "web", "Driver": "mooring", "EnableIPv6": true, "Containers": {
@@ -29,3 +29,12 @@ def test_a_network_of_the_list_has_none() -> None:
     """GET /networks leaves them out, or says null."""
     for text in (b'{"Id": "aaa"}', b'{"Id": "aaa", "Containers": null}', b'{"Id": "aaa", "Containers": {}}'):
         assert msgspec.json.decode(text, type=NetworkAnswer).value().endpoints == ()
+
+
+def test_an_inspection_tells_aliases_and_a_list_does_not() -> None:
+    """With the names of engines from 25 on, each once; a list of an engine that tells nothing is no word about them."""
+    place = '"NetworkSettings": {"Networks": {"web": {"Aliases": ["main", "db"], "DNSNames": ["db", "0123456789ab"]}}}'
+    (told,) = msgspec.json.decode(f'{{"Id": "c1", {place}}}', type=ContainerAnswer).value({}).endpoints
+    assert told.aliases == ("main", "db", "0123456789ab")
+    (listed,) = msgspec.json.decode(f'{{"Id": "c1", {place}}}', type=ContainerRow).value({}).endpoints
+    assert listed.aliases is None

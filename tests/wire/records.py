@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
+from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
@@ -201,10 +202,15 @@ VNICS = st.builds(
     Vnic, tenant=TEXT, subnet=SUBNET, address=ADDRESS, mac=TEXT, mtu=st.integers(0, 65535), created=TIME,
     gateway=st.none() | ADDRESS, routes=ROUTES, instance=TEXT, adopted=TEXT,
 )  # fmt: skip
+DNS_RECORDS = st.builds(
+    DnsRecord, name=TEXT, addresses=st.lists(ADDRESS, max_size=3).map(tuple), network=TEXT, note=TEXT, created=TIME,
+    until=st.none() | TIME,
+)  # fmt: skip
 RECORDS = (
     POOLS
     | SUBNET_POOLS
     | DENY_ENTRIES
+    | DNS_RECORDS
     | LEASES
     | NETWORKS
     | SANDBOXES

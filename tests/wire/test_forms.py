@@ -10,6 +10,7 @@ import pytest
 
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
+from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Attachment, Endpoint, Event, Service
 from mooring.core.endpoints import State as EndpointState
 from mooring.core.engines import KnownEngine
@@ -35,6 +36,7 @@ from mooring.core.vnics import Vnic
 from mooring.wire import stored
 from mooring.wire.forms import (
     deny_entries,
+    dns_records,
     elements,
     endpoints,
     holders,
@@ -283,6 +285,18 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
         DenyEntry(subnet=IPv4Network("10.8.0.0/16"), note="the VPN", created=5.5),
     ),
     (
+        "dns/n1/nas.lan",
+        b'{"v":1,"addresses":["192.0.2.9","2001:db8::9"],"created":5.5,"note":"the NAS","until":7.5}',
+        DnsRecord(
+            name="nas.lan",
+            addresses=(IPv4Address("192.0.2.9"), IPv6Address("2001:db8::9")),
+            network="n1",
+            note="the NAS",
+            created=5.5,
+            until=7.5,
+        ),
+    ),
+    (
         "vnic/red/0a080000p16/0a080005",
         b'{"v":1,"mac":"02:00:00:00:00:01","mtu":1400,"created":5.5,"gateway":"10.8.0.1","routes":[{"v":"RouteV1",'
         b'"destination":"10.9.0.0/16","via":"10.8.0.9"}],"instance":"i-1","adopted":"eth7"}',
@@ -333,6 +347,7 @@ def names(kind: type) -> set[str]:
         (KeptAddress, kept_networks.KeptAddressV1, set()),
         (Move, moves.MoveV1, {"container", "network"}),
         (DenyEntry, deny_entries.DenyEntryV1, {"subnet", "origin"}),  # what is stored is an operator's
+        (DnsRecord, dns_records.DnsRecordV1, {"name", "network"}),
         (Vnic, vnics.VnicV1, {"tenant", "subnet", "address"}),
         (StaticRoute, elements.RouteV1, set()),
         (Segment, networks.SegmentV2, set()),

@@ -67,8 +67,8 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/", "holder/",
-        "intent/", "move/", "endpoint/", "lease/",
+        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/",
+        "holder/", "intent/", "move/", "endpoint/", "lease/",
     )  # fmt: skip
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"

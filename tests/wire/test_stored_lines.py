@@ -42,6 +42,7 @@ WRITTEN = [
         b'{"v":1,"pool":"p4","state":"fixed","since":5.5,"key":"key:db","holders":["c1"],"active":{"v":"Active'
         b'V1","endpoint":"e1","host":"h","boot":"b"},"hold":0.0}',
     ),
+    ("dns//db", b'{"v":1,"addresses":["192.0.2.9","2001:db8::9"],"created":5.5,"note":"moved","until":7.5}'),
     (
         "port/p1",
         b'{"v":1,"name":"db","network":"n1","network_name":"web","space":"default","mac":"02:00:00:00:00:05","a'

@@ -22,7 +22,8 @@ class ContainerEndpoint:
 
     network: full id, "" for a network that the engine does not have. name: of the network. wanted4, wanted6,
     wanted_mac: what the configuration asks for, None and "" for nothing (an engine's list does not tell the MAC).
-    ipv4, ipv6, mac, endpoint: what it has while it runs.
+    ipv4, ipv6, mac, endpoint: what it has while it runs. aliases: what it is called in the network besides its name;
+    None where the engine does not tell, as in a list.
     """
 
     network: str
@@ -34,6 +35,7 @@ class ContainerEndpoint:
     ipv6: IPv6Address | None = None
     mac: str = ""
     endpoint: str = ""
+    aliases: tuple[str, ...] | None = None
 
     @property
     def wanted(self) -> tuple[Address, ...]:

@@ -83,6 +83,11 @@ def compose_replica(labels: Mapping[str, str]) -> tuple[str, str]:
     return f"{project}/{service}", number
 
 
+def compose_service(labels: Mapping[str, str]) -> str:
+    """The service that a container is one of, "" for what compose did not make."""
+    return labels.get(_COMPOSE[1], "") if labels.get(_COMPOSE[0]) else ""
+
+
 def outlives(key: str) -> bool:
     """Whether the key means something after its container is gone."""
     return bool(key) and not key.startswith(CONTAINER_KEY)

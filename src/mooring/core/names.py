@@ -33,11 +33,13 @@ class Question:
 
 
 class Verdict(Enum):
-    """FOUND: see the answer. EMPTY: the name is known, not with that type. FORWARD: not known here, ask elsewhere.
-    REFUSED: not known here, and nobody may be asked (the sandbox has no way out)."""
+    """FOUND: see the answer. EMPTY: the name is known, not with that type. ABSENT: nobody has the name, here or
+    elsewhere. FORWARD: not known here, ask elsewhere. REFUSED: not known here, and nobody may be asked (the sandbox has
+    no way out)."""
 
     FOUND = "found"
     EMPTY = "empty"
+    ABSENT = "absent"
     FORWARD = "forward"
     REFUSED = "refused"
 

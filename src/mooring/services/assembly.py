@@ -12,8 +12,11 @@ from typing import Any
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
 from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
+from mooring.services.containers.dns_records import DnsRecords
 from mooring.services.containers.engine_events import EngineEvents
 from mooring.services.containers.fixed_leases import Holders
+from mooring.services.containers.host_names import HostNames
+from mooring.services.containers.name_follower import NameFollower
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.allocator import IpamPolicy
 from mooring.services.networking.assembly import Networking, Others, World, assemble_networking
@@ -28,6 +31,9 @@ class Keeping(FixedAddresses):
     container_reconciler: ContainerReconciler
     watching: EngineEvents
     networks: NetworkAdmission
+    host_names: HostNames
+    dns_records: DnsRecords
+    name_follower: NameFollower
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,11 @@ def assemble(
     minimum_age: float = MINIMUM_AGE,
     others: Others | None = None,
     names: tuple[str, ...] = ("mooring",),
+    zone: str = "mooring",
 ) -> Services:
     """Services that know each other, over a cache that is still empty: `await services.cache.load()` comes next.
 
-    names: those that dockerd has for us; the first is that of the plugin socket's file.
+    names: those that dockerd has for us; the first is that of the plugin socket's file. zone: of names of containers.
     """
     host = assemble_networking(world, policy, repair_period, minimum_age, others, names)
     cache, ipam, engine, clock = host.cache, host.ipam, world.engine, world.clock
@@ -61,9 +68,13 @@ def assemble(
         fixed = FixedAddresses(cache, engine, clock, holders, controller, adoption, reattachment, nudged)
         reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age)
         events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
+        host_names = HostNames(cache, host.endpoint_index, zone)
+        ipam.index.endpoint_containers.listen(host_names.note)
+        dns_records = DnsRecords(cache, clock)
         keeping = Keeping(
-            **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names)
-        )
+            **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names),
+            host_names=host_names, dns_records=dns_records, name_follower=NameFollower(host_names, dns_records, engine),
+        )  # fmt: skip
     return Services(**_fields(host), holders=holders, keeping=keeping)
 
 

@@ -283,5 +283,6 @@ def _naming(container_endpoint: ContainerEndpoint, addresses: Sequence[Address])
 
 
 def _listed(container: Container) -> Container:
-    """The container as a list has it: the MAC that its configuration asks for is not told."""
-    return replace(container, endpoints=tuple(replace(each, wanted_mac="") for each in container.endpoints))
+    """The container as a list has it: the MAC that its configuration asks for is not told, nor are its aliases."""
+    told = tuple(replace(each, wanted_mac="", aliases=None) for each in container.endpoints)
+    return replace(container, endpoints=told)

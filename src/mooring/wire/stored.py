@@ -17,6 +17,7 @@ import msgspec
 
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
+from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import BadRequest, Unavailable
@@ -31,6 +32,7 @@ from mooring.core.sandboxes import Sandbox
 from mooring.core.vnics import Vnic
 from mooring.wire.forms import (
     deny_entries,
+    dns_records,
     elements,
     endpoints,
     holders,
@@ -57,19 +59,20 @@ Record = (
     | Move
     | SubnetPool
     | DenyEntry
+    | DnsRecord
     | NetworkPort
     | Vnic
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    NetworkPort, Vnic,
+    DnsRecord, NetworkPort, Vnic,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/", "holder/",
-    "intent/", "move/", "endpoint/", "lease/",
+    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/",
+    "holder/", "intent/", "move/", "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -143,6 +146,11 @@ def vnic_key(tenant: str, subnet: Subnet, address: Address) -> str:
     return f"vnic/{_quoted(tenant)}/{place}/{address.packed.hex()}"
 
 
+def dns_key(network_id: str, name: str) -> str:
+    """Where the DNS record of the name in the network ("" for none) is kept."""
+    return f"dns/{_quoted(network_id)}/{_quoted(name)}"
+
+
 def sandbox_key(sandbox_id: str) -> str:
     """Where the sandbox is kept."""
     return f"sandbox/{_quoted(sandbox_id)}"
@@ -160,37 +168,28 @@ def lease_key(space: str, address: Address) -> str:
     return f"{_lease_prefix(space)}6/{int(address):032x}"
 
 
+_KEYS: dict[type, Callable[[Any], str]] = {
+    Lease: lambda record: lease_key(record.space, record.address),
+    Endpoint: lambda record: endpoint_key(record.network, record.id),
+    Network: lambda record: network_key(record.id),
+    Sandbox: lambda record: sandbox_key(record.id),
+    Pool: lambda record: pool_key(record.id),
+    SubnetPool: lambda record: subnet_pool_key(record.name),
+    KnownEngine: lambda record: engine_key(record.id),
+    Holder: lambda record: holder_key(record.id),
+    Intent: lambda record: intent_key(record.id),
+    KeptNetwork: lambda record: kept_network_key(record.id),
+    Move: lambda record: move_key(record.container, record.network),
+    DenyEntry: lambda record: deny_key(record.subnet),
+    DnsRecord: lambda record: dns_key(record.network, record.name),
+    NetworkPort: lambda record: network_port_key(record.id),
+    Vnic: lambda record: vnic_key(record.tenant, record.subnet, record.address),
+}
+
+
 def key_of(record: Record) -> str:
     """Where the record is kept."""
-    match record:
-        case Lease():
-            return lease_key(record.space, record.address)
-        case Endpoint():
-            return endpoint_key(record.network, record.id)
-        case Network():
-            return network_key(record.id)
-        case Sandbox():
-            return sandbox_key(record.id)
-        case Pool():
-            return pool_key(record.id)
-        case SubnetPool():
-            return subnet_pool_key(record.name)
-        case KnownEngine():
-            return engine_key(record.id)
-        case Holder():
-            return holder_key(record.id)
-        case Intent():
-            return intent_key(record.id)
-        case KeptNetwork():
-            return kept_network_key(record.id)
-        case Move():
-            return move_key(record.container, record.network)
-        case DenyEntry():
-            return deny_key(record.subnet)
-        case NetworkPort():
-            return network_port_key(record.id)
-        case Vnic():
-            return vnic_key(record.tenant, record.subnet, record.address)
+    return _KEYS[type(record)](record)
 
 
 class Form(Protocol[R_co]):
@@ -248,6 +247,7 @@ _READERS: dict[str, Reader[Any]] = {
     "estate": Reader[KeptNetwork]([kept_networks.KeptNetworkV1]),
     "move": Reader[Move]([moves.MoveV1]),
     "deny": Reader[DenyEntry]([deny_entries.DenyEntryV1]),
+    "dns": Reader[DnsRecord]([dns_records.DnsRecordV1]),
     "port": Reader[NetworkPort]([network_ports.NetworkPortV1]),
     "vnic": Reader[Vnic]([vnics.VnicV1]),
 }
@@ -264,6 +264,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     KeptNetwork: kept_networks.kept_network_form,
     Move: moves.move_form,
     DenyEntry: deny_entries.deny_entry_form,
+    DnsRecord: dns_records.dns_record_form,
     NetworkPort: network_ports.network_port_form,
     Vnic: vnics.vnic_form,
 }

@@ -144,6 +144,8 @@ class _Endpoint(_Form):
     ip_address: str | None = msgspec.field(name="IPAddress", default="")
     global_ipv6_address: str | None = msgspec.field(name="GlobalIPv6Address", default="")
     mac_address: str | None = ""
+    aliases: list[str] | None = None
+    dns_names: list[str] | None = msgspec.field(name="DNSNames", default=None)  # from 25 on
 
     def endpoint(self, key: str, ids: Mapping[str, str]) -> ContainerEndpoint:
         """The place in the network. key: what it is listed under. ids: network name -> id."""
@@ -152,16 +154,12 @@ class _Endpoint(_Form):
         if not network:
             network, name = _meant(key, ids)
         return ContainerEndpoint(
-            network=network,
-            name=name,
-            wanted4=_v4(wanted.ipv4_address),
-            wanted6=_v6(wanted.ipv6_address),
-            ipv4=_v4(self.ip_address),
-            ipv6=_v6(self.global_ipv6_address),
+            network, name, wanted4=_v4(wanted.ipv4_address), wanted6=_v6(wanted.ipv6_address),
+            ipv4=_v4(self.ip_address), ipv6=_v6(self.global_ipv6_address),
             # Without an endpoint it is what was asked for, not what it has.
             mac=_mac(self.mac_address) if self.endpoint_id else "",
             endpoint=self.endpoint_id or "",
-        )
+        )  # fmt: skip
 
 
 class SettingsAnswer(_Form):
@@ -234,9 +232,11 @@ class ContainerAnswer(_Form):
             # From 25 on each endpoint may have its own, which is told until the container runs for the first time;
             # older ones tell it too, and do not use it.
             mac = _mac(config.mac_address) if key == main else ""
+            told = (settings.networks or {})[key] or _Endpoint()
             if not mac and not endpoint.endpoint and version >= _ENDPOINT_MACS:
-                mac = _mac(((settings.networks or {})[key] or _Endpoint()).mac_address)
-            container_endpoints[key] = replace(endpoint, wanted_mac=mac)
+                mac = _mac(told.mac_address)
+            aliases = (*(told.aliases or ()), *(told.dns_names or ()))
+            container_endpoints[key] = replace(endpoint, wanted_mac=mac, aliases=tuple(dict.fromkeys(aliases)))
         return Container(
             id=self.id,
             name=(self.name or "").lstrip("/"),

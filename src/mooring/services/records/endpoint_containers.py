@@ -5,6 +5,8 @@ Rule: a name decides nothing, and is in memory only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mooring.core.containers import Container
 from mooring.core.endpoints import Endpoint
 from mooring.services.records.record_cache import Record, RecordCache
@@ -16,13 +18,20 @@ class EndpointContainers:
     def __init__(self, cache: RecordCache) -> None:
         self._cache = cache
         self._names: dict[str, str] = {}
+        self._listeners: list[Callable[[Container], None]] = []
         cache.listen(self._follow)
+
+    def listen(self, listener: Callable[[Container], None]) -> None:
+        """Call it with every container that the engine tells of from now on."""
+        self._listeners.append(listener)
 
     def note(self, container: Container) -> None:
         """The engine tells of the container."""
         for endpoint in container.endpoints:
             if endpoint.endpoint and self._cache.endpoint(endpoint.network, endpoint.endpoint) is not None:
                 self._names[endpoint.endpoint] = container.name
+        for listener in self._listeners:
+            listener(container)
 
     def name(self, endpoint_id: str) -> str:
         """Of the container that has the endpoint (full id), "" while nobody has said it."""

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
+from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import KnownEngine
 from mooring.core.faults import StaleRevision, Unavailable
@@ -42,12 +43,14 @@ Record = (
     | Move
     | SubnetPool
     | DenyEntry
+    | DnsRecord
     | NetworkPort
     | Vnic
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
+    DnsRecord,
     NetworkPort,
     Vnic,
 )  # fmt: skip
@@ -79,6 +82,7 @@ class RecordCache:
                 Move,
                 SubnetPool,
                 DenyEntry,
+                DnsRecord,
                 NetworkPort,
                 Vnic,
             )
@@ -158,6 +162,10 @@ class RecordCache:
     def deny_entry(self, subnet: Subnet) -> DenyEntry | None:
         """The operator's entry for exactly the subnet."""
         return self._kinds[DenyEntry].get(stored.deny_key(subnet))  # type: ignore[return-value]
+
+    def dns_record(self, network_id: str, name: str) -> DnsRecord | None:
+        """The operator's record of the name in the network ("" for none)."""
+        return self._kinds[DnsRecord].get(stored.dns_key(network_id, name))  # type: ignore[return-value]
 
     def vnic(self, tenant: str, subnet: Subnet, address: Address) -> Vnic | None:
         """The VNIC of the tenant and subnet with the address."""

@@ -1,0 +1,283 @@
+"""Who is called what on this host: an index of the records, of what the engine tells, and of operators' DNS records.
+
+Rules: a name is there as long as its endpoint is attached, whatever the engine says meanwhile, and gone with it; what
+the engine tells (names, aliases) is in memory only, and is asked for again after a start; a change costs what it is
+about, so that a host of a hundred thousand names is no slower than one of ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from mooring.core.containers import Container
+from mooring.core.dns_records import DnsRecord
+from mooring.core.endpoints import Endpoint, Service, State
+from mooring.core.host_names import Asker, Entry, dns_label, lookup
+from mooring.core.keys import compose_service
+from mooring.core.leases import Lease
+from mooring.core.names import Answer, Question
+from mooring.core.networks import Address, Network
+from mooring.core.port_bindings import Protocol
+from mooring.services.records.endpoint_index import EndpointIndex
+from mooring.services.records.record_cache import Record, RecordCache
+
+# IANA's names of ports that containers often have, for SRV; every port is found by its number, too.
+PORT_NAMES = {
+    22: "ssh", 25: "smtp", 53: "domain", 80: "http", 389: "ldap", 443: "https", 3306: "mysql", 5432: "postgresql",
+    5672: "amqp", 6379: "redis", 8080: "http-alt", 9092: "kafka", 27017: "mongodb",
+}  # fmt: skip
+
+HOST = Asker()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the engine says of an endpoint's container. whole: with its aliases."""
+
+    container: str
+    names: tuple[str, ...]
+    whole: bool
+
+
+class HostNames:
+    """A Directory. Build it before the cache is loaded.
+
+    zone: of all names. changes: how many there were; what was looked up is true as long as it stays the same.
+    """
+
+    def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, zone: str = "mooring") -> None:
+        self._cache = cache
+        self._endpoint_index = endpoint_index
+        self.zone = zone
+        self.changes = 0
+        self._told: dict[str, _Told] = {}
+        self._entries: dict[str, tuple[str, Entry]] = {}
+        self._named: dict[tuple[str, str], dict[str, Entry]] = {}
+        self._at: dict[Address, dict[str, tuple[str, Entry]]] = {}
+        self._names: dict[str, str] = {}
+        self._networks: dict[str, dict[str, None]] = {}
+        self._bridges: dict[tuple[int, str], Network] = {}
+        # Containers that only a list has told of, so that their aliases are not known yet.
+        self._unasked: dict[str, None] = {}
+        self._wake: Callable[[], None] = lambda: None
+        cache.listen(self._follow)
+
+    # -- what the engine tells -------------------------------------------------------------------------------------
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Call it when there is somebody to ask for."""
+        self._wake = wake
+
+    def unasked(self) -> list[str]:
+        """Full ids of containers whose aliases are not known; nobody is told twice."""
+        found, self._unasked = list(self._unasked), {}
+        return found
+
+    def note(self, container: Container) -> None:
+        """The engine tells of the container."""
+        first = tuple(
+            filter(None, (dns_label(container.name), container.id[:12], dns_label(compose_service(container.labels))))
+        )
+        for place in container.endpoints:
+            if not place.endpoint:
+                continue
+            endpoint = self._cache.endpoint(place.network, place.endpoint)
+            if endpoint is None:
+                continue
+            self.note_network(place.network, place.name)
+            before = self._told.get(place.endpoint)
+            aliases = place.aliases
+            if aliases is None and before is not None and before.whole and before.names[: len(first)] == first:
+                continue
+            names = tuple(dict.fromkeys((*first, *filter(None, map(dns_label, aliases or ())))))
+            self._told[place.endpoint] = _Told(container.id, names, aliases is not None)
+            if aliases is None and container.running:
+                self._unasked[container.id] = None
+                self._wake()
+            if before is None or before.names != names:
+                self._put(endpoint)
+
+    def note_network(self, network_id: str, name: str) -> None:
+        """The engine calls the network so."""
+        label = dns_label(name)
+        if not label or self._names.get(network_id) == label:
+            return
+        self._forget_network(network_id)
+        self._names[network_id] = label
+        self._networks.setdefault(label, {})[network_id] = None
+        for endpoint in self._endpoint_index.of_network(network_id):
+            self._put(endpoint)
+        for record in self._cache.every(DnsRecord):
+            if record.network == network_id:
+                self._put_record(record)
+        self.changes += 1
+
+    # -- who asks --------------------------------------------------------------------------------------------------
+
+    def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
+        """Who asks from the address by the bridge; None where no network of ours is behind it. domain: where it is."""
+        network = self._bridges.get((domain, bridge))
+        if network is None:
+            return None
+        endpoint = self._endpoint_index.at(network.id, source)
+        own = [network.id]
+        if endpoint is not None and endpoint.sandbox:
+            own += sorted(
+                each.network for each in self._endpoint_index.in_sandbox(endpoint.sandbox) if each.network != network.id
+            )
+        return Asker(tuple(own), frozenset(self._peers(own)))
+
+    def _peers(self, own: Iterable[str]) -> Iterable[str]:
+        """Networks that those may reach (option `peers`)."""
+        known = [
+            network for each in own if (network := self._cache.network(each)) is not None and network.options.peers
+        ]
+        words = {(network.tenant, network.options.peers) for network in known}
+        if not words:
+            return ()
+        every = self._cache.every(Network)
+        return [each.id for each in every if (each.tenant, each.options.peers) in words and not each.internal]
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    def lookup(self, question: Question, asker: Asker) -> Answer:
+        """See core.host_names.lookup."""
+        return lookup(question, asker, self, self.zone)
+
+    def named(self, network_id: str, name: str) -> Collection[Entry]:
+        """See Directory."""
+        found = self._named.get((network_id, name))
+        return tuple(found.values()) if found else ()
+
+    def networks_named(self, name: str) -> Collection[str]:
+        """See Directory."""
+        return tuple(self._networks.get(name, ()))
+
+    def at(self, address: Address) -> Collection[tuple[str, Entry]]:
+        """See Directory."""
+        found = self._at.get(address)
+        return tuple(found.values()) if found else ()
+
+    def rows(self) -> list[tuple[str, Entry]]:
+        """Everybody who has a name, with the full id of the network."""
+        return list(self._entries.values())
+
+    # -- following the records -------------------------------------------------------------------------------------
+
+    def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
+        match after or before:
+            case Endpoint() as endpoint:
+                if after is None:
+                    self._told.pop(endpoint.id, None)
+                    self._take(endpoint.id)
+                else:
+                    self._put(endpoint)
+            case Lease() as lease:
+                self._learn_name(lease, before)
+            case Network() as network:
+                self._follow_network(before, after)
+                if after is not None and network.name:
+                    self.note_network(network.id, network.name)
+            case DnsRecord() as record:
+                if after is None:
+                    self._take(_record_key(record))
+                else:
+                    self._put_record(record)
+            case _:
+                pass
+
+    def _follow_network(self, before: Record | None, after: Record | None) -> None:
+        if isinstance(before, Network):
+            self._bridges.pop((before.domain, before.bridge), None)
+            if after is None:
+                self._forget_network(before.id)
+        if isinstance(after, Network) and after.bridged:
+            self._bridges[after.domain, after.bridge] = after
+        self.changes += 1
+
+    def _learn_name(self, lease: Lease, before: Record | None) -> None:
+        """An engine from 29 on says who asks for an address: nobody has to be asked then."""
+        if not lease.name or (isinstance(before, Lease) and before.name == lease.name):
+            return
+        pool = self._cache.pool(lease.pool)
+        endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
+        if endpoint is not None:
+            self._put(endpoint)
+
+    def _forget_network(self, network_id: str) -> None:
+        label = self._names.pop(network_id, "")
+        same = self._networks.get(label, {})
+        same.pop(network_id, None)
+        if not same:
+            self._networks.pop(label, None)
+
+    def _put(self, endpoint: Endpoint) -> None:
+        """The endpoint has the names that it should have, and no other."""
+        names = self._names_of(endpoint)
+        if endpoint.state is not State.ATTACHED or not names:
+            self._take(endpoint.id)
+            return
+        network_name = self._names.get(endpoint.network) or endpoint.network[:12]
+        entry = Entry(names, endpoint.addresses, network_name, _services(endpoint))
+        if self._entries.get(endpoint.id) != (endpoint.network, entry):
+            self._take(endpoint.id)
+            self._enter(endpoint.id, endpoint.network, entry)
+
+    def _put_record(self, record: DnsRecord) -> None:
+        key = _record_key(record)
+        self._take(key)
+        entry = Entry((record.name,), record.addresses, self._names.get(record.network, record.network[:12]))
+        self._enter(key, record.network, entry)
+
+    def _names_of(self, endpoint: Endpoint) -> tuple[str, ...]:
+        told = self._told.get(endpoint.id)
+        if told is not None:
+            return told.names
+        own = (endpoint.name, *endpoint.aliases)
+        network = self._cache.network(endpoint.network)
+        for address in endpoint.addresses:
+            segment = network.segment_of(address) if network is not None else None
+            lease = self._cache.lease(segment.space, address) if segment is not None else None
+            own += (lease.name if lease is not None else "",)
+        return tuple(dict.fromkeys(filter(None, map(dns_label, own))))
+
+    def _enter(self, key: str, network_id: str, entry: Entry) -> None:
+        self._entries[key] = network_id, entry
+        for name in entry.names:
+            self._named.setdefault((network_id, name), {})[key] = entry
+        for address in entry.addresses:
+            self._at.setdefault(address, {})[key] = network_id, entry
+        self.changes += 1
+
+    def _take(self, key: str) -> None:
+        known = self._entries.pop(key, None)
+        if known is None:
+            return
+        network_id, entry = known
+        for name in entry.names:
+            _drop(self._named, (network_id, name), key)
+        for address in entry.addresses:
+            _drop(self._at, address, key)
+        self.changes += 1
+
+
+def _record_key(record: DnsRecord) -> str:
+    """Its place among the entries: no id of an endpoint has a slash."""
+    return f"{record.network}/{record.name}"
+
+
+def _drop(index: dict, place: object, key: str) -> None:  # type: ignore[type-arg]
+    found = index.get(place, {})
+    found.pop(key, None)
+    if not found:
+        index.pop(place, None)
+
+
+def _services(endpoint: Endpoint) -> tuple[Service, ...]:
+    """What it listens on, as far as it is exposed or published."""
+    ports: set[tuple[Protocol, int]] = set(endpoint.exposed) | {
+        (each.protocol, each.target_port) for each in endpoint.published
+    }
+    found = [Service(PORT_NAMES.get(port, ""), protocol, port) for protocol, port in sorted(ports)]
+    return (*endpoint.services, *found)

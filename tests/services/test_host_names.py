@@ -1,0 +1,197 @@
+"""Names follow the records, whoever changes them, and cost no more where there are many."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from mooring.core.containers import Container, ContainerEndpoint
+from mooring.core.host_names import Asker
+from mooring.core.names import PTR, SRV, A, Question, Verdict
+from mooring.core.port_bindings import PortRequest, Protocol
+from mooring.services.containers.host_names import HOST, HostNames
+from tests.services.hosts import MemoryHost
+
+
+class Named(MemoryHost):
+    """A host whose names are asked for."""
+
+    @property
+    def names(self) -> HostNames:
+        """Its index."""
+        assert self.services.keeping is not None
+        return self.services.keeping.host_names
+
+    def note(
+        self, network: str, name: str, endpoint: str, *aliases: str, service: str = "", whole: bool = True
+    ) -> Container:
+        """The engine tells of a running container in the network, which it calls by the id's word."""
+        labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": service} if service else {}
+        place = ContainerEndpoint(
+            network, network.rstrip("0"), endpoint=endpoint.ljust(64, "0"), aliases=aliases if whole else None
+        )
+        container = Container(endpoint.ljust(64, "c"), name, True, 0.0, labels, (place,))
+        self.names.note(container)
+        return container
+
+    def ask(self, name: str, asker: Asker = HOST, kind: int = A) -> list[str]:
+        """What is answered, [the verdict] where there are no addresses."""
+        answer = self.names.lookup(Question(name, kind), asker)
+        found = [*map(str, answer.addresses), *answer.names, *(f"{each.name}:{each.port}" for each in answer.targets)]
+        return found or [answer.verdict.value]
+
+
+async def started() -> tuple[Named, str]:
+    """A host with a network."""
+    host = Named()
+    await host.start()
+    return host, await host.network("web")
+
+
+async def test_a_container_has_its_names_from_the_moment_it_is_told_of_until_its_endpoint_goes() -> None:
+    """Name, id, alias and service; by its bridge and address it asks for others by their short names."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    await host.endpoint(network, "e2")
+    assert host.ask("shop-db-1.web.mooring") == ["absent"]
+    host.note(network, "shop-db-1", "e1", "Main", service="db")
+    assert host.ask("db.web.mooring") == ["10.32.0.2"]
+    bridge = host.services.cache.network(network).bridge  # type: ignore[union-attr]
+    asker = host.names.asker(bridge, ip_address("10.32.0.3"))
+    assert asker is not None
+    for name in ("shop-db-1", "e1cccccccccc", "main", "db", "db.web"):
+        assert host.ask(name, asker) == ["10.32.0.2"], name
+    assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["shop-db-1.web.mooring"]
+    await host.services.endpoints.detach(network, "e1".ljust(64, "0"))
+    assert host.ask("db", asker) == ["forward"]
+    assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["forward"]
+    await host.services.endpoints.delete(network, "e1".ljust(64, "0"))
+    assert host.ask("db.web.mooring") == ["absent"]
+
+
+async def test_a_service_is_all_its_live_replicas() -> None:
+    """One more and one less, at once."""
+    host, network = await started()
+    for number in (1, 2, 3):
+        await host.endpoint(network, f"e{number}")
+        host.note(network, f"shop-app-{number}", f"e{number}", service="app")
+    assert host.ask("app.web.mooring") == ["10.32.0.2", "10.32.0.3", "10.32.0.4"]
+    await host.services.endpoints.detach(network, "e2".ljust(64, "0"))
+    assert host.ask("app.web.mooring") == ["10.32.0.2", "10.32.0.4"]
+
+
+async def test_a_renamed_container_has_the_new_name_only() -> None:
+    """Compose recreates so: the new container is called otherwise until the old one is gone."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    host.note(network, "f00_db", "e1", "db")
+    host.note(network, "db", "e1", "db")
+    assert (host.ask("db.web.mooring"), host.ask("f00_db.web.mooring")) == (["10.32.0.2"], ["absent"])
+
+
+async def test_a_list_tells_no_aliases_and_takes_none() -> None:
+    """What only a list has told of is asked for once; and a list that comes later changes nothing."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    woken = []
+    host.names.wake_with(lambda: woken.append(1))
+    container = host.note(network, "db", "e1", whole=False)
+    assert host.ask("db.web.mooring") == ["10.32.0.2"]
+    assert (host.names.unasked(), host.names.unasked(), woken) == ([container.id], [], [1])
+    host.note(network, "db", "e1", "main")
+    changes = host.names.changes
+    host.note(network, "db", "e1", whole=False)
+    assert (host.ask("main.web.mooring"), host.names.unasked(), host.names.changes) == (["10.32.0.2"], [], changes)
+
+
+async def test_who_is_in_two_networks_asks_for_names_of_both_by_either() -> None:
+    """And who is in one does not see the other, whatever he writes."""
+    host, web = await started()
+    back = await host.network("back")
+    await host.endpoint(web, "e1", attach=False)
+    await host.endpoint(back, "e2", attach=False)
+    for network, endpoint in ((web, "e1"), (back, "e2")):
+        await host.attach_to(network, endpoint.ljust(64, "0"), "/run/docker/netns/both")
+    await host.endpoint(back, "e3")
+    await host.endpoint(web, "e4")
+    host.note(back, "db", "e3")
+    bridge = host.services.cache.network(web).bridge  # type: ignore[union-attr]
+    both, one = (host.names.asker(bridge, ip_address(each)) for each in ("10.32.0.2", "10.32.0.3"))
+    assert both is not None
+    assert one is not None
+    assert (host.ask("db", both), host.ask("db.back.mooring", both)) == (["10.32.1.3"], ["10.32.1.3"])
+    assert (host.ask("db", one), host.ask("db.back.mooring", one)) == (["forward"], ["absent"])
+    assert host.names.asker("eth0", ip_address("10.32.0.2")) is None
+
+
+async def test_networks_that_reach_one_another_see_complete_names() -> None:
+    """The option `peers`, and only between those with the same word."""
+    host = Named()
+    await host.start()
+    one, two = await host.network("one", peers="blue"), await host.network("two", peers="blue")
+    await host.network("three", peers="red")
+    await host.endpoint(two, "e1")
+    host.note(two, "db", "e1")
+    askers = [
+        host.names.asker(network.bridge, ip_address("10.32.9.9"))
+        for ident in (one, "three".ljust(64, "0"))
+        if (network := host.services.cache.network(ident)) is not None
+    ]
+    assert askers[0] is not None
+    assert askers[1] is not None
+    assert host.ask("db.two.mooring", askers[0]) == ["10.32.1.2"]
+    assert (host.ask("db", askers[0]), host.ask("db.two.mooring", askers[1])) == (["forward"], ["absent"])
+
+
+async def test_ports_that_are_published_are_found_by_number_and_by_their_usual_name() -> None:
+    """At the container's own address, where the port is the container's."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    ports = (PortRequest(Protocol.TCP, 5432, None, 15432, 15432),)
+    await host.services.endpoints.publish(network, "e1".ljust(64, "0"), ports)
+    host.note(network, "db", "e1")
+    asked = [host.ask(name, kind=SRV) for name in ("_postgresql._tcp.db.web.mooring", "_5432._tcp.db.web.mooring")]
+    assert asked == [["db.web.mooring:5432"]] * 2
+
+
+async def test_records_of_operators_are_answered_beside_containers() -> None:
+    """In a network under its name, which may be learnt later than the record."""
+    host, network = await started()
+    keeping = host.services.keeping
+    assert keeping is not None
+    nas = ip_address("192.0.2.9")
+    await keeping.dns_records.add("nas", "", [nas], note="", until=None, dry=False)
+    await keeping.dns_records.add("db", network, [nas], note="", until=None, dry=False)
+    await host.endpoint(network, "e1")
+    host.note(network, "db", "e1")
+    assert host.ask("nas.mooring") == ["192.0.2.9"]
+    assert host.ask("db.web.mooring") == ["10.32.0.2", "192.0.2.9"]
+    assert host.ask("9.2.0.192.in-addr.arpa", kind=PTR) == ["db.web.mooring", "nas.mooring"]
+    await keeping.dns_records.remove("db", network, dry=False)
+    assert host.ask("db.web.mooring") == ["10.32.0.2"]
+
+
+async def test_names_are_there_again_after_a_restart_once_the_engine_is_asked() -> None:
+    """A kill -9 leaves the records, and the engine tells the rest."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    host.note(network, "db", "e1")
+    await host.restart()
+    assert host.ask("db.web.mooring") == ["absent"]
+    host.note(network, "db", "e1")
+    assert host.ask("db.web.mooring") == ["10.32.0.2"]
+
+
+async def test_a_change_says_that_something_changed() -> None:
+    """Who remembers answers relies upon it."""
+    host, network = await started()
+    seen = [host.names.changes]
+    await host.endpoint(network, "e1")
+    host.note(network, "db", "e1")
+    seen.append(host.names.changes)
+    await host.services.endpoints.detach(network, "e1".ljust(64, "0"))
+    seen.append(host.names.changes)
+    await host.services.endpoints.delete(network, "e1".ljust(64, "0"))
+    await host.services.networks.delete(network)
+    seen.append(host.names.changes)
+    assert seen == sorted(set(seen))
+    assert host.names.lookup(Question("web.mooring", A), HOST).verdict is Verdict.ABSENT
