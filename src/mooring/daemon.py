@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from mooring import __version__
+from mooring.adapters.dns.host_dns import HostDns
+from mooring.adapters.dns.host_forwarding import host_nameservers
 from mooring.adapters.docker.docker_engine import DockerEngine
 from mooring.adapters.host import listeners, systemd
 from mooring.adapters.host.clocks import SystemClock
@@ -31,8 +33,10 @@ from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
+from mooring.core.dns_places import Serving
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
-from mooring.core.networks import Tenants
+from mooring.core.networks import Network, Tenants
+from mooring.core.port_bindings import Protocol
 from mooring.doors import Doors, api_quota, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
@@ -48,6 +52,7 @@ from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.server import ProxyServer
 from mooring.servers.proxy.shown_ports import PortCompletion
 from mooring.services.assembly import Services, assemble
+from mooring.services.containers.nameservers import Nameservers
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
@@ -55,6 +60,7 @@ from mooring.services.networking.engine_starts import EngineStarts
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
+from mooring.services.records.record_cache import Record
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
@@ -71,7 +77,7 @@ class Daemon:
     """Everything that is served, made and not yet started.
 
     plugin: handler of its door. api: makes what answers at its. hook: what the proxy asks. completion: who completes
-    replies for it. load: reads the store; calls before it is done wait.
+    replies for it. dns: the DNS server. load: reads the store; calls before it is done wait.
     """
 
     services: Services
@@ -79,6 +85,7 @@ class Daemon:
     api: ApiDoor
     hook: AddressHook | None
     completion: PortCompletion
+    dns: HostDns | None
     load: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -137,6 +144,7 @@ def policy_of(config: Config) -> IpamPolicy:
         cooldown=config.cooldown,
         on_host_overlap=config.host_overlap,
         separate_tenants=config.tenants is Tenants.SEPARATE,
+        serves_dns=config.dns is not Serving.OFF,
         hold=config.hold_time,
         claim=config.claim_policy,
         host=machine_id(),
@@ -147,7 +155,9 @@ def policy_of(config: Config) -> IpamPolicy:
 def build(config: Config, world: World, since: float) -> Daemon:
     """Put the services and doors together. Nothing is read or started here."""
     policy = policy_of(config)
-    services = assemble(world, policy, config.repair_period, config.reclaim_after, names=config.driver_names)
+    services = assemble(
+        world, policy, config.repair_period, config.reclaim_after, names=config.driver_names, zone=config.dns_zone
+    )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
     operated = operations(services, world, DaemonFacts(__version__, since, *places, policy, os.uname().nodename))
     loaded = asyncio.Event()
@@ -178,8 +188,39 @@ def build(config: Config, world: World, since: float) -> Daemon:
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
-    hook = AddressHook(kept.controller, wait_until_loaded, kept.networks) if (kept := services.keeping) else None
-    return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), load)
+    hook = None
+    if (kept := services.keeping) is not None and world.engine is not None:
+        nameservers = Nameservers(services.cache, world.engine, host_nameservers)
+        hook = AddressHook(kept.controller, wait_until_loaded, kept.networks, nameservers)
+    return Daemon(
+        services,
+        plugin,
+        api,
+        hook,
+        PortCompletion(services.cache, services.endpoint_index),
+        _dns_server(config, services, world),
+        load,
+    )
+
+
+def _dns_server(config: Config, services: Services, world: World) -> HostDns | None:
+    """The server of the host's names, which begins and ends as networks say; None where nobody follows an engine."""
+    if services.keeping is None:
+        return None
+    cache = services.cache
+
+    def wanted() -> bool:
+        asked = config.dns is Serving.AUTO and any(network.options.dns for network in cache.every(Network))
+        return asked or config.dns is Serving.ON
+
+    def follow(_key: str, before: Record | None, after: Record | None) -> None:
+        if isinstance(after or before, Network):
+            server.nudge()
+
+    holder = partial(world.guard.holder, Protocol.UDP)
+    server = HostDns(services.keeping.host_names, wanted, holder, config.repair_period)
+    cache.listen(follow)
+    return server
 
 
 def _engine_started(services: Services) -> None:
@@ -247,6 +288,9 @@ async def _run_tasks(
         endless.append(start("host follower", daemon.services.host_follower.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
+            endless.append(start("name follower", keeping.name_follower.run))
+        if daemon.dns is not None:
+            endless.append(start("DNS server", daemon.dns.run))
         if watchdog is not None:
             endless.append(start("watchdog", partial(systemd.keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")

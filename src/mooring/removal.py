@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mooring.adapters.dns.host_dns import drop_addresses
 from mooring.adapters.docker.engine_requests import EngineRequests
 from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
@@ -170,6 +171,7 @@ async def _clean(run_dir: Path) -> None:
         removals = [op for op in removals if domain_of(op.fact) == 0]
         await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, Bridge | Veth)])
         await kernel.apply([op for op in removals if not isinstance(op.fact, Bridge | Veth)])
+        drop_addresses()
     finally:
         await kernel.close()
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     "--claim-policy", metavar="WORD", help="Who may request an idle fixed address: explicit or holders.  [explicit]"
 )
 @click.option("--tenants", metavar="WORD", help="Where networks of tenants are: shared or separate.  [shared]")
+@click.option("--dns", metavar="WORD", help="Answer names of containers: auto, on or off.  [auto]")
+@click.option("--dns-zone", metavar="NAME", help="The zone of their names.  [mooring]")
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
 @click.option("--check", is_flag=True, help="Check the configuration and nft, report every problem, and exit.")

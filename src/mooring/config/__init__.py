@@ -18,6 +18,7 @@ from mooring.config.proxies import PROXY_KEYS, ProxyListener, Tables
 from mooring.config.readers import (
     absolute_path,
     collect,
+    dns_zone,
     group_name,
     plugin_names,
     run_directory,
@@ -28,6 +29,7 @@ from mooring.config.readers import (
     unknown,
     word,
 )
+from mooring.core.dns_places import Serving
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import HostOverlap, Subnet, Tenants
@@ -107,6 +109,8 @@ class Config:
     hold_time: float
     claim_policy: ClaimPolicy
     tenants: Tenants
+    dns: Serving
+    dns_zone: str
     file: Path | None = None
     overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -191,6 +195,10 @@ SETTINGS: tuple[Setting, ...] = (
         word("shared", "separate"),
         "whether tenants share this host's routes, or each network of a tenant has routes of its tenant's own",
     ),
+    Setting(
+        "dns", "auto", word("auto", "on", "off"), "whether names of containers are answered; auto: if a network wants"
+    ),
+    Setting("dns_zone", "mooring", dns_zone, "the zone of the containers' names"),
     Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
     Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
 )
@@ -233,7 +241,10 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     own = pools
     pools = (*own, *(left for pool in default_pools(machine_id) if (left := beside(pool, own)) is not None))
     served = values.pop("proxy") == "on"
-    kinds = {"log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy, "tenants": Tenants}
+    kinds = {
+        "log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy, "tenants": Tenants,
+        "dns": Serving,
+    }  # fmt: skip
     return Config(
         **values | {key: kind(values[key]) for key, kind in kinds.items()},  # type: ignore[arg-type]
         subnet_pools=pools,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mooring.core.faults import BadRequest
+from mooring.core.host_names import parse_zone
 from mooring.core.networks import Subnet
 from mooring.core.times import seconds_of
 
@@ -83,6 +84,16 @@ def word(*words: str) -> Callable[[object], str]:
         return value.lower()
 
     return read
+
+
+def dns_zone(value: object) -> str:
+    """A zone's name."""
+    if not isinstance(value, str):
+        raise ValueError("must be a name such as mooring or dc1.example.org")
+    try:
+        return parse_zone("the zone", value)
+    except BadRequest:
+        raise ValueError("must be a name such as mooring or dc1.example.org") from None
 
 
 def subnet(value: object) -> Subnet:

@@ -33,13 +33,14 @@ class EndpointConfig:
 class ContainerSpec:
     """A container that is to be made. mode: HostConfig.NetworkMode. endpoints: one for each network, that of the mode
     first. mac: of the mode's network, as older versions of the API have it, "" for none. crowd: how many networks it
-    names when they are more than MOST_NETWORKS, and then there are no endpoints; else 0."""
+    names when they are more than MOST_NETWORKS, and then there are no endpoints; else 0. nameservers: its own."""
 
     labels: dict[str, str]
     mode: str
     endpoints: tuple[EndpointConfig, ...]
     mac: str = ""
     crowd: int = 0
+    nameservers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

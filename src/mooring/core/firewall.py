@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from ipaddress import ip_address
 
+from mooring.core.dns_places import ADDRESS4, ADDRESS6, PORT
 from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
 from mooring.core.port_bindings import PortBinding, Protocol
@@ -96,9 +97,11 @@ CHAINS = f"""\
         meta l4proto {{ tcp, udp, sctp }} jump translate
     }}
 
-    # An internal network sees of the host only the addresses on its own bridge.
+    # An internal network sees of the host only the addresses on its own bridge, and the DNS server.
     chain input {{
         type filter hook input priority -5; policy accept;
+        iifname @internal ip daddr {ADDRESS4} meta l4proto {{ tcp, udp }} th dport {PORT} accept
+        iifname @internal ip6 daddr {ADDRESS6} meta l4proto {{ tcp, udp }} th dport {PORT} accept
         iifname @internal fib daddr . iif type != {{ local, broadcast, multicast }} drop
         ct state new,invalid iifname @strict fib saddr . iif oif missing drop
     }}

@@ -142,7 +142,7 @@ class NetworkOptions:
     host_overlap: None for the host's own setting. port_security: what containers send is checked to be their own.
     subnets: when those are made that nobody named. pool, pool6: the subnet pool that they are carved from, "" for the
     default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for. host_access: None for
-    what is usual where the network is.
+    what is usual where the network is. dns: the daemon's DNS server is for its containers.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -168,6 +168,7 @@ class NetworkOptions:
     pool6: str = ""
     ipv6: bool = False
     host_access: HostAccess | None = None
+    dns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,6 @@ NOT_BUILT: dict[str, str] = {
     "ipvlan_flag": "the mode ipvlan",
     "encrypted": "the mode vxlan",
     "com.docker.network.driver.overlay.vxlanid_list": "the mode vxlan",
-    "dns": "the DNS server",
 }
 MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan"})
 
@@ -367,6 +366,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
     "host_access": _one_of(HostAccess),
+    "dns": _switch,
     "port_security": _switch,
     "subnets": _one_of(Subnets),
     "ipv6": _switch,

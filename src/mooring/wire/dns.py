@@ -23,7 +23,7 @@ CLASSIC_BYTES, DATAGRAM_BYTES, STREAM_BYTES = 512, 65507, 65535
 # What we read of a datagram, and say so.
 READ_BYTES = 4096
 
-_IN, _OPT = 1, 41
+_IN, _SOA, _OPT = 1, 6, 41
 _QR, _TC, _RD, _RA, _CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 _OPCODE, _RCODE = 0x7800, 0x000F
 _HEADER = struct.Struct(">6H")
@@ -38,6 +38,7 @@ class Rcode(IntEnum):
     NOERROR = 0
     FORMERR = 1
     SERVFAIL = 2
+    NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
@@ -96,19 +97,21 @@ def read_query(message: bytes) -> Query | bytes | None:
     return encode_failure(query, Rcode.BADVERS) if version else query
 
 
-def encode_reply(query: Query, answer: Answer, limit: int) -> bytes:
-    """The reply, in at most `limit` bytes.
+def encode_reply(query: Query, answer: Answer, limit: int, ttl: int = TTL, zone: str = "") -> bytes:
+    """The reply, in at most `limit` bytes. ttl: seconds for which it may be kept.
 
-    EMPTY is NOERROR without records; what is not known here, or is no name that a record can have, is SERVFAIL. Of the
-    addresses only those of the question's family are told. As libnetwork/resolver.go: not authoritative, recursion
-    available. A question of another class than IN has no records here.
+    EMPTY is NOERROR without records, ABSENT is NXDOMAIN; what is not known here, or is no name that a record can have,
+    is SERVFAIL. zone: the one whose SOA says for how long somebody may remember that there is nothing (RFC 2308), ""
+    for none. Of the addresses only those of the question's family are told. As libnetwork/resolver.go: not
+    authoritative, recursion available. A question of another class than IN has no records here.
     """
-    if answer.verdict not in (Verdict.FOUND, Verdict.EMPTY):
+    if answer.verdict not in (Verdict.FOUND, Verdict.EMPTY, Verdict.ABSENT):
         return encode_failure(query, Rcode.SERVFAIL)
-    if answer.verdict is Verdict.EMPTY or not query.in_class:
-        return _compose(query, Rcode.NOERROR, (), (), limit)
+    if answer.verdict is not Verdict.FOUND or not query.in_class:
+        rcode = Rcode.NXDOMAIN if answer.verdict is Verdict.ABSENT else Rcode.NOERROR
+        return _compose(query, rcode, (), (), limit, authority=[_start_of(zone, ttl)] if zone else ())
     try:
-        answers, additional = _records(query.question.kind, answer)
+        answers, additional = _records(query.question.kind, answer, ttl)
     except ValueError:
         return encode_failure(query, Rcode.SERVFAIL)
     return _compose(query, Rcode.NOERROR, answers, additional, limit)
@@ -234,23 +237,25 @@ def _label(label: bytes) -> bytes:
     return bytes([len(label)]) + label
 
 
-def _records(kind: int, answer: Answer) -> tuple[list[bytes], list[bytes]]:
+def _records(kind: int, answer: Answer, ttl: int) -> tuple[list[bytes], list[bytes]]:
     """The answers, and what goes with them. Raises ValueError for what cannot be encoded."""
     if kind in (A, AAAA):
         version = 4 if kind == A else 6
         return [
-            _record(_TO_QUESTION, kind, address.packed) for address in answer.addresses if address.version == version
+            _record(_TO_QUESTION, kind, address.packed, ttl)
+            for address in answer.addresses
+            if address.version == version
         ], []
     if kind == PTR:
-        return [_record(_TO_QUESTION, kind, _name(name)) for name in answer.names], []
+        return [_record(_TO_QUESTION, kind, _name(name), ttl) for name in answer.names], []
     if kind != SRV:
         return [], []
     answers, additional = [], []
     for target in answer.targets:
         owner = _name(target.name)
         # Priority and weight 0; the target is never compressed (RFC 2782).
-        answers.append(_record(_TO_QUESTION, kind, _srv(target.port) + owner))
-        additional.append(_record(owner, A if target.address.version == 4 else AAAA, target.address.packed))
+        answers.append(_record(_TO_QUESTION, kind, _srv(target.port) + owner, ttl))
+        additional.append(_record(owner, A if target.address.version == 4 else AAAA, target.address.packed, ttl))
     return list(dict.fromkeys(answers)), list(dict.fromkeys(additional))
 
 
@@ -260,12 +265,26 @@ def _srv(port: int) -> bytes:
     return struct.pack(">HHH", 0, 0, port)
 
 
-def _record(owner: bytes, kind: int, data: bytes) -> bytes:
-    return owner + _RECORD.pack(kind, _IN, TTL, len(data)) + data
+def _start_of(zone: str, ttl: int) -> bytes:
+    """The zone's SOA (RFC 1035, 3.3.13), of which only the time matters here. Raises ValueError."""
+    owner = _name(zone)
+    times = struct.pack(">5I", 1, 3600, 600, 86400, ttl)
+    return _record(owner, _SOA, _label(b"ns") + owner + _label(b"hostmaster") + owner + times, ttl)
 
 
-def _compose(query: Query, rcode: Rcode, answers: Sequence[bytes], additional: Sequence[bytes], limit: int) -> bytes:
-    """The reply. Additional records that do not fit are left out silently (RFC 2181, 9)."""
+def _record(owner: bytes, kind: int, data: bytes, ttl: int) -> bytes:
+    return owner + _RECORD.pack(kind, _IN, ttl, len(data)) + data
+
+
+def _compose(
+    query: Query,
+    rcode: Rcode,
+    answers: Sequence[bytes],
+    additional: Sequence[bytes],
+    limit: int,
+    authority: Sequence[bytes] = (),
+) -> bytes:
+    """The reply. Additional records that do not fit are left out silently (RFC 2181, 9), and so is the authority."""
     option = b"\0" + _RECORD.pack(_OPT, READ_BYTES, rcode >> 4 << 24, 0) if query.edns else b""
     left = limit - _HEADER.size - len(query.section) - len(option)
     flags = _QR | _RA | query.flags & (_RD | _CD) | rcode & _RCODE
@@ -275,8 +294,9 @@ def _compose(query: Query, rcode: Rcode, answers: Sequence[bytes], additional: S
         extra: list[bytes] = []
     else:
         extra = _fitting(additional, left - sum(map(len, shown)))
-    header = _HEADER.pack(query.ident, flags, 1, len(shown), 0, len(extra) + bool(option))
-    return b"".join((header, query.section, *shown, *extra, option))
+    authority = _fitting(authority, left)
+    header = _HEADER.pack(query.ident, flags, 1, len(shown), len(authority), len(extra) + bool(option))
+    return b"".join((header, query.section, *shown, *authority, *extra, option))
 
 
 def _fitting(records: Sequence[bytes], left: int) -> list[bytes]:

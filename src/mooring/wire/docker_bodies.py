@@ -53,7 +53,7 @@ def container_spec(body: bytes) -> ContainerSpec | None:
     """What a create asks for, None when the body is not of that shape."""
     try:
         top = read(body)
-        mode = top.members("HostConfig").text("NetworkMode")
+        mode, nameservers = top.members("HostConfig").text("NetworkMode"), top.members("HostConfig").listed("Dns")
         endpoints = top.members(*_ENDPOINTS)
         labels = top.members("Labels").texts()
         if (crowd := len(endpoints.names())) > MOST_NETWORKS:
@@ -61,7 +61,7 @@ def container_spec(body: bytes) -> ContainerSpec | None:
         container_endpoints = {name: _connect(name, entry) for name, entry in endpoints.entries().items()}
         if mode not in _NO_NETWORK and not mode.startswith("container:"):
             container_endpoints = {mode: container_endpoints.get(mode, EndpointConfig(mode)), **container_endpoints}
-        return ContainerSpec(labels, mode, tuple(container_endpoints.values()), top.text("MacAddress"))
+        return ContainerSpec(labels, mode, tuple(container_endpoints.values()), top.text("MacAddress"), 0, nameservers)
     except Unread:
         return None
 
@@ -112,6 +112,14 @@ def with_grants(
     except Unread:
         return body
     return patched
+
+
+def with_nameservers(body: bytes, nameservers: Sequence[str]) -> bytes:
+    """The create's body with these nameservers for the container. A body that cannot be read comes back as it is."""
+    try:
+        return with_value(body, ("HostConfig", "Dns"), msgspec.json.encode(list(nameservers)))
+    except Unread:
+        return body
 
 
 def _spelled(body: bytes, spellings: Mapping[str, str]) -> bytes:

@@ -22,7 +22,7 @@ _STEP = 1 << 18
 # What is read and changed, by the kind of the body; the maps and structures that a change replaces come whole.
 CREATED: Final = Wanted(
     {
-        "HostConfig": Wanted({"NetworkMode": None}),
+        "HostConfig": Wanted({"NetworkMode": None, "Dns": WHOLE}),
         "NetworkingConfig": WHOLE,
         "Labels": Wanted(keys=None),
         "MacAddress": None,

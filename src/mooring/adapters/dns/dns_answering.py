@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import Protocol, cast
 
 from mooring.adapters.dns.dns_forwarding import Asked, Forwarder, Upstream
 from mooring.adapters.host.descriptor_shares import Shares
@@ -44,6 +44,18 @@ _BACKLOG = 2 + STREAM_BYTES
 Send = Callable[[bytes], None]
 
 
+class Answering(Protocol):
+    """What a connection needs of who answers."""
+
+    def of(self, transport: asyncio.Transport) -> Answering | None:
+        """Who answers this client; None when nobody does."""
+        ...
+
+    def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:
+        """Calls `send` with the reply, now or later; False when the message gets none."""
+        ...
+
+
 @dataclass(slots=True)
 class QueryHandler:
     """Answers queries of one namespace. lookup, upstreams: may be changed at any time."""
@@ -51,6 +63,10 @@ class QueryHandler:
     lookup: Lookup
     upstreams: Callable[[], Sequence[Upstream]]
     forwarder: Forwarder
+
+    def of(self, transport: asyncio.Transport) -> Answering:  # noqa: ARG002
+        """See Answering: in a namespace of its own there is one client."""
+        return self
 
     def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:
         """Calls `send` with the reply, now or later; False when the message gets none."""
@@ -106,7 +122,7 @@ class Connections:
     """Queries over TCP. shares: of the connections of all namespaces. idle: seconds. limit: how many at once; one more
     than that, or than the share, is closed."""
 
-    def __init__(self, handler: QueryHandler, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
+    def __init__(self, handler: Answering, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
         self.handler = handler
         self.shares = shares
         self.idle = idle
@@ -183,6 +199,7 @@ class Connection(asyncio.Protocol):
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._handler: Answering | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._received = bytearray()
         self._unanswered = 0
@@ -193,7 +210,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
-        if self._connections.admit(self):
+        self._handler = self._connections.handler.of(self._transport)
+        if self._handler is not None and self._connections.admit(self):
             self._wait()
         else:
             self._transport.abort()
@@ -252,7 +270,7 @@ class Connection(asyncio.Protocol):
         answered = False
         self._unanswered += 1
         try:
-            answered = self._connections.handler.answer(message, self._send, stream=True)
+            answered = self._handler is not None and self._handler.answer(message, self._send, stream=True)
         finally:
             if not answered:
                 self.abort()

@@ -47,7 +47,10 @@ class Forwarder:
         connect: Callable[[Upstream, socket.SocketKind], asyncio.Future[socket.socket]],
         deadline: float,
         shares: Shares,
+        failed: Callable[[Upstream], None] = lambda _: None,
     ) -> None:
+        """failed: is told of each server that did not answer, or not well."""
+        self.failed = failed
         self.connect = connect
         self.deadline = deadline
         self.shares = shares
@@ -80,6 +83,7 @@ class Exchange:
         self._done = done
         self._loop = asyncio.get_running_loop()
         self._ident = 0
+        self._server: Upstream | None = None
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsent = b""
@@ -88,12 +92,15 @@ class Exchange:
     def ask_next(self) -> None:
         """Give up the present server, ask the next one."""
         self._close()
+        if self._server is not None:
+            self._forwarder.failed(self._server)
         if not self._left:
             self._finish(None)
             return
+        self._server = self._left.pop()
         kind = socket.SOCK_STREAM if self._asked.stream else socket.SOCK_DGRAM
         try:
-            connecting = self._forwarder.connect(self._left.pop(), kind)
+            connecting = self._forwarder.connect(self._server, kind)
         except OSError:  # no descriptor left
             self._finish(None)
             return

@@ -110,14 +110,32 @@ class NetworkAdmission(Protocol):
         ...
 
 
+class Nameservers(Protocol):
+    """What the hook needs of containers.nameservers."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether any network's containers are to have nameservers of ours."""
+        ...
+
+    async def of_container(self, spec: ContainerSpec) -> Sequence[str]:
+        """Those that the container is to have, empty to leave it as it is."""
+        ...
+
+
 class AddressHook:
     """A Gate. ready: returns when the store is read; a create waits for it."""
 
     def __init__(
-        self, controller: Controller, ready: Callable[[], Awaitable[None]], networks: NetworkAdmission | None = None
+        self,
+        controller: Controller,
+        ready: Callable[[], Awaitable[None]],
+        networks: NetworkAdmission | None = None,
+        nameservers: Nameservers | None = None,
     ) -> None:
         self._controller = controller
         self._networks = networks
+        self._nameservers = nameservers
         self._ready = ready
 
     def wants(self, call: Call) -> bool:
@@ -184,17 +202,30 @@ class AddressHook:
         if not spec.endpoints and not spec.crowd:
             return _warned(await _remarked(spec, whole, kept=False))
         await self._ready()
+        servers = await self._servers(spec)
         admission = await self._controller.create(call.query.get("name", "").lstrip("/"), spec, call.version)
+        named = partial(docker_bodies.with_nameservers, nameservers=servers) if servers else None
         if admission is None:
-            return _warned(await _remarked(spec, whole, kept=False))
+            decision = _warned(await _remarked(spec, whole, kept=False))
+            return (
+                decision
+                if named is None
+                else replace(decision, body=await read(partial(whole.changed, named), len(body)))
+            )
         grants = {written: _text(grant, written == admission.main) for written, grant in admission.grants.items()}
         patched = await self._patch(
             admission.intent,
             whole,
-            lambda text: docker_bodies.with_grants(text, grants, admission.version, admission.spellings),
+            lambda text: docker_bodies.with_grants(
+                named(text) if named is not None else text, grants, admission.version, admission.spellings
+            ),
         )
         remarks = await _remarked(spec, whole, kept=True)
         return Decision(patched, partial(self._created, admission.intent, remarks))
+
+    async def _servers(self, spec: ContainerSpec) -> Sequence[str]:
+        serves = self._nameservers is not None and self._nameservers.serves
+        return await self._nameservers.of_container(spec) if self._nameservers is not None and serves else ()
 
     async def _connect(self, call: Call, body: bytes) -> Decision:
         whole = await _readable(body, long_bodies.CONNECTED)

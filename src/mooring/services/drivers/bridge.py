@@ -31,6 +31,7 @@ from mooring.core.datapath import (
     port_facts,
     sandbox_end,
 )
+from mooring.core.dns_places import dns_routes
 from mooring.core.domains import domain_facts
 from mooring.core.endpoint_options import ENDPOINT_IFNAME
 from mooring.core.endpoints import Attachment, Endpoint, State
@@ -261,6 +262,6 @@ def _attachment(network: Network, endpoint: Endpoint) -> Attachment:
         network.options.interface_prefix,
         next_hop(endpoint.ipv4),
         next_hop(endpoint.ipv6),
-        network.options.routes,
+        (*network.options.routes, *dns_routes(network, endpoint.addresses)),
         name=endpoint.options.get(ENDPOINT_IFNAME, ""),
     )

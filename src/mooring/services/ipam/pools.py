@@ -48,8 +48,8 @@ class IpamPolicy:
 
     deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
     hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none.
-    separate_tenants: new networks of a tenant are in a routing domain of its own. host, boot: ids of this host and of
-    its present boot, for leases in use.
+    separate_tenants: new networks of a tenant are in a routing domain of its own. serves_dns: networks may have the
+    option dns=on. host, boot: ids of this host and of its present boot, for leases in use.
     """
 
     subnet_pools4: tuple[SubnetPool, ...] = ()
@@ -60,6 +60,7 @@ class IpamPolicy:
     hold: float = 86400.0
     claim: ClaimPolicy = ClaimPolicy.EXPLICIT
     separate_tenants: bool = False
+    serves_dns: bool = True
     host: str = "host"
     boot: str = "boot"
 

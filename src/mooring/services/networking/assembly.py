@@ -107,7 +107,7 @@ def assemble_networking(
     ports = PortAllocator(index, world.guard)
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants)
+    networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants, policy.serves_dns)
     subnets = OnDemandSubnets(records, drivers, ipam, overlaps)
     endpoints = Endpoints(records, drivers, ipam, ports, subnets)
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)

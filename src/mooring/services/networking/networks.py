@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
+from mooring.core.dns_places import check_dns
 from mooring.core.docker_requests import EITHER
 from mooring.core.domains import check_options, free_number
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
@@ -49,8 +50,10 @@ class Networks:
         port_allocator: PortAllocator,
         overlaps: Overlaps,
         separate_tenants: bool = False,
+        serves_dns: bool = True,
     ) -> None:
-        """separate_tenants: new networks of a tenant are in a routing domain of its own."""
+        """separate_tenants: new networks of a tenant are in a routing domain of its own. serves_dns: the daemon may
+        have a DNS server."""
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock, self._locks = records.clock, records.locks
         self._network_index = overlaps.network_index
@@ -59,6 +62,7 @@ class Networks:
         self._port_allocator = port_allocator
         self._overlaps = overlaps
         self._separate_tenants = separate_tenants
+        self._serves_dns = serves_dns
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -125,6 +129,7 @@ class Networks:
         )
         network = self.placed(network)
         check_options(network)
+        check_dns(network, self._serves_dns)
         _check_routes(network)
         for segment in network.segments:
             if not segment.pool:  # another IPAM driver's: our own has looked when it gave the pool

@@ -92,20 +92,22 @@ class OptionsV2(OptionsV1, tag="OptionsV2"):
 
 
 class OptionsV3(OptionsV2, tag="OptionsV3"):
-    """With when the network gets its subnets, and where from, and what the host reaches of it."""
+    """With when the network gets its subnets, and where from, what the host reaches of it, and who answers names."""
 
     subnets: Subnets = Subnets.AT_CREATION
     pool: str = ""
     pool6: str = ""
     ipv6: bool = False
     host_access: HostAccess | None = None
+    dns: bool = False
 
     def value(self) -> NetworkOptions:
         """The options as core knows them."""
         base = OptionsV2.value(self)
         return replace(
-            base, subnets=self.subnets, pool=self.pool, pool6=self.pool6, ipv6=self.ipv6, host_access=self.host_access
-        )
+            base, subnets=self.subnets, pool=self.pool, pool6=self.pool6, ipv6=self.ipv6, host_access=self.host_access,
+            dns=self.dns,
+        )  # fmt: skip
 
 
 class SegmentV1(Stored, tag="SegmentV1"):
@@ -226,6 +228,7 @@ def _options_form(options: NetworkOptions) -> OptionsV3:
         pool6=options.pool6,
         ipv6=options.ipv6,
         host_access=options.host_access,
+        dns=options.dns,
     )
 
 

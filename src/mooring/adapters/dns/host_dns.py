@@ -1,0 +1,143 @@
+"""The daemon's DNS server on the host: its addresses on the loopback interface, its sockets, and when they are there.
+
+Rules: a host that wants no names has nothing of it; what cannot be had (the port is another program's, no right) is one
+line, and is tried again, while the daemon goes on; where containers have the address already it stays when the daemon
+ends: without a server behind it they are refused at once and ask their next one, without the address they would wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from ipaddress import ip_interface
+
+from mooring.adapters.dns.host_forwarding import HostForwarding, HostUpstreams
+from mooring.adapters.dns.host_server import HostAnswers, HostServer, Names
+from mooring.adapters.host.descriptor_shares import SharesOfLimit
+from mooring.adapters.linux.namespace_links import NamespaceLinks
+from mooring.core.dns_places import ADDRESSES, PORT
+from mooring.core.networks import Address
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = 1
+# Parts of the process's limit of open files, for questions that are forwarded and for connections.
+_FOR_QUERIES, _FOR_CONNECTIONS = 16, 32
+# What a kernel without IPv6 says.
+_NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EACCES, errno.EOPNOTSUPP})
+
+Holder = Callable[[Address, int], Awaitable[str]]
+
+
+class HostDns:
+    """`run` for as long as the daemon lives.
+
+    wanted: whether there should be a server now. holder: who has a port of the host's. period: seconds between two
+    looks. serving: the addresses that are served. trouble: why one is not, "" when nothing is wrong.
+    """
+
+    def __init__(
+        self, names: Names, wanted: Callable[[], bool], holder: Holder, period: float,
+        addresses: Sequence[Address] = ADDRESSES, port: int = PORT,
+    ) -> None:  # fmt: skip
+        self._wanted = wanted
+        self._holder = holder
+        self._period = period
+        self._addresses = addresses
+        self._port = port
+        self._names = names
+        self._servers: dict[Address, HostServer] = {}
+        self._forwarding: HostForwarding | None = None
+        self._answers: HostAnswers | None = None
+        self._connections = SharesOfLimit(_FOR_CONNECTIONS)
+        self._nudged = asyncio.Event()
+        self._cleared = False
+        self.trouble = ""
+
+    @property
+    def serving(self) -> tuple[Address, ...]:
+        """Where questions are answered now."""
+        return tuple(self._servers)
+
+    def nudge(self) -> None:
+        """It may be wanted now, or not any more."""
+        self._nudged.set()
+
+    async def run(self) -> None:
+        """For ever; ends with its sockets closed."""
+        try:
+            while True:
+                await self.once()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._period):
+                        await self._nudged.wait()
+                self._nudged.clear()
+        finally:
+            await self._close()
+
+    async def once(self) -> None:
+        """It is as wanted, or the log says why not; the same is said once."""
+        if not self._wanted():
+            await self._close()
+            if not self._cleared:
+                await asyncio.to_thread(drop_addresses, self._addresses)
+                self._cleared, self.trouble = True, ""
+            return
+        self._cleared = False
+        troubles = [await self._serve(address) for address in self._addresses]
+        trouble = next((each for each in troubles if each), "")
+        if trouble and trouble != self.trouble:
+            log.warning("names are not answered: %s", trouble)
+        elif self.trouble and not trouble:
+            log.info("names are answered at %s", " and ".join(map(str, self._servers)))
+        self.trouble = trouble
+
+    async def _serve(self, address: Address) -> str:
+        """Why it is not, "" when it is or cannot be of use."""
+        try:
+            await asyncio.to_thread(_hold, address)
+            if address not in self._servers:
+                server = HostServer(self._answering(), self._connections)
+                await server.open(address, self._port)
+                self._servers[address] = server
+        except OSError as error:
+            if address.version == 6 and error.errno in _NO_FAMILY:
+                return ""
+            if error.errno == errno.EADDRINUSE:
+                return f"port {self._port} of {address} is in use by {await self._holder(address, self._port)}"
+            return f"{address} port {self._port}: {error.strerror}"
+        return ""
+
+    def _answering(self) -> HostAnswers:
+        if self._answers is None:
+            clock = asyncio.get_running_loop().time
+            upstreams = HostUpstreams(clock, self._addresses)
+            self._forwarding = HostForwarding(upstreams, clock, SharesOfLimit(_FOR_QUERIES))
+            self._answers = HostAnswers(self._names, self._forwarding)
+        return self._answers
+
+    async def _close(self) -> None:
+        while self._servers:
+            _, server = self._servers.popitem()
+            await server.close()
+        if self._forwarding is not None:
+            self._forwarding.close()
+            self._forwarding = self._answers = None
+
+
+def _hold(address: Address) -> None:
+    """The loopback interface has the address. Raises OSError."""
+    with closing(NamespaceLinks()) as links:
+        links.add_address(_LOOPBACK, ip_interface(address))
+
+
+def drop_addresses(addresses: Sequence[Address] = ADDRESSES) -> None:
+    """The host's loopback interface has none of them."""
+    with contextlib.suppress(OSError), closing(NamespaceLinks()) as links:
+        for address in addresses:
+            with contextlib.suppress(OSError):
+                links.delete_address(_LOOPBACK, ip_interface(address))

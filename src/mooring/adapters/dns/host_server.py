@@ -1,0 +1,311 @@
+"""The daemon's DNS server: names of the host's containers, by UDP and TCP, and everything else by forwarding.
+
+Rules: callbacks of the loop and no tasks; who asks is known by the interface that a question came in by and its source
+address, and who is neither in a network of ours nor the host itself is not answered, so that nobody else is either
+served or flooded through us; in each turn of the loop no more is answered than takes a fraction of a millisecond,
+whatever is sent; an answer that was made is kept as bytes for as long as no name changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from ipaddress import IPv4Address, ip_address
+from typing import Any, Protocol
+
+from mooring.adapters.dns.dns_answering import AT_ONCE, Connections, Send
+from mooring.adapters.dns.dns_forwarding import Asked
+from mooring.adapters.dns.host_forwarding import HostForwarding
+from mooring.adapters.host.descriptor_shares import Shares
+from mooring.core.host_names import Asker
+from mooring.core.names import Answer, Question, Verdict
+from mooring.core.networks import Address
+from mooring.wire.dns import READ_BYTES, STREAM_BYTES, Query, Rcode, encode_failure, encode_reply, read_query
+
+# Seconds that names may be remembered by who asks: they follow their containers.
+TTL = 1
+# Bytes of our own answers over UDP at the most, whatever the client says that it takes (dnsflagday.net, 2020).
+UDP_BYTES = 1232
+# Seconds after which a turn of the loop ends, if it did not end before.
+TURN = 0.0003
+# Askers, and answers of all of them, that are remembered.
+MOST_ASKERS, MOST_ANSWERS = 4096, 65536
+
+HOST = Asker()
+
+_LOOPBACK = 1  # its index in every namespace (net/core/dev.c)
+_IP_PKTINFO, _IP_PKTOPTIONS = 8, 9  # linux/in.h
+_IPV6_2292PKTOPTIONS, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 6, 49, 50  # linux/in6.h
+_FREEBIND = 15
+_ANCILLARY = socket.CMSG_SPACE(20)
+_CONTROL = struct.Struct("@Nii")  # struct cmsghdr
+
+
+class Names(Protocol):
+    """What the server needs to know. changes: what was looked up is true as long as it stays the same."""
+
+    changes: int
+    zone: str
+
+    def asker(self, bridge: str, source: Address) -> Asker | None:
+        """Who asks from the address by the bridge; None where no network of ours is behind it."""
+        ...
+
+    def lookup(self, question: Question, asker: Asker) -> Answer:
+        """What he is told."""
+        ...
+
+
+@dataclass(slots=True)
+class _Client:
+    """Who asks from one address by one interface. answers: to questions as bytes without their ids; those that ask for
+    the same have the same ones."""
+
+    asker: Asker
+    name: str
+    answers: dict[bytes, bytes] = field(default_factory=dict)
+
+
+class HostAnswers:
+    """Answers whoever may ask. interface_name: of an index; raises OSError for none."""
+
+    def __init__(
+        self, names: Names, forwarding: HostForwarding, interface_name: Callable[[int], str] = socket.if_indextoname
+    ) -> None:
+        self._names = names
+        self._forwarding = forwarding
+        self._interface_name = interface_name
+        self._changes = -1
+        self._clients: dict[tuple[int, str], _Client | None] = {}
+        self._answers: dict[Asker, dict[bytes, bytes]] = {}
+        self._count = 0
+
+    def client(self, interface: int, source: str) -> _Client | None:
+        """Who asks from there; None for who is not answered."""
+        if self._changes != self._names.changes or self._count >= MOST_ANSWERS or len(self._clients) >= MOST_ASKERS:
+            self._forget()
+        place = (interface, source)
+        try:
+            return self._clients[place]
+        except KeyError:
+            found = self._clients[place] = self._find(interface, source)
+            return found
+
+    def answer(self, client: _Client, message: bytes, send: Send, *, stream: bool) -> bool:
+        """Calls `send` with the reply, now or later; False when the message gets none."""
+        known = client.answers.get(message[2:]) if not stream else None
+        if known is not None:
+            send(message[:2] + known)
+            return True
+        query = read_query(message)
+        if query is None:
+            return False
+        if isinstance(query, bytes):
+            send(query)
+            return True
+        answer = self._names.lookup(query.question, client.asker)
+        if answer.verdict is Verdict.FORWARD:
+            self._forward(client, Asked(message, query, stream), send)
+            return True
+        limit = STREAM_BYTES if stream else min(query.udp_limit, UDP_BYTES)
+        if len(answer.addresses) > 1:
+            # Clients take the first: so they spread over those that have the same name.
+            answer = replace(answer, addresses=tuple(random.sample(answer.addresses, len(answer.addresses))))
+            send(encode_reply(query, answer, limit, TTL, self._names.zone))
+            return True
+        reply = encode_reply(query, answer, limit, TTL, self._names.zone)
+        if not stream:
+            client.answers[message[2:]] = reply[2:]
+            self._count += 1
+        send(reply)
+        return True
+
+    def _forward(self, client: _Client, asked: Asked, send: Send) -> None:
+        query: Query = asked.query
+        failure = partial(encode_failure, query, Rcode.SERVFAIL)
+        self._forwarding.ask(asked, client.name, lambda reply: send(failure() if reply is None else reply))
+
+    def _forget(self) -> None:
+        self._changes = self._names.changes
+        self._clients.clear()
+        self._answers.clear()
+        self._count = 0
+
+    def _find(self, interface: int, source: str) -> _Client | None:
+        if interface == _LOOPBACK:
+            asker: Asker | None = HOST
+        else:
+            try:
+                asker = self._names.asker(self._interface_name(interface), ip_address(source))
+            except (OSError, ValueError):
+                return None
+        return _Client(asker, source, self._answers.setdefault(asker, {})) if asker is not None else None
+
+
+class HostDatagrams:
+    """Questions over UDP, from the moment that it is made. It takes the socket over."""
+
+    def __init__(self, answers: HostAnswers, served: socket.socket) -> None:
+        self._answers = answers
+        self._socket = served
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(served, self._read)
+
+    def close(self) -> None:
+        """Nothing is read or sent any more."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        loop_time, receive, answers = self._loop.time, self._socket.recvmsg, self._answers
+        ends = loop_time() + TURN
+        for _ in range(AT_ONCE):
+            try:
+                message, ancillary, _, source = receive(READ_BYTES, _ANCILLARY)
+            except OSError:  # there is none any more
+                return
+            interface = _interface(ancillary)
+            client = answers.client(interface, source[0])
+            if client is not None:
+                known = client.answers.get(message[2:])
+                if known is not None:
+                    self._send(source, message[:2] + known)
+                else:
+                    answers.answer(client, message, partial(self._send, source), stream=False)
+            if loop_time() > ends:
+                return
+
+    def _send(self, source: Any, reply: bytes) -> None:
+        # A reply that finds no room is lost, as datagrams are; the client asks again.
+        with contextlib.suppress(OSError):
+            self._socket.sendto(reply, source)
+
+
+@dataclass(slots=True)
+class _StreamClient:
+    """Who has a connection. It is looked for anew with each question: networks come and go while it lasts."""
+
+    answers: HostAnswers
+    interface: int
+    source: str
+
+    def of(self, transport: asyncio.Transport) -> _StreamClient | None:  # noqa: ARG002
+        """See Answering."""
+        return self
+
+    def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:
+        """See Answering."""
+        client = self.answers.client(self.interface, self.source)
+        return client is not None and self.answers.answer(client, message, send, stream=stream)
+
+
+@dataclass(slots=True)
+class HostStreams:
+    """Who answers connections."""
+
+    answers: HostAnswers
+
+    def of(self, transport: asyncio.Transport) -> _StreamClient | None:
+        """See Answering."""
+        connected = transport.get_extra_info("socket")
+        interface, source = stream_interface(connected), transport.get_extra_info("peername")[0]
+        client = _StreamClient(self.answers, interface, source)
+        return client if self.answers.client(interface, source) is not None else None
+
+    def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:  # noqa: ARG002
+        """See Answering: each client has somebody of its own."""
+        return False
+
+
+class HostServer:
+    """Serves at one address, from `open` until `close`."""
+
+    def __init__(self, answers: HostAnswers, shares: Shares) -> None:
+        self._answers = answers
+        self._shares = shares
+        self._datagrams: HostDatagrams | None = None
+        self._connections: Connections | None = None
+
+    async def open(self, address: Address, port: int) -> None:
+        """Both sockets are served. Raises OSError, and then neither is."""
+        datagram, stream = host_sockets(address, port)
+        self._connections = Connections(HostStreams(self._answers), self._shares)
+        try:
+            await self._connections.serve(stream)
+        except BaseException:
+            datagram.close()
+            raise
+        self._datagrams = HostDatagrams(self._answers, datagram)
+
+    async def close(self) -> None:
+        """Nobody is answered any more."""
+        if self._datagrams is not None:
+            self._datagrams.close()
+        if self._connections is not None:
+            await self._connections.close()
+        self._datagrams = self._connections = None
+
+
+def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets at the address, whether the host has it already or not, that tell by which interface something came.
+    Raises OSError."""
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    made: list[socket.socket] = []
+    try:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            one = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+            made.append(one)
+            one.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
+            if family == socket.AF_INET:
+                one.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            else:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+            if kind == socket.SOCK_STREAM:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of before a restart
+            one.bind((str(address), port))
+        made[1].listen(128)
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made[0], made[1]
+
+
+def stream_interface(connected: Any) -> int:
+    """The index of the interface that the connection came in by, 0 where the kernel does not tell."""
+    level, option = (
+        (socket.IPPROTO_IP, _IP_PKTOPTIONS)
+        if connected.family == socket.AF_INET
+        else (socket.IPPROTO_IPV6, _IPV6_2292PKTOPTIONS)
+    )
+    try:
+        told = connected.getsockopt(level, option, 256)
+    except OSError:
+        return 0
+    at = 0
+    while at + _CONTROL.size <= len(told):
+        length, where, what = _CONTROL.unpack_from(told, at)
+        data = told[at + _CONTROL.size : at + length]
+        if (where, what) in ((socket.IPPROTO_IP, _IP_PKTINFO), (socket.IPPROTO_IPV6, _IPV6_PKTINFO)):
+            return _interface([(where, what, data)])
+        at += max(length + 7 & ~7, _CONTROL.size)
+    return 0
+
+
+def _interface(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The index in what came beside a datagram, 0 for none: first in in_pktinfo, last in in6_pktinfo."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            return int.from_bytes(data[:4], sys.byteorder)
+        if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
+            return int.from_bytes(data[16:20], sys.byteorder)
+    return 0

@@ -1,0 +1,130 @@
+"""The DNS server's addresses and sockets: there when they are wanted, and one line when they cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+import dns.rcode
+import pytest
+
+from mooring.adapters.dns.host_dns import HostDns
+from mooring.adapters.dns.host_server import Names
+from mooring.core.dns_places import ADDRESS4, ADDRESSES
+from mooring.core.host_names import Asker
+from mooring.core.names import Answer, Question, Verdict
+from mooring.core.networks import Address
+from tests.netns.rigs import private_namespace, sh
+
+pytestmark = pytest.mark.netns
+
+
+class Nobody(Names):
+    """Nobody has a name."""
+
+    def __init__(self) -> None:
+        self.changes, self.zone = 1, "mooring"
+
+    def asker(self, bridge: str, source: Address) -> Asker | None:
+        """See Names."""
+        return None
+
+    def lookup(self, question: Question, asker: Asker) -> Answer:
+        """See Names."""
+        return Answer(Verdict.ABSENT)
+
+
+class Rig:
+    """A server in a namespace of its own. wanted: whether it is."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.dns = HostDns(Nobody(), lambda: self.wanted, self.holder, 0.05)
+
+    async def holder(self, _address: Address, _port: int) -> str:
+        """Who has the port."""
+        return "dnsmasq (pid 7)"
+
+    @staticmethod
+    def addresses() -> set[str]:
+        """What the loopback has besides its own."""
+        return {word for word in sh("ip -br address show lo").split()[2:] if not word.startswith(("127.", "::1"))}
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    """Not wanted, not started."""
+    with private_namespace():
+        sh("ip link set lo up")
+        made = Rig()
+        yield made
+        await made.dns._close()
+
+
+def client() -> socket.socket:
+    """Of the server, on the host."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    made.connect((str(ADDRESS4), 53))
+    return made
+
+
+async def test_a_host_that_wants_no_names_has_nothing_of_it(rig: Rig) -> None:
+    """Not even what an earlier run has left; wanted, it is there, and not wanted any more, gone."""
+    await rig.dns.once()
+    assert (rig.dns.serving, rig.addresses()) == ((), set())
+    rig.wanted = True
+    await rig.dns.once()
+    assert set(rig.dns.serving) == set(ADDRESSES)
+    assert rig.addresses() == {"169.254.53.53/32", "fd6d:6f6f:7269:6e67:ffff::53/128"}
+    rig.wanted = False
+    await rig.dns.once()
+    assert (rig.dns.serving, rig.addresses()) == ((), set())
+
+
+async def test_an_address_that_somebody_took_away_comes_back(rig: Rig) -> None:
+    """Within a period; and one that was there before is no trouble."""
+    sh("ip address add 169.254.53.53/32 dev lo")
+    rig.wanted = True
+    await rig.dns.once()
+    sh("ip address flush dev lo to 169.254.53.53/32")
+    await rig.dns.once()
+    assert "169.254.53.53/32" in rig.addresses()
+    assert rig.dns.trouble == ""
+
+
+async def test_a_port_that_is_taken_is_one_line_until_it_is_free(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """It names who has it; everything else goes on, and names are answered once he has gone."""
+    caplog.set_level(logging.INFO)
+    rig.wanted = True
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 53))
+        for _ in range(3):
+            await rig.dns.once()
+        assert "port 53 of 169.254.53.53 is in use by dnsmasq (pid 7)" in rig.dns.trouble
+    await rig.dns.once()
+    assert rig.dns.trouble == ""
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_it_is_there_soon_after_it_is_wanted_and_the_address_stays_when_the_daemon_ends(rig: Rig) -> None:
+    """Who asks then is refused at once, and does not wait."""
+    rig.wanted = True
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(rig.dns.run())
+        rig.dns.nudge()
+        for _ in range(1000):
+            if set(rig.dns.serving) == set(ADDRESSES):
+                break
+            await asyncio.sleep(0.01)
+        with client() as asking:
+            await loop.sock_sendall(asking, b"\0\7\1\0\0\1\0\0\0\0\0\0\1x\7mooring\0\0\1\0\1")
+            assert (await loop.sock_recv(asking, 512))[3] & 15 == dns.rcode.NXDOMAIN
+        running.cancel()
+    assert "169.254.53.53/32" in rig.addresses()
+    with client() as asking:
+        asking.send(b"\0" * 12)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.get_running_loop().sock_recv(asking, 512)
