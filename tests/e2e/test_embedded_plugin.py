@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.e2e.lab import Host, eventually
 from tests.e2e.lab.daemons import SOURCE
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.namespaces import Process
+from tests.e2e.lab.traffic import pings
 
 EXAMPLE = SOURCE.parent / "examples/docker_plugin.py"
 # Whatever is asked, one container more gets one address more; and the mistakes of a driver.
@@ -99,3 +101,40 @@ def test_an_ipam_driver_gives_what_the_engine_asks_for(
         host.docker("rm", "-f", "web")
     finally:
         host.docker("network", "rm", "two")
+
+
+# As the one above, but every second address is in another subnet, which only CreateEndpoint tells.
+TWO_SUBNETS = ADDRESSES.replace("counter", "hopper").replace(
+    "f'10.78.0.{next(self.last)}'", "'10.78.%d.%d' % ((n := next(self.last) + 1) % 2, n)"
+)
+
+
+def test_our_network_takes_the_subnets_that_another_ipam_driver_gives(
+    host: Host, program: Callable[[str, Path], Process], tmp_path: Path
+) -> None:
+    """Docker's own, when it is asked for by `-o subnets=on-demand`, and a plugin's: the CIDR of each container finds
+    the network's subnet or becomes one; traffic flows, after a kill of the daemon too, and nothing is left."""
+    host.docker("network", "create", "-d", "mooring", "-o", "subnets=on-demand", "docker")
+    code = tmp_path / "hopper.py"
+    code.write_text(TWO_SUBNETS)
+    program("hopper", code)
+    options = ("-o", "subnets=on-demand", "--ipam-driver", "hopper")
+    host.docker("network", "create", "-d", "mooring", *options, "--subnet", "10.78.0.0/24", "hops")
+    try:
+        for name, network in (("a1", "docker"), ("a2", "docker"), ("b1", "hops"), ("b2", "hops"), ("b3", "hops")):
+            if name == "b3":
+                host.daemon.kill9()
+                host.daemon.start()
+            host.run_container(name, "--network", network)
+        assert pings(host.container_network("a1"), host.addresses("a2", "docker")[0])
+        assert pings(host.container_network("a1"), host.outside.ipv4)
+        made = [part["subnet"] for part in host.daemon.document("network", "inspect", "hops")["segments"]]
+        assert made == ["10.78.0.0/24", "10.78.1.0/24"]
+        (first, _), (third, _) = (host.addresses(name, "hops") for name in ("b1", "b3"))
+        assert ip_address(first) in ip_network(made[1])
+        assert pings(host.container_network("b1"), third)
+        host.docker("rm", "-f", "b1", "b2", "b3")
+    finally:
+        host.docker("network", "rm", "hops", check=False)
+    host.docker("rm", "-f", "a1", "a2")
+    host.docker("network", "rm", "docker")

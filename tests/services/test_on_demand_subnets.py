@@ -253,9 +253,28 @@ async def test_the_subnet_of_an_address_that_others_gave_is_recorded(host: Memor
     assert host.services.cache.count(Pool) == 0
 
 
-async def test_a_network_that_was_given_its_subnets_is_not_made_on_demand(host: MemoryHost) -> None:
+async def test_addresses_of_another_ipam_driver_are_in_the_subnets_that_it_gave_or_in_new_ones(
+    host: MemoryHost,
+) -> None:
+    """The CIDR of each finds the network's subnet, or is recorded as one; a foreign one is refused, and names whose."""
+    part = SegmentRequest("LocalDefault", ip_network("172.30.0.0/16"), IPv4Interface("172.30.0.1/16"))
+    await host.services.networks.create(NetworkRequest(NETWORK, {"subnets": "on-demand"}, False, (part,), ()))
+    assert on_bridge(host) == {"172.30.0.1/16"}
+    await create(host, "e1", ipv4=IPv4Interface("172.30.0.2/16"))
+    assert subnets(host) == ["172.30.0.0/16"]
+    await create(host, "e2", ipv4=IPv4Interface("172.31.9.2/24"))
+    await create(host, "e3", ipv4=IPv4Interface("172.31.9.3/24"))
+    assert subnets(host) == ["172.30.0.0/16", "172.31.9.0/24"]
+    await host.network("b")
+    with pytest.raises(Conflict, match=r"10\.50\.0\.0/29"):
+        await create(host, "e4", ipv4=IPv4Interface("10.50.0.4/24"))
+    await delete(host, "e1")
+    assert subnets(host) == ["172.30.0.0/16", "172.31.9.0/24"]
+
+
+async def test_a_network_that_got_its_subnets_from_us_is_not_made_on_demand(host: MemoryHost) -> None:
     """The option would mean nothing."""
-    part = SegmentRequest("LocalDefault", ip_network("172.30.0.0/16"), None)
+    part = SegmentRequest("default", ip_network("172.30.0.0/16"), None)
     with pytest.raises(BadRequest, match="--ipam-driver null"):
         await host.services.networks.create(NetworkRequest(NETWORK, {"subnets": "on-demand"}, False, (part,), ()))
 

@@ -34,6 +34,15 @@ def test_families_come_on_demand_where_the_option_says_so() -> None:
     assert families_on_demand(with_ipv6(REQUEST, NetworkOptions(ipv6=True)), LATER) == (4, 6)
 
 
+def test_another_ipam_drivers_network_gets_the_subnets_of_its_addresses_on_demand() -> None:
+    """Of the families that it has; they are that driver's to release."""
+    theirs = SegmentRequest("LocalDefault", ip_network("172.20.0.0/16"), None)
+    assert families_on_demand(replace(REQUEST, ipv4=(theirs,)), LATER) == (4,)
+    assert families_on_demand(replace(REQUEST, ipv4=(theirs,)), NetworkOptions()) == ()
+    with pytest.raises(BadRequest, match="option subnets=on-demand,idle=release is for"):
+        families_on_demand(replace(REQUEST, ipv4=(theirs,)), NetworkOptions(subnets=Subnets.RELEASED))
+
+
 @pytest.mark.parametrize(
     "options", [LATER, NetworkOptions(pool="lab"), NetworkOptions(pool6="lab")], ids=["subnets", "pool", "pool6"]
 )

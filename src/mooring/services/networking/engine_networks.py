@@ -1,13 +1,14 @@
 """Networks as an engine asks for them: as networking.networks, but for those whose addresses the engine gives itself.
 
 Rules: a network of our driver alone, without our IPAM driver, is refused with what to add, since nothing that Mooring
-is for would be true in it, and nobody would be told; one that is on record stays as it is.
+is for would be true in it, and nobody would be told, unless it says `subnets=on-demand`: whoever does so knows that the
+subnets come from elsewhere; one that is on record stays as it is.
 """
 
 from __future__ import annotations
 
 from mooring.core.faults import BadRequest
-from mooring.core.networks import Mode
+from mooring.core.networks import Mode, Subnets
 from mooring.core.options import parse_network_options
 from mooring.core.requests import NetworkRequest
 from mooring.services.networking.networks import Networks
@@ -29,8 +30,8 @@ class EngineNetworks:
         """As networking.networks. Raises BadRequest when Docker's own IPAM driver gives the addresses."""
         parts = request.ipv4 + request.ipv6
         if any(part.space in DOCKERS_OWN for part in parts) and self._cache.network(request.id) is None:
-            mode = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6)).mode
-            if mode is Mode.BRIDGE:
+            options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
+            if options.mode is Mode.BRIDGE and options.subnets is Subnets.AT_CREATION:
                 raise BadRequest(
                     "this network would get its addresses from Docker's IPAM driver, so Mooring could not manage them",
                     hint=f"add `--ipam-driver {self._plugin}`; in a compose file `ipam: {{driver: {self._plugin}}}`",

@@ -28,15 +28,12 @@ from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.handoff_networks import confirmed, named
 from mooring.services.networking.overlaps import Overlaps
-from mooring.services.networking.own_subnets import families_on_demand, owned_options, with_ipv6
+from mooring.services.networking.own_subnets import OUR_SPACES, families_on_demand, owned_options, with_ipv6
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.records.endpoint_index import Records
 
 # The lock under which a network finds its place among the others; ids of networks are hexadecimal.
 ROOM = "room"
-
-# What GetDefaultAddressSpaces answers; Docker's own IPAM driver has other names.
-OUR_SPACES = frozenset({"default", "global"})
 
 
 class Networks:
@@ -107,9 +104,12 @@ class Networks:
     ) -> Network:
         """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
         later = families_on_demand(request, options)
-        named = {4: request.ipv4, 6: request.ipv6} | dict.fromkeys(later, ())
-        ipv4 = tuple([await self._segment(part, 4, options, owned) for part in named[4]])
-        ipv6 = tuple([await self._segment(part, 6, options, owned) for part in named[6]])
+        now = [
+            part for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen or part.subnet.version not in later
+        ]
+        segments = [await self._segment(part, part.subnet.version, options, owned) for part in now]
+        ipv4 = tuple(segment for segment in segments if segment.subnet.version == 4)
+        ipv6 = tuple(segment for segment in segments if segment.subnet.version == 6)
         network = Network(
             request.id,
             options,

@@ -10,11 +10,14 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from mooring.core.faults import BadRequest
-from mooring.core.networks import NetworkOptions, Subnets
+from mooring.core.networks import NetworkOptions, Origin, Subnets
 from mooring.core.requests import NetworkRequest, SegmentRequest
 
 # Marks a pool that the network asked for itself. An option of the pool, since it says how the pool was asked for.
 OWNED = "mooring.owned-by-network"
+
+# What GetDefaultAddressSpaces answers; other IPAM drivers have other names.
+OUR_SPACES = frozenset({"default", "global"})
 
 # The subnet that stands for one which is still to come.
 EVERYTHING6 = ip_network("::/0")
@@ -36,13 +39,15 @@ def owned_options(options: NetworkOptions, version: int) -> dict[str, str]:
 
 
 def families_on_demand(request: NetworkRequest, options: NetworkOptions) -> tuple[int, ...]:
-    """The families (4, 6) of which the network gets subnets when endpoints need them. Raises BadRequest when it was
-    given the subnets that its options speak of."""
+    """The families (4, 6) of which the network gets subnets when endpoints need them: those that are left to it, or
+    that another IPAM driver's addresses come from. Raises BadRequest when it was given the subnets that its options
+    speak of."""
     parts = {4: request.ipv4, 6: request.ipv6}
     left = tuple(version for version, given in parts.items() if any(part.subnet.prefixlen == 0 for part in given))
     later = options.subnets is not Subnets.AT_CREATION
+    theirs = not left and options.subnets is Subnets.ON_DEMAND and _is_of_others(request)
     named = [
-        *([f"subnets={options.subnets.value}"] if later and not left else []),
+        *([f"subnets={options.subnets.value}"] if later and not left and not theirs else []),
         *([f"pool={options.pool}"] if options.pool and 4 not in left else []),
         *([f"pool6={options.pool6}"] if options.pool6 and 6 not in left else []),
     ]
@@ -51,4 +56,12 @@ def families_on_demand(request: NetworkRequest, options: NetworkOptions) -> tupl
             f"option {named[0]} is for networks whose subnets are left to Mooring's network driver",
             hint="add --ipam-driver null without --subnet, or name the subnet pool with --ipam-opt",
         )
+    if theirs:
+        return tuple(version for version, given in parts.items() if given)
     return left if later else ()
+
+
+def _is_of_others(request: NetworkRequest) -> bool:
+    """Whether another IPAM driver gave the subnets. An engine names its address space, and ours are known."""
+    parts = request.ipv4 + request.ipv6
+    return request.origin is Origin.ENGINE and bool(parts) and not any(part.space in OUR_SPACES for part in parts)

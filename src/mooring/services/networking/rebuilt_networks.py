@@ -206,8 +206,9 @@ class RebuiltNetworks:
             leases += [set_aside(None, Place(space, each, ident), now) for each in part.auxiliary.values()]
         v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
         v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
-        later = left and options.subnets is not Subnets.AT_CREATION
-        on_demand = (4, 6) if later and options.ipv6 else (4,) if later else ()
+        later = (left or not ours) and options.subnets is not Subnets.AT_CREATION
+        six = options.ipv6 if left else bool(v6)
+        on_demand = (4, 6) if later and six else (4,) if later else ()
         network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options), on_demand=on_demand)
         domain = self._domains.get(found.id)
         if domain is not None:
