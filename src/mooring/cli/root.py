@@ -16,6 +16,7 @@ from mooring.cli.backups import backup
 from mooring.cli.completions import completion
 from mooring.cli.contexts import context
 from mooring.cli.denials import deny
+from mooring.cli.dns import dns
 from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.ip import ip
@@ -69,7 +70,7 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, tenant, vnic, explain, fix, doctor,
+    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, dns, tenant, vnic, explain, fix, doctor,
     context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)

@@ -54,6 +54,13 @@ def denied(context: click.Context, _parameter: click.Parameter, begun: str) -> l
     return _begin((row.subnet for row in rows if row.origin == "stored"), begun)
 
 
+def dns_records(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of operators' DNS records."""
+    return _begin(
+        (name for row in _ask(context, lambda client: client.dns_names(origin="stored")) for name in row.names), begun
+    )
+
+
 def ports(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of network ports; ids when one is begun."""
     rows = _ask(context, lambda client: client.ports())

@@ -20,6 +20,7 @@ from __future__ import annotations
 from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
 from mooring.client.denials import DenyEntries
+from mooring.client.dns import Dns
 from mooring.client.hosts import Host
 from mooring.client.ip import Ip
 from mooring.client.network_ports import NetworkPorts
@@ -27,6 +28,7 @@ from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
+from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
 from mooring.core.findings import Diagnosis, Finding, Report
@@ -63,6 +65,7 @@ from mooring.wire.api import (
     BackupReply,
     ChangesReply,
     DenyReply,
+    DnsReply,
     OwnersReply,
     PortReply,
     ProblemKind,
@@ -84,6 +87,9 @@ __all__ = [
     "DenyReply",
     "DenyRow",
     "Diagnosis",
+    "DnsAnswer",
+    "DnsReply",
+    "DnsRow",
     "EndpointView",
     "Exhausted",
     "Explanation",
@@ -126,7 +132,7 @@ __all__ = [
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Tenants, Vnics, Asking):
+class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Dns, Tenants, Vnics, Asking):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

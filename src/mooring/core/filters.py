@@ -90,6 +90,23 @@ class LeaseFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mac: Annotated[str, said("the MAC address")] = ""
 
 
+class DnsFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names that match everything that is given."""
+
+    name: Annotated[str, said("any part of the complete name")] = ""
+    network: Annotated[str, said("the network's ID, a prefix of it, its name or subnet")] = ""
+    address: Annotated[str, said("one of its addresses")] = ""
+    origin: Annotated[str, said("container, or stored for an operator's record")] = ""
+
+
+class DnsQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked of the DNS server, and by whom."""
+
+    name: Annotated[str, said("the name, or an address for its name")]
+    type: Annotated[str, said("A, AAAA, PTR or SRV; A, if it is not given")] = ""
+    network: Annotated[str, said("who asks is in this network; the host, if it is not given")] = ""
+
+
 class InSubnet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """In which subnet addresses are meant."""
 

@@ -8,6 +8,7 @@ from mooring.servers.api.backups import Backups
 from mooring.servers.api.containers import Containers
 from mooring.servers.api.denials import DenyEntries
 from mooring.servers.api.diagnoses import Diagnoses
+from mooring.servers.api.dns import Dns
 from mooring.servers.api.explanations import Explanations
 from mooring.servers.api.ip import Ip
 from mooring.servers.api.leases import Leases
@@ -23,7 +24,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
-    Diagnoses, Backups, ReadinessProbes, Ip,
+    Diagnoses, Backups, ReadinessProbes, Ip, Dns,
 )  # fmt: skip
 
 
@@ -33,5 +34,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
         NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
         Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
-        ReadinessProbes(operations), Ip(operations),
+        ReadinessProbes(operations), Ip(operations), Dns(operations),
     ]  # fmt: skip

@@ -128,6 +128,10 @@ class HostNames:
             )
         return Asker(tuple(own), frozenset(self._peers(own)))
 
+    def asker_in(self, network_id: str) -> Asker:
+        """Somebody who is in this network only."""
+        return Asker((network_id,), frozenset(self._peers([network_id])))
+
     def _peers(self, own: Iterable[str]) -> Iterable[str]:
         """Networks that those may reach (option `peers`)."""
         known = [
@@ -159,9 +163,14 @@ class HostNames:
         found = self._at.get(address)
         return tuple(found.values()) if found else ()
 
-    def rows(self) -> list[tuple[str, Entry]]:
-        """Everybody who has a name, with the full id of the network."""
-        return list(self._entries.values())
+    def rows(self) -> list[tuple[str, str, Entry]]:
+        """Everybody who has a name: a key (an endpoint's id; for a record it has a slash), the full id of the network,
+        and the entry."""
+        return [(key, network_id, entry) for key, (network_id, entry) in self._entries.items()]
+
+    def network_name(self, network_id: str) -> str:
+        """What the network is called in names, "" for no network."""
+        return self._names.get(network_id, network_id[:12])
 
     # -- following the records -------------------------------------------------------------------------------------
 
@@ -177,8 +186,8 @@ class HostNames:
                 self._learn_name(lease, before)
             case Network() as network:
                 self._follow_network(before, after)
-                if after is not None and network.name:
-                    self.note_network(network.id, network.name)
+                if after is not None and (network.name or network.id not in self._names):
+                    self.note_network(network.id, network.name or network.id[:12])
             case DnsRecord() as record:
                 if after is None:
                     self._take(_record_key(record))
@@ -218,8 +227,7 @@ class HostNames:
         if endpoint.state is not State.ATTACHED or not names:
             self._take(endpoint.id)
             return
-        network_name = self._names.get(endpoint.network) or endpoint.network[:12]
-        entry = Entry(names, endpoint.addresses, network_name, _services(endpoint))
+        entry = Entry(names, endpoint.addresses, self.network_name(endpoint.network), _services(endpoint))
         if self._entries.get(endpoint.id) != (endpoint.network, entry):
             self._take(endpoint.id)
             self._enter(endpoint.id, endpoint.network, entry)
@@ -227,7 +235,7 @@ class HostNames:
     def _put_record(self, record: DnsRecord) -> None:
         key = _record_key(record)
         self._take(key)
-        entry = Entry((record.name,), record.addresses, self._names.get(record.network, record.network[:12]))
+        entry = Entry((record.name,), record.addresses, self.network_name(record.network))
         self._enter(key, record.network, entry)
 
     def _names_of(self, endpoint: Endpoint) -> tuple[str, ...]:

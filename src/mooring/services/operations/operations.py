@@ -13,6 +13,7 @@ from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
 from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.denials import Denials
+from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
@@ -48,6 +49,7 @@ class Operations:
     network_ports: NetworkPorts
     network_port_rows: NetworkPortRows
     vnic_rows: VnicRows
+    dns_rows: DnsRows
 
 
 def operations(
@@ -83,4 +85,5 @@ def operations(
         NetworkPorts(services, clock, policy),
         NetworkPortRows(cache, endpoint_index, services.ipam),
         VnicRows(cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]),
+        DnsRows(cache, services.keeping),
     )

@@ -13,6 +13,7 @@ from mooring.wire.api.replies import (
     BackupReply,
     ChangesReply,
     DenyReply,
+    DnsReply,
     LiveReply,
     OwnersReply,
     PortReply,
@@ -22,6 +23,7 @@ from mooring.wire.api.replies import (
     VnicReply,
 )
 from mooring.wire.api.requests import (
+    AddDnsRecord,
     Allow,
     Backup,
     CreatePort,
@@ -32,6 +34,7 @@ from mooring.wire.api.requests import (
     FixFindings,
     Hold,
     Release,
+    RemoveDnsRecord,
     RemovePort,
     RemoveSubnetPool,
     RemoveVnic,
@@ -43,6 +46,7 @@ from mooring.wire.api.requests import (
 __all__ = [
     "MEDIA_TYPE",
     "VERSION",
+    "AddDnsRecord",
     "Allow",
     "Backup",
     "BackupReply",
@@ -52,6 +56,7 @@ __all__ = [
     "CreateVnic",
     "Deny",
     "DenyReply",
+    "DnsReply",
     "FixContainer",
     "FixFindings",
     "Hold",
@@ -61,6 +66,7 @@ __all__ = [
     "Problem",
     "ProblemKind",
     "Release",
+    "RemoveDnsRecord",
     "RemovePort",
     "RemoveSubnetPool",
     "RemoveVnic",

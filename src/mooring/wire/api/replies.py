@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mooring.core.dns_views import DnsRow
 from mooring.core.views import AddressOwner, Change, DenyRow, PortRow, SubnetPoolChange
 from mooring.core.vnic_views import VnicNetwork, VnicRow
 
@@ -65,6 +66,14 @@ class DenyReply(msgspec.Struct, frozen=True):
     was not done, only tried."""
 
     entry: DenyRow
+    changed: bool
+    dry_run: bool
+
+
+class DnsReply(msgspec.Struct, frozen=True):
+    """The DNS record that was added, changed or ended. changed, dry_run: as in DenyReply."""
+
+    record: DnsRow
     changed: bool
     dry_run: bool
 

@@ -147,6 +147,26 @@ class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class AddDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The name has these addresses. network: its ID, a prefix of it, its name or subnet; "" for everybody. note: why.
+    until: seconds since the epoch, null for one that somebody has to remove. dry_run: as in Reserve."""
+
+    name: str
+    addresses: tuple[str, ...]
+    network: str = ""
+    note: str = ""
+    until: float | None = None
+    dry_run: bool = False
+
+
+class RemoveDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The record of the name ends. network, dry_run: as in AddDnsRecord."""
+
+    name: str
+    network: str = ""
+    dry_run: bool = False
+
+
 class CreatePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A network port exists.
 

@@ -1,0 +1,41 @@
+"""What people are shown of names. Rules: as in views."""
+
+from __future__ import annotations
+
+import msgspec
+
+# Where a name is from.
+CONTAINER, STORED = "container", "stored"
+
+
+class DnsRow(msgspec.Struct, frozen=True):
+    """A name and its addresses.
+
+    name: complete, with the zone. network: its name, "" for a name that is in none; network_id: full, or "". origin:
+    `container`, or `stored` for an operator's record. names: all in the network, relative to it. created, until: of a
+    record, None for a container's and for no end.
+    """
+
+    name: str
+    network: str
+    network_id: str
+    addresses: list[str]
+    origin: str
+    names: list[str]
+    note: str = ""
+    created: float | None = None
+    until: float | None = None
+
+
+class DnsAnswer(msgspec.Struct, frozen=True):
+    """What the DNS server says to whom.
+
+    verdict: `found`, `empty` (the name is there, without such records), `absent` (it is not, and nobody else is asked)
+    or `forward` (the host's nameservers are asked). records: as in a zone file, in no order.
+    """
+
+    name: str
+    type: str
+    asker: str
+    verdict: str
+    records: list[str]

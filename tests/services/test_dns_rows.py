@@ -1,0 +1,32 @@
+"""Names as an operator sees and tries them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.faults import Unavailable
+from mooring.core.filters import DnsFilter, DnsQuestion
+from mooring.services.operations.dns_rows import DnsRows
+from mooring.services.records.engine_names import NOBODY_ASKED
+from tests.services.samples import WEB, sample
+
+
+async def test_a_record_of_a_network_is_shown_with_its_network() -> None:
+    """By name, and it answers to who is in it."""
+    rows = (await sample()).operations.dns_rows
+    row, changed = await rows.add("nas", ["192.0.2.9"], WEB, "", None, False, NOBODY_ASKED)
+    assert changed
+    assert (row.name, row.network_id) == ("nas.1f6b2c000000.mooring", WEB)
+    page = await rows.page(DnsFilter(network=WEB, origin="stored"), NOBODY_ASKED)
+    assert page.rows == [row]
+    assert rows.lookup(DnsQuestion(name="nas", network=WEB), NOBODY_ASKED).records == ["192.0.2.9"]
+    assert rows.lookup(DnsQuestion(name="nas"), NOBODY_ASKED).verdict == "forward"
+    await rows.remove("nas", WEB, False, NOBODY_ASKED)
+    assert not (await rows.page(DnsFilter(origin="stored"), NOBODY_ASKED)).rows
+
+
+async def test_without_an_engine_there_are_no_names() -> None:
+    """Nobody has a container whose name could be told."""
+    rows = DnsRows((await sample()).cache, None)
+    with pytest.raises(Unavailable, match="no engine's containers"):
+        rows.lookup(DnsQuestion(name="nas"), NOBODY_ASKED)
