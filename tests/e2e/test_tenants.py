@@ -205,10 +205,17 @@ def test_a_lost_store_is_made_anew_with_its_tenants(pair: Host, lab: Lab) -> Non
 
 @pytest.mark.needs("compose plugin")
 def test_one_compose_file_is_up_for_two_tenants(host: Host, lab: Lab, tmp_path: Path) -> None:
-    """The same project twice, with the same address; its network is made before, as compose passes no IPAM options."""
+    """The same project twice, with the same address: its network made by compose, as docs/tenants.md has it, and made
+    before, as it has to be past the proxy."""
+    text = (PROJECT / "docs/tenants.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    for word in ("driver: mooring", "tenant: red", f"subnet: {V4}"):
+        assert word in text
     for port, name in zip((8080, 8081), TENANTS, strict=True):
-        host.create_network(f"{name}-net", "--subnet", V4, *tenant(name))
-        net = {"external": True, "name": f"{name}-net"}
+        ipam = {"driver": "mooring", "config": [{"subnet": V4}]}
+        net: dict[str, object] = {"driver": "mooring", "driver_opts": {"tenant": name}, "ipam": ipam}
+        if name == "blue":
+            host.create_network("blue-net", "--subnet", V4, *tenant(name))
+            net = {"external": True, "name": "blue-net"}
         networks = {"net": {"ipv4_address": "10.77.0.9"}}
         web = {"image": IMAGE, "command": "stay", "ports": [f"{port}:80"], "networks": networks}
         file = tmp_path / f"{name}.yml"

@@ -94,8 +94,11 @@ def test_options_of_the_ipam_driver_are_put_in_beside_those_that_are_there(body:
 
 
 def test_options_of_the_driver_that_the_ipam_driver_has_to_be_told() -> None:
-    """Those of subnet pools alone, under their own words, and not what it is told already or when it is another's."""
+    """Those of subnet pools and the tenant, under their own words, and not what it is told already or when it is
+    another's."""
     options = {"pool": "lab", "mooring.prefixlen6": "80", "mtu": "1400", "tenant": "blue"}
-    assert NetworkSpec("web", "mooring", "mooring", options).moved == {"pool": "lab", "prefixlen6": "80"}
-    assert NetworkSpec("web", "mooring", "mooring", options, {"mooring.pool": "x"}).moved == {"prefixlen6": "80"}
+    moved = {"pool": "lab", "prefixlen6": "80", "tenant": "blue"}
+    assert NetworkSpec("web", "mooring", "mooring", options).moved == moved
+    told = {"mooring.pool": "x", "tenant": "red"}  # which Mooring refuses, as what contradicts itself
+    assert NetworkSpec("web", "mooring", "mooring", options, told).moved == {"prefixlen6": "80"}
     assert NetworkSpec("web", "mooring", "default", options).moved == {}

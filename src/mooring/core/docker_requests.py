@@ -15,6 +15,8 @@ MOST_NETWORKS = 64
 # IPAM options that may be said as options of the driver, since compose from version 2 on drops those of the IPAM driver
 # (docker/compose#9330).
 EITHER = frozenset({"pool", "pool6", "prefixlen", "prefixlen6"})
+# And what both drivers have to be told, of which that is true as well.
+BOTH = frozenset({"tenant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +67,4 @@ class NetworkSpec:
             return {}
         words = {name.removeprefix("mooring."): text for name, text in self.options.items()}
         told = {name.removeprefix("mooring.") for name in self.ipam_options}
-        return {word: text for word, text in sorted(words.items()) if word in EITHER - told}
+        return {word: text for word, text in sorted(words.items()) if word in (EITHER | BOTH) - told}
