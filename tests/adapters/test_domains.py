@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,22 @@ def test_a_file_that_somebody_takes_away_comes_back_as_the_same(domains: Domains
     assert domains.has_file(1)
     with domains.inside(1):
         assert here() == inner
+
+
+def test_a_process_whose_mounts_nobody_sees_makes_no_domain(namespace: Namespace, tmp_path: Path) -> None:
+    """It would end with the process, and the interfaces of containers with it; nothing is left."""
+    del namespace
+    code = f"from mooring.adapters.linux.domains import Domains; Domains({str(tmp_path / 'tenants')!r}).make(1)"
+    for propagation in ("private", "slave"):
+        alone = ["unshare", "--mount", "--propagation", propagation, sys.executable, "-c", code]
+        done = subprocess.run(alone, capture_output=True, text=True, check=False)
+        assert "a routing domain would end with this process, whose mounts nobody sees" in done.stderr
+        assert not (tmp_path / "tenants").exists()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    made = Domains(str(tmp_path / "tenants"))
+    assert made.numbers() == [1]
+    made.drop(1)
+    made.close()
 
 
 def test_the_host_is_where_one_is(domains: Domains) -> None:

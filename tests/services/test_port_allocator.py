@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.port_bindings import PortBinding, PortRequest, Protocol
 from mooring.core.requests import JoinRequest
-from tests.services.hosts import MemoryHost
+from tests.services.hosts import MemoryHost, separate_network
 
 
 @pytest.fixture
@@ -115,3 +115,32 @@ async def test_a_network_without_plumbing_publishes_nothing() -> None:
     await host.endpoint(network, "e1")
     assert await publish(host, "e1", PortRequest(Protocol.TCP, 80, first=8080, last=8080)) == ()
     assert host.guard.held == set()
+
+
+async def test_in_a_routing_domain_a_port_leads_to_one_place() -> None:
+    """At whatever addresses of the host: it is refused with the holder, or passed over where there is a choice; other
+    tenants, and the same place at two addresses, are as ever."""
+    host = await MemoryHost(separate_tenants=True).start()
+    for network, tenant in (("a", "red"), ("b", "blue")):
+        await separate_network(host, network, tenant)
+    for network, name in (("a", "e1"), ("a", "f2"), ("b", "g3")):
+        await host.endpoint(network * 64, name)
+
+    async def ask(network: str, name: str, at: str, first: int, last: int, port: int = 80) -> tuple[PortBinding, ...]:
+        ident, request = name.ljust(64, "0"), PortRequest(Protocol.TCP, port, ip_address(at), first, last)
+        endpoint = host.services.cache.endpoint(network * 64, ident)
+        assert endpoint is not None
+        await host.services.endpoints.publish(network * 64, ident, (*endpoint.ports, request))
+        after = host.services.cache.endpoint(network * 64, ident)
+        assert after is not None
+        return after.published
+
+    await ask("a", "e1", "127.0.0.1", 9000, 9000)
+    await ask("a", "e1", "192.0.2.1", 9000, 9000)
+    words = r"9000/tcp leads to another place in the tenant's networks.*held by endpoint e10000000000 at 10\.32\.0\.2"
+    with pytest.raises(Conflict, match=words):
+        await ask("a", "f2", "192.0.2.2", 9000, 9000)
+    with pytest.raises(Conflict, match=words):
+        await ask("a", "e1", "192.0.2.2", 9000, 9000, port=81)
+    assert {each.host_port for each in await ask("a", "f2", "192.0.2.2", 9000, 9001)} == {9001}
+    assert {each.host_port for each in await ask("b", "g3", "192.0.2.2", 9000, 9000)} == {9000}

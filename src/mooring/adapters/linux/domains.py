@@ -28,6 +28,7 @@ from mooring.core.faults import Unavailable
 
 FOLDER = "/run/mooring/tenants"
 _HINT = 'give the unit what docs/tenants.md says, or set `tenants = "shared"`'
+_ALONE = "take what gives it a mount namespace out of the unit's drop-ins: ProtectSystem=, PrivateTmp= and others"
 
 
 @dataclass(eq=False, slots=True)
@@ -94,6 +95,9 @@ class Domains:
             with closing(Links()) as links:
                 links.raise_link("lo")
             self._folder.keep(path)
+            if self._folder.is_private(path):
+                self._forget_file(path)
+                raise Unavailable("a routing domain would end with this process, whose mounts nobody sees", hint=_ALONE)
             made = Held(current_namespace())
         finally:
             enter(self.host)
@@ -108,7 +112,10 @@ class Domains:
             if held is not None:
                 held.gone = True
                 self._close_unused(held)
-        self._folder.drop(self._folder.path(str(number)))
+        self._forget_file(self._folder.path(str(number)))
+
+    def _forget_file(self, path: str) -> None:
+        self._folder.drop(path)
         with suppress(OSError):
             self._folder.tidy()
             os.rmdir(self._path)  # the next domain makes it

@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from mooring.core.faults import BadRequest, NotFound, Unavailable
 
@@ -129,6 +130,15 @@ class NamespaceFolder:
                 return
             os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o444))
             _mount(_HERE, path, _MS_BIND)
+
+    def is_private(self, path: str) -> bool:
+        """Whether the namespace at the path is there for this process only, whose mounts the system's first process
+        does not see, as under a unit with ProtectSystem= or PrivateTmp=. Where that cannot be told, it is not so."""
+        try:
+            seen = Path("/proc/1/mountinfo").read_text(errors="replace")
+            return f" net:[{os.stat(path).st_ino}] " not in seen
+        except OSError:
+            return False
 
     def drop(self, path: str) -> None:
         """Nothing is at the path. The namespace ends a little later when nothing else is in it, in the kernel's own

@@ -104,7 +104,7 @@ def assemble_networking(
         builtin[HANDOFF] = HandoffDriver(kernel, ipam.vnics.of_network, releases.take_interface_names)
     theirs = {name: CheckedDriver(name, driver) for name, driver in others.drivers.items()}
     drivers = Drivers({**theirs, **builtin}, {**others.ipam_drivers, OUR_IPAM: ipam}, others.plugins)
-    ports = PortAllocator(index, world.guard)
+    ports = PortAllocator(index, world.guard, lambda ident: known.domain if (known := cache.network(ident)) else 0)
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
     networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants, policy.serves_dns)

@@ -9,7 +9,7 @@ there are, and the loop has a break every so many.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
@@ -60,8 +60,10 @@ class PortPublished(Conflict):
 
 @dataclass(eq=False, slots=True)
 class _Pending:
-    """What one call chooses, and no record tells yet. places: the addresses of the host at each port."""
+    """What one call chooses, and no record tells yet. places: the addresses of the host at each port. domain: the
+    routing domain of the network."""
 
+    domain: int
     port_bindings: list[PortBinding] = field(default_factory=list)
     places: dict[tuple[Protocol, int], list[Address]] = field(default_factory=dict)
 
@@ -69,7 +71,11 @@ class _Pending:
 class PortAllocator:
     """Host ports of this host: who has which, and which is next."""
 
-    def __init__(self, endpoint_index: EndpointIndex, guard: PortGuard) -> None:
+    def __init__(
+        self, endpoint_index: EndpointIndex, guard: PortGuard, domain: Callable[[str], int] = lambda _: 0
+    ) -> None:
+        """domain: the routing domain of the network with the id."""
+        self._domain = domain
         self._endpoint_index = endpoint_index
         self._guard = guard
         # Chosen, but not yet in a record: two endpoints that choose at the same time must not meet.
@@ -84,7 +90,7 @@ class PortAllocator:
         Raises Conflict that names the holder of a single port, Exhausted when no port of a range is free; then none is
         held but those that it has. `confirm` must follow when the outcome is recorded or given up.
         """
-        pending = _Pending()
+        pending = _Pending(network.domain)
         self._pending[id(pending.port_bindings)] = pending
         pace = Pace()
         # Where the search in a range goes on: what was taken for the request before is taken for the next one, too.
@@ -210,7 +216,7 @@ class PortAllocator:
     async def _take(self, picked: list[PortBinding], single: bool, pending: _Pending) -> None:
         """All of them are held, or none. single: there is no other port to try, so the refusal says who has it."""
         for port_binding in picked:
-            self._refuse_ours(port_binding)
+            self._refuse_ours(port_binding, pending.domain)
         places = [_place(port_binding) for port_binding in picked]
         ports = {(protocol, port) for protocol, _, port in places}
         before = {key: list(pending.places.get(key, ())) for key in ports}
@@ -234,12 +240,17 @@ class PortAllocator:
         """The refusal of a host port with the process that has it: found out late, since that takes long."""
         return Conflict(fault.what, holder=await self._guard.holder(*_place(port_binding)), hint=fault.hint)
 
-    def _refuse_ours(self, wanted: PortBinding) -> None:
+    def _refuse_ours(self, wanted: PortBinding, domain: int) -> None:
         for other, holder in self._endpoint_index.publishers(wanted.protocol, wanted.host_port):
             if _meet(_place(other)[1], _place(wanted)[1]):
                 raise PortPublished(wanted, other, holder)
+            if domain and _parts(wanted, other) and self._domain(holder.network) == domain:
+                raise _led_elsewhere(wanted, f"endpoint {holder.id[:12]} at {other.target}")
         for pending in self._pending.values():
             hosts = pending.places.get((wanted.protocol, wanted.host_port), ())
+            theirs = pending.port_bindings if domain and hosts and pending.domain == domain else ()
+            if any(_parts(wanted, other) for other in theirs):
+                raise _led_elsewhere(wanted, "a container that is starting")
             if any(_meet(host, _place(wanted)[1]) for host in hosts):
                 raise Conflict(
                     f"host port {wanted.host_port}/{wanted.protocol.label} is already published",
@@ -256,6 +267,23 @@ def _place(port_binding: PortBinding) -> tuple[Protocol, Address, int]:
 def _meet(one: Address, other: Address) -> bool:
     """Whether both may not have the same port: equal, or one of them is every address of the same family."""
     return one.version == other.version and (one == other or one in (ANY4, ANY6) or other in (ANY4, ANY6))
+
+
+def _parts(one: PortBinding, other: PortBinding) -> bool:
+    """Whether both have one port of the host, in one family, and lead to different places."""
+    same = one.protocol is other.protocol and one.host_port == other.host_port
+    ends = [(each.target, each.target_port) for each in (one, other)]
+    return same and one.target.version == other.target.version and ends[0] != ends[1]
+
+
+def _led_elsewhere(wanted: PortBinding, holder: str) -> Conflict:
+    """A domain is told the port, not the address of the host (core/domains)."""
+    return Conflict(
+        f"host port {wanted.host_port}/{wanted.protocol.label} leads to another place in the tenant's networks "
+        "already, from another address of the host",
+        holder=holder,
+        hint="within a tenant a port leads to one place, at all addresses of the host; publish another port",
+    )
 
 
 def _within(request: PortRequest, port: int) -> bool:
