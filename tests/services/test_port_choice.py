@@ -12,6 +12,7 @@ from mooring.core.faults import BadRequest, Conflict, Fault
 from mooring.core.intents import Intent
 from mooring.core.network_ports import NetworkPort
 from mooring.services.containers.admission import Admission
+from mooring.services.operations.next_starts import losses, upgrade_costs
 from tests.services.holder_hosts import ident
 from tests.services.port_hosts import WEB, PortHost
 
@@ -143,3 +144,25 @@ async def test_a_host_without_ports_is_asked_nothing() -> None:
     assert host.engine.calls == calls
     await host.port(network=WEB)
     assert await create(host, replace(spec, endpoints=(EndpointConfig("web", ipv4="10.32.0.9"),))) is None
+
+
+async def test_a_container_that_names_its_port_by_option_loses_nothing_at_its_next_start() -> None:
+    """Where the IPAM driver is null its configuration has neither address nor MAC, and needs none: no finding."""
+    host = PortHost()
+    await host.start()
+    await host.on_demand()
+    host.engine.networks.add(WEB)
+    host.engine.version = (1, 41)
+    port = await host.port()
+    running = await host.run_null("c1", port="db")
+    host.engine.create(ident("c1"), "c1", ContainerEndpoint(WEB, "web"))
+    host.engine.start(ident("c1"), WEB, running.id, str(running.addresses[0]))
+    diagnosis = await host.operated.doctor.examine()
+    assert host.held("c1") == [str(port.addresses[0])]
+    assert [finding.text for finding in (*diagnosis.findings, *diagnosis.notes)] == []
+    assert host.operated.upgrade_notes() == []
+    lease = host.lease(port.addresses[0])
+    assert lease is not None
+    names = await host.operated.names()
+    assert list(losses(lease, host.services.cache, names)) == []
+    assert list(upgrade_costs(lease, host.services.cache, names)) == []

@@ -19,6 +19,7 @@ from mooring.core.findings import Finding
 from mooring.core.leases import ClaimPolicy, Lease
 from mooring.core.pools import Pool
 from mooring.ports import Engine
+from mooring.services.containers.port_choice import is_asked_by_option
 from mooring.services.records.fixed_index import FixedIndex
 from mooring.services.records.record_cache import RecordCache
 
@@ -97,7 +98,11 @@ class EngineChanges:
     def _places(self, containers: Collection[Container]) -> Iterator[_Place]:
         """Where containers hold addresses that have a MAC."""
         for container in containers:
-            mine = [lease for lease in self._fixed_index.of_holder(container.id) if lease.mac]
+            mine = [
+                lease
+                for lease in self._fixed_index.of_holder(container.id)
+                if lease.mac and not is_asked_by_option(lease, self._cache)
+            ]
             for endpoint in container.endpoints if mine else ():
                 leases = tuple(
                     lease

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 
 from mooring.core.docker_requests import ContainerSpec, EndpointConfig
 from mooring.core.faults import BadRequest, Conflict
-from mooring.core.keys import PORT_LABEL
+from mooring.core.keys import PORT_LABEL, is_ports
+from mooring.core.leases import Lease
 from mooring.core.network_ports import NetworkPort, references
 from mooring.core.networks import Address, Network
 from mooring.services.containers.container_specs import addresses_of
 from mooring.services.containers.fixed_allocator import FixedSpec
+from mooring.services.networking.own_subnets import OWNED
 from mooring.services.records.network_ports import port_at, port_in, ports_of
 from mooring.services.records.record_cache import RecordCache
 
@@ -97,3 +99,10 @@ class PortChoice:
                 raise BadRequest(
                     f"label {PORT_LABEL}: there is no port {each[:70]!r}", hint="`mooring port ls` lists them"
                 )
+
+
+def is_asked_by_option(lease: Lease, cache: RecordCache) -> bool:
+    """Whether the container that holds the lease has no need of an address or a MAC in its configuration: the driver
+    option is there, which is all that says a port where Docker's IPAM driver is null."""
+    pool = cache.pool(lease.pool) if is_ports(lease.key) else None
+    return pool is not None and OWNED in pool.options

@@ -22,6 +22,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.services.containers.container_specs import BESIDE, beside
 from mooring.services.containers.engine_upgrades import NAMES
+from mooring.services.containers.port_choice import is_asked_by_option
 from mooring.services.operations.checks import MAKING
 from mooring.services.records.engine_names import EngineNames
 from mooring.services.records.fixed_index import FixedIndex
@@ -57,6 +58,8 @@ def losses(lease: Lease, cache: RecordCache, names: EngineNames) -> Iterator[Los
     pool = cache.pool(lease.pool)
     if lease.state is not State.FIXED or pool is None or not names.heard or names.version >= NAMES:
         return
+    if is_asked_by_option(lease, cache):
+        return
     for holder in sorted(lease.holders):
         container = names.containers.get(holder)
         for endpoint in container.endpoints if container is not None else ():
@@ -76,6 +79,8 @@ def upgrade_costs(lease: Lease, cache: RecordCache, names: EngineNames) -> Itera
     pool = cache.pool(lease.pool)
     old = names.heard and (0, 0) < names.version < ENDPOINT_MACS
     if not old or lease.state is not State.FIXED or not lease.mac or pool is None:
+        return
+    if is_asked_by_option(lease, cache):
         return
     for holder in sorted(lease.holders):
         container = names.containers.get(holder)
@@ -100,7 +105,11 @@ def upgrade_notes(cache: RecordCache, fixed_index: FixedIndex) -> list[str]:
     would, will = 0, 0
     for holder in cache.every(Holder):
         version = versions.get(holder.engine, (0, 0))
-        pools = [cache.pool(lease.pool) for lease in fixed_index.of_holder(holder.id) if lease.mac]
+        pools = [
+            cache.pool(lease.pool)
+            for lease in fixed_index.of_holder(holder.id)
+            if lease.mac and not is_asked_by_option(lease, cache)
+        ]
         if not any(pool is not None and pool.source for pool in pools):
             continue
         would += (0, 0) < version < ENDPOINT_MACS
