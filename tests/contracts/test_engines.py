@@ -242,6 +242,21 @@ async def test_a_reconnect_names_the_addresses_and_changes_nothing_else(rig: Rig
         await rig.engine.place(ident, "f" * 64)
 
 
+async def test_a_container_is_attached_with_addresses_and_detached(rig: Rig) -> None:
+    """One that runs; its configuration names them. What the engine refuses changes nothing."""
+    web, back = await network_id(rig.engine, "web"), await network_id(rig.engine, "back")
+    ident = rig.create("db", Place("web"))
+    rig.start("db")
+    if isinstance(rig, DockerRig):
+        with pytest.raises(Conflict, match="Docker refuses"):
+            await rig.engine.attach(ident, back, [ip_address("10.99.1.99")])
+    await rig.engine.attach(ident, back, [ip_address("10.77.2.99")])
+    places = {each.network: tuple(map(str, each.wanted)) for each in (await ask(rig.engine, ident)).endpoints}
+    assert places == {web: (), back: ("10.77.2.99",)}
+    await rig.engine.detach(ident, back)
+    assert [each.network for each in (await ask(rig.engine, ident)).endpoints] == [web]
+
+
 async def test_all_networks_are_listed_with_their_names(rig: Rig) -> None:
     """Whoever's driver; without their endpoints."""
     listed = {network.name: network for network in await rig.engine.all_networks()}

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from mooring import __version__
+from mooring.cli.attachments import attach, detach
 from mooring.cli.backups import backup
 from mooring.cli.completions import completion
 from mooring.cli.contexts import context
@@ -70,7 +71,8 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 
 for command in (
-    serve, setup, status, network, pool, subnet_pool, lease, port, ip, deny, dns, tenant, vnic, explain, fix, doctor,
+    serve, setup, status, network, pool, subnet_pool, lease, port, ip, attach, detach, deny, dns, tenant, vnic, explain,
+    fix, doctor,
     context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)

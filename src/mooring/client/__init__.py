@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
+from mooring.client.attachments import Attachments
 from mooring.client.denials import DenyEntries
 from mooring.client.dns import Dns
 from mooring.client.hosts import Host
@@ -38,6 +39,7 @@ from mooring.core.networks import Mode
 from mooring.core.views import (
     LARGEST,
     AddressOwner,
+    AttachmentView,
     Change,
     DenyRow,
     EndpointView,
@@ -78,6 +80,7 @@ __all__ = [
     "LARGEST",
     "SOCKET",
     "AddressOwner",
+    "AttachmentView",
     "BackupReply",
     "BadRequest",
     "Change",
@@ -132,7 +135,9 @@ __all__ = [
 ]
 
 
-class Client(Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, DenyEntries, Dns, Tenants, Vnics, Asking):
+class Client(
+    Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, Attachments, DenyEntries, Dns, Tenants, Vnics, Asking
+):
     """The daemon at a socket. Nothing is dialled before the first question.
 
     socket: the path of its API socket. timeout: seconds that an answer may take; longer than the daemon's own start,

@@ -194,6 +194,18 @@ class Explanation(msgspec.Struct, frozen=True):
     subject: str = ""
 
 
+class AttachmentView(msgspec.Struct, frozen=True):
+    """A container in a network, or out of it. container, network: full ids. addresses: those it has there, or had.
+    changed: False when it was so already."""
+
+    container: str
+    name: str
+    network: str
+    network_name: str
+    addresses: list[str]
+    changed: bool
+
+
 class AddressOwner(msgspec.Struct, frozen=True):
     """Who has addresses by an id. containerid: a container's full id, or the id that they were asked for with. addrs:
     with the prefix lengths of their subnets. name: of the container, as it was called then; "" for other ids.

@@ -214,6 +214,18 @@ class Engine(Protocol):
         """The second half of `reconnect`, for a container that is out of the network."""
         ...
 
+    async def attach(
+        self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address], mac: str = ""
+    ) -> None:
+        """The container (full id) is in one more network (full id), with a configuration that names the addresses and
+        the MAC, "" for none. Raises Conflict with the engine's words, and then it is not; Unavailable."""
+        ...
+
+    async def detach(self, container: str, network: str) -> None:
+        """The container (full id) is out of the network (full id). Raises Conflict with the engine's words,
+        Unavailable."""
+        ...
+
     def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """What happens to containers from now on, after what the engine still remembers of the time after `since`
         (nanoseconds since its epoch; 0 for everything it remembers, a few hundred events). The first items may come at

@@ -28,7 +28,7 @@ class MemoryEngine(Engine):
     up: whether it answers. described: network id -> all that it tells of the network; of others only id and name.
     names: network id -> name; a network without one is called by its id. strays: network id -> endpoints in it that
     belong to no container; those of running ones it knows. calls: how often it was asked anything. refuses: with which
-    words a reconnect is refused, "" when it is not. dies: it ends in the middle of one.
+    words a reconnect, an attach or a detach is refused, "" when it is not. dies: it ends in the middle of one.
     """
 
     def __init__(self, ident: str = "engine-1") -> None:
@@ -147,6 +147,21 @@ class MemoryEngine(Engine):
         if self.refuses:
             raise Conflict(f"Docker refuses: {self.refuses}")
         self.connect(container, _naming(ContainerEndpoint(network, place), addresses))
+
+    async def attach(self, container: str, network: str, addresses: Sequence[Address], mac: str = "") -> None:
+        """See Engine."""
+        self._answer()
+        if self.refuses:
+            raise Conflict(f"Docker refuses: {self.refuses}")
+        place = ContainerEndpoint(network, self.names.get(network, network), wanted_mac=mac)
+        self.connect(container, _naming(place, addresses))
+
+    async def detach(self, container: str, network: str) -> None:
+        """See Engine."""
+        self._answer()
+        if self.refuses:
+            raise Conflict(f"Docker refuses: {self.refuses}")
+        self.disconnect(container, network)
 
     async def events(self, since: int) -> AsyncGenerator[EngineEvent, None]:
         """See Engine."""

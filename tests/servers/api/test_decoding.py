@@ -36,6 +36,16 @@ def test_parameters_are_typed() -> None:
     assert read("lease", address="fd00::2") == {"address": ip_address("fd00::2")}
 
 
+def test_a_parameter_is_called_as_others_call_it() -> None:
+    """By the name on the wire, which may be none that Python has; one that must be there is missed."""
+    found = arguments(ROUTES["allocate_ip"], {"ident": "db"}, "check-alive=true&wait=2", b"")
+    assert (found["ident"], found["query"].check_alive, found["query"].wait) == ("db", True, 2.0)
+    with pytest.raises(BadRequest, match="parameter check-alive is given twice"):
+        arguments(ROUTES["allocate_ip"], {"ident": "db"}, "check-alive=true&check-alive=false", b"")
+    with pytest.raises(BadRequest, match="parameter name must be given"):
+        arguments(ROUTES["look_up_name"], {}, "", b"")
+
+
 def test_bodies_are_typed() -> None:
     """One that needs nothing may be missing."""
     body = b'{"first": "10.0.0.1", "until": 5}'

@@ -162,7 +162,7 @@ class DockerEngine(Engine):
     ) -> None:
         """See Engine. POST /networks/{id}/disconnect and connect."""
         try:
-            await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
+            await self.detach(container, network)
             await self.put_back(container, network, place, addresses)
         except asyncio.CancelledError:  # whoever asked for it may go away, but not between the two
             with contextlib.suppress(Fault):
@@ -179,6 +179,17 @@ class DockerEngine(Engine):
         except Fault:
             await self._connect(container, network, before)
             raise
+
+    async def attach(
+        self, container: str, network: str, addresses: Sequence[IPv4Address | IPv6Address], mac: str = ""
+    ) -> None:
+        """See Engine. POST /networks/{id}/connect."""
+        place: dict[str, object] = {"MacAddress": mac} if mac else {}
+        await self._connect(container, network, naming(place, addresses) if addresses else place)
+
+    async def detach(self, container: str, network: str) -> None:
+        """See Engine. POST /networks/{id}/disconnect."""
+        await self._post(f"/networks/{network}/disconnect", {"Container": container, "Force": False})
 
     async def _connect(self, container: str, network: str, place: dict[str, object]) -> None:
         await self._post(f"/networks/{network}/connect", {"Container": container, "EndpointConfig": place})

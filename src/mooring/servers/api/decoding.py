@@ -31,6 +31,9 @@ def arguments(route: Route, places: dict[str, str], query: str, body: bytes) -> 
     }
     parameters = _parameters(query, route.query)
     if route.query is not None:
+        for each in msgspec.structs.fields(route.query):
+            if each.required and each.name not in parameters:
+                raise BadRequest(f"parameter {each.encode_name} must be given")
         given["query"] = route.query(**parameters)
     if route.body is not None:
         given["body"] = _body(route, body)

@@ -116,10 +116,10 @@ def _parameters(each: Route) -> list[dict[str, Any]]:
         return []
     found = []
     hints = get_type_hints(each.query, include_extras=True)
-    for field, name in zip(each.query.__struct_fields__, each.query.__struct_encode_fields__, strict=True):
-        kind = hints[field]
+    for field in msgspec.structs.fields(each.query):
+        kind, name = hints[field.name], field.encode_name
         schema = _without_null(msgspec.json.schema(kind))
-        parameter = {"name": name, "in": "query", "required": False, "schema": schema}
+        parameter = {"name": name, "in": "query", "required": field.required, "schema": schema}
         if text := schema.pop("description", ""):
             parameter["description"] = text
         found.append(parameter)

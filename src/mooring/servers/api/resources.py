@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from mooring.servers.api.attachments import Attachments
 from mooring.servers.api.backups import Backups
 from mooring.servers.api.containers import Containers
 from mooring.servers.api.denials import DenyEntries
@@ -24,7 +25,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
-    Diagnoses, Backups, ReadinessProbes, Ip, Dns,
+    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, Dns,
 )  # fmt: skip
 
 
@@ -34,5 +35,6 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
         Status(operations), Networks(operations), Pools(operations), SubnetPools(operations), Leases(operations),
         NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
         Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
-        ReadinessProbes(operations), Ip(operations), Dns(operations),
+        ReadinessProbes(operations), Ip(operations), Attachments(operations),
+        Dns(operations),
     ]  # fmt: skip

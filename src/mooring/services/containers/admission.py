@@ -277,18 +277,22 @@ class AdmissionController:
             return None
         await refuse_replicas(self._engine, self._holders.fixed_index, spec.labels, fixed_specs.values())
         claimant = Claimant(name=name, labels=spec.labels, container=intent.container)
-        self._open.add(intent.id)
-        try:
-            grants = await self._holders.claim(intent, list(fixed_specs.values()), claimant)
-        except BaseException:
-            self._open.discard(intent.id)  # whatever was written all the same is released by the reconciler
-            raise
+        grants = await self.hold(intent, list(fixed_specs.values()), claimant)
         got = {grant.network: grant for grant in grants if grant.ipv4 or grant.ipv6}
         if not got:
             self._open.discard(intent.id)
             return None
         written = {spellings.written[network]: grant for network, grant in got.items()}
         return Admission(intent, written, room.version, spellings.needed(got), spellings.main)
+
+    async def hold(self, intent: Intent, fixed_specs: Sequence[FixedSpec], claimant: Claimant) -> list[Grant]:
+        """As Holders.claim, until the intent is completed, rolled back or left open."""
+        self._open.add(intent.id)
+        try:
+            return await self._holders.claim(intent, fixed_specs, claimant)
+        except BaseException:
+            self._open.discard(intent.id)  # whatever was written all the same is released by the reconciler
+            raise
 
     async def _fixed_specs(
         self, spec: ContainerSpec, name: str, self_id: str, room: Room, spellings: Spellings
@@ -318,7 +322,7 @@ class AdmissionController:
                 mac,
                 settable=room.settable(main),
                 nameable=room.nameable(main, len(spec.endpoints) == 1),
-                anywhere=await self._takes_any_address(network),
+                anywhere=await self.takes_addresses(network),
                 families=(4, 6) if port is None else tuple(address.version for address in port.addresses),
             )
             if port is not None:
@@ -336,7 +340,7 @@ class AdmissionController:
             spellings.note(network.id, endpoint.network, called, main)
         return fixed_specs
 
-    async def _takes_any_address(self, network: Network) -> bool:
+    async def takes_addresses(self, network: Network) -> bool:
         """Whether the engine takes an address by name although the network's subnets were chosen, or some of them."""
         pools = [self._cache.pool(segment.pool) for segment in network.segments]
         chosen = any(pool is not None and pool.source for pool in pools)

@@ -12,6 +12,7 @@ from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
 from mooring.services.operations.addresses_by_id import AddressesById
+from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
@@ -50,6 +51,7 @@ class Operations:
     network_port_rows: NetworkPortRows
     vnic_rows: VnicRows
     dns_rows: DnsRows
+    attachments: Attachments
 
 
 def operations(
@@ -60,7 +62,8 @@ def operations(
     policy = daemon.policy
     looked = report or (lambda: services.repair.report)
     inspection = Inspection(cache, services.ipam.index, clock, daemon, looked)
-    session = services.keeping.controller.session if services.keeping is not None else None
+    controller = services.keeping.controller if services.keeping is not None else None
+    session = controller.session if controller is not None else None
     changes = (
         EngineChanges(cache, services.ipam.fixed_index, engine, policy.claim_policy) if engine is not None else None
     )
@@ -86,4 +89,5 @@ def operations(
         NetworkPortRows(cache, endpoint_index, services.ipam),
         VnicRows(cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]),
         DnsRows(cache, services.keeping),
+        Attachments(cache, services.holders, engine, controller, clock, names),
     )

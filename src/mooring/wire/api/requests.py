@@ -116,6 +116,33 @@ class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("fix: the container must not be empty")
 
 
+class Attach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The container (name or id) is in the network. addresses: at most one of each family; those that are reserved for
+    it there, or any, if none is given."""
+
+    container: str
+    network: str
+    addresses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _named(self.container, self.network, "attach")
+
+
+class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The container (name or id) is not in the network."""
+
+    container: str
+    network: str
+
+    def __post_init__(self) -> None:
+        _named(self.container, self.network, "detach")
+
+
+def _named(container: str, network: str, what: str) -> None:
+    if not container.strip() or not network.strip():
+        raise BadRequest(f"{what}: container and network must not be empty")
+
+
 class FixFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the doctor finds and can put right is put right. dry_run: as in Reserve."""
 

@@ -1,0 +1,59 @@
+"""`mooring attach` and `mooring detach`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.suggestions import containers, networks
+
+if TYPE_CHECKING:
+    from mooring.client import AttachmentView
+
+
+@click.command()
+@click.argument("container", shell_complete=containers)
+@click.argument("network", shell_complete=networks)
+@click.argument("addresses", metavar="[ADDRESS]...", nargs=-1)
+@format_option
+@pass_connection
+def attach(connection: Connection, container: str, network: str, addresses: tuple[str, ...], form: str) -> None:
+    """Attach CONTAINER to NETWORK, with ADDRESS (one of each family), and print the addresses that it has there.
+
+    Without ADDRESS it gets the one that is reserved for it there (`mooring ip allocate --check-alive`), or any. One
+    that was named or reserved is fixed: the container keeps it through stops, until it is detached or removed.
+
+    \b
+    Example:
+      mooring attach db web
+      mooring attach db web 10.32.0.9
+    """
+    _show(connection.client.attach(container, network, addresses), form, "attached already")
+
+
+@click.command()
+@click.argument("container", shell_complete=containers)
+@click.argument("network", shell_complete=networks)
+@format_option
+@pass_connection
+def detach(connection: Connection, container: str, network: str, form: str) -> None:
+    """Detach CONTAINER from NETWORK, and print the addresses that it had there. No address is kept for it.
+
+    \b
+    Example:
+      mooring detach db web
+    """
+    _show(connection.client.detach(container, network), form, "not attached")
+
+
+def _show(view: AttachmentView, form: str, unchanged: str) -> None:
+    from mooring.cli.tables import printed
+
+    if printed(view, form):
+        return
+    if not view.changed:
+        click.echo(f"mooring: {unchanged}", err=True)
+    if view.addresses:
+        click.echo(" ".join(view.addresses))

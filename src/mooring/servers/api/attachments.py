@@ -1,0 +1,26 @@
+"""Running containers put into networks and taken out of them."""
+
+from __future__ import annotations
+
+from mooring.core.addresses import parse_address
+from mooring.core.views import AttachmentView
+from mooring.servers.api.routes import route
+from mooring.services.operations.operations import Operations
+from mooring.wire.api import Attach, Detach
+
+
+class Attachments:
+    """Which container is in which network."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._attachments = operations.attachments
+
+    @route("POST", "/v1/containers/attach", container="db", network="web")
+    async def attach(self, body: Attach) -> AttachmentView:
+        """The container is in the network, with these addresses, or those that are reserved for it there, or any."""
+        return await self._attachments.attach(body.container, body.network, [*map(parse_address, body.addresses)])
+
+    @route("POST", "/v1/containers/detach", container="db", network="web")
+    async def detach(self, body: Detach) -> AttachmentView:
+        """The container is not in the network, and no address is kept for it there."""
+        return await self._attachments.detach(body.container, body.network)
