@@ -54,6 +54,18 @@ def test_a_bridge_is_made_as_told(links: Links) -> None:
     assert data["no_linklocal_learn"] == 1
 
 
+@pytest.mark.parametrize("mtu", [1500, 1400, 1280, 65535])
+def test_a_bridges_mtu_is_its_own_whatever_its_ports_have(links: Links, mtu: int) -> None:
+    """1500 is what a bridge has by itself, and what is set so is not taken for set."""
+    links.add_bridge(replace(BRIDGE, mtu=mtu))
+    bridge = links.find("mr-one")
+    assert bridge is not None
+    links.add_veth(replace(VETH, mtu=1290), bridge.index)
+    found = links.find("mr-one")
+    assert found is not None
+    assert found.mtu == mtu
+
+
 def test_a_veth_pair_is_made_and_plugged(links: Links) -> None:
     """The host end is a marked, isolated port that is up; the peer has its MAC and waits for its container."""
     links.add_bridge(BRIDGE)

@@ -192,9 +192,11 @@ class Links:
             _info(up=True)
             + text(_IFLA_IFNAME, bridge.name)
             + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + u32(_IFLA_MTU, bridge.mtu + 1 if bridge.mtu < _MOST_MTU else bridge.mtu - 1)
             + nest(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"), settings)
         )
-        # An MTU given at birth would follow those of the ports (net/bridge/br_if.c, br_mtu_auto_adjust).
+        # An MTU given at birth, and one that is set and was so before, would follow those of the ports
+        # (net/bridge/br_if.c, br_mtu_auto_adjust).
         marked = _info() + text(_IFLA_IFNAME, bridge.name) + self._mark(bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
         self._make(bridge.name, made, Message(_SETLINK, 0, marked))
 
