@@ -14,7 +14,10 @@ from mooring.core.leases import Active, State
 from mooring.core.networks import HostAccess, Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.core.views import Reason
+from mooring.services.operations.explain import explain_address
+from mooring.services.operations.scenes import Scene
 from tests.services.samples import DB, MAC, START, leased, sample
+from tests.services.vnic_hosts import LauncherHost
 
 
 async def reasons(address: str) -> list[Reason]:
@@ -243,3 +246,15 @@ async def test_any_address_has_an_answer(address: object) -> None:
     for reason in await reasons(str(address)):
         assert reason.text
         assert all(line == " ".join(line.split()) for line in reason.text)
+
+
+async def test_an_address_of_a_network_of_vnics_is_a_vnics_or_nobodys() -> None:
+    """With what ends it, or makes it."""
+    host = LauncherHost()
+    await host.start()
+    made = await host.vnic("red", "172.16.5.5", instance="i-1")
+    await host.handoff("n1", bridge=made.group.bridge)
+    scene = Scene(host.services.cache, host.services.endpoint_index, host.clock.now())
+    said = explain_address(made.address, scene).reasons[0].text
+    assert f"It is that of VNIC {made.id}, instance i-1, MAC {made.mac}" in said[-1]
+    assert "no VNIC's" in explain_address(ip_address("172.16.5.9"), scene).reasons[0].text[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from ipaddress import ip_interface
 
 import pytest
 
@@ -154,8 +155,16 @@ async def test_what_a_container_has_is_not_taken_but_by_force(host: LauncherHost
     [
         (None, NotFound, "there is no interface eth7"),
         (HostLink("eth7", "bridge", "", 1500, False, False), BadRequest, "cannot be in a container"),
-        (HostLink("eth7", "veth", "", 1500, False, True), Conflict, "Mooring's own"),
-        (HostLink("eth7", "veth", "", 1500, True, False), Conflict, "port of a bridge"),
+        (HostLink("eth7", "ipvlan", "02:00:00:00:00:07", 1500, False, False), BadRequest, "cannot be in a container"),
+        (HostLink("eth7", "tun", "", 1400, False, False), BadRequest, "eth7 has no MAC; give it one"),
+        (HostLink("eth7", "", "00:00:00:00:00:00", 1400, False, False), BadRequest, "eth7 has no MAC"),
+        (HostLink("eth7", "veth", "02:00:00:00:00:07", 1500, False, True), Conflict, "Mooring's own"),
+        (HostLink("eth7", "veth", "02:00:00:00:00:07", 1500, True, False), Conflict, "port of a bridge"),
+        (
+            HostLink("eth7", "", "02:00:00:00:00:07", 1400, False, False, (ip_interface("192.0.2.1/24"),)),
+            Conflict,
+            "has an address of this host: 192.0.2.1/24",
+        ),
         (HostLink("eth7", "", "02:00:00:00:00:08", 1500, False, False), Conflict, "has MAC 02:00:00:00:00:08, not"),
         (HostLink("eth7", "", "02:00:00:00:00:07", 9000, False, False), Conflict, "has MTU 9000, not 1400"),
     ],

@@ -100,6 +100,7 @@ def _print(detail: NetworkDetail) -> None:
         ("Name", detail.name),
         ("Mode", detail.mode),
         ("Bridge", f"{detail.bridge}, MAC {detail.mac}, MTU {detail.mtu}" if detail.mode == "bridge" else ""),
+        ("VNICs", f"of bridge {detail.bridge}, see `mooring vnic ls`" if detail.mode == "handoff" else ""),
         ("Internal", "yes" if detail.internal else "no"),
         ("Tenant", detail.tenant),
         ("Host reaches", host_reaches(detail.host_access)),

@@ -36,7 +36,7 @@ class Vnics:
         """An interface for the container that gets the address is there. The same again changes nothing. The reply says
         whether the Docker network has to be made, with the command."""
         made, changed = await self._rows.vnics.create(_spec(body), body.wait)
-        detail = self._rows.detail(made, await self._names())
+        detail = self._rows.detail(made, await self._rows.names(made.group))
         return VnicReply(detail.vnic, changed, detail.network, detail.run)
 
     @route("POST", "/v1/vnics/remove", vnic="10.9.0.5")
@@ -49,7 +49,7 @@ class Vnics:
             return VnicReply(None, False, VnicNetwork("none", "", ""), "")
         row = self._rows.row(known)
         changed = await self._rows.vnics.destroy(known, body.force)
-        return VnicReply(row, changed, self._rows.network(known.group, await self._names()), "")
+        return VnicReply(row, changed, self._rows.network(known.group, await self._rows.names(known.group)), "")
 
 
 def _spec(body: CreateVnic) -> VnicSpec:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from mooring.core.endpoints import State
-from mooring.core.faults import BadRequest, Conflict, NotFound
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound
 from mooring.core.networks import Network
 from mooring.core.plumbing import HostLink, Remove, plan
 from mooring.core.vnics import Group, Vnic, VnicSpec, bridge_facts, bridge_members, vnic_facts
@@ -26,8 +26,9 @@ from mooring.services.records.record_cache import Record
 
 # Seconds that the first VNIC of a tenant waits for the network of another one.
 WAIT = 10.0
-# Links that are no container's, whoever may have made them.
-_NOT_ADOPTED = frozenset({"bridge", "bond", "team", "openvswitch"})
+# Links that are no container's, whoever may have made them. Of an ipvlan nobody can set the MAC, not even to what it
+# is, and engines do (moby/libnetwork#1559).
+_NOT_ADOPTED = frozenset({"bridge", "bond", "team", "openvswitch", "ipvlan", "ipvtap"})
 
 
 class Vnics:
@@ -40,6 +41,8 @@ class Vnics:
         self._containers = ipam.index
         self._kernel = kernel
         self._news = asyncio.Event()
+        # Groups whose bridge this process has made and not yet deleted.
+        self._built: set[Group] = set()
         records.cache.listen(self._follow)
 
     async def create(self, spec: VnicSpec, wait: float = WAIT) -> tuple[Vnic, bool]:
@@ -110,8 +113,14 @@ class Vnics:
         """The kernel has it. Raises Conflict, Unavailable."""
         if vnic.adopted:
             return
+        group = vnic.group
         try:
-            await self._kernel.apply(plan(bridge_facts(vnic.group) | vnic_facts(vnic), ()))
+            if group in self._built:
+                with suppress(Fault):  # somebody may have taken the bridge or our rules away since
+                    await self._kernel.apply(plan(vnic_facts(vnic), ()))
+                    return
+            await self._kernel.apply(plan(bridge_facts(group) | vnic_facts(vnic), ()))
+            self._built.add(group)
         except Conflict as fault:
             raise Conflict(fault.what, holder=fault.holder, hint="rename or remove that interface") from fault
 
@@ -157,6 +166,8 @@ class Vnics:
             raise NotFound(f"there is no interface {name} in the host's namespace", hint="see `ip link`")
         if name == "lo" or seen.kind in _NOT_ADOPTED:
             raise BadRequest(f"interface {name} ({seen.kind or 'loopback'}) cannot be in a container")
+        if not seen.mac.replace(":", "").strip("0"):
+            raise BadRequest(f"interface {name} has no MAC", hint=f"give it one: `ip link set {name} address ...`")
         if seen.ours:
             raise Conflict(f"interface {name} is Mooring's own", hint="leave out --adopt to have one made")
         if (other := self.index.that_adopted(name)) is not None:
@@ -182,6 +193,7 @@ class Vnics:
             return
         async with self._locks.hold(group.bridge):  # who makes one meanwhile needs the bridge
             if not self._is_bridged(group):
+                self._built.discard(group)
                 await self._kernel.discard([group.bridge])
                 await self._kernel.apply([Remove(member) for member in sorted(bridge_members(group), key=str)])
 

@@ -19,6 +19,7 @@ from mooring.core.networks import Address, HostAccess, Network, Subnet
 from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
+from mooring.core.vnics import group_of
 from mooring.core.whom import HOST, container_of, whom_in_words
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
@@ -78,8 +79,19 @@ def explain_in_pool(address: Address, pool: Pool, scene: Scene) -> Reason:
         text.append(f"This is in address space {pool.space}; the same address may also exist in another address space.")
     if network is not None and network.domain:
         text.append(_host_reaches(network))
+    if network is not None and network.handed_over:
+        text.append(_handed_over(address, network, scene))
     state = lease.state.value if lease else ""
     return Reason(verdict, pool.space, str(pool.subnet), pool.network, state, text, str(address))
+
+
+def _handed_over(address: Address, network: Network, scene: Scene) -> str:
+    group = group_of(network)
+    vnic = scene.cache.vnic(group.tenant, group.subnet, address) if group is not None else None
+    if vnic is None:
+        return "It is no VNIC's, so no container can get it: `mooring vnic create` makes one."
+    whose = f", instance {vnic.instance}" if vnic.instance else ""
+    return f"It is that of VNIC {vnic.id}{whose}, MAC {vnic.mac}, which ends with `mooring vnic rm {vnic.id}` alone."
 
 
 def _host_reaches(network: Network) -> str:
@@ -99,6 +111,8 @@ def _without_lease(
         ]
     if role := special_role(address, pool.subnet):
         return "never", [f"{address} is {role} of {place}: no container can get it."]
+    if network is not None and network.handed_over:
+        return "free", [f"{address} is in {place}, and no container has it."]
     if network is None:
         lines = [f"{address} is free in {place}, which no network of Mooring's uses now."]
     else:

@@ -87,7 +87,9 @@ def operations(
         AddressesById(cache, services.ipam, engine, clock, holds, names),
         NetworkPorts(services, clock, policy),
         NetworkPortRows(cache, endpoint_index, services.ipam),
-        VnicRows(cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]),
+        VnicRows(
+            cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0], names
+        ),
         DnsRows(cache, services.keeping),
         Attachments(cache, services.holders, engine, controller, clock, names),
     )

@@ -6,6 +6,8 @@ names several is refused with all of them.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from mooring.core.faults import BadRequest, Conflict, NotFound
 from mooring.core.filters import Page, VnicFilter
 from mooring.core.options import parse_subnet
@@ -18,11 +20,24 @@ from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
 
 
-class VnicRows:
-    """`mooring vnic`. plugin: the name that dockerd has for us."""
+async def _nobody() -> EngineNames:
+    return NOBODY_ASKED
 
-    def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, vnics: Vnics, plugin: str) -> None:
+
+class VnicRows:
+    """`mooring vnic`. plugin: the name that dockerd has for us. ask: what the engine calls everything, now."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        endpoint_index: EndpointIndex,
+        vnics: Vnics,
+        plugin: str,
+        ask: Callable[[], Awaitable[EngineNames]] = _nobody,
+    ) -> None:
         self._cache = cache
+        self._ask = ask
+        self._asked: EngineNames = NOBODY_ASKED
         self._endpoint_index = endpoint_index
         self.vnics = vnics
         self._index = vnics.index
@@ -48,6 +63,16 @@ class VnicRows:
                 and query.instance in ("", vnic.instance)
             ),
         )
+
+    async def names(self, group: Group) -> EngineNames:
+        """What is enough to name the group's network: networks are never renamed, and who makes a hundred VNICs does
+        not wait for a hundred lists of the engine's."""
+        network = self._index.network(group)
+        if network is None:
+            return NOBODY_ASKED
+        if not self._asked.of_network(network):
+            self._asked = await self._ask()
+        return self._asked
 
     def find(self, reference: str, tenant: str = "") -> Vnic:
         """The one that is meant. Raises BadRequest, NotFound, Conflict."""
