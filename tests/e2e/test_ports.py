@@ -101,14 +101,15 @@ def test_a_port_by_the_driver_option(ports: Host) -> None:
     host.run_container("one")
     wrong = host.docker("network", "connect", "--driver-opt", "mooring.port=db", "web", "one", check=False)
     assert f"--ip {typed['addresses'][0]} --ip6 {typed['addresses'][1]} --mac-address {typed['mac']}" in wrong.output
-    # Engine 28 keeps what it was refused in the container's configuration.
-    host.docker("network", "disconnect", "-f", "web", "one", check=False)
     host.docker("network", "connect", "--driver-opt", "mooring.port=late", "late", "one")
     assert host.addresses("one", "late")[0] == late["addresses"][0]
     assert mac(host, "one", "late") == late["mac"]
     told = host.mooring("doctor", check=False)
     assert told.status == 0, told.output
-    host.docker("restart", "-t", "0", "one")
+    host.docker("stop", "-t", "0", "one")
+    # Engine 28 has kept the network that it was refused in the container's configuration.
+    host.docker("network", "disconnect", "web", "one", check=False)
+    host.docker("start", "one")
     assert host.addresses("one", "late")[0] == late["addresses"][0]
     refused = host.docker("network", "connect", "--driver-opt", "mooring.port=nope", "late", "one", check=False)
     assert refused.status != 0
