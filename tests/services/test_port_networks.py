@@ -44,6 +44,20 @@ async def test_a_port_waits_for_a_network_of_the_name() -> None:
     assert host.lease(port.addresses[0]).until is None  # type: ignore[union-attr]
 
 
+async def test_a_port_learns_the_name_of_its_network_when_that_does() -> None:
+    """It was made while nobody knew it, and waits for the next one all the same."""
+    host = await host_with()
+    host.engine.networks.clear()
+    port = await host.port()
+    assert port.network_name == ""
+    await host.services.ipam.kept_networks.inherit(WEB, "web")
+    known = host.known(WEB)
+    await host.network_goes()
+    again = await host.back("new", known)
+    assert port_meant("db", host.services.cache).network == again
+    assert host.addresses(port_meant("db", host.services.cache)) == [str(port.addresses[0])]
+
+
 async def test_a_port_that_no_longer_fits_says_so_and_can_be_removed() -> None:
     """So does the doctor."""
     host = await host_with()

@@ -131,7 +131,8 @@ class KeptNetworks:
                 return
             left = [*kept_networks, *map(left_of, ports)]
             leases = self._fitting(network, left)
-            moved = [replace_struct(port, network=network_id) for port in ports]
+            here = [port for port in self._cache.every(NetworkPort) if port.network == network_id]
+            moved = [replace_struct(port, network=network_id, network_name=name) for port in (*ports, *here)]
             try:
                 await self._cache.commit(
                     put=[replace(network, name=name), *leases, *moved], delete=self._as_known(kept_networks)
