@@ -11,6 +11,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.network_ports import NetworkPort
+from mooring.core.networks import HANDOFF
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.records.network_ports import port_at, port_in, port_meant, port_of_lease, ports_of
 from tests.services.port_hosts import SMALL, WEB, PortHost, host_with
@@ -137,7 +138,10 @@ async def test_networks_that_cannot_keep_an_address_have_no_ports() -> None:
     known = host.known(WEB)
     foreign = replace(known, id="f" * 64, ipv4=(replace(known.ipv4[0], pool=""),))
     bare = replace(known, id="d" * 64, ipv4=())
-    await host.services.cache.commit(put=[foreign, bare])
+    handed = replace(known, id="e" * 64, driver=HANDOFF)
+    await host.services.cache.commit(put=[foreign, bare, handed])
+    with pytest.raises(BadRequest, match="the addresses of VNICs alone"):
+        await host.port(network=handed.id)
     with pytest.raises(BadRequest, match="another IPAM driver"):
         await host.port(network=foreign.id)
     with pytest.raises(BadRequest, match="has no addresses"):

@@ -101,6 +101,11 @@ class NetworkPorts:
         what = f"network {names.words(network)}"
         if network.origin is not Origin.ENGINE:
             raise BadRequest(f"{what} is a program's own, and ports are for Docker's containers")
+        if network.handed_over:
+            raise BadRequest(
+                f"{what} gives the addresses of VNICs alone, which keep them as a port does",
+                hint="`mooring vnic create` makes one",
+            )
         if spec.tenant not in ("", network.tenant or "default"):
             raise BadRequest(f"{what} is of tenant {network.tenant or 'default'}, not {spec.tenant[:40]}")
         if any(not segment.pool for segment in network.segments):
