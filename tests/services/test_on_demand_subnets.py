@@ -114,6 +114,20 @@ async def test_when_the_last_subnet_is_full_the_next_one_is_made_and_then_the_po
     assert host.services.cache.count(Endpoint) == 10
 
 
+async def test_the_subnet_pools_may_be_named(host: MemoryHost) -> None:
+    """One of each family, at the network's creation; a prefix length may not, and an unknown name is told in time."""
+    lab = SubnetPool("lab", "default", (ip_network("10.60.0.0/24"),), 26, declared=False)
+    await host.services.cache.commit(put=[lab])
+    await made(host, v6=True, pool="lab", pool6="six")
+    await create(host, "e1")
+    assert subnets(host) == ["10.60.0.0/26", "fd00:50::/64"]
+    parts = ((ANY4,), ())
+    for raw in ({"prefixlen": "28"}, {"pool": "no-such"}):
+        request = NetworkRequest("b" * 64, {"subnets": "on-demand", **raw}, False, *parts)
+        with pytest.raises(Fault):
+            await host.services.networks.create(request)
+
+
 async def test_many_at_once_make_no_more_subnets_than_they_need(host: MemoryHost) -> None:
     """They meet at the same lack."""
     await made(host)

@@ -106,6 +106,21 @@ async def test_a_lost_store_gives_a_network_on_demand_back_with_the_subnets_that
     assert host.services.cache.count(Pool) == 0
 
 
+async def test_ipv6_alone_comes_back_where_docker_asked_for_it(host: MemoryHost) -> None:
+    """Engines from 28 on do so of the null IPAM driver too."""
+    raw = {"subnets": "on-demand"}
+    await host.services.networks.create(NetworkRequest(LATE, raw, False, (), (ANY6,)))
+    host.engine.networks.add(LATE)
+    host.engine.described[LATE] = EngineNetwork(
+        LATE, "late", "mooring", options=raw, ipam="null", subnets=(EngineSubnet(ip_network("::/0")),)
+    )
+    await run(host, "e1")
+    await with_store(host, MemoryStore())
+    await passes(host)
+    assert subnets(host) == ["fd00:50::/64 default-v6"]
+    assert await run(host, "e2") == "None"
+
+
 async def test_without_life_it_comes_back_with_none_and_makes_them_anew(host: MemoryHost) -> None:
     """As after a reboot."""
     await made(host)

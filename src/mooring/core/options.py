@@ -116,7 +116,8 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
             continue
         if (bare := name.removeprefix(OWN_PREFIX)) in EITHER:
             IPAM_PARSERS[bare](f"option {name}", raw[name])  # the proxy has told the IPAM driver
-            continue
+            if bare not in PARSERS:
+                continue
         for word in _words(name):
             entry = _Given(name, _value(word, name, raw[name]))
             before = given.setdefault(word, entry)

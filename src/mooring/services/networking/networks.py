@@ -104,6 +104,8 @@ class Networks:
     ) -> Network:
         """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
         later = families_on_demand(request, options)
+        for version in later:  # a name that there is not is told now
+            self._ipam.subnet_pools.chosen(version, options.tenant or "default", owned_options(options, version))
         now = [
             part for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen or part.subnet.version not in later
         ]
@@ -318,9 +320,10 @@ class Networks:
 def _check_families(network: Network, pools: Sequence[Pool]) -> None:
     """Raises BadRequest when a subnet pool or a prefix length was named for a family that the network does not have.
     Docker asks the IPAM driver for one family at a time, and for nothing of the other one."""
+    later = {"pool" if version == 4 else "pool6" for version in network.on_demand}  # asked for with the first endpoint
     for name, text in network.raw.items():
         word = name.removeprefix(OWN_PREFIX)
-        if word in EITHER and not any(pool.options.get(word) == text for pool in pools):
+        if word in EITHER - later and not any(pool.options.get(word) == text for pool in pools):
             raise BadRequest(
                 f"option {name}={text} has not reached the IPAM driver, or another value has",
                 hint=f"create the network through the proxy's socket, or use --ipam-opt {word}={text}",

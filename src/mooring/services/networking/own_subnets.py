@@ -46,15 +46,10 @@ def families_on_demand(request: NetworkRequest, options: NetworkOptions) -> tupl
     left = tuple(version for version, given in parts.items() if any(part.subnet.prefixlen == 0 for part in given))
     later = options.subnets is not Subnets.AT_CREATION
     theirs = not left and options.subnets is Subnets.ON_DEMAND and _is_of_others(request)
-    named = [
-        *([f"subnets={options.subnets.value}"] if later and not left and not theirs else []),
-        *([f"pool={options.pool}"] if options.pool and 4 not in left else []),
-        *([f"pool6={options.pool6}"] if options.pool6 and 6 not in left else []),
-    ]
-    if named:
+    if later and not left and not theirs:
         raise BadRequest(
-            f"option {named[0]} is for networks whose subnets are left to Mooring's network driver",
-            hint="add --ipam-driver null without --subnet, or name the subnet pool with --ipam-opt",
+            f"option subnets={options.subnets.value} is for subnets that are left to Mooring's network driver",
+            hint="add --ipam-driver null without --subnet",
         )
     if theirs:
         return tuple(version for version, given in parts.items() if given)

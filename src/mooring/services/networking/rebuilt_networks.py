@@ -160,14 +160,11 @@ class RebuiltNetworks:
 
     def _records(self, found: EngineNetwork, gateways: Sequence[Interface]) -> tuple[Network, list[Pool], list[Lease]]:
         """The network as it was made, with its pools, gateways and auxiliary addresses. Raises BadRequest, Conflict."""
-        ipv6 = any(subnet.subnet.version == 6 for subnet in found.subnets)
-        options = parse_network_options(found.options, found.internal, ipv6=ipv6)
-        if found.id in self._unchecked and not says_port_security(found.options):
-            options = replace(options, port_security=False)  # it is older than the option, and must not go mute
-        options = self._named(options)
+        options = self._options(found)
         left = found.ipam == NULL_IPAM  # to us: the engine knows of no subnet
         ours = left or found.ipam in (*self._names, found.driver)
-        parts = _left(options, gateways) if left else found.subnets
+        families = sorted({subnet.subnet.version for subnet in found.subnets} | ({6} if options.ipv6 else set()) or {4})
+        parts = _left(options, families, gateways) if left else found.subnets
         words = parse_ipam_options(found.ipam_options) if ours and not left else {}
         if left:
             words = owned_options(options, 4) | owned_options(options, 6)
@@ -204,12 +201,10 @@ class RebuiltNetworks:
             if address is not None:
                 leases.append(appointed(None, Place(space, address, ident), now))
             leases += [set_aside(None, Place(space, each, ident), now) for each in part.auxiliary.values()]
-        v4 = tuple(segment for segment in segments if segment.subnet.version == 4)
-        v6 = tuple(segment for segment in segments if segment.subnet.version == 6)
         later = (left or not ours) and options.subnets is not Subnets.AT_CREATION
-        six = options.ipv6 if left else bool(v6)
-        on_demand = (4, 6) if later and six else (4,) if later else ()
-        network = Network(found.id, options, found.internal, v4, v6, now, dict(found.options), on_demand=on_demand)
+        on_demand = tuple(families) if later else ()
+        network = Network(found.id, options, found.internal, (), (), now, dict(found.options), on_demand=on_demand)
+        network = network.with_segments(segments)
         domain = self._domains.get(found.id)
         if domain is not None:
             network = replace(network, domain=domain)
@@ -217,18 +212,26 @@ class RebuiltNetworks:
             network = self._networks.placed(network, self._domains.values())
         return network, pools, leases
 
+    def _options(self, found: EngineNetwork) -> NetworkOptions:
+        """As they were given, or meant. Raises BadRequest."""
+        ipv6 = any(subnet.subnet.version == 6 for subnet in found.subnets)
+        options = parse_network_options(found.options, found.internal, ipv6=ipv6)
+        if found.id in self._unchecked and not says_port_security(found.options):
+            options = replace(options, port_security=False)  # it is older than the option, and must not go mute
+        return self._named(options)
+
     def _named(self, options: NetworkOptions) -> NetworkOptions:
         """With the tenant whose VNICs it is for, when their bridge is named and known."""
         group = self._ipam.vnics.with_bridge(options.bridge) if options.mode is Mode.HANDOFF else None
         return replace(options, tenant=group.tenant) if group is not None else options
 
 
-def _left(options: NetworkOptions, gateways: Sequence[Interface]) -> Sequence[EngineSubnet]:
+def _left(options: NetworkOptions, families: Sequence[int], gateways: Sequence[Interface]) -> Sequence[EngineSubnet]:
     """The subnets of a network whose IPAM driver is null, as its bridge shows them. None where they come on demand:
     those that somebody lives in follow (shown_subnets.py), and others come when they are needed. Raises Conflict."""
     if options.subnets is not Subnets.AT_CREATION:
         return ()
-    for version in (4, 6) if options.ipv6 else (4,):
+    for version in families:
         if not any(gateway.version == version for gateway in gateways):
             raise Conflict(
                 f"its IPv{version} subnet is Mooring's own, and no bridge shows it", hint="create the network again"
