@@ -50,4 +50,4 @@ def test_each_is_what_its_file_says(bridge: None, path: str, value: str) -> None
 def test_those_of_ipv6_are_not_there_without_it(bridge: None) -> None:
     """As on a bridge with an MTU below the least of IPv6 (RFC 8200, section 5)."""
     sh(f"ip link set {BRIDGE.name} mtu 1000")
-    assert list(told()) == PATHS[:1]
+    assert list(told()) == [path for path in PATHS if "/ipv4/" in path]
