@@ -63,6 +63,7 @@ def test_the_reference_sequence_of_ciao(host: Host) -> None:
     stay(host, "c2", two)
     assert pings(host.container_network("c1"), "172.16.5.6")
     assert "172.16.5" not in host.namespace.run("ip", "route", "show", "table", "all").output
+    assert host.mooring("doctor", check=False).status == 0
     with pytest.raises(LabError, match=r"VNIC 172.16.5.5 of tenant red is in use \(held by container c1"):
         host.mooring("vnic", "rm", "172.16.5.5")
     for command in (("stop", "-t", "0", "c1"), ("start", "c1"), ("restart", "-t", "0", "c1")):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.plumbing import Bridge, HostLink, Inside, Veth
+from mooring.core.containers import EngineNetwork, EngineSubnet
+from mooring.core.plumbing import ORDER, Add, Bridge, HostLink, Inside, Member, Veth
+from mooring.core.requests import AddressRequest, Role
 from mooring.core.vnics import Vnic, all_facts
 from mooring.testing.memory_store import MemoryStore
-from tests.services.vnic_hosts import ROUTE, LauncherHost
+from tests.services.vnic_hosts import ROUTE, LauncherHost, spec
 
 
 @pytest.fixture
@@ -96,3 +99,55 @@ async def test_an_adopted_interface_that_is_gone_is_a_finding(host: LauncherHost
     (finding,) = (await host.services.repair.once()).findings
     assert finding.startswith("VNIC 172.16.5.5 of tenant red has adopted interface eth7, which is not on the host")
     assert made.id in finding
+
+
+async def test_after_a_lost_store_ciaos_network_is_its_tenants_again(host: LauncherHost) -> None:
+    """The engine knows no tenant and no mode, only the bridge; the ID of its pool is understood as before."""
+    made = await host.vnic("red", "172.16.5.5")
+    ident = await host.handoff("n1", bridge=made.group.bridge)
+    known = host.services.cache.network(ident)
+    assert known is not None
+    host.engine.networks.add(ident)
+    host.engine.described[ident] = EngineNetwork(
+        ident, made.group.bridge, "mooring", options={"bridge": made.group.bridge}, ipam="mooring",
+        subnets=(EngineSubnet(made.subnet, gateway=ip_address("172.16.5.1")),),
+    )  # fmt: skip
+    host.store = MemoryStore()
+    await host.restart()
+    for _ in range(3):
+        await host.services.repair.once()
+        host.clock.advance(10.0)
+    again = host.services.cache.network(ident)
+    assert again is not None
+    assert (again.handed_over, again.tenant, again.bridge) == (True, "red", made.group.bridge)
+    assert host.services.vnics.index.network(made.group) is again
+    asked = AddressRequest(known.ipv4[0].pool, Role.ENDPOINT, made.address, made.mac)
+    assert str(await host.services.ipam.request_address(asked)) == "172.16.5.5/24"
+
+
+@pytest.mark.parametrize("number", range(9))
+async def test_a_crash_at_any_step_of_a_creation_is_finished_by_the_next_start(host: LauncherHost, number: int) -> None:
+    """The record is first: whoever asks again gets the same."""
+    made = spec("red", "172.16.5.5").vnic(host.clock.now())
+    await host.services.cache.commit(put=[made])
+    facts = sorted(all_facts([made]), key=lambda fact: ORDER.index(type(fact)))
+    await host.kernel.apply([Add(fact) for fact in facts[:number]])
+    await host.restart()
+    await host.services.repair.once()
+    assert set(all_facts([made])) <= set(host.facts)
+    assert (await host.services.vnics.create(spec("red", "172.16.5.5")))[1] is False
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_crash_in_the_middle_of_an_end_leaves_all_or_nothing(host: LauncherHost, gone: bool) -> None:
+    """The record has gone: what is left of the links tells which."""
+    made = await host.vnic("red", "172.16.5.5")
+    await host.services.cache.commit(delete=[made])
+    if gone:
+        host.kernel.lose(made.host_end)
+    await host.restart()
+    await host.services.repair.once()
+    left = [fact for fact in host.facts if isinstance(fact, Bridge | Veth | Member)]
+    assert bool(left) is not gone
+    assert [vnic.id for vnic in host.services.cache.every(Vnic)] == ([] if gone else [made.id])
+    assert await host.services.vnics.destroy(made) is not gone
