@@ -9,7 +9,7 @@ import pytest
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.networks import Network
 from mooring.core.plumbing import Domain, Route
-from mooring.core.requests import NetworkRequest, SegmentRequest
+from mooring.core.requests import EndpointRequest, NetworkRequest, SegmentRequest
 from tests.services.hosts import MemoryHost, separate_network
 
 ACCESS = {"host_access": "addresses"}
@@ -97,3 +97,21 @@ async def test_the_choice_is_for_networks_of_a_routing_domain(apart: MemoryHost)
     with pytest.raises(BadRequest, match="network has no gateway, so its containers could not answer"):
         await separate_network(apart, "c", "red", "10.40.0.0/24", gateway="none", **ACCESS)
     assert apart.services.cache.count(Network) == 1
+
+
+async def test_a_subnet_on_demand_brings_its_route_and_takes_it_along(apart: MemoryHost) -> None:
+    """The network has none at first, so there is nothing to reach; what the tenant's other networks have stays."""
+    later = ("null", ip_network("0.0.0.0/0"), None)
+    raw = {"tenant": "red", "subnets": "on-demand,idle=release", **ACCESS}
+    await separate_network(apart, "b", "red", "10.90.0.0/24", **ACCESS)
+    await apart.services.networks.create(NetworkRequest("a" * 64, raw, False, (SegmentRequest(*later),), ()))
+    before = routes(apart)
+    assert [str(route.subnet) for route in before] == ["10.90.0.0/24"]
+    endpoint = EndpointRequest("a" * 64, "e" * 64, None, None, "")
+    grant = await apart.services.endpoints.create(endpoint)
+    assert grant.ipv4 is not None
+    (fresh,) = routes(apart) - before
+    assert grant.ipv4.ip in fresh.subnet
+    assert not (await apart.services.repair.once()).repaired
+    await apart.services.endpoints.delete("a" * 64, "e" * 64)
+    assert routes(apart) == before
