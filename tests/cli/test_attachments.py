@@ -1,4 +1,4 @@
-"""`mooring attach` and `mooring detach`."""
+"""`mooring attach` and `mooring detach`, `mooring expose` and `mooring hide`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ async def test_a_container_is_attached_and_detached(daemon: ServedHost, capsys: 
     assert capsys.readouterr() == ("", "mooring: not attached\n")
     assert await daemon.run("attach", "db", "1f6b2c", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
+
+
+async def test_the_host_is_exposed_and_hidden(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it has is printed; that nothing changed is said on stderr."""
+    await daemon.host.services.repair.once()  # the bridge is there
+    assert await daemon.run("expose", "1f6b2c", "10.32.0.99") == 0
+    assert "10.32.0.99/24" in capsys.readouterr().out.split()
+    assert await daemon.run("expose", "1f6b2c", "10.32.0.99") == 0
+    assert capsys.readouterr().err == "mooring: exposed already\n"
+    assert await daemon.run("hide", "1f6b2c", "--format", "json") == 0
+    assert "10.32.0.99/24" not in json.loads(capsys.readouterr().out)["addresses"]
+    assert await daemon.run("hide", "1f6b2c") == 0
+    assert capsys.readouterr().err == "mooring: not exposed\n"
+    assert await daemon.run("expose", "1f6b2c", "10.32.0.2") == 4
 
 
 async def test_a_refusal_is_one_line(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

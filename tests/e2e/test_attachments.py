@@ -1,6 +1,7 @@
-"""A user of Weave Net, with curl and docker: addresses by ID, attach and detach of running containers.
+"""A user of Weave Net, with curl and docker: addresses by ID, attach and detach of running containers, expose
+and hide of the host.
 
-Told again are Weave's smoke tests 100, 300, 310, 320, 370 and 500, as far as they are about one host.
+Told again are Weave's smoke tests 100, 130, 300, 310, 320, 370 and 500, as far as they are about one host.
 """
 
 from __future__ import annotations
@@ -121,3 +122,28 @@ def test_a_namespace_of_a_lab_has_an_address_that_docker_never_gives(host: Host)
     assert curl(host, "GET", "/ip/gone")[0] == 404
     for each in host.daemon.api("/v1/ip")["owned"]:
         assert curl(host, "DELETE", f"/ip/{each['containerid']}")[0] == 204
+
+
+def test_the_host_is_exposed_in_networks_that_it_is_not_in(host: Host) -> None:
+    """Isolated, or without a gateway: no way in before, one after, also after a crash and a flush; none when hidden."""
+    host.create_network("web", *NET)
+    assert host.mooring("expose", "web").output.splitlines() == ["mooring: exposed already", "10.77.0.1/24"]
+    assert host.mooring("hide", "web", "10.77.0.1", check=False).status == 4
+    host.create_network("alone", "--internal", "-o", "gateway_mode=isolated", "--subnet", "10.78.0.0/24")
+    host.create_network("bare", "-o", "gateway=none", "--subnet", "10.79.0.0/24")
+    for name in ("alone", "bare"):
+        host.run_container(f"in-{name}", "--network", name)
+        address = host.addresses(f"in-{name}", name)[0]
+        assert not pings(host.network, address)
+        exposed = host.mooring("expose", name).output
+        assert pings(host.network, address)
+        assert pings(host.container_network(f"in-{name}"), exposed.partition("/")[0])
+    bridge = next(row["bridge"] for row in host.daemon.document("network", "ls") if row["name"] == "bare")
+    host.daemon.kill9()
+    run(["nsenter", f"--net={host.network}", "ip", "addr", "flush", "dev", bridge])
+    host.daemon.start()
+    eventually(lambda: pings(host.network, address), "repair has given the host its address again")
+    assert host.mooring("expose", "bare").output.splitlines() == ["mooring: exposed already", exposed]
+    eventually(lambda: host.mooring("doctor", check=False).status == 0, "the doctor finds nothing")
+    assert host.mooring("hide", "bare").status == 0
+    assert not pings(host.network, address)

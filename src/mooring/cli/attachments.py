@@ -1,4 +1,4 @@
-"""`mooring attach` and `mooring detach`."""
+"""`mooring attach` and `mooring detach`, of containers; `mooring expose` and `mooring hide`, of the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import containers, networks
 
 if TYPE_CHECKING:
-    from mooring.client import AttachmentView
+    from mooring.client import AttachmentView, ExposureView
 
 
 @click.command()
@@ -48,7 +48,41 @@ def detach(connection: Connection, container: str, network: str, form: str) -> N
     _show(connection.client.detach(container, network), form, "not attached")
 
 
-def _show(view: AttachmentView, form: str, unchanged: str) -> None:
+@click.command()
+@click.argument("network", shell_complete=networks)
+@click.argument("addresses", metavar="[ADDRESS]...", nargs=-1)
+@format_option
+@pass_connection
+def expose(connection: Connection, network: str, addresses: tuple[str, ...], form: str) -> None:
+    """Give this host an address in NETWORK, whose containers it can then reach, and print those that it has there.
+
+    Without ADDRESS it gets one of each family that it has none of: on most networks it has the gateway's already, and
+    nothing changes. For networks without one: -o gateway=none, or isolated ones. It stays through reboots.
+
+    \b
+    Example:
+      mooring expose lab
+      mooring expose lab 10.32.0.9
+    """
+    _show(connection.client.expose(network, addresses), form, "exposed already")
+
+
+@click.command()
+@click.argument("network", shell_complete=networks)
+@click.argument("addresses", metavar="[ADDRESS]...", nargs=-1)
+@format_option
+@pass_connection
+def hide(connection: Connection, network: str, addresses: tuple[str, ...], form: str) -> None:
+    """Take ADDRESS, or all that `mooring expose` gave it, from this host in NETWORK, and print what it has there still.
+
+    \b
+    Example:
+      mooring hide lab
+    """
+    _show(connection.client.hide(network, addresses), form, "not exposed")
+
+
+def _show(view: AttachmentView | ExposureView, form: str, unchanged: str) -> None:
     from mooring.cli.tables import printed
 
     if printed(view, form):

@@ -1,14 +1,14 @@
-"""Running containers put into networks and taken out of them, by a program."""
+"""Running containers, and the host, put into networks and taken out of them, by a program."""
 
 from __future__ import annotations
 
 from mooring.client.asking import Asking
-from mooring.core.views import AttachmentView
-from mooring.wire.api import Attach, Detach
+from mooring.core.views import AttachmentView, ExposureView
+from mooring.wire.api import Attach, Detach, Expose, Hide
 
 
 class Attachments(Asking):
-    """Which container is in which network. container, network: as people write them."""
+    """Who is in which network. container, network: as people write them."""
 
     def attach(self, container: str, network: str, addresses: tuple[str, ...] = ()) -> AttachmentView:
         """The container is in the network, with these addresses, or those that are reserved for it there, or any."""
@@ -17,3 +17,11 @@ class Attachments(Asking):
     def detach(self, container: str, network: str) -> AttachmentView:
         """The container is not in the network, and no address is kept for it there."""
         return self._post(AttachmentView, "containers/detach", Detach(container, network))
+
+    def expose(self, network: str, addresses: tuple[str, ...] = ()) -> ExposureView:
+        """The host has these addresses in the network, or one of each family, if none is given and it has none."""
+        return self._post(ExposureView, "networks/expose", Expose(network, addresses))
+
+    def hide(self, network: str, addresses: tuple[str, ...] = ()) -> ExposureView:
+        """The host does not have these addresses in the network any more, or none but the network's gateways."""
+        return self._post(ExposureView, "networks/hide", Hide(network, addresses))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from mooring.core.domains import FORWARDING, domain_facts, domain_port_members, host_access_facts
 from mooring.core.endpoints import Endpoint
 from mooring.core.firewall import foreign_bridge_members, network_members, port_members, ruleset
-from mooring.core.networks import GatewayMode, Network
+from mooring.core.networks import GatewayMode, Interface, Network
 from mooring.core.plumbing import Bridge, DockerAccept, Fact, LinkAddress, Member, Setting, Veth
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY, port_guards
@@ -93,6 +93,11 @@ def own_facts(network: Network) -> frozenset[Fact]:
         if network.gateway_mode(version) is not GatewayMode.ISOLATED:
             facts.add(LinkAddress(name, segment.gateway, domain))
     return frozenset(facts)
+
+
+def exposed_facts(network: Network, addresses: Iterable[Interface]) -> frozenset[Fact]:
+    """What gives the host the addresses in the network."""
+    return frozenset(LinkAddress(network.bridge, each, network.domain) for each in addresses if network.bridged)
 
 
 def endpoint_facts(network: Network, endpoint: Endpoint) -> frozenset[Fact]:

@@ -206,6 +206,15 @@ class AttachmentView(msgspec.Struct, frozen=True):
     changed: bool
 
 
+class ExposureView(msgspec.Struct, frozen=True):
+    """What the host has in a network (full id): addresses with prefix lengths, the network's own gateways among them.
+    changed: False when all was so already."""
+
+    network: str
+    addresses: list[str]
+    changed: bool
+
+
 class AddressOwner(msgspec.Struct, frozen=True):
     """Who has addresses by an id. containerid: a container's full id, or the id that they were asked for with. addrs:
     with the prefix lengths of their subnets. name: of the container, as it was called then; "" for other ids.

@@ -1,4 +1,4 @@
-"""Running containers put into networks over the API."""
+"""Running containers, and the host, put into networks over the API."""
 
 from __future__ import annotations
 
@@ -36,3 +36,16 @@ async def test_what_is_no_container_network_or_address_is_refused() -> None:
     ):
         answer = await asked.post("/v1/containers/attach", body)
         assert (answer.status, says in answer.json["message"]) == (status, True), answer.json
+
+
+async def test_the_host_is_exposed_and_hidden() -> None:
+    """Besides the gateway that it has; by the kernel's word, a network that has no bridge is refused."""
+    asked = await api()
+    await asked.host.services.repair.once()  # the bridge is there
+    body = {"network": "1f6b2c", "addresses": ["10.32.0.99"]}
+    told = [(await asked.post(f"/v1/networks/{what}", body)).json for what in ("expose", "expose", "hide", "hide")]
+    assert [("10.32.0.99/24" in each["addresses"], each["changed"]) for each in told] == [
+        (True, True), (True, False), (False, True), (False, False),
+    ]  # fmt: skip
+    for wrong, status in (({"network": " "}, 400), ({"network": "nowhere"}, 404)):
+        assert (await asked.post("/v1/networks/expose", wrong)).status == status

@@ -37,6 +37,7 @@ from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared
 from mooring.services.networking.vnic_repair import VnicRepair
 from mooring.services.records.endpoint_index import Records
+from mooring.services.records.exposures import Exposures
 from mooring.services.records.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class KernelReconciler:
     ) -> None:
         self._cache, self._endpoint_index = records.cache, records.endpoint_index
         self._clock = records.clock
+        self.exposures = Exposures(records.cache)
         self._kernel = kernel
         self._port_allocator = port_allocator
         self._garbage_collector = garbage_collector
@@ -297,7 +299,7 @@ class KernelReconciler:
         known = self._drawn.get(network.id)
         if known is None or known[0] is not network:
             known = self._drawn[network.id] = network, {fact.key: fact for fact in network_facts(network)}
-        return known[1]
+        return known[1] | self.exposures.facts(network)
 
     def _known_facts(self, network: Network, endpoint: Endpoint) -> dict[tuple[str, ...], Fact] | None:
         known = self._made.get(endpoint.id)

@@ -17,12 +17,12 @@ from mooring.core.addresses import address_of, interface
 from mooring.core.containers import Container, Holder
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease, Place, State, is_over
-from mooring.core.networks import Address, Interface, Subnet
+from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.reservations import reserved, reserved_later, without_reservation
 from mooring.core.subnet_pools import covers
 from mooring.core.views import AddressOwner
-from mooring.core.whom import container_of, for_container, id_given, is_one, whom_in_words
+from mooring.core.whom import HOST, container_of, for_container, id_given, is_one, whom_in_words
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pools import ATTEMPTS, contended
@@ -54,6 +54,9 @@ class _Owner:
     whom: str
     called: frozenset[str]
     container: Container | None = None
+
+
+_HOST = _Owner(HOST, frozenset({HOST}))
 
 
 class AddressesById:
@@ -152,6 +155,9 @@ class AddressesById:
             if no_error_on_unknown:
                 return None
             raise
+        return await self._claim(owner, pool, asked)
+
+    async def _claim(self, owner: _Owner, pool: Pool, asked: Interface) -> None:
         if asked.network.prefixlen != pool.subnet.prefixlen:
             raise BadRequest(f"{asked} is not as its subnet is", hint=f"write {asked.ip}/{pool.subnet.prefixlen}")
         check_address(pool.subnet, asked.ip)
@@ -200,6 +206,29 @@ class AddressesById:
             assert self._engine is not None  # it has told the container
             put.append(Holder(id=mine.id, engine=await self._engine.identity(), name=mine.name, since=now))
         await self._cache.commit(put=put)
+
+    async def allocate_for_host(self, network: Network, subnet: Subnet) -> Interface:
+        """The host has an address of the network's subnet, on record. Raises as allocate."""
+        return await self._allocate(_HOST, Where(subnet, network.id))
+
+    async def claim_for_host(self, network: Network, address: Address) -> None:
+        """The host has this address of the network, on record. Raises as claim, BadRequest for one of another."""
+        for pool in self._cache.every(Pool):
+            if pool.network == network.id and address in pool.subnet:
+                asked = interface(address.version, int(address), pool.subnet.prefixlen)
+                return await self._claim(_HOST, pool, asked)
+        raise BadRequest(f"address {address} is not in the network, or another IPAM driver gives its addresses")
+
+    async def release_for_host(self, network: Network, addresses: Sequence[Address]) -> None:
+        """These are not the host's any more. Raises Unavailable."""
+        for _ in range(ATTEMPTS):
+            mine = self._fixed_index.reserved_for(HOST)
+            gone = [each for each in mine if each.address in addresses and self._network_of(each) == network.id]
+            left = [rest for each in gone if (rest := without_reservation(each)) is not None]
+            with suppress(StaleRevision):
+                await self._cache.commit(put=left, delete=[each for each in gone if each.state is State.RESERVED])
+                return
+        raise contended("the addresses of the host")
 
     async def look_up(self, ident: str, where: Where) -> list[Interface]:
         """The addresses of the id, by address space and address; those that the container of that id has as well.

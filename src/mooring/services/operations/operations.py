@@ -16,6 +16,7 @@ from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
+from mooring.services.operations.exposing import Exposing
 from mooring.services.operations.holds import Holds
 from mooring.services.operations.inspection import DaemonFacts, Inspection
 from mooring.services.operations.lookup import Lookup
@@ -52,6 +53,7 @@ class Operations:
     vnic_rows: VnicRows
     dns_rows: DnsRows
     attachments: Attachments
+    exposing: Exposing
 
 
 def operations(
@@ -71,6 +73,7 @@ def operations(
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
+    addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
         Lookup(inspection, cache, endpoint_index, services.ipam.fixed_index, names, services.ipam.host),
@@ -84,7 +87,7 @@ def operations(
         Denials(cache, services.ipam.deny_list),
         TenantRows(cache, endpoint_index, inspection, f"{daemon.api_socket.rpartition('/')[0]}/tenants"),
         ReadinessChecks(clock, daemon.since, looked, session),
-        AddressesById(cache, services.ipam, engine, clock, holds, names),
+        addresses,
         NetworkPorts(services, clock, policy),
         NetworkPortRows(cache, endpoint_index, services.ipam),
         VnicRows(
@@ -92,4 +95,5 @@ def operations(
         ),
         DnsRows(cache, services.keeping),
         Attachments(cache, services.holders, engine, controller, clock, names),
+        Exposing(cache, addresses, services.repair.exposures, world.kernel, names),
     )

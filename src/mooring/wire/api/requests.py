@@ -138,9 +138,29 @@ class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.container, self.network, "detach")
 
 
+class Expose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The host has these addresses in the network; one of each family, if none is given and it has none."""
+
+    network: str
+    addresses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _named("host", self.network, "expose")
+
+
+class Hide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The host does not have these addresses in the network, or none that `expose` gave it, if none is given."""
+
+    network: str
+    addresses: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _named("host", self.network, "hide")
+
+
 def _named(container: str, network: str, what: str) -> None:
     if not container.strip() or not network.strip():
-        raise BadRequest(f"{what}: container and network must not be empty")
+        raise BadRequest(f"{what}: the names must not be empty")
 
 
 class FixFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
