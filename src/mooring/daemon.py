@@ -198,12 +198,12 @@ def build(config: Config, world: World, since: float) -> Daemon:
         api,
         hook,
         PortCompletion(services.cache, services.endpoint_index),
-        _dns_server(config, services, world),
+        _dns_server(config, services, world, plugin.is_busy),
         load,
     )
 
 
-def _dns_server(config: Config, services: Services, world: World) -> HostDns | None:
+def _dns_server(config: Config, services: Services, world: World, busy: Callable[[], bool]) -> HostDns | None:
     """The server of the host's names, which begins and ends as networks say; None where nobody follows an engine."""
     if services.keeping is None:
         return None
@@ -218,7 +218,7 @@ def _dns_server(config: Config, services: Services, world: World) -> HostDns | N
             server.nudge()
 
     holder = partial(world.guard.holder, Protocol.UDP)
-    server = HostDns(services.keeping.host_names, wanted, holder, config.repair_period)
+    server = HostDns(services.keeping.host_names, wanted, holder, config.repair_period, busy)
     cache.listen(follow)
     return server
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, ip_address
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.adapters.dns.dns_answering import AT_ONCE
 from mooring.adapters.dns.host_forwarding import HostForwarding
 from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
@@ -184,6 +186,30 @@ def test_no_bytes_do_harm(junk: bytes, headed: bool) -> None:
     message = query("web").to_wire()[:12] + junk if headed else junk
     reply = served.answer(message)
     assert reply is None or (len(reply) <= UDP_BYTES and reply[:2] == message[:2])
+
+
+async def test_while_somebody_else_goes_first_little_is_read_at_a_time(served: Served) -> None:
+    """What comes meanwhile waits in the socket, and all of it is answered."""
+    await served.server.close()
+    asked, busy = list[int](), True
+
+    def is_busy() -> bool:
+        asked.append(served.names.looked)
+        return busy
+
+    served.server = HostServer(served.answers, Shares(99), is_busy)
+    await served.server.open(LOCAL, served.port)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as client:
+        client.connect(("127.0.0.1", served.port))
+        for number in range(40):
+            client.send(query(f"web.{number}").to_wire())
+        for _ in range(40):
+            await asyncio.wait_for(loop.sock_recv(client, 512), PATIENCE)
+        assert max(after - before for before, after in itertools.pairwise([0, *asked])) <= AT_ONCE
+        busy = False
+        client.send(query("web").to_wire())
+        await asyncio.wait_for(loop.sock_recv(client, 512), PATIENCE)
 
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(served: Served) -> None:

@@ -37,18 +37,22 @@ class HostDns:
     """`run` for as long as the daemon lives.
 
     wanted: whether there should be a server now. holder: who has a port of the host's. period: seconds between two
-    looks. serving: the addresses that are served. trouble: why one is not, "" when nothing is wrong.
+    looks. busy: whether somebody else's work goes first. serving: the addresses that are served. trouble: why one is
+    not, "" when nothing is wrong.
     """
 
     def __init__(
-        self, names: Names, wanted: Callable[[], bool], holder: Holder, period: float,
-        addresses: Sequence[Address] = ADDRESSES, port: int = PORT,
-    ) -> None:  # fmt: skip
+        self,
+        names: Names,
+        wanted: Callable[[], bool],
+        holder: Holder,
+        period: float,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._wanted = wanted
         self._holder = holder
         self._period = period
-        self._addresses = addresses
-        self._port = port
+        self._busy = busy
         self._names = names
         self._servers: dict[Address, HostServer] = {}
         self._forwarding: HostForwarding | None = None
@@ -84,11 +88,11 @@ class HostDns:
         if not self._wanted():
             await self._close()
             if not self._cleared:
-                await asyncio.to_thread(drop_addresses, self._addresses)
+                await asyncio.to_thread(drop_addresses, ADDRESSES)
                 self._cleared, self.trouble = True, ""
             return
         self._cleared = False
-        troubles = [await self._serve(address) for address in self._addresses]
+        troubles = [await self._serve(address) for address in ADDRESSES]
         trouble = next((each for each in troubles if each), "")
         if trouble and trouble != self.trouble:
             log.warning("names are not answered: %s", trouble)
@@ -101,21 +105,21 @@ class HostDns:
         try:
             await asyncio.to_thread(_hold, address)
             if address not in self._servers:
-                server = HostServer(self._answering(), self._connections)
-                await server.open(address, self._port)
+                server = HostServer(self._answering(), self._connections, self._busy)
+                await server.open(address, PORT)
                 self._servers[address] = server
         except OSError as error:
             if address.version == 6 and error.errno in _NO_FAMILY:
                 return ""
             if error.errno == errno.EADDRINUSE:
-                return f"port {self._port} of {address} is in use by {await self._holder(address, self._port)}"
-            return f"{address} port {self._port}: {error.strerror}"
+                return f"port {PORT} of {address} is in use by {await self._holder(address, PORT)}"
+            return f"{address} port {PORT}: {error.strerror}"
         return ""
 
     def _answering(self) -> HostAnswers:
         if self._answers is None:
             clock = asyncio.get_running_loop().time
-            upstreams = HostUpstreams(clock, self._addresses)
+            upstreams = HostUpstreams(clock, ADDRESSES)
             self._forwarding = HostForwarding(upstreams, clock, SharesOfLimit(_FOR_QUERIES))
             self._answers = HostAnswers(self._names, self._forwarding)
         return self._answers

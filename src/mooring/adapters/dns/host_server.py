@@ -13,7 +13,6 @@ import contextlib
 import random
 import socket
 import struct
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,8 +32,9 @@ from mooring.wire.dns import READ_BYTES, STREAM_BYTES, Query, Rcode, encode_fail
 TTL = 1
 # Bytes of our own answers over UDP at the most, whatever the client says that it takes (dnsflagday.net, 2020).
 UDP_BYTES = 1232
-# Seconds after which a turn of the loop ends, if it did not end before.
-TURN = 0.0003
+# Seconds after which a turn of the loop ends, if it did not end before; and for which nothing is read while somebody
+# waits for something that matters more: what comes meanwhile waits in the socket.
+TURN, PAUSE = 0.0003, 0.001
 # Askers, and answers of all of them, that are remembered.
 MOST_ASKERS, MOST_ANSWERS = 4096, 65536
 
@@ -45,6 +45,7 @@ _IP_PKTINFO, _IP_PKTOPTIONS = 8, 9  # linux/in.h
 _IPV6_2292PKTOPTIONS, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 6, 49, 50  # linux/in6.h
 _FREEBIND = 15
 _ANCILLARY = socket.CMSG_SPACE(20)
+_PKTINFO_BYTES, _INDEX, _INDEX6 = 12, struct.Struct("=i"), struct.Struct("=16xi")
 _CONTROL = struct.Struct("@Nii")  # struct cmsghdr
 
 
@@ -92,11 +93,10 @@ class HostAnswers:
         if self._changes != self._names.changes or self._count >= MOST_ANSWERS or len(self._clients) >= MOST_ASKERS:
             self._forget()
         place = (interface, source)
-        try:
-            return self._clients[place]
-        except KeyError:
-            found = self._clients[place] = self._find(interface, source)
-            return found
+        known = self._clients.get(place)
+        if known is None and place not in self._clients:
+            known = self._clients[place] = self._find(interface, source)
+        return known
 
     def answer(self, client: _Client, message: bytes, send: Send, *, stream: bool) -> bool:
         """Calls `send` with the reply, now or later; False when the message gets none."""
@@ -150,11 +150,13 @@ class HostAnswers:
 
 
 class HostDatagrams:
-    """Questions over UDP, from the moment that it is made. It takes the socket over."""
+    """Questions over UDP, from the moment that it is made. It takes the socket over. busy: whether somebody else's work
+    goes first."""
 
-    def __init__(self, answers: HostAnswers, served: socket.socket) -> None:
+    def __init__(self, answers: HostAnswers, served: socket.socket, busy: Callable[[], bool]) -> None:
         self._answers = answers
         self._socket = served
+        self._busy = busy
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(served, self._read)
 
@@ -165,23 +167,32 @@ class HostDatagrams:
         self._socket.close()
 
     def _read(self) -> None:
-        loop_time, receive, answers = self._loop.time, self._socket.recvmsg, self._answers
+        # The way of what is known already is as short as it can be: it is most of what a busy host asks.
+        loop_time, receive, send = self._loop.time, self._socket.recvmsg, self._socket.sendto
+        find = self._answers.client
         ends = loop_time() + TURN
         for _ in range(AT_ONCE):
             try:
                 message, ancillary, _, source = receive(READ_BYTES, _ANCILLARY)
-            except OSError:  # there is none any more
+                client = find(_interface(ancillary), source[0])
+                if client is not None:
+                    known = client.answers.get(message[2:])
+                    if known is not None:
+                        send(message[:2] + known, source)
+                        continue
+            except OSError:  # there is none any more, or no room for the answer, which is lost as datagrams are
                 return
-            interface = _interface(ancillary)
-            client = answers.client(interface, source[0])
             if client is not None:
-                known = client.answers.get(message[2:])
-                if known is not None:
-                    self._send(source, message[:2] + known)
-                else:
-                    answers.answer(client, message, partial(self._send, source), stream=False)
-            if loop_time() > ends:
-                return
+                self._answers.answer(client, message, partial(self._send, source), stream=False)
+                if loop_time() > ends:
+                    break
+        if self._busy():
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket, self._read)
 
     def _send(self, source: Any, reply: bytes) -> None:
         # A reply that finds no room is lost, as datagrams are; the client asks again.
@@ -226,10 +237,11 @@ class HostStreams:
 
 
 class HostServer:
-    """Serves at one address, from `open` until `close`."""
+    """Serves at one address, from `open` until `close`. busy: as of HostDatagrams."""
 
-    def __init__(self, answers: HostAnswers, shares: Shares) -> None:
+    def __init__(self, answers: HostAnswers, shares: Shares, busy: Callable[[], bool] = lambda: False) -> None:
         self._answers = answers
+        self._busy = busy
         self._shares = shares
         self._datagrams: HostDatagrams | None = None
         self._connections: Connections | None = None
@@ -243,7 +255,7 @@ class HostServer:
         except BaseException:
             datagram.close()
             raise
-        self._datagrams = HostDatagrams(self._answers, datagram)
+        self._datagrams = HostDatagrams(self._answers, datagram, self._busy)
 
     async def close(self) -> None:
         """Nobody is answered any more."""
@@ -302,10 +314,10 @@ def stream_interface(connected: Any) -> int:
 
 
 def _interface(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The index in what came beside a datagram, 0 for none: first in in_pktinfo, last in in6_pktinfo."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            return int.from_bytes(data[:4], sys.byteorder)
-        if level == socket.IPPROTO_IPV6 and kind == _IPV6_PKTINFO:
-            return int.from_bytes(data[16:20], sys.byteorder)
-    return 0
+    """The index in what came beside a datagram, 0 for none: first in in_pktinfo, last in in6_pktinfo. Nothing else was
+    asked for, so nothing else is there."""
+    if not ancillary:
+        return 0
+    _, _, data = ancillary[0]
+    index: int = (_INDEX if len(data) == _PKTINFO_BYTES else _INDEX6).unpack_from(data)[0]
+    return index

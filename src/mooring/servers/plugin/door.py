@@ -97,13 +97,22 @@ class PluginDoor(ProtocolDoor):
         self._networks = networks
         self._endpoints = endpoints
         self._on_activate = on_activate
+        self._under_way = 0
         super().__init__(self._table(), before_call=before_call, deadline=deadline)
 
     async def __call__(self, request: Request) -> Response:
         """As ProtocolDoor."""
         if request.path == "/Plugin.Activate" and request.method == "POST":
             self._on_activate(request.process)
-        return await super().__call__(request)
+        self._under_way += 1
+        try:
+            return await super().__call__(request)
+        finally:
+            self._under_way -= 1
+
+    def is_busy(self) -> bool:
+        """Whether dockerd waits for an answer."""
+        return self._under_way > 0
 
     def _table(self) -> dict[str, Method]:
         return {
