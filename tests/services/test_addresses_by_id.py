@@ -210,6 +210,15 @@ async def test_a_container_that_went_while_nobody_listened_is_missed(
     assert lease_of(host, "10.32.0.3") is None
 
 
+async def test_a_reservation_for_a_container_is_told_by_its_name(host: MemoryHost, addresses: AddressesById) -> None:
+    """Also to an operator who wants the address for somebody else."""
+    run_container(host, DB, "db", "e1", "10.32.0.2")
+    await allocate(addresses, "db", alive=True)
+    place = ip_address("10.32.0.3")
+    with pytest.raises(Conflict, match=r"held by the reservation for container dddddddddddd \(db\)"):
+        await operate(host).reservations.reserve(None, place, place, "web", "", None, False)
+
+
 async def test_check_alive_wants_a_container_that_runs(host: MemoryHost, addresses: AddressesById) -> None:
     """One that is not there, one that is stopped, and an engine that does not answer are told apart."""
     with pytest.raises(NotFound, match="Docker has no container db"):

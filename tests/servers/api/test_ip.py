@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
 import pytest
 
 from mooring.core.containers import ContainerEndpoint
+from mooring.core.faults import NotFound
+from mooring.services.operations.addresses_by_id import Where
+from tests.cli.daemons import served
 from tests.servers.api.asking import api
 from tests.services.samples import WEB
 
@@ -39,6 +46,25 @@ async def test_a_claim_is_204_and_a_refusal_says_who_has_it() -> None:
     )
     assert (await asked.ask("PUT", "/v1/ip/lab-2/192.168.9.9/24")).status == 404
     assert (await asked.ask("PUT", "/v1/ip/lab-2/192.168.9.9/24?noErrorOnUnknown=true")).status == 204
+
+
+async def test_who_waits_and_hangs_up_gets_nothing(tmp_path: Path) -> None:
+    """At the socket: the wait of a minute ends with the client, and what is free later is not his."""
+    async with served(tmp_path) as daemon:
+        addresses = daemon.host.operations.addresses_by_id
+        part = Where(ip_network("10.32.0.64/31"), "1f6b2c")
+        for ident in ("one", "two"):
+            await addresses.allocate(ident, part, check_alive=False, wait=0.0, hung_up=asyncio.Event())
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "api.sock")
+        target = b"/v1/ip/late/10.32.0.64/31?network=1f6b2c&wait=60"
+        writer.write(b"POST " + target + b" HTTP/1.1\r\nHost: mooring\r\n\r\n")
+        writer.write_eof()
+        async with asyncio.timeout(30):
+            assert (await reader.read()).startswith(b"HTTP/1.1 507 ")
+        writer.close()
+        await addresses.release("one", None, Where())
+        with pytest.raises(NotFound):
+            await addresses.look_up("late", Where())
 
 
 async def test_check_alive_asks_the_engine() -> None:

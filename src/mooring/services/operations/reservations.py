@@ -18,6 +18,7 @@ from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
 from mooring.core.views import Change
+from mooring.core.whom import whom_in_words
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
@@ -110,7 +111,7 @@ class Reservations:
         """Who has the address, "" when it may be reserved for whom it says: also another reservation has it."""
         endpoint = self._index.endpoint(pool, address)
         if lease is not None and lease.state is State.RESERVED and lease.whom != whom:
-            return f"the reservation for {lease.whom or 'no container'}" + (f" ({lease.note})" if lease.note else "")
+            return f"the reservation for {whom_in_words(lease.whom)}" + (f" ({lease.note})" if lease.note else "")
         if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
             if lease.state is State.FIXED and lease.holders:
                 return ", ".join(holder_names(lease, self._cache))
