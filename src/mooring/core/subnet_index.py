@@ -17,6 +17,10 @@ from mooring.core.networks import Address, Subnet
 _Place = tuple[int, int]
 
 
+# What most of a hundred thousand routes are held by.
+_NOBODY = ("",)
+
+
 class Holdings:
     """Subnets of both families with the names of their holders. Equal ones and those in one another are fine.
 
@@ -63,7 +67,7 @@ class Holdings:
         if place in family.held:
             family.held[place] = subnet, (*family.held[place][1], name)
             return
-        family.held[place] = subnet, (name,)
+        family.held[place] = subnet, (name,) if name else _NOBODY
         family.lengths[subnet.prefixlen] += 1
         insort(family.order, place)
         family.ranges.add(start, end)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNSPEC
@@ -187,18 +188,27 @@ def route_of(payload: bytes) -> tuple[bytes, bytes, Route | None]:
     if not several:
         several = [(as_u32(found.get(_RTA_OIF)), found.get(_RTA_GATEWAY, b"") or found.get(_RTA_VIA, b"")[2:])]
     ident = found.get(_RTA_NH_ID, b"")
-    hops = bytes((kind,)) + ident + b"".join(link.to_bytes(4, "big") + router for link, router in several)
+    hops, links, routers = _ways(kind, ident, tuple(several))
     if not _RTN_UNICAST <= kind <= _RTN_PROHIBIT:
         return place, hops, None
     subnet = ip_network((packed, prefix), strict=False) if prefix and packed else None
     if subnet is not None and not is_somewhere(subnet.network_address):
         subnet = None
-    routers = tuple(each for _, router in several if router and is_somewhere(each := ip_address(router)))
     if subnet is None and not routers:
         return place, hops, None
     source = found.get(_RTA_PREFSRC) if protocol != _RTPROT_KERNEL else None
-    links = tuple(dict.fromkeys(link for link, _ in several if link))
     return place, hops, Route(subnet, links, routers, ip_address(source) if source else None, as_u32(ident))
+
+
+@lru_cache(1024)
+def _ways(
+    kind: int, ident: bytes, several: tuple[tuple[int, bytes], ...]
+) -> tuple[bytes, tuple[int, ...], tuple[Address, ...]]:
+    """What tells the route from others in its place, its links and its routers: the same objects for routes that lead
+    the same way, since of a hundred thousand there are only a few different ones."""
+    hops = bytes((kind,)) + ident + b"".join(link.to_bytes(4, "big") + router for link, router in several)
+    routers = tuple(each for _, router in several if router and is_somewhere(each := ip_address(router)))
+    return hops, tuple(dict.fromkeys(link for link, _ in several if link)), routers
 
 
 def _hops(data: bytes) -> Iterator[tuple[int, bytes]]:
