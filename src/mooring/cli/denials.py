@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of
 from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import denied
 
@@ -59,7 +59,7 @@ def _listing() -> Listing[DenyRow]:
         {
             "network": lambda row, value: any(each.partition(" ")[0] == value for each in row.networks),
             "note": lambda row, value: value in row.note,
-            "origin": lambda row, value: row.origin == value,
+            "origin": lambda row, value: row.origin == one_of(("configuration", "stored"), value),
             "subnet": lambda row, value: row.subnet == value,
         },
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of
 from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import dns_records, networks
 
@@ -62,7 +62,7 @@ def _listing() -> Listing[DnsRow]:
             "name": lambda row, value: value in row.name or value in row.names,
             "network": lambda row, value: value == row.network or (bool(value) and row.network_id.startswith(value)),
             "note": lambda row, value: value in row.note,
-            "origin": lambda row, value: row.origin == value,
+            "origin": lambda row, value: row.origin == one_of(("container", "stored"), value),
         },
     )
 

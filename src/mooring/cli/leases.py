@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options, truth
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of, truth
 from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import addresses, anything, networks, pools, spaces
 
@@ -153,7 +153,7 @@ def _filters() -> Mapping[str, Callable[[LeaseRow, str], bool]]:
         "network": lambda row, value: row.network_name == value or _begins(row.network, value),
         "pool": lambda row, value: row.subnet == value or _begins(row.pool, value),
         "space": lambda row, value: row.space == value,
-        "state": lambda row, value: row.state == value,
+        "state": lambda row, value: row.state == one_of(STATES, value),
         "used": lambda row, value: bool(row.active) is truth(value),
     }
 

@@ -87,6 +87,14 @@ def wanted_of(filters: Sequence[str], known: Mapping[str, object]) -> dict[str, 
     return wanted
 
 
+def one_of(known: Sequence[str], value: str) -> str:
+    """The value as it is known, however it is written. Raises click.UsageError for any other."""
+    found = next((each for each in known if each.lower() == value.lower()), None)
+    if found is None:
+        raise click.UsageError(f"--filter: {value!r} is not one of {', '.join(known)}")
+    return found
+
+
 def truth(value: str) -> bool:
     """What Docker's filters take for yes and no. Raises click.UsageError."""
     if value.lower() in ("1", "true", "yes"):

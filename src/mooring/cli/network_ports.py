@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of
 from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import networks, ports, tenants
 
@@ -106,7 +106,7 @@ def _listing() -> Listing[PortRow]:
             "name": lambda row, value: value in row.name,
             "network": lambda row, value: row.network_name == value or row.network.startswith(value),
             "note": lambda row, value: value in row.note,
-            "state": lambda row, value: row.state == value.upper(),
+            "state": lambda row, value: row.state == one_of(("ACTIVE", "BUILD", "DOWN"), value),
             "tenant": lambda row, value: (row.tenant or "default") == value,
         },
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options, truth
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of, truth
 from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import networks
 
@@ -62,7 +62,7 @@ def _listing(tenants: bool) -> Listing[NetworkRow]:
             "bridge": lambda row, value: row.bridge == value,
             "id": lambda row, value: row.id.startswith(value),
             "internal": lambda row, value: row.internal is truth(value),
-            "mode": lambda row, value: row.mode == value,
+            "mode": lambda row, value: row.mode == one_of(("bridge", "handoff", "null"), value),
             "name": lambda row, value: value in row.name,  # as Docker's filter, any part of it
             "subnet": lambda row, value: value in row.subnets,
             "tenant": lambda row, value: row.tenant == value,

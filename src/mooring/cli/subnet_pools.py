@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mooring.cli.listings import Column, Listing, Style, listed_options
+from mooring.cli.listings import Column, Listing, Style, listed_options, one_of
 from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import spaces, stored_subnet_pools, subnet_pools
 
@@ -141,9 +141,9 @@ def _listing(spaces: bool) -> Listing[SubnetPoolRow]:
         lambda row, _: row.name,
         {
             "default": lambda row, value: _yes(value) is bool(row.default),
-            "family": lambda row, value: str(row.family) == value,
+            "family": lambda row, value: str(row.family) == one_of(("4", "6"), value),
             "name": lambda row, value: value in row.name,
-            "origin": lambda row, value: row.origin == value,
+            "origin": lambda row, value: row.origin == one_of(("configuration", "stored", "dropped"), value),
             "space": lambda row, value: row.space == value,
         },
     )
