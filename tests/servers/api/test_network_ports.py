@@ -10,7 +10,8 @@ async def test_a_port_is_made_listed_shown_noted_and_removed() -> None:
     asked = await api()
     (network, *_) = (await asked.get("/v1/networks")).json
     body = {"network": network["id"], "name": "db", "mac": "02-00-00-00-00-0D"}
-    assert (await asked.post("/v1/ports/create", {**body, "dry_run": True})).json["dry_run"]
+    draft = (await asked.post("/v1/ports/create", {**body, "dry_run": True})).json
+    assert (draft["dry_run"], draft["port"]["warning"]) == (True, "")
     assert (await asked.get("/v1/ports")).json == []
     port = (await asked.post("/v1/ports/create", body)).json["port"]
     assert (port["name"], port["state"], port["mac"]) == ("db", "DOWN", "02:00:00:00:00:0d")
@@ -23,7 +24,7 @@ async def test_a_port_is_made_listed_shown_noted_and_removed() -> None:
     assert detail["options"].endswith("--mac-address 02:00:00:00:00:0d")
     assert (await asked.post("/v1/ports/set", {"port": "db", "note": "x"})).json["port"]["note"] == "x"
     assert (await asked.post("/v1/ports/create", body)).status == 409
-    assert (await asked.post("/v1/ports/remove", {"port": "db"})).status == 200
+    assert (await asked.post("/v1/ports/remove", {"port": "db"})).json["port"]["warning"] == ""
     assert (await asked.post("/v1/ports/remove", {"port": "db"})).status == 404
 
 

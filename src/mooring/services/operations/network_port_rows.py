@@ -136,6 +136,8 @@ class NetworkPortRows:
 
     def _warning(self, port: NetworkPort) -> str:
         """Why it cannot be used, "" when it can."""
+        if self._cache.network_port(port.id) is None:
+            return ""  # it is only a draft, of a dry run, or it was removed just now
         if self._cache.network(port.network) is None:
             return f"its network {port.network_name or port.network[:12]} was removed; it waits for one of that name"
         held = {lease.address for lease in self._leases(port)}

@@ -167,6 +167,10 @@ class RecordCache:
         """The operator's record of the name in the network ("" for none)."""
         return self._kinds[DnsRecord].get(stored.dns_key(network_id, name))  # type: ignore[return-value]
 
+    def network_port(self, port_id: str) -> NetworkPort | None:
+        """The port with exactly that id."""
+        return self._kinds[NetworkPort].get(stored.network_port_key(port_id))  # type: ignore[return-value]
+
     def vnic(self, tenant: str, subnet: Subnet, address: Address) -> Vnic | None:
         """The VNIC of the tenant and subnet with the address."""
         return self._kinds[Vnic].get(stored.vnic_key(tenant, subnet, address))  # type: ignore[return-value]
