@@ -253,8 +253,18 @@ async def test_an_address_of_a_network_of_vnics_is_a_vnics_or_nobodys() -> None:
     host = LauncherHost()
     await host.start()
     made = await host.vnic("red", "172.16.5.5", instance="i-1")
-    await host.handoff("n1", bridge=made.group.bridge)
     scene = Scene(host.services.cache, host.services.endpoint_index, host.clock.now())
+    waits = " ".join(explain_address(made.address, scene).reasons[0].text)
+    assert waits.startswith(f"172.16.5.5 in subnet 172.16.5.0/24 of tenant red is that of VNIC {made.id}, instance i-1")
+    assert "Its Docker network is not there: `mooring vnic inspect" in waits
+    network = await host.handoff("n1", bridge=made.group.bridge)
     said = explain_address(made.address, scene).reasons[0].text
     assert f"It is that of VNIC {made.id}, instance i-1, MAC {made.mac}" in said[-1]
     assert "no VNIC's" in explain_address(ip_address("172.16.5.9"), scene).reasons[0].text[-1]
+    await host.run(network, "e1", "172.16.5.5", made.mac)
+    (reason,) = explain_address(made.address, scene).reasons
+    text = " ".join(reason.text)
+    assert "is held by" in text
+    assert "dynamic" not in text
+    assert "hold" not in text
+    assert "cools" not in text

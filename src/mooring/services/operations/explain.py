@@ -19,7 +19,7 @@ from mooring.core.networks import Address, HostAccess, Network, Subnet
 from mooring.core.pools import Pool
 from mooring.core.times import ago, moment, span
 from mooring.core.views import Explanation, Reason
-from mooring.core.vnics import group_of
+from mooring.core.vnics import Vnic, group_of
 from mooring.core.whom import HOST, container_of, whom_in_words
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
@@ -44,6 +44,7 @@ def explain_address(address: Address, scene: Scene) -> Explanation:
     ]
     reasons = reasons or kept_reasons(scene.cache, scene.now, address)
     reasons = reasons or kept_subnets(scene.cache, scene.now, address)
+    reasons += _vnics_without_network(address, scene)
     entries = list(scene.cache.every(DenyEntry))
     if reasons and (entry := denied(address, scene.policy, entries)) is not None:
         kept = f"No new network can get it: {entry.in_words()}. What has it keeps it."
@@ -90,8 +91,32 @@ def _handed_over(address: Address, network: Network, scene: Scene) -> str:
     vnic = scene.cache.vnic(group.tenant, group.subnet, address) if group is not None else None
     if vnic is None:
         return "It is no VNIC's, so no container can get it: `mooring vnic create` makes one."
+    return f"It is that of {_vnic_in_words(vnic)}"
+
+
+def _vnic_in_words(vnic: Vnic) -> str:
     whose = f", instance {vnic.instance}" if vnic.instance else ""
-    return f"It is that of VNIC {vnic.id}{whose}, MAC {vnic.mac}, which ends with `mooring vnic rm {vnic.id}` alone."
+    return f"VNIC {vnic.id}{whose}, MAC {vnic.mac}, which ends with `mooring vnic rm {vnic.id}` alone."
+
+
+def _vnics_without_network(address: Address, scene: Scene) -> list[Reason]:
+    """What launchers have made the address for, and what waits for its Docker network."""
+    if not scene.cache.count(Vnic):
+        return []
+    there = {group_of(network) for network in scene.cache.every(Network) if network.handed_over}
+    return [
+        Reason(
+            "held", vnic.tenant or "default", str(vnic.subnet), "", "",
+            [
+                f"{address} in subnet {vnic.subnet}{f' of tenant {vnic.tenant}' if vnic.tenant else ''} is that of "
+                f"{_vnic_in_words(vnic)}",
+                f"Its Docker network is not there: `mooring vnic inspect {vnic.id}` tells the command that creates it.",
+            ],
+            str(address),
+        )
+        for vnic in scene.cache.every(Vnic)
+        if vnic.address == address and vnic.group not in there
+    ]  # fmt: skip
 
 
 def _host_reaches(network: Network) -> str:
@@ -289,11 +314,12 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
     known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
     name = known.name if known is not None else lease.name
     back = [f"After that it is reserved for {whom_in_words(lease.whom)} again."] if lease.whom else []
+    handed_over = network is not None and network.handed_over
     if endpoint is not None:
         who = (f"container {name}, " if name else "") + f"endpoint {endpoint.id[:12]} ({endpoint.state.value})"
         lines = [
             f"It is held by {who}, MAC {endpoint.mac}; given to it at {since}.",
-            *_this_run(lease, endpoint, scene),
+            *(() if handed_over else _this_run(lease, endpoint, scene)),
         ]
         if scene.names.heard and known is None:
             lines.append(
@@ -301,7 +327,8 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
                 "it; in that case `mooring doctor` prints the command that removes it."
             )
             return [*lines, *back]
-        free = f"`docker stop {name or 'CONTAINER'}` or `docker network disconnect` frees it; it cools down first."
+        cools = " for the next container" if handed_over else "; it cools down first"
+        free = f"`docker stop {name or 'CONTAINER'}` or `docker network disconnect` frees it{cools}."
         return [*lines, free, *back]
     asked = holder_of(lease, None)
     if network is None:
