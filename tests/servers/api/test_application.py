@@ -39,7 +39,12 @@ async def test_every_question_has_an_answer_as_it_is_described(target: str) -> N
     [
         ("/", 404, "GET /v1/status"),
         ("/v1", 404, "known are GET /v1/version"),
-        ("/v1/nothing", 404, "there is no path '/v1/nothing'"),
+        ("/v1/nothing", 404, "there is no path '/v1/nothing'; GET /v1/openapi.json tells which there are"),
+        (
+            "/v1/vnics/",
+            404,
+            "known are GET /v1/vnics, GET /v1/vnics/{vnic}, POST /v1/vnics/create, POST /v1/vnics/remove",
+        ),
         ("/v1/networks/", 404, "there is no path"),
         ("/v1/explain/", 404, "there is no path"),
         ("/v1/pools/", 404, "there is no path"),

@@ -111,7 +111,15 @@ def unknown(path: str, known: list[str]) -> NotFound:
     version = path.split("/")[1] if path.startswith("/") else ""
     if version not in (VERSION, ""):
         return NotFound(f"API version {version[:20]!r} is not supported", hint=f"paths begin with /{VERSION}/")
-    return NotFound(f"there is no path {path[:100]!r}", hint="known are " + ", ".join(known))
+    resource = _resource(path)
+    near = [each for each in known if not resource or _resource(each.partition(" ")[2]) == resource]
+    hint = f"known are {', '.join(near)}" if near else f"GET /{VERSION}/openapi.json tells which there are"
+    return NotFound(f"there is no path {path[:100]!r}", hint=hint)
+
+
+def _resource(path: str) -> str:
+    """The word after the version."""
+    return "".join(path.split("/")[2:3])
 
 
 def refusal(problem: Problem) -> Response:
