@@ -28,4 +28,6 @@ def main(tenant: str, subnet: str, address: str, image: str = "busybox") -> int:
 
 
 if __name__ == "__main__":
+    if not 4 <= len(sys.argv) <= 5:
+        sys.exit("usage: launcher.py TENANT SUBNET ADDRESS [IMAGE]")
     sys.exit(main(*sys.argv[1:]))
