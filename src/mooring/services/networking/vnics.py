@@ -167,7 +167,7 @@ class Vnics:
         if name == "lo" or seen.kind in _NOT_ADOPTED:
             raise BadRequest(f"interface {name} ({seen.kind or 'loopback'}) cannot be in a container")
         if not seen.mac.replace(":", "").strip("0"):
-            raise BadRequest(f"interface {name} has no MAC", hint=f"give it one: `ip link set {name} address ...`")
+            raise BadRequest(f"interface {name} has no MAC", hint="give it one with `ip link set`, if it can have one")
         if seen.ours:
             raise Conflict(f"interface {name} is Mooring's own", hint="leave out --adopt to have one made")
         if (other := self.index.that_adopted(name)) is not None:
