@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -45,6 +45,10 @@ class Book:
     def at(self, address: Address) -> Collection[tuple[str, Entry]]:
         """See Directory."""
         return [each for each in self.entries if address in each[1].addresses]
+
+    def is_ours(self, address: Address) -> bool:
+        """See Directory."""
+        return address in ip_network("10.0.0.0/16")
 
 
 HTTP = Service("http", Protocol.TCP, 80)
@@ -130,7 +134,8 @@ def told(name: str, asker: Asker, kind: int = A) -> str:
         # PTR: complete names, as far as the asker may see; addresses that we do not know are others' matter.
         (WEB, "2.0.0.10.in-addr.arpa", PTR, "shop-app-1.web.mooring"),
         (TENANT, "2.0.0.10.in-addr.arpa", PTR, "db.tenant-web.mooring"),
-        (WEB, "2.1.0.10.in-addr.arpa", PTR, "forward"),
+        (WEB, "2.1.0.10.in-addr.arpa", PTR, "absent"),
+        (WEB, "250.0.0.10.in-addr.arpa", PTR, "absent"),
         (HOST, "2.0.0.10.in-addr.arpa", PTR, "db.tenant-web.mooring shop-app-1.web.mooring"),
         (WEB, "9.2.0.192.in-addr.arpa", PTR, "nas.mooring"),
         (WEB, "2.0.0.10.in-addr.arpa", A, "empty"),

@@ -63,7 +63,8 @@ async def test_a_container_has_its_names_from_the_moment_it_is_told_of_until_its
     assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["shop-db-1.web.mooring"]
     await host.services.endpoints.detach(network, "e1".ljust(64, "0"))
     assert host.ask("db", asker) == ["forward"]
-    assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["forward"]
+    assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["absent"]
+    assert host.ask("2.0.33.10.in-addr.arpa", asker, PTR) == ["forward"]
     await host.services.endpoints.delete(network, "e1".ljust(64, "0"))
     assert host.ask("db.web.mooring") == ["absent"]
 

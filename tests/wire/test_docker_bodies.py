@@ -22,6 +22,7 @@ from mooring.wire.docker_bodies import (
     disconnect_spec,
     pruned_ids,
     with_grants,
+    with_nameservers,
     with_warnings,
 )
 
@@ -286,3 +287,16 @@ def test_warnings_come_after_the_engines_own() -> None:
     assert with_warnings(b'{"Id":"a","Warnings":["b"]}', ["c"]) == b'{"Id":"a","Warnings":["b","c"]}\n'
     assert with_warnings(b'{"Id":"a","Warnings":null}', ["c"]) == b'{"Id":"a","Warnings":["c"]}\n'
     assert with_warnings(b"[]", ["c"]) is None
+
+
+def test_a_create_gets_its_nameservers_and_nothing_else_changes() -> None:
+    """Those that it has are read; what cannot be read comes back as it is."""
+    body = b'{"Image":"x","HostConfig":{"NetworkMode":"web","dns":["9.9.9.9"]},"Labels":{}}'
+    spec = container_spec(body)
+    assert spec is not None
+    assert spec.nameservers == ("9.9.9.9",)
+    after = with_nameservers(body, ["169.254.53.53", "9.9.9.9"])
+    assert after == body.replace(b'["9.9.9.9"]', b'["169.254.53.53","9.9.9.9"]')
+    assert json.loads(with_nameservers(b'{"HostConfig":{}}', ["::1"])) == {"HostConfig": {"Dns": ["::1"]}}
+    assert json.loads(with_nameservers(b"{}", ["::1"])) == {"HostConfig": {"Dns": ["::1"]}}
+    assert with_nameservers(b"[]", ["::1"]) == b"[]"

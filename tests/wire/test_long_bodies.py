@@ -94,3 +94,11 @@ def test_a_short_body_is_its_own_text() -> None:
 def test_what_is_no_object_or_says_too_much_is_not_read(body: bytes) -> None:
     """Without an end, or with more of what is wanted than a short body has."""
     assert readable(body, CREATED) is None
+
+
+def test_a_long_create_gets_its_nameservers_as_well() -> None:
+    """Behind everything else, where they hold (Go reads a list that comes twice as the last one)."""
+    body = b'{"HostConfig":{"NetworkMode":"web","Dns":["9.9.9.9"]},' + PAD + b"}"
+    after = changed(body, CREATED, lambda text: docker_bodies.with_nameservers(text, ["169.254.53.53"]))
+    assert after.startswith(body[:-1])
+    assert b'"Dns":["169.254.53.53"]' in after[len(body) - 1 :]

@@ -71,6 +71,10 @@ class Directory(Protocol):
         """Those that have the address, each with the full id of its network."""
         ...
 
+    def is_ours(self, address: Address) -> bool:
+        """Whether it is in a subnet of a network of ours."""
+        ...
+
 
 def parse_zone(what: str, text: str) -> str:
     """`mooring` or `dc1.example.org`, lower-case and without the dot at its end. Raises BadRequest, naming `what`."""
@@ -92,13 +96,15 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
     """What the asker is told, addresses in no order.
 
     A name in the zone that nobody has is ABSENT, and EMPTY where names are below it. Outside of the zone only short
-    names and `<name>.<network>` of the asker's own networks are known, and addresses; what else is asked is FORWARD.
+    names and `<name>.<network>` of the asker's own networks are known, and addresses in subnets
+    of ours, which are ABSENT when nobody in sight has them; what else is asked is FORWARD.
     """
     address = address_of(question.name)
     if address is not None:
         names = tuple(entry.full_name(zone) for network, entry in directory.at(address) if asker.may_see(network))
         if not names:
-            return Answer(Verdict.FORWARD)
+            # Nobody else knows either, and whoever is asked might not answer (moby#50044).
+            return Answer(Verdict.ABSENT if directory.is_ours(address) else Verdict.FORWARD)
         return Answer(Verdict.FOUND, names=tuple(sorted(names))) if question.kind == PTR else Answer(Verdict.EMPTY)
     service, owner = _parts(question)
     groups = list(_groups(owner, asker, directory, zone))

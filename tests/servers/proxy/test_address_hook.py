@@ -375,3 +375,23 @@ async def test_a_network_that_comes_back_has_its_subnet_and_its_name_is_told() -
 async def test_other_networks_keep_every_byte(body: bytes) -> None:
     """Those of other drivers, and new ones."""
     assert (await network_passage(ScriptedNetworks(), body)).body is None
+
+
+@pytest.mark.parametrize("grants", [True, False])
+async def test_a_container_gets_the_nameservers_that_its_networks_say(grants: bool) -> None:
+    """With an address or without one; where no network says any, the body is as it was."""
+
+    class Scripted:
+        serves = True
+
+        async def of_container(self, spec: ContainerSpec) -> Sequence[str]:
+            return ["169.254.53.53", "192.0.2.53"] if spec.mode == "web" else []
+
+    for mode, named in (("web", True), ("back", False)):
+        hook = AddressHook(ScriptedController(grants), ready, None, Scripted())
+        body = json.dumps({"HostConfig": {"NetworkMode": mode}, "NetworkingConfig": {"EndpointsConfig": {"web": {}}}})
+        found = await hook.decide(recognise("POST", "/v1.41/containers/create", False), body.encode())
+        changed = json.loads(found.body) if found.body is not None else {"HostConfig": {}}
+        servers = ["169.254.53.53", "192.0.2.53"] if named else None
+        assert changed["HostConfig"].get("Dns") == servers
+        assert (found.body is None) is not (named or grants)

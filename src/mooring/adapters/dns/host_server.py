@@ -120,7 +120,9 @@ class HostAnswers:
             answer = replace(answer, addresses=tuple(random.sample(answer.addresses, len(answer.addresses))))
             send(encode_reply(query, answer, limit, TTL, self._names.zone))
             return True
-        reply = encode_reply(query, answer, limit, TTL, self._names.zone)
+        # The zone's SOA says nothing about the reverse zones, which are none of ours.
+        zone = "" if query.question.name.endswith(".arpa") else self._names.zone
+        reply = encode_reply(query, answer, limit, TTL, zone)
         if not stream:
             client.answers[message[2:]] = reply[2:]
             self._count += 1

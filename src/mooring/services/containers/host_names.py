@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from mooring.core.containers import Container
 from mooring.core.dns_records import DnsRecord
@@ -19,6 +20,7 @@ from mooring.core.leases import Lease
 from mooring.core.names import Answer, Question
 from mooring.core.networks import Address, Network
 from mooring.core.port_bindings import Protocol
+from mooring.core.subnet_index import Holdings
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -57,6 +59,7 @@ class HostNames:
         self._at: dict[Address, dict[str, tuple[str, Entry]]] = {}
         self._names: dict[str, str] = {}
         self._networks: dict[str, dict[str, None]] = {}
+        self._subnets = Holdings()
         self._bridges: dict[tuple[int, str], Network] = {}
         # Containers that only a list has told of, so that their aliases are not known yet.
         self._unasked: dict[str, None] = {}
@@ -163,6 +166,10 @@ class HostNames:
         found = self._at.get(address)
         return tuple(found.values()) if found else ()
 
+    def is_ours(self, address: Address) -> bool:
+        """See Directory."""
+        return bool(self._subnets.overlapping(ip_network(address)))
+
     def rows(self) -> list[tuple[str, str, Entry]]:
         """Everybody who has a name: a key (an endpoint's id; for a record it has a slash), the full id of the network,
         and the entry."""
@@ -199,10 +206,15 @@ class HostNames:
     def _follow_network(self, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Network):
             self._bridges.pop((before.domain, before.bridge), None)
+            for segment in before.segments:
+                self._subnets.remove(segment.subnet, before.id)
             if after is None:
                 self._forget_network(before.id)
-        if isinstance(after, Network) and after.bridged:
-            self._bridges[after.domain, after.bridge] = after
+        if isinstance(after, Network):
+            for segment in after.segments:
+                self._subnets.add(segment.subnet, after.id)
+            if after.bridged:
+                self._bridges[after.domain, after.bridge] = after
         self.changes += 1
 
     def _learn_name(self, lease: Lease, before: Record | None) -> None:
