@@ -30,7 +30,9 @@ async def test_a_vnic_is_made_listed_shown_and_removed(daemon: ServedHost, capsy
         assert capsys.readouterr().out == f"{ident}\n"
     assert await daemon.run("vnic", "ls", "-q", "--filter", "bridge=br0") == 0
     assert capsys.readouterr().out == ""
-    assert await daemon.run("vnic", "inspect", "172.16.5.5") == 0
+    assert await daemon.run("vnic", "inspect", "172.16.5.5", "--tenant", "blue") == 3
+    assert "there is no VNIC '172.16.5.5'" in capsys.readouterr().err
+    assert await daemon.run("vnic", "inspect", "172.16.5.5", "--tenant", "red") == 0
     shown = capsys.readouterr().out
     for word in ("1400", "i-1", "172.16.5.1", "docker network create", "--mac-address"):
         assert word in shown
@@ -47,6 +49,9 @@ async def test_a_vnic_is_made_listed_shown_and_removed(daemon: ServedHost, capsy
         (("create", *ONE, "--gateway", "172.16.5.5"), 2, "is the gateway's"),
         (("create", *ONE, "--adopt", "eth77"), 3, "there is no interface eth77"),
         (("create", "--address", "172.16.5.5"), 2, "--subnet"),
+        (("create", *ONE, "--mtu", "x"), 2, "'x' is not a valid number"),
+        (("create", *ONE, "--wait", "x"), 2, "'x' is not a length of time"),
+        (("create", *ONE, "--wait", "21s"), 2, "from 0 to 20 seconds"),
         (("inspect", "x"), 3, "there is no VNIC 'x'"),
         (("inspect", " "), 2, "must not be empty"),
         (("rm", ""), 2, "must not be empty"),

@@ -30,6 +30,12 @@ class Connection:
         return Client(self.socket)
 
 
+class Number(click.IntRange):
+    """A whole number within bounds, called so when it is none."""
+
+    name = "number"
+
+
 def socket_of(socket: str | None, run_dir: str | None) -> str:
     """The path of the API socket, by the root command's options."""
     import os

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, one_of
-from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
+from mooring.cli.options import Connection, Number, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import spaces, stored_subnet_pools, subnet_pools
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _length_options(command: F) -> F:
         ("--min-length", "The shortest prefix length (largest subnet) that a network may ask for."),
         ("--length", "Prefix length of a network's subnet; 24 or 64 unless the prefixes are smaller."),
     ):
-        command = click.option(name, type=click.IntRange(1, 128), metavar="N", help=text)(command)
+        command = click.option(name, type=Number(1, 128), metavar="N", help=text)(command)
     return command
 
 
@@ -53,7 +53,7 @@ def _turn_options(command: F) -> F:
         "--default/--no-default", "default", default=None, help="Whether networks that name no subnet pool use it."
     )
     @click.option(
-        "--position", type=click.IntRange(1, 9999), metavar="N",
+        "--position", type=Number(1, 9999), metavar="N",
         help=f"When its turn comes among the default ones, lower first; {POSITION} with --default alone.",
     )  # fmt: skip
     @wraps(command)

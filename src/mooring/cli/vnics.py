@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, truth
-from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.options import Connection, Number, format_option, pass_connection
 from mooring.cli.suggestions import tenants, vnics
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ def vnic() -> None:
 FILTERS = ("address", "adopted", "bridge", "instance", "subnet", "tenant")
 
 
+_whose = click.option(
+    "--tenant", default="", metavar="NAME", shell_complete=tenants, help="Whose, if several have the address."
+)
+
+
 @vnic.command("create")
 @click.option("--subnet", required=True, metavar="SUBNET", help="The subnet of the Docker network.")
 @click.option("--address", required=True, metavar="ADDRESS", help="The container's address.")
@@ -39,7 +44,7 @@ FILTERS = ("address", "adopted", "bridge", "instance", "subnet", "tenant")
 @click.option(
     "--mac", default="", metavar="MAC", help="The container's MAC; one that follows from the rest if not given."
 )
-@click.option("--mtu", type=click.IntRange(68, 65535), metavar="BYTES", help="The interface's MTU; 1500 if not given.")
+@click.option("--mtu", type=Number(68, 65535), metavar="BYTES", help="The interface's MTU; 1500 if not given.")
 @click.option(
     "--gateway",
     default="",
@@ -52,12 +57,12 @@ FILTERS = ("address", "adopted", "bridge", "instance", "subnet", "tenant")
 @click.option("--instance", default="", metavar="NAME", help="Whose it is, in the launcher's words.")
 @click.option("--adopt", default="", metavar="LINK", help="Use this interface of the host, and leave it in the end.")
 @click.option(
-    "--wait", type=click.FloatRange(0, 20), default=10.0, show_default=True, metavar="SECONDS",
-    help="For the Docker network of another tenant with an equal subnet.",
+    "--wait", default="10s", show_default=True, metavar="TIME",
+    help="How long, at most 20s, for the Docker network of another tenant with an equal subnet.",
 )  # fmt: skip
 @format_option
 @pass_connection
-def create_vnic(connection: Connection, /, subnet: str, address: str, form: str, **more: Any) -> None:
+def create_vnic(connection: Connection, /, subnet: str, address: str, wait: str, form: str, **more: Any) -> None:
     """Make an interface for the container that will get ADDRESS. The same again changes nothing.
 
     \b
@@ -65,7 +70,10 @@ def create_vnic(connection: Connection, /, subnet: str, address: str, form: str,
       mooring vnic create --tenant red --subnet 10.9.0.0/24 --address 10.9.0.5 --mtu 1400
       mooring vnic create --subnet 10.9.0.0/24 --address 10.9.0.6 --adopt ens5f0v3
     """
-    reply = connection.client.create_vnic(subnet, address, **more)
+    from mooring.core.times import seconds_of
+
+    seconds = float(wait) if wait.isdecimal() else seconds_of(wait)
+    reply = connection.client.create_vnic(subnet, address, wait=seconds, **more)
     _tell(reply, "" if reply.changed else " is there already", form)
 
 
@@ -117,9 +125,10 @@ def _listing() -> Listing[VnicRow]:
 
 @vnic.command("inspect")
 @click.argument("vnic", metavar="VNIC", shell_complete=vnics)
+@_whose
 @format_option
 @pass_connection
-def inspect_vnic(connection: Connection, vnic: str, form: str) -> None:
+def inspect_vnic(connection: Connection, vnic: str, tenant: str, form: str) -> None:
     """Show everything about VNIC, which is an ID, an address or the name of its interface.
 
     \b
@@ -131,7 +140,7 @@ def inspect_vnic(connection: Connection, vnic: str, form: str) -> None:
 
     if not vnic.strip():
         raise click.BadParameter("must not be empty", param_hint="VNIC")
-    detail = connection.client.vnic(vnic.strip())
+    detail = connection.client.vnic(vnic.strip(), tenant=tenant)
     if printed(detail, form):
         return
     row = detail.vnic
@@ -155,9 +164,7 @@ def inspect_vnic(connection: Connection, vnic: str, form: str) -> None:
 
 @vnic.command("rm")
 @click.argument("vnic", metavar="VNIC", shell_complete=vnics)
-@click.option(
-    "--tenant", default="", metavar="NAME", shell_complete=tenants, help="Whose, if several have the address."
-)
+@_whose
 @click.option("--force", is_flag=True, help="Also while a container has it, which then loses its interface.")
 @format_option
 @pass_connection

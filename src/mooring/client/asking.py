@@ -37,9 +37,11 @@ class Asking:
         self.socket = socket
         self.timeout = timeout
 
-    def _get(self, reply: type[T], path: str, which: str | None = None) -> T:
-        """The answer to a GET of the path. which: its last step, as people write it."""
+    def _get(self, reply: type[T], path: str, which: str | None = None, **query: str) -> T:
+        """The answer to a GET of the path. which: its last step, as people write it. query: what is "" is not given."""
         target = f"/v1/{path}" if which is None else f"/v1/{path}/{quote(which, safe='')}"
+        if given := {name: value for name, value in query.items() if value}:
+            target += f"?{urlencode(given)}"
         return self._decoded(self._exchange("GET", target)[0], reply)
 
     def _rows(self, row: type[T], path: str, filters: Mapping[str, str | bool | Enum | None]) -> list[T]:

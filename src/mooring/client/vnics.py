@@ -14,9 +14,9 @@ class Vnics(Asking):
         """The VNICs that match everything given, by tenant, subnet and address."""
         return self._rows(VnicRow, "vnics", {"tenant": tenant, "subnet": subnet, "instance": instance})
 
-    def vnic(self, vnic: str) -> VnicDetail:
-        """The VNIC with that ID, address or interface."""
-        return self._get(VnicDetail, "vnics", vnic)
+    def vnic(self, vnic: str, *, tenant: str = "") -> VnicDetail:
+        """The VNIC with that ID, address or interface. tenant: whose, if several have the address."""
+        return self._get(VnicDetail, "vnics", vnic, tenant=tenant)
 
     def create_vnic(
         self, subnet: str, address: str, *, tenant: str = "", mac: str = "", mtu: int | None = None, gateway: str = "",

@@ -171,6 +171,12 @@ class VnicFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instance: Annotated[str, said("whose it is, as the launcher said")] = ""
 
 
+class VnicOwner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose a VNIC is."""
+
+    tenant: Annotated[str, said("the tenant, if several have the address")] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
     """Some rows of a list, in its order. after: what the next page is asked for with, "" when there is none."""

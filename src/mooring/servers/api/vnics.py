@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mooring.core.addresses import parse_address
 from mooring.core.faults import NotFound
-from mooring.core.filters import Page, VnicFilter
+from mooring.core.filters import Page, VnicFilter, VnicOwner
 from mooring.core.options import PARSERS, parse_subnet
 from mooring.core.vnic_views import VnicDetail, VnicNetwork, VnicRow
 from mooring.core.vnics import VnicSpec, check_group, usual_gateway
@@ -27,9 +27,9 @@ class Vnics:
         return await self._rows.page(query, await self._names())
 
     @route("GET", "/v1/vnics/{vnic}")
-    async def vnic(self, vnic: str) -> VnicDetail:
+    async def vnic(self, vnic: str, query: VnicOwner) -> VnicDetail:
         """The VNIC with that ID, address or interface, and what is to be done about its Docker network."""
-        return self._rows.detail(self._rows.find(vnic), await self._names())
+        return self._rows.detail(self._rows.find(vnic, query.tenant), await self._names())
 
     @route("POST", "/v1/vnics/create", subnet="10.9.0.0/24", address="10.9.0.5", tenant="red")
     async def create_vnic(self, body: CreateVnic) -> VnicReply:
