@@ -24,6 +24,9 @@ async def test_a_container_is_attached_and_detached(daemon: ServedHost, capsys: 
     assert capsys.readouterr() == ("", "mooring: not attached\n")
     assert await daemon.run("attach", "db", "1f6b2c", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
+    daemon.host.engine.create("e" * 64, "stopped")
+    assert await daemon.run("attach", "stopped", "1f6b2c") == 0
+    assert "gets one when it starts" in capsys.readouterr().err
 
 
 async def test_the_host_is_exposed_and_hidden(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

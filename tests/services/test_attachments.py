@@ -146,6 +146,12 @@ async def test_a_chosen_subnet_takes_no_address_by_name_before_29(walk: Walk) ->
     await walk.host.services.cache.commit(put=chosen)
     with pytest.raises(Conflict, match=r"Docker before 29\.1 accepts no address by name in network"):
         await walk.attach("10.32.0.9")
+    await walk.reserve("10.32.0.7", "db")
+    with pytest.raises(
+        Conflict, match=r"or `mooring lease release 10\.32\.0\.7` first: it is reserved for the container"
+    ):
+        await walk.attach()
+    await operate(walk.host).reservations.release(None, ip_address("10.32.0.7"), False, False)
     assert await walk.attach() == ([], True)
 
 

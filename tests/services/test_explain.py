@@ -14,6 +14,7 @@ from mooring.core.leases import Active, State
 from mooring.core.networks import HostAccess, Network, NetworkOptions, Segment
 from mooring.core.pools import Pool
 from mooring.core.views import Reason
+from mooring.core.whom import for_container
 from mooring.services.operations.explain import explain_address
 from mooring.services.operations.scenes import Scene
 from tests.services.samples import DB, MAC, START, leased, sample
@@ -228,6 +229,7 @@ async def test_a_fixed_address_in_use_says_since_when() -> None:
         ("", ["No container can get it."]),
         ("web-*", ["when its name is web-*", "With Docker before 29, create it"]),
         ("team=a", ["when its labels are team=a", "create it through the proxy"]),
+        (for_container("c" * 64), ["`mooring attach cccccccccccc 1f6b2c000000` gives it to that container"]),
     ],
 )
 async def test_a_reservation_says_who_gets_it_and_how_it_ends(whom: str, words: list[str]) -> None:

@@ -30,7 +30,10 @@ def attach(connection: Connection, container: str, network: str, addresses: tupl
       mooring attach db web
       mooring attach db web 10.32.0.9
     """
-    _show(connection.client.attach(container, network, addresses), form, "attached already")
+    view = connection.client.attach(container, network, addresses)
+    _show(view, form, "attached already")
+    if not view.addresses and form == "table":
+        click.echo("mooring: attached; the container has no address yet, it gets one when it starts", err=True)
 
 
 @click.command()

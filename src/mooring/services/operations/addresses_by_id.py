@@ -359,7 +359,9 @@ class AddressesById:
             raise NotFound(what, hint="`mooring network ls` lists them")
         if len({(pool.network or pool.id, pool.space) for pool in pools}) > 1:
             some = ", ".join(f"{pool.subnet} ({pool.space})" for pool in pools[:5])
-            raise Conflict(f"there are {len(pools)} subnets to choose from: {some}", hint="give a subnet, or network=")
+            raise Conflict(
+                f"there are {len(pools)} subnets to choose from: {some}", hint="name the subnet, or the network"
+            )
         return sorted(pools, key=lambda pool: pool.created)
 
     def _interface(self, lease: Lease) -> Interface:

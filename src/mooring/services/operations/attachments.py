@@ -66,7 +66,7 @@ class Attachments:
         wanted = [*addresses] or self._reserved(known, place)
         intent, mac = None, ""
         if wanted:
-            fixed_spec = await self._fixed_spec(controller, known, place, wanted)
+            fixed_spec = await self._fixed_spec(controller, known, place, wanted, named=bool(addresses))
             engine_id = await controller.session.identity()
             intent = self._holders.begin(Purpose.CONNECT, engine_id, known.id, known.name, place.id)
             await controller.hold(intent, [fixed_spec], Claimant(known.name, "", known.labels, known.id))
@@ -148,9 +148,15 @@ class Attachments:
         return pool is not None and pool.network == network.id
 
     async def _fixed_spec(
-        self, controller: AdmissionController, container: Container, network: Network, wanted: Sequence[Address]
+        self,
+        controller: AdmissionController,
+        container: Container,
+        network: Network,
+        wanted: Sequence[Address],
+        named: bool,
     ) -> FixedSpec:
-        """Its place in the network with these addresses. Raises Conflict where the engine takes none by name."""
+        """Its place in the network with these addresses. named: by who attaches it, and not reserved before. Raises
+        Conflict where the engine takes none by name."""
         anywhere = await controller.takes_addresses(network)
         for address in wanted:
             segment = network.segment_of(address)
@@ -159,7 +165,12 @@ class Attachments:
                 raise Conflict(
                     f"{address} cannot be given to a container: Docker before 29.1 accepts no address by name in "
                     f"network {network.name or network.id[:12]}, whose subnet Mooring chose",
-                    hint="create the network with --subnet, or attach the container without an address",
+                    hint="create the network with --subnet, or "
+                    + (
+                        "attach the container without an address"
+                        if named
+                        else f"`mooring lease release {address}` first: it is reserved for the container"
+                    ),
                 )
         key = key_of(container.labels, container.name, network.options.sticky, container.id)
         return FixedSpec(network, key or CONTAINER_KEY + container.id, tuple(wanted), settable=False, anywhere=anywhere)

@@ -169,7 +169,7 @@ def _of_lease(lease: Lease, network: Network | None, endpoint: Endpoint | None, 
         case LeaseState.COOLING:
             return _cooling(lease, since, now)
         case LeaseState.RESERVED:
-            return _reserved(lease, since, now)
+            return _reserved(lease, since, now, name or "NETWORK")
         case LeaseState.FIXED:
             if is_ports(lease.key):
                 return _of_port(lease, endpoint, scene)
@@ -188,7 +188,7 @@ def _cooling(lease: Lease, since: str, now: float) -> list[str]:
     return lines
 
 
-def _reserved(lease: Lease, since: str, now: float) -> list[str]:
+def _reserved(lease: Lease, since: str, now: float, network: str) -> list[str]:
     whom = f" for {whom_in_words(lease.whom)}" if lease.whom else ""
     note = f" Note: {lease.note}." if lease.note else ""
     until = " It does not expire."
@@ -201,7 +201,7 @@ def _reserved(lease: Lease, since: str, now: float) -> list[str]:
         lines.append("This host has it in the network: `mooring hide` takes it back.")
         return lines
     if container := container_of(lease.whom):
-        lines.append(f"`mooring attach {container[:12]} NETWORK` gives it to that container, and it ends with it.")
+        lines.append(f"`mooring attach {container[:12]} {network}` gives it to that container, and it ends with it.")
     elif "=" in lease.whom:
         lines.append(f"A container that asks for it gets it when its labels are {lease.whom}; no other container does.")
         lines.append("Docker passes no labels to drivers: create it through the proxy, with the label fixed-ip.")
