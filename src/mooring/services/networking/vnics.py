@@ -106,7 +106,8 @@ class Vnics:
         if alive:
             raise Conflict(
                 f"{vnic} is in use", holder=user or "a container that is not on record",
-                hint="remove the container first, or use --force, which takes the interface from it",
+                hint="remove the container first, or use --force, which takes the interface from it; was it removed "
+                "while Mooring was down, `mooring doctor --fix` frees the VNIC",
             )  # fmt: skip
 
     async def _realise(self, vnic: Vnic) -> None:
