@@ -50,3 +50,15 @@ async def test_a_record_is_gone_once_its_time_is_over() -> None:
     host.clock.advance(5)
     await keeping.name_follower.once()
     assert not keeping.host_names.rows()
+
+
+async def test_the_follower_sleeps_until_there_is_something_to_do() -> None:
+    """A record that is added wakes it, and ends in time; without one it waits for names only."""
+    host = await MemoryHost().start()
+    keeping = host.services.keeping
+    assert keeping is not None
+    woken: list[int] = []
+    keeping.host_names.wake_with(lambda: woken.append(1))
+    assert not keeping.dns_records.any
+    await keeping.dns_records.add("nas", "", [ip_address("192.0.2.9")], note="", until=None, dry=False)
+    assert (keeping.dns_records.any, woken) == (True, [1])

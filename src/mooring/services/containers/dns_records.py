@@ -27,6 +27,11 @@ class DnsRecords:
         self._cache = cache
         self._clock = clock
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a record."""
+        return self._cache.count(DnsRecord) > 0
+
     def entries(self) -> list[DnsRecord]:
         """Those whose time is not over, by name."""
         now = self._clock.now()

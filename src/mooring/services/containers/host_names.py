@@ -69,7 +69,7 @@ class HostNames:
     # -- what the engine tells -------------------------------------------------------------------------------------
 
     def wake_with(self, wake: Callable[[], None]) -> None:
-        """Call it when there is somebody to ask for."""
+        """Call it when there is somebody to ask for, or a record that may end."""
         self._wake = wake
 
     def unasked(self) -> list[str]:
@@ -249,6 +249,7 @@ class HostNames:
         self._take(key)
         entry = Entry((record.name,), record.addresses, self.network_name(record.network))
         self._enter(key, record.network, entry)
+        self._wake()
 
     def _names_of(self, endpoint: Endpoint) -> tuple[str, ...]:
         told = self._told.get(endpoint.id)

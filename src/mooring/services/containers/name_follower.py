@@ -35,7 +35,8 @@ class NameFollower:
         """For ever."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD):
+                # Without a record there is nothing that could end, and a daemon with nothing to do sleeps.
+                async with asyncio.timeout(PERIOD if self._records.any else None):
                     await self._wanted.wait()
             self._wanted.clear()
             await self.once()
