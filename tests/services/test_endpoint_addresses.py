@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_network
 
 import pytest
 
-from mooring.core.faults import Exhausted
+from mooring.core.faults import BadRequest, Exhausted
 from mooring.core.leases import Lease
 from mooring.core.networks import Network
 from mooring.core.pools import SubnetPool
@@ -67,6 +68,15 @@ async def test_a_network_on_demand_says_what_it_lacks_before_anything_is_allocat
             pass
     assert (caught.value.lack.version, caught.value.lack.seen) == (4, ())
     assert host.services.cache.count(Lease) == 0
+
+
+async def test_an_address_that_is_not_of_the_subnet_that_is_asked_for_is_refused() -> None:
+    """Another IPAM driver, or ours before it could know, gave it."""
+    _, _, network = await ready()
+    given = replace(OPEN, ipv4=IPv4Interface("10.50.0.9/24"), subnets=(ip_network("10.1.0.0/24"),))
+    with pytest.raises(BadRequest, match=r"10\.50\.0\.9 is not in subnet 10\.1\.0\.0/24"):
+        must_have_subnets(network, given)
+    must_have_subnets(network, replace(given, subnets=(ip_network("10.50.0.0/24"),)))
 
 
 async def test_a_given_address_says_in_which_subnet_it_is() -> None:

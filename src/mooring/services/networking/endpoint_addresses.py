@@ -90,8 +90,14 @@ class EndpointAddresses:
 
 def must_have_subnets(network: Network, request: EndpointRequest) -> None:
     """Raises LacksSubnet when the network has not yet got a subnet that is named, or that an address which was given is
-    in, BadRequest when it never will."""
+    in, BadRequest when it never will or the two are not the same."""
     for interface in (request.ipv4, request.ipv6):
+        wanted = _wanted(request, interface.version) if interface is not None else None
+        if interface is not None and wanted is not None and interface.ip not in wanted:
+            raise BadRequest(
+                f"address {interface.ip} is not in subnet {wanted}, which the endpoint asks for",
+                hint="the network's IPAM driver gave it; leave the subnet out, or give an address of it (--ip)",
+            )
         if interface is None or interface.version not in network.on_demand:
             continue
         if network.segment_of(interface.ip) is None:
