@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mooring.launcher import Launcher
 from tests.e2e.lab import Host, LabError, eventually
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.traffic import pings
@@ -133,21 +134,26 @@ def test_equal_subnets_of_two_tenants_never_meet_whatever_dies(host: Host) -> No
 
 
 def test_an_adopted_interface_is_given_and_left(host: Host) -> None:
-    """A veth of the launcher's own: inside a container, back on the host, and still there in the end."""
+    """A veth of the launcher's own: inside a container, back on the host, and still there in the end; networks come and
+    go with `mooring.launcher`, which runs docker's command."""
+    launcher = Launcher(
+        str(host.daemon.api_socket), (host.release.program("docker"), "-H", f"unix://{host.engine.socket}")
+    )
     host.namespace.run("ip", "link", "add", "out0", "type", "veth", "peer", "name", "in0")
     try:
-        one = create(host, "green", "172.16.5.7", "--adopt", "in0", "--gateway", "none")
-        docker(host, one["network"]["command"])
-        shown = stay(host, "green7", one)
+        made = launcher.adopt("in0", V4, "172.16.5.7", tenant="green", gateway="none")
+        host.docker("run", "-d", "--name", "green7", *made.run, IMAGE, "stay")
+        shown = look(host, "green7")
         assert "inet 172.16.5.7/24" in shown
-        assert one["vnic"]["mac"] in shown
+        assert made.vnic.mac in shown
         assert "default" not in host.in_container("green7", "ip", "route").output
         with pytest.raises(LabError, match="in use"):
             host.mooring("vnic", "rm", "172.16.5.7")
         host.docker("restart", "-t", "0", "green7")
-        assert one["vnic"]["mac"] in look(host, "green7")
+        assert made.vnic.mac in look(host, "green7")
         host.docker("rm", "-f", "green7")
-        docker(host, remove(host, "172.16.5.7")["network"]["command"])
+        assert [launcher.destroy("172.16.5.7", tenant="green") for _ in range(2)] == [True, False]
+        assert host.engine.networks() == []
         assert "in0" in host.namespace.run("ip", "-o", "link").output
     finally:
         host.namespace.run("ip", "link", "del", "out0")
