@@ -39,6 +39,7 @@ def test_a_port_says_how_it_is_asked_for() -> None:
     """For people, and for `docker run`."""
     assert PORT.in_words() == "db (10.0.0.5, fd00::5)"
     assert PORT.how() == "--ip 10.0.0.5 --ip6 fd00::5 --mac-address 02:00:00:00:00:05"
+    assert PORT.how(by_address=False) == "--mac-address 02:00:00:00:00:05"
     assert (PORT.address(4), PORT.address(6)) == (V4, V6)
     assert msgspec.structs.replace(PORT, addresses=(V6,)).address(4) is None
     assert PORT.noted("x") == msgspec.structs.replace(PORT, note="x")

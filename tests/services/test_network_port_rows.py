@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from mooring.core.containers import ContainerEndpoint
@@ -62,6 +63,15 @@ async def test_a_detail_names_who_has_it_and_who_will() -> None:
     assert rows.detail("b").endpoint is None
     with pytest.raises(NotFound):
         rows.detail("x")
+
+
+async def test_a_port_of_a_chosen_subnet_is_asked_for_by_its_mac() -> None:
+    """Docker before 29.1 takes no address by name there."""
+    host = await ready()
+    pools = [host.services.cache.pool(each.pool) for each in host.known(WEB).segments]
+    chosen = [msgspec.structs.replace(pool, source="default4") for pool in pools if pool is not None]
+    await host.services.cache.commit(put=chosen)
+    assert host.operated.network_port_rows.detail("a").options == "--mac-address 02:00:00:00:00:01"
 
 
 async def test_a_label_that_came_past_the_proxy_is_found() -> None:

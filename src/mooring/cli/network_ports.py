@@ -19,7 +19,7 @@ def port() -> None:
     """Make ports: addresses and a MAC that are there before any container, and stay when it goes.
 
     A container uses one with --network name=NETWORK,driver-opt=mooring.port=NAME, with the label mooring.port=NAME
-    through the proxy, or with the --ip and --mac-address that `mooring port inspect` shows. One at a time.
+    through the proxy, or with the --mac-address, and --ip, that `mooring port inspect` shows. One at a time.
 
     \b
     Example:

@@ -68,9 +68,10 @@ class NetworkPort(msgspec.Struct, frozen=True, kw_only=True):
         """For a sentence: the name, and what it has."""
         return f"{self.name} ({', '.join(map(str, self.addresses))})"
 
-    def how(self) -> str:
-        """The options of `docker run` that ask for all of it."""
-        options = [f"{'--ip' if each.version == 4 else '--ip6'} {each}" for each in self.addresses]
+    def how(self, by_address: bool = True) -> str:
+        """The options of `docker run` that ask for all of it. by_address: Docker takes an address by name there; its
+        MAC alone is enough, and says less to who reads the container's configuration."""
+        options = [f"{'--ip' if each.version == 4 else '--ip6'} {each}" for each in self.addresses if by_address]
         return " ".join([*options, f"--mac-address {self.mac}"])
 
 

@@ -14,7 +14,7 @@ from mooring.core.networks import Network
 from mooring.core.requests import EndpointRequest
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
-from mooring.services.records.network_ports import port_at, port_in, port_of_lease, ports_of
+from mooring.services.records.network_ports import how_to_ask, port_at, port_in, port_of_lease, ports_of
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -54,7 +54,8 @@ class EndpointPorts:
                 raise Conflict(
                     f"port {port.in_words()} was asked for, and Docker has given the container {each}: it lets no "
                     "driver choose",
-                    hint=f"add `{port.how()}`, or make the container at the proxy's socket, which adds it",
+                    hint=f"add `{how_to_ask(port, self._cache)}`, or make the container at the proxy's socket, which "
+                    "adds it",
                 )
         if not given and request.mac not in ("", port.mac):
             raise Conflict(f"port {port.in_words()} has MAC {port.mac}, not {request.mac}", hint="leave out the MAC")
@@ -76,7 +77,7 @@ class EndpointPorts:
                 self._check_user(network, port)
                 raise Conflict(
                     f"port {port.in_words()} is used as a whole, and the container is to have no {', '.join(missing)}",
-                    hint=f"add `{port.how()}`",
+                    hint=f"add `{how_to_ask(port, self._cache)}`",
                 )
         owner = self._with_mac(network, endpoint.mac)
         if owner is not None and owner.id not in found:

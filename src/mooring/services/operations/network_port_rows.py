@@ -23,7 +23,7 @@ from mooring.services.operations.pages import Place, page_of
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.holder_names import holder_names
-from mooring.services.records.network_ports import port_in, port_meant
+from mooring.services.records.network_ports import how_to_ask, port_in, port_meant
 from mooring.services.records.record_cache import RecordCache
 
 _DEFAULT = "default"
@@ -88,7 +88,9 @@ class NetworkPortRows:
         port = port_meant(reference, self._cache)
         row, endpoint = self.row(port, names), self._endpoint(port)
         holders = {name for lease in self._leases(port) for name in holder_names(lease, self._cache, names)}
-        return PortDetail(row, sorted(holders), port.how(), _view(endpoint, row) if endpoint is not None else None)
+        return PortDetail(
+            row, sorted(holders), how_to_ask(port, self._cache), _view(endpoint, row) if endpoint is not None else None
+        )
 
     def unusable(self, now: float) -> Iterator[Finding]:
         """Ports that nobody can use as they are."""
@@ -117,7 +119,7 @@ class NetworkPortRows:
                         f"{', '.join(map(str, each.held))} instead of port {port.in_words()}",
                         "it was not made through the proxy, which alone sees labels",
                         now,
-                        f"recreate it through the proxy, or with `{port.how()}`",
+                        f"recreate it through the proxy, or with `{how_to_ask(port, self._cache)}`",
                     )
 
     def _state(self, port: NetworkPort, endpoint: Endpoint | None) -> PortState:

@@ -63,3 +63,11 @@ def _meant(reference: str, ports: Iterable[NetworkPort]) -> NetworkPort | None:
         if found:
             return found[0]
     return begun[0] if len(begun) == 1 else None
+
+
+def how_to_ask(port: NetworkPort, cache: RecordCache) -> str:
+    """The options of `docker run` that ask for the port: without addresses where Docker before 29.1 takes none by name,
+    which is in subnets that Mooring chose."""
+    network = cache.network(port.network)
+    pools = [cache.pool(segment.pool) for segment in network.segments] if network is not None else []
+    return port.how(by_address=not any(pool is not None and pool.source for pool in pools))
