@@ -100,3 +100,23 @@ async def test_wide_has_more_columns(daemon: ServedHost, capsys: pytest.CaptureF
         "UNTIL",
         "ENDPOINT",
     ]
+
+
+@pytest.mark.parametrize("kind", ["lease", "port", "dns", "pool", "deny"])
+async def test_a_network_that_is_nowhere_is_an_error_in_every_list(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """An empty list would say that it has nothing; a network that is there has nothing, perhaps."""
+    assert await daemon.run(kind, "ls", "--filter", "network=nope") == 3
+    assert "Mooring has no network 'nope'" in capsys.readouterr().err
+    assert await daemon.run(kind, "ls", "-q", "--filter", f"network={ALIEN}") == 0
+
+
+@pytest.mark.parametrize("kind", ["lease", "pool", "subnet-pool"])
+async def test_an_address_space_that_is_nowhere_is_an_error_in_every_list(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """Likewise."""
+    assert await daemon.run(kind, "ls", "--filter", "space=nope") == 3
+    assert "there is no address space 'nope'" in capsys.readouterr().err
+    assert await daemon.run(kind, "ls", "-q", "--filter", "space=default") == 0

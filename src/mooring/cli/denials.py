@@ -41,10 +41,10 @@ def list_entries(connection: Connection, style: Style) -> None:
       mooring deny ls
       mooring deny ls --filter origin=stored
     """
-    _listing().show(connection.client.deny_entries(), style)
+    _listing(connection).show(connection.client.deny_entries(), style)
 
 
-def _listing() -> Listing[DenyRow]:
+def _listing(connection: Connection) -> Listing[DenyRow]:
     from mooring.cli.tables import since
 
     return Listing(
@@ -62,6 +62,7 @@ def _listing() -> Listing[DenyRow]:
             "origin": lambda row, value: row.origin == one_of(("configuration", "stored"), value),
             "subnet": lambda row, value: row.subnet == value,
         },
+        {"network": connection.client.network},
     )
 
 

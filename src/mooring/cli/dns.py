@@ -40,10 +40,10 @@ def list_names(connection: Connection, style: Style) -> None:
       mooring dns ls --filter network=web
       mooring dns ls --filter origin=stored -o wide
     """
-    _listing().show(connection.client.dns_names(), style)
+    _listing(connection).show(connection.client.dns_names(), style)
 
 
-def _listing() -> Listing[DnsRow]:
+def _listing(connection: Connection) -> Listing[DnsRow]:
     from mooring.cli.tables import since
 
     return Listing(
@@ -64,6 +64,7 @@ def _listing() -> Listing[DnsRow]:
             "note": lambda row, value: value in row.note,
             "origin": lambda row, value: row.origin == one_of(("container", "stored"), value),
         },
+        {"network": connection.client.network},
     )
 
 

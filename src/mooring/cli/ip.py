@@ -60,7 +60,7 @@ def allocate(
     if not subnet:
         got = client.allocate_ip(ident, network=network, space=space, check_alive=check_alive, wait=seconds)
     else:
-        address, length = _parts(subnet)
+        address, length = _parts(subnet, "10.32.0.0/24")
         got = client.allocate_ip_in(
             ident, address, length, network=network, space=space, check_alive=check_alive, wait=seconds
         )
@@ -90,7 +90,7 @@ def claim(
     Example:
       mooring ip claim lab-1 10.32.0.9/24
     """
-    place, length = _parts(address)
+    place, length = _parts(address, "10.32.0.9/24")
     connection.client.claim_ip(
         ident, place, length, space=space, check_alive=check_alive, no_error_on_unknown=no_error_on_unknown
     )
@@ -114,7 +114,7 @@ def lookup(connection: Connection, ident: str, subnet: str, network: str, space:
     """
     client = connection.client
     if subnet:
-        address, length = _parts(subnet)
+        address, length = _parts(subnet, "10.32.0.0/24")
         found = client.look_up_ip_in(ident, address, length, network=network, space=space)
     else:
         found = client.look_up_ip(ident, network=network, space=space)
@@ -172,11 +172,11 @@ def _listing() -> Listing[AddressOwner]:
     )
 
 
-def _parts(text: str) -> tuple[str, str]:
-    """Address and prefix length. Raises click.BadParameter."""
+def _parts(text: str, example: str) -> tuple[str, str]:
+    """Address and prefix length. example: what it should look like. Raises click.BadParameter."""
     address, slash, length = text.partition("/")
     if not (address and slash and length):
-        raise click.BadParameter(f"{text[:60]!r} has no prefix length; write it as 10.32.0.0/24")
+        raise click.BadParameter(f"{text[:60]!r} has no prefix length; write it as {example}")
     return address, length
 
 

@@ -1,13 +1,13 @@
 """What every `ls` has: columns, some of them for `-o wide` only, `-q`, `--filter` and `--no-trunc`.
 
 Rules: as Docker has them: filters of one key are alternatives, of several keys all must hold; what is not known as a
-key is refused with those that are.
+key is refused with those that are, and a network or an address space that is not there is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import click
@@ -45,11 +45,15 @@ class Column(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[R]):
-    """quiet: what `-q` prints of a row. filters: by key, whether a row matches a value."""
+    """quiet: what `-q` prints of a row. filters: by key, whether a row matches a value.
+
+    exists: by key, what asks the daemon for a value that no row has, and raises if there is no such thing at all.
+    """
 
     columns: Sequence[Column[R]]
     quiet: Callable[[R, Style], str]
     filters: Mapping[str, Callable[[R, str], bool]]
+    exists: Mapping[str, Callable[[str], object]] = field(default_factory=dict)
 
     def show(self, rows: Sequence[R], style: Style) -> None:
         """Print those that the filters leave. Raises click.UsageError for a filter that cannot be."""
@@ -67,8 +71,12 @@ class Listing(Generic[R]):
             )
 
     def left(self, rows: Sequence[R], filters: Sequence[str]) -> list[R]:
-        """The rows that match. Raises click.UsageError."""
+        """The rows that match. Raises click.UsageError, and what `exists` raises."""
         wanted = wanted_of(filters, self.filters)
+        for key, exists in self.exists.items():
+            for value in filter(None, wanted.get(key, ())):
+                if not any(self.filters[key](row, value) for row in rows):
+                    exists(value)
         return [
             row for row in rows
             if all(any(self.filters[key](row, value) for value in values) for key, values in wanted.items())

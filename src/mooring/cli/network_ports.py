@@ -74,7 +74,7 @@ def list_ports(connection: Connection, style: Style) -> None:
     """
     from mooring.cli.tables import clean
 
-    rows, listing = connection.client.ports(), _listing()
+    rows, listing = connection.client.ports(), _listing(connection)
     listing.show(rows, style)
     if style.form == "table" and not style.quiet:
         for row in listing.left(rows, style.filters):
@@ -82,7 +82,7 @@ def list_ports(connection: Connection, style: Style) -> None:
                 click.echo(f"{row.name}: {clean(row.warning)}")
 
 
-def _listing() -> Listing[PortRow]:
+def _listing(connection: Connection) -> Listing[PortRow]:
     from mooring.cli.tables import since
 
     return Listing(
@@ -109,6 +109,7 @@ def _listing() -> Listing[PortRow]:
             "state": lambda row, value: row.state == one_of(("ACTIVE", "BUILD", "DOWN"), value),
             "tenant": lambda row, value: (row.tenant or "default") == value,
         },
+        {"network": connection.client.network},
     )
 
 

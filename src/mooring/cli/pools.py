@@ -39,10 +39,10 @@ def list_pools(connection: Connection, style: Style) -> None:
       mooring pool ls --format 'table {{.Subnet}}\\t{{.Percent}}'
     """
     rows = connection.client.pools()
-    _listing(any(row.space != "default" for row in rows)).show(rows, style)
+    _listing(connection, any(row.space != "default" for row in rows)).show(rows, style)
 
 
-def _listing(spaces: bool) -> Listing[PoolRow]:
+def _listing(connection: Connection, spaces: bool) -> Listing[PoolRow]:
     """spaces: whether there are several address spaces."""
     from mooring.cli.tables import percent, since
 
@@ -68,6 +68,7 @@ def _listing(spaces: bool) -> Listing[PoolRow]:
             "space": lambda row, value: row.space == value,
             "subnet": lambda row, value: row.subnet == value,
         },
+        {"network": connection.client.network, "space": lambda value: connection.client.pools(space=value)},
     )
 
 

@@ -109,7 +109,7 @@ def list_subnet_pools(connection: Connection, style: Style) -> None:
     from mooring.cli.tables import clean
 
     rows = connection.client.subnet_pools()
-    listing = _listing(any(row.space != "default" for row in rows))
+    listing = _listing(connection, any(row.space != "default" for row in rows))
     listing.show(rows, style)
     if style.form == "table" and not style.quiet:
         for row in listing.left(rows, style.filters):
@@ -117,7 +117,7 @@ def list_subnet_pools(connection: Connection, style: Style) -> None:
                 click.echo(f"{row.name}: {clean(row.warning)}")
 
 
-def _listing(spaces: bool) -> Listing[SubnetPoolRow]:
+def _listing(connection: Connection, spaces: bool) -> Listing[SubnetPoolRow]:
     """spaces: whether there are several address spaces."""
     from mooring.cli.tables import since
 
@@ -146,6 +146,7 @@ def _listing(spaces: bool) -> Listing[SubnetPoolRow]:
             "origin": lambda row, value: row.origin == one_of(("configuration", "stored", "dropped"), value),
             "space": lambda row, value: row.space == value,
         },
+        {"space": lambda value: connection.client.pools(space=value)},
     )
 
 

@@ -20,6 +20,7 @@ from mooring.core.network_ports import NetworkPort, PortState, references
 from mooring.core.views import EndpointView, PortDetail, PortRow
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.operations.pages import Place, page_of
+from mooring.services.operations.references import network_meant
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.holder_names import holder_names
@@ -38,16 +39,18 @@ class NetworkPortRows:
         self._ipam = ipam
 
     async def page(self, wanted: PortFilter, names: EngineNames = NOBODY_ASKED) -> Page[PortRow]:
-        """Those that match, by network and name. Raises BadRequest."""
+        """Those that match, by network and name. Raises BadRequest, NotFound for a network that nobody knows."""
         address = str(parse_address(wanted.address, "address")) if wanted.address else ""
 
         def place(row: PortRow) -> Place:
             return 0.0, row.network_name or row.network, 0, b"", f"{row.name} {row.id}"
 
+        def is_in(row: PortRow) -> bool:
+            return row.network_name == wanted.network or row.network.startswith(wanted.network)
+
         def matches(row: PortRow) -> bool:
-            network = row.network_name == wanted.network or row.network.startswith(wanted.network)
             return (
-                network
+                is_in(row)
                 and wanted.tenant in ("", row.tenant or _DEFAULT)
                 and (wanted.state is None or wanted.state.value == row.state)
                 and wanted.name in row.name
@@ -56,6 +59,8 @@ class NetworkPortRows:
             )
 
         rows = [self.row(port, names) for port in self._cache.every(NetworkPort)]
+        if wanted.network and not any(map(is_in, rows)):
+            network_meant(wanted.network, self._cache, names)
         return await page_of(rows, wanted, place, lambda row: row, matches)
 
     def row(self, port: NetworkPort, names: EngineNames = NOBODY_ASKED) -> PortRow:
