@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
 from mooring.core.containers import Holder
+from mooring.core.docker_requests import EndpointConfig
 from mooring.core.faults import BadRequest, Conflict, Exhausted
 from mooring.core.filters import LeaseFilter
 from mooring.core.leases import Lease
@@ -70,10 +72,21 @@ async def test_a_port_that_no_longer_fits_says_so_and_can_be_removed() -> None:
     assert "came back without" in host.row(moved).warning
     found = [each for each in (await host.operated.doctor.examine()).findings if each.subject == f"port {port.id}"]
     assert "cannot be used" in found[0].text
-    with pytest.raises(Conflict, match="was asked for, and Docker has given the container"):
+    lost = (
+        rf"network web came back without {port.addresses[0]}; `mooring port rm {port.id[:12]}`, then "
+        rf"`mooring port create --network web --name db --mac {port.mac}`"
+    )
+    with pytest.raises(Conflict, match=lost):
         await host.run("c1", other, ip="", port="db")
+    host.engine.networks.add(other)
+    host.engine.names[other] = "web"
+    for named in ({"port": "db"}, {"mac": port.mac}):
+        spec = replace(host.spec("web"), endpoints=(EndpointConfig("web", **named),))
+        with pytest.raises(Conflict, match=lost):
+            await host.keeping.controller.create("c1", spec, (1, 44))
     await host.operated.network_ports.remove("db", False, False)
     assert host.services.cache.count(NetworkPort) == 0
+    assert (await host.port("db", other, mac=port.mac)).mac == port.mac
 
 
 async def test_a_port_that_waits_is_removed_with_its_address() -> None:

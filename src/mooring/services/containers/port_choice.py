@@ -19,7 +19,7 @@ from mooring.core.networks import Address, Network
 from mooring.services.containers.container_specs import addresses_of
 from mooring.services.containers.fixed_allocator import FixedSpec
 from mooring.services.networking.own_subnets import OWNED
-from mooring.services.records.network_ports import port_at, port_in, ports_of
+from mooring.services.records.network_ports import check_whole, port_at, port_in, ports_of
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -42,12 +42,14 @@ class PortChoice:
     ) -> NetworkPort | None:
         """The port of the network that is meant, None for none. mac: the one that the endpoint will have, "" for none.
 
-        Raises BadRequest for a driver option that names none, Conflict when something else than the port's is named.
+        Raises BadRequest for a driver option that names none, Conflict when something else than the port's is named, or
+        when the port has lost an address.
         """
         named = addresses_of(endpoint) or ()
         port = self._asked(network, endpoint, labels) or self._of_what_is_named(network, named, mac)
         if port is None:
             return None
+        check_whole(port, self._cache)
         others = [str(each) for each in named if port.address(each.version) not in (None, each)]
         if mac and mac != port.mac:
             others.append(f"MAC {mac}")

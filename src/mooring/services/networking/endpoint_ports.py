@@ -14,7 +14,7 @@ from mooring.core.networks import Network
 from mooring.core.requests import EndpointRequest
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
-from mooring.services.records.network_ports import how_to_ask, port_at, port_in, port_of_lease, ports_of
+from mooring.services.records.network_ports import check_whole, how_to_ask, port_at, port_in, port_of_lease, ports_of
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -30,7 +30,7 @@ class EndpointPorts:
         """The port that the endpoint's options name, or whose MAC it brings; None for an endpoint without one.
 
         Raises NotFound for a port that the network has not, BadRequest for options that contradict it, Conflict when
-        Docker has given other addresses already.
+        Docker has given other addresses already, or the port has lost one of its own.
         """
         if not self._cache.count(NetworkPort):
             if PORT in request.options:
@@ -42,6 +42,7 @@ class EndpointPorts:
             if reference:
                 raise self._unknown(network, reference)
             return None
+        check_whole(port, self._cache)
         for subnet in request.subnets:
             address = port.address(subnet.version)
             if address is not None and address not in subnet:
@@ -72,6 +73,7 @@ class EndpointPorts:
             both = " and ".join(port.in_words() for port in found.values())
             raise Conflict(f"the addresses are of several ports: {both}", hint="choose one of them")
         for port in found.values():
+            check_whole(port, self._cache)
             missing = [str(each) for each in port.addresses if each not in endpoint.addresses]
             if missing:
                 self._check_user(network, port)

@@ -24,7 +24,7 @@ from mooring.services.operations.references import network_meant
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.holder_names import holder_names
-from mooring.services.records.network_ports import how_to_ask, port_in, port_meant
+from mooring.services.records.network_ports import how_to_ask, lost_of, port_in, port_meant
 from mooring.services.records.record_cache import RecordCache
 
 _DEFAULT = "default"
@@ -147,9 +147,8 @@ class NetworkPortRows:
             return ""  # it is only a draft, of a dry run, or it was removed just now
         if self._cache.network(port.network) is None:
             return f"its network {port.network_name or port.network[:12]} was removed; it waits for one of that name"
-        held = {lease.address for lease in self._leases(port)}
-        if lost := [str(address) for address in port.addresses if address not in held]:
-            return f"network {port.network_name or port.network[:12]} came back without {', '.join(lost)}"
+        if lost := lost_of(port, self._cache):
+            return f"network {port.network_name or port.network[:12]} came back without {', '.join(map(str, lost))}"
         return ""
 
 

@@ -56,6 +56,34 @@ def port_at(network: Network, address: Address, cache: RecordCache) -> NetworkPo
     return port_of_lease(lease, network.id, cache) if lease is not None else None
 
 
+def lost_of(port: NetworkPort, cache: RecordCache) -> list[Address]:
+    """What the port has no longer: its network came back with another subnet, or somebody had the address before.
+    Nothing while it waits for its network."""
+    network = cache.network(port.network)
+    if network is None:
+        return []
+    return [each for each in port.addresses if (found := port_at(network, each, cache)) is None or found.id != port.id]
+
+
+def check_whole(port: NetworkPort, cache: RecordCache) -> None:
+    """Raises Conflict for a port that has lost an address: no option of Docker's can ask for it."""
+    if lost := lost_of(port, cache):
+        place = port.network_name or port.network[:12]
+        raise Conflict(
+            f"port {port.in_words()} cannot be used: network {place} came back without {', '.join(map(str, lost))}",
+            hint=how_to_mend(port),
+        )
+
+
+def how_to_mend(port: NetworkPort) -> str:
+    """What becomes of a port that has lost an address."""
+    place = port.network_name or port.network[:12]
+    return (
+        f"`mooring port rm {port.id[:12]}`, then `mooring port create --network {place} --name {port.name} "
+        f"--mac {port.mac}`, or create the network again with its old subnet"
+    )
+
+
 def _meant(reference: str, ports: Iterable[NetworkPort]) -> NetworkPort | None:
     ports = list(ports)
     begun = [port for port in ports if len(reference) >= _SHORTEST and port.id.startswith(reference)]
