@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+import asyncio
+from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
 from mooring.core.faults import BadRequest, Conflict, NotFound
 from mooring.core.pools import described
 from mooring.core.requests import AddressRequest, PoolRequest, Role
+from mooring.services.operations.addresses_by_id import Where
+from tests.services.operators import operate
 from tests.services.vnic_hosts import V4, LauncherHost
 
 
@@ -65,3 +68,36 @@ async def test_only_addresses_of_vnics_are_given(host: LauncherHost) -> None:
         await ask(AddressRequest(pool, Role.ENDPOINT, None, "02:00:00:00:00:99"))
     assert str(await ask(AddressRequest(pool, Role.ENDPOINT, None, made.mac))) == "172.16.5.5/24"
     assert str(await ask(AddressRequest(pool, Role.ENDPOINT, made.address, made.mac))) == "172.16.5.5/24"
+
+
+async def test_by_hand_nothing_is_taken_where_vnics_are(host: LauncherHost) -> None:
+    """Neither reserved, allocated, claimed nor exposed; who names no network gets an address of another one."""
+    made = await host.vnic("", "172.16.5.5")
+    ident = await host.handoff("n1", bridge=made.group.bridge)
+    operations, address = operate(host), ip_address("172.16.5.2")
+    by_id, here = operations.addresses_by_id, asyncio.Event()
+    words = "network n1.* gives the addresses of VNICs alone; `mooring vnic create` makes one"
+    with pytest.raises(BadRequest, match=words):
+        await operations.reservations.reserve(None, address, address, "lab-1", "", None, True)
+    for where in (Where(network=ident), Where(ip_network(V4)), Where()):
+        with pytest.raises(BadRequest, match=words):
+            await by_id.allocate("lab-1", where, check_alive=False, wait=0.0, hung_up=here)
+    with pytest.raises(BadRequest, match=words):
+        await by_id.claim("lab-1", ip_interface("172.16.5.2/24"), Where(), check_alive=False, no_error_on_unknown=True)
+    with pytest.raises(Conflict, match="has no bridge on this host"):
+        await operations.exposing.expose(ident, [address])
+    await host.network("a")
+    got = await by_id.allocate("lab-1", Where(), check_alive=False, wait=0.0, hung_up=here)
+    assert str(got) == "10.32.0.2/24"
+
+
+async def test_what_is_a_vnics_is_not_set_aside(host: LauncherHost) -> None:
+    """`docker network create --aux-address`, which Docker asks for before it makes the network."""
+    made = await host.vnic("red", "172.16.5.5")
+    grant = await host.services.ipam.request_pool(PoolRequest("default", 4, ip_network(V4)))
+    ask = host.services.ipam.request_address
+    with pytest.raises(
+        Conflict, match=rf"172.16.5.5 is not free \(held by VNIC 172.16.5.5 .*`mooring vnic rm {made.id}"
+    ):
+        await ask(AddressRequest(grant.pool, Role.AUXILIARY, made.address))
+    await ask(AddressRequest(grant.pool, Role.AUXILIARY, ip_address("172.16.5.6")))

@@ -76,7 +76,7 @@ class Ipam:
         self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
         self.kept_networks, self.may_return = self._subnets.kept_networks, self._subnets.may_return
         self.subnet_pools, self.around = self._subnets.subnet_pools, self._subnets.around
-        self.deny_list = self._subnets.deny_list
+        self.deny_list, self.check_subnet = self._subnets.deny_list, self._subnets.check_subnet
 
     @property
     def requires_mac(self) -> bool:

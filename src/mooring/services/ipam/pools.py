@@ -277,7 +277,8 @@ class Pools:
                 return address
         raise Conflict(f"no address of {subnet} is free for a gateway", hint="use --ipam-opt gateway=none")
 
-    def _check_explicit(self, space: str, subnet: Subnet, occupied: Holdings) -> tuple[str, ...]:
+    def check_subnet(self, space: str, subnet: Subnet) -> None:
+        """Raises Forbidden for the deny list, Conflict when a pool of the space or somebody unrecorded is in it."""
         self.deny_list.check(subnet)
         if living := self._index.kept_out_of(subnet):
             user = self._index.kept_out(living[0])
@@ -291,6 +292,9 @@ class Pools:
                 holder=_describe(pool),
                 hint="choose another subnet, or remove that network (`mooring network ls` shows them)",
             )
+
+    def _check_explicit(self, space: str, subnet: Subnet, occupied: Holdings) -> tuple[str, ...]:
+        self.check_subnet(space, subnet)
         routes = [str(route) for route, _ in occupied.overlapping(subnet) if not self._index.taken.at(route)]
         if not routes:
             return ()

@@ -46,8 +46,11 @@ class VnicAddresses:
 
     def of_vnic(self, request: AddressRequest) -> AddressRequest:
         """The request, for the address of the VNIC with the MAC if none is named. Raises BadRequest for an address that
-        must be named, NotFound for one that no VNIC has, Conflict for another MAC than the VNIC's."""
-        network = self._network(request.pool) if request.role is Role.ENDPOINT else None
+        must be named, NotFound for one that no VNIC has, Conflict for another MAC than the VNIC's, or to set aside what
+        is a VNIC's."""
+        if request.role is Role.AUXILIARY:
+            self._check_aside(request)
+        network = network_of_vnics(self._cache, request.pool) if request.role is Role.ENDPOINT else None
         group = group_of(network) if network is not None else None
         if network is None or group is None:
             return request
@@ -63,11 +66,30 @@ class VnicAddresses:
         vnic.must_have(request.mac)
         return request
 
-    def _network(self, pool_id: str) -> Network | None:
-        """The network of mode handoff that has the pool."""
-        pool: Pool | None = self._cache.pool(pool_id)
-        network = self._cache.network(pool.network) if pool is not None and pool.network else None
-        return network if network is not None and network.handed_over else None
+    def _check_aside(self, request: AddressRequest) -> None:
+        pool: Pool | None = self._cache.pool(request.pool)
+        if pool is None or request.address is None:
+            return
+        tenant = "" if pool.space in DEFAULT_SPACES else pool.space
+        if (vnic := self.index.at(Group(tenant, pool.subnet), request.address)) is not None:
+            hint = f"leave out that --aux-address, or `mooring vnic rm {vnic.id}` first"
+            raise Conflict(f"address {request.address} is not free", holder=str(vnic), hint=hint)
+
+
+def network_of_vnics(cache: RecordCache, pool_id: str) -> Network | None:
+    """The network of mode handoff that has the pool, None when none has."""
+    pool: Pool | None = cache.pool(pool_id)
+    network = cache.network(pool.network) if pool is not None and pool.network else None
+    return network if network is not None and network.handed_over else None
+
+
+def check_no_vnics(cache: RecordCache, pool: Pool) -> None:
+    """Raises BadRequest for a pool whose addresses are VNICs' alone: nothing else is done with them by hand."""
+    if (network := network_of_vnics(cache, pool.id)) is not None:
+        raise BadRequest(
+            f"network {network.name or network.id[:12]} gives the addresses of VNICs alone",
+            hint="`mooring vnic create` makes one, which keeps its address until `mooring vnic rm`",
+        )
 
 
 def no_vnic(group: Group, address: str) -> NotFound:

@@ -21,6 +21,7 @@ from mooring.core.plumbing import HostLink, Remove, plan
 from mooring.core.vnics import Group, Vnic, VnicSpec, bridge_facts, bridge_members, vnic_facts
 from mooring.ports import Kernel
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.vnic_admission import VnicAdmission
 from mooring.services.records.endpoint_index import Records
 from mooring.services.records.record_cache import Record
 
@@ -40,6 +41,7 @@ class Vnics:
         self.index = ipam.vnics
         self._containers = ipam.index
         self._kernel = kernel
+        self._admission = VnicAdmission(records, ipam)
         self._news = asyncio.Event()
         # Groups whose bridge this process has made and not yet deleted.
         self._built: set[Group] = set()
@@ -48,9 +50,10 @@ class Vnics:
     async def create(self, spec: VnicSpec, wait: float = WAIT) -> tuple[Vnic, bool]:
         """The VNIC is there, and its bridge; whether it was not before. wait: seconds, for another tenant's network.
 
-        Raises BadRequest for what cannot be, Conflict when it is there and otherwise, when its MAC, a link of its name
-        or the link to adopt is somebody else's, or the wait was too short; NotFound for a link to adopt that is not
-        there; Unavailable. On a fault nothing is left.
+        Raises BadRequest for what cannot be, Conflict when it is there and otherwise, when its address, its MAC, a link
+        of its name or the link to adopt is somebody else's, or the wait was too short; Conflict and Forbidden for what
+        its network cannot have; NotFound for a link to adopt that is not there; Unavailable. On a fault nothing is
+        left.
         """
         group = spec.group
         wanted = spec.vnic(self._clock.now())
@@ -64,6 +67,7 @@ class Vnics:
                 async with self._locks.share(group.bridge):
                     await self._realise(known)
                 return known, False
+            await self._admission.check(spec)
             if spec.adopt:
                 seen = await self._adoptable(spec)
                 wanted = spec.vnic(wanted.created, seen.mac, seen.mtu)

@@ -22,14 +22,15 @@ from mooring.core.pools import Pool, candidates, check_address
 from mooring.core.reservations import reserved, reserved_later, without_reservation
 from mooring.core.subnet_pools import covers
 from mooring.core.views import AddressOwner
-from mooring.core.whom import HOST, container_of, for_container, id_given, is_one, whom_in_words
+from mooring.core.whom import HOST, container_of, for_container, id_given, is_one
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pools import ATTEMPTS, contended
+from mooring.services.ipam.vnic_addresses import check_no_vnics, network_of_vnics
 from mooring.services.operations.holds import Holds, pool_around
 from mooring.services.operations.references import network_meant
 from mooring.services.records.engine_names import EngineNames
-from mooring.services.records.holder_names import holder_names, holder_of
+from mooring.services.records.holder_names import holder_names, holder_of, reservation_in_words
 from mooring.services.records.record_cache import Record, RecordCache
 
 # Characters of the beginning of a container's id that stand for it: as many as Docker shows.
@@ -161,6 +162,7 @@ class AddressesById:
         if asked.network.prefixlen != pool.subnet.prefixlen:
             raise BadRequest(f"{asked} is not as its subnet is", hint=f"write {asked.ip}/{pool.subnet.prefixlen}")
         check_address(pool.subnet, asked.ip)
+        check_no_vnics(self._cache, pool)
         await self._host.refresh()
         async with self._one_at_a_time:
             for _ in range(ATTEMPTS):
@@ -189,7 +191,7 @@ class AddressesById:
 
     def _who_has(self, lease: Lease) -> str:
         if lease.state is State.RESERVED:
-            return f"the reservation for {whom_in_words(lease.whom)}" + (f" ({lease.note})" if lease.note else "")
+            return reservation_in_words(lease)
         return ", ".join(holder_names(lease, self._cache)) or holder_of(lease, None)
 
     async def _reserve(self, pool: Pool, address: Address, lease: Lease | None, owner: _Owner) -> None:
@@ -345,7 +347,8 @@ class AddressesById:
         return found if found is not None and (found.name == ident or _stands_for(ident, found.id)) else None
 
     async def _pools(self, where: Where) -> list[Pool]:
-        """Those of one network and family. Raises NotFound, Conflict for several, Unavailable."""
+        """Those of one network and family. Raises NotFound, BadRequest for VNICs', Conflict for several,
+        Unavailable."""
         pools = [pool for pool in self._cache.every(Pool) if where.space in ("", pool.space)]
         if where.network:
             network = network_meant(where.network, self._cache, await self._names())
@@ -354,6 +357,10 @@ class AddressesById:
             pools = [pool for pool in pools if covers(pool.subnet, part)]
         else:
             pools = [pool for pool in pools if pool.subnet.version == 4] or pools
+        given = [pool for pool in pools if network_of_vnics(self._cache, pool.id) is None]
+        if pools and not given:
+            check_no_vnics(self._cache, pools[0])
+        pools = given
         if not pools:
             what = f"no network of Mooring's has {part}" if part is not None else "there is no subnet to choose from"
             raise NotFound(what, hint="`mooring network ls` lists them")

@@ -18,13 +18,13 @@ from mooring.core.networks import Address
 from mooring.core.pools import Pool, check_address
 from mooring.core.reservations import ending, line, reserved, unreserved, whom_named
 from mooring.core.views import Change
-from mooring.core.whom import whom_in_words
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
+from mooring.services.ipam.vnic_addresses import check_no_vnics
 from mooring.services.operations.checks import MAKING
 from mooring.services.operations.holds import Holds, pool_around
-from mooring.services.records.holder_names import holder_names, holder_of, in_words
+from mooring.services.records.holder_names import holder_names, holder_of, in_words, reservation_in_words
 from mooring.services.records.record_cache import Record, RecordCache
 
 # Addresses that one reservation may have.
@@ -53,12 +53,14 @@ class Reservations:
 
         whom: a container's name, a pattern, or a label selector; "" is nobody. until: seconds since the epoch, None for
         ever. More than 500 addresses are several commits, and a refusal after the first one says how many were done.
-        Raises NotFound when no pool has them, Conflict when one is somebody's, BadRequest, Unavailable.
+        Raises NotFound when no pool has them, Conflict when one is somebody's, BadRequest (also where they are
+        VNICs'), Unavailable.
         """
         whom, note = whom_named(whom), line(note, "a note")
         if until is not None:
             ending(until, self._clock.now())
         pool = pool_around(self._cache, space, first)
+        check_no_vnics(self._cache, pool)
         left = _run(pool, first, last)
         total, changes, attempts = len(left), list[Change](), ATTEMPTS
         while left:
@@ -111,7 +113,7 @@ class Reservations:
         """Who has the address, "" when it may be reserved for whom it says: also another reservation has it."""
         endpoint = self._index.endpoint(pool, address)
         if lease is not None and lease.state is State.RESERVED and lease.whom != whom:
-            return f"the reservation for {whom_in_words(lease.whom)}" + (f" ({lease.note})" if lease.note else "")
+            return reservation_in_words(lease)
         if lease is not None and lease.state not in (State.COOLING, State.RESERVED):
             if lease.state is State.FIXED and lease.holders:
                 return ", ".join(holder_names(lease, self._cache))

@@ -82,6 +82,11 @@ def owner_in_words(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY
             return f"the key {key}" if key else "its container"
 
 
+def reservation_in_words(lease: Lease) -> str:
+    """Who has a reserved address, for a fault."""
+    return f"the reservation for {whom_in_words(lease.whom)}" + (f" ({lease.note})" if lease.note else "")
+
+
 def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBODY_ASKED) -> str:
     """Who has the lease, in words; of a fixed one without its containers' names (see holder_names)."""
     match lease.state:
