@@ -118,7 +118,11 @@ async def test_a_mac_that_nobody_has_is_told(operated: Operations) -> None:
 @pytest.mark.parametrize(
     ("what", "fault", "words"),
     [
-        ("nobody", NotFound, "no container, key, port, endpoint or MAC 'nobody' holds an address; `mooring lease ls`"),
+        (
+            "nobody",
+            NotFound,
+            "no container, key, port, VNIC, endpoint, DNS name or MAC 'nobody' holds an address; `mooring lease ls`",
+        ),
         ("10.32.0.1/24", BadRequest, "is not a subnet"),
         ("fd00::/64", NotFound, "no network and no pool of Mooring's has the subnet fd00::/64"),
         ("fe80::1%eth0", BadRequest, "has a zone"),

@@ -16,8 +16,8 @@ def explain(connection: Connection, what: str, form: str) -> None:
     """Show who holds an address, since when, why, and what would free it; or why it is free.
 
     WHAT is an IP address (any, also outside Mooring's networks), a container name or ID prefix, a compose service as
-    PROJECT/SERVICE, a key, an endpoint ID, a MAC, a network or a subnet. For a network or subnet it shows how full it
-    is or, if it was removed, which addresses are still kept.
+    PROJECT/SERVICE, a key, a port, a VNIC, an endpoint ID, a MAC, a DNS name, a network or a subnet. For a network or
+    subnet it shows how full it is or, if it was removed, which addresses are still kept.
 
     \b
     Example:

@@ -19,6 +19,7 @@ from mooring.core.networks import Address, Network
 from mooring.core.pools import Pool
 from mooring.core.views import Explanation, Reason
 from mooring.core.whom import for_container
+from mooring.services.containers.host_names import HostNames
 from mooring.services.ipam.host_addresses import HostAddresses
 from mooring.services.ipam.kept_address_rows import kept_for, kept_subnets
 from mooring.services.operations.explain import explain_in_pool
@@ -26,6 +27,7 @@ from mooring.services.operations.inspection import Inspection
 from mooring.services.operations.next_starts import said_of
 from mooring.services.operations.outside_pools import subnet_by_rule
 from mooring.services.operations.references import network_meant, pools_meant, subnet_in
+from mooring.services.operations.things_named import of_dns_name, of_lost_port, of_vnics, ports_named
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import UNASKED, EngineNames, compose_container_names
 from mooring.services.records.fixed_index import FixedIndex
@@ -40,7 +42,7 @@ Place = tuple[str, Address]
 
 
 class Lookup:
-    """Answers `explain`. names: what the engine calls everything."""
+    """Answers `explain`. names: what the engine calls everything. host_names: None where nothing has DNS names."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Lookup:
         fixed_index: FixedIndex,
         names: Callable[[], Awaitable[EngineNames]],
         host: HostAddresses,
+        host_names: HostNames | None = None,
     ) -> None:
         self._inspection = inspection
         self._cache = cache
@@ -57,10 +60,11 @@ class Lookup:
         self._fixed_index = fixed_index
         self._names = names
         self._host = host
+        self._host_names = host_names
 
     async def explain(self, what: str) -> Explanation:
         """All that is known of the address, the subnet or the network, or of what the container, the compose service,
-        the key, the endpoint or the MAC holds.
+        the key, the port, the VNIC, the endpoint, the DNS name or the MAC holds.
 
         Raises NotFound when nobody is called so, Conflict for the beginning of several ids, BadRequest for what looks
         like an address or a subnet and is none.
@@ -94,14 +98,15 @@ class Lookup:
         for container in containers:
             places += self._of_container(container)
         about = self._of_network(network, names) if network is not None else []
+        besides = self._of_things(what, names, places)
         waiting = kept_for(self._cache, self._inspection.scene(names).now, what)
         if not places and not containers and not about:
-            if waiting:
-                return Explanation("", waiting[:MOST], what)
+            if waiting or besides:
+                return Explanation("", (besides + waiting)[:MOST], what)
             raise self._nobody(what, names)
         subject = f"container {containers[0].name}" if len(containers) == 1 else what
         if about and not containers and not places:
-            return Explanation("", about, f"network {names.of_network(network) if network else what}")
+            return Explanation("", about + besides, f"network {names.of_network(network) if network else what}")
         nothing = " ".join(_empty_handed(each, self._networks(each)) for each in containers)
         answer = self._answer(subject, places, nothing, names)
         for container in containers:
@@ -115,8 +120,22 @@ class Lookup:
         if about and network is not None:
             name = names.of_network(network) or network.id[:12]
             answer.reasons[-1].text.append(f"There is also a network {what}: see `mooring network inspect {name}`.")
-        answer.reasons.extend(waiting[:MOST])
+        answer.reasons.extend((besides + waiting)[:MOST])
         return answer
+
+    def _of_things(self, what: str, names: EngineNames, places: list[Place]) -> list[Reason]:
+        """What is true of the port, the VNIC or the DNS name; places that these have are added to those known."""
+        reasons = []
+        for port in ports_named(what, self._cache):
+            places += map(_place, self._fixed_index.of_key(port.network, port.key))
+            reasons += of_lost_port(port, self._cache)
+        reasons += of_vnics(what, self._inspection.scene(names))
+        if self._host_names is not None:
+            endpoints, records = of_dns_name(what, self._host_names, self._cache)
+            for endpoint in endpoints:
+                places += self._of_endpoint(endpoint)
+            reasons += records
+        return reasons
 
     def _network(self, what: str, names: EngineNames) -> Network | None:
         """The network that is meant, None when there is none."""
@@ -133,7 +152,7 @@ class Lookup:
                 hint="`mooring network ls` lists Mooring's networks",
             )
         return NotFound(
-            f"no container, key, port, endpoint or MAC {what[:70]!r} holds an address"
+            f"no container, key, port, VNIC, endpoint, DNS name or MAC {what[:70]!r} holds an address"
             + (f"; {UNASKED}: {names.why}" if names.why else ""),
             hint="`mooring lease ls` lists those that do",
         )

@@ -76,7 +76,15 @@ def operations(
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
-        Lookup(inspection, cache, endpoint_index, services.ipam.fixed_index, names, services.ipam.host),
+        Lookup(
+            inspection,
+            cache,
+            endpoint_index,
+            services.ipam.fixed_index,
+            names,
+            services.ipam.host,
+            services.keeping.host_names if services.keeping is not None else None,
+        ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
         Doctor(services, engine, clock, policy.host, changes),
         names,
