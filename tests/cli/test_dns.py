@@ -1,4 +1,4 @@
-"""`mooring dns ls|lookup|add|rm`."""
+"""`mooring dns ls|hosts|lookup|add|rm`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from mooring.cli.dns import _hosts
+from mooring.client import DnsRow
 from tests.cli.daemons import ServedHost
 
 DB = "db.1f6b2c000000.mooring"
@@ -35,6 +37,43 @@ async def test_a_record_is_added_listed_asked_for_and_removed(
     assert json.loads(capsys.readouterr().out)["record"]["name"] == "nas.mooring"
 
 
+async def test_the_hosts_names_are_lines_of_a_hosts_file(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line for each address, IPv4 first, by number and not as text; first the name that PTR tells, also where a
+    container and a record have one address; the names of one network alone when it is named."""
+    assert await daemon.run("dns", "add", "nas", "192.0.2.9", "9.9.9.9", "2001:db8::9") == 0
+    assert await daemon.run("dns", "add", "files", "192.0.2.9") == 0
+    assert await daemon.run("dns", "add", "db-old", "10.32.0.2", "--network", "1f6b") == 0
+    capsys.readouterr()
+    assert await daemon.run("dns", "hosts") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "9.9.9.9 nas.mooring",
+        f"10.32.0.2 db-old.1f6b2c000000.mooring {DB}",
+        "192.0.2.9 files.mooring nas.mooring",
+        "2001:db8::9 nas.mooring",
+        f"fd00:32::2 {DB}",
+    ]
+    assert await daemon.run("dns", "hosts", "--network", "1f6b") == 0
+    assert capsys.readouterr().out.splitlines() == [f"10.32.0.2 db-old.1f6b2c000000.mooring {DB}", f"fd00:32::2 {DB}"]
+    assert await daemon.run("dns", "hosts", "--network", "1f6b", "--format", "json") == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["db-old.1f6b2c000000.mooring", DB]
+
+
+def test_aliases_stand_behind_the_name_that_a_reader_takes_for_the_canonical_one() -> None:
+    """Complete, with network and zone; replicas have an address each; no name twice in a line."""
+    rows = [
+        DnsRow("b.web.mooring", "web", "f" * 64, ["10.0.0.3", "fd00::3"], "container", ["b", "id2", "app"]),
+        DnsRow("a.web.mooring", "web", "f" * 64, ["10.0.0.2"], "container", ["a", "id1", "app"]),
+        DnsRow("app.web.mooring", "web", "f" * 64, ["10.0.0.2"], "stored", ["app"]),
+    ]
+    assert list(_hosts(rows)) == [
+        "10.0.0.2 a.web.mooring app.web.mooring id1.web.mooring",
+        "10.0.0.3 b.web.mooring app.web.mooring id2.web.mooring",
+        "fd00::3 b.web.mooring app.web.mooring id2.web.mooring",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -62,6 +101,7 @@ async def test_a_lookup_says_what_and_why(
         (("add", "nas", "x"), 2, "address 'x'"),
         (("add", "nas", "192.0.2.9", "--until", "soon"), 2, "is not a time"),
         (("add", "nas", "192.0.2.9", "--network", "none"), 3, "none"),
+        (("hosts", "--network", "none"), 3, "none"),
         (("lookup", "db", "--type", "MX"), 2, "type 'MX' is not known"),
     ],
 )

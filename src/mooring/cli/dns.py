@@ -1,4 +1,4 @@
-"""`mooring dns ls|lookup|add|rm`."""
+"""`mooring dns ls|hosts|lookup|add|rm`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mooring.cli.options import Connection, dry_run_option, format_option, pass_
 from mooring.cli.suggestions import dns_records, networks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from mooring.client import DnsReply, DnsRow
 
 
@@ -66,6 +68,44 @@ def _listing(connection: Connection) -> Listing[DnsRow]:
         },
         {"network": connection.client.network},
     )
+
+
+@dns.command("hosts")
+@click.option("--network", default="", metavar="NETWORK", help="Of this network alone.", shell_complete=networks)
+@format_option
+@pass_connection
+def hosts(connection: Connection, network: str, form: str) -> None:
+    """Print the names that the host sees, in the form of /etc/hosts: a line for each address, the complete names.
+
+    \b
+    Example:
+      mooring dns hosts
+      mooring dns hosts --network web
+    """
+    from mooring.cli.tables import clean, printed
+
+    rows = connection.client.dns_names(network=network)
+    if printed(rows, form):
+        return
+    for line in _hosts(rows):
+        click.echo(clean(line))
+
+
+def _hosts(rows: Iterable[DnsRow]) -> Iterator[str]:
+    """Lines of hosts(5), IPv4 first and in the order of addresses. A reader takes the first name for the canonical one:
+    it is what PTR tells, and aliases stand behind it."""
+    from ipaddress import ip_address
+
+    canonical: dict[str, set[str]] = {}
+    others: dict[str, set[str]] = {}
+    for row in rows:
+        behind = row.name.removeprefix(row.names[0])
+        for address in row.addresses:
+            canonical.setdefault(address, set()).add(row.name)
+            others.setdefault(address, set()).update(name + behind for name in row.names[1:])
+    for address in sorted(canonical, key=lambda each: (ip_address(each).version, ip_address(each))):
+        first = canonical[address]
+        yield " ".join((address, *sorted(first), *sorted(others[address] - first)))
 
 
 @dns.command("lookup")
