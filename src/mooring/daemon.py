@@ -159,7 +159,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
         world, policy, config.repair_period, config.reclaim_after, names=config.driver_names, zone=config.dns_zone
     )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
-    operated = operations(services, world, DaemonFacts(__version__, since, *places, policy, os.uname().nodename))
+    facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename)
+    operated = operations(services, world, facts, dns_trouble=lambda: dns.trouble if dns is not None else "")
     loaded = asyncio.Event()
 
     async def wait_until_loaded(*_: object) -> None:
@@ -187,20 +188,13 @@ def build(config: Config, world: World, since: float) -> Daemon:
         before_call=wait_until_loaded,
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
+    dns = _dns_server(config, services, world, plugin.is_busy)
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
     hook = None
     if (kept := services.keeping) is not None and world.engine is not None:
         nameservers = Nameservers(services.cache, world.engine, host_nameservers)
         hook = AddressHook(kept.controller, wait_until_loaded, kept.networks, nameservers)
-    return Daemon(
-        services,
-        plugin,
-        api,
-        hook,
-        PortCompletion(services.cache, services.endpoint_index),
-        _dns_server(config, services, world, plugin.is_busy),
-        load,
-    )
+    return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), dns, load)
 
 
 def _dns_server(config: Config, services: Services, world: World, busy: Callable[[], bool]) -> HostDns | None:

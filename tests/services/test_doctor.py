@@ -12,8 +12,11 @@ from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
 from mooring.core.requests import AddressRequest, Role
+from mooring.services.networking.assembly import World
 from mooring.services.operations.doctor import Doctor
-from tests.services.hosts import MemoryHost
+from mooring.services.operations.inspection import DaemonFacts
+from mooring.services.operations.operations import operations
+from tests.services.hosts import POLICY, MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
 
 A = "a".ljust(64, "0")
@@ -167,6 +170,23 @@ async def test_what_repair_could_not_do_is_found(host: MemoryHost, doctor: Docto
     host.refusals = []
     findings = (await doctor.examine()).findings
     assert any("could not be repaired: no nftables" in finding.text for finding in findings)
+
+
+async def test_a_dns_server_that_cannot_be_is_found_until_it_can(host: MemoryHost) -> None:
+    """Who has its port, since when, and what to do; told to fix, the doctor ends nobody's program."""
+    trouble = "port 53 of 169.254.53.53 is in use by dnsmasq (pid 7)"
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
+    facts = DaemonFacts("0", 0.0, "", "", "", policy=POLICY)
+    doctor = operations(host.services, world, facts, dns_trouble=lambda: trouble).doctor
+    began = host.clock.now()
+    finding = await only(doctor)
+    assert (finding.subject, finding.text, finding.fixable) == ("dns", f"names are not answered: {trouble}", False)
+    assert "`bind-interfaces`" in finding.remedy
+    host.clock.advance(30)
+    (left,) = (await doctor.fix(dry=False)).findings
+    assert left.since == began
+    trouble = ""
+    assert (await doctor.examine()).findings == ()
 
 
 async def test_what_a_person_must_see_to_comes_first(host: MemoryHost, doctor: Doctor) -> None:

@@ -180,3 +180,16 @@ def astray(fixed_index: FixedIndex, containers: Collection[Container], now: floa
                 now,
                 f"restart it; if that does not help, recreate it with `{option} {lease.address}`",
             )
+
+
+def unanswered(trouble: str, now: float) -> Iterator[Finding]:
+    """The host's DNS server, where it is wanted and cannot be. trouble: why, "" when nothing is wrong."""
+    if trouble:
+        yield Finding(
+            "dns",
+            f"names are not answered: {trouble}",
+            "the last try of the DNS server",
+            now,
+            "let a program that has the port listen at its own addresses alone (dnsmasq: `listen-address` with"
+            " `bind-interfaces`); the server tries again by itself",
+        )

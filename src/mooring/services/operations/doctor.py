@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
 from mooring.core.endpoints import Endpoint
@@ -28,6 +28,7 @@ from mooring.services.operations.checks import (
     old_intents,
     overdue,
     stale_endpoints,
+    unanswered,
     unchecked,
     unlike,
 )
@@ -41,10 +42,17 @@ PATIENCE = 4.0
 
 
 class Doctor:
-    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases."""
+    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. dns_trouble: why
+    names are not answered, "" when nothing is wrong."""
 
     def __init__(
-        self, services: Services, engine: Engine | None, clock: Clock, host: str, changes: EngineChanges | None = None
+        self,
+        services: Services,
+        engine: Engine | None,
+        clock: Clock,
+        host: str,
+        changes: EngineChanges | None = None,
+        dns_trouble: Callable[[], str] = lambda: "",
     ) -> None:
         self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
         self._repair, self._garbage_collector = services.repair, services.garbage_collector
@@ -54,6 +62,7 @@ class Doctor:
         self._clock = clock
         self._host = host
         self._changes = changes
+        self._dns_trouble = dns_trouble
         self._network_ports = NetworkPortRows(self._cache, self._endpoint_index, self._ipam)
         self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
@@ -123,6 +132,7 @@ class Doctor:
             unlike(self._cache, self._endpoint_index, self._host),
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
             self._network_ports.unusable(now),
+            unanswered(self._dns_trouble(), now),
         ):
             await asyncio.sleep(0)
             found += look

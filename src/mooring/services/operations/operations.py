@@ -57,9 +57,14 @@ class Operations:
 
 
 def operations(
-    services: Services, world: World, daemon: DaemonFacts, report: Callable[[], Report | None] | None = None
+    services: Services,
+    world: World,
+    daemon: DaemonFacts,
+    report: Callable[[], Report | None] | None = None,
+    dns_trouble: Callable[[], str] = lambda: "",
 ) -> Operations:
-    """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
+    """The use cases over these services. report: of the last repair pass, when it is not the services' own.
+    dns_trouble: why the names of the host are not answered, "" when nothing is wrong."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy = daemon.policy
     looked = report or (lambda: services.repair.report)
@@ -86,7 +91,7 @@ def operations(
             services.keeping.host_names if services.keeping is not None else None,
         ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(services, engine, clock, policy.host, changes),
+        Doctor(services, engine, clock, policy.host, changes, dns_trouble),
         names,
         holds,
         partial(upgrade_notes, cache, services.ipam.fixed_index),
