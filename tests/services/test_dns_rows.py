@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mooring.core.faults import Unavailable
+from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.filters import DnsFilter, DnsQuestion
 from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.records.engine_names import NOBODY_ASKED
@@ -23,6 +23,19 @@ async def test_a_record_of_a_network_is_shown_with_its_network() -> None:
     assert rows.lookup(DnsQuestion(name="nas"), NOBODY_ASKED).verdict == "forward"
     await rows.remove("nas", WEB, False, NOBODY_ASKED)
     assert not (await rows.page(DnsFilter(origin="stored"), NOBODY_ASKED)).rows
+
+
+async def test_a_name_among_those_of_a_network_is_that_networks() -> None:
+    """Nobody means everybody by it; with the network, and where no network is called so, it is as ever."""
+    rows = (await sample()).operations.dns_rows
+    for name in ("nas.1f6b2c000000.mooring", "nas.1f6b2c000000", "a.nas.1f6b2c000000"):
+        with pytest.raises(BadRequest, match=r"for everybody; name it (a\.)?nas, with `--network 1f6b2c000000`"):
+            await rows.add(name, ["192.0.2.9"], "", "", None, False, NOBODY_ASKED)
+    row, _ = await rows.add("nas.1f6b2c000000.mooring", ["192.0.2.9"], WEB, "", None, False, NOBODY_ASKED)
+    assert (row.name, row.names) == ("nas.1f6b2c000000.mooring", ["nas"])
+    assert (await rows.remove("nas.1f6b2c000000.mooring", WEB, False, NOBODY_ASKED)).names == ["nas"]
+    row, _ = await rows.add("nas.elsewhere", ["192.0.2.9"], "", "", None, False, NOBODY_ASKED)
+    assert (row.name, row.network) == ("nas.elsewhere.mooring", "")
 
 
 async def test_without_an_engine_there_are_no_names() -> None:

@@ -144,7 +144,7 @@ def _parts(question: Question) -> tuple[tuple[str, str], str] | tuple[None, str]
     return None, question.name
 
 
-def _splits(name: str) -> Iterator[tuple[str, str]]:
+def splits(name: str) -> Iterator[tuple[str, str]]:
     """Every way to take it for a name in a network: both may have dots."""
     at = name.find(".")
     while at > 0:
@@ -161,7 +161,7 @@ def _groups(name: str, asker: Asker, directory: Directory, zone: str) -> Iterato
     for network_id in (*asker.own, ""):
         if found := list(directory.named(network_id, relative)):
             yield found
-    for wanted, network in _splits(relative):
+    for wanted, network in splits(relative):
         for network_id in directory.networks_named(network):
             seen = asker.may_see(network_id) if inside else network_id in asker.own
             if seen and (found := list(directory.named(network_id, wanted))):

@@ -14,7 +14,7 @@ from mooring.core.dns_records import DnsRecord
 from mooring.core.dns_views import CONTAINER, STORED, DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.filters import DnsFilter, DnsQuestion, Page
-from mooring.core.host_names import Entry, parse_name
+from mooring.core.host_names import Entry, parse_name, splits
 from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Verdict
 from mooring.services.assembly import Keeping
 from mooring.services.containers.dns_records import DnsRecords
@@ -72,10 +72,14 @@ class DnsRows:
         names: EngineNames,
     ) -> tuple[DnsRow, bool]:  # fmt: skip
         """The name has these addresses; the record, and whether something changed or would. Raises as DnsRecords.add,
-        BadRequest for what is no name or address, NotFound for a network."""
+        BadRequest for what is no name or address, or for everybody's name among those of a network, NotFound for a
+        network."""
         where = network_meant(network, self._cache, names).id if network else ""
+        relative = self._relative(name, where)
+        if not where:
+            self._check_everybodys(relative)
         record, changed = await self._dns_records.add(
-            self._relative(name), where, [parse_address(each, "address") for each in addresses], note=note, until=until,
+            relative, where, [parse_address(each, "address") for each in addresses], note=note, until=until,
             dry=dry,
         )  # fmt: skip
         return self._shown(record), changed
@@ -83,7 +87,7 @@ class DnsRows:
     async def remove(self, name: str, network: str, dry: bool, names: EngineNames) -> DnsRow:
         """The name has no record in the network; what there was. Raises as DnsRecords.remove, and as `add`."""
         where = network_meant(network, self._cache, names).id if network else ""
-        return self._shown(await self._dns_records.remove(self._relative(name), where, dry=dry))
+        return self._shown(await self._dns_records.remove(self._relative(name, where), where, dry=dry))
 
     @property
     def _host_names(self) -> HostNames:
@@ -99,12 +103,26 @@ class DnsRows:
             raise Unavailable("there are no names: no engine's containers are followed here")
         return self._keeping
 
-    def _relative(self, name: str) -> str:
+    def _relative(self, name: str, network_id: str) -> str:
+        """The name in the network, or everybody's; a complete one may have the network in it."""
         zone = self._host_names.zone
         parsed = parse_name("name", name)
         if parsed == zone:
             raise BadRequest(f"name {parsed} is the zone", hint="write a name in it")
-        return parsed.removesuffix(f".{zone}")
+        relative = parsed.removesuffix(f".{zone}")
+        if network_id and relative != parsed:
+            return relative.removesuffix(f".{self._host_names.network_name(network_id)}")
+        return relative
+
+    def _check_everybodys(self, relative: str) -> None:
+        """Raises BadRequest for a name that looks like one of a network: it would stand among the network's names."""
+        for wanted, network in splits(relative):
+            if self._host_names.networks_named(network):
+                raise BadRequest(
+                    f"{relative}.{self._host_names.zone} is a name in network {network}, and without --network a name "
+                    "is for everybody",
+                    hint=f"name it {wanted}, with `--network {network}`",
+                )
 
     def _is_record(self, key: str) -> bool:
         return "/" in key
