@@ -69,7 +69,7 @@ async def test_a_program_that_is_just_started_is_in_nobodys_way(
 
 @pytest.mark.parametrize(("bound", "wanted"), [("127.0.0.1", "0.0.0.0"), ("::", "0.0.0.0"), ("::1", "::")])
 async def test_the_holder_is_found_however_it_is_bound(guard: SocketPortGuard, bound: str, wanted: str) -> None:
-    """At one address, at all of them, at all of both families."""
+    """At one address, at all of them, at all of both families; a process of our own is called so, not `python`."""
     family = socket.AF_INET6 if ":" in bound else socket.AF_INET
     with socket.socket(family) as other:
         other.bind((bound, 7001))
@@ -77,7 +77,7 @@ async def test_the_holder_is_found_however_it_is_bound(guard: SocketPortGuard, b
         host = IPv6Address(wanted) if ":" in wanted else IPv4Address(wanted)
         with pytest.raises(Conflict):
             await guard.hold(Protocol.TCP, host, 7001)
-        assert (await guard.holder(Protocol.TCP, host, 7001)).startswith("process ")
+        assert await guard.holder(Protocol.TCP, host, 7001) == f"Mooring's own process ({os.getpid()})"
 
 
 async def test_a_refusal_looks_at_no_process(guard: SocketPortGuard, monkeypatch: pytest.MonkeyPatch) -> None:

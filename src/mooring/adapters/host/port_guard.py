@@ -236,6 +236,8 @@ def _holder(tables: Path, protocol: Protocol, host: IPv4Address | IPv6Address, p
         if not process.name.isdigit():
             continue
         if not wanted.isdisjoint(_open_files(process)):
+            if int(process.name) == os.getpid():
+                return f"Mooring's own process ({process.name})"  # the DNS server, a listener, a published port
             try:
                 return f"process {(process / 'comm').read_text().strip()} ({process.name})"
             except OSError:

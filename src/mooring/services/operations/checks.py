@@ -191,5 +191,6 @@ def unanswered(trouble: str, now: float) -> Iterator[Finding]:
             "the last try of the DNS server",
             now,
             "let a program that has the port listen at its own addresses alone (dnsmasq: `listen-address` with"
-            " `bind-interfaces`); the server tries again by itself",
+            " `bind-interfaces`), and a container publish it at one address (`-p ADDRESS:53:53`); the server tries"
+            " again by itself",
         )
