@@ -18,6 +18,8 @@ async def test_a_container_is_attached_and_detached(daemon: ServedHost, capsys: 
     daemon.host.engine.start("d" * 64, WEB, "e9" * 32, "10.32.0.77")
     assert await daemon.run("attach", "db", "1f6b2c") == 0
     assert capsys.readouterr() == ("10.32.0.77\n", "mooring: attached already\n")
+    assert await daemon.run("detach", "db", "1f6b2c", "--dry-run") == 0
+    assert capsys.readouterr() == ("10.32.0.77\n", "mooring: not done, only tried\n")
     assert await daemon.run("detach", "db", "1f6b2c") == 0
     assert capsys.readouterr() == ("10.32.0.77\n", "")
     assert await daemon.run("detach", "db", "1f6b2c") == 0

@@ -102,7 +102,11 @@ async def test_what_was_for_the_container_alone_goes_with_the_detach(walk: Walk)
         got = await addresses.allocate("db", Where(), check_alive=True, wait=0.0, hung_up=asyncio.Event())
         if attached:
             assert await walk.attach() == ([str(got.ip)], True)
-        assert (await walk.attachments.detach("db", "web")).changed
+        before = walk.host.store.records
+        tried = await walk.attachments.detach("db", "web", dry=True)
+        assert walk.host.store.records == before
+        assert await walk.attachments.detach("db", "web") == tried
+        assert tried.changed
         assert walk.host.services.ipam.fixed_index.reserved_for(for_container(DB)) == []
         assert walk.host.held("db") == []
 

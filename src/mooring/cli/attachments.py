@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mooring.cli.options import Connection, format_option, pass_connection
+from mooring.cli.options import Connection, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import containers, networks
 
 if TYPE_CHECKING:
@@ -39,16 +39,20 @@ def attach(connection: Connection, container: str, network: str, addresses: tupl
 @click.command()
 @click.argument("container", shell_complete=containers)
 @click.argument("network", shell_complete=networks)
+@dry_run_option
 @format_option
 @pass_connection
-def detach(connection: Connection, container: str, network: str, form: str) -> None:
+def detach(connection: Connection, container: str, network: str, dry_run: bool, form: str) -> None:
     """Detach CONTAINER from NETWORK, and print the addresses that it had there. No address is kept for it.
 
     \b
     Example:
       mooring detach db web
     """
-    _show(connection.client.detach(container, network), form, "not attached")
+    view = connection.client.detach(container, network, dry_run=dry_run)
+    _show(view, form, "not attached")
+    if dry_run and view.changed and form == "table":
+        click.echo("mooring: not done, only tried", err=True)
 
 
 @click.command()

@@ -14,9 +14,9 @@ class Attachments(Asking):
         """The container is in the network, with these addresses, or those that are reserved for it there, or any."""
         return self._post(AttachmentView, "containers/attach", Attach(container, network, addresses))
 
-    def detach(self, container: str, network: str) -> AttachmentView:
+    def detach(self, container: str, network: str, *, dry_run: bool = False) -> AttachmentView:
         """The container is not in the network, and no address is kept for it there."""
-        return self._post(AttachmentView, "containers/detach", Detach(container, network))
+        return self._post(AttachmentView, "containers/detach", Detach(container, network, dry_run))
 
     def expose(self, network: str, addresses: tuple[str, ...] = ()) -> ExposureView:
         """The host has these addresses in the network, or one of each family, if none is given and it has none."""

@@ -24,7 +24,7 @@ class Attachments:
     @route("POST", "/v1/containers/detach", container="db", network="web")
     async def detach(self, body: Detach) -> AttachmentView:
         """The container is not in the network, and no address is kept for it there."""
-        return await self._attachments.detach(body.container, body.network)
+        return await self._attachments.detach(body.container, body.network, dry=body.dry_run)
 
     @route("POST", "/v1/networks/expose", network="web")
     async def expose(self, body: Expose) -> ExposureView:

@@ -15,7 +15,7 @@ from mooring.core.docker_requests import EndpointConfig
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision
 from mooring.core.intents import Intent, Purpose
 from mooring.core.keys import CONTAINER_KEY, key_of
-from mooring.core.leases import Claimant, is_over
+from mooring.core.leases import Claimant, Lease, is_over
 from mooring.core.networks import Address, Network, Origin
 from mooring.core.reservations import without_reservation
 from mooring.core.views import AttachmentView
@@ -96,13 +96,16 @@ class Attachments:
         if intent is not None:
             await controller.complete(intent, container.id)
 
-    async def detach(self, container: str, network: str) -> AttachmentView:
-        """The container (name or id) is not in the network, and no address is kept for it there.
+    async def detach(self, container: str, network: str, *, dry: bool = False) -> AttachmentView:
+        """The container (name or id) is not in the network, and no address is kept for it there. dry: nothing is done,
+        and the answer is the same.
 
         Raises NotFound, Conflict with the engine's words, Unavailable.
         """
         engine, controller, known, place = await self._meant(container, network)
         here = _place_in(known, place)
+        if dry:
+            return self._view(known, place, here, changed=here is not None or bool(self._reserved_alone(known, place)))
         # First: what the container has in use goes to rest when it is let go, and is not reserved again for a moment.
         released = await self._unreserve(known, place)
         if here is not None:
@@ -118,11 +121,7 @@ class Attachments:
     async def _unreserve(self, container: Container, network: Network) -> bool:
         """Nothing is reserved for the container alone in the network; whether anything was. Raises Unavailable."""
         for _ in range(ATTEMPTS):
-            mine = [
-                lease
-                for lease in self._fixed_index.reserved_for(for_container(container.id))
-                if self._is_in(lease.pool, network)
-            ]
+            mine = self._reserved_alone(container, network)
             if not mine:
                 return False
             after = [(lease, without_reservation(lease)) for lease in mine]
@@ -133,6 +132,11 @@ class Attachments:
                 )
                 return True
         raise contended(f"the addresses of container {container.name}")
+
+    def _reserved_alone(self, container: Container, network: Network) -> list[Lease]:
+        """What is reserved for this container, and for no other of its name."""
+        reserved = self._fixed_index.reserved_for(for_container(container.id))
+        return [lease for lease in reserved if self._is_in(lease.pool, network)]
 
     def _reserved(self, container: Container, network: Network) -> list[Address]:
         """The addresses that are reserved for the container in the network, one of each family."""

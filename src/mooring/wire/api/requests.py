@@ -129,10 +129,11 @@ class Attach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The container (name or id) is not in the network."""
+    """The container (name or id) is not in the network. dry_run: only say what it has there."""
 
     container: str
     network: str
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         _named(self.container, self.network, "detach")
