@@ -8,9 +8,13 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.containers import EngineNetwork, EngineSubnet
+from mooring.core.endpoints import Endpoint
+from mooring.core.faults import Conflict
 from mooring.core.plumbing import ORDER, Add, Bridge, HostLink, Inside, Member, Veth
 from mooring.core.requests import AddressRequest, Role
 from mooring.core.vnics import Vnic, all_facts
+from mooring.services.containers.container_reconciler import ENDPOINT_AGE
+from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.testing.memory_store import MemoryStore
 from tests.services.vnic_hosts import ROUTE, LauncherHost, spec
 
@@ -151,3 +155,46 @@ async def test_a_crash_in_the_middle_of_an_end_leaves_all_or_nothing(host: Launc
     assert bool(left) is not gone
     assert [vnic.id for vnic in host.services.cache.every(Vnic)] == ([] if gone else [made.id])
     assert await host.services.vnics.destroy(made) is not gone
+
+
+async def network_listed(host: LauncherHost, made: Vnic) -> str:
+    """The VNIC's network, which the engine lists."""
+    ident = await host.handoff("n1", bridge=made.group.bridge)
+    host.engine.networks.add(ident)
+    host.engine.described[ident] = EngineNetwork(ident, made.group.bridge, "mooring")
+    await host.services.repair.once()
+    return ident
+
+
+async def test_what_a_container_had_that_was_removed_unheard_is_free_after_the_minimum_age(host: LauncherHost) -> None:
+    """Its VNIC looks attached for ever, and the engine's list alone says that nobody has it; who wants it meanwhile is
+    told that the container may be gone."""
+    made = await host.vnic("red", "172.16.5.5")
+    ident = await network_listed(host, made)
+    await host.run(ident, "e1", "172.16.5.5", made.mac)
+    assert host.services.keeping is not None
+    reconciler = host.services.keeping.container_reconciler
+    host.clock.advance(ENDPOINT_AGE)
+    for waited in (0.0, MINIMUM_AGE - 1):
+        host.clock.advance(waited)
+        await reconciler.once()
+        with pytest.raises(Conflict, match=r"in use .*stop that container.*`mooring doctor --fix` frees the address"):
+            await host.run(ident, "e2", "172.16.5.5", made.mac)
+    host.clock.advance(1)
+    await reconciler.once()
+    await host.run(ident, "e2", "172.16.5.5", made.mac)
+
+
+async def test_an_endpoint_that_nobody_attached_is_removed_and_an_attached_one_is_not(host: LauncherHost) -> None:
+    """The daemon went after Leave or CreateEndpoint, and Docker forgot the rest."""
+    left, used = await host.vnic("red", "172.16.5.5"), await host.vnic("red", "172.16.5.6")
+    ident = await network_listed(host, left)
+    await host.run(ident, "e1", "172.16.5.5", left.mac)
+    await host.run(ident, "e2", "172.16.5.6", used.mac)
+    await host.services.endpoints.detach(ident, "e1".ljust(64, "0"))
+    for _ in range(2):
+        await host.services.repair.once()
+        host.clock.advance(MINIMUM_AGE)
+    await host.services.repair.once()
+    assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == ["e2".ljust(64, "0")]
+    await host.run(ident, "e3", "172.16.5.5", left.mac)

@@ -23,6 +23,7 @@ from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.records.holder_names import way_out_of_use
 from mooring.services.records.record_cache import RecordCache
 
 
@@ -226,7 +227,7 @@ class FixedAllocator:
             raise Conflict(
                 f"address {address} is in use",
                 holder=self._index.called(pool.network, endpoint),
-                hint=f"stop that container, or choose another address; see `mooring explain {address}`",
+                hint=way_out_of_use(address),
             )
 
     def _check_mac(self, fixed_spec: FixedSpec, kept: Sequence[Lease]) -> None:

@@ -44,6 +44,7 @@ from mooring.services.ipam.pools import ATTEMPTS, BATCH, Draft, IpamPolicy, Pool
 from mooring.services.ipam.vnic_addresses import VnicAddresses
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
+from mooring.services.records.holder_names import way_out_of_use
 from mooring.services.records.record_cache import Record, RecordCache
 
 __all__ = ["ATTEMPTS", "Ipam", "IpamPolicy"]
@@ -63,8 +64,7 @@ class Ipam:
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
         """elsewhere: as ipam.pools has it."""
-        self._cache = cache
-        self._clock = clock
+        self._cache, self._clock = cache, clock
         self._policy = policy
         self._index = self.index = AddressIndex(cache)
         self.fixed_index = FixedIndex(cache)
@@ -382,7 +382,7 @@ class Ipam:
             raise Conflict(
                 f"address {address} of pool {pool.id} is in use",
                 holder=self._index.called(pool.network, endpoint),
-                hint=f"stop that container, or choose another address; see `mooring explain {address}`",
+                hint=way_out_of_use(address),
             )
         if not verdict.allowed:
             what = f"address {address} of pool {pool.id} is not free: {verdict.rule}"

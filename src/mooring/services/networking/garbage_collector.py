@@ -215,12 +215,14 @@ class GarbageCollector:
                 taken += [f"subnet {part.subnet} released: no endpoint of its network uses it" for part in due]
 
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
-        """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface."""
+        """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface. Whether anybody
+        has a VNIC, the engine's list of containers says: see ContainerReconciler."""
         for network in self._cache.every(Network):
-            if not network.bridged or network.origin is Origin.LIBRARY:
+            if not (network.bridged or network.handed_over) or network.origin is Origin.LIBRARY:
                 continue
             for endpoint in self._endpoint_index.of_network(network.id):
-                if endpoint.state is State.ATTACHED and host_end(endpoint.id) in interfaces:
+                shown = network.handed_over or host_end(endpoint.id) in interfaces  # a VNIC outlives its endpoints
+                if endpoint.state is State.ATTACHED and shown:
                     continue
                 if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
                     await self._endpoints.delete(network.id, endpoint.id)

@@ -7,6 +7,7 @@ from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.keys import is_ports, key_in_words
 from mooring.core.leases import Lease
 from mooring.core.leases import State as LeaseState
+from mooring.core.networks import Address
 from mooring.core.times import moment, span
 from mooring.core.whom import whom_in_words
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
@@ -85,6 +86,14 @@ def owner_in_words(lease: Lease, cache: RecordCache, names: EngineNames = NOBODY
 def reservation_in_words(lease: Lease) -> str:
     """Who has a reserved address, for a fault."""
     return f"the reservation for {whom_in_words(lease.whom)}" + (f" ({lease.note})" if lease.note else "")
+
+
+def way_out_of_use(address: Address) -> str:
+    """What to do about an address that an endpoint has: its container may be gone, and nobody have told us."""
+    return (
+        "stop that container, or choose another address; was it removed while Mooring was down, `mooring doctor --fix` "
+        f"frees the address; see `mooring explain {address}`"
+    )
 
 
 def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBODY_ASKED) -> str:
