@@ -44,6 +44,10 @@ async def test_filters_and_order() -> None:
     assert await names(host, address=address) == ["d"]
     with pytest.raises(BadRequest):
         await names(host, address="x")
+    await host.serve("empty")
+    assert await names(host, network="empty".ljust(64, "0")) == []
+    with pytest.raises(NotFound, match="no network 'nope'"):
+        await names(host, network="nope")
 
 
 async def test_a_detail_names_who_has_it_and_who_will() -> None:
