@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -62,7 +62,7 @@ class Host:
             found = self.load()
         except ConfigurationInvalid as fault:
             return fault.sound
-        return Sound(found.plugin_socket, found.docker_socket, found.run_dir, found.proxies)
+        return found.sound
 
     async def open(self, config: Config, cleanup: AsyncExitStack) -> World:
         """A world in memory, if a start would succeed."""
@@ -183,6 +183,21 @@ async def test_it_ends_when_a_start_would_succeed(host: Host) -> None:
         assert (host.folder / "handed.sock").exists()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(host.folder / "handed.sock"))
+
+
+@pytest.mark.parametrize("handed", [False, True])
+async def test_further_names_of_the_driver_are_answered_and_last_as_long_as_its_socket(
+    host: Host, handed: bool
+) -> None:
+    """A socket of the service manager outlives this daemon, and so do its names; one of ours ends with it."""
+    host.file.write_text('plugin_names = ["ciao"]\n')
+    name = host.folder / "ciao.sock"
+    with listeners.listen(host.folder / "plugin.sock", 0o600) if handed else nullcontext() as listener:
+        sockets = {"plugin": [listener]} if listener is not None else {}
+        host.manager = systemd.Manager(systemd.Notifier(""), None, sockets)
+        async with served(host):
+            assert (await ask(name, "POST /Plugin.Activate", "{}"))[0] == 503
+        assert name.is_symlink() == handed
 
 
 async def test_a_wrong_configuration_ends_nothing(host: Host) -> None:

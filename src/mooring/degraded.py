@@ -76,9 +76,9 @@ async def serve(
     proxies: list[ProxyServer] = []
     async with AsyncExitStack() as cleanup, asyncio.TaskGroup() as tasks:
         doors = _Doors(sound, manager.take(), cleanup)
+        doors.link_names()
         for sock in doors.opened("plugin", sound.plugin_socket, 0o600):
             tasks.create_task(plugin.serve(sock, partial(_answer_dockerd, fault)))
-        doors.link_names()
         for sock in doors.opened("api", sound.run_dir / "api.sock", 0o660):
             tasks.create_task(questions.serve(sock, api))
         for server, sockets in doors.proxies(fault):
@@ -157,9 +157,10 @@ class _Doors:
         return [made]
 
     def link_names(self) -> None:
-        """The driver's further names lead to what answers for it."""
+        """The driver's further names lead to its socket, and last as long: what was handed over outlives us."""
         for path, identity in link_names(self._sound.plugin_socket, self._sound.plugin_names):
-            self._cleanup.callback(listeners.remove, path, identity)
+            if "plugin" not in self._handed:
+                self._cleanup.callback(listeners.remove, path, identity)
 
     def proxies(self, fault: Fault) -> list[tuple[ProxyServer, Sequence[Listener]]]:
         """The proxy's servers with what they listen at. Where rules are uncertain, every request is told the fault."""
