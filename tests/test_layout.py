@@ -15,6 +15,7 @@ LONG_FILES: dict[str, str] = {"tests/services/test_holder_machine.py": "one stat
 LONG_FUNCTIONS: dict[str, str] = {}
 FORMS = "tests/wire/test_forms.py and test_stored.py write and read every form"
 UNTESTED: dict[str, str] = {
+    "ports/clusters.py": "a Protocol: tests/contracts holds every implementation to it",
     "ports/stores.py": "a Protocol: tests/contracts holds every implementation to it",
     "core/findings.py": "a value without behaviour; containers/container_reconciler.py and the doctor make it",
     "servers/proxy/hooks.py": "values and a Protocol; the relay and the gate are tested with them",

@@ -116,3 +116,10 @@ class StaleRevision(Conflict):
     def __init__(self, key: str) -> None:
         super().__init__(f"record {key} was changed by another writer")
         self.key = key
+
+
+class Compacted(Unavailable):
+    """The shared store has forgotten the history that was asked for. Scan again, and follow it from there."""
+
+    def __init__(self) -> None:
+        super().__init__("the cluster's store has compacted that part of its history")

@@ -4,13 +4,16 @@ Rules: a port says what is true afterwards and which faults it raises; the real 
 mooring.testing pass the same contract tests (tests/contracts).
 """
 
+from mooring.ports.clusters import Change, Cluster
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
 from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
 from mooring.ports.stores import Entry, Store, Transaction
 
 __all__ = [
+    "Change",
     "Clock",
+    "Cluster",
     "Counters",
     "Driver",
     "Engine",

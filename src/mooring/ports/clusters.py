@@ -1,0 +1,68 @@
+"""What we need of the store that hosts share: single keys, by compare-and-swap. Rules: see mooring.ports.
+
+No more than etcd and everything that stands in for it (kine) can do: no transaction over several keys, no locks, no
+leases to keep alive. What hosts agree on is decided by the services in terms of this, the same over each adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mooring.ports.stores import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key as it was left by one write. value: None when it was deleted or its time to live was over."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class Cluster(Protocol):
+    """A shared key-value store with revisions, consistent whatever member answers.
+
+    Keys and prefixes are as in Store. Revisions are the whole store's, grow with each write, and are never used again.
+    Every method raises Unavailable within seconds when no majority answers. After it, and after cancellation, a write
+    may have happened or may yet happen: nothing repeats it, the caller reads again and looks whose the key is.
+    """
+
+    async def get(self, key: str) -> Entry | None:
+        """The key as of the last acknowledged write, or None."""
+        ...
+
+    async def scan(self, prefix: str) -> tuple[Sequence[Entry], int]:
+        """All keys under the prefix in key order, as of one moment, and the store's revision then."""
+        ...
+
+    async def put(self, key: str, value: bytes, expect: int, ttl: float | None = None) -> int:
+        """Write the key where it has the revision `expect` (0: where it is not there); the revision of the write.
+
+        ttl: seconds after which the key is gone unless it was written again; None keeps it. On a majority's disks before
+        it returns. Raises StaleRevision, and changes nothing, where the revision is another.
+        """
+        ...
+
+    async def delete(self, key: str, expect: int) -> None:
+        """Remove the key where it has the revision. Raises StaleRevision where it is another, or the key is gone."""
+        ...
+
+    def watch(self, prefix: str, after: int) -> AsyncIterator[Sequence[Change]]:
+        """What is written under the prefix after the revision: every write once, in order; those of one revision together.
+
+        An empty sequence comes now and then while nothing changes: the store was heard. Raises Compacted when the history
+        after the revision is gone (scan, and watch from there), and Unavailable when the member has no majority or nothing
+        was heard of it for seconds (watch again from the last revision seen). Ends only so, or by the caller's closing it.
+        """
+        ...
+
+    async def complaints(self) -> Sequence[str]:
+        """What is wrong with it now, a line each: members that do not answer, no leader, no space. Never raises a Fault."""
+        ...
+
+    async def close(self) -> None:
+        """Let go. Later calls raise Unavailable. Closing twice is fine."""
+        ...
