@@ -41,8 +41,8 @@ class Cluster(Protocol):
     async def put(self, key: str, value: bytes, expect: int, ttl: float | None = None) -> int:
         """Write the key where it has the revision `expect` (0: where it is not there); the revision of the write.
 
-        ttl: seconds after which the key is gone unless it was written again; None keeps it. On a majority's disks before
-        it returns. Raises StaleRevision, and changes nothing, where the revision is another.
+        ttl: seconds after which the key is gone unless it was written again; None keeps it. On a majority's disks
+        before it returns. Raises StaleRevision, and changes nothing, where the revision is another.
         """
         ...
 
@@ -51,16 +51,16 @@ class Cluster(Protocol):
         ...
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[Sequence[Change]]:
-        """What is written under the prefix after the revision: every write once, in order; those of one revision together.
+        """What is written under the prefix after the revision: each write once, in order, one revision's together.
 
-        An empty sequence comes now and then while nothing changes: the store was heard. Raises Compacted when the history
-        after the revision is gone (scan, and watch from there), and Unavailable when the member has no majority or nothing
-        was heard of it for seconds (watch again from the last revision seen). Ends only so, or by the caller's closing it.
+        An empty sequence comes now and then while nothing changes: the store was heard. Raises Compacted when the
+        history after the revision is gone (scan, and watch from there), and Unavailable when the member has no majority
+        or nothing was heard of it for seconds (watch again from the last revision seen). Ends only so, or when closed.
         """
         ...
 
     async def complaints(self) -> Sequence[str]:
-        """What is wrong with it now, a line each: members that do not answer, no leader, no space. Never raises a Fault."""
+        """What is wrong with it now, a line each: members that do not answer, no leader, no space. Raises no Fault."""
         ...
 
     async def close(self) -> None:
