@@ -6,7 +6,7 @@ leases to keep alive. What hosts agree on is decided by the services in terms of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,21 +41,22 @@ class Cluster(Protocol):
     async def put(self, key: str, value: bytes, expect: int, ttl: float | None = None) -> int:
         """Write the key where it has the revision `expect` (0: where it is not there); the revision of the write.
 
-        ttl: seconds after which the key is gone unless it was written again; None keeps it. On a majority's disks
-        before it returns. Raises StaleRevision, and changes nothing, where the revision is another.
+        ttl: seconds for which the key is there at least, unless it is written again; it goes some seconds after them,
+        and later where the servers chose a leader meanwhile. None keeps it. On a majority's disks before it returns.
+        Raises StaleRevision, and changes nothing, where the revision is another; BadRequest for what is no key.
         """
         ...
 
     async def delete(self, key: str, expect: int) -> None:
-        """Remove the key where it has the revision. Raises StaleRevision where it is another, or the key is gone."""
+        """Remove the key where it has the revision. Raises StaleRevision where it is another, or there is no key."""
         ...
 
-    def watch(self, prefix: str, after: int) -> AsyncIterator[Sequence[Change]]:
+    def watch(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Change], None]:
         """What is written under the prefix after the revision: each write once, in order, one revision's together.
 
         An empty sequence comes now and then while nothing changes: the store was heard. Raises Compacted when the
         history after the revision is gone (scan, and watch from there), and Unavailable when the member has no majority
-        or nothing was heard of it for seconds (watch again from the last revision seen). Ends only so, or when closed.
+        or nothing was heard of it for seconds (watch again from the last revision seen). Ends only so, or by aclose.
         """
         ...
 

@@ -6,6 +6,7 @@ Rule: nothing here depends on the real time or on chance, so that a test goes th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from hashlib import sha256
 from heapq import heappop, heappush
 
@@ -14,13 +15,14 @@ class ManualClock:
     """The Clock port, moved by hand."""
 
     def __init__(self, start: float = 1_750_000_000.0) -> None:
-        """start: seconds since the epoch. off: what `step` tells."""
+        """start: seconds since the epoch. off: what `step` tells. on_advance: called when the clock was moved."""
         self._now = start
         self._boot = 1000.0
         self.off = 0.0
         self._tokens = 0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = 0
+        self.on_advance: list[Callable[[], None]] = []
 
     @property
     def sleepers(self) -> int:
@@ -70,3 +72,5 @@ class ManualClock:
             _, _, woken = heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)
+        for told in self.on_advance:
+            told()
