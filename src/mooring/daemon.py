@@ -36,7 +36,6 @@ from mooring.config import Config, ProxyListener
 from mooring.core.dns_places import Serving
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.core.networks import Network, Tenants
-from mooring.core.port_bindings import Protocol
 from mooring.doors import Doors, api_quota, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
@@ -57,6 +56,7 @@ from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.engine_starts import EngineStarts
+from mooring.services.networking.port_holders import PortHolders
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import operations
@@ -211,8 +211,8 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
         if isinstance(after or before, Network):
             server.nudge()
 
-    holder = partial(world.guard.holder, Protocol.UDP)
-    server = HostDns(services.keeping.host_names, wanted, holder, config.repair_period, busy)
+    holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)
+    server = HostDns(services.keeping.host_names, wanted, holders.who, config.repair_period, busy)
     cache.listen(follow)
     return server
 

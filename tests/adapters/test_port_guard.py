@@ -75,8 +75,9 @@ async def test_the_holder_is_found_however_it_is_bound(guard: SocketPortGuard, b
         other.bind((bound, 7001))
         other.listen()
         host = IPv6Address(wanted) if ":" in wanted else IPv4Address(wanted)
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict) as raised:
             await guard.hold(Protocol.TCP, host, 7001)
+        assert "`-p ADDRESS:7001:...`" in raised.value.hint
         assert await guard.holder(Protocol.TCP, host, 7001) == f"Mooring's own process ({os.getpid()})"
 
 

@@ -174,7 +174,7 @@ async def test_what_repair_could_not_do_is_found(host: MemoryHost, doctor: Docto
 
 async def test_a_dns_server_that_cannot_be_is_found_until_it_can(host: MemoryHost) -> None:
     """Who has its port, since when, and what to do; told to fix, the doctor ends nobody's program."""
-    trouble = "port 53 of 169.254.53.53 is in use by dnsmasq (pid 7)"
+    trouble = "port 53/udp of 169.254.53.53 is in use by process dnsmasq (7)"
     world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
     facts = DaemonFacts("0", 0.0, "", "", "", policy=POLICY)
     doctor = operations(host.services, world, facts, dns_trouble=lambda: trouble).doctor

@@ -16,6 +16,7 @@ from mooring.core.dns_places import ADDRESS4, ADDRESSES
 from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
+from mooring.core.port_bindings import Protocol
 from tests.netns.rigs import private_namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -43,9 +44,9 @@ class Rig:
         self.wanted = False
         self.dns = HostDns(Nobody(), lambda: self.wanted, self.holder, 0.05)
 
-    async def holder(self, _address: Address, _port: int) -> str:
+    async def holder(self, protocol: Protocol, _address: Address, _port: int) -> str:
         """Who has the port."""
-        return "dnsmasq (pid 7)"
+        return f"dnsmasq ({protocol.label})"
 
     @staticmethod
     def addresses() -> set[str]:
@@ -94,15 +95,22 @@ async def test_an_address_that_somebody_took_away_comes_back(rig: Rig) -> None:
     assert rig.dns.trouble == ""
 
 
-async def test_a_port_that_is_taken_is_one_line_until_it_is_free(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    """It names who has it; everything else goes on, and names are answered once he has gone."""
+@pytest.mark.parametrize("protocol", [Protocol.UDP, Protocol.TCP])
+async def test_a_port_that_is_taken_is_one_line_until_it_is_free(
+    rig: Rig, caplog: pytest.LogCaptureFixture, protocol: Protocol
+) -> None:
+    """It names who has it by which protocol; everything else goes on, and names are answered once he has gone."""
     caplog.set_level(logging.INFO)
     rig.wanted = True
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+    udp = protocol is Protocol.UDP
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as other:
         other.bind(("0.0.0.0", 53))
+        if not udp:
+            other.listen()
         for _ in range(3):
             await rig.dns.once()
-        assert "port 53 of 169.254.53.53 is in use by dnsmasq (pid 7)" in rig.dns.trouble
+        label = protocol.label
+        assert rig.dns.trouble == f"port 53/{label} of 169.254.53.53 is in use by dnsmasq ({label})"
     await rig.dns.once()
     assert rig.dns.trouble == ""
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

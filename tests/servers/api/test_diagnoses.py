@@ -32,7 +32,7 @@ async def test_the_daemons_doctor_says_what_its_dns_server_says() -> None:
     built = daemon.build(load({"config": None}, {}, "machine"), world, 0.0)
     await built.load()
     assert built.dns is not None
-    for trouble in ("port 53 of 169.254.53.53 is in use by dnsmasq (pid 7)", ""):
+    for trouble in ("port 53/udp of 169.254.53.53 is in use by process dnsmasq (7)", ""):
         built.dns.trouble = trouble
         found = (await ask(built.api(), "GET", "/v1/doctor")).json["findings"]
         assert [each["text"] for each in found] == ([f"names are not answered: {trouble}"] if trouble else [])

@@ -16,11 +16,12 @@ from contextlib import closing
 from ipaddress import ip_interface
 
 from mooring.adapters.dns.host_forwarding import HostForwarding, HostUpstreams
-from mooring.adapters.dns.host_server import HostAnswers, HostServer, Names
+from mooring.adapters.dns.host_server import HostAnswers, HostServer, Names, PortTaken
 from mooring.adapters.host.descriptor_shares import SharesOfLimit
 from mooring.adapters.linux.namespace_links import NamespaceLinks
 from mooring.core.dns_places import ADDRESSES, PORT
 from mooring.core.networks import Address
+from mooring.core.port_bindings import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,13 @@ _FOR_QUERIES, _FOR_CONNECTIONS = 16, 32
 # What a kernel without IPv6 says.
 _NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EACCES, errno.EOPNOTSUPP})
 
-Holder = Callable[[Address, int], Awaitable[str]]
+Holder = Callable[[Protocol, Address, int], Awaitable[str]]
 
 
 class HostDns:
     """`run` for as long as the daemon lives.
 
-    wanted: whether there should be a server now. holder: who has a port of the host's. period: seconds between two
+    wanted: whether there should be a server now. holder: who has a port at an address of the host's. period: seconds between two
     looks. busy: whether somebody else's work goes first. serving: the addresses that are served. trouble: why one is
     not, "" when nothing is wrong.
     """
@@ -111,8 +112,9 @@ class HostDns:
         except OSError as error:
             if address.version == 6 and error.errno in _NO_FAMILY:
                 return ""
-            if error.errno == errno.EADDRINUSE:
-                return f"port {PORT} of {address} is in use by {await self._holder(address, PORT)}"
+            if isinstance(error, PortTaken):
+                who = await self._holder(error.protocol, address, PORT)
+                return f"port {PORT}/{error.protocol.label} of {address} is in use by {who}"
             return f"{address} port {PORT}: {error.strerror}"
         return ""
 

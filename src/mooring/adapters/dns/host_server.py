@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 import socket
 import struct
@@ -26,6 +27,7 @@ from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
+from mooring.core.port_bindings import Protocol as IpProtocol
 from mooring.wire.dns import READ_BYTES, STREAM_BYTES, Query, Rcode, encode_failure, encode_reply, read_query
 
 # Seconds that names may be remembered by who asks: they follow their containers.
@@ -268,13 +270,22 @@ class HostServer:
         self._datagrams = self._connections = None
 
 
+class PortTaken(OSError):
+    """Somebody else has the port. protocol: which of the two."""
+
+    def __init__(self, error: OSError, protocol: IpProtocol) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.protocol = protocol
+
+
 def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.socket]:
     """Sockets at the address, whether the host has it already or not, that tell by which interface something came.
-    Raises OSError."""
+    Raises OSError; PortTaken where another has the port."""
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     made: list[socket.socket] = []
+    protocol = IpProtocol.UDP
     try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        for protocol, kind in ((IpProtocol.UDP, socket.SOCK_DGRAM), (IpProtocol.TCP, socket.SOCK_STREAM)):
             one = socket.socket(family, kind | socket.SOCK_NONBLOCK)
             made.append(one)
             one.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
@@ -287,9 +298,11 @@ def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.soc
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of before a restart
             one.bind((str(address), port))
         made[1].listen(128)
-    except OSError:
+    except OSError as error:
         for one in made:
             one.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(error, protocol) from error
         raise
     return made[0], made[1]
 

@@ -176,9 +176,11 @@ def _bound(guard: socket.socket, place: Place, until: float) -> None:
     except OSError as error:
         guard.close()
         if error.errno == errno.EADDRINUSE:
+            # The DNS server has port 53 of one address: nobody should stop Mooring for it.
+            one = f"publish it at one address of the host (`-p ADDRESS:{port}:...`), " if host in (ANY4, ANY6) else ""
             raise Conflict(
                 f"{_label(place)} is already in use on {host}",
-                hint=f"stop it, or publish another port; see `ss -lnp 'sport = {port}'`",
+                hint=f"{one}publish another port, or stop the other; see `ss -lnp 'sport = {port}'`",
             ) from error
         if error.errno == errno.EADDRNOTAVAIL:
             raise BadRequest(
