@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
 from mooring.core.host_names import Asker, Entry, dns_label, lookup, parse_name, parse_zone
-from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Verdict
+from mooring.core.names import AAAA, ANY, PTR, SRV, A, Answer, Question, Verdict
 from mooring.core.networks import Address
 from mooring.core.port_bindings import Protocol
 
@@ -63,6 +63,7 @@ BOOK.add("x1", "web.x", "db", "10.0.2.2")
 BOOK.add("t1", "tenant-web", "db", "10.0.0.2")
 BOOK.add("", "", "nas", "192.0.2.9")
 BOOK.add("w1", "web", "printer", "192.0.2.10")
+BOOK.add("", "", "_x._tcp.nas", "192.0.2.11")
 
 WEB = Asker(("w1",), frozenset())
 BOTH = Asker(("b1", "w1"), frozenset())
@@ -146,6 +147,14 @@ def told(name: str, asker: Asker, kind: int = A) -> str:
         (WEB, "_http._udp.app", SRV, "empty"),
         (WEB, "_http._tcp.example.org", SRV, "forward"),
         (TENANT, "_http._tcp.app.web.mooring", SRV, "absent"),
+        # The name of a service is there for whatever type: NXDOMAIN would be true of SRV, too (RFC 8020).
+        (WEB, "_http._tcp.app.web.mooring", A, "empty"),
+        (WEB, "_http._tcp.app", TXT, "empty"),
+        (WEB, "_http._tcp.nobody.web.mooring", A, "absent"),
+        (WEB, "_x._tcp.nas.mooring", A, "192.0.2.11"),
+        # ANY is all addresses (RFC 8482, 4.1).
+        (WEB, "shop-app-1", ANY, "10.0.0.2 fd00::2"),
+        (WEB, "2.0.0.10.in-addr.arpa", ANY, "shop-app-1.web.mooring"),
     ],
 )  # fmt: skip
 def test_who_asks_what_from_where_gets_what(asker: Asker, name: str, kind: int, answer: str) -> None:
@@ -153,12 +162,12 @@ def test_who_asks_what_from_where_gets_what(asker: Asker, name: str, kind: int, 
     assert told(name, asker, kind) == answer
 
 
-@given(st.text(alphabet="abw.-_\\0 mooring", max_size=60), st.sampled_from([A, AAAA, PTR, SRV, TXT]))
+@given(st.text(alphabet="abw.-_\\0 mooring", max_size=60), st.sampled_from([A, AAAA, PTR, SRV, TXT, ANY]))
 def test_whatever_is_asked_has_an_answer_and_a_tenant_is_told_of_his_own(name: str, kind: int) -> None:
     """No name makes an exception, and none shows another tenant's addresses."""
     answer = lookup(Question(name, kind), TENANT, BOOK, ZONE)
     assert isinstance(answer, Answer)
-    assert {str(each) for each in answer.addresses} <= {"10.0.0.2", "192.0.2.9"}
+    assert {str(each) for each in answer.addresses} <= {"10.0.0.2", "192.0.2.9", "192.0.2.11"}
 
 
 def test_a_name_of_many_labels_costs_no_more_looks_than_it_has_labels() -> None:

@@ -122,6 +122,8 @@ async def test_who_is_in_two_networks_asks_for_names_of_both_by_either() -> None
     assert (host.ask("db", both), host.ask("db.back.mooring", both)) == (["10.32.1.3"], ["10.32.1.3"])
     assert (host.ask("db", one), host.ask("db.back.mooring", one)) == (["forward"], ["absent"])
     assert host.names.asker("eth0", ip_address("10.32.0.2")) is None
+    for other in ("10.32.1.3", "192.0.2.7", "127.0.0.1", "fe80::1", "10.32.1.2"):  # of another bridge, of nobody
+        assert host.names.asker(bridge, ip_address(other)) is None
 
 
 async def test_networks_that_reach_one_another_see_complete_names() -> None:
@@ -133,8 +135,8 @@ async def test_networks_that_reach_one_another_see_complete_names() -> None:
     await host.endpoint(two, "e1")
     host.note(two, "db", "e1")
     askers = [
-        host.names.asker(network.bridge, ip_address("10.32.9.9"))
-        for ident in (one, "three".ljust(64, "0"))
+        host.names.asker(network.bridge, ip_address(source))
+        for ident, source in ((one, "10.32.0.9"), ("three".ljust(64, "0"), "10.32.2.9"))
         if (network := host.services.cache.network(ident)) is not None
     ]
     assert askers[0] is not None

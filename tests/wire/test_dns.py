@@ -15,13 +15,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Target, Verdict
+from mooring.core.names import AAAA, ANY, PTR, SRV, A, Answer, Question, Target, Verdict
 from mooring.wire.dns import (
     CLASSIC_BYTES,
+    QUERY_RECORDS,
     STREAM_BYTES,
     TTL,
     Query,
     Rcode,
+    encode_cut,
     encode_failure,
     encode_reply,
     framed,
@@ -93,6 +95,8 @@ def test_the_size_that_edns_tells_limits_a_reply(size: int, limit: int) -> None:
     [
         (A, Answer(Verdict.FOUND, addresses=(V4, V6)), ["10.9.0.2"]),
         (AAAA, Answer(Verdict.FOUND, addresses=(V4, V6)), ["fd00:9::2"]),
+        (ANY, Answer(Verdict.FOUND, addresses=(V4, V6)), ["10.9.0.2", "fd00:9::2"]),
+        (ANY, Answer(Verdict.FOUND, names=("web.net1",)), ["web.net1."]),
         (PTR, Answer(Verdict.FOUND, names=("web.net1",)), ["web.net1."]),
         (SRV, Answer(Verdict.FOUND, targets=(Target(80, "web.net1", V4),)), ["0 0 80 web.net1."]),
         (A, Answer(Verdict.EMPTY), []),
@@ -126,6 +130,9 @@ def test_a_client_that_speaks_edns_is_answered_with_it() -> None:
     """RFC 6891, 6.1.1."""
     assert replied(Answer(Verdict.FOUND, addresses=(V4,)), use_edns=0).edns == 0
     assert replied(Answer(Verdict.FOUND, addresses=(V4,))).edns == -1
+    for wanted in (False, True):  # RFC 3225, 3
+        reply = replied(Answer(Verdict.FOUND, addresses=(V4,)), use_edns=0, want_dnssec=wanted)
+        assert bool(reply.ednsflags & dns.flags.DO) is wanted
 
 
 MANY = Answer(Verdict.FOUND, addresses=tuple(V4 + number for number in range(100)))
@@ -183,6 +190,7 @@ def test_what_is_no_query_is_not_answered(message: bytes) -> None:
     assert read_query(message) is None
 
 
+RECORD = b"\0" + struct.pack(">HHIH", 1, 1, 0, 0)
 POINTER = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + b"\xc0\x0c" + struct.pack(">HH", 1, 1)
 TWO_OPTIONS = asked(use_edns=0)[:11] + b"\2" + asked(use_edns=0)[12:] + asked(use_edns=0)[-11:]
 
@@ -199,12 +207,26 @@ TWO_OPTIONS = asked(use_edns=0)[:11] + b"\2" + asked(use_edns=0)[12:] + asked(us
         TWO_OPTIONS,
         asked(use_edns=0).replace(b"\0\0\x29", b"\1x\0\0\x29"),
         struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + (b"\x3f" + b"x" * 63) * 4 + b"\0\0\1\0\1",
+        asked()[:11] + bytes([QUERY_RECORDS + 1]) + asked()[12:] + RECORD * (QUERY_RECORDS + 1),
     ],
 )
 def test_malformed_queries_are_refused(message: bytes) -> None:
-    """A pointer to itself, cut anywhere, no question, two, two OPTs, one with a name, a name of 257 bytes."""
+    """A pointer to itself, cut anywhere, no question, two, two OPTs, one with a name, a name of 257 bytes, records
+    that nobody needs to ask something: 6000 of them took 200 times as long to read as a question."""
     reply = refused(message)
     assert (reply.rcode(), reply.id, reply.flags & dns.flags.RD) == (dns.rcode.FORMERR, 7, dns.flags.RD)
+
+
+def test_as_many_records_as_a_query_may_have_are_read() -> None:
+    """An OPT among them is found."""
+    records = RECORD * (QUERY_RECORDS - 1) + asked(use_edns=0)[-11:]
+    assert read(asked()[:11] + bytes([QUERY_RECORDS]) + asked()[12:] + records).edns
+
+
+def test_a_reply_that_is_too_long_for_udp_is_cut_to_nothing() -> None:
+    """TC, and no records: the client asks by TCP."""
+    reply = dns.message.from_wire(encode_cut(read(asked(use_edns=0, want_dnssec=True))))
+    assert (reply.flags & dns.flags.TC, lines(reply), reply.edns) == (dns.flags.TC, [], 0)
 
 
 def test_other_operations_and_versions_are_refused() -> None:

@@ -7,17 +7,18 @@ family asked for is empty and not missing, or else who asks for AAAA first would
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mooring.core.endpoints import Service
 from mooring.core.faults import BadRequest
-from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Target, Verdict, address_of
+from mooring.core.names import AAAA, ANY, PTR, SRV, A, Answer, Question, Target, Verdict, address_of
 from mooring.core.networks import Address
 from mooring.core.options import shown
 
-_VERSIONS = {A: 4, AAAA: 6}
+# What ANY may be answered with is ours to choose (RFC 8482, 4.1).
+_VERSIONS = {A: (4,), AAAA: (6,), ANY: (4, 6)}
 LABEL_BYTES, NAME_BYTES = 63, 253
 # Of those that stand in names of hosts (RFC 1123, 2.1), and what Docker allows besides.
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -105,11 +106,15 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
         if not names:
             # Nobody else knows either, and whoever is asked might not answer (moby#50044).
             return Answer(Verdict.ABSENT if directory.is_ours(address) else Verdict.FORWARD)
-        return Answer(Verdict.FOUND, names=tuple(sorted(names))) if question.kind == PTR else Answer(Verdict.EMPTY)
-    service, owner = _parts(question)
+        found = Answer(Verdict.FOUND, names=tuple(sorted(names)))
+        return found if question.kind in (PTR, ANY) else Answer(Verdict.EMPTY)
+    service, owner = _parts(question.name)
     groups = list(_groups(owner, asker, directory, zone))
-    if groups:
-        return _services(groups, service, zone) if service else _addresses(groups, _VERSIONS.get(question.kind))
+    if groups and service and question.kind == SRV:
+        return _services(groups, service, zone)
+    named = list(_groups(question.name, asker, directory, zone)) if service else groups
+    if named or groups:
+        return _addresses(named, _VERSIONS.get(question.kind, ()))
     if not _is_in(owner, zone):
         return Answer(Verdict.FORWARD)
     return Answer(Verdict.EMPTY if _is_above(owner, asker, directory, zone) else Verdict.ABSENT)
@@ -134,14 +139,14 @@ def _is_in(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f".{zone}")
 
 
-def _parts(question: Question) -> tuple[tuple[str, str], str] | tuple[None, str]:
-    """`_http._tcp.web` is the service http by tcp of `web`, when SRV is asked for."""
-    if question.kind == SRV and question.name.startswith("_"):
-        service, _, rest = question.name.partition(".")
+def _parts(name: str) -> tuple[tuple[str, str], str] | tuple[None, str]:
+    """`_http._tcp.web` is the service http by tcp of `web`."""
+    if name.startswith("_"):
+        service, _, rest = name.partition(".")
         protocol, _, owner = rest.partition(".")
         if protocol.startswith("_") and owner:
             return (service[1:], protocol[1:]), owner
-    return None, question.name
+    return None, name
 
 
 def splits(name: str) -> Iterator[tuple[str, str]]:
@@ -174,12 +179,12 @@ def _is_above(name: str, asker: Asker, directory: Directory, zone: str) -> bool:
     return not relative or any(asker.may_see(each) for each in directory.networks_named(relative))
 
 
-def _addresses(groups: Sequence[Sequence[Entry]], version: int | None) -> Answer:
-    """Those in the first network that has any of the family."""
+def _addresses(groups: Sequence[Sequence[Entry]], versions: Container[int]) -> Answer:
+    """Those in the first network that has any of the families."""
     for entries in groups:
-        found = {address for entry in entries for address in entry.addresses if address.version == version}
+        found = {address for entry in entries for address in entry.addresses if address.version in versions}
         if found:
-            return Answer(Verdict.FOUND, addresses=tuple(sorted(found)))
+            return Answer(Verdict.FOUND, addresses=tuple(sorted(found, key=lambda each: (each.version, each))))
     return Answer(Verdict.EMPTY)
 
 

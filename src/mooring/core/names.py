@@ -16,8 +16,8 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.networks import NULL, Address, Network
 from mooring.core.sandboxes import Member
 
-# Record types (RFC 1035, 3.2.2; RFC 3596; RFC 2782).
-A, PTR, AAAA, SRV = 1, 12, 28, 33
+# Record types (RFC 1035, 3.2.2 and 3.2.3; RFC 3596; RFC 2782).
+A, PTR, AAAA, SRV, ANY = 1, 12, 28, 33, 255
 
 _VERSIONS = {A: 4, AAAA: 6}
 _REVERSE4, _REVERSE6 = ".in-addr.arpa", ".ip6.arpa"

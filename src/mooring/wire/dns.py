@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Verdict
+from mooring.core.names import AAAA, ANY, PTR, SRV, A, Answer, Question, Verdict
 
 # libnetwork/resolver.go
 TTL = 600
@@ -22,10 +22,13 @@ TTL = 600
 CLASSIC_BYTES, DATAGRAM_BYTES, STREAM_BYTES = 512, 65507, 65535
 # What we read of a datagram, and say so.
 READ_BYTES = 4096
+# Records that a query may have: an OPT and a signature are usual, and each one more costs us time.
+QUERY_RECORDS = 8
 
 _IN, _SOA, _OPT = 1, 6, 41
 _QR, _TC, _RD, _RA, _CD = 0x8000, 0x0200, 0x0100, 0x0080, 0x0010
 _OPCODE, _RCODE = 0x7800, 0x000F
+_DO = 0x8000  # in the low half of an OPT's TTL
 _HEADER = struct.Struct(">6H")
 _RECORD = struct.Struct(">HHIH")
 _TO_QUESTION = struct.pack(">H", 0xC000 | _HEADER.size)
@@ -47,7 +50,8 @@ class Rcode(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Query:
     """ident, flags: of its header. section: its question as bytes. in_class: whether it asks of class IN. edns: whether
-    it has an OPT record, which the reply then needs. udp_limit: bytes that a reply over UDP may have."""
+    it has an OPT record, which the reply then needs, and with the same DO bit (RFC 3225, 3). udp_limit: bytes that a
+    reply over UDP may have."""
 
     ident: int
     flags: int
@@ -56,6 +60,7 @@ class Query:
     in_class: bool
     edns: bool
     udp_limit: int
+    dnssec: bool = False
 
 
 class _Malformed(Exception):
@@ -65,7 +70,8 @@ class _Malformed(Exception):
 def read_query(message: bytes) -> Query | bytes | None:
     """The query; or the reply that refuses it; or None when nobody should answer: no header, or itself a reply.
 
-    Refused: anything but one question (FORMERR), other opcodes than QUERY (NOTIMP), EDNS versions but 0 (BADVERS).
+    Refused: anything but one question, or with more records than QUERY_RECORDS (FORMERR), other opcodes than QUERY
+    (NOTIMP), EDNS versions but 0 (BADVERS).
     """
     if len(message) < _HEADER.size:
         return None
@@ -75,7 +81,7 @@ def read_query(message: bytes) -> Query | bytes | None:
     if flags & _OPCODE:
         return _refusal(ident, flags, Rcode.NOTIMP)
     try:
-        if questions != 1:
+        if questions != 1 or sum(counts) > QUERY_RECORDS:
             raise _Malformed
         labels, end = _labels(message, _HEADER.size)
         kind, klass = struct.unpack_from(">HH", message, end)
@@ -84,7 +90,7 @@ def read_query(message: bytes) -> Query | bytes | None:
         return _refusal(ident, flags, Rcode.FORMERR)
     if len(options) > 1:
         return _refusal(ident, flags, Rcode.FORMERR)
-    size, version = options[0] if options else (CLASSIC_BYTES, 0)
+    size, extended = options[0] if options else (CLASSIC_BYTES, 0)
     query = Query(
         ident,
         flags,
@@ -93,8 +99,9 @@ def read_query(message: bytes) -> Query | bytes | None:
         klass == _IN,
         bool(options),
         min(max(size, CLASSIC_BYTES), DATAGRAM_BYTES),
+        bool(extended & _DO),
     )
-    return encode_failure(query, Rcode.BADVERS) if version else query
+    return encode_failure(query, Rcode.BADVERS) if extended >> 16 & 0xFF else query
 
 
 def encode_reply(query: Query, answer: Answer, limit: int, ttl: int = TTL, zone: str = "") -> bytes:
@@ -102,7 +109,8 @@ def encode_reply(query: Query, answer: Answer, limit: int, ttl: int = TTL, zone:
 
     EMPTY is NOERROR without records, ABSENT is NXDOMAIN; what is not known here, or is no name that a record can have,
     is SERVFAIL. zone: the one whose SOA says for how long somebody may remember that there is nothing (RFC 2308), ""
-    for none. Of the addresses only those of the question's family are told. As libnetwork/resolver.go: not
+    for none. Of the addresses only those of the question's
+    family are told, for ANY all. As libnetwork/resolver.go: not
     authoritative, recursion available. A question of another class than IN has no records here.
     """
     if answer.verdict not in (Verdict.FOUND, Verdict.EMPTY, Verdict.ABSENT):
@@ -120,6 +128,12 @@ def encode_reply(query: Query, answer: Answer, limit: int, ttl: int = TTL, zone:
 def encode_failure(query: Query, rcode: Rcode) -> bytes:
     """The reply without records that says why."""
     return _compose(query, rcode, (), (), CLASSIC_BYTES)
+
+
+def encode_cut(query: Query) -> bytes:
+    """The reply without records that says that there are too many for UDP: ask by TCP."""
+    reply = encode_failure(query, Rcode.NOERROR)
+    return reply[:2] + bytes([reply[2] | _TC >> 8]) + reply[3:]
 
 
 def with_ident(message: bytes, ident: int) -> bytes:
@@ -182,7 +196,8 @@ def _labels(message: bytes, at: int) -> tuple[list[bytes], int]:
 
 
 def _options(message: bytes, at: int, count: int) -> Iterable[tuple[int, int]]:
-    """Payload size and EDNS version of each OPT among the records. Raises _Malformed or struct.error."""
+    """Payload size, and version with flags (RFC 6891, 6.1.3), of each OPT among the records. Raises _Malformed or
+    struct.error."""
     for _ in range(count):
         start = at
         at = _after_name(message, at)
@@ -190,7 +205,7 @@ def _options(message: bytes, at: int, count: int) -> Iterable[tuple[int, int]]:
         if kind == _OPT:
             if at - start != 1:  # its owner is the root
                 raise _Malformed
-            yield klass, ttl >> 16 & 0xFF
+            yield klass, ttl
         at += _RECORD.size + length
         if at > len(message):
             raise _Malformed
@@ -239,13 +254,10 @@ def _label(label: bytes) -> bytes:
 
 def _records(kind: int, answer: Answer, ttl: int) -> tuple[list[bytes], list[bytes]]:
     """The answers, and what goes with them. Raises ValueError for what cannot be encoded."""
-    if kind in (A, AAAA):
-        version = 4 if kind == A else 6
-        return [
-            _record(_TO_QUESTION, kind, address.packed, ttl)
-            for address in answer.addresses
-            if address.version == version
-        ], []
+    if kind in (A, AAAA, ANY):
+        told = [(A if address.version == 4 else AAAA, address.packed) for address in answer.addresses]
+        told += [(PTR, _name(name)) for name in answer.names]
+        return [_record(_TO_QUESTION, each, data, ttl) for each, data in told if kind in (each, ANY)], []
     if kind == PTR:
         return [_record(_TO_QUESTION, kind, _name(name), ttl) for name in answer.names], []
     if kind != SRV:
@@ -285,7 +297,8 @@ def _compose(
     authority: Sequence[bytes] = (),
 ) -> bytes:
     """The reply. Additional records that do not fit are left out silently (RFC 2181, 9), and so is the authority."""
-    option = b"\0" + _RECORD.pack(_OPT, READ_BYTES, rcode >> 4 << 24, 0) if query.edns else b""
+    extended = rcode >> 4 << 24 | (_DO if query.dnssec else 0)
+    option = b"\0" + _RECORD.pack(_OPT, READ_BYTES, extended, 0) if query.edns else b""
     left = limit - _HEADER.size - len(query.section) - len(option)
     flags = _QR | _RA | query.flags & (_RD | _CD) | rcode & _RCODE
     shown = _fitting(answers, left)

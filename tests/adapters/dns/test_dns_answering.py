@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -187,6 +188,25 @@ async def test_an_idle_connection_is_closed() -> None:
         assert await busy.read() == b""
     for writer in (busy_writer, idle_writer):
         writer.close()
+    await served.connections.close()
+    served.datagrams.close()
+
+
+async def test_half_a_query_is_no_reason_to_wait_longer() -> None:
+    """Who sends one octet after the other, and never a whole query, is gone as soon as who sends nothing."""
+    served = Served(idle=0.2)
+    await served.connections.serve(served.stream)
+    reader, writer = await served.client()
+    dripped = 0
+    async with asyncio.timeout(PATIENCE):
+        while not reader.at_eof():
+            writer.write(b"\1")
+            dripped += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await reader.read()
+    assert dripped < 257  # a whole one would have been 2 + 257 octets
+    writer.close()
     await served.connections.close()
     served.datagrams.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import dns.rcode
@@ -114,6 +115,19 @@ async def test_a_port_that_is_taken_is_one_line_until_it_is_free(
     await rig.dns.once()
     assert rig.dns.trouble == ""
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_question_from_port_0_is_not_answered_and_stops_nobody(rig: Rig) -> None:
+    """Nobody can be sent anything at port 0 (RFC 8085, 5.1): neither what is found out nor what is remembered."""
+    rig.wanted = True
+    await rig.dns.once()
+    question = b"\0\7\1\0\0\1\0\0\0\0\0\0\1x\7mooring\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as forging, client() as asking:
+        for source in (0, 0, 0, 7):
+            forging.sendto(struct.pack(">4H", source, 53, 8 + len(question), 0) + question, (str(ADDRESS4), 0))
+            asking.send(question)
+            reply = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(asking, 512), 10)
+            assert reply[3] & 15 == dns.rcode.NXDOMAIN
 
 
 async def test_it_is_there_soon_after_it_is_wanted_and_the_address_stays_when_the_daemon_ends(rig: Rig) -> None:

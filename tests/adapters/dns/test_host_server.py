@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from ipaddress import IPv4Address, ip_address
 from typing import cast
 
@@ -17,13 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters.dns.dns_answering import AT_ONCE
+from mooring.adapters.dns import host_server
+from mooring.adapters.dns.dns_answering import AT_ONCE, CONNECTIONS
+from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
 from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
 from mooring.core.names import AAAA, Answer, Question, Verdict
 from mooring.core.networks import Address
+from mooring.wire.dns import framed
 from tests.adapters.dns.nameservers import PATIENCE, query, texts
 
 MANY = tuple(IPv4Address("10.9.0.1") + number for number in range(64))
@@ -31,8 +37,8 @@ LOCAL = ip_address("127.0.0.1")
 
 
 class Names:
-    """web has one address, `many` 64, `next` is asked elsewhere; who comes by mr-one is in network one. looked: how
-    often something was looked up."""
+    """web has one address, `many` 64, `next` is asked elsewhere; who comes by mr-one or mr-two is in a network. looked:
+    how often something was looked up."""
 
     def __init__(self) -> None:
         self.changes, self.zone, self.looked = 1, "mooring", 0
@@ -40,7 +46,7 @@ class Names:
 
     def asker(self, bridge: str, source: Address) -> Asker | None:
         """See host_server.Names."""
-        return Asker(("one",), frozenset()) if bridge == "mr-one" and source in MANY else None
+        return Asker((bridge,), frozenset()) if bridge.startswith("mr-") and source in MANY else None
 
     def lookup(self, question: Question, asker: Asker) -> Answer:
         """See host_server.Names."""
@@ -59,22 +65,24 @@ class Served:
     """A server on the loopback."""
 
     def __init__(self) -> None:
-        self.names, self.forwarded = Names(), list[bytes]()
+        self.names, self.forwarded, self.askers = Names(), list[bytes](), list[str]()
+        self.elsewhere: bytes | None = None
         self.answers = HostAnswers(self.names, cast(HostForwarding, self), self.interface_name)
         self.server = HostServer(self.answers, Shares(99))
         self.port = 0
 
-    def ask(self, asked: object, client: str, done: object) -> None:
-        """What is forwarded is answered with nothing."""
-        self.forwarded.append(asked.message)  # type: ignore[attr-defined]
-        done(None)  # type: ignore[operator]
+    def ask(self, asked: Asked, client: str, done: Callable[[bytes | None], None]) -> None:
+        """What is forwarded is answered with `elsewhere`."""
+        self.forwarded.append(asked.message)
+        self.askers.append(client)
+        done(self.elsewhere)
 
     @staticmethod
     def interface_name(index: int) -> str:
         """Of those that there are."""
-        if index not in (3, 4):
+        if index not in (3, 4, 5):
             raise OSError("no such device")
-        return {3: "mr-one", 4: "eth0"}[index]
+        return {3: "mr-one", 4: "eth0", 5: "mr-two"}[index]
 
     async def open(self) -> None:
         """At a free port."""
@@ -88,13 +96,15 @@ class Served:
         client = dns.query.tcp if tcp else dns.query.udp
         return await asyncio.to_thread(client, message, "127.0.0.1", timeout=PATIENCE, port=self.port)
 
-    def answer(self, message: bytes, interface: int = 3, source: str = "10.9.0.2") -> bytes | None:
+    def answer(
+        self, message: bytes, interface: int = 3, source: str = "10.9.0.2", *, stream: bool = False
+    ) -> bytes | None:
         """What who is there gets at once."""
         client = self.answers.client(interface, source)
         if client is None:
             return None
         sent: list[bytes] = []
-        self.answers.answer(client, message, sent.append, stream=False)
+        self.answers.answer(client, message, sent.append, stream=stream)
         return sent[0] if sent else None
 
 
@@ -172,6 +182,60 @@ async def test_what_is_remembered_has_a_bound() -> None:
     assert len(served.answers._clients) <= MOST_ASKERS
 
 
+def test_what_is_remembered_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of questions that are as long as may be, each another one: a container has not all of our memory."""
+    monkeypatch.setattr(host_server, "MOST_BYTES", 50_000)
+    served, most = Served(), 0
+    for number in range(100):
+        assert served.answer(query(f"web.{number}").to_wire() + b"x" * 4000) is not None
+        kept = next(iter(served.answers._answers.values()))
+        most = max(most, sum(len(asked) + len(told) for asked, told in kept.items()))
+    assert 40_000 < most < 50_000 + 4500
+
+
+def test_an_answer_of_others_that_is_too_long_is_cut() -> None:
+    """By UDP, where the client has said what it takes; by TCP it is passed on as it is."""
+    served, message = Served(), query("next").to_wire()
+    served.elsewhere = message[:2] + b"\x81\x80" + b"\0" * 509
+    reply = served.answer(message)
+    assert reply is not None
+    assert dns.message.from_wire(reply).flags & dns.flags.TC
+    assert served.answer(message, stream=True) == served.elsewhere
+    served.elsewhere = served.elsewhere[:512]
+    assert served.answer(message) == served.elsewhere
+
+
+def test_equal_addresses_of_two_networks_are_two_askers() -> None:
+    """So that what one has under way is not counted for the other (tenants may have equal subnets)."""
+    served, message = Served(), query("next").to_wire()
+    for interface in (3, 5):
+        served.answer(message, interface)
+    assert len(set(served.askers)) == 2
+
+
+async def test_connections_of_one_client_leave_room_for_others(served: Served) -> None:
+    """He has as many as he may, each of which is answered, and one more is closed; somebody else is answered."""
+    loop, question = asyncio.get_running_loop(), framed(query("web").to_wire())
+    with ExitStack() as stack:
+
+        async def connected(source: str) -> socket.socket:
+            made = stack.enter_context(socket.socket())
+            made.setblocking(False)
+            made.bind((source, 0))
+            await loop.sock_connect(made, ("127.0.0.1", served.port))
+            await loop.sock_sendall(made, question)
+            return made
+
+        for count in range(CONNECTIONS + 2):
+            one = await connected("127.0.0.1")
+            reply = b""
+            with contextlib.suppress(ConnectionResetError):
+                reply = await asyncio.wait_for(loop.sock_recv(one, 512), PATIENCE)
+            assert bool(reply) is (count < CONNECTIONS)
+        other = await connected("127.0.0.2")
+        assert await asyncio.wait_for(loop.sock_recv(other, 512), PATIENCE)
+
+
 async def test_what_others_have_to_say_is_asked_of_them(served: Served) -> None:
     """And is a failure where they say nothing."""
     reply = await served.query(query("next"))
@@ -186,6 +250,37 @@ def test_no_bytes_do_harm(junk: bytes, headed: bool) -> None:
     message = query("web").to_wire()[:12] + junk if headed else junk
     reply = served.answer(message)
     assert reply is None or (len(reply) <= UDP_BYTES and reply[:2] == message[:2])
+
+
+HEADERS = st.tuples(st.integers(0, 0xFFFF), *[st.sampled_from([0, 1, 1, 1, 2, 9, 0xFFFF])] * 4)
+LABELS = st.sampled_from([b"\3web", b"\3own", b"\4next", b"\x3f" + b"x" * 63, b"\x40y", b"\xc0\x0c", b"\1.", b"\0"])
+NAMES = st.lists(LABELS, max_size=5).map(lambda labels: b"".join(labels) + b"\0")
+KINDS = st.sampled_from([b"\0\1\0\1", b"\0\x1c\0\1", b"\0\xff\0\1", b"\0\x29\0\1", b"\0\1\0\3"])
+RECORDS = st.sampled_from(
+    [b"\0\0\x29\x10\0\0\0\x80\0\0\0", b"\0\0\x29\0\1\0\1\0\0\0\0", b"\1x\0\1", b"\xc0\x0c\0\1\0\1"]
+)
+
+
+@given(HEADERS, st.tuples(NAMES, KINDS, st.lists(RECORDS, max_size=3)), st.booleans())
+def test_every_message_has_the_reply_of_its_form(
+    header: tuple[int, ...], parts: tuple[bytes, bytes, list[bytes]], stream: bool
+) -> None:
+    """None for a reply, whatever else it is, NOTIMP for other operations, and else one that dnspython reads, with the
+    id and the operation that it had; from memory it is the same."""
+    served = Served()
+    flags = header[0]
+    message = struct.pack(">6H", 7, *header) + parts[0] + parts[1] + b"".join(parts[2])
+    replies = [served.answer(message, stream=stream) for _ in range(2)]
+    assert replies[0] == replies[1]
+    if flags & 0x8000:
+        assert replies == [None, None]
+        assert served.forwarded == []
+        return
+    assert replies[0] is not None
+    read = dns.message.from_wire(replies[0])
+    assert (read.id, read.opcode(), bool(read.flags & dns.flags.QR)) == (7, flags >> 11 & 15, True)
+    assert (read.rcode() == dns.rcode.NOTIMP) is bool(flags & 0x7800)
+    assert len(replies[0]) <= UDP_BYTES
 
 
 async def test_while_somebody_else_goes_first_little_is_read_at_a_time(served: Served) -> None:

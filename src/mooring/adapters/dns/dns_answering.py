@@ -12,8 +12,8 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, cast
@@ -45,7 +45,12 @@ Send = Callable[[bytes], None]
 
 
 class Answering(Protocol):
-    """What a connection needs of who answers."""
+    """What a connection needs of who answers. client: whose connections are counted together."""
+
+    @property
+    def client(self) -> Hashable:
+        """See there."""
+        ...
 
     def of(self, transport: asyncio.Transport) -> Answering | None:
         """Who answers this client; None when nobody does."""
@@ -63,6 +68,7 @@ class QueryHandler:
     lookup: Lookup
     upstreams: Callable[[], Sequence[Upstream]]
     forwarder: Forwarder
+    client: Hashable = None
 
     def of(self, transport: asyncio.Transport) -> Answering:  # noqa: ARG002
         """See Answering: in a namespace of its own there is one client."""
@@ -119,8 +125,8 @@ class Datagrams:
 
 
 class Connections:
-    """Queries over TCP. shares: of the connections of all namespaces. idle: seconds. limit: how many at once; one more
-    than that, or than the share, is closed."""
+    """Queries over TCP. shares: of the connections of all clients. idle: seconds without a whole query. limit: how many
+    one client may have at once; one more than that, or than the share, is closed."""
 
     def __init__(self, handler: Answering, shares: Shares, idle: float = IDLE, limit: int = CONNECTIONS) -> None:
         self.handler = handler
@@ -128,6 +134,7 @@ class Connections:
         self.idle = idle
         self.limit = limit
         self.open: set[Connection] = set()
+        self._of_client: Counter[Hashable] = Counter()
         self._waiting: deque[Connection] = deque()
         self._loop = asyncio.get_running_loop()
         self._server: asyncio.Server | None = None
@@ -155,16 +162,20 @@ class Connections:
 
     def admit(self, connection: Connection) -> bool:
         """Whether there may be one more; it counts until it is forgotten."""
-        count = len(self.open)
+        count = self._of_client[connection.client]
         if count >= self.limit or not self.shares.take(count):
             return False
         self.open.add(connection)
+        self._of_client[connection.client] += 1
         return True
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed, or was not admitted."""
         if connection in self.open:
             self.open.discard(connection)
+            self._of_client[connection.client] -= 1
+            if not self._of_client[connection.client]:
+                del self._of_client[connection.client]
             self.shares.release()
         self._check_closed()
 
@@ -196,6 +207,7 @@ class Connection(asyncio.Protocol):
     """One client's connection."""
 
     def __init__(self, connections: Connections) -> None:
+        self.client: Hashable = None
         self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -211,10 +223,12 @@ class Connection(asyncio.Protocol):
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)
         self._handler = self._connections.handler.of(self._transport)
-        if self._handler is not None and self._connections.admit(self):
-            self._wait()
-        else:
-            self._transport.abort()
+        if self._handler is not None:
+            self.client = self._handler.client
+            if self._connections.admit(self):
+                self._wait()
+                return
+        self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """See asyncio.Protocol."""
@@ -226,7 +240,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self._received += data
-        self._wait()
         if len(self._received) > _BACKLOG and self._transport is not None:
             self._transport.pause_reading()
         self._enqueue()
@@ -257,8 +270,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if not self._paused and transport is not None and not transport.is_closing():
             message = take_frame(self._received)
-            if message is not None and self._answer(message):
-                return True
+            if message is not None:
+                self._wait()
+                if self._answer(message):
+                    return True
             if message is None:
                 transport.resume_reading()
         self._queued = False

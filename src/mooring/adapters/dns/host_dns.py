@@ -37,9 +37,9 @@ Holder = Callable[[Protocol, Address, int], Awaitable[str]]
 class HostDns:
     """`run` for as long as the daemon lives.
 
-    wanted: whether there should be a server now. holder: who has a port at an address of the host's. period: seconds between two
-    looks. busy: whether somebody else's work goes first. serving: the addresses that are served. trouble: why one is
-    not, "" when nothing is wrong.
+    wanted: whether there should be a server now. holder: who has a port at an address of the host's. period: seconds
+    between two looks. busy: whether somebody else's work goes first. serving: the addresses that are served. trouble:
+    why one is not, "" when nothing is wrong.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ import errno
 import random
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address, ip_address
@@ -28,7 +28,16 @@ from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
 from mooring.core.port_bindings import Protocol as IpProtocol
-from mooring.wire.dns import READ_BYTES, STREAM_BYTES, Query, Rcode, encode_failure, encode_reply, read_query
+from mooring.wire.dns import (
+    READ_BYTES,
+    STREAM_BYTES,
+    Query,
+    Rcode,
+    encode_cut,
+    encode_failure,
+    encode_reply,
+    read_query,
+)
 
 # Seconds that names may be remembered by who asks: they follow their containers.
 TTL = 1
@@ -37,8 +46,8 @@ UDP_BYTES = 1232
 # Seconds after which a turn of the loop ends, if it did not end before; and for which nothing is read while somebody
 # waits for something that matters more: what comes meanwhile waits in the socket.
 TURN, PAUSE = 0.0003, 0.001
-# Askers, and answers of all of them, that are remembered.
-MOST_ASKERS, MOST_ANSWERS = 4096, 65536
+# Askers that are remembered, and bytes of answers to all of them, with what Python needs for each.
+MOST_ASKERS, MOST_BYTES, OVERHEAD = 4096, 1 << 25, 200
 
 HOST = Asker()
 
@@ -68,8 +77,8 @@ class Names(Protocol):
 
 @dataclass(slots=True)
 class _Client:
-    """Who asks from one address by one interface. answers: to questions as bytes without their ids; those that ask for
-    the same have the same ones."""
+    """Who asks from one address by one interface; name: both. answers: to questions as bytes without their ids; those
+    that ask for the same have the same ones."""
 
     asker: Asker
     name: str
@@ -88,11 +97,11 @@ class HostAnswers:
         self._changes = -1
         self._clients: dict[tuple[int, str], _Client | None] = {}
         self._answers: dict[Asker, dict[bytes, bytes]] = {}
-        self._count = 0
+        self._bytes = 0
 
     def client(self, interface: int, source: str) -> _Client | None:
         """Who asks from there; None for who is not answered."""
-        if self._changes != self._names.changes or self._count >= MOST_ANSWERS or len(self._clients) >= MOST_ASKERS:
+        if self._changes != self._names.changes or self._bytes >= MOST_BYTES or len(self._clients) >= MOST_ASKERS:
             self._forget()
         place = (interface, source)
         known = self._clients.get(place)
@@ -127,20 +136,27 @@ class HostAnswers:
         reply = encode_reply(query, answer, limit, TTL, zone)
         if not stream:
             client.answers[message[2:]] = reply[2:]
-            self._count += 1
+            self._bytes += len(message) + len(reply) + OVERHEAD
         send(reply)
         return True
 
     def _forward(self, client: _Client, asked: Asked, send: Send) -> None:
         query: Query = asked.query
-        failure = partial(encode_failure, query, Rcode.SERVFAIL)
-        self._forwarding.ask(asked, client.name, lambda reply: send(failure() if reply is None else reply))
+
+        def done(reply: bytes | None) -> None:
+            if reply is None:
+                reply = encode_failure(query, Rcode.SERVFAIL)
+            elif not asked.stream and len(reply) > query.udp_limit:
+                reply = encode_cut(query)  # a nameserver that heeds no limit is not ours to pass on
+            send(reply)
+
+        self._forwarding.ask(asked, client.name, done)
 
     def _forget(self) -> None:
         self._changes = self._names.changes
         self._clients.clear()
         self._answers.clear()
-        self._count = 0
+        self._bytes = 0
 
     def _find(self, interface: int, source: str) -> _Client | None:
         if interface == _LOOPBACK:
@@ -150,7 +166,10 @@ class HostAnswers:
                 asker = self._names.asker(self._interface_name(interface), ip_address(source))
             except (OSError, ValueError):
                 return None
-        return _Client(asker, source, self._answers.setdefault(asker, {})) if asker is not None else None
+        if asker is None:
+            return None
+        # By the interface, too: tenants may have equal addresses.
+        return _Client(asker, f"{source} by {interface}", self._answers.setdefault(asker, {}))
 
 
 class HostDatagrams:
@@ -212,6 +231,11 @@ class _StreamClient:
     interface: int
     source: str
 
+    @property
+    def client(self) -> tuple[int, str]:
+        """See Answering."""
+        return self.interface, self.source
+
     def of(self, transport: asyncio.Transport) -> _StreamClient | None:  # noqa: ARG002
         """See Answering."""
         return self
@@ -227,6 +251,7 @@ class HostStreams:
     """Who answers connections."""
 
     answers: HostAnswers
+    client: Hashable = None
 
     def of(self, transport: asyncio.Transport) -> _StreamClient | None:
         """See Answering."""
@@ -283,9 +308,8 @@ def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.soc
     Raises OSError; PortTaken where another has the port."""
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     made: list[socket.socket] = []
-    protocol = IpProtocol.UDP
     try:
-        for protocol, kind in ((IpProtocol.UDP, socket.SOCK_DGRAM), (IpProtocol.TCP, socket.SOCK_STREAM)):
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             one = socket.socket(family, kind | socket.SOCK_NONBLOCK)
             made.append(one)
             one.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
@@ -302,7 +326,7 @@ def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.soc
         for one in made:
             one.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(error, protocol) from error
+            raise PortTaken(error, IpProtocol.UDP if len(made) == 1 else IpProtocol.TCP) from error
         raise
     return made[0], made[1]
 

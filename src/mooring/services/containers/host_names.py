@@ -119,9 +119,10 @@ class HostNames:
     # -- who asks --------------------------------------------------------------------------------------------------
 
     def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
-        """Who asks from the address by the bridge; None where no network of ours is behind it. domain: where it is."""
+        """Who asks from the address by the bridge; None where no network of ours with such an address is behind it: who
+        writes another source would have us answer somebody else (RFC 5358). domain: where the bridge is."""
         network = self._bridges.get((domain, bridge))
-        if network is None:
+        if network is None or network.segment_of(source) is None:
             return None
         endpoint = self._endpoint_index.at(network.id, source)
         own = [network.id]
