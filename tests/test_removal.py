@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mooring import removal
+from mooring.adapters.docker.engine_dns_file import EngineDnsFile
 from mooring.core.faults import Conflict
 from mooring.removal import STORE_ENDS, Place, steps
 
@@ -135,6 +136,19 @@ def test_files_go_and_others_stay(place: Place) -> None:
         assert [path.exists() for path in kept] == ([False, False, True] if purge else [True] * 3)
         assert any(path.exists() for path in beside) is not purge
     assert not (place.root / "etc/mooring").exists()
+
+
+def test_docker_is_told_no_longer_to_ask_the_dns_server(place: Place) -> None:
+    """Also where somebody has changed the value since: what he wrote stays."""
+    file = place.root / "etc/docker/daemon.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"debug": true}')
+    EngineDnsFile(file, place.store.parent).installed(["192.0.2.1"]).carry_out()
+    file.write_text(file.read_text().replace("192.0.2.1", "192.0.2.2"))
+    (step,) = [step for step in steps(place, purge=False) if "daemon.json" in step.what]
+    step.carry_out()
+    assert json.loads(file.read_text()) == {"debug": True, "dns": ["192.0.2.2"]}
+    assert not any("daemon.json" in step.what for step in steps(place, purge=False))
 
 
 def test_units_stop_before_their_files_go(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from mooring import __version__
 from mooring.adapters.dns.host_dns import HostDns
 from mooring.adapters.dns.host_forwarding import host_nameservers
 from mooring.adapters.docker.docker_engine import DockerEngine
+from mooring.adapters.docker.engine_dns_file import MARK, EngineUse
 from mooring.adapters.host import listeners, systemd
 from mooring.adapters.host.clocks import SystemClock
 from mooring.adapters.host.descriptors import raise_limit
@@ -33,7 +34,8 @@ from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
-from mooring.core.dns_places import Serving
+from mooring.core.dns_places import ADDRESS4, Serving
+from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.core.networks import Network, Tenants
 from mooring.doors import Doors, api_quota, open_doors
@@ -59,7 +61,7 @@ from mooring.services.networking.engine_starts import EngineStarts
 from mooring.services.networking.port_holders import PortHolders
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import DaemonFacts
-from mooring.services.operations.operations import operations
+from mooring.services.operations.operations import no_dns_server, operations
 from mooring.services.records.record_cache import Record
 from mooring.wire.docker_api import recognise
 
@@ -160,7 +162,6 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
     facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename)
-    operated = operations(services, world, facts, dns_trouble=lambda: dns.trouble if dns is not None else "")
     loaded = asyncio.Event()
 
     async def wait_until_loaded(*_: object) -> None:
@@ -189,6 +190,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
     dns = _dns_server(config, services, world, plugin.is_busy)
+    look = partial(_look_at_dns, config, services, dns) if dns is not None else no_dns_server
+    operated = operations(services, world, facts, dns_server=look)
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
     hook = None
     if (kept := services.keeping) is not None and world.engine is not None:
@@ -201,20 +204,39 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
     """The server of the host's names, which begins and ends as networks say; None where nobody follows an engine."""
     if services.keeping is None:
         return None
-    cache = services.cache
+    cache, use = services.cache, EngineUse(config.state_dir, config.run_dir / MARK)
 
     def wanted() -> bool:
-        asked = config.dns is Serving.AUTO and any(network.options.dns for network in cache.every(Network))
-        return asked or config.dns is Serving.ON
+        asked = any(network.options.dns for network in cache.every(Network)) or use.since_boot()
+        return config.dns is Serving.ON or (config.dns is Serving.AUTO and asked)
+
+    def missed() -> str:
+        lost = config.dns is Serving.OFF and use.now()
+        return f'Docker tells its containers to ask {ADDRESS4}, and the daemon is set to `dns = "off"`' if lost else ""
 
     def follow(_key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(after or before, Network):
             server.nudge()
 
     holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)
-    server = HostDns(services.keeping.host_names, wanted, holders.who, config.repair_period, busy)
+    server = HostDns(services.keeping.host_names, wanted, holders.who, config.repair_period, busy, missed)
     cache.listen(follow)
     return server
+
+
+async def _look_at_dns(config: Config, services: Services, server: HostDns) -> DnsServerView:
+    """See Operations."""
+    await server.settle()
+    networks = sum(network.options.dns for network in services.cache.every(Network))
+    use = EngineUse(config.state_dir, config.run_dir / MARK)
+    reasons = ['the setting dns = "on"'] if config.dns is Serving.ON else []
+    reasons += [f"{networks} networks with dns=on"] if networks else []
+    if use.now():
+        reasons.append("Docker's own setting")
+    elif use.since_boot():
+        reasons.append("containers that may have been started with Docker's own setting")
+    serving = [str(address) for address in server.serving]
+    return DnsServerView(config.dns.value, config.dns_zone, serving, reasons, server.trouble, server.remedy)
 
 
 def _engine_started(services: Services) -> None:

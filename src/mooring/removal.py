@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mooring.adapters.dns.host_dns import drop_addresses
+from mooring.adapters.docker.engine_dns_file import CONFIGURATION, MARK, EngineDnsFile
 from mooring.adapters.docker.engine_requests import EngineRequests
 from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
@@ -71,12 +72,16 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
         _refuse_while_used(engine, networks)
         for ident, name in networks.items():
             yield Step(f"network {name} ({ident[:12]})", partial(engine.remove_network, ident))
+    engine_file = EngineDnsFile.noted(place.store.parent, place.root / CONFIGURATION.relative_to("/"))
+    if engine_file.names_our_server():
+        change = engine_file.removed(force=True)
+        yield Step(f"the DNS server from {engine_file.path}, which dockerd reads at its start", change.carry_out)
     if (place.root / "run/systemd/system").is_dir():
         yield from _units(place.root / "etc/systemd/system")
     yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
     sockets = (place.plugin_socket.with_name(f"{name}.sock") for name in place.drivers[1:])
     files = [place.plugin_socket, *sockets, *(place.root / page for page in PAGES)]
-    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
+    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock", MARK)]
     if purge:
         files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
@@ -171,7 +176,9 @@ async def _clean(run_dir: Path) -> None:
         removals = [op for op in removals if domain_of(op.fact) == 0]
         await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, Bridge | Veth)])
         await kernel.apply([op for op in removals if not isinstance(op.fact, Bridge | Veth)])
-        drop_addresses()
+        if not (run_dir / MARK).exists():
+            # Containers that ask there are refused at once, and ask their next one; without it they would wait.
+            drop_addresses()
     finally:
         await kernel.close()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
-from mooring.adapters.linux.host_bridges import host_bridges
+from mooring.adapters.linux.host_bridges import ContainerBridges, host_bridges
 from mooring.adapters.linux.links import Links
 from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import Netlink
@@ -57,5 +59,51 @@ def test_bridges_of_ours_are_not_told_and_those_of_another_owner_lead_somewhere(
         links = Links(Owner(owner))
         links.add_bridge(bridge)
         links.close()
+        sh(f"ip address add 172.17.0.1/16 dev {bridge.name}")
+        assert not holds(bridge.name, "172.17.0.2")
     assert bridges() == {"mr-web": True}
     assert bridges(Owner("web")) == {}
+
+
+def holds(name: str, source: str) -> bool:
+    """A look of its own, with nothing remembered."""
+    return ContainerBridges(lambda: 1.0).holds(socket.if_nametoindex(name), ip_address(source))
+
+
+@pytest.mark.parametrize(
+    "leading",
+    [
+        "ip tuntap add mode tap dev p0; ip link set p0 master br0",
+        "ip route add default via 172.17.0.9",
+        "ip -6 route add default via fd00:17::9",
+        "ip address flush dev br0",
+    ],
+)
+def test_a_bridge_has_containers_behind_it_as_long_as_nothing_else_is(namespace: Namespace, leading: str) -> None:
+    """Those in its own subnets; an interface of the host's that is no bridge has none."""
+    sh(
+        "ip link add br0 type bridge; ip link set br0 up",
+        "ip link add v0 type veth peer name v1; ip link set v0 master br0; ip link set v0 up; ip link set v1 up",
+        "ip address add 172.17.0.1/16 dev br0; ip -6 address add fd00:17::1/64 dev br0 nodad",
+        "ip link add eth0 type veth peer name eth1; ip link set eth0 up; ip link set eth1 up",
+        "ip address add 198.18.0.1/24 dev eth0",
+        "ip route add 203.0.113.0/24 via 198.18.0.2",
+    )
+    assert holds("br0", "172.17.0.2")
+    assert holds("br0", "fd00:17::2")
+    assert not holds("br0", "198.18.0.2")
+    assert not holds("eth0", "198.18.0.2")
+    sh(leading)
+    assert not holds("br0", "172.17.0.2")
+
+
+def test_what_was_read_of_a_bridge_counts_for_a_while(namespace: Namespace) -> None:
+    """So a flood of made-up sources costs nothing; one that is gone has nothing behind it."""
+    sh("ip link add br0 type bridge; ip link set br0 up; ip address add 172.17.0.1/16 dev br0")
+    index, now = socket.if_nametoindex("br0"), 1.0
+    known = ContainerBridges(lambda: now)
+    assert known.holds(index, ip_address("172.17.0.2"))
+    sh("ip link delete br0")
+    assert known.holds(index, ip_address("172.17.0.3"))
+    now = 3.5
+    assert not known.holds(index, ip_address("172.17.0.2"))

@@ -94,11 +94,19 @@ def test_an_undo_leaves_nothing(machine: SystemdMachine) -> None:
     refused = machine.mooring("setup", "--undo", check=False)
     assert (refused.status, "db in web" in refused.output) == (4, True)
     machine.docker("rm", "-f", "db")
+    machine.run("sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf")
+    engine_file = machine.run("cat", "/etc/docker/daemon.json", check=False).output
+    machine.mooring("dns", "install")
+    assert "169.254.53.53" in machine.run("cat", "/etc/docker/daemon.json").output
+    assert "answers at: 169.254.53.53" in machine.mooring("dns", "status").output
     machine.run("sh", "-c", "echo '# mine' >>/usr/share/man/man1/mooring.1 2>/dev/null || true")
     machine.run("gpasswd", "-a", "alice", "mooring")
     planned = machine.mooring("setup", "--undo", "--dry-run").output
     said = machine.mooring("setup", "--undo").output
     assert "unit files:" in planned
+    assert "the DNS server from /etc/docker/daemon.json" in planned
+    assert machine.run("cat", "/etc/docker/daemon.json", check=False).output == engine_file
+    assert "169.254.53.53" in machine.run("ip", "address", "show", "dev", "lo").output  # until the next boot
     assert "group mooring: has members (alice), left unchanged" in said
     assert machine.run("find", "/etc/systemd/system", "/run", "/etc/skel", "-name", "*mooring*").output == ""
     assert not machine.run("test", "-e", CONFIGURATION, check=False).ok

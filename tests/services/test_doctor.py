@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mooring.core.containers import ContainerEndpoint, EngineEndpoint
+from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding
 from mooring.core.leases import State
@@ -177,7 +178,11 @@ async def test_a_dns_server_that_cannot_be_is_found_until_it_can(host: MemoryHos
     trouble = "port 53/udp of 169.254.53.53 is in use by process dnsmasq (7)"
     world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
     facts = DaemonFacts("0", 0.0, "", "", "", policy=POLICY)
-    doctor = operations(host.services, world, facts, dns_trouble=lambda: trouble).doctor
+
+    async def look() -> DnsServerView:
+        return DnsServerView("auto", "mooring", [], [], trouble, "use `bind-interfaces`")
+
+    doctor = operations(host.services, world, facts, dns_server=look).doctor
     began = host.clock.now()
     finding = await only(doctor)
     assert (finding.subject, finding.text, finding.fixable) == ("dns", f"names are not answered: {trouble}", False)

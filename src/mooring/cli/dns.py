@@ -1,4 +1,4 @@
-"""`mooring dns ls|hosts|lookup|add|rm`."""
+"""`mooring dns ls|hosts|lookup|add|rm`; the rest is in dns_serving."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from mooring.cli.completions import completion
 from mooring.cli.contexts import context
 from mooring.cli.denials import deny
 from mooring.cli.dns import dns
+from mooring.cli.dns_serving import dns_install, dns_status, dns_uninstall
 from mooring.cli.doctors import doctor
 from mooring.cli.explanations import explain
 from mooring.cli.ip import ip
@@ -77,6 +78,8 @@ for command in (
     cli.add_command(command)
 for command in (reserve, release, hold):
     lease.add_command(command)
+for command in (dns_status, dns_install, dns_uninstall):
+    dns.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

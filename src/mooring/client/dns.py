@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from mooring.client.asking import Asking
-from mooring.core.dns_views import DnsAnswer, DnsRow
+from mooring.core.dns_views import DnsAnswer, DnsRow, DnsServerView
 from mooring.wire.api import AddDnsRecord, DnsReply, RemoveDnsRecord
 
 
@@ -22,6 +22,10 @@ class Dns(Asking):
         given = {"name": name, "type": type, "network": network}
         query = urlencode({key: value for key, value in given.items() if value})
         return self._decoded(self._exchange("GET", f"/v1/dns/lookup?{query}")[0], DnsAnswer)
+
+    def dns_server(self) -> DnsServerView:
+        """Where names are answered, who wants that, and what stands in the way."""
+        return self._decoded(self._exchange("GET", "/v1/dns/server")[0], DnsServerView)
 
     def add_dns_record(
         self, name: str, addresses: Sequence[str], *, network: str = "", note: str = "", until: float | None = None,

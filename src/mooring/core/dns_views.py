@@ -27,6 +27,21 @@ class DnsRow(msgspec.Struct, frozen=True):
     until: float | None = None
 
 
+class DnsServerView(msgspec.Struct, frozen=True):
+    """The host's DNS server.
+
+    setting: `auto`, `on` or `off`. serving: the addresses at which it answers, empty for none. reasons: who wants it.
+    trouble: why it does not answer, "" when nothing is wrong; remedy: what to do then.
+    """
+
+    setting: str
+    zone: str
+    serving: list[str]
+    reasons: list[str]
+    trouble: str = ""
+    remedy: str = ""
+
+
 class DnsAnswer(msgspec.Struct, frozen=True):
     """What the DNS server says to whom.
 

@@ -42,8 +42,8 @@ class Rig:
     """A server in a namespace of its own. wanted: whether it is."""
 
     def __init__(self) -> None:
-        self.wanted = False
-        self.dns = HostDns(Nobody(), lambda: self.wanted, self.holder, 0.05)
+        self.wanted, self.missed = False, ""
+        self.dns = HostDns(Nobody(), lambda: self.wanted, self.holder, 0.05, missed=lambda: self.missed)
 
     async def holder(self, protocol: Protocol, _address: Address, _port: int) -> str:
         """Who has the port."""
@@ -83,6 +83,18 @@ async def test_a_host_that_wants_no_names_has_nothing_of_it(rig: Rig) -> None:
     rig.wanted = False
     await rig.dns.once()
     assert (rig.dns.serving, rig.addresses()) == ((), set())
+
+
+async def test_one_that_is_missed_is_trouble(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """One line, and what to do; until it is there, or missed no more."""
+    rig.missed = "Docker asks"
+    for _ in range(2):
+        await rig.dns.once()
+    assert (rig.dns.trouble, len(caplog.records)) == ("Docker asks", 1)
+    assert "mooring dns uninstall" in rig.dns.remedy
+    rig.missed = ""
+    await rig.dns.once()
+    assert (rig.dns.trouble, rig.dns.serving) == ("", ())
 
 
 async def test_an_address_that_somebody_took_away_comes_back(rig: Rig) -> None:
@@ -136,15 +148,14 @@ async def test_it_is_there_soon_after_it_is_wanted_and_the_address_stays_when_th
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(rig.dns.run())
-        rig.dns.nudge()
-        for _ in range(1000):
-            if set(rig.dns.serving) == set(ADDRESSES):
-                break
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        await rig.dns.settle()
+        assert set(rig.dns.serving) == set(ADDRESSES)
         with client() as asking:
             await loop.sock_sendall(asking, b"\0\7\1\0\0\1\0\0\0\0\0\0\1x\7mooring\0\0\1\0\1")
             assert (await loop.sock_recv(asking, 512))[3] & 15 == dns.rcode.NXDOMAIN
         running.cancel()
+    await rig.dns.settle()
     assert "169.254.53.53/32" in rig.addresses()
     with client() as asking:
         asking.send(b"\0" * 12)

@@ -67,7 +67,11 @@ class Served:
     def __init__(self) -> None:
         self.names, self.forwarded, self.askers = Names(), list[bytes](), list[str]()
         self.elsewhere: bytes | None = None
-        self.answers = HostAnswers(self.names, cast(HostForwarding, self), self.interface_name)
+        self.containers = {(6, "172.17.0.2")}
+        self.answers = HostAnswers(
+            self.names, cast(HostForwarding, self), self.interface_name,
+            lambda index, source: (index, str(source)) in self.containers,
+        )  # fmt: skip
         self.server = HostServer(self.answers, Shares(99))
         self.port = 0
 
@@ -80,9 +84,9 @@ class Served:
     @staticmethod
     def interface_name(index: int) -> str:
         """Of those that there are."""
-        if index not in (3, 4, 5):
+        if index not in (3, 4, 5, 6):
             raise OSError("no such device")
-        return {3: "mr-one", 4: "eth0", 5: "mr-two"}[index]
+        return {3: "mr-one", 4: "eth0", 5: "mr-two", 6: "docker0"}[index]
 
     async def open(self) -> None:
         """At a free port."""
@@ -140,6 +144,21 @@ async def test_an_answer_is_told_until_a_name_changes(served: Served) -> None:
     assert served.names.looked == looked
     served.names.web, served.names.changes = MANY[5], 2
     assert texts(await served.query(query("web"))) == [str(MANY[5])]
+
+
+async def test_a_container_in_no_network_of_ours_is_no_host_and_nobody_else_is_answered(served: Served) -> None:
+    """It is forwarded as the others are; once its bridge leads elsewhere it is answered no more, soon."""
+    message = query("next").to_wire()
+    assert served.answer(query("own").to_wire(), 6, "172.17.0.2") is not None
+    assert texts(dns.message.from_wire(served.answer(query("own").to_wire(), 6, "172.17.0.2") or b"")) == [str(MANY[7])]
+    assert served.answer(message, 6, "172.17.0.2") is not None
+    assert served.forwarded == [message]
+    for interface, source in ((6, "172.17.0.3"), (4, "172.17.0.2"), (9, "172.17.0.2")):
+        assert served.answer(message, interface, source) is None
+    served.containers.clear()
+    served.answers.look_again()
+    assert served.answer(message, 6, "172.17.0.2") is None
+    assert served.answer(message) is not None
 
 
 async def test_all_addresses_are_told_in_changing_order(served: Served) -> None:

@@ -50,6 +50,12 @@ async def test_a_lookup_says_what_the_server_would_say(query: str, verdict: str,
     assert (answer["verdict"], answer["records"]) == (verdict, records)
 
 
+async def test_the_server_is_told() -> None:
+    """Here there is none."""
+    told = (await (await api()).get("/v1/dns/server")).json
+    assert (told["setting"], told["serving"], told["trouble"]) == ("off", [], "")
+
+
 async def test_what_is_no_name_address_or_network_is_refused() -> None:
     """In one line, and nothing is changed."""
     asked = await api()

@@ -1,7 +1,7 @@
 """The daemon's DNS server: names of the host's containers, by UDP and TCP, and everything else by forwarding.
 
 Rules: callbacks of the loop and no tasks; who asks is known by the interface that a question came in by and its source
-address, and who is neither in a network of ours nor the host itself is not answered, so that nobody else is either
+address, and who is neither a container of this host nor the host itself is not answered, so that nobody else is either
 served or flooded through us; in each turn of the loop no more is answered than takes a fraction of a millisecond,
 whatever is sent; an answer that was made is kept as bytes for as long as no name changes.
 """
@@ -50,6 +50,8 @@ TURN, PAUSE = 0.0003, 0.001
 MOST_ASKERS, MOST_BYTES, OVERHEAD = 4096, 1 << 25, 200
 
 HOST = Asker()
+# A container of this host that is in no network of ours: it sees everybody's names, and no network's.
+STRANGER = Asker(open=frozenset())
 
 _LOOPBACK = 1  # its index in every namespace (net/core/dev.c)
 _IP_PKTINFO, _IP_PKTOPTIONS = 8, 9  # linux/in.h
@@ -86,14 +88,20 @@ class _Client:
 
 
 class HostAnswers:
-    """Answers whoever may ask. interface_name: of an index; raises OSError for none."""
+    """Answers whoever may ask. interface_name: of an index; raises OSError for none. holds: whether the address is that
+    of a container behind the interface, which is none of ours."""
 
     def __init__(
-        self, names: Names, forwarding: HostForwarding, interface_name: Callable[[int], str] = socket.if_indextoname
+        self,
+        names: Names,
+        forwarding: HostForwarding,
+        interface_name: Callable[[int], str] = socket.if_indextoname,
+        holds: Callable[[int, Address], bool] = lambda _index, _source: False,
     ) -> None:
         self._names = names
         self._forwarding = forwarding
         self._interface_name = interface_name
+        self._holds = holds
         self._changes = -1
         self._clients: dict[tuple[int, str], _Client | None] = {}
         self._answers: dict[Asker, dict[bytes, bytes]] = {}
@@ -152,6 +160,12 @@ class HostAnswers:
 
         self._forwarding.ask(asked, client.name, done)
 
+    def look_again(self) -> None:
+        """Who is in no network of ours is looked for anew: what is behind a bridge changes."""
+        for place, client in list(self._clients.items()):
+            if client is None or client.asker is STRANGER:
+                del self._clients[place]
+
     def _forget(self) -> None:
         self._changes = self._names.changes
         self._clients.clear()
@@ -163,9 +177,12 @@ class HostAnswers:
             asker: Asker | None = HOST
         else:
             try:
-                asker = self._names.asker(self._interface_name(interface), ip_address(source))
+                address = ip_address(source)
+                asker = self._names.asker(self._interface_name(interface), address)
             except (OSError, ValueError):
                 return None
+            if asker is None and self._holds(interface, address):
+                asker = STRANGER
         if asker is None:
             return None
         # By the interface, too: tenants may have equal addresses.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mooring.core.dns_views import DnsAnswer, DnsRow
+from mooring.core.dns_views import DnsAnswer, DnsRow, DnsServerView
 from mooring.core.filters import DnsFilter, DnsQuestion, Page
 from mooring.servers.api.routes import route
 from mooring.services.operations.operations import Operations
@@ -15,11 +15,17 @@ class Dns:
     def __init__(self, operations: Operations) -> None:
         self._dns = operations.dns_rows
         self._names = operations.names
+        self._server = operations.dns_server
 
     @route("GET", "/v1/dns")
     async def dns_names(self, query: DnsFilter) -> Page[DnsRow]:
         """The names of all containers in Mooring's networks, and operators' records, by name."""
         return await self._dns.page(query, await self._names())
+
+    @route("GET", "/v1/dns/server")
+    async def dns_server(self) -> DnsServerView:
+        """Where names are answered, who wants that, and what stands in the way. It is as it should be by then."""
+        return await self._server()
 
     @route("GET", "/v1/dns/lookup")
     async def look_up_name(self, query: DnsQuestion) -> DnsAnswer:

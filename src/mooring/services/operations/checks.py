@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mooring.core.containers import Container, EngineNetwork
+from mooring.core.dns_views import DnsServerView
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.findings import AUTOMATIC, Finding
@@ -182,15 +183,9 @@ def astray(fixed_index: FixedIndex, containers: Collection[Container], now: floa
             )
 
 
-def unanswered(trouble: str, now: float) -> Iterator[Finding]:
-    """The host's DNS server, where it is wanted and cannot be. trouble: why, "" when nothing is wrong."""
-    if trouble:
+def unanswered(server: DnsServerView, now: float) -> Iterator[Finding]:
+    """The host's DNS server, where it is wanted and cannot be, or is asked and is not wanted."""
+    if server.trouble:
         yield Finding(
-            "dns",
-            f"names are not answered: {trouble}",
-            "the last try of the DNS server",
-            now,
-            "let a program that has the port listen at its own addresses alone (dnsmasq: `listen-address` with"
-            " `bind-interfaces`), and a container publish it at one address (`-p ADDRESS:53:53`); the server tries"
-            " again by itself",
+            "dns", f"names are not answered: {server.trouble}", "the last try of the DNS server", now, server.remedy
         )

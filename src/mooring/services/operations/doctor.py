@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 
+from mooring.core.dns_views import DnsServerView
 from mooring.core.endpoints import Endpoint
 from mooring.core.engines import EngineView
 from mooring.core.faults import Fault, Unavailable
@@ -42,8 +43,7 @@ PATIENCE = 4.0
 
 
 class Doctor:
-    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. dns_trouble: why
-    names are not answered, "" when nothing is wrong."""
+    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Doctor:
         clock: Clock,
         host: str,
         changes: EngineChanges | None = None,
-        dns_trouble: Callable[[], str] = lambda: "",
+        dns_server: Callable[[], Awaitable[DnsServerView]] | None = None,
     ) -> None:
         self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
         self._repair, self._garbage_collector = services.repair, services.garbage_collector
@@ -62,7 +62,7 @@ class Doctor:
         self._clock = clock
         self._host = host
         self._changes = changes
-        self._dns_trouble = dns_trouble
+        self._dns_server = dns_server
         self._network_ports = NetworkPortRows(self._cache, self._endpoint_index, self._ipam)
         self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
@@ -132,7 +132,7 @@ class Doctor:
             unlike(self._cache, self._endpoint_index, self._host),
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
             self._network_ports.unusable(now),
-            unanswered(self._dns_trouble(), now),
+            unanswered(await self._dns_server(), now) if self._dns_server is not None else (),
         ):
             await asyncio.sleep(0)
             found += look

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from mooring.core.dns_views import DnsServerView
 from mooring.core.findings import Report
 from mooring.services.assembly import Services
 from mooring.services.containers.engine_upgrades import EngineChanges
@@ -30,10 +31,18 @@ from mooring.services.operations.tenant_rows import TenantRows
 from mooring.services.operations.vnic_rows import VnicRows
 from mooring.services.records.engine_names import EngineNames, names_told
 
+DnsServerLook = Callable[[], Awaitable[DnsServerView]]
+
+
+async def no_dns_server() -> DnsServerView:
+    """Where nobody follows an engine."""
+    return DnsServerView("off", "", [], [])
+
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Looking, asking, doing by hand, and examining. names: what the engine calls everything, asked now."""
+    """Looking, asking, doing by hand, and examining. names: what the engine calls everything, asked now. dns_server:
+    the host's DNS server, which is as it should be by then."""
 
     inspection: Inspection
     lookup: Lookup
@@ -54,6 +63,7 @@ class Operations:
     dns_rows: DnsRows
     attachments: Attachments
     exposing: Exposing
+    dns_server: DnsServerLook
 
 
 def operations(
@@ -61,10 +71,9 @@ def operations(
     world: World,
     daemon: DaemonFacts,
     report: Callable[[], Report | None] | None = None,
-    dns_trouble: Callable[[], str] = lambda: "",
+    dns_server: DnsServerLook = no_dns_server,
 ) -> Operations:
-    """The use cases over these services. report: of the last repair pass, when it is not the services' own.
-    dns_trouble: why the names of the host are not answered, "" when nothing is wrong."""
+    """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy = daemon.policy
     looked = report or (lambda: services.repair.report)
@@ -91,7 +100,7 @@ def operations(
             services.keeping.host_names if services.keeping is not None else None,
         ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(services, engine, clock, policy.host, changes, dns_trouble),
+        Doctor(services, engine, clock, policy.host, changes, dns_server),
         names,
         holds,
         partial(upgrade_notes, cache, services.ipam.fixed_index),
@@ -109,4 +118,5 @@ def operations(
         DnsRows(cache, services.keeping),
         Attachments(cache, services.holders, engine, controller, clock, names),
         Exposing(cache, addresses, services.repair.exposures, world.kernel, names),
+        dns_server,
     )
