@@ -1,8 +1,8 @@
-"""Fixtures of the contracts: a host with a bridge, in memory or in the kernel."""
+"""Fixtures of the contracts: a host with a bridge, in memory or in the kernel; etcds."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mooring.core.plumbing import Add
 from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.contracts.namespace_hosts import BRIDGE, Host
+from tests.e2e.lab.etcds import Etcds, etcds
 from tests.netns.rigs import private_namespace, sh
 
 
@@ -39,3 +40,17 @@ async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             await left.close()
             sh(f"umount -l {folder} 2>/dev/null || true")
         await made.kernel.close()
+
+
+@pytest.fixture(scope="session")
+def one_member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcds]:
+    """Debian 12's etcd, by itself, without TLS."""
+    with etcds(tmp_path_factory.mktemp("one"), "bookworm") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def three_members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcds]:
+    """Debian 13's, three members with TLS, which want certificates of their clients."""
+    with etcds(tmp_path_factory.mktemp("three"), "trixie", members=3, tls=True) as made:
+        yield made

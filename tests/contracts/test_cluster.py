@@ -10,15 +10,17 @@ import pytest
 
 from mooring.core.faults import BadRequest, Compacted, StaleRevision, Unavailable
 from mooring.ports import Change, Cluster, Entry
-from tests.contracts.cluster_servers import InMemory, Servers, changes, next_batch
+from tests.contracts.cluster_servers import InMemory, OnEtcd, Servers, changes, next_batch
 
 
-@pytest.fixture(params=["memory"])
-async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
-    """Each kind of servers in turn, empty."""
-    made = InMemory()
-    yield made
-    await made.close()
+@pytest.fixture(
+    params=["memory", *(pytest.param(name, marks=pytest.mark.slow) for name in ("one_member", "three_members"))]
+)
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """Each kind of servers in turn, empty, or so that nothing of what is there is seen."""
+    if request.param == "memory":
+        return InMemory()
+    return OnEtcd(request.getfixturevalue(request.param), f"{request.node.name}/")
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ async def test_a_watch_that_has_nothing_to_tell_is_heard(servers: Servers, clust
     async with aclosing(cluster.watch("k/", (await cluster.scan(""))[1])) as batches, asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(anext(batches))
         await asyncio.sleep(0.01)
-        await servers.pass_time(3)
+        await servers.pass_time(servers.quiet)
         assert list(await waiting) == []
         await cluster.put("k/a", b"1", 0)
         assert [change.key for change in await next_batch(batches)] == ["k/a"]
@@ -192,14 +194,14 @@ async def test_a_key_is_text(cluster: Cluster, key: str) -> None:
 
 async def test_a_closed_client_says_so(servers: Servers, cluster: Cluster) -> None:
     """All its calls and its watches end in Unavailable; others go on; closing twice is fine."""
-    batches = cluster.watch("", 0)
-    await cluster.put("a", b"1", 0)
+    written = await cluster.put("a", b"1", 0)
+    batches = cluster.watch("", written - 1)
     assert len(await next_batch(batches)) == 1
     await cluster.close()
     await cluster.close()
     with pytest.raises(Unavailable):
         await next_batch(batches)
-    for call in (cluster.get("a"), cluster.scan(""), cluster.put("a", b"", 1), cluster.delete("a", 1)):
+    for call in (cluster.get("a"), cluster.scan(""), cluster.put("a", b"", written), cluster.delete("a", written)):
         with pytest.raises(Unavailable):
             await call
     other = servers.client("b")

@@ -24,7 +24,19 @@ from pathlib import Path
 from tests.e2e.lab.namespaces import LabError, run
 
 SUITES = {"20": "bookworm", "26": "trixie", "28": "sid"}
-PACKAGES = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd", "runc")
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What is unpacked together. lead: the package whose version names the folder. before: the folder's first word."""
+
+    lead: str
+    packages: tuple[str, ...]
+    before: str = ""
+
+
+ENGINE = Kit("docker.io", ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd", "runc"))
+ETCD = Kit("etcd-server", ("etcd-server",), "etcd-")
 COMPLETE = "complete"  # a file in the folder: everything is unpacked; its age is that of the last look at the suite
 LOOK_AGAIN = 7 * 86400.0  # seconds
 
@@ -93,28 +105,33 @@ def release(name: str) -> Release:
         return Release(own)
     if name not in SUITES:
         raise LabError(f"there is no engine {name}; there are {', '.join(SUITES)}")
+    return Release(SUITES[name], unpacked(SUITES[name], ENGINE))
+
+
+def unpacked(suite: str, kit: Kit) -> Path:
+    """The folder with that of the suite; fetched when it is not there. Raises LabError."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mooring-lab"
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"{SUITES[name]}.lock"):
-        return Release(SUITES[name], _unpacked(cache, SUITES[name]))
+    with _locked(cache / f"{suite}.lock"):
+        return _unpacked(cache, suite, kit)
 
 
-def _unpacked(cache: Path, suite: str) -> Path:
+def _unpacked(cache: Path, suite: str, kit: Kit) -> Path:
     """The newest folder of the suite; what was unpacked before serves when the suite cannot be reached."""
-    there = sorted(cache.glob(f"{suite}-*/{COMPLETE}"), key=lambda stamp: stamp.stat().st_mtime)
+    there = sorted(cache.glob(f"{kit.before}{suite}-*/{COMPLETE}"), key=lambda stamp: stamp.stat().st_mtime)
     newest = there[-1] if there else None
     if newest and time.time() - newest.stat().st_mtime < LOOK_AGAIN:
         return newest.parent
     try:
-        return _fetched(cache, suite)
+        return _fetched(cache, suite, kit)
     except LabError as error:
         if newest is None:
             raise
-        print(f"lab: {suite} could not be looked at, the engine from before is taken: {error}", file=sys.stderr)
+        print(f"lab: {suite} could not be looked at, what is there from before is taken: {error}", file=sys.stderr)
         return newest.parent
 
 
-def _fetched(cache: Path, suite: str) -> Path:
+def _fetched(cache: Path, suite: str, kit: Kit) -> Path:
     apt = cache / f"{suite}.apt"
     for name in ("lists/partial", "cache/archives/partial", "empty"):
         (apt / name).mkdir(parents=True, exist_ok=True)
@@ -136,12 +153,12 @@ def _fetched(cache: Path, suite: str) -> Path:
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
     run(["apt-get", *options, "-q", "update"], timeout=600)
     known = run(["apt-cache", *options, "pkgnames", "docker"]).output.split()
-    wanted = [name for name in PACKAGES if name in known or not name.startswith("docker")]
+    wanted = [name for name in kit.packages if name in known or not name.startswith("docker")]
     planned = run(["apt-get", *options, "--print-uris", "download", *wanted]).output
-    match = re.search(r"docker\.io_(\S+?)_", planned)
+    match = re.search(rf"{re.escape(kit.lead)}_(\S+?)_", planned)
     if match is None:
-        raise LabError(f"{suite} serves no docker.io: {planned}")
-    folder = cache / f"{suite}-{urllib.parse.unquote(match[1])}"
+        raise LabError(f"{suite} serves no {kit.lead}: {planned}")
+    folder = cache / f"{kit.before}{suite}-{urllib.parse.unquote(match[1])}"
     if not (folder / COMPLETE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

@@ -1,0 +1,276 @@
+"""What is true of the client of a real etcd when members die, stand still, are full, or are not what they should be."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator, Sized
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from mooring.adapters.etcd import etcd_cluster
+from mooring.adapters.etcd.etcd_cluster import EtcdCluster
+from mooring.adapters.etcd.member import Credentials
+from mooring.adapters.etcd.messages import message, status
+from mooring.core.faults import BadRequest, StaleRevision, Unavailable
+from tests.adapters.certificates import authority
+from tests.contracts.cluster_servers import credentials
+from tests.e2e.lab.etcds import Etcd, Etcds, etcds
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def cluster(three_members: Etcds) -> AsyncIterator[EtcdCluster]:
+    """A client of three members with TLS."""
+    client = EtcdCluster(three_members.endpoints, credentials(three_members), prefix="chaos/")
+    yield client
+    await client.close()
+
+
+async def leader_of(servers: Etcds) -> Etcd:
+    """The member that leads now."""
+    for _ in range(100):
+        for member in servers.members:
+            client = EtcdCluster([member.endpoint], credentials(servers))
+            said = status(await client.ask("Maintenance/Status", b"", again=True))
+            await client.close()
+            if said.leader == said.member:
+                return member
+        await asyncio.sleep(0.05)
+    raise AssertionError("nobody leads")
+
+
+class Writers:
+    """Writers that make keys of their own and change them, and one who watches. stop: nobody begins another
+    write. all_done: nor has one under way."""
+
+    def __init__(self, client: EtcdCluster) -> None:
+        self.client = client
+        self.acknowledged: dict[int, tuple[str, bytes]] = {}  # revision -> key and value
+        self.ambiguous: set[tuple[str, bytes]] = set()
+        self.seen: dict[int, tuple[str, bytes]] = {}
+        self.stop = self.all_done = False
+
+    async def write(self, writer: int) -> None:
+        """One key a time, until told to stop; after an ambiguous answer it is looked whose the key is, by the value."""
+        count = 0
+        while not self.stop:
+            key, value = f"w/{writer}/{count % 3}", f"{writer} {count}".encode()
+            count += 1
+            try:
+                entry = await self.client.get(key)
+                revision = await self.client.put(key, value, entry.revision if entry else 0)
+            except Unavailable:
+                self.ambiguous.add((key, value))
+                continue
+            except StaleRevision:
+                continue  # a write of ours that had timed out was done in between
+            self.acknowledged[revision] = (key, value)
+
+    async def watch(self, after: int) -> None:
+        """See everything after the revision, across the ends of watches, until what is acknowledged last was seen."""
+        while not self.all_done or max(self.seen, default=0) < max(self.acknowledged):
+            try:
+                async with aclosing(self.client.watch("w/", after)) as batches:
+                    async for batch in batches:
+                        for change in batch:
+                            assert change.value is not None
+                            assert change.revision not in self.seen
+                            self.seen[change.revision] = (change.key, change.value)
+                            after = change.revision
+                        if self.all_done and after >= max(self.acknowledged):
+                            return
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+
+async def test_no_acknowledged_write_is_lost_and_none_is_unseen_when_the_leader_dies(
+    three_members: Etcds, cluster: EtcdCluster
+) -> None:
+    """kill -9 of the leader, and one that stands still, under eight writers. What was done is told once, in order."""
+    work = Writers(cluster)
+    _, start = await cluster.scan("")
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(work.watch(start))
+        writing = [tasks.create_task(work.write(number)) for number in range(8)]
+        for harm, mend in ((Etcd.kill, Etcd.start), (stand_still, go_on)):
+            leader = await leader_of(three_members)
+            harm(leader)
+            await more(work.acknowledged, 100)  # it goes on without the leader
+            mend(leader)
+        work.stop = True
+        await asyncio.gather(*writing)
+        work.all_done = True
+        await watching
+    done = work.acknowledged
+    assert {revision: work.seen.get(revision) for revision in done} == done
+    assert {what for revision, what in work.seen.items() if revision not in done} <= work.ambiguous
+    last = {key: value for _, (key, value) in sorted(work.seen.items())}
+    assert {entry.key: entry.value for entry in (await cluster.scan("w/"))[0]} == last
+
+
+async def more(acknowledged: Sized, count: int) -> None:
+    """Wait until it has grown by so many."""
+    before = len(acknowledged)
+    async with asyncio.timeout(20):
+        while True:
+            await asyncio.sleep(0.05)
+            if len(acknowledged) >= before + count:
+                return
+
+
+def stand_still(member: Etcd) -> None:
+    """It does not answer, and its connections stay."""
+    member.send(signal.SIGSTOP)
+
+
+def go_on(member: Etcd) -> None:
+    """It answers again."""
+    member.send(signal.SIGCONT)
+
+
+async def test_without_a_majority_everything_is_unavailable_within_five_seconds(
+    three_members: Etcds, cluster: EtcdCluster
+) -> None:
+    """Reads, writes and watches; the one member that is up says that it has no leader. Then all is well by itself."""
+    revision = await cluster.put("a", b"1", 0)
+    first, *others = three_members.members
+    async with aclosing(cluster.watch("", revision)) as batches:
+        await anext(batches)
+        for member in others:
+            member.kill()
+        began = time.monotonic()
+        outcomes = await asyncio.gather(
+            cluster.get("a"), cluster.scan(""), cluster.put("a", b"2", revision), cluster.delete("a", revision),
+            cluster.put("b", b"1", 0, 10), drained(cluster, batches), return_exceptions=True,
+        )  # fmt: skip
+        assert time.monotonic() - began < 6
+        assert [type(outcome) for outcome in outcomes if not isinstance(outcome, Unavailable)] == []
+        complaints = await cluster.complaints()
+    assert any(line.startswith(f"etcd at {first.endpoint} has no leader") for line in complaints)
+    assert sum("cannot be reached" in line for line in complaints) == 2
+    for member in others:
+        member.start()
+    for _ in range(5):
+        try:
+            assert await cluster.get("a") is not None
+            break
+        except Unavailable:
+            pass
+    while True:
+        await asyncio.sleep(0.05)
+        if not await cluster.complaints():
+            break
+
+
+async def drained(cluster: EtcdCluster, batches: AsyncIterator[object]) -> None:
+    """Everything that the watch has to tell."""
+    async for _ in batches:
+        pass
+
+
+async def test_a_watch_is_in_touch_while_nothing_changes(
+    three_members: Etcds, cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member is asked again and again; one that stands still is given up."""
+    monkeypatch.setattr(etcd_cluster, "ASKED", 0.05)
+    monkeypatch.setattr(etcd_cluster, "SILENCE", 0.5)
+    member = await leader_of(three_members)
+    alone = EtcdCluster([member.endpoint], credentials(three_members))
+    _, revision = await alone.scan("")
+    async with aclosing(alone.watch("quiet/", revision)) as batches:
+        assert [await anext(batches) for _ in range(4)] == [[]] * 4
+        stand_still(member)
+        try:
+            with pytest.raises(Unavailable, match="was not heard for"):
+                await drained(alone, batches)
+        finally:
+            go_on(member)
+    await alone.close()
+
+
+async def test_members_that_are_not_what_they_should_be_are_named(
+    three_members: Etcds, one_member: Etcds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another authority, no certificate, another name, another cluster: the fault and the complaint say so."""
+    monkeypatch.setattr(etcd_cluster, "TOTAL", 1.0)
+    right = credentials(three_members)
+    wrong = authority(tmp_path, "other").cert.read_bytes()
+    elsewhere = three_members.endpoints[0].replace("127.0.0.1", "127.0.0.2")
+    for endpoints, given, words in [
+        (three_members.endpoints, Credentials(wrong, right.certificate, right.key), "CERTIFICATE_VERIFY_FAILED"),
+        (
+            three_members.endpoints,
+            Credentials(right.ca),
+            "cannot be reached|bad certificate|certificate required|closed",
+        ),
+        ([elsewhere], right, "cannot be reached"),
+    ]:
+        client = EtcdCluster(endpoints, given)
+        with pytest.raises(Unavailable, match=words):
+            await client.get("a")
+        assert len(await client.complaints()) == len(endpoints)
+        await client.close()
+    mixed = EtcdCluster([three_members.endpoints[0], one_member.endpoints[0]], right)
+    assert await mixed.get("a") is None
+    assert [line for line in await mixed.complaints() if "different clusters" in line] != []
+    await mixed.close()
+
+
+@pytest.fixture
+def small_member(tmp_path: Path) -> Iterator[Etcds]:
+    """Debian 12's, which has room for two megabytes."""
+    with etcds(tmp_path, "bookworm", extra=["--quota-backend-bytes=2000000"]) as made:
+        yield made
+
+
+async def fill(client: EtcdCluster) -> None:
+    """Write until it is full."""
+    for number in range(100):  # the size is looked at now and then
+        await client.put(f"k{number}", b"x" * 500_000, 0)
+
+
+async def test_a_full_etcd_is_told(small_member: Etcds) -> None:
+    """Writes are refused in words that say what helps, reads go on, and it complains."""
+    client = EtcdCluster(small_member.endpoints, Credentials())
+    with pytest.raises(Unavailable, match=r"space exceeded; compact and defragment it, then `etcdctl alarm disarm`"):
+        await fill(client)
+    assert await client.get("k0") is not None
+    assert await client.complaints() == [f"etcd at {small_member.endpoints[0]} has no space left"]
+    await client.close()
+
+
+async def test_accounts_of_etcd_are_used_where_they_are_configured(small_member: Etcds) -> None:
+    """A wrong password is refused; a token that the member has forgotten is replaced."""
+    client = EtcdCluster(small_member.endpoints, Credentials())
+    await client.ask("Auth/UserAdd", message((1, b"root"), (2, b"secret")))
+    await client.ask("Auth/RoleAdd", message((1, b"root")))
+    await client.ask("Auth/UserGrantRole", message((1, b"root"), (2, b"root")))
+    await client.ask("Auth/AuthEnable", b"")
+    with pytest.raises(Unavailable):
+        await client.get("a")
+    await client.close()
+    wrong = EtcdCluster(small_member.endpoints, Credentials(user="root", password="guess"))
+    with pytest.raises(Unavailable, match="authentication failed"):
+        await wrong.get("a")
+    await wrong.close()
+    right = EtcdCluster(small_member.endpoints, Credentials(user="root", password="secret"))
+    revision = await right.put("a", b"1", 0)
+    small_member.members[0].kill()
+    small_member.members[0].start()
+    entry = await right.get("a")
+    assert entry is not None
+    assert entry.revision == revision
+    await right.put("a", b"2", revision)
+    await right.close()
+
+
+def test_endpoints_are_urls() -> None:
+    """What is none is refused as such."""
+    for endpoints in ([], ["etcd1:2379"], ["ftp://etcd1:2379"], ["https://etcd1:2379/path"], ["https://"]):
+        with pytest.raises(BadRequest):
+            EtcdCluster(endpoints, Credentials())
