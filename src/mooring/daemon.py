@@ -179,6 +179,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
         gc.enable()
         if services.restored_store is not None:
             await services.restored_store.at_start()
+        if services.keeping is not None:
+            services.keeping.host_names.note_loaded()
         operated.readiness.note_loaded()
         loaded.set()
 

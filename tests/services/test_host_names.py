@@ -174,14 +174,23 @@ async def test_records_of_operators_are_answered_beside_containers() -> None:
 
 
 async def test_names_are_there_again_after_a_restart_once_the_engine_is_asked() -> None:
-    """A kill -9 leaves the records, and the engine tells the rest."""
+    """A kill -9 leaves the records, and the engine tells the rest. Meanwhile nobody knows whether a name is missing, so
+    that is a failure (REFUSED) and not an answer that somebody would believe; one who is gone is waited for no more."""
     host, network = await started()
-    await host.endpoint(network, "e1")
-    host.note(network, "db", "e1")
+    for number in (1, 2):
+        await host.endpoint(network, f"e{number}")
+        host.note(network, f"db{number}", f"e{number}")
     await host.restart()
-    assert host.ask("db.web.mooring") == ["absent"]
-    host.note(network, "db", "e1")
-    assert host.ask("db.web.mooring") == ["10.32.0.2"]
+    host.names.note_loaded()
+    seen = [host.names.changes]
+    assert (host.ask("db1.web.mooring"), host.ask("nobody.mooring")) == (["refused"], ["refused"])
+    host.note(network, "db1", "e1")
+    seen.append(host.names.changes)
+    assert (host.ask("db1.web.mooring"), host.ask("db2.web.mooring")) == (["10.32.0.2"], ["refused"])
+    await host.services.endpoints.delete(network, "e2".ljust(64, "0"))
+    seen.append(host.names.changes)
+    assert (host.ask("db2.web.mooring"), host.ask("nobody.mooring")) == (["absent"], ["absent"])
+    assert seen == sorted(set(seen))
 
 
 async def test_a_change_says_that_something_changed() -> None:

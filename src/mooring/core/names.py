@@ -35,7 +35,7 @@ class Question:
 class Verdict(Enum):
     """FOUND: see the answer. EMPTY: the name is known, not with that type. ABSENT: nobody has the name, here or
     elsewhere. FORWARD: not known here, ask elsewhere. REFUSED: not known here, and nobody may be asked (the sandbox has
-    no way out)."""
+    no way out; or it may be known soon)."""
 
     FOUND = "found"
     EMPTY = "empty"

@@ -26,15 +26,17 @@ WAIT = 5.0  # seconds for what should be answered
 RESOLVER, SERVER, SERVER6 = "127.0.0.11", "169.254.53.53", "fd6d:6f6f:7269:6e67:ffff::53"
 
 
-def ask(network: str, name: str, kind: str = "A", server: str = SERVER, *, tcp: bool = False) -> str:
+def ask(
+    network: str, name: str, kind: str = "A", server: str = SERVER, *, tcp: bool = False, wait: float = WAIT
+) -> str:
     """What the server says to one who asks in the namespace: records in order, or else the rcode, or `silence` when it
-    says nothing; `refused` when nobody listens."""
+    says nothing for so many seconds; `refused` when nobody listens."""
     message = dns.message.make_query(name, kind)
     client = dns.query.tcp if tcp else dns.query.udp
 
     def work() -> str:
         try:
-            reply = client(message, server, timeout=WAIT)
+            reply = client(message, server, timeout=wait)
         except dns.exception.Timeout:
             return "silence"
         except OSError:

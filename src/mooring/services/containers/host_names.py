@@ -17,7 +17,7 @@ from mooring.core.endpoints import Endpoint, Service, State
 from mooring.core.host_names import Asker, Entry, dns_label, lookup
 from mooring.core.keys import compose_service
 from mooring.core.leases import Lease
-from mooring.core.names import Answer, Question
+from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address, Network
 from mooring.core.port_bindings import Protocol
 from mooring.core.subnet_index import Holdings
@@ -61,6 +61,8 @@ class HostNames:
         self._networks: dict[str, dict[str, None]] = {}
         self._subnets = Holdings()
         self._bridges: dict[tuple[int, str], Network] = {}
+        # Attached since before a start, and the engine has not told of them since.
+        self._unheard: set[str] = set()
         # Containers that only a list has told of, so that their aliases are not known yet.
         self._unasked: dict[str, None] = {}
         self._wake: Callable[[], None] = lambda: None
@@ -71,6 +73,13 @@ class HostNames:
     def wake_with(self, wake: Callable[[], None]) -> None:
         """Call it when there is somebody to ask for, or a record that may end."""
         self._wake = wake
+
+    def note_loaded(self) -> None:
+        """The records are there after a start: until the engine has told of everybody who is attached, nobody knows
+        whether a name is missing."""
+        attached = (each for each in self._cache.every(Endpoint) if each.state is State.ATTACHED)
+        self._unheard = {each.id for each in attached if each.id not in self._entries}
+        self.changes += 1
 
     def unasked(self) -> list[str]:
         """Full ids of containers whose aliases are not known; nobody is told twice."""
@@ -100,6 +109,7 @@ class HostNames:
                 self._wake()
             if before is None or before.names != names:
                 self._put(endpoint)
+            self._hear(place.endpoint)
 
     def note_network(self, network_id: str, name: str) -> None:
         """The engine calls the network so."""
@@ -150,8 +160,9 @@ class HostNames:
     # -- what is asked ---------------------------------------------------------------------------------------------
 
     def lookup(self, question: Question, asker: Asker) -> Answer:
-        """See core.host_names.lookup."""
-        return lookup(question, asker, self, self.zone)
+        """See core.host_names.lookup; after a start a name that nobody has may be REFUSED instead, see note_loaded."""
+        answer = lookup(question, asker, self, self.zone)
+        return Answer(Verdict.REFUSED) if answer.verdict is Verdict.ABSENT and self._unheard else answer
 
     def named(self, network_id: str, name: str) -> Collection[Entry]:
         """See Directory."""
@@ -188,6 +199,7 @@ class HostNames:
                 if after is None:
                     self._told.pop(endpoint.id, None)
                     self._take(endpoint.id)
+                    self._hear(endpoint.id)
                 else:
                     self._put(endpoint)
             case Lease() as lease:
@@ -203,6 +215,11 @@ class HostNames:
                     self._put_record(record)
             case _:
                 pass
+
+    def _hear(self, endpoint_id: str) -> None:
+        if endpoint_id in self._unheard:
+            self._unheard.discard(endpoint_id)
+            self.changes += 1
 
     def _follow_network(self, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Network):
