@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -77,21 +78,37 @@ def reverse(address: str) -> str:
     return ".".join(reversed(address.split("."))) + ".in-addr.arpa"
 
 
+@dataclass
+class Project:
+    """The project, on a host. folder: of its file."""
+
+    host: Host
+    folder: Path
+
+    def compose(self, *argv: str) -> None:
+        """The command."""
+        command = [*self.host.release.compose, "-p", "demo", "-f", str(self.folder / "docker-compose.yml"), *argv]
+        run(command, timeout=120, environment=self.host.proxy.environment)
+
+    def follow(self, count: int, within: float = 3.0) -> None:
+        """So many replicas run, and names have followed so many seconds later."""
+        eventually(lambda: len(of_service(self.host, "app")) == count, f"{count} replicas run", 30)
+        _told(lambda: ask(self.host.network, APP), lambda: addresses(self.host), within)
+        assert ask(self.host.network, "front.demo_own.mooring") == addresses(self.host)
+
+
+@pytest.fixture
+def project(host: Host, tmp_path: Path) -> Project:
+    """Not up yet."""
+    (tmp_path / "docker-compose.yml").write_text(PROJECT)
+    return Project(host, tmp_path)
+
+
 @pytest.mark.needs("compose")
-def test_names_follow_a_project_through_every_death(host: Host, tmp_path: Path) -> None:
+def test_names_follow_a_project_through_every_death(project: Project) -> None:
     """Scaled up and down, renamed and stopped while the daemon is dead, the engine killed, both killed, recreated: what
     is told is what runs, within seconds; and who lives all the time is never told wrong or missing."""
-    (tmp_path / "docker-compose.yml").write_text(PROJECT)
-
-    def compose(*argv: str) -> None:
-        command = [*host.release.compose, "-p", "demo", "-f", str(tmp_path / "docker-compose.yml"), *argv]
-        run(command, timeout=120, environment=host.proxy.environment)
-
-    def follow(count: int, within: float = 3.0) -> None:
-        eventually(lambda: len(of_service(host, "app")) == count, f"{count} replicas run", 30)
-        _told(lambda: ask(host.network, APP), lambda: addresses(host), within)
-        assert ask(host.network, "front.demo_own.mooring") == addresses(host)
-
+    host, compose, follow = project.host, project.compose, project.follow
     compose("up", "-d", "--scale", "app=3")
     follow(3)
     kept = host.addresses(of_service(host, "keeper")[0], "demo_own")[0]
