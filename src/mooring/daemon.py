@@ -304,6 +304,7 @@ async def _run_tasks(
         await daemon.load()
         endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
         endless.append(start("host follower", daemon.services.host_follower.run))
+        endless.append(start("overlays", daemon.services.repair.overlays.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
             endless.append(start("name follower", keeping.name_follower.run))

@@ -24,7 +24,7 @@ from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, Remove, Veth, domain_of, plan
+from mooring.core.plumbing import DockerAccept, Fact, LinkFact, Remove, domain_of, plan
 
 UNITS = (
     "mooring-again.service", "mooring-away.socket", "mooring.socket", "mooring-api.socket", "mooring-proxy.socket",
@@ -174,8 +174,8 @@ async def _clean(run_dir: Path) -> None:
         removals += [Remove(DockerAccept(version)) for version in (4, 6)]
         # What is in a routing domain goes with it.
         removals = [op for op in removals if domain_of(op.fact) == 0]
-        await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, Bridge | Veth)])
-        await kernel.apply([op for op in removals if not isinstance(op.fact, Bridge | Veth)])
+        await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, LinkFact)])
+        await kernel.apply([op for op in removals if not isinstance(op.fact, LinkFact)])
         if not (run_dir / MARK).exists():
             # Containers that ask there are refused at once, and ask their next one; without it they would wait.
             drop_addresses()

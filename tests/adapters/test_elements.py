@@ -26,6 +26,8 @@ MEMBERS = [
     Member("sources4", '"mv-e" . 02:00:00:00:00:01 . 10.1.0.2'),
     Member("targets6", '"mv-e" . 02:00:00:00:00:01 . 0xfd000000000000000000000000000001'),
     Member("links6", '"mv-e" . 0x20000000001'),
+    Member("tunnel_ports", "4790"),
+    Member("tunnels6", "fd00::1 . 4790"),
 ]
 
 
@@ -46,6 +48,8 @@ def test_parts_begin_at_multiples_of_four_bytes() -> None:
     """As libnftables lays them out; a key for removal has no value with it."""
     element = body(packed(CONTAINERS["wildcard4"], MEMBERS[8], with_value=False))
     assert element == nest(1, attribute(1, bytes([6, 0, 0, 0, 255, 255, 0, 0])))
+    alone = body(packed(CONTAINERS["tunnel_ports"], Member("tunnel_ports", "4790"), with_value=False))
+    assert alone == nest(1, attribute(1, bytes([0x12, 0xB6])))
 
 
 @pytest.mark.parametrize(

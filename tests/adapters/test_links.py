@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -122,19 +122,18 @@ def test_addresses_are_usable_at_once_and_listed(links: Links) -> None:
     interfaces = [ip_interface("10.1.0.1/24"), ip_interface("169.254.9.1/24"), ip_interface("fd00:1::1/64")]
     assert [links.add_address(index, interface) for interface in interfaces * 2] == [True] * 3 + [False] * 3
     assert "tentative" not in sh("ip -6 address show dev mr-one scope global")
-    assert {interface for found, interface in links.addresses() if found == index} == set(interfaces)
+    assert {interface for found, interface, _ in links.addresses() if found == index} == set(interfaces)
     for interface in interfaces * 2:
         links.delete_address(index, interface)
-    assert not [interface for found, interface in links.addresses() if found == index]
+    assert not [interface for found, interface, _ in links.addresses() if found == index]
 
 
-def test_a_stale_neighbour_is_dropped(links: Links) -> None:
-    """The entry goes; one that is not there is fine."""
+def test_a_bridge_that_is_set_keeps_its_neighbours(links: Links) -> None:
+    """Those of other hosts stay when its MTU changes."""
     links.add_bridge(BRIDGE)
-    sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud stale")
-    for _ in range(2):
-        links.drop_neighbour(index_of(links, "mr-one"), ip_address("10.1.0.2"))
-    assert "02:00:00:00:00:09" not in sh("ip neighbour show dev mr-one")
+    sh("ip neighbour add 10.1.0.2 lladdr 02:00:00:00:00:09 dev mr-one nud permanent")
+    links.set_bridge(replace(BRIDGE, mtu=1300))
+    assert "02:00:00:00:00:09" in sh("ip neighbour show dev mr-one")
 
 
 def test_only_marked_links_are_shown(links: Links) -> None:

@@ -106,3 +106,17 @@ def test_of_a_dump_only_what_is_wanted_is_kept(netlink: Netlink) -> None:
     found = netlink.dump(Message(_GETLINK, 0, _IFINFO), is_wanted)
     assert [as_text(attributes(payload[16:])[3]) for _, payload in found] == ["lo"]
     assert len(asked) >= 4
+
+
+def test_of_many_each_has_its_own_outcome(netlink: Netlink) -> None:
+    """However many they are, whichever are refused, and the socket is of use afterwards."""
+
+    def made(number: int) -> Message:
+        link = _IFINFO + text(3, f"br{number}") + nest(18, text(1, "bridge"))
+        return Message(_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link)
+
+    gone = [Message(_DELLINK, 0, _IFINFO + text(3, f"nothing{number}")) for number in range(250)]
+    outcome = netlink.request_each([made(1), *gone, made(1), made(2)])
+    assert [error.errno if error is not None else 0 for error in outcome] == [0, *[errno.ENODEV] * 250, errno.EEXIST, 0]
+    assert netlink.request_each([]) == []
+    netlink.request(Message(_DELLINK, 0, _IFINFO + text(3, "br2")))

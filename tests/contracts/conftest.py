@@ -13,9 +13,12 @@ from mooring.adapters.linux.namespaces import LinuxNamespaces
 from mooring.core.plumbing import Add
 from mooring.testing.memory_kernel import MemoryKernel
 from mooring.testing.memory_namespaces import MemoryNamespaces
+from tests.contracts.kernels import kernel, whose
 from tests.contracts.namespace_hosts import BRIDGE, Host
 from tests.e2e.lab.etcds import Etcds, etcds
 from tests.netns.rigs import private_namespace, sh
+
+__all__ = ["host", "kernel", "whose"]
 
 
 @pytest.fixture(params=["memory", pytest.param("linux", marks=pytest.mark.netns)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
@@ -13,7 +13,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_interface, ip_network
 import pytest
 
 from mooring.adapters.host.port_guard import SocketPortGuard
-from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.datapath import host_facts
 from mooring.core.faults import Conflict, Fault, Unavailable
 from mooring.core.firewall import ruleset
@@ -35,7 +34,8 @@ from mooring.core.plumbing import (
 from mooring.core.port_bindings import Protocol
 from mooring.ports import Kernel, PortGuard
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
-from tests.netns.rigs import Namespace, private_namespace, sh
+from tests.contracts.kernels import LINUX, place
+from tests.netns.rigs import Namespace, sh
 
 BRIDGE = Bridge("mr-one", "mooring:network:one", 1400, "02:00:00:00:00:01")
 VETH = Veth("mv-e", "mooring:endpoint:one/e", "mr-one", False, peer="mp-e", peer_mac="02:00:00:00:00:02", mtu=1400)
@@ -47,40 +47,11 @@ MAPPED = Member("wildcard4", "6 . 8080", "10.1.0.2 . 80")
 NETWORK: tuple[Fact, ...] = (BRIDGE, SETTING, GATEWAY, GATEWAY6, VETH, ruleset(), ELEMENT, MAPPED)
 
 
-@contextmanager
-def place(where: str) -> Iterator[str]:
-    """Which implementation, and for the Linux ones a namespace of the test's own."""
-    if where == "memory":
-        yield where
-        return
-    with private_namespace():
-        sh("ip link set lo up")
-        yield where
-
-
-LINUX, AN_OWNER = (pytest.param(where, marks=pytest.mark.netns) for where in ("linux", "linux, an owner"))
-
-
-@pytest.fixture(params=["memory", LINUX, AN_OWNER])
-def whose(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which kernel: in memory, the daemon's, or another owner's."""
-    with place(request.param) as made:
-        yield made
-
-
 @pytest.fixture(params=["memory", LINUX])
 def where(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which port guard."""
     with place(request.param) as made:
         yield made
-
-
-@pytest.fixture
-async def kernel(whose: str) -> AsyncIterator[Kernel]:
-    """A kernel that has nothing of ours."""
-    made = MemoryKernel() if whose == "memory" else LinuxKernel("" if whose == "linux" else "web-1")
-    yield made
-    await made.close()
 
 
 @pytest.fixture

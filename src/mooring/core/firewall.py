@@ -57,6 +57,10 @@ SETS = """\
     set open6 { type ifname; }
     set pingable4 { type ifname; }
     set pingable6 { type ifname; }
+    # Tunnels between hosts: the ports at which their packets come, and the hosts that they may come from.
+    set tunnel_ports { type inet_service; }
+    set tunnels4 { type ipv4_addr . inet_service; }
+    set tunnels6 { type ipv6_addr . inet_service; }
     # Published ports: at one address of the host, at every address of the host, at the container's own address.
     map published4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
     map published6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
@@ -97,13 +101,31 @@ CHAINS = f"""\
         meta l4proto {{ tcp, udp, sctp }} jump translate
     }}
 
-    # An internal network sees of the host only the addresses on its own bridge, and the DNS server.
+    # An internal network sees of the host only the addresses on its own bridge, and the DNS server. What is in a tunnel
+    # is believed (RFC 7348, section 7), so it comes from the other hosts only, and never from a container.
     chain input {{
         type filter hook input priority -5; policy accept;
+        udp dport @tunnel_ports goto tunnelled
         iifname @internal ip daddr {ADDRESS4} meta l4proto {{ tcp, udp }} th dport {PORT} accept
         iifname @internal ip6 daddr {ADDRESS6} meta l4proto {{ tcp, udp }} th dport {PORT} accept
         iifname @internal fib daddr . iif type != {{ local, broadcast, multicast }} drop
         ct state new,invalid iifname @strict fib saddr . iif oif missing drop
+    }}
+
+    chain tunnelled {{
+        iifname @bridges drop
+        ip saddr . udp dport @tunnels4 accept
+        ip6 saddr . udp dport @tunnels6 accept
+        drop
+    }}
+
+    # A container's packet to another host's tunnel would come there from this host's address, once it is translated.
+    # Who routes between hosts has no bridge of containers there.
+    chain smuggled {{
+        iifname @uplinks return
+        meta iifkind != "bridge" iifname != @bridges return
+        ip daddr . udp dport @tunnels4 drop
+        ip6 daddr . udp dport @tunnels6 drop
     }}
 
     chain allow {{
@@ -164,6 +186,7 @@ CHAINS = f"""\
 
     chain forward {{
         type filter hook forward priority -5; policy accept;
+        udp dport @tunnel_ports jump smuggled
         oifname @bridges goto inward
         iifname @bridges goto outward
     }}

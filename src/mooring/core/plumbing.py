@@ -85,6 +85,65 @@ class Veth:
 
 
 @dataclass(frozen=True, slots=True)
+class Vxlan:
+    """A VXLAN device (RFC 7348) that is up and a port of the bridge, in the bridge's domain; its packets go by the
+    host's own routing. It learns nothing and nothing is flooded by it: where a MAC is, RemoteMac says.
+
+    alias: `mooring:overlay:<network id>`. vni: 24 bits. local: the address of the host that its packets come from; it
+    has no lower link, as it would go with that. port: of UDP, here and at the others. mtu: of what is inside, bytes.
+    isolated: as of a Veth. offload: checksums are left to whatever interface its packets go out by.
+    """
+
+    name: str
+    alias: str
+    bridge: str
+    vni: int
+    local: Address
+    port: int
+    mtu: int
+    isolated: bool = False
+    offload: bool = True
+    domain: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("vxlan", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMac:
+    """Frames to the MAC leave the bridge by its VXLAN device `link`, to the host with the address. host: None as
+    observed, when only one of the two tables has it that must, the bridge's or the device's."""
+
+    link: str
+    mac: str
+    host: Address | None
+    domain: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("remote", self.link, self.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """On the bridge the address is at the MAC, whatever anybody says: nobody is asked, and who asks is answered by the
+    bridge. Such of others are not shown; where there is one for the address, this takes its place."""
+
+    link: str
+    address: Address
+    mac: str
+    domain: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("neighbour", self.link, str(self.address))
+
+
+@dataclass(frozen=True, slots=True)
 class Inside:
     """What the other end of a living veth has in its namespace, as the kernel shows it. mac: "" when it is not told."""
 
@@ -109,11 +168,13 @@ class HostLink:
 
 @dataclass(frozen=True, slots=True)
 class LinkAddress:
-    """An address on one of our bridges, without duplicate address detection."""
+    """An address on one of our bridges, without duplicate address detection. spare: IPv6 that answers, but that the
+    host speaks from only when it has no other (deprecated, RFC 4862, 5.5.4)."""
 
     link: str
     interface: Interface
     domain: int = 0
+    spare: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -213,7 +274,11 @@ class DockerAccept:
 
 # What only the host has.
 HostFact = Domain | Route | DockerAccept
-Fact = HostFact | Bridge | Veth | LinkAddress | Setting | Ruleset | Member | GuardedPort
+# What is a link of its own, and what stands on it goes with it.
+LinkFact = Bridge | Veth | Vxlan
+# Where the endpoints of other hosts are: many small things, which are changed together.
+RemoteFact = RemoteMac | Neighbour
+Fact = HostFact | LinkFact | RemoteFact | LinkAddress | Setting | Ruleset | Member | GuardedPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +330,8 @@ def domain_of(fact: Fact) -> int:
 
 # What must be there before what.
 ORDER: tuple[type, ...] = (
-    Domain, Bridge, Setting, LinkAddress, Veth, Ruleset, Member, GuardedPort, Route, DockerAccept,
+    Domain, Bridge, Setting, LinkAddress, Veth, Vxlan, RemoteMac, Neighbour,
+    Ruleset, Member, GuardedPort, Route, DockerAccept,
 )  # fmt: skip
 
 

@@ -51,9 +51,10 @@ class Kernel(Protocol):
         """Carry out the ops in order, all or nothing: on a fault what was done is undone, and the fault is raised.
 
         An Add of what is there already is success when it is the same and ours, and Conflict when it is foreign or
-        differs. A Remove of what is not there is success. Calls are carried out one after another, in the order in
-        which they were made. Not cancelled in the middle of an op. Flows that meant a host port whose port binding is
-        added, altered or removed, and are tracked otherwise than a new one would be, are forgotten soon after.
+        differs; settings, tables and where other hosts' endpoints are it replaces. A Remove of what is not there is
+        success. Calls are carried out one after another, in the order in which they were made. Not cancelled in the
+        middle of an op. Flows that meant a host port whose port binding is added, altered or removed, and are tracked
+        otherwise than a new one would be, are forgotten soon after.
         """
         ...
 
@@ -84,6 +85,12 @@ class Kernel(Protocol):
     async def host_changed(self) -> None:
         """Returns when an address, router or route that `host_net` tells of may have come or gone since it returned
         last, a second after that at the latest; costs nothing until then. For one caller. Raises Unavailable."""
+        ...
+
+    async def underlay_mtu(self, local: IPv4Address | IPv6Address, hosts: Collection[IPv4Address | IPv6Address]) -> int:
+        """The longest packet (bytes) that fits every route to the hosts, as routes and interfaces are set up; without
+        hosts, that of the interface with the address `local`. A host without a route is passed over. Raises Unavailable
+        when `local` is not the host's, or no host has a route."""
         ...
 
     async def host_bridges(self) -> Mapping[str, bool]:

@@ -27,13 +27,18 @@ from mooring.core.plumbing import (
     HostLink,
     Inside,
     LinkAddress,
+    LinkFact,
     Member,
+    Neighbour,
     Op,
+    RemoteFact,
+    RemoteMac,
     Remove,
     Route,
     Ruleset,
     Setting,
     Veth,
+    Vxlan,
     domain_of,
 )
 from mooring.core.port_bindings import Protocol
@@ -53,6 +58,7 @@ class MemoryKernel(Kernel):
     links: interfaces that are not ours, by name, as `link` tells of them.
     inside: name of a veth -> what its other end has, which is in another namespace then. lived_in: names of veths whose
     other end is in a sandbox where a process runs.
+    underlay: what `underlay_mtu` tells, by address; of all others 1500, and None is no route.
     announced, forgotten: what was asked for, in order. made: how often each fact was, so that a link which is there
     again can be told from the one that was there before.
     """
@@ -83,6 +89,7 @@ class MemoryKernel(Kernel):
         self.fail_on = list(fail_on)
         self.before = before
         self.inside: dict[str, Inside] = {}
+        self.underlay: dict[Address, int | None] = {}
         self.announced: list[tuple[str, Address, str]] = []
         self.forgotten: list[Address] = []
         self._turn = asyncio.Lock()
@@ -160,6 +167,14 @@ class MemoryKernel(Kernel):
         while self._shown == (shown := (dict(self.own), tuple(self.routes))):  # noqa: ASYNC110 - tests set attributes
             await asyncio.sleep(0.001)
         self._shown = shown
+
+    async def underlay_mtu(self, local: Address, hosts: Collection[Address]) -> int:
+        """See Kernel."""
+        self._check_open()
+        found = [mtu for each in hosts or (local,) if (mtu := self.underlay.get(each, 1500)) is not None]
+        if not found or self.underlay.get(local, 1500) is None:
+            raise Unavailable(f"this host does not have the underlay address {local}, or no route from it")
+        return min(found)
 
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
@@ -242,14 +257,14 @@ class MemoryKernel(Kernel):
                 self.facts[after.key] = after
 
     def _add(self, fact: Fact) -> None:
-        if isinstance(fact, Bridge | Veth):
+        if isinstance(fact, LinkFact):
             peer = fact.peer if isinstance(fact, Veth) else fact.name
             for name in (fact.name, peer):
                 if name in self.foreign:
                     raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
         self._check_ground(fact)
         known = self.facts.get(fact.key)
-        replaceable = isinstance(fact, Setting | Ruleset | DockerAccept)
+        replaceable = isinstance(fact, Setting | Ruleset | DockerAccept | RemoteFact)
         if known is not None and known != fact and not replaceable:
             raise Conflict(f"{' '.join(fact.key)} is there already and differs from what is wanted")
         if known is None or replaceable:
@@ -257,7 +272,7 @@ class MemoryKernel(Kernel):
             self.made[fact.key] += 1
 
     def _remove(self, fact: Fact) -> None:
-        if isinstance(fact, Bridge | Veth):
+        if isinstance(fact, LinkFact):
             self._drop_link(fact.name)
         elif isinstance(fact, Ruleset):
             self.facts = {
@@ -279,13 +294,7 @@ class MemoryKernel(Kernel):
             raise Unavailable(f"routing domain {number} is missing", hint="try again in a few seconds")
         if isinstance(fact, Ruleset) and fact.family == "bridge" and not self.filters_bridges:
             raise NotSupported("this kernel cannot filter in bridges", hint="make networks with -o port_security=off")
-        needed = {Veth: "bridge", LinkAddress: "link"}.get(type(fact))
-        if needed is not None:
-            name = str(getattr(fact, needed))
-            if name in self.foreign:
-                raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
-            if ("bridge", name) not in self.facts:
-                raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
+        self._check_link(fact)
         if isinstance(fact, Route):
             if not any(isinstance(each, Domain) and near_end(each.number) == fact.link for each in self.facts.values()):
                 raise Unavailable(f"interface {fact.link} is missing", hint="try again in a few seconds")
@@ -299,6 +308,21 @@ class MemoryKernel(Kernel):
             text = f"the table {_table(fact)} mooring cannot be changed: it is missing"
             raise Unavailable(text, hint="try again in a few seconds")
 
+    def _check_link(self, fact: Fact) -> None:
+        """The link that the fact stands on must be there, and ours. Raises Unavailable, Conflict."""
+        needed = {Veth: "bridge", Vxlan: "bridge", LinkAddress: "link", Neighbour: "link", RemoteMac: "link"}
+        if type(fact) not in needed:
+            return
+        name = str(getattr(fact, needed[type(fact)]))
+        if name in self.foreign:
+            raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
+        if ("vxlan" if isinstance(fact, RemoteMac) else "bridge", name) not in self.facts:
+            raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
+        if isinstance(fact, Vxlan):
+            others = (each for each in self.facts.values() if isinstance(each, Vxlan) and each.name != fact.name)
+            if (fact.vni, fact.port) in {(each.vni, each.port) for each in others}:
+                raise Conflict(f"VNI {fact.vni} at UDP port {fact.port} is in use by another interface of this host")
+
     def _drop_routes(self, link: str) -> None:
         self.facts = {
             key: fact for key, fact in self.facts.items() if not (isinstance(fact, Route) and fact.link == link)
@@ -307,14 +331,20 @@ class MemoryKernel(Kernel):
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)
         self.inside.pop(name, None)
+        self.facts.pop(("vxlan", name), None)
+        for key in [key for key, each in self.facts.items() if isinstance(each, RemoteFact) and each.link == name]:
+            del self.facts[key]
         if self.facts.pop(("bridge", name), None) is None:
             return
+        devices = {fact.name for fact in self.facts.values() if isinstance(fact, Vxlan) and fact.bridge == name}
         for key, fact in list(self.facts.items()):
             address = isinstance(fact, LinkAddress) and fact.link == name
             if address or (isinstance(fact, Setting) and f"/{name}/" in fact.path):
                 del self.facts[key]
-            elif isinstance(fact, Veth) and fact.bridge == name:
+            elif isinstance(fact, Veth | Vxlan) and fact.bridge == name:
                 self.facts[key] = replace(fact, bridge="")
+            elif isinstance(fact, RemoteMac) and fact.link in devices:
+                self.facts[key] = replace(fact, host=None)
 
 
 def _table(fact: Fact) -> str:

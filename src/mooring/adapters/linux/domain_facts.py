@@ -249,7 +249,7 @@ class DomainWriter:
 def _by_link(links: Links) -> dict[int, set[Interface]]:
     """The addresses of each link, by its index."""
     found: dict[int, set[Interface]] = {}
-    for index, interface in links.addresses():
+    for index, interface, _ in links.addresses():
         found.setdefault(index, set()).add(interface)
     return found
 

@@ -18,6 +18,7 @@ from mooring.adapters.linux.link_settings import link_settings
 from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.linux.namespace_files import opened
 from mooring.adapters.linux.sysctls import read_setting, write_setting
+from mooring.adapters.linux.tunnels import Tunnels
 from mooring.adapters.netlink.batches import Batches
 from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import NetlinkError
@@ -38,10 +39,13 @@ from mooring.core.plumbing import (
     LinkAddress,
     Member,
     Op,
+    RemoteFact,
     Remove,
     Ruleset,
     Setting,
     Veth,
+    Vxlan,
+    fact_of,
 )
 from mooring.core.port_security import PORT_SECURITY, guards_of, member_ops
 
@@ -59,6 +63,7 @@ class Tools:
     batches: Batches
     tables: tuple[Table, ...]
     docker: DockerChains
+    tunnels: Tunnels
 
     @classmethod
     def open(cls, owner: Owner = DAEMON, make_links: Callable[[Owner], Links] = Links) -> Tools:
@@ -67,16 +72,18 @@ class Tools:
         with ExitStack() as stack:
             try:
                 stack.callback((links := make_links(owner)).close)
-                batches = Batches()
+                stack.callback((batches := Batches()).close)
+                tunnels = Tunnels(links)
             except OSError as error:
                 raise Unavailable(f"netlink cannot be used: {error.strerror}", hint="run Mooring as root") from error
             stack.pop_all()
-        return cls(links, batches, tables_of(batches, owner), DockerChains(batches))
+        return cls(links, batches, tables_of(batches, owner), DockerChains(batches), tunnels)
 
     def close(self) -> None:
         """Let go of the sockets."""
         self.links.close()
         self.batches.close()
+        self.tunnels.close()
 
 
 def all_or_none(steps: Iterable[Undo]) -> None:
@@ -119,11 +126,11 @@ class FactReader:
         try:
             links = self._tools.links.ours()
             addresses = list(self._tools.links.addresses())
+            names = {link.index: link.name for link in links}
+            ours = [link for link in links if link.name not in doomed]
+            facts: set[Fact] = set(self._tools.tunnels.facts(ours))
         except NetlinkError as error:
             raise Unavailable(f"the kernel's links cannot be read: {error.strerror}") from error
-        names = {link.index: link.name for link in links}
-        ours = [link for link in links if link.name not in doomed]
-        facts: set[Fact] = set()
         bridges: dict[int, str] = {}
         for link in ours:
             if link.kind == "bridge":
@@ -132,7 +139,8 @@ class FactReader:
                 facts.update(Setting(path, value) for path, value in link_settings(link.name, link.families))
             elif link.kind == "veth" and not link.alias.startswith(LINE_ALIAS):
                 facts.add(_veth(link, names))
-        facts.update(LinkAddress(bridges[index], interface) for index, interface in addresses if index in bridges)
+        given = (each for each in addresses if each[0] in bridges)
+        facts.update(LinkAddress(bridges[index], interface, spare=spare) for index, interface, spare in given)
         facts.update(_host_settings() if not self._domain else _forwarding())
         for table in self._tools.tables:
             ruleset, members = table.observe()
@@ -162,6 +170,7 @@ class FactWriter:
         self._links = tools.links
         self._tables = tools.tables
         self._docker = tools.docker
+        self._tunnels = tools.tunnels
         self._discards = discards
 
     def run(self, ops: Sequence[Op]) -> None:
@@ -175,13 +184,16 @@ class FactWriter:
 
     def _carry_out(self, steps: Sequence[Op]) -> Iterator[Undo]:
         """Yields what undoes the steps. Several steps are about members, otherwise it is one."""
-        fact = steps[0].after if isinstance(steps[0], Alter) else steps[0].fact
+        fact = fact_of(steps[0])
         if isinstance(fact, Member | GuardedPort):
             ops = [each for step in steps for each in member_ops(step)]
             for table in self._tables:
                 back = table.change([each for each in ops if table.has(_member(each))])
                 if back:
                     yield partial(table.change, back)
+            return
+        if isinstance(fact, RemoteFact):
+            yield partial(self._tunnels.change, self._tunnels.change(steps))
             return
         match steps[0]:
             case Add(wanted):
@@ -197,9 +209,12 @@ class FactWriter:
                 yield from self._add_bridge(fact)
             case Veth():
                 yield from self._add_veth(fact)
+            case Vxlan():
+                self._discards.finish(fact.name, self._links)
+                yield from self._tunnels.add(fact, self._ours(fact.bridge).index)
             case LinkAddress():
                 index = self._ours(fact.link).index
-                if self._links.add_address(index, fact.interface):
+                if self._links.add_address(index, fact.interface, fact.spare):
                     yield lambda: self._links.delete_address(index, fact.interface)
             case Setting():
                 self._must_be_ours(fact)
@@ -231,7 +246,7 @@ class FactWriter:
 
     def _remove(self, fact: Fact) -> Iterator[Undo]:
         match fact:
-            case Bridge() | Veth():
+            case Bridge() | Veth() | Vxlan():
                 link = self._links.find(fact.name)
                 if link is not None and link.ours:
                     self._links.delete(fact.name)
@@ -241,14 +256,14 @@ class FactWriter:
                 if found is not None and found.ours:
                     index = found.index
                     self._links.delete_address(index, fact.interface)
-                    yield lambda: self._links.add_address(index, fact.interface)
+                    yield lambda: self._links.add_address(index, fact.interface, fact.spare)
             case Ruleset():
                 self._table(fact).remove()
                 yield self._table(fact).write
             case DockerAccept():
                 self._docker.withdraw(fact.version)
                 yield lambda: self._docker.accept(fact.version)
-            case Setting() | Member() | GuardedPort():
+            case _:
                 return  # settings are never removed, members have their own way
 
     def _alter(self, before: Fact, after: Fact) -> Iterator[Undo]:
@@ -261,6 +276,13 @@ class FactWriter:
             case Veth(), Veth():
                 self._ours(after.name)
                 self._links.set_veth(after, self._ours(after.bridge).index)
+            case Vxlan(), Vxlan():
+                self._ours(after.name)
+                yield from self._tunnels.alter(before, after, self._ours(after.bridge).index)
+            case LinkAddress(), LinkAddress():
+                index = self._ours(after.link).index
+                self._links.add_address(index, after.interface, after.spare, anew=False)
+                yield lambda: self._links.add_address(index, before.interface, before.spare, anew=False)
             case Ruleset(), Ruleset():
                 # No way back, and no need: the table is right now, and has the elements that it had.
                 self._table(after).write()
@@ -331,12 +353,13 @@ def _differs(link: Link) -> Conflict:
 
 
 def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
-    """Consecutive member ops together: they are one transaction. All others alone."""
+    """Consecutive member ops together: they are one transaction. So are those about other hosts. All others alone."""
 
-    def about_member(op: Op) -> bool:
-        return isinstance(op.after if isinstance(op, Alter) else op.fact, Member | GuardedPort)
+    def kind(op: Op) -> int:
+        fact = fact_of(op)
+        return 1 if isinstance(fact, Member | GuardedPort) else 2 if isinstance(fact, RemoteFact) else 0
 
-    for together, run in groupby(ops, about_member):
+    for together, run in groupby(ops, kind):
         if together:
             yield list(run)
         else:
@@ -344,7 +367,7 @@ def _steps(ops: Sequence[Op]) -> Iterator[list[Op]]:
 
 
 def _member(op: Op) -> Member:
-    fact = op.after if isinstance(op, Alter) else op.fact
+    fact = fact_of(op)
     assert isinstance(fact, Member)
     return fact
 

@@ -11,13 +11,14 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_interface
+from ipaddress import ip_interface
 from zlib import crc32
 
 from mooring.adapters.netlink.ownership import DAEMON, Owner
 from mooring.adapters.netlink.sockets import (
     NLM_F_CREATE,
     NLM_F_EXCL,
+    NLM_F_REPLACE,
     Message,
     Netlink,
     NetlinkError,
@@ -35,7 +36,6 @@ from mooring.core.plumbing import Bridge, Inside, Veth
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_DELNEIGH = 29
 
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
@@ -48,9 +48,9 @@ _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING, _BR_MULTI_BOOLOPT = 1, 5, 
 _NO_LL_LEARN = 1 << 0
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33
 _FILTER_SKIP_STATS = 8
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 8, 10
-_IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
-_NDA_DST = 1
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_CACHEINFO, _IFA_FLAGS, _IFA_TARGET_NETNSID = 1, 2, 6, 8, 10
+_IFA_F_NODAD, _IFA_F_DEPRECATED, _IFA_F_PERMANENT = 0x02, 0x20, 0x80
+_DEPRECATED = struct.pack("=IIII", 0, 0xFFFFFFFF, 0, 0)  # struct ifa_cacheinfo: preferred never, valid for ever
 _MOST_MTU = 65535  # bytes: ETH_MAX_MTU, linux/if_ether.h
 
 # struct br_boolopt_multi: values, and which of them are meant.
@@ -58,7 +58,6 @@ _NO_LEARNING = struct.pack("=II", _NO_LL_LEARN, _NO_LL_LEARN)
 
 _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBi")
-_NEIGHBOUR = struct.Struct("=BBHiHBB")
 
 # Our own device group, for deletion: only links that are about to go are ever in it. "moor" in ASCII. All owners share
 # it: one may then delete what another was about to.
@@ -71,8 +70,8 @@ class Link:
 
     ours: it bears the owner's mark, and then the alias is as facts say it. other: the index of a veth's other end, in
     the namespace that the kernel calls by the number `beyond`; None: in this one. linklocal_learn: it is a bridge and
-    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10). families: what the kernel tells
-    of IPv4 and IPv6 on it.
+    learns where a MAC is from frames to the reserved groups (IEEE 802.1D, table 7-10). families, data, port: what the
+    kernel tells of IPv4 and IPv6 on it, of what is particular to its kind, and of it as a port of a bridge.
     """
 
     index: int
@@ -89,6 +88,8 @@ class Link:
     beyond: int | None = None
     linklocal_learn: bool = False
     families: bytes = b""
+    data: bytes = b""
+    port: bytes = b""
 
 
 def _info(index: int = 0, up: bool | None = None) -> bytes:
@@ -97,15 +98,17 @@ def _info(index: int = 0, up: bool | None = None) -> bytes:
     return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, index, flags, 0 if up is None else _IFF_UP)
 
 
-def _addressed(payload: bytes) -> tuple[int, Interface | None]:
-    """Index of the link, and its address unless the kernel makes such itself (link-local IPv6). struct ifaddrmsg."""
+def _addressed(payload: bytes) -> tuple[int, Interface | None, bool]:
+    """Index of the link, its address unless the kernel makes such itself (link-local IPv6), and whether that is a spare
+    one. struct ifaddrmsg."""
     _, prefix, _, _, index = _IFADDR.unpack_from(payload)
     found = attributes(payload[_IFADDR.size :])
     packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
     interface = ip_interface((packed, prefix)) if packed is not None else None
     # 169.254.0.0/16 is nobody's but who typed it: networks for what asks a cloud's metadata have such subnets.
     own = interface is not None and interface.version == 6 and interface.ip.is_link_local
-    return index, None if own else interface
+    spare = bool(as_u32(found.get(_IFA_FLAGS)) & _IFA_F_DEPRECATED)
+    return index, None if own else interface, spare
 
 
 def _learns_linklocal(bridge: dict[int, bytes]) -> bool:
@@ -167,7 +170,7 @@ class Links:
             for family in (socket.AF_INET, socket.AF_INET6):
                 there = _IFADDR.pack(family, 0, 0, 0, link.other) + u32(_IFA_TARGET_NETNSID, link.beyond)
                 for _, each in self._netlink.dump(Message(_GETADDR, 0, there)):
-                    index, interface = _addressed(each)
+                    index, interface, _ = _addressed(each)
                     if index == link.other and interface is not None:
                         found.append(interface)
         except NetlinkError:
@@ -197,17 +200,20 @@ class Links:
         )
         # An MTU given at birth, and one that is set and was so before, would follow those of the ports
         # (net/bridge/br_if.c, br_mtu_auto_adjust).
-        marked = _info() + text(_IFLA_IFNAME, bridge.name) + self._mark(bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
-        self._make(bridge.name, made, Message(_SETLINK, 0, marked))
+        marked = _info() + text(_IFLA_IFNAME, bridge.name) + self.mark(bridge.alias) + u32(_IFLA_MTU, bridge.mtu)
+        self.make(bridge.name, made, Message(_SETLINK, 0, marked))
 
     def set_bridge(self, bridge: Bridge) -> None:
         """The bridge, which is there, is as told and up."""
+        found = self.find(bridge.name)
+        # Where a MAC is set, be it the same, the kernel forgets all neighbours of the link (neigh_changeaddr).
+        same = found is not None and found.mac == bridge.mac
         wanted = (
             _info(up=True)
             + text(_IFLA_IFNAME, bridge.name)
-            + attribute(_IFLA_ADDRESS, _mac(bridge.mac))
+            + (b"" if same else attribute(_IFLA_ADDRESS, _mac(bridge.mac)))
             + u32(_IFLA_MTU, bridge.mtu)
-            + self._mark(bridge.alias)
+            + self.mark(bridge.alias)
             + nest(
                 _IFLA_LINKINFO, text(_INFO_KIND, "bridge"), nest(_INFO_DATA, attribute(_BR_MULTI_BOOLOPT, _NO_LEARNING))
             )
@@ -235,7 +241,7 @@ class Links:
             + u32(_IFLA_MASTER, bridge)
             + nest(_IFLA_LINKINFO, kind)
         )
-        self._make(veth.name, made, self._port(veth, bridge))
+        self.make(veth.name, made, self._port(veth, bridge))
 
     def add_line(self, name: str, alias: str, far: str, namespace: int) -> None:
         """The pair is there, both ends down: one with the name and the mark, the other in the namespace of the file
@@ -243,8 +249,8 @@ class Links:
         peer = _info() + text(_IFLA_IFNAME, far) + u32(_IFLA_MTU, _MOST_MTU) + u32(_IFLA_NET_NS_FD, namespace)
         kind = text(_INFO_KIND, "veth") + nest(_INFO_DATA, attribute(_VETH_INFO_PEER, peer))
         made = _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_MTU, _MOST_MTU) + nest(_IFLA_LINKINFO, kind)
-        marked = _info() + text(_IFLA_IFNAME, name) + self._mark(alias)
-        self._make(name, made, Message(_SETLINK, 0, marked))
+        marked = _info() + text(_IFLA_IFNAME, name) + self.mark(alias)
+        self.make(name, made, Message(_SETLINK, 0, marked))
 
     def raise_link(self, name: str) -> None:
         """The link is up."""
@@ -256,7 +262,8 @@ class Links:
         enslave = _info() + text(_IFLA_IFNAME, veth.name) + u32(_IFLA_MASTER, bridge)
         self._netlink.request(Message(_SETLINK, 0, enslave), self._port(veth, bridge))
 
-    def _make(self, name: str, made: bytes, marking: Message) -> None:
+    def make(self, name: str, made: bytes, marking: Message) -> None:
+        """The link is there, by the first message, and has its mark by the second; or none is."""
         # One after the other: the mark must not land on somebody else's link of that name. A process that dies in
         # between leaves a link without a mark; by its group the next one knows it.
         newborn, grown = u32(_IFLA_GROUP, self._newborn), u32(_IFLA_GROUP, 0)
@@ -267,7 +274,8 @@ class Links:
             self.delete(name)
             raise
 
-    def _mark(self, alias: str) -> bytes:
+    def mark(self, alias: str) -> bytes:
+        """The attribute that says whose the link is."""
         return text(_IFLA_IFALIAS, self._owner.marked(alias))
 
     def _port(self, veth: Veth, bridge: int) -> Message:
@@ -277,7 +285,7 @@ class Links:
         payload = (
             _info(up=True)
             + text(_IFLA_IFNAME, veth.name)
-            + self._mark(veth.alias)
+            + self.mark(veth.alias)
             + u32(_IFLA_MASTER, bridge)
             + nest(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), port)
             # A port needs no address of its own, nor the neighbour discovery that comes with one.
@@ -320,11 +328,12 @@ class Links:
             Message(_SETLINK, 0, _info() + text(_IFLA_IFNAME, name) + u32(_IFLA_NET_NS_FD, namespace))
         )
 
-    def add_address(self, index: int, interface: Interface) -> bool:
-        """The link has the address, usable at once; False when it had it before."""
+    def add_address(self, index: int, interface: Interface, spare: bool = False, *, anew: bool = True) -> bool:
+        """The link has the address, usable at once; False when it had it before. Not anew: one that it has changes."""
         payload = self._address(index, interface, _IFA_F_PERMANENT | (_IFA_F_NODAD if interface.version == 6 else 0))
+        payload += attribute(_IFA_CACHEINFO, _DEPRECATED) if spare else b""
         try:
-            self._netlink.request(Message(_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload))
+            self._netlink.request(Message(_NEWADDR, NLM_F_CREATE | (NLM_F_EXCL if anew else NLM_F_REPLACE), payload))
         except NetlinkError as error:
             if error.errno != errno.EEXIST:
                 raise
@@ -345,28 +354,18 @@ class Links:
         head = _IFADDR.pack(family, interface.network.prefixlen, 0, 0, index)
         return head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed) + u32(_IFA_FLAGS, flags)
 
-    def addresses(self) -> Iterator[tuple[int, Interface]]:
-        """(link index, address) of both families; link-local IPv6 ones are left out."""
+    def addresses(self) -> Iterator[tuple[int, Interface, bool]]:
+        """(link index, address, whether spare) of both families; link-local IPv6 ones are left out."""
         for _, payload in self._netlink.dump(Message(_GETADDR, 0, _IFADDR.pack(0, 0, 0, 0, 0))):
-            index, interface = _addressed(payload)
+            index, interface, spare = _addressed(payload)
             if interface is not None:
-                yield index, interface
-
-    def drop_neighbour(self, index: int, address: IPv4Address | IPv6Address) -> None:
-        """The host has forgotten which MAC the address had on the link."""
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        payload = _NEIGHBOUR.pack(family, 0, 0, index, 0, 0, 0) + attribute(_NDA_DST, address.packed)
-        try:
-            self._netlink.request(Message(_DELNEIGH, 0, payload))
-        except NetlinkError as error:
-            if error.errno != errno.ENOENT:
-                raise
+                yield index, interface, spare
 
     def _link(self, payload: bytes) -> Link:
         _, _, _, index, flags, _ = _IFINFO.unpack_from(payload)
         found = attributes(payload[_IFINFO.size :])
         info = attributes(found.get(_IFLA_LINKINFO, b""))
-        port = attributes(info.get(_INFO_SLAVE_DATA, b"")) if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else {}
+        port = info.get(_INFO_SLAVE_DATA, b"") if as_text(info.get(_INFO_SLAVE_KIND)) == "bridge" else b""
         alias = as_text(found.get(_IFLA_IFALIAS))
         ours = self._owner.unmarked(alias)
         return Link(
@@ -379,9 +378,11 @@ class Links:
             as_u32(found.get(_IFLA_MTU)),
             bool(flags & _IFF_UP),
             as_u32(found.get(_IFLA_MASTER)),
-            port.get(_BRPORT_ISOLATED, b"\0") != b"\0",
+            attributes(port).get(_BRPORT_ISOLATED, b"\0") != b"\0",
             as_u32(found.get(_IFLA_LINK)),
             as_u32(found[_IFLA_LINK_NETNSID]) if _IFLA_LINK_NETNSID in found else None,
             as_text(info.get(_INFO_KIND)) == "bridge" and _learns_linklocal(attributes(info.get(_INFO_DATA, b""))),
             found.get(_IFLA_AF_SPEC, b""),
+            info.get(_INFO_DATA, b""),
+            port,
         )

@@ -26,6 +26,7 @@ from mooring.adapters.linux.host_networks import HostNetworks
 from mooring.adapters.linux.link_removal import Discards
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.namespace_processes import is_lived_in
+from mooring.adapters.linux.underlay import underlay_mtu
 from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
 from mooring.core.faults import Unavailable
@@ -166,6 +167,20 @@ class LinuxKernel(Kernel):
         """See Kernel."""
         await self._changes.come()
 
+    async def underlay_mtu(self, local: IPv4Address | IPv6Address, hosts: Collection[IPv4Address | IPv6Address]) -> int:
+        """See Kernel."""
+
+        def look() -> int:
+            try:
+                found = underlay_mtu(self._looking, local, hosts)
+            except NetlinkError as error:
+                raise Unavailable(f"the kernel's routes cannot be read: {error.strerror}") from error
+            if found is None:
+                raise Unavailable(f"this host does not have the underlay address {local}, or no route from it")
+            return found
+
+        return await self._in(self._reader, look)
+
     async def host_bridges(self) -> Mapping[str, bool]:
         """See Kernel."""
 
@@ -182,11 +197,11 @@ class LinuxKernel(Kernel):
 
         def tell() -> None:
             with self._domains.inside(domain):
-                links = self._writing.at(domain).links
-                found = links.find(link)
+                tools = self._writing.at(domain)
+                found = tools.links.find(link)
                 if found is None:
                     return
-                links.drop_neighbour(found.index, address)
+                tools.tunnels.neighbours.forget(found.index, address)
                 self._announcer_of(domain).announce(link, address, mac, found.mac)
 
         self._soon(_attempt(tell, f"announcing {address} on {link}"))

@@ -21,7 +21,7 @@ def host_link(links: Links, name: str, doomed: Collection[str] = ()) -> HostLink
     pair = beside is not None and beside.ours
     if pair and beside is not None and beside.name in doomed:
         return None
-    addresses = tuple(interface for index, interface in links.addresses() if index == found.index)
+    addresses = tuple(interface for index, interface, _ in links.addresses() if index == found.index)
     return HostLink(
         found.name, found.kind, found.mac, found.mtu, bool(found.master), found.ours or pair, addresses
     )  # fmt: skip

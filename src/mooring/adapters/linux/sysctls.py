@@ -19,7 +19,7 @@ from mooring.core.faults import Unavailable
 _ROOT = Path("/proc/sys")
 # Our bridges and the ends of veth pairs of ours and of Docker's, by their names: no router is heard there, and a host
 # may have thousands, each of which would be read at every look.
-_PORT = re.compile(r"m[rvp]-[0-9a-f]{12}$|mt-\d+$|veth[0-9a-f]{7}$")
+_PORT = re.compile(r"m[rvpx]-[0-9a-f]{12}$|mt-\d+$|veth[0-9a-f]{7}$")
 # Network namespaces in which this process has made the host forward and listen.
 _listening: set[int] = set()
 

@@ -45,6 +45,8 @@ _ERRNO = struct.Struct("=i")
 
 _RECEIVE = 1 << 17
 _DUMP_TRIES = 10
+# Messages in one write, so that the answers fit into the socket's buffer if all of them are refused.
+_TOGETHER = 100
 
 
 class NetlinkError(OSError):
@@ -160,6 +162,28 @@ class Netlink:
         if refused is not None:
             raise refused
 
+    def request_each(self, messages: Sequence[Message]) -> list[NetlinkError | None]:
+        """Carry out the messages in order, however many, as few writes as may be; of each, why it was refused."""
+        outcome: list[NetlinkError | None] = []
+        for begin in range(0, len(messages), _TOGETHER):
+            part = messages[begin : begin + _TOGETHER]
+            first = self._sequence + 1
+            self._sequence += len(part)
+            # Who is refused is told without asking, and the last answer comes last.
+            frames = [
+                self._frame(message, 0 if number < self._sequence else NLM_F_ACK, number)
+                for number, message in enumerate(part, first)
+            ]
+            self._socket.send(b"".join(frames))
+            told: list[NetlinkError | None] = [None] * len(part)
+            last = 0
+            while last < self._sequence:
+                for kind, flags, sequence, payload in self._receive():
+                    if kind == _ERROR and first <= sequence <= self._sequence:
+                        last, told[sequence - first] = sequence, _refusal(flags, payload)
+            outcome += told
+        return outcome
+
     def ask(self, message: Message) -> tuple[int, bytes]:
         """The one answer to a message: its type and payload. Raises NetlinkError."""
         self._sequence += 1
@@ -222,9 +246,10 @@ class Netlink:
                 if wanted is None or wanted(payload):
                     found.append((kind, payload))
 
-    def _frame(self, message: Message, flags: int) -> bytes:
+    def _frame(self, message: Message, flags: int, sequence: int | None = None) -> bytes:
         length = len(message.payload) + _HEADER.size
-        header = _HEADER.pack(length, message.kind, NLM_F_REQUEST | message.flags | flags, self._sequence, 0)
+        number = self._sequence if sequence is None else sequence
+        header = _HEADER.pack(length, message.kind, NLM_F_REQUEST | message.flags | flags, number, 0)
         return header + message.payload + bytes(-length % 4)
 
     def _receive(self) -> Sequence[tuple[int, int, int, bytes]]:

@@ -83,7 +83,7 @@ def _pack(types: Sequence[str], parts: Sequence[str]) -> bytes:
         data = kind.pack(part)
         if len(data) != kind.size:
             raise ValueError(f"{part} does not have the length of {name}")
-        packed += data + bytes(-kind.size % 4)
+        packed += data + bytes(-kind.size % 4 if len(types) > 1 else 0)
     return packed
 
 
@@ -92,7 +92,7 @@ def _cut(types: Sequence[str], data: bytes) -> list[bytes]:
     for name in types:
         size = _kind(name).size
         parts.append(data[at : at + size])
-        at += (size + 3) & ~3
+        at += (size + 3) & ~3 if len(types) > 1 else size
     if at != len(data):
         raise ValueError("an element of another length")
     return parts

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
@@ -52,7 +52,8 @@ PART = 500
 
 
 class BridgeDriver(Driver):
-    """The driver of every network that is `bridged`."""
+    """The driver of every network that is `bridged`. shape: what becomes of the facts of a network, or of an endpoint,
+    where the network is not this host's alone."""
 
     forwards = True
 
@@ -69,6 +70,7 @@ class BridgeDriver(Driver):
         self._foreign_bridges = foreign_bridges
         self._take_names = take_names
         self._in_use = in_use
+        self.shape: Callable[[Network, Iterable[Fact]], set[Fact]] = lambda _, facts: set(facts)
         self.guarding = PortSecurity(kernel)
         self._built: set[str] = set()
         # Endpoints whose interface this process has made and not yet discarded; after a restart, nobody knows.
@@ -81,8 +83,8 @@ class BridgeDriver(Driver):
 
     async def change_network(self, before: Network, after: Network) -> None:
         """See Driver. Raises Conflict or Unavailable."""
-        have = network_facts(before)
-        wanted = set(network_facts(after))
+        have = self.shape(before, network_facts(before))
+        wanted = self.shape(after, network_facts(after))
         if after.ipv6 and not before.ipv6:
             wanted |= await self._needs(after)
         if after.id in self._built:
@@ -95,7 +97,8 @@ class BridgeDriver(Driver):
 
     async def _needs(self, network: Network) -> set[Fact]:
         foreign_bridges = await self._foreign_bridges.at_once() if self._foreign_bridges is not None else ()
-        return {*host_facts(bool(network.ipv6), foreign_bridges=foreign_bridges), *network_facts(network)}
+        shaped = self.shape(network, network_facts(network))
+        return {*host_facts(bool(network.ipv6), foreign_bridges=foreign_bridges), *shaped}
 
     async def _restore(self, network: Network) -> None:
         """As `create_network`, of one that was there: with as much as this kernel has. Raises Conflict, Unavailable."""
@@ -190,7 +193,7 @@ class BridgeDriver(Driver):
     async def _connect(self, network: Network, endpoint: Endpoint, inside: str = "") -> None:
         facts = {
             replace(fact, inside=inside) if isinstance(fact, Veth) else fact
-            for fact in endpoint_facts(network, endpoint)
+            for fact in self.shape(network, endpoint_facts(network, endpoint))
         }
         # After a reboot a bridge may not be there, and forwarding is off until the first container comes, so that
         # dockerd finds it off and guards its FORWARD chain as it always does.

@@ -117,6 +117,7 @@ def assemble_networking(
         shown = ShownSubnets(records, ipam, overlaps, subnets)
         restored = RestoredStore(records, ipam, ports, kernel, policy, rebuilt, overlaps, shown)
     repair = KernelReconciler(records, kernel, ports, collector, bridges, bridge.guarding, repair_period, restored)
+    bridge.shape = repair.overlays.shape
     vnics = Vnics(records, ipam, kernel)
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
     return Networking(

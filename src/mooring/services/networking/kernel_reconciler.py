@@ -26,13 +26,14 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.findings import Report
 from mooring.core.networks import Network, Origin
-from mooring.core.plumbing import Bridge, DockerAccept, Fact, GuardedPort, Remove, Setting, Veth, plan
+from mooring.core.plumbing import DockerAccept, Fact, GuardedPort, LinkFact, Remove, Setting, Veth, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
 from mooring.services.drivers.foreign_bridges import ForeignBridges
 from mooring.services.drivers.port_security_support import PortSecurity, is_table
 from mooring.services.networking.garbage_collector import GarbageCollector
+from mooring.services.networking.overlays import Overlays
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.restored_store import RestoredStore, Spared
 from mooring.services.networking.vnic_repair import VnicRepair
@@ -107,6 +108,7 @@ class KernelReconciler:
         self._turn = asyncio.Lock()
         self.report: Report | None = None
         self.vnics: VnicRepair | None = None  # where there is no launcher
+        self.overlays = Overlays(records, kernel, self.look_again)
 
     async def run(self, tell: Callable[[Report], None] = lambda _: None) -> None:
         """Pass after pass, for ever. tell: hears of each pass whose report differs from the one before."""
@@ -186,6 +188,8 @@ class KernelReconciler:
             self.nudge()
 
     async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
+        self.overlays.recover(observed)
+        work.findings += await self.overlays.follow_underlay()
         if self.vnics is not None:  # before networks: a VNIC tells whose its network is
             work.repaired += await self.vnics.restore(observed, work.dry)
         if self._restored_store is not None:
@@ -299,7 +303,7 @@ class KernelReconciler:
         known = self._drawn.get(network.id)
         if known is None or known[0] is not network:
             known = self._drawn[network.id] = network, {fact.key: fact for fact in network_facts(network)}
-        return known[1] | self.exposures.facts(network)
+        return self.overlays.facts(network, known[1] | self.exposures.facts(network))
 
     def _known_facts(self, network: Network, endpoint: Endpoint) -> dict[tuple[str, ...], Fact] | None:
         known = self._made.get(endpoint.id)
@@ -341,9 +345,9 @@ class KernelReconciler:
         stray = [op.fact for op in plan((), left) if isinstance(op, Remove)]
         links = defaultdict[int, list[str]](list)
         for fact in stray if not work.dry else ():
-            if isinstance(fact, Bridge | Veth):
+            if isinstance(fact, LinkFact):
                 links[fact.domain].append(fact.name)
-        rest = [Remove(fact) for fact in stray if not isinstance(fact, Bridge | Veth) and not work.dry]
+        rest = [Remove(fact) for fact in stray if not isinstance(fact, LinkFact) and not work.dry]
         try:
             for domain, names in links.items():
                 await self._kernel.discard(names, domain)
