@@ -186,7 +186,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
 
     plugin = PluginDoor(
         services.ipam,
-        EngineNetworks(services.networks, services.cache, config.plugin_socket.stem),
+        EngineNetworks(services.networks, services.cache, services.endpoint_index, config.plugin_socket.stem),
         services.endpoints,
         before_call=wait_until_loaded,
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,

@@ -28,7 +28,8 @@ async def host() -> MemoryHost:
 
 def networks(host: MemoryHost) -> EngineNetworks:
     """As the door has them."""
-    return EngineNetworks(host.services.networks, host.services.cache, "moor")
+    services = host.services
+    return EngineNetworks(services.networks, services.cache, services.endpoint_index, "moor")
 
 
 @pytest.mark.parametrize("space", ["LocalDefault", "GlobalDefault"])

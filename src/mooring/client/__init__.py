@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
+from mooring.client.attached_namespaces import AttachedNamespaces
 from mooring.client.attachments import Attachments
 from mooring.client.denials import DenyEntries
 from mooring.client.dns import Dns
@@ -29,6 +30,7 @@ from mooring.client.networks import Networks
 from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
+from mooring.core.attached_namespaces import NamespaceView
 from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
@@ -104,6 +106,7 @@ __all__ = [
     "HostStatus",
     "LeaseRow",
     "Mode",
+    "NamespaceView",
     "NetworkDetail",
     "NetworkRow",
     "NotFound",
@@ -138,7 +141,20 @@ __all__ = [
 
 
 class Client(
-    Host, Networks, Pools, SubnetPools, Leases, NetworkPorts, Ip, Attachments, DenyEntries, Dns, Tenants, Vnics, Asking
+    Host,
+    Networks,
+    Pools,
+    SubnetPools,
+    Leases,
+    NetworkPorts,
+    Ip,
+    Attachments,
+    AttachedNamespaces,
+    DenyEntries,
+    Dns,
+    Tenants,
+    Vnics,
+    Asking,
 ):
     """The daemon at a socket. Nothing is dialled before the first question.
 

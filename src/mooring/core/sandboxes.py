@@ -85,13 +85,14 @@ class NamespaceState:
     """What a namespace has: facts of ours, and the names of all links in it. identity: see ports.Namespaces.
 
     Whoever is in the namespace can write the sign of any endpoint on a link: facts are claims, until `only_of` has
-    looked at them. strangers: marks of endpoints that were none of those.
+    looked at them. strangers: marks of endpoints that were none of those. routed: where routes lead that are not ours.
     """
 
     facts: frozenset[NamespaceFact]
     names: frozenset[str]
     identity: str = ""
     strangers: frozenset[str] = frozenset()
+    routed: frozenset[Subnet] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

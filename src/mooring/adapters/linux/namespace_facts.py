@@ -23,6 +23,7 @@ from mooring.adapters.linux.namespace_links import (
 )
 from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.core.faults import BadRequest, Conflict, NotFound, Unavailable
+from mooring.core.networks import Subnet
 from mooring.core.sandboxes import (
     NamespaceAdd,
     NamespaceAddress,
@@ -70,12 +71,13 @@ def observe(links: NamespaceLinks, signs: Signs, identity: str = "") -> Namespac
         for held in links.addresses()
         if held.ours and held.index in ours
     )
-    facts.update(
-        NamespaceRoute(route.destination, route.via, names[route.index])
-        for route in links.routes()
-        if route.protocol == OUR_PROTOCOL and route.index in ours
-    )
-    return NamespaceState(frozenset(facts), frozenset(names.values()), identity)
+    routed: set[Subnet] = set()
+    for route in links.routes():
+        if route.index not in ours or route.protocol not in (OUR_PROTOCOL, KERNEL_PROTOCOL):
+            routed.add(route.destination)
+        elif route.protocol == OUR_PROTOCOL:
+            facts.add(NamespaceRoute(route.destination, route.via, names[route.index]))
+    return NamespaceState(frozenset(facts), frozenset(names.values()), identity, routed=frozenset(routed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from mooring.servers.api.attached_namespaces import AttachedNamespaces
 from mooring.servers.api.attachments import Attachments
 from mooring.servers.api.backups import Backups
 from mooring.servers.api.containers import Containers
@@ -25,7 +26,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
-    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, Dns,
+    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, AttachedNamespaces, Dns,
 )  # fmt: skip
 
 
@@ -36,5 +37,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
         NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
         Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
         ReadinessProbes(operations), Ip(operations), Attachments(operations),
-        Dns(operations),
+        AttachedNamespaces(operations), Dns(operations),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.containers import Container, Holder
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import KnownEngine
@@ -293,6 +294,8 @@ class ContainerReconciler:
         for endpoint in self._cache.every(Endpoint):
             await pace.step()
             if endpoint.state is not State.ATTACHED or endpoint.network not in known.networks or endpoint.id in has:
+                continue
+            if is_namespaces(endpoint.id):
                 continue
             if self._clock.now() - endpoint.created < min(ENDPOINT_AGE, self._minimum_age):
                 continue

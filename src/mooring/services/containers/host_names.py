@@ -254,7 +254,7 @@ class HostNames:
     def _put(self, endpoint: Endpoint) -> None:
         """The endpoint has the names that it should have, and no other."""
         names = self._names_of(endpoint)
-        if endpoint.state is not State.ATTACHED or not names:
+        if endpoint.state is not State.ATTACHED or endpoint.pending is not None or not names:
             self._take(endpoint.id)
             return
         entry = Entry(names, endpoint.addresses, self.network_name(endpoint.network), _services(endpoint))

@@ -104,7 +104,7 @@ class Ipam:
         return self._subnets.drafted(request, network_id)
 
     async def release_pool(self, pool_id: str) -> None:
-        """The pool and every lease of it are gone; an unknown one is gone already. Raises Unavailable."""
+        """The pool and every lease of it are gone; an unknown one is gone already. Raises as `Pools.release_pool`."""
         await self._subnets.release_pool(self.names.bound(pool_id))
 
     async def request_address(self, request: AddressRequest) -> Interface:

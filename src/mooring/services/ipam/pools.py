@@ -340,7 +340,8 @@ class Pools:
         return known is None or known.pool == pool_id
 
     async def release_pool(self, pool_id: str) -> None:
-        """Ipam.release_pool."""
+        """Ipam.release_pool. Raises Conflict while a namespace is attached to the pool's network, Unavailable."""
+        self._index.check_left(pool_id)
         self._closing.add(pool_id)
         try:
             for _ in range(ATTEMPTS):

@@ -6,6 +6,7 @@ behind the first.
 
 from __future__ import annotations
 
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict
 from mooring.core.networks import Network, Origin
@@ -50,6 +51,8 @@ class EndpointAdmission:
 
     def _name(self, network: Network, endpoint: Endpoint) -> str:
         """The container that has it, and those that hold its addresses, where they are known, and what it has."""
+        if is_namespaces(endpoint.id):
+            return f"{namespace_name(endpoint)} ({', '.join(map(str, endpoint.addresses))})"
         if told := self._containers.name(endpoint.id):  # of several holders of one address it is the one that runs
             return f"container {told} ({', '.join(map(str, endpoint.addresses))})"
         names: set[str] = set()

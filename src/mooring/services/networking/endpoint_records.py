@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.endpoints import Endpoint, Event
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease, State
@@ -130,11 +131,12 @@ class EndpointRecords:
                 raise
 
     async def delete(self, network: Network, endpoint: Endpoint) -> None:
-        """The record is gone, and with it the leases that no engine will release: those of a network of the library,
-        and of pools that the network asked for itself; fixed ones are not in use any more in any case."""
+        """The record is gone, and with it the leases that no engine will release: those of a network of the library and
+        of an attached namespace, and of pools that the network asked for itself; fixed ones are not in use any more in
+        any case."""
         for _ in range(ATTEMPTS):
             put, gone = self._ipam.without_endpoint(network, endpoint)
-            if network.origin is not Origin.LIBRARY:
+            if network.origin is not Origin.LIBRARY and not is_namespaces(endpoint.id):
                 put = [lease for lease in put if lease.state is State.FIXED or self._is_owned(lease)]
                 gone = [lease for lease in gone if self._is_owned(lease)]
             with contextlib.suppress(StaleRevision):

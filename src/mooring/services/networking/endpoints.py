@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 
+from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.endpoints import Attachment, Endpoint, Event, State, advance
 from mooring.core.faults import Conflict, Fault, StaleRevision, Unavailable
 from mooring.core.network_ports import NetworkPort
@@ -158,7 +159,7 @@ class Endpoints:
         endpoint = self._endpoint_index.at(pool.network, address) if pool is not None and pool.network else None
         if endpoint is not None:
             network = self._cache.network(endpoint.network)
-            if network is not None and network.origin is Origin.LIBRARY:
+            if (network is not None and network.origin is Origin.LIBRARY) or is_namespaces(endpoint.id):
                 return  # an engine has no say in it
             if self.takeovers.is_of_refused(endpoint.network, address):
                 return
@@ -167,21 +168,26 @@ class Endpoints:
             await self.delete(endpoint.network, endpoint.id)
         await self._ipam.release_address(pool_id, address)
 
-    async def delete(self, network_id: str, endpoint_id: str, force: bool = False, attached: bool = True) -> None:
+    async def delete(
+        self, network_id: str, endpoint_id: str, force: bool = False, attached: bool = True,
+        known: Endpoint | None = None,
+    ) -> None:  # fmt: skip
         """The endpoint is gone, its interface soon after; what is not known is gone already.
 
         The leases of a network of the library go with it. force: also when its driver cannot be reached, which then may
         keep what it made. Raises Unavailable otherwise. attached False: only when it is in no sandbox. Raises Conflict
-        otherwise.
+        otherwise. known: only while it is as it was when somebody decided so.
         """
-        await self._delete(network_id, endpoint_id, force, attached)
+        await self._delete(network_id, endpoint_id, force, attached, known)
         await self.subnets.release_idle(network_id)
 
-    async def _delete(self, network_id: str, endpoint_id: str, force: bool, attached: bool) -> None:
+    async def _delete(
+        self, network_id: str, endpoint_id: str, force: bool, attached: bool, known: Endpoint | None
+    ) -> None:
         async with self._records.alone(network_id, endpoint_id):
             network = self._cache.network(network_id)
             endpoint = self._cache.endpoint(network_id, endpoint_id)
-            if network is None or endpoint is None:
+            if network is None or endpoint is None or (known is not None and endpoint != known):
                 return
             if endpoint.state is State.ATTACHED and not attached:
                 raise Conflict(

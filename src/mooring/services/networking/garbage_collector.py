@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.datapath import host_end
-from mooring.core.endpoints import State
+from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import EngineView, KnownEngine
 from mooring.core.faults import Fault
 from mooring.core.findings import AUTOMATIC, Finding
@@ -76,8 +77,11 @@ class GarbageCollector:
     def missing(self) -> tuple[Finding, ...]:
         """What the last pass missed and has not taken yet, since when; nothing that may be only just being made."""
         leases = {f"{lease.space} {lease.address}" for lease in self._endpoint_index.unattached()}
+        namespaces = {f"endpoint {each.id}": each for each in self._cache.every(Endpoint) if is_namespaces(each.id)}
         return tuple(
-            Finding(subject, *_told(subject), sighting.at, AUTOMATIC, fixable=True)
+            _of_namespace(namespaces[subject], sighting.at)
+            if subject in namespaces
+            else Finding(subject, *_told(subject), sighting.at, AUTOMATIC, fixable=True)
             for subject, sighting in sorted(self._missing.items(), key=lambda each: each[0])
             if self._is_there(subject, leases) and self._clock.boot() - sighting.boot >= TOLD_AGE
         )
@@ -177,8 +181,10 @@ class GarbageCollector:
                 continue
             if not self._is_overdue(subject, network.created):
                 continue
-            if any(host_end(endpoint.id) in interfaces for endpoint in self._endpoint_index.of_network(network.id)):
-                findings.append(f"network {network.id[:12]} stays because a container is in it, although {why}")
+            inside = [e for e in self._endpoint_index.of_network(network.id) if host_end(e.id) in interfaces]
+            if inside:
+                who = next((namespace_name(each) for each in inside if is_namespaces(each.id)), "a container")
+                findings.append(f"network {network.id[:12]} stays because {who} is in it, although {why}")
                 continue
             await self._networks.delete(network.id)
             taken.append(f"network {network.id[:12]} removed: {why}")
@@ -216,26 +222,41 @@ class GarbageCollector:
 
     async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface. Whether anybody
-        has a VNIC, the engine's list of containers says: see ContainerReconciler."""
+        has a VNIC, the engine's list of containers says: see ContainerReconciler. A namespace's is attached when that
+        was confirmed, and its interface ends with the namespace."""
         for network in self._cache.every(Network):
             if not (network.bridged or network.handed_over) or network.origin is Origin.LIBRARY:
                 continue
             for endpoint in self._endpoint_index.of_network(network.id):
                 shown = network.handed_over or host_end(endpoint.id) in interfaces  # a VNIC outlives its endpoints
-                if endpoint.state is State.ATTACHED and shown:
+                namespace = is_namespaces(endpoint.id)
+                on_trial = namespace and endpoint.pending is not None
+                if endpoint.state is State.ATTACHED and shown and not on_trial:
                     continue
                 if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
-                    await self._endpoints.delete(network.id, endpoint.id)
+                    await self._endpoints.delete(network.id, endpoint.id, known=endpoint)
                     for address in endpoint.addresses:
                         if (segment := network.segment_of(address)) is not None:
                             await self._ipam.release_address(segment.pool, address)
-                    taken.append(f"endpoint {endpoint.id[:12]} removed: nothing is attached to it")
+                    who = namespace_name(endpoint) if namespace else f"endpoint {endpoint.id[:12]}"
+                    taken.append(f"{who} removed: nothing is attached to it")
 
     async def _leases_nobody_has(self, taken: list[str]) -> None:
         for lease in self._endpoint_index.unattached():
             if self._is_overdue(f"lease {lease.space} {lease.address}", lease.since):
                 await self._ipam.release_address(lease.pool, lease.address)
                 taken.append(f"lease {lease.address} released: no endpoint uses it")
+
+
+def _of_namespace(endpoint: Endpoint, at: float) -> Finding:
+    """An attached namespace without its interface: nobody knows whether it is gone, too, or somebody removed that."""
+    who = f"{namespace_name(endpoint)} of network {endpoint.network[:12]}"
+    if endpoint.pending is not None:
+        text, proof = f"{who} was never attached to the end", "nobody confirmed it"
+    else:
+        text, proof = f"{who} has no interface: it is gone, or the interface was removed by hand", "the host's links"
+    again = "if the namespace is there, `mooring attach` it again; else its addresses are free within minutes"
+    return Finding(f"endpoint {endpoint.id}", text, proof, at, again, fixable=True)
 
 
 def _told(subject: str) -> tuple[str, str]:

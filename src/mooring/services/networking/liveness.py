@@ -6,6 +6,7 @@ start, one where nothing runs.
 
 from __future__ import annotations
 
+from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Origin
 from mooring.ports import Clock
@@ -36,7 +37,8 @@ class Liveness:
         driver = await self._drivers.network_driver(network.driver)
         if not isinstance(driver, BridgeDriver):
             return True
-        if self._clock.now() - endpoint.created < STARTED:
+        # A namespace without a process lives as well.
+        if is_namespaces(endpoint.id) or self._clock.now() - endpoint.created < STARTED:
             return await driver.is_connected(endpoint)
         return not await driver.is_dead(endpoint)
 

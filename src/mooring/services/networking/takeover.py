@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Conflict
 from mooring.core.leases import Lease
@@ -35,7 +36,9 @@ class Takeovers:
         self._since = self._clock.now()
 
     def check_dead(self, old: Endpoint) -> None:
-        """Raises Conflict for an endpoint that the running engine has attached."""
+        """Raises Conflict for an endpoint that the running engine has attached, or that is no engine's."""
+        if is_namespaces(old.id):
+            raise Conflict("the address is in use", holder=namespace_name(old), hint="detach it first")
         if old.state is State.ATTACHED and old.created > self._since:
             raise Conflict("the address is in use", holder=f"endpoint {old.id[:12]}", hint="stop that container first")
 

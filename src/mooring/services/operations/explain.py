@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from mooring.core.addresses import usable
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
@@ -311,6 +312,8 @@ def _begun(placeholders: list[str], now: float, cache: RecordCache) -> str:
 
 
 def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, since: str, scene: Scene) -> list[str]:
+    if network is not None and endpoint is not None and is_namespaces(endpoint.id):
+        return _of_namespace(lease, network, endpoint, since, scene)
     known = scene.names.with_endpoint(endpoint.id) if endpoint is not None else None
     name = known.name if known is not None else lease.name
     back = [f"After that it is reserved for {whom_in_words(lease.whom)} again."] if lease.whom else []
@@ -340,6 +343,17 @@ def _dynamic(lease: Lease, network: Network | None, endpoint: Endpoint | None, s
     return [
         f"It was given to {asked} at {since}, but no endpoint has it.",
         "Its container is starting, or Docker never released it; Mooring releases such addresses within a few minutes.",
+    ]
+
+
+def _of_namespace(lease: Lease, network: Network, endpoint: Endpoint, since: str, scene: Scene) -> list[str]:
+    inside = f", interface {endpoint.interface}" if endpoint.interface else ""
+    after = f"reserved for {whom_in_words(lease.whom)} again" if lease.whom else "free, after a cooldown"
+    return [
+        f"It is held by {namespace_name(endpoint)}{inside}, MAC {endpoint.mac}; attached at {since}.",
+        f"`mooring detach --netns {endpoint.name or 'PATH'} {scene.names.of_network(network) or network.id[:12]}` ends "
+        "that, and so does the end of the namespace, within minutes.",
+        f"After that it is {after}.",
     ]
 
 

@@ -13,6 +13,7 @@ from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
 from mooring.services.operations.addresses_by_id import AddressesById
+from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
@@ -64,6 +65,7 @@ class Operations:
     attachments: Attachments
     exposing: Exposing
     dns_server: DnsServerLook
+    attached_namespaces: AttachedNamespaces
 
 
 def operations(
@@ -119,4 +121,5 @@ def operations(
         Attachments(cache, services.holders, engine, controller, clock, names),
         Exposing(cache, addresses, services.repair.exposures, world.kernel, names),
         dns_server,
+        AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names),
     )

@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from ipaddress import ip_network
 
 from mooring.core.addresses import Occupancy
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.faults import Conflict, Exhausted
 from mooring.core.leases import Claimant, Lease, State, is_over, same_owner
 from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
@@ -159,6 +160,13 @@ class AddressIndex:
         """Id of the endpoint of the pool's network that has the address, "" if none."""
         endpoint = self.endpoints.at(pool.network, address) if pool.network else None
         return endpoint.id if endpoint is not None else ""
+
+    def check_left(self, pool_id: str) -> None:
+        """Raises Conflict while a namespace is attached to the pool's network: its engine does not know of that."""
+        pool = self._cache.pool(pool_id)
+        inside = self.endpoints.of_network(pool.network) if pool is not None and pool.network else []
+        if pool is not None and (names := [namespace_name(each) for each in inside if is_namespaces(each.id)]):
+            raise Conflict(f"subnet {pool.subnet} is in use", holder=", ".join(names), hint="detach it first")
 
     def check_room(self, request: AddressRequest) -> None:
         """Raises Exhausted when an endpoint asks and the bridge has no room for one more. Whose address is asked for

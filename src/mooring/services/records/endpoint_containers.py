@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.containers import Container
 from mooring.core.endpoints import Endpoint
 from mooring.services.records.record_cache import Record, RecordCache
@@ -38,7 +39,11 @@ class EndpointContainers:
         return self._names.get(endpoint_id, "")
 
     def user(self, network_id: str, endpoint_id: str) -> str:
-        """Who has an address of the network, for a fault: the container where it is known, or else the endpoint."""
+        """Who has an address of the network, for a fault: the container where it is known, or else the endpoint; or
+        the attached namespace."""
+        endpoint = self._cache.endpoint(network_id, endpoint_id) if is_namespaces(endpoint_id) else None
+        if endpoint is not None:
+            return f"{namespace_name(endpoint)} of network {network_id[:12]}"
         name = self.name(endpoint_id)
         return f"{f'container {name}' if name else f'endpoint {endpoint_id[:12]}'} of network {network_id[:12]}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.keys import is_ports, key_in_words
@@ -107,6 +108,8 @@ def holder_of(lease: Lease, endpoint: Endpoint | None, names: EngineNames = NOBO
             return f"reserved for {whom_in_words(lease.whom)}" if lease.whom else "reserved"
         case LeaseState.COOLING:
             return "no container"
+    if endpoint is not None and is_namespaces(endpoint.id):
+        return namespace_name(endpoint)
     container = names.with_endpoint(endpoint.id) if endpoint is not None else None
     if container is not None:
         return f"container {container.name}"

@@ -139,6 +139,48 @@ class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.container, self.network, "detach")
 
 
+class AttachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The network namespace has an endpoint in the network, for whoever asks to move its interface in and confirm that.
+
+    namespace: which one it is, `BOOT:COOKIE` (id of the host's boot, SO_NETNS_COOKIE of a socket in it). name: what it
+    is called here. addresses: as in Attach. taken: names of the interfaces in it. containers: full ids of containers
+    that its processes are of, as their cgroups say.
+    """
+
+    namespace: str
+    name: str
+    network: str
+    addresses: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    containers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _named(self.namespace, self.network, "attach")
+
+
+class ConfirmNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was to be in the namespace is there. namespace: as in AttachNamespace."""
+
+    namespace: str
+    network: str
+
+    def __post_init__(self) -> None:
+        _named(self.namespace, self.network, "confirm")
+
+
+class DetachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The namespace is not in the network. namespace: as in AttachNamespace, "" for one that is gone. dry_run: only say
+    what it has there."""
+
+    name: str
+    network: str
+    namespace: str = ""
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _named(self.name, self.network, "detach")
+
+
 class Expose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The host has these addresses in the network; one of each family, if none is given and it has none."""
 
