@@ -229,7 +229,7 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
 async def _look_at_dns(config: Config, services: Services, server: HostDns) -> DnsServerView:
     """See Operations."""
     await server.settle()
-    networks = sum(network.options.dns for network in services.cache.every(Network))
+    networks = sum(bool(network.options.dns) for network in services.cache.every(Network))
     use = EngineUse(config.state_dir, config.run_dir / MARK)
     reasons = ['the setting dns = "on"'] if config.dns is Serving.ON else []
     reasons += [f"{networks} networks with dns=on"] if networks else []

@@ -340,7 +340,7 @@ async def test_events_are_asked_for_after_a_moment_and_without_an_end(tmp_path: 
     assert (query["since"], set(query)) == ([text], {"since", "filters"})
     assert json.loads(query["filters"][0]) == {
         "type": ["container", "network"],
-        "event": ["create", "start", "die", "destroy", "rename", "connect", "disconnect"],
+        "event": ["create", "start", "die", "destroy", "rename", "connect", "disconnect", "health_status"],
     }
     assert unquote(script.asked[0]).isascii()
 

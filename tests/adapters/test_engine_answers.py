@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from mooring.adapters.docker.engine_answers import (
     ContainerAnswer,
     ContainerRow,
-    EventAnswer,
     InfoAnswer,
     NetworkAnswer,
     VersionAnswer,
@@ -22,7 +21,8 @@ from mooring.adapters.docker.engine_answers import (
     ids_of,
     subnets_of,
 )
-from mooring.core.containers import Container, ContainerEndpoint, EngineEvent, EngineNetwork, EngineSubnet, EventKind
+from mooring.adapters.docker.event_answers import EventAnswer
+from mooring.core.containers import Container, ContainerEndpoint, EngineNetwork, EngineSubnet, EventKind
 
 NEVER_RAN = """{"Id": "c1", "Names": ["/db"], "Created": 1700000000, "State": "created", "Labels": {"fixed-ip": ""},
   "NetworkSettings": {"Networks": {"web": {"IPAMConfig": {"IPv4Address": "10.32.0.9", "IPv6Address": "fd00::9"},
@@ -51,11 +51,6 @@ def inspected_in(version: tuple[int, int], **changes: Any) -> Container:
     """The same, of an engine whose API has the version."""
     document = {**json.loads(RUNS), **changes}
     return msgspec.json.decode(json.dumps(document), type=ContainerAnswer).value({"web": "by-name"}, version)
-
-
-def event(**document: Any) -> EngineEvent | None:
-    """A line of the events."""
-    return msgspec.json.decode(json.dumps(document), type=EventAnswer).value()
 
 
 def test_what_never_ran_is_in_the_network_that_has_the_name_now() -> None:
@@ -195,6 +190,35 @@ def test_what_counts_as_running(state: str | None, expected: bool) -> None:
     assert row(State=state).running is expected
 
 
+@pytest.mark.parametrize(
+    ("status", "check", "healthy"),
+    [
+        ("", None, True), ("", ["NONE"], True), ("", ["CMD", "true"], False), ("none", ["CMD", "true"], False),
+        ("starting", ["CMD", "true"], False), ("unhealthy", ["CMD", "true"], False), ("healthy", ["CMD", "true"], True),
+    ],
+)  # fmt: skip
+def test_who_has_a_health_check_is_healthy_when_it_has_succeeded(
+    status: str, check: list[str] | None, healthy: bool
+) -> None:
+    """And while it runs: what is left of a check then is of the time before."""
+    config = {"Healthcheck": {"Test": check}} if check else {}
+    health = {"Health": {"Status": status}} if status else {}
+    assert inspected(Config=config, State={"Running": True, **health}).healthy is healthy
+    assert inspected(Config=config, State={"Running": False, **health}).healthy is (check in (None, ["NONE"]))
+
+
+@pytest.mark.parametrize(
+    ("status", "healthy"),
+    [
+        ("Up 5 minutes", True), ("Up 5 minutes (healthy)", True), ("Up 5 minutes (Paused)", True), (None, True),
+        ("Up 5 minutes (unhealthy)", False), ("Up 1 second (health: starting)", False),
+    ],
+)  # fmt: skip
+def test_a_list_tells_health_in_words(status: str | None, healthy: bool) -> None:
+    """Those of every engine."""
+    assert row(Status=status).healthy is healthy
+
+
 ROW_FIELDS = ("Names", "Created", "State", "Labels", "NetworkSettings")
 ANSWER_FIELDS = ("Name", "Created", "State", "Config", "HostConfig", "NetworkSettings")
 
@@ -262,33 +286,6 @@ def test_when_it_was_made(text: str, seconds: float) -> None:
 def test_a_list_has_seconds() -> None:
     """Whole ones, or a fraction."""
     assert (row(Created=0).created, row(Created=1.5).created) == (0.0, 1.5)
-
-
-ACTOR = {"ID": "c1", "Attributes": {"container": "c2", "name": "db"}}
-
-
-@pytest.mark.parametrize("what", [*EventKind])
-def test_events_of_containers_and_of_their_places_in_networks(what: EventKind) -> None:
-    """The former name the container as the actor, the latter the network; a network that is made is an event, too."""
-    of_network = what in (EventKind.CONNECTED, EventKind.DISCONNECTED)
-    expected = EngineEvent(what, "c2", 7, "c1") if of_network else EngineEvent(what, "c1", 7)
-    types = ("network", "container") if of_network else ("container", "network")
-    assert event(Type=types[0], Action=what.value, Actor=ACTOR, timeNano=7) == expected
-    made = EngineEvent(what, "", 7, "c1") if what is EventKind.CREATED else None
-    assert event(Type=types[1], Action=what.value, Actor=ACTOR, timeNano=7) == made
-    for other in ("volume", "image", "daemon", "plugin", "service", "", None):
-        assert event(Type=other, Action=what.value, Actor=ACTOR, timeNano=7) is None
-
-
-def test_events_that_are_none_of_ours() -> None:
-    """Whatever the engine tells besides, and what names nobody."""
-    for action in ("kill", "exec_create: sh", "health_status: healthy", "CREATE", " create", "", None):
-        assert event(Type="container", Action=action, Actor=ACTOR, timeNano=7) is None
-    for actor in (None, {}, {"ID": None}, {"ID": ""}):
-        assert event(Type="container", Action="create", Actor=actor, timeNano=7) is None
-    for attributes in (None, {}, {"container": ""}, {"name": "db"}):
-        assert event(Type="network", Action="connect", Actor={"ID": "n1", "Attributes": attributes}) is None
-    assert event() is event(Type=None, Action=None, Actor=None, timeNano=None) is None
 
 
 def test_networks_and_what_is_in_them() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from mooring.core.dns_places import ADDRESS4, ADDRESS6, check_dns, dns_routes, reachable_from
 from mooring.core.faults import BadRequest
-from mooring.core.networks import GatewayMode, Network, NetworkOptions, Origin, Segment
+from mooring.core.networks import Dns, GatewayMode, Network, NetworkOptions, Origin, Segment
 
 FOUR = Segment(ip_network("10.9.0.0/24"), ip_interface("10.9.0.1/24"), "default", "p4")
 SIX = Segment(ip_network("fd00:9::/64"), ip_interface("fd00:9::1/64"), "default", "p6")
-WEB = Network("n1", NetworkOptions(dns=True), False, (FOUR,), (SIX,), 0.0)
+WEB = Network("n1", NetworkOptions(dns=Dns.ON), False, (FOUR,), (SIX,), 0.0)
 INNER = replace(WEB, internal=True)
 
 
@@ -23,7 +23,7 @@ def test_a_network_reaches_the_server_of_its_families_by_its_gateway() -> None:
     assert reachable_from(replace(WEB, ipv4=())) == (ADDRESS6,)
     assert reachable_from(replace(WEB, ipv4=(), ipv6=(), on_demand=(4,))) == (ADDRESS4,)
     assert reachable_from(replace(WEB, ipv4=(replace(FOUR, gateway=None),))) == (ADDRESS6,)
-    isolated = NetworkOptions(dns=True, gateway_mode4=GatewayMode.ISOLATED)
+    isolated = NetworkOptions(dns=Dns.ON, gateway_mode4=GatewayMode.ISOLATED)
     assert reachable_from(replace(INNER, options=isolated)) == (ADDRESS6,)
     assert reachable_from(replace(WEB, options=NetworkOptions(gateway=False))) == ()
 
@@ -44,7 +44,7 @@ def test_an_internal_network_has_a_route_to_it_and_no_other_needs_one() -> None:
     ("network", "served", "words"),
     [
         (WEB, False, 'the daemon is set to `dns = "off"`'),
-        (replace(WEB, options=NetworkOptions(dns=True, gateway=False)), True, "the network has no gateway"),
+        (replace(WEB, options=NetworkOptions(dns=Dns.ON, gateway=False)), True, "the network has no gateway"),
         (replace(WEB, domain=3), True, "a routing domain of its own"),
         (replace(WEB, origin=Origin.LIBRARY), True, "a resolver of their own"),
         (replace(WEB, driver="null"), True, "the network has no gateway"),
@@ -55,7 +55,7 @@ def test_what_could_not_keep_its_word_is_refused(network: Network, served: bool,
     with pytest.raises(BadRequest, match="dns=on") as refusal:
         check_dns(network, served)
     assert words in str(refusal.value)
-    check_dns(replace(network, options=replace(network.options, dns=False)), served)
+    check_dns(replace(network, options=replace(network.options, dns=Dns.OFF)), served)
 
 
 def test_all_others_are_fine() -> None:

@@ -133,6 +133,7 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"mtu": "9" * 5000}, "a number from 68"),
         ({"interface_prefix": "much-too-long"}, "1 to 12 letters"),
         ({"icc": "maybe"}, "must be on or off"),
+        ({"dns": "sometimes"}, "must be on, off or healthy"),
         ({"icc": ""}, "must be on or off"),
         ({"gateway_mode": "open"}, "must be one of nat, nat-unprotected, routed, isolated"),
         ({"gateway_mode": "isolated"}, "add --internal"),

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mooring.core.containers import ContainerEndpoint
+from mooring.core.names import A, Question
+from mooring.services.containers.host_names import HOST
 from tests.services.holder_hosts import HolderHost, ident
 
 LABEL = {"fixed-ip": ""}
@@ -139,4 +141,34 @@ async def test_an_engine_that_ended_is_asked_anew_who_it_is() -> None:
     host.engine.id = "engine-2"
     host.engine.come_up()
     assert await host.keeping.controller.session.identity() == "engine-2"
+    await stopped(task)
+
+
+@pytest.mark.parametrize("dns", ["healthy", "on"])
+async def test_health_is_asked_for_where_names_depend_on_it(dns: str) -> None:
+    """As soon as the engine tells of it; and elsewhere an event of health costs the engine nothing."""
+    host = HolderHost()
+    await host.serve("web", dns=dns)
+    network, endpoint = host.full("web"), "e1".ljust(64, "0")
+    await host.endpoint(network, "e1")
+    task = asyncio.get_running_loop().create_task(host.keeping.watching.run())
+    host.engine.create(ident("db"), "db", ContainerEndpoint(network, "web", aliases=()))
+    host.engine.start(ident("db"), network, endpoint, "10.32.0.2")
+
+    def told() -> int:
+        question = Question("db.web.mooring", A)
+        return len(host.keeping.host_names.lookup(question, HOST).addresses)
+
+    await until(lambda: told() == 1)
+    asked = host.engine.calls
+    host.engine.check(ident("db"), healthy=False)
+    if dns == "healthy":
+        await until(lambda: told() == 0)
+        host.engine.check(ident("db"), healthy=True)
+        await until(lambda: told() == 1)
+    else:
+        host.engine.check(ident("db"), healthy=True)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (host.engine.calls, told()) == (asked, 1)
     await stopped(task)

@@ -22,14 +22,15 @@ class Named(MemoryHost):
         return self.services.keeping.host_names
 
     def note(
-        self, network: str, name: str, endpoint: str, *aliases: str, service: str = "", whole: bool = True
-    ) -> Container:
+        self, network: str, name: str, endpoint: str, *aliases: str, service: str = "", whole: bool = True,
+        healthy: bool = True,
+    ) -> Container:  # fmt: skip
         """The engine tells of a running container in the network, which it calls by the id's word."""
         labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": service} if service else {}
         place = ContainerEndpoint(
             network, network.rstrip("0"), endpoint=endpoint.ljust(64, "0"), aliases=aliases if whole else None
         )
-        container = Container(endpoint.ljust(64, "c"), name, True, 0.0, labels, (place,))
+        container = Container(endpoint.ljust(64, "c"), name, True, 0.0, labels, (place,), healthy=healthy)
         self.names.note(container)
         return container
 
@@ -78,6 +79,48 @@ async def test_a_service_is_all_its_live_replicas() -> None:
     assert host.ask("app.web.mooring") == ["10.32.0.2", "10.32.0.3", "10.32.0.4"]
     await host.services.endpoints.detach(network, "e2".ljust(64, "0"))
     assert host.ask("app.web.mooring") == ["10.32.0.2", "10.32.0.4"]
+
+
+async def test_with_dns_healthy_a_name_has_the_addresses_of_those_whose_check_succeeds() -> None:
+    """None at all is no address, and not no name: nobody else is asked for it. PTR agrees. A network of the same
+    container that is not so has them all along."""
+    host = Named()
+    await host.start()
+    web, back = await host.network("web", dns="healthy"), await host.network("back", dns="on")
+    for number in (1, 2):
+        await host.endpoint(web, f"e{number}")
+    await host.endpoint(back, "e3")
+    asker = host.names.asker_in(web)
+
+    def told(first: bool, second: bool) -> list[str]:
+        host.note(web, "shop-app-1", "e1", service="app", healthy=first)
+        host.note(web, "shop-app-2", "e2", service="app", healthy=second)
+        host.note(back, "shop-app-1", "e3", healthy=first)
+        assert host.ask("shop-app-1.back.mooring") == ["10.32.1.2"]
+        assert host.ask("2.0.32.10.in-addr.arpa", HOST, PTR) == (["shop-app-1.web.mooring"] if first else ["absent"])
+        assert host.ask("app", asker) == host.ask("app.web.mooring")
+        return host.ask("app", asker)
+
+    assert host.ask("app", asker) == ["forward"]
+    assert told(first=False, second=False) == ["empty"]
+    assert told(first=True, second=True) == ["10.32.0.2", "10.32.0.3"]
+    assert told(first=True, second=False) == ["10.32.0.2"]
+    assert told(first=False, second=False) == ["empty"]
+
+
+async def test_a_list_is_no_proof_of_health() -> None:
+    """It may be older than what an event told; what it says otherwise, or first, is asked for."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="healthy")
+    await host.endpoint(network, "e1")
+    container = host.note(network, "db", "e1", whole=False)
+    assert (host.ask("db.web.mooring"), host.names.unasked()) == (["absent"], [container.id])
+    host.note(network, "db", "e1")
+    host.note(network, "db", "e1", whole=False)
+    assert (host.ask("db.web.mooring"), host.names.unasked()) == (["10.32.0.2"], [])
+    host.note(network, "db", "e1", whole=False, healthy=False)
+    assert (host.ask("db.web.mooring"), host.names.unasked()) == (["10.32.0.2"], [container.id])
 
 
 async def test_a_renamed_container_has_the_new_name_only() -> None:

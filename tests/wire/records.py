@@ -16,6 +16,7 @@ from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import (
+    Dns,
     GatewayMode,
     HostOverlap,
     Mode,
@@ -118,6 +119,7 @@ OPTIONS = st.builds(
     sticky=st.sampled_from(Sticky),
     host_overlap=st.none() | st.sampled_from(HostOverlap),
     port_security=st.booleans(),
+    dns=st.sampled_from(Dns),
 )
 NETWORKS = st.builds(
     Network,

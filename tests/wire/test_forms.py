@@ -339,8 +339,8 @@ def names(kind: type) -> set[str]:
         (KnownEngine, pools.EngineV3, {"id"}),
         (Lease, leases.LeaseV1, {"space", "address"}),
         (Active, leases.ActiveV1, set()),
-        (Network, networks.NetworkV4, {"id"}),
-        (NetworkOptions, networks.OptionsV3, set()),
+        (Network, networks.NetworkV5, {"id"}),
+        (NetworkOptions, networks.OptionsV4, set()),
         (Holder, holders.HolderV2, {"id"}),
         (Intent, holders.IntentV1, {"id"}),
         (KeptNetwork, kept_networks.KeptNetworkV1, {"id"}),
@@ -372,4 +372,4 @@ def test_a_network_of_the_first_form_is_an_engines_and_its_mode_is_its_driver(mo
     assert isinstance(network, Network)
     assert (network.driver, network.origin, network.pending) == (driver, Origin.ENGINE, None)
     assert network.options.sticky is Sticky.OFF
-    assert b'"v":4' in stored.encode(network)
+    assert b'"v":5' in stored.encode(network)

@@ -108,7 +108,7 @@ def test_what_is_not_text_is_refused(call: object) -> None:
     [
         ("pool/a", 1),
         ("subnet-pool/a", 1),
-        ("network/a", 4),
+        ("network/a", 5),
         ("holder/a", 2),
         ("intent/a", 1),
         ("sandbox/a", 1),

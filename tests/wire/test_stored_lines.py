@@ -27,10 +27,15 @@ WRITTEN = [
     ),
     (
         "network/n1",
-        b'{"v":4,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
+        b'{"v":5,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
         b'0.0.1/24","space":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"options":{"v":"Opt'
-        b'ionsV3","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'ionsV4","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
         b'e"}',
+    ),
+    (
+        "network/n2",
+        b'{"v":5,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV4","dns":"on"},"dri'
+        b'ver":"bridge"}',
     ),
     (
         "vnic/red/0a080000p16/0a080005",
@@ -61,12 +66,24 @@ def test_what_was_written_is_read_and_would_be_written_so_again(key: str, value:
 
 BEFORE = [
     (
+        b'{"v":4,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
+        b'0.0.1/24","space":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"options":{"v":"Opt'
+        b'ionsV3","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'e"}',
+        "network/n1",
+    ),
+    (
+        b'{"v":4,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV3","dns":true},"dri'
+        b'ver":"bridge"}',
+        "network/n2",
+    ),
+    (
         b'{"v":3,"internal":false,"ipv4":[{"v":"SegmentV1","subnet":"10.0.0.0/24","gateway":"10.0.0.1/24","spa'
         b'ce":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"created":5.5,"options":{"v":"Opt'
         b'ionsV2","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
         b'e"}',
         "network/n1",
-    )
+    ),
 ]
 
 

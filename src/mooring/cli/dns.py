@@ -51,7 +51,7 @@ def _listing(connection: Connection) -> Listing[DnsRow]:
     return Listing(
         (
             Column("NAME", lambda row, _: row.name),
-            Column("ADDRESSES", lambda row, _: ", ".join(row.addresses)),
+            Column("ADDRESSES", lambda row, _: ", ".join(row.addresses) or "not healthy"),
             Column("NETWORK", lambda row, _: row.network or "-"),
             Column("ORIGIN", lambda row, _: row.origin),
             Column("NOTE", lambda row, _: row.note or "-"),

@@ -59,7 +59,7 @@ class Container:
     """A container of an engine. id: full. name: without the slash. created: seconds since the epoch.
 
     mode: its network mode. mac: the container-wide one, on engines that use it (before 25, for the network whose name
-    is the mode), else "".
+    is the mode), else "". healthy: it has no health check, or one that succeeds.
     """
 
     id: str
@@ -70,6 +70,7 @@ class Container:
     endpoints: tuple[ContainerEndpoint, ...] = ()
     mode: str = ""
     mac: str = ""
+    healthy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class EventKind(Enum):
     RENAMED = "rename"
     CONNECTED = "connect"
     DISCONNECTED = "disconnect"
+    HEALTH = "health_status"
 
 
 @dataclass(frozen=True, slots=True)

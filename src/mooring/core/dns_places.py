@@ -32,18 +32,19 @@ def check_dns(network: Network, served: bool) -> None:
     """Raises BadRequest where the option dns=on could not keep its word. served: whether the daemon may serve."""
     if not network.options.dns:
         return
+    said = f"dns={network.options.dns.value}"
     if network.origin is Origin.LIBRARY:
-        raise BadRequest("dns=on: the library's sandboxes have a resolver of their own", hint="leave the option out")
+        raise BadRequest(f"{said}: the library's sandboxes have a resolver of their own", hint="leave the option out")
     if not served:
-        raise BadRequest('dns=on: the daemon is set to `dns = "off"`', hint='set it to "auto" and restart the daemon')
+        raise BadRequest(f'{said}: the daemon is set to `dns = "off"`', hint='set it to "auto" and restart the daemon')
     if network.domain:
         raise BadRequest(
-            f"dns=on: tenant {network.tenant} has a routing domain of its own, which the host's DNS server is not in",
+            f"{said}: tenant {network.tenant} has a routing domain of its own, which the host's DNS server is not in",
             hint="leave the option out",
         )
     if not reachable_from(network):
         raise BadRequest(
-            "dns=on: the network has no gateway on this host, so its containers could not reach the host's DNS server",
+            f"{said}: the network has no gateway on this host, so its containers could not reach the host's DNS server",
             hint="leave the option out, or give the network a gateway",
         )
 

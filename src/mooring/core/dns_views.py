@@ -11,7 +11,8 @@ CONTAINER, STORED = "container", "stored"
 class DnsRow(msgspec.Struct, frozen=True):
     """A name and its addresses.
 
-    name: complete, with the zone. network: its name, "" for a name that is in none; network_id: full, or "". origin:
+    name: complete, with the zone. network: its name, "" for a name that is in none; network_id: full, or "". addresses:
+    none for a container that is not healthy, in a network with dns=healthy. origin:
     `container`, or `stored` for an operator's record. names: all in the network, relative to it. created, until: of a
     record, None for a container's and for no end.
     """

@@ -130,6 +130,18 @@ class HostAccess(Enum):
     ADDRESSES = "addresses"
 
 
+class Dns(Enum):
+    """Whether the daemon's DNS server is for a network's containers, and true if so. HEALTHY: one that has a health
+    check has addresses in it as long as that succeeds."""
+
+    OFF = "off"
+    ON = "on"
+    HEALTHY = "healthy"
+
+    def __bool__(self) -> bool:
+        return self is not Dns.OFF
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """The driver options of a network, parsed.
@@ -142,7 +154,7 @@ class NetworkOptions:
     host_overlap: None for the host's own setting. port_security: what containers send is checked to be their own.
     subnets: when those are made that nobody named. pool, pool6: the subnet pool that they are carved from, "" for the
     default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for. host_access: None for
-    what is usual where the network is. dns: the daemon's DNS server is for its containers.
+    what is usual where the network is. dns: whether the daemon's DNS server is for its containers.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -168,7 +180,7 @@ class NetworkOptions:
     pool6: str = ""
     ipv6: bool = False
     host_access: HostAccess | None = None
-    dns: bool = False
+    dns: Dns = Dns.OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import (
     Address,
+    Dns,
     GatewayMode,
     HostAccess,
     HostOverlap,
@@ -258,6 +259,15 @@ def _switch(what: str, text: str) -> bool:
         raise BadRequest(f"{what}={shown(text)}: must be on or off") from None
 
 
+def _dns(what: str, text: str) -> Dns:
+    if text.lower() == Dns.HEALTHY.value:
+        return Dns.HEALTHY
+    try:
+        return Dns.ON if SWITCH[text.lower()] else Dns.OFF
+    except KeyError:
+        raise BadRequest(f"{what}={shown(text)}: must be on, off or healthy") from None
+
+
 def _integer(what: str, text: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
         raise BadRequest(f"{what}={shown(text)}: must be a number from {low} to {high}")
@@ -367,7 +377,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "sticky": _one_of(Sticky),
     "host_overlap": _one_of(HostOverlap),
     "host_access": _one_of(HostAccess),
-    "dns": _switch,
+    "dns": _dns,
     "port_security": _switch,
     "subnets": _one_of(Subnets),
     "ipv6": _switch,

@@ -213,6 +213,11 @@ class MemoryEngine(Engine):
             self._tell(EventKind.CONNECTED, ident, network)
         self._tell(EventKind.STARTED, ident)
 
+    def check(self, ident: str, *, healthy: bool) -> None:
+        """Its health check has succeeded, or failed often enough."""
+        self._containers[ident] = replace(self._containers[ident], healthy=healthy)
+        self._tell(EventKind.HEALTH, ident)
+
     def stop(self, ident: str) -> None:
         """`docker stop`: no endpoints any more; the engine tells that it was disconnected, too."""
         container = self._containers[ident]

@@ -238,7 +238,9 @@ _READERS: dict[str, Reader[Any]] = {
     "lease": Reader[Lease]([leases.LeaseV1]),
     "endpoint": Reader[Endpoint]([endpoints.EndpointV1, endpoints.EndpointV2, endpoints.EndpointV3]),
     "sandbox": Reader[Sandbox]([sandboxes.SandboxV1]),
-    "network": Reader[Network]([networks.NetworkV1, networks.NetworkV2, networks.NetworkV3, networks.NetworkV4]),
+    "network": Reader[Network](
+        [networks.NetworkV1, networks.NetworkV2, networks.NetworkV3, networks.NetworkV4, networks.NetworkV5]
+    ),
     "pool": Reader[Pool]([pools.PoolV1]),
     "subnet-pool": Reader[SubnetPool]([pools.SubnetPoolV1]),
     "engine": Reader[KnownEngine]([pools.EngineV1, pools.EngineV2, pools.EngineV3]),

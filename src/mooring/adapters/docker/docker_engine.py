@@ -22,7 +22,6 @@ import msgspec
 from mooring.adapters.docker.engine_answers import (
     ContainerAnswer,
     ContainerRow,
-    EventAnswer,
     InfoAnswer,
     MessageAnswer,
     NetworkAnswer,
@@ -34,6 +33,7 @@ from mooring.adapters.docker.engine_answers import (
     subnets_of,
 )
 from mooring.adapters.docker.engine_places import naming, place_in
+from mooring.adapters.docker.event_answers import EventAnswer
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
 from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
@@ -48,7 +48,7 @@ _VERSION = re.compile(rb"^Api-Version: (\d{1,3})\.(\d{1,3})\r$", re.MULTILINE | 
 _EVENTS = msgspec.json.encode(
     {
         "type": ["container", "network"],
-        "event": ["create", "start", "die", "destroy", "rename", "connect", "disconnect"],
+        "event": ["create", "start", "die", "destroy", "rename", "connect", "disconnect", "health_status"],
     }
 ).decode()
 

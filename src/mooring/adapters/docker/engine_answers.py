@@ -14,15 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import msgspec
 
-from mooring.core.containers import (
-    Container,
-    ContainerEndpoint,
-    EngineEndpoint,
-    EngineEvent,
-    EngineNetwork,
-    EngineSubnet,
-    EventKind,
-)
+from mooring.core.containers import Container, ContainerEndpoint, EngineEndpoint, EngineNetwork, EngineSubnet
 from mooring.core.networks import Subnet
 
 
@@ -183,6 +175,7 @@ class ContainerRow(_Form):
     names: list[str] | None = None
     created: float | None = 0.0
     state: str | None = ""
+    status: str | None = ""
     labels: dict[str, str] | None = None
     host_config: _HostConfig | None = None
     network_settings: SettingsAnswer | None = None
@@ -197,16 +190,42 @@ class ContainerRow(_Form):
             created=self.created or 0.0, labels=self.labels or {},
             endpoints=_once((self.network_settings or SettingsAnswer()).endpoints(ids).values()),
             mode=(self.host_config.network_mode if self.host_config else "") or "",
+            healthy=not (self.status or "").endswith(_NOT_HEALTHY),
         )  # fmt: skip
+
+
+# How `Up 5 minutes (unhealthy)` ends where a health check does not succeed (moby container/state.go, String).
+_NOT_HEALTHY = ("(unhealthy)", "(health: starting)")
+
+
+class _Health(_Form):
+    status: str | None = ""
 
 
 class _State(_Form):
     running: bool | None = False
+    health: _Health | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """What the last check said."""
+        return self.health is not None and self.health.status == "healthy"
+
+
+class _HealthCheck(_Form):
+    test: list[str] | None = None
 
 
 class _Config(_Form):
     labels: dict[str, str] | None = None
     mac_address: str | None = ""
+    healthcheck: _HealthCheck | None = None
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether there is a health check: NONE switches an image's off."""
+        test = self.healthcheck.test if self.healthcheck is not None else None
+        return bool(test) and test != ["NONE"]
 
 
 class ContainerAnswer(_Form):
@@ -241,43 +260,14 @@ class ContainerAnswer(_Form):
             id=self.id,
             name=(self.name or "").lstrip("/"),
             running=bool(self.state and self.state.running),
+            # What a container that does not run has left of its last check says nothing.
+            healthy=not config.is_checked or bool(self.state and self.state.running and self.state.is_healthy),
             created=_seconds(self.created or ""),
             labels=config.labels or {},
             endpoints=_once(container_endpoints.values()),
             mode=mode,
             mac=_mac(config.mac_address) if version < _ENDPOINT_MACS else "",
         )
-
-
-class _Actor(_Form):
-    id: str | None = msgspec.field(name="ID", default="")
-    attributes: dict[str, str] | None = None
-
-
-class EventAnswer(_Form):
-    """One line of GET /events."""
-
-    type: str | None = ""
-    action: str | None = ""
-    actor: _Actor | None = None
-    time_nano: int | None = msgspec.field(name="timeNano", default=0)
-
-    def value(self) -> EngineEvent | None:
-        """As core knows it, None for what it does not."""
-        actor, at = self.actor or _Actor(), self.time_nano or 0
-        try:
-            what = EventKind(self.action)
-        except ValueError:
-            return None
-        of_network = what in (EventKind.CONNECTED, EventKind.DISCONNECTED)
-        if self.type == "network" and of_network:
-            container = (actor.attributes or {}).get("container", "")
-            return EngineEvent(what, container, at, actor.id or "") if container else None
-        if self.type == "network" and what is EventKind.CREATED and actor.id:
-            return EngineEvent(what, "", at, actor.id)
-        if self.type == "container" and not of_network and actor.id:
-            return EngineEvent(what, actor.id, at)
-        return None
 
 
 class MessageAnswer(msgspec.Struct):

@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from mooring.core.containers import Container, EngineEvent, EventKind
 from mooring.core.faults import Fault
-from mooring.core.networks import Network
+from mooring.core.networks import Dns, Network
 from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_networks import KeptNetworks
@@ -91,7 +91,7 @@ class EngineEvents:
             await self._learn_name(event.network)
         elif event.what is EventKind.DISCONNECTED:
             await self._look_after_departure(event)
-        elif event.what in _LOOK and self._cache.count(Network):
+        elif self._concerns(event):
             departures = self._holders.departures
             container = await self._engine.container(event.container)
             if container is not None:
@@ -99,6 +99,12 @@ class EngineEvents:
                 for finding in await self._adoption.adopt(engine, container, departures):
                     log.warning("finding: %s", finding)
                 await self._tell_unproven(container)
+
+    def _concerns(self, event: EngineEvent) -> bool:
+        """Whether the container is to be looked at. Health is nobody's matter where no name depends on it."""
+        if event.what is EventKind.HEALTH:
+            return any(network.options.dns is Dns.HEALTHY for network in self._cache.every(Network))
+        return event.what in _LOOK and bool(self._cache.count(Network))
 
     async def _learn_name(self, network_id: str) -> None:
         """A network was made: by somebody at another socket, who gets what the last one of its name left, too."""

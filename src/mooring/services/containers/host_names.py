@@ -18,7 +18,7 @@ from mooring.core.host_names import Asker, Entry, dns_label, lookup
 from mooring.core.keys import compose_service
 from mooring.core.leases import Lease
 from mooring.core.names import Answer, Question, Verdict
-from mooring.core.networks import Address, Network
+from mooring.core.networks import Address, Dns, Network
 from mooring.core.port_bindings import Protocol
 from mooring.core.subnet_index import Holdings
 from mooring.services.records.endpoint_index import EndpointIndex
@@ -35,11 +35,13 @@ HOST = Asker()
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the engine says of an endpoint's container. whole: with its aliases."""
+    """What the engine says of an endpoint's container. whole: by an inspection, with its aliases. healthy: as of
+    Container, by the last inspection; a list is older than what events have told meanwhile."""
 
     container: str
     names: tuple[str, ...]
     whole: bool
+    healthy: bool
 
 
 class HostNames:
@@ -101,15 +103,22 @@ class HostNames:
             before = self._told.get(place.endpoint)
             aliases = place.aliases
             if aliases is None and before is not None and before.whole and before.names[: len(first)] == first:
+                if before.healthy != container.healthy:
+                    self._ask_for(container)
                 continue
             names = tuple(dict.fromkeys((*first, *filter(None, map(dns_label, aliases or ())))))
-            self._told[place.endpoint] = _Told(container.id, names, aliases is not None)
+            told = _Told(container.id, names, aliases is not None, container.healthy)
+            self._told[place.endpoint] = told
             if aliases is None and container.running:
-                self._unasked[container.id] = None
-                self._wake()
-            if before is None or before.names != names:
+                self._ask_for(container)
+            if before != told:
                 self._put(endpoint)
-            self._hear(place.endpoint)
+            if self._health(endpoint) is not None:
+                self._hear(place.endpoint)
+
+    def _ask_for(self, container: Container) -> None:
+        self._unasked[container.id] = None
+        self._wake()
 
     def note_network(self, network_id: str, name: str) -> None:
         """The engine calls the network so."""
@@ -254,13 +263,25 @@ class HostNames:
     def _put(self, endpoint: Endpoint) -> None:
         """The endpoint has the names that it should have, and no other."""
         names = self._names_of(endpoint)
-        if endpoint.state is not State.ATTACHED or endpoint.pending is not None or not names:
+        healthy = self._health(endpoint)
+        gone = endpoint.state is not State.ATTACHED or endpoint.pending is not None
+        if gone or not names or healthy is None:
             self._take(endpoint.id)
             return
-        entry = Entry(names, endpoint.addresses, self.network_name(endpoint.network), _services(endpoint))
+        # Without addresses its names are there all the same, so that nobody else is asked for them.
+        addresses = endpoint.addresses if healthy else ()
+        entry = Entry(names, addresses, self.network_name(endpoint.network), _services(endpoint))
         if self._entries.get(endpoint.id) != (endpoint.network, entry):
             self._take(endpoint.id)
             self._enter(endpoint.id, endpoint.network, entry)
+
+    def _health(self, endpoint: Endpoint) -> bool | None:
+        """Whether its names have its addresses; None while that is not known."""
+        network = self._cache.network(endpoint.network)
+        if network is None or network.options.dns is not Dns.HEALTHY:
+            return True
+        told = self._told.get(endpoint.id)
+        return told.healthy if told is not None and told.whole else None
 
     def _put_record(self, record: DnsRecord) -> None:
         key = _record_key(record)

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from msgspec import field
 
 from mooring.core.networks import (
+    Dns,
     GatewayMode,
     HostAccess,
     HostOverlap,
@@ -106,8 +107,18 @@ class OptionsV3(OptionsV2, tag="OptionsV3"):
         base = OptionsV2.value(self)
         return replace(
             base, subnets=self.subnets, pool=self.pool, pool6=self.pool6, ipv6=self.ipv6, host_access=self.host_access,
-            dns=self.dns,
+            dns=Dns.ON if self.dns else Dns.OFF,
         )  # fmt: skip
+
+
+class OptionsV4(OptionsV3, tag="OptionsV4"):
+    """With a word for who answers names, where there was a switch."""
+
+    dns: Dns = Dns.OFF  # type: ignore[assignment]
+
+    def value(self) -> NetworkOptions:
+        """The options as core knows them."""
+        return replace(OptionsV3.value(self), dns=self.dns)
 
 
 class SegmentV1(Stored, tag="SegmentV1"):
@@ -203,8 +214,14 @@ class NetworkV4(NetworkV3, kw_only=True, tag=4):
         return replace(NetworkV3.record(self, key), domain=self.domain, on_demand=self.on_demand)
 
 
-def _options_form(options: NetworkOptions) -> OptionsV3:
-    return OptionsV3(
+class NetworkV5(NetworkV4, kw_only=True, tag=5):
+    """A network whose containers may have names only while they are healthy."""
+
+    options: OptionsV4
+
+
+def _options_form(options: NetworkOptions) -> OptionsV4:
+    return OptionsV4(
         mode=options.mode,
         bridge=options.bridge,
         mtu=options.mtu,
@@ -243,9 +260,9 @@ def _segment_form(segment: Segment) -> SegmentV2:
     )
 
 
-def network_form(network: Network) -> NetworkV4:
+def network_form(network: Network) -> NetworkV5:
     """The newest form of a network."""
-    return NetworkV4(
+    return NetworkV5(
         options=_options_form(network.options),
         internal=network.internal,
         ipv4=tuple(map(_segment_form, network.ipv4)),
