@@ -21,6 +21,7 @@ UNTESTED: dict[str, str] = {
     "servers/proxy/hooks.py": "values and a Protocol; the relay and the gate are tested with them",
     "core/docker_requests.py": "values without behaviour; tests/wire reads them, the services are tested with them",
     "core/dns_views.py": "as core/views.py",
+    "core/cluster_views.py": "as core/views.py",
     "core/vnic_views.py": "as core/views.py",
     "core/views.py": "values without behaviour; tests/wire/api holds the fields, the services that make them test them",
     "core/filters.py": "values without behaviour; tests/servers/api reads them, matching.py decides",

@@ -31,6 +31,7 @@ from mooring.adapters.host.descriptors import raise_limit
 from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
+from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
@@ -53,6 +54,7 @@ from mooring.servers.proxy.audits import AuditLog
 from mooring.servers.proxy.server import ProxyServer
 from mooring.servers.proxy.shown_ports import PortCompletion
 from mooring.services.assembly import Services, assemble
+from mooring.services.cluster.membership import ClusterMembership
 from mooring.services.containers.nameservers import Nameservers
 from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
@@ -79,7 +81,8 @@ class Daemon:
     """Everything that is served, made and not yet started.
 
     plugin: handler of its door. api: makes what answers at its. hook: what the proxy asks. completion: who completes
-    replies for it. dns: the DNS server. load: reads the store; calls before it is done wait.
+    replies for it. dns: the DNS server. load: reads the store; calls before it is done wait. cluster: keeps this host
+    heard by the others.
     """
 
     services: Services
@@ -89,6 +92,7 @@ class Daemon:
     completion: PortCompletion
     dns: HostDns | None
     load: Callable[[], Coroutine[Any, Any, None]]
+    cluster: ClusterMembership
 
 
 class NotServing(Exception):
@@ -199,7 +203,16 @@ def build(config: Config, world: World, since: float) -> Daemon:
     if (kept := services.keeping) is not None and world.engine is not None:
         nameservers = Nameservers(services.cache, world.engine, host_nameservers)
         hook = AddressHook(kept.controller, wait_until_loaded, kept.networks, nameservers)
-    return Daemon(services, plugin, api, hook, PortCompletion(services.cache, services.endpoint_index), dns, load)
+    return Daemon(
+        services,
+        plugin,
+        api,
+        hook,
+        PortCompletion(services.cache, services.endpoint_index),
+        dns,
+        load,
+        operated.cluster,
+    )
 
 
 def _dns_server(config: Config, services: Services, world: World, busy: Callable[[], bool]) -> HostDns | None:
@@ -276,7 +289,8 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     kernel = LinuxKernel(folder=str(config.run_dir / "tenants"))
     cleanup.push_async_callback(kernel.close)
     clock = SystemClock(config.lock.with_name("clock"), Path(f"{config.store}.time"))
-    return World(store, kernel, SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket)), clock)
+    guard, engine = SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket))
+    return World(store, kernel, guard, engine, clock, LinuxClusterSetup(config.state_dir / "cluster.json"))
 
 
 async def _run_tasks(
@@ -305,6 +319,7 @@ async def _run_tasks(
         endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
         endless.append(start("host follower", daemon.services.host_follower.run))
         endless.append(start("overlays", daemon.services.repair.overlays.run))
+        endless.append(start("cluster", daemon.cluster.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
             endless.append(start("name follower", keeping.name_follower.run))

@@ -20,11 +20,14 @@ from mooring.services.operations.operations import Operations, operations
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import RecordCache
 from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_cluster import MemoryCluster
+from mooring.testing.memory_cluster_setup import MemoryClusterSetup
 from mooring.testing.memory_engine import MemoryEngine
 from mooring.testing.memory_kernel import MemoryKernel, MemoryPortGuard
 from mooring.testing.memory_store import MemoryStore
 
 START = 1_750_000_000.0
+ETCD = "https://etcd:2379"
 WEB, LAB, ALIEN = "1f6b2c" + "0" * 58, "1fffff" + "0" * 58, "aaaaaa" + "0" * 58
 DB, APP = "e1" + "0" * 62, "e2" + "0" * 62
 MAC = "02:42:0a:20:00:02"
@@ -97,7 +100,8 @@ async def sample(*more: Pool | Lease | Network | Endpoint) -> Sample:
     host: Sample
     policy = IpamPolicy(SUBNET_POOLS, deny=DENY)
     kernel = MemoryKernel()
-    world = World(store, kernel, MemoryPortGuard(), engine, clock)
+    setup = MemoryClusterSetup({ETCD: MemoryCluster(clock)}, "192.0.2.1")
+    world = World(store, kernel, MemoryPortGuard(), engine, clock, setup)
     services = assemble(world, policy)
     daemon = DaemonFacts("0.0.1", START, "/s/mooring.db", "/p.sock", "/a.sock", policy)
     operated = operations(services, world, daemon, lambda: host.report)

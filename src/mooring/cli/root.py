@@ -14,6 +14,7 @@ import click
 from mooring import __version__
 from mooring.cli.attachments import attach, detach, expose, hide
 from mooring.cli.backups import backup
+from mooring.cli.clusters import cluster
 from mooring.cli.completions import completion
 from mooring.cli.contexts import context
 from mooring.cli.denials import deny
@@ -73,7 +74,7 @@ def cli(invocation: click.Context, socket: str | None, run_dir: str) -> None:
 
 for command in (
     serve, setup, status, network, pool, subnet_pool, lease, port, ip, attach, detach, expose, hide, deny, dns, tenant,
-    vnic, explain, fix, doctor, context, backup, uninstall, version, completion,
+    cluster, vnic, explain, fix, doctor, context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
 for command in (reserve, release, hold):

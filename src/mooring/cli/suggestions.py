@@ -68,6 +68,11 @@ def ports(context: click.Context, _parameter: click.Parameter, begun: str) -> li
     return _begin((row.name for row in rows), begun) or _begin(ids, begun)
 
 
+def cluster_hosts(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Names of hosts of the cluster."""
+    return _begin((row.name for row in _ask(context, lambda client: client.cluster_hosts())), begun)
+
+
 def tenants(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of tenants."""
     return _begin((row.name for row in _ask(context, lambda client: client.tenants())), begun)

@@ -21,6 +21,7 @@ from mooring.client.addresses import Leases, Pools
 from mooring.client.asking import SOCKET, Asking
 from mooring.client.attached_namespaces import AttachedNamespaces
 from mooring.client.attachments import Attachments
+from mooring.client.cluster import Cluster
 from mooring.client.denials import DenyEntries
 from mooring.client.dns import Dns
 from mooring.client.hosts import Host
@@ -31,6 +32,7 @@ from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
 from mooring.core.attached_namespaces import NamespaceView
+from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView
 from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
@@ -69,6 +71,10 @@ from mooring.core.vnic_views import VnicDetail, VnicNetwork, VnicRow
 from mooring.wire.api import (
     BackupReply,
     ChangesReply,
+    ClusterHostReply,
+    ClusterJoinReply,
+    ClusterLeaveReply,
+    ClusterTokenReply,
     DenyReply,
     DnsReply,
     OwnersReply,
@@ -88,7 +94,14 @@ __all__ = [
     "BadRequest",
     "Change",
     "ChangesReply",
+    "CheckRow",
     "Client",
+    "ClusterHostReply",
+    "ClusterHostRow",
+    "ClusterJoinReply",
+    "ClusterLeaveReply",
+    "ClusterTokenReply",
+    "ClusterView",
     "Conflict",
     "DenyReply",
     "DenyRow",
@@ -154,6 +167,7 @@ class Client(
     Dns,
     Tenants,
     Vnics,
+    Cluster,
     Asking,
 ):
     """The daemon at a socket. Nothing is dialled before the first question.

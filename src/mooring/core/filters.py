@@ -68,6 +68,12 @@ class TenantFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True
     separate: Annotated[bool, said("whether it has a routing domain")] | None = None
 
 
+class ClusterHostFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hosts of the cluster that match everything that is given."""
+
+    heard: Annotated[bool, said("whether it is heard")] | None = None
+
+
 class SubnetPoolFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Subnet pools that match everything that is given."""
 

@@ -4,7 +4,7 @@ Rules: a port says what is true afterwards and which faults it raises; the real 
 mooring.testing pass the same contract tests (tests/contracts).
 """
 
-from mooring.ports.clusters import Change, Cluster
+from mooring.ports.clusters import Change, Cluster, ClusterSetup
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
 from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
@@ -14,6 +14,7 @@ __all__ = [
     "Change",
     "Clock",
     "Cluster",
+    "ClusterSetup",
     "Counters",
     "Driver",
     "Engine",

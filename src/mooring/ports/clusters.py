@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mooring.core.cluster_hosts import ClusterAccess, Membership, Underlay
 from mooring.ports.stores import Entry
 
 
@@ -66,4 +67,30 @@ class Cluster(Protocol):
 
     async def close(self) -> None:
         """Let go. Later calls raise Unavailable. Closing twice is fine."""
+        ...
+
+
+class ClusterSetup(Protocol):
+    """What joining needs of this host: where it keeps whose it is, its place on the network, the way to the servers."""
+
+    def kept(self) -> Membership | None:
+        """The membership that was kept last; None for none. Raises Unavailable."""
+        ...
+
+    def keep(self, membership: Membership | None) -> None:
+        """Keep it, readable for root alone, also after a crash; None: forget what was. Raises Unavailable."""
+        ...
+
+    def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:
+        """Where others reach this host. given: an interface, an address of the host, or "" for the address that it
+        reaches the first of the endpoints with. Raises BadRequest for what the host has not, Unavailable."""
+        ...
+
+    def connect(self, access: ClusterAccess) -> Cluster:
+        """The cluster's store; nothing is asked yet. Raises BadRequest for endpoints that are none, Unavailable where
+        what it takes is not installed."""
+        ...
+
+    async def offset(self, access: ClusterAccess) -> float | None:
+        """Seconds by which this host's wall clock is ahead of that of a server; None when none tells the time."""
         ...

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from mooring.servers.api.attached_namespaces import AttachedNamespaces
 from mooring.servers.api.attachments import Attachments
 from mooring.servers.api.backups import Backups
+from mooring.servers.api.cluster import Cluster
 from mooring.servers.api.containers import Containers
 from mooring.servers.api.denials import DenyEntries
 from mooring.servers.api.diagnoses import Diagnoses
@@ -26,7 +27,7 @@ from mooring.services.operations.operations import Operations
 
 RESOURCES = (
     Status, Networks, Pools, SubnetPools, Leases, NetworkPorts, DenyEntries, Tenants, Vnics, Containers, Explanations,
-    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, AttachedNamespaces, Dns,
+    Diagnoses, Backups, ReadinessProbes, Ip, Attachments, AttachedNamespaces, Dns, Cluster,
 )  # fmt: skip
 
 
@@ -37,5 +38,5 @@ def resources(operations: Operations, backup: Callable[[str], Awaitable[None]]) 
         NetworkPorts(operations), DenyEntries(operations), Tenants(operations), Vnics(operations),
         Containers(operations), Explanations(operations), Diagnoses(operations), Backups(backup),
         ReadinessProbes(operations), Ip(operations), Attachments(operations),
-        AttachedNamespaces(operations), Dns(operations),
+        AttachedNamespaces(operations), Dns(operations), Cluster(operations),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mooring.core.networks import BRIDGE, HANDOFF, HOST, NULL, OUR_IPAM, Network
-from mooring.ports import Clock, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
+from mooring.ports import Clock, ClusterSetup, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
 from mooring.services.drivers.foreign_bridges import ForeignBridges
@@ -38,13 +38,15 @@ from mooring.services.records.record_cache import RecordCache
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the services stand on. engine: None where networks are the library's alone."""
+    """What the services stand on. engine: None where networks are the library's alone. cluster: None where this can be
+    in none."""
 
     store: Store
     kernel: Kernel
     guard: PortGuard
     engine: Engine | None
     clock: Clock
+    cluster: ClusterSetup | None = None
 
 
 @dataclass(frozen=True, slots=True)

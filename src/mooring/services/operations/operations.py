@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
 from mooring.core.findings import Report
 from mooring.services.assembly import Services
+from mooring.services.cluster.membership import ClusterMembership, HostFacts
 from mooring.services.containers.engine_upgrades import EngineChanges
 from mooring.services.ipam.subnet_pools import SubnetPools
 from mooring.services.networking.assembly import World
 from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
+from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
 from mooring.services.operations.doctor import Doctor
@@ -66,6 +69,8 @@ class Operations:
     exposing: Exposing
     dns_server: DnsServerLook
     attached_namespaces: AttachedNamespaces
+    cluster: ClusterMembership
+    cluster_rows: ClusterRows
 
 
 def operations(
@@ -89,6 +94,8 @@ def operations(
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
+    here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
+    cluster = ClusterMembership(world.cluster, clock, here)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
@@ -122,4 +129,6 @@ def operations(
         Exposing(cache, addresses, services.repair.exposures, world.kernel, names),
         dns_server,
         AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names),
+        cluster,
+        ClusterRows(cluster, clock),
     )

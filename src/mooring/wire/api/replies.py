@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mooring.core.cluster_views import CheckRow, ClusterHostRow
 from mooring.core.dns_views import DnsRow
 from mooring.core.views import AddressOwner, Change, DenyRow, PortRow, SubnetPoolChange
 from mooring.core.vnic_views import VnicNetwork, VnicRow
@@ -93,3 +94,38 @@ class VnicReply(msgspec.Struct, frozen=True):
     changed: bool
     network: VnicNetwork
     run: str
+
+
+class ClusterJoinReply(msgspec.Struct, frozen=True):
+    """The cluster that this host is in now, and what was looked at. host: its id there. token: for the next hosts,
+    where the cluster was made. changed, dry_run: as in DenyReply."""
+
+    cluster: str
+    host: str
+    name: str
+    checks: list[CheckRow]
+    changed: bool
+    dry_run: bool
+    token: str = ""
+
+
+class ClusterTokenReply(msgspec.Struct, frozen=True):
+    """What other hosts join this host's cluster with. It is a secret: it has the key of a certificate in it."""
+
+    token: str
+
+
+class ClusterLeaveReply(msgspec.Struct, frozen=True):
+    """The cluster that this host was in. dry_run: as in DenyReply."""
+
+    cluster: str
+    host: str
+    name: str
+    dry_run: bool
+
+
+class ClusterHostReply(msgspec.Struct, frozen=True):
+    """The host that was forgotten. dry_run: as in DenyReply."""
+
+    host: ClusterHostRow
+    dry_run: bool

@@ -331,3 +331,47 @@ class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vnic: str
     tenant: str = ""
     force: bool = False
+
+
+class ClusterInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A cluster is made in the etcd at these endpoints, and this host is in it.
+
+    endpoints: https://HOST:PORT of each member. ca, certificate, key: PEM. user, password: of an account of etcd's.
+    prefix: of all keys. name, underlay: as in ClusterJoin. dry_run: as in Reserve.
+    """
+
+    endpoints: list[str]
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    password: str = ""
+    prefix: str = "mooring/"
+    name: str = ""
+    underlay: str = ""
+    dry_run: bool = False
+
+
+class ClusterJoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """This host joins the cluster of the token. name: the host's in the cluster, "" for its own. underlay: an
+    interface, or an address of the host, where the others reach it; "" for the one that leads to the cluster's store.
+    dry_run: as in Reserve, and what would be in the way is told as well."""
+
+    token: str
+    name: str = ""
+    underlay: str = ""
+    dry_run: bool = False
+
+
+class ClusterLeave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """This host is in no cluster any more. force: also when the cluster cannot be reached. dry_run: as in Reserve."""
+
+    force: bool = False
+    dry_run: bool = False
+
+
+class ClusterForget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A host that is gone is not in the cluster any more. host: its name or id. dry_run: as in Reserve."""
+
+    host: str
+    dry_run: bool = False

@@ -1,0 +1,54 @@
+"""What people are shown of a cluster. Rules: as in views."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ClusterHostRow(msgspec.Struct, frozen=True):
+    """A host of the cluster.
+
+    address, link, mtu: where the others reach it. joined: seconds since the epoch. heard: it has a session. here: it is
+    this one.
+    """
+
+    id: str
+    name: str
+    address: str
+    link: str
+    mtu: int
+    version: str
+    joined: float
+    heard: bool
+    here: bool
+
+
+class ClusterView(msgspec.Struct, frozen=True):
+    """The cluster that this host is in, and how the host is doing there.
+
+    id: "" where it is in none. made: seconds since the epoch, with by, the host's name; None when the cluster was not
+    reached. confirmed: seconds since this host's session was last confirmed, None for not since the daemon's start.
+    unreached: why the last try failed, "" when it did not. complaints: what is wrong with the cluster's store. hosts,
+    heard: how many there are, None when the cluster was not reached.
+    """
+
+    id: str
+    host: str = ""
+    name: str = ""
+    endpoints: list[str] = []
+    prefix: str = ""
+    made: float | None = None
+    by: str = ""
+    confirmed: float | None = None
+    unreached: str = ""
+    complaints: list[str] = []
+    hosts: int | None = None
+    heard: int | None = None
+
+
+class CheckRow(msgspec.Struct, frozen=True):
+    """One thing that was looked at before joining. verdict: `ok`, `note`, or `refused` for what is in the way."""
+
+    what: str
+    verdict: str
+    text: str

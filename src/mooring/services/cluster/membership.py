@@ -1,0 +1,281 @@
+"""This host's place in a cluster: joining, being heard, leaving.
+
+Rules: the host's record is in the cluster before the file is on the host, so that a join that was cut off is found and
+finished by the next; a host that does not reach the cluster stays in it; operators' commands are done one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mooring.core.cluster_hosts import (
+    Check,
+    ClusterAccess,
+    ClusterHost,
+    ClusterRecord,
+    Membership,
+    Verdict,
+    checks,
+    reach,
+)
+from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.ports import Clock, Cluster, ClusterSetup
+from mooring.services.cluster.host_records import HostRecords
+
+log = logging.getLogger(__name__)
+
+TTL = 15.0
+"""Seconds that a session outlives its last refresh."""
+REFRESH = 4.0
+"""Seconds between two."""
+TELL = 60.0
+"""Seconds between two looks whether the host's record is true."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What is true of this machine. machine: text of its own, and not its machine id; boot: of its present boot."""
+
+    name: str
+    machine: str
+    boot: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What came of an attempt to join. checks: what was looked at. changed: something is, or would be, another."""
+
+    membership: Membership
+    checks: Sequence[Check]
+    changed: bool
+
+
+class ClusterMembership:
+    """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
+    None: not since the daemon's start. unreached: why the last try failed. cluster: the store; None: in no cluster."""
+
+    def __init__(self, setup: ClusterSetup | None, clock: Clock, facts: HostFacts) -> None:
+        self._setup, self._clock, self._facts = setup, clock, facts
+        self.membership: Membership | None = None
+        self.cluster: Cluster | None = None
+        self.confirmed: float | None = None
+        self.unreached = ""
+        self._session = 0
+        self._told = float("-inf")
+        self._lock = asyncio.Lock()
+        self._joined = asyncio.Event()
+
+    async def run(self) -> None:
+        """Be heard, as long as this host is in a cluster. Never ends by itself."""
+        try:
+            if self._setup is not None and (kept := self._setup.kept()) is not None:
+                self._enter(kept)
+        except Fault as fault:
+            self._note(fault)
+        while True:
+            await self._joined.wait()
+            try:
+                await self.refresh()
+            except Fault as fault:
+                self._note(fault)
+            else:
+                self.unreached = ""
+            await self._clock.sleep(REFRESH)
+
+    async def refresh(self) -> None:
+        """The others hear this host, and know what is true of it now. Raises Unavailable, Conflict."""
+        membership, asked = self.membership, self._clock.boot()
+        if membership is None or self.cluster is None:
+            return
+        records, host = HostRecords(self.cluster), membership.host
+        await self._tell(records, membership)
+        try:
+            self._session = await records.put_session(host, self._facts.boot, self._session, TTL)
+        except StaleRevision:
+            boot, revision = await records.session(host)
+            if boot not in ("", self._facts.boot) and self._session != 0:
+                self._session = 0
+                raise Conflict(
+                    f"another machine is host {membership.name} ({host}) of the cluster as well",
+                    hint="if one is a copy of the other, let it `mooring cluster leave --force` and join anew",
+                ) from None
+            # Of an earlier daemon, or boot, of this host; or a refresh was done whose answer was lost.
+            self._session = await records.put_session(host, self._facts.boot, revision, TTL)
+        self.confirmed = asked
+
+    async def begin(self, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
+        """There is a cluster at the endpoints, and this host is in it; access.cluster is not looked at. Raises Conflict
+        where one is that has other hosts, and as `join`."""
+        async with self._lock:
+            cluster = self._host.connect(access)
+            try:
+                records = HostRecords(cluster)
+                found, hosts = await records.cluster(), await records.hosts()
+                here = self.membership.host if self.membership is not None else ""
+                if found is not None and any(host.id != here and not self._left_over(host) for host in hosts):
+                    raise Conflict(
+                        f"cluster {found.id} is there already, made by {found.by}",
+                        hint="join it with the token of a host in it (`mooring cluster token`), or another --prefix",
+                    )
+                if here and (found is None or found.id != self.entered()[0].access.cluster):
+                    raise Conflict(
+                        f"this host is in cluster {self.entered()[0].access.cluster}",
+                        hint="`mooring cluster leave` ends that",
+                    )
+                made = found or ClusterRecord(
+                    id=self._clock.token(), made=self._clock.now(), by=name or self._facts.name
+                )
+                if found is None and not dry:
+                    await records.make_cluster(made)
+                joining = await self._join(replace(access, cluster=made.id), cluster, name, underlay, dry)
+                return replace(joining, changed=joining.changed or found is None)
+            except StaleRevision:
+                raise Conflict("somebody else made a cluster there meanwhile", hint="join that one") from None
+            finally:
+                await cluster.close()
+
+    async def join(self, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
+        """This host is in that cluster, and reaches it in this way. name, underlay: "" for the machine's own.
+
+        Raises Conflict for a host that is in another one, or that cannot be in this one; NotFound where that cluster is
+        not; BadRequest, Unavailable. dry: nothing is done, and what is in the way is among the checks.
+        """
+        async with self._lock:
+            cluster = self._host.connect(access)
+            try:
+                record = await HostRecords(cluster).cluster()
+                if record is None or record.id != access.cluster:
+                    there = f"cluster {record.id} is there" if record is not None else "no cluster is there"
+                    raise NotFound(f"cluster {access.cluster} is not at these endpoints: {there}")
+                return await self._join(access, cluster, name, underlay, dry)
+            finally:
+                await cluster.close()
+
+    async def _join(self, access: ClusterAccess, cluster: Cluster, name: str, underlay: str, dry: bool) -> Joining:
+        now = self.membership
+        if now is not None and now.access.cluster != access.cluster:
+            raise Conflict(f"this host is in cluster {now.access.cluster}", hint="`mooring cluster leave` ends that")
+        if now is not None:
+            return await self._again(now, access, name, underlay, dry)
+        records = HostRecords(cluster)
+        hosts = await records.hosts()
+        before = next(filter(self._left_over, hosts), None)
+        host, joined = (before.id, before.joined) if before is not None else (self._clock.token(), self._clock.now())
+        mine = self._as_host(host, name or self._facts.name, underlay, access, joined)
+        others = [host for host in hosts if host.id != mine.id]
+        offset = await self._host.offset(access)
+        found = [
+            *(Check("store", Verdict.NOTE, line) for line in await cluster.complaints()),
+            *reach(access.endpoints),
+            *checks(mine, others, await records.heard(), offset),
+        ]
+        membership = Membership(
+            access=access, host=mine.id, name=mine.name, machine=self._facts.machine, underlay=underlay
+        )
+        if dry:
+            return Joining(membership, found, True)
+        if refused := [check.text for check in found if check.verdict is Verdict.REFUSED]:
+            raise Conflict(refused[0])
+        _, revision = await records.host(mine.id)
+        await records.put_host(mine, revision)
+        self._host.keep(membership)
+        self._enter(membership)
+        return Joining(membership, found, True)
+
+    async def _again(self, now: Membership, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
+        """This host is in the cluster already: what the token and the operator say is taken over."""
+        wanted = replace(now, access=access, name=name or now.name, underlay=underlay or now.underlay)
+        changed = wanted != now
+        if changed and not dry:
+            self._host.underlay(wanted.underlay, access.endpoints)
+            self._host.keep(wanted)
+            await self._exit()
+            self._enter(wanted)
+        return Joining(wanted, [Check("identity", Verdict.OK, f"{wanted.name}, in the cluster already")], changed)
+
+    async def leave(self, force: bool, dry: bool) -> Membership:
+        """This host is in no cluster; what it was. force: also where the cluster cannot be told, or has something of
+        the host's. Raises NotFound, Conflict, Unavailable."""
+        async with self._lock:
+            membership, cluster = self.entered()
+            records = HostRecords(cluster)
+            try:
+                held = await records.held(membership.host)
+                if held and not force:
+                    raise Conflict(
+                        f"this host has {len(held)} keys in the cluster, such as {held[0]}",
+                        hint="remove its cluster networks first",
+                    )
+                if not dry:
+                    await records.end_session(membership.host, self._facts.boot)
+                    found, revision = await records.host(membership.host)
+                    if found is not None and not held:
+                        await records.delete_host(membership.host, revision)
+            except Unavailable:
+                if not force:
+                    raise
+            if not dry:
+                self._host.keep(None)
+                await self._exit()
+            return membership
+
+    def entered(self) -> tuple[Membership, Cluster]:
+        """What this host is in. Raises NotFound for one that is in none."""
+        if self.membership is None or self.cluster is None:
+            raise NotFound("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
+        return self.membership, self.cluster
+
+    @property
+    def _host(self) -> ClusterSetup:
+        if self._setup is None:
+            raise Unavailable("this daemon can be in no cluster")
+        return self._setup
+
+    def _enter(self, membership: Membership) -> None:
+        self.cluster = self._host.connect(membership.access)
+        self.membership = membership
+        self.confirmed, self.unreached, self._session, self._told = None, "", 0, float("-inf")
+        self._joined.set()
+
+    async def _exit(self) -> None:
+        cluster, self.cluster, self.membership = self.cluster, None, None
+        self._joined.clear()
+        if cluster is not None:
+            await cluster.close()
+
+    async def _tell(self, records: HostRecords, membership: Membership) -> None:
+        """The host's record says what is true of it now."""
+        now = self._clock.boot()
+        if now - self._told < TELL:
+            return
+        found, revision = await records.host(membership.host)
+        if found is None:
+            raise NotFound(
+                f"the cluster has forgotten this host, {membership.name}",
+                hint="`mooring cluster leave --force`, then join again",
+            )
+        mine = self._as_host(found.id, membership.name, membership.underlay, membership.access, found.joined)
+        if mine != found:
+            await records.put_host(mine, revision)
+        self._told = now
+
+    def _as_host(self, host: str, name: str, underlay: str, access: ClusterAccess, joined: float) -> ClusterHost:
+        facts = self._facts
+        return ClusterHost(
+            id=host, name=name, machine=facts.machine, boot=facts.boot, version=facts.version, joined=joined,
+            underlay=self._host.underlay(underlay, access.endpoints),
+        )  # fmt: skip
+
+    def _left_over(self, host: ClusterHost) -> bool:
+        """It is this machine, in this boot, from a join that was cut off; a copy of this machine has another boot."""
+        return (host.machine, host.boot) == (self._facts.machine, self._facts.boot)
+
+    def _note(self, fault: Fault) -> None:
+        """Said once in the log, and as long as it is so to whoever asks."""
+        if self.unreached != str(fault):
+            log.warning("the cluster: %s", fault)
+        self.unreached = str(fault)

@@ -1,0 +1,70 @@
+"""`mooring cluster`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.daemons import ServedHost
+from tests.services.samples import ETCD
+
+
+async def test_a_cluster_is_made_joined_shown_and_left(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each check is a line, and at the end there is one line to paste on the next host."""
+    assert await daemon.run("cluster", "status") == 0
+    assert capsys.readouterr().out == "This host is in no cluster.\n"
+    key = tmp_path / "key"
+    key.write_text("PEM")
+    init = ("cluster", "init", "--endpoint", ETCD, "--key", str(key), "--name", "web1")
+    assert await daemon.run(*init, "--dry-run") == 0
+    assert "web1 would be in cluster" in capsys.readouterr().out
+    assert await daemon.run(*init) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["identity: web1, a host that the cluster does not know", "underlay: 192.0.2.1 on eth0"]
+    assert lines[-3].startswith("web1 is in cluster ")
+    command, _, token = lines[-1].rpartition(" ")
+    assert command == "On each further host: mooring cluster join"
+    assert await daemon.run("cluster", "token") == 0
+    assert capsys.readouterr().out == f"{token}\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{token}\n"))
+    assert await daemon.run("cluster", "join", "-") == 0
+    assert "as before" in capsys.readouterr().out
+    assert await daemon.run("cluster", "status") == 0
+    shown = capsys.readouterr().out
+    assert "web1 (" in shown
+    assert "0 of 1 heard" in shown
+    assert await daemon.run("cluster", "hosts", "ls", "--filter", "heard=no") == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["ID", "NAME", "ADDRESS", "HEARD", "VERSION"]
+    assert row.split()[1:5] == ["web1", "*", "192.0.2.1", "no"]
+    assert await daemon.run("cluster", "hosts", "inspect", "web1") == 0
+    assert "192.0.2.1 on eth0, MTU 1500" in capsys.readouterr().out
+    assert await daemon.run("cluster", "leave", "--dry-run") == 0
+    assert "web1 would leave" in capsys.readouterr().out
+    assert await daemon.run("cluster", "leave", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "web1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("join", "x"), 2, "is no token"),
+        (("init", "--endpoint", "https://gone:1"), 6, "cannot be reached"),
+        (("token",), 3, "mooring cluster join"),
+        (("leave",), 3, "in no cluster"),
+        (("hosts", "ls"), 3, "in no cluster"),
+        (("hosts", "forget", "web9"), 3, "in no cluster"),
+        (("hosts", "inspect", ""), 2, "must not be empty"),
+    ],
+)
+async def test_what_cannot_be_is_one_line(
+    daemon: ServedHost, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    """With its exit code."""
+    assert await daemon.run("cluster", *arguments) == code
+    assert text in capsys.readouterr().err
