@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,8 @@ class Project:
     def follow(self, count: int, within: float = 3.0) -> None:
         """So many replicas run, and names have followed so many seconds later."""
         eventually(lambda: len(of_service(self.host, "app")) == count, f"{count} replicas run", 30)
-        _told(lambda: ask(self.host.network, APP), lambda: addresses(self.host), within)
-        assert ask(self.host.network, "front.demo_own.mooring") == addresses(self.host)
+        for name in (APP, "front.demo_own.mooring"):
+            _told(partial(ask, self.host.network, name), partial(addresses, self.host), within)
 
 
 @pytest.fixture

@@ -227,6 +227,8 @@ async def test_names_are_there_again_after_a_restart_once_the_engine_is_asked() 
     host.names.note_loaded()
     seen = [host.names.changes]
     assert (host.ask("db1.web.mooring"), host.ask("nobody.mooring")) == (["refused"], ["refused"])
+    host.note(network, "db1", "e1", whole=False)
+    assert (host.ask("db1.web.mooring"), host.ask("alias.web.mooring")) == (["10.32.0.2"], ["refused"])
     host.note(network, "db1", "e1")
     seen.append(host.names.changes)
     assert (host.ask("db1.web.mooring"), host.ask("db2.web.mooring")) == (["10.32.0.2"], ["refused"])

@@ -77,8 +77,8 @@ class HostNames:
         self._wake = wake
 
     def note_loaded(self) -> None:
-        """The records are there after a start: until the engine has told of everybody who is attached, nobody knows
-        whether a name is missing."""
+        """The records are there after a start: until the engine has told of everybody who is attached, with the
+        aliases, nobody knows whether a name is missing."""
         attached = (each for each in self._cache.every(Endpoint) if each.state is State.ATTACHED)
         self._unheard = {each.id for each in attached if each.id not in self._entries}
         self.changes += 1
@@ -113,7 +113,7 @@ class HostNames:
                 self._ask_for(container)
             if before != told:
                 self._put(endpoint)
-            if self._health(endpoint) is not None:
+            if aliases is not None or not container.running:
                 self._hear(place.endpoint)
 
     def _ask_for(self, container: Container) -> None:
