@@ -92,6 +92,15 @@ async def test_a_lookup_says_what_and_why(
     assert capsys.readouterr().out == text + "\n"
 
 
+async def test_a_lookup_says_that_nobody_may_be_asked(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Here: after a start, while the engine has not told who is called what."""
+    keeping = daemon.host.services.keeping
+    assert keeping is not None
+    keeping.host_names._unheard.add("f" * 64)
+    assert await daemon.run("dns", "lookup", "nas.mooring") == 0
+    assert capsys.readouterr().out == "nas.mooring: not known here, or not yet, and nobody else may be asked\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [

@@ -135,6 +135,7 @@ def look_up(connection: Connection, name: str, kind: str, network: str, form: st
         said = {
             "absent": "nobody has the name, and no other nameserver is asked",
             "empty": f"the name is there, without {answer.type} records",
+            "refused": "not known here, or not yet, and nobody else may be asked",
         }.get(answer.verdict, "not known here: the host's nameservers are asked")
         click.echo(clean(f"{answer.name}: {said}"))
 

@@ -46,8 +46,9 @@ class DnsServerView(msgspec.Struct, frozen=True):
 class DnsAnswer(msgspec.Struct, frozen=True):
     """What the DNS server says to whom.
 
-    verdict: `found`, `empty` (the name is there, without such records), `absent` (it is not, and nobody else is asked)
-    or `forward` (the host's nameservers are asked). records: as in a zone file, in no order.
+    verdict: `found`, `empty` (the name is there, without such records), `absent` (it is not, and nobody else is asked),
+    `forward` (the host's nameservers are asked) or `refused` (they are not, for who has no way out of the host; or it
+    may be known soon). records: as in a zone file, in no order.
     """
 
     name: str

@@ -46,11 +46,13 @@ class Asker:
     """Who asks, by full ids of networks.
 
     own: those that he is in, the one that the question came by first. open: those besides whose names he may ask for
-    with the network's name behind it; None for the host itself, which may ask for all.
+    with the network's name behind it; None for the host itself, which may ask for all. out: whether any of them leads
+    out of the host: for who has no way out nobody else is asked, since what is asked is a way out (CVE-2024-29018).
     """
 
     own: tuple[str, ...] = ()
     open: frozenset[str] | None = None
+    out: bool = True
 
     def may_see(self, network_id: str) -> bool:
         """Whether he may know who is in the network; "" is in sight of everybody."""
@@ -98,14 +100,15 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
 
     A name in the zone that nobody has is ABSENT, and EMPTY where names are below it. Outside of the zone only short
     names and `<name>.<network>` of the asker's own networks are known, and addresses in subnets
-    of ours, which are ABSENT when nobody in sight has them; what else is asked is FORWARD.
+    of ours, which are ABSENT when nobody in sight has them; what else is asked is FORWARD, or REFUSED.
     """
+    elsewhere = Answer(Verdict.FORWARD if asker.out else Verdict.REFUSED)
     address = address_of(question.name)
     if address is not None:
         names = tuple(entry.full_name(zone) for network, entry in directory.at(address) if asker.may_see(network))
         if not names:
             # Nobody else knows either, and whoever is asked might not answer (moby#50044).
-            return Answer(Verdict.ABSENT if directory.is_ours(address) else Verdict.FORWARD)
+            return Answer(Verdict.ABSENT) if directory.is_ours(address) else elsewhere
         found = Answer(Verdict.FOUND, names=tuple(sorted(names)))
         return found if question.kind in (PTR, ANY) else Answer(Verdict.EMPTY)
     service, owner = _parts(question.name)
@@ -116,7 +119,7 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
     if named or groups:
         return _addresses(named, _VERSIONS.get(question.kind, ()))
     if not _is_in(owner, zone):
-        return Answer(Verdict.FORWARD)
+        return elsewhere
     return Answer(Verdict.EMPTY if _is_above(owner, asker, directory, zone) else Verdict.ABSENT)
 
 

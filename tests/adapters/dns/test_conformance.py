@@ -82,6 +82,9 @@ async def _built() -> House:
         names.note(Container(endpoint.ljust(64, "c"), name, True, 0.0, endpoints=(place,)))
     await host.services.endpoints.publish(web, "e1".ljust(64, "0"), port)
     await host.endpoint(web, "stopped", attach=False)
+    for network, endpoint in ((inner, "i9"), (web, "w9")):
+        await host.endpoint(network, endpoint, attach=False)
+        await host.attach_to(network, endpoint.ljust(64, "0"), "/run/docker/netns/both")
     records = host.services.keeping.dns_records
     await records.add("nas", "", [ip_address("192.0.2.9")], note="", until=None, dry=False)
     many = [ip_address("2001:db8::1") + number for number in range(MANY)]
@@ -97,6 +100,7 @@ async def _built() -> House:
         "back": (4, "10.32.1.2"),
         "inner": (5, "10.32.2.2"),
         "peer": (6, "10.32.3.2"),
+        "inner and web": (5, "10.32.2.3"),
         "blue": (7, "10.32.4.2"),
         "host": (1, "169.254.53.53"),
         "host at its own address": (1, "192.0.2.1"),
@@ -151,7 +155,6 @@ ROWS = [
     ("back", "main", "A", "elsewhere"),
     ("back", "main.web", "A", "elsewhere"),
     ("inner", "job", "A", "10.32.2.2"),
-    ("inner", "main", "A", "elsewhere"),
     ("host", "main", "A", "elsewhere"),
     # Complete names: by network, `peers`, tenant, and for the host all.
     ("web", "main.web.mooring", "A", DB),
@@ -213,7 +216,12 @@ ROWS = [
     ("back", "_5432._tcp.main.web.mooring", "SRV", ABSENT),
     # Other people's names, and ones that only look like ours.
     ("web", "example.org", "A", "elsewhere"),
-    ("inner", "example.org", "A", "elsewhere"),
+    # Nobody is asked for who has no way out of the host, by DNS either (CVE-2024-29018, aardvark-dns#447).
+    ("inner", "example.org", "A", "SERVFAIL"),
+    ("inner", "main", "A", "SERVFAIL"),
+    ("inner", "8.8.8.8.in-addr.arpa", "PTR", "SERVFAIL"),
+    ("inner and web", "example.org", "A", "elsewhere"),
+    ("inner and web", "job", "A", "10.32.2.2"),
     ("host", "example.org", "MX", "elsewhere"),
     ("web", "notmooring", "A", "elsewhere"),
     ("web", "main.web.mooring.example.org", "A", "elsewhere"),

@@ -7,7 +7,7 @@ about, so that a host of a hundred thousand names is no slower than one of ten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -149,11 +149,16 @@ class HostNames:
             own += sorted(
                 each.network for each in self._endpoint_index.in_sandbox(endpoint.sandbox) if each.network != network.id
             )
-        return Asker(tuple(own), frozenset(self._peers(own)))
+        return self._asker(own)
 
     def asker_in(self, network_id: str) -> Asker:
         """Somebody who is in this network only."""
-        return Asker((network_id,), frozenset(self._peers([network_id])))
+        return self._asker([network_id])
+
+    def _asker(self, own: Sequence[str]) -> Asker:
+        known = [self._cache.network(each) for each in own]
+        out = any(network is not None and not network.internal for network in known)
+        return Asker(tuple(own), frozenset(self._peers(own)), out)
 
     def _peers(self, own: Iterable[str]) -> Iterable[str]:
         """Networks that those may reach (option `peers`)."""

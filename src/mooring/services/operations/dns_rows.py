@@ -61,7 +61,7 @@ class DnsRows:
             asker, who = self._host_names.asker_in(network.id), f"who is in network {names.words(network)}"
         name, kind = _question(query)
         answer = self._host_names.lookup(Question(name, TYPES[kind]), asker)
-        if answer.verdict is Verdict.FORWARD and kind != "PTR":
+        if answer.verdict in (Verdict.FORWARD, Verdict.REFUSED) and kind != "PTR":
             # People leave the zone out.
             inside = self._host_names.lookup(Question(f"{name}.{self._host_names.zone}", TYPES[kind]), asker)
             answer = inside if inside.verdict in (Verdict.FOUND, Verdict.EMPTY) else answer
