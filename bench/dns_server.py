@@ -2,9 +2,10 @@
 single questions, and what a flood of questions does to plugin calls.
 
 Ours is the real index, answers and sockets in a child process on uvloop; dnsmasq is Debian's, with the names in a hosts
-file. In each round dnsperf asks one after the other, for the names in random order, and then a blocking client asks one
-by one. The ratio is of one round; the median over the rounds is printed. Then a real daemon carries out the calls of
-containers' lives, with and without dnsperf asking it as fast as it can. Needs root, dnsmasq-base and dnsperf.
+file; unbound (local data) and nsd (a zone) answer, too, where they are installed. In each round dnsperf asks one after
+the other, for the names in random order, and then a blocking client asks one by one. The ratio is of one round; the
+median over the rounds is printed. Then a real daemon carries out the calls of containers' lives, with and without
+dnsperf asking it as fast as it can. Needs root, dnsmasq-base and dnsperf.
 
     scripts/bench dns-server
 """
@@ -15,6 +16,7 @@ import asyncio
 import multiprocessing
 import random
 import re
+import shutil
 import socket
 import statistics
 import subprocess
@@ -45,6 +47,7 @@ SECONDS = 3
 SINGLE = 5000
 LOCAL = IPv4Address("127.0.0.1")
 OURS, THEIRS = 5391, 5392
+UNBOUND, NSD = 5393, 5394
 CALLS = 60
 NETWORK = "a" * 64
 
@@ -107,6 +110,32 @@ def dnsmasq(folder: Path) -> subprocess.Popen[bytes]:
     ])  # fmt: skip
 
 
+def unbound(folder: Path) -> subprocess.Popen[bytes]:
+    """Another peer: a resolver, which has the names as its own data."""
+    data = (f'local-data: "n{n}.web.mooring. 1 IN A {IPv4Address("10.0.0.2") + n}"' for n in range(NAMES))
+    settings = [
+        f"interface: 127.0.0.1@{UNBOUND}", "do-daemonize: no", 'username: ""', 'chroot: ""', 'pidfile: ""',
+        "use-syslog: no", "verbosity: 0", "num-threads: 1", 'module-config: "iterator"', "local-zone: mooring. static",
+    ]  # fmt: skip
+    path = folder / "unbound.conf"
+    path.write_text("\n  ".join(["server:", *settings, *data]) + "\n")
+    return subprocess.Popen(["unbound", "-d", "-c", path])
+
+
+def nsd(folder: Path) -> subprocess.Popen[bytes]:
+    """And another: a server of zones, and of nothing else."""
+    start = "$ORIGIN mooring.\n$TTL 1\n@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A 127.0.0.1\n"
+    names = "".join(f"n{n}.web A {IPv4Address('10.0.0.2') + n}\n" for n in range(NAMES))
+    (folder / "zone").write_text(start + names)
+    path = folder / "nsd.conf"
+    path.write_text(
+        f'server:\n  ip-address: 127.0.0.1@{NSD}\n  username: ""\n  zonesdir: "{folder}"\n  database: ""\n'
+        f'  pidfile: "{folder}/nsd.pid"\n  xfrdfile: "{folder}/xfrd"\n  zonelistfile: "{folder}/zones"\n'
+        'remote-control:\n  control-enable: no\nzone:\n  name: "mooring"\n  zonefile: "zone"\n'
+    )
+    return subprocess.Popen(["nsd", "-d", "-c", path])
+
+
 def throughput(path: Path, server: str, port: int, seconds: int = SECONDS) -> float:
     """Questions a second that are answered."""
     words = ["dnsperf", "-s", server, "-p", str(port), "-d", str(path), "-l", str(seconds), "-c", "4", "-q", "100"]
@@ -161,13 +190,17 @@ def compare(rounds: int) -> float:
         stack.callback(ours.terminate)
         theirs = dnsmasq(folder)
         stack.callback(theirs.terminate)
-        for port in (OURS, THEIRS):
+        others = {"unbound": (UNBOUND, unbound), "nsd": (NSD, nsd)}
+        others = {name: peer for name, peer in others.items() if shutil.which(name)}
+        for _, start in others.values():
+            stack.callback(start(folder).terminate)
+        for port in (OURS, THEIRS, *(port for port, _ in others.values())):
             wait_for(port)
         rates, tails = [], []
+        at = int(SINGLE * 0.99)
         for number in range(rounds):
             one, other = throughput(path, str(LOCAL), OURS), throughput(path, str(LOCAL), THEIRS)
             mine, peer = times(OURS), times(THEIRS)
-            at = int(SINGLE * 0.99)
             rates.append(one / other)
             tails.append(mine[at] / peer[at])
             middle, least = SINGLE // 2, min(rates)
@@ -176,6 +209,12 @@ def compare(rounds: int) -> float:
                 f" {mine[middle] * 1e6:.0f} / {peer[middle] * 1e6:.0f} us, p99 {mine[at] * 1e6:.0f} /"
                 f" {peer[at] * 1e6:.0f} us"
             )
+            for name, (port, _) in others.items():
+                rate, single = throughput(path, str(LOCAL), port), times(port)
+                print(
+                    f"  {name}: {rate:.0f} a second, ours over it {one / rate:.2f}; singly p50"
+                    f" {single[middle] * 1e6:.0f} us, p99 {single[at] * 1e6:.0f} us"
+                )
     print(f"p99 over dnsmasq's: {statistics.median(tails):.2f}; least ratio {least:.2f}")
     return statistics.median(rates)
 
