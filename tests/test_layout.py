@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +57,27 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One of a module. documented: whether it has a docstring."""
+
+    name: str
+    lines: int
+    documented: bool
+
+
+@cache
+def outline(path: Path) -> tuple[bool, tuple[Function, ...]]:
+    """Whether the module says what it is for, or has no code; and its functions. Reading all of them takes seconds."""
+    tree = ast.parse(path.read_text())
+    functions = tuple(
+        Function(node.name, (node.end_lineno or node.lineno) - node.lineno + 1, ast.get_docstring(node) is not None)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return not tree.body or ast.get_docstring(tree) is not None, functions
+
+
 def test_no_file_is_longer_than_the_budget() -> None:
     """A file has at most 400 lines, or an exemption that says why."""
     long = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
@@ -63,14 +86,12 @@ def test_no_file_is_longer_than_the_budget() -> None:
 
 def test_no_function_is_longer_than_the_budget() -> None:
     """A function has at most 60 lines, or an exemption that says why."""
-    long = {}
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                name = f"{name_of(path)}:{node.name}"
-                if lines > FUNCTION_LINES and name not in LONG_FUNCTIONS:
-                    long[name] = lines
+    long = {
+        name: function.lines
+        for path in modules()
+        for function in outline(path)[1]
+        if function.lines > FUNCTION_LINES and (name := f"{name_of(path)}:{function.name}") not in LONG_FUNCTIONS
+    }
     assert long == {}
 
 
@@ -98,24 +119,17 @@ def test_modules_are_named_after_what_they_hold() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     """Every module that has code opens with a docstring."""
-    silent = [
-        name_of(path)
-        for path in modules()
-        if (tree := ast.parse(path.read_text())).body and ast.get_docstring(tree) is None
-    ]
-    assert silent == []
+    assert [name_of(path) for path in modules() if not outline(path)[0]] == []
 
 
 def test_every_test_says_what_is_true_when_it_passes() -> None:
     """Every test function has a docstring."""
-    silent = []
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
-            if node.name.startswith("test_") and ast.get_docstring(node) is None:
-                silent.append(f"{name_of(path)}:{node.name}")
-    assert silent == []
+    assert [
+        f"{name_of(path)}:{function.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for function in outline(path)[1]
+        if function.name.startswith("test_") and not function.documented
+    ] == []
 
 
 def test_every_exemption_is_still_needed() -> None:

@@ -38,7 +38,7 @@ def key_of(route: Route) -> tuple[bytes, bytes]:
     return str(route.subnet).encode(), repr((route.links, route.routers)).encode()
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(STEPS, max_size=25))
 def test_it_is_as_if_everything_were_read_anew(steps: list[tuple[str, object, object]]) -> None:
     """Routes that come, replace others and go, and links that become ours or the host's, in any order."""

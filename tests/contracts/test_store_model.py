@@ -112,7 +112,7 @@ class SqliteMachine(MemoryMachine):
 
 
 LIMITS = settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 4,
     stateful_step_count=15,
     deadline=None,
     # A disk that others use, too, is not what is tested.

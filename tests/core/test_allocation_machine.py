@@ -274,4 +274,6 @@ class AllocationMachine(RuleBasedStateMachine):
 
 
 TestAllocation = AllocationMachine.TestCase
-TestAllocation.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestAllocation.settings = settings(
+    max_examples=3 * settings().max_examples // 10, stateful_step_count=30, deadline=None
+)

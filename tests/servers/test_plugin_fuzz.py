@@ -51,14 +51,14 @@ def check(method: str, body: bytes) -> None:
         assert desk.calls == []
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 @given(st.sampled_from(sorted(api.METHODS)), BODIES)
 def test_arbitrary_objects_never_break_the_door(method: str, body: dict[str, Any]) -> None:
     """Objects with the protocol's own names, and everything wrong in them."""
     check(method, json.dumps(body).encode())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(api.METHODS)) | st.text(), JSON.map(lambda value: json.dumps(value).encode()) | st.binary()
 )

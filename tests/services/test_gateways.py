@@ -105,7 +105,7 @@ async def test_one_family_moves_and_the_other_stays(kind: Kind) -> None:
     assert "\n".join(map(str, host.facts)) == facts
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     st.sampled_from(Kind),
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["4", "6", "46"]), st.integers(0, 2)), max_size=9),

@@ -157,7 +157,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3 * settings().max_examples // 5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=_STEPS)
 def test_whatever_happens_a_port_has_its_addresses_and_one_user_at_most(steps: list[tuple[str, int]]) -> None:
     """Containers that come and go, deaths of the daemon and of the host, ports that are removed and made."""

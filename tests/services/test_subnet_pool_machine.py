@@ -116,5 +116,7 @@ class Machine(RuleBasedStateMachine):
         )
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Machine.TestCase.settings = settings(
+    max_examples=3 * settings().max_examples // 5, stateful_step_count=30, deadline=None
+)
 TestMachine = Machine.TestCase

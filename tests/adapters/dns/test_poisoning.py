@@ -248,7 +248,7 @@ MESSAGE = dns.message.make_query(NAME, "A", id=7, use_edns=0).to_wire()
 RIGHT = answer(dns.message.from_wire(MESSAGE), GOOD, 60).to_wire()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=60).map(lambda tail: RIGHT[: len(MESSAGE) - 11] + tail),

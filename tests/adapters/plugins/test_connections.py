@@ -141,7 +141,7 @@ PIECES = st.binary(max_size=60) | st.sampled_from(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=8), st.lists(st.integers(1, 40), max_size=4))
 def test_arbitrary_bytes_are_a_reply_or_a_bad_end(pieces: list[bytes], cuts: list[int]) -> None:
     """In whatever pieces they come; nothing else is raised, and nothing is left waiting once the plugin hung up."""

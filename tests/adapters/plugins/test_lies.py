@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[type, Callable[[RemoteDriver, RemoteIpam], Awaitable[obje
 }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CALLS)), ANSWERS)
 def test_a_driver_gives_a_value_or_a_fault(name: str, lie: bytes) -> None:
     """Whatever is in the fields; nothing that it lets through has another type than it says."""

@@ -98,6 +98,9 @@ class Api:
         raise AssertionError(f"{path} is not described")
 
 
+_document: dict[str, Any] = {}
+
+
 async def ready(_: Route) -> None:
     """At once."""
 
@@ -106,7 +109,7 @@ async def api(*records: Any, wait: Callable[[Route], Awaitable[None]] = ready) -
     """The API of the sample host with more records. wait: as of the door."""
     host = await sample(*records)
     answering = application(resources(host.operations, host.store.backup), wait)
-    document = (
-        await ask(application(resources(host.operations, host.store.backup), ready), "GET", "/v1/openapi.json")
-    ).json
-    return Api(host, answering, document)
+    if not _document:  # the same for every host, and most of the time that this takes
+        described = application(resources(host.operations, host.store.backup), ready)
+        _document.update((await ask(described, "GET", "/v1/openapi.json")).json)
+    return Api(host, answering, _document)

@@ -44,7 +44,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, bytes]:
     return method, f"{path}?{query}" if query else path, data
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=2 * settings().max_examples, deadline=2000)
 @given(st.lists(requests(), min_size=1, max_size=5))
 def test_no_request_is_a_surprise(asked: list[tuple[str, str, bytes]]) -> None:
     """No error of ours, nothing that is not described, nothing that hangs."""

@@ -21,7 +21,9 @@ from tests.servers.proxy.rigs import HEAD, OK, Client, Hooks, Script, hijack, re
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 CUTS = st.lists(st.integers(0, 3000), max_size=6)
-FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(
+    max_examples=3 * settings().max_examples // 5, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def run(loop: str, work: Coroutine[Any, Any, None]) -> None:
