@@ -49,6 +49,13 @@ class House:
         return sent[0] if sent else None
 
 
+class Interfaces(dict[int, str]):
+    """Names by index."""
+
+    def __missing__(self, index: int) -> str:
+        raise OSError("no such device")
+
+
 class Elsewhere:
     """What is forwarded is answered at once."""
 
@@ -82,14 +89,14 @@ async def _built() -> House:
         names.note(Container(endpoint.ljust(64, "c"), name, True, 0.0, endpoints=(place,)))
     await host.services.endpoints.publish(web, "e1".ljust(64, "0"), port)
     await host.endpoint(web, "stopped", attach=False)
-    for network, endpoint in ((inner, "i9"), (web, "w9")):
-        await host.endpoint(network, endpoint, attach=False)
-        await host.attach_to(network, endpoint.ljust(64, "0"), "/run/docker/netns/both")
+    for network in (inner, web):
+        await host.endpoint(network, f"both{network[0]}", attach=False)
+        await host.attach_to(network, f"both{network[0]}".ljust(64, "0"), "/run/docker/netns/both")
     records = host.services.keeping.dns_records
     await records.add("nas", "", [ip_address("192.0.2.9")], note="", until=None, dry=False)
     many = [ip_address("2001:db8::1") + number for number in range(MANY)]
     await records.add("many", web, many, note="", until=None, dry=False)
-    interfaces = {9: "eth0"}
+    interfaces = Interfaces({9: "eth0"})
     for number, network in enumerate((web, back, inner, peer, blue), 3):
         known = host.services.cache.network(network)
         assert known is not None
@@ -111,13 +118,7 @@ async def _built() -> House:
         "web with an address of the LAN": (3, "192.0.2.7"),
         "nobody's interface": (77, "10.32.0.3"),
     }
-
-    def name_of(index: int) -> str:
-        if index not in interfaces:
-            raise OSError("no such device")
-        return interfaces[index]
-
-    return House(HostAnswers(names, cast(HostForwarding, Elsewhere()), name_of), places)
+    return House(HostAnswers(names, cast(HostForwarding, Elsewhere()), lambda index: interfaces[index]), places)
 
 
 @pytest.fixture(scope="module")
