@@ -39,7 +39,7 @@ async def test_names_are_listed_looked_up_added_and_removed() -> None:
         ("name=10.32.0.2", "found", [f"{DB}."]),
         ("name=_http._tcp.db&type=SRV&network=1f6b", "found", [f"0 0 80 {DB}."]),
         ("name=db", "forward", []),
-        ("name=db&network=aaaa", "forward", []),
+        ("name=db&network=aaaa", "refused", []),
         (f"name={DB}&network=aaaa", "absent", []),
         ("name=mooring", "empty", []),
     ],
