@@ -52,14 +52,19 @@ class DomainTools:
         known = self._opened.get(number)
         if known is not None and known[0] is held:
             return known[1]
-        if known is not None:
-            known[1].close()
-            del self._opened[number]
+        self.forget_gone()
         if held is None:
             raise Unavailable(f"routing domain {number} is missing", hint="try again in a few seconds")
         made = Tools.open(self._owner, lambda owner: DomainLinks(self.domains.host, owner))
         self._opened[number] = held, made
         return made
+
+    def forget_gone(self) -> None:
+        """Nothing is open in a domain that is not there any more, or is another one: it would live on in it."""
+        for number, (held, tools) in list(self._opened.items()):
+            if self.domains.held(number) is not held:
+                tools.close()
+                del self._opened[number]
 
     def domain_links(self, number: int) -> DomainLinks:
         """The links in there. The thread is in the domain. Raises Unavailable."""
@@ -90,6 +95,7 @@ class DomainReader:
 
     def observe(self) -> frozenset[Fact]:
         """Those of the host and of every domain. Raises Unavailable."""
+        self._tools.forget_gone()
         of_host = FactReader(self._tools.host, self._domains.host_discards).observe()
         numbers = self._domains.numbers()
         if not numbers:
@@ -244,6 +250,7 @@ class DomainWriter:
         if link is not None and link.ours:
             self._tools.host.links.delete(link.name)
         self._domains.drop(number)
+        self._tools.forget_gone()
 
 
 def _by_link(links: Links) -> dict[int, set[Interface]]:

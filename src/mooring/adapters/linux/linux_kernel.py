@@ -107,6 +107,7 @@ class LinuxKernel(Kernel):
 
     def _carry_out(self, todo: Sequence[Op]) -> None:
         self._facts.run(todo)
+        self._forget_announcers()
         for domain in sorted({domain_of(fact_of(op)) for op in todo}):
             opened, closed = port_changes(op for op in todo if domain_of(fact_of(op)) == domain)
             if opened or closed:
@@ -214,11 +215,17 @@ class LinuxKernel(Kernel):
         known = self._announcers.get(domain)
         if known is not None and known[0] is held:
             return known[1]
-        if known is not None:
-            known[1].close()
+        self._forget_announcers()
         assert held is not None
         self._announcers[domain] = held, Announcer()
         return self._announcers[domain][1]
+
+    def _forget_announcers(self) -> None:
+        """Of domains that are gone: these would live on in them."""
+        for domain, (held, announcer) in list(self._announcers.items()):
+            if self._domains.held(domain) is not held:
+                announcer.close()
+                del self._announcers[domain]
 
     async def flush_connections(self, address: IPv4Address | IPv6Address, domain: int = 0) -> None:
         """See Kernel."""
