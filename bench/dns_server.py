@@ -31,6 +31,7 @@ import uvloop
 from bench.plugin_call import Plugin, one_container
 from mooring.adapters.dns.host_forwarding import HostForwarding, HostUpstreams
 from mooring.adapters.dns.host_server import HostAnswers, HostServer
+from mooring.adapters.dns.host_sockets import host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.endpoints import Endpoint, State
@@ -70,7 +71,7 @@ async def serve(count: int) -> None:
     print(f"index of {count} names: {time.perf_counter() - began:.2f} s, {_memory()} MB resident")
     clock = asyncio.get_running_loop().time
     forwarding = HostForwarding(HostUpstreams(clock, (), "/nonexistent"), clock, Shares(100))
-    await HostServer(HostAnswers(names, forwarding), Shares(100)).open(LOCAL, OURS)
+    await HostServer(HostAnswers(names, forwarding), Shares(100)).open(*host_sockets(LOCAL, OURS))
     await asyncio.Event().wait()
 
 

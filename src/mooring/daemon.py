@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
-from mooring.core.dns_places import ADDRESS4, Serving
+from mooring.core.dns_places import ADDRESS4, Serving, served_domains
 from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.core.networks import Network, Tenants
@@ -221,9 +221,8 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
         return None
     cache, use = services.cache, EngineUse(config.state_dir, config.run_dir / MARK)
 
-    def wanted() -> bool:
-        asked = any(network.options.dns for network in cache.every(Network)) or use.since_boot()
-        return config.dns is Serving.ON or (config.dns is Serving.AUTO and asked)
+    def wanted() -> Mapping[int, bool]:
+        return served_domains(cache.every(Network), config.dns, use.since_boot())
 
     def missed() -> str:
         lost = config.dns is Serving.OFF and use.now()
@@ -234,7 +233,7 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
             server.nudge()
 
     holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)
-    server = HostDns(services.keeping.host_names, wanted, holders.who, config.repair_period, busy, missed)
+    server = HostDns(services.keeping.host_names, world.kernel, wanted, holders.who, config.repair_period, busy, missed)
     cache.listen(follow)
     return server
 
@@ -250,8 +249,9 @@ async def _look_at_dns(config: Config, services: Services, server: HostDns) -> D
         reasons.append("Docker's own setting")
     elif use.since_boot():
         reasons.append("containers that may have been started with Docker's own setting")
-    serving = [str(address) for address in server.serving]
-    return DnsServerView(config.dns.value, config.dns_zone, serving, reasons, server.trouble, server.remedy)
+    serving = [str(address) for address in server.serving()]
+    told = server.trouble, server.remedy, server.domains
+    return DnsServerView(config.dns.value, config.dns_zone, serving, reasons, *told)
 
 
 def _engine_started(services: Services) -> None:

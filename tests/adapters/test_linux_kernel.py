@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 from mooring.adapters.linux import conntrack, host_networks
 from mooring.adapters.linux.links import Links
 from mooring.adapters.linux.linux_kernel import LinuxKernel
-from mooring.core.plumbing import Add, Bridge, Fact, LinkAddress
-from tests.netns.rigs import Namespace, sh
+from mooring.core.plumbing import Add, Bridge, Domain, Fact, LinkAddress, Remove
+from tests.netns.rigs import Namespace, sh, until
 
 pytestmark = pytest.mark.netns
 
@@ -126,3 +127,20 @@ async def test_flushing_comes_after_the_writes_before_it(kernel: LinuxKernel, mo
         tasks.create_task(kernel.flush_connections(ip_address("10.1.0.2")))
     await kernel.close()
     assert there == [True]
+
+
+async def test_a_domain_that_was_worked_in_ends_when_it_is_removed(namespace: Namespace, tmp_path: Path) -> None:
+    """Nothing that was opened in it for work keeps it, and what was in it ends with it: the other end of its veth."""
+    del namespace
+    kernel = LinuxKernel(folder=str(tmp_path / "tenants"))
+    bridge = replace(BRIDGE, domain=1)
+    try:
+        await kernel.apply([Add(Domain(1)), Add(bridge)])
+        await kernel.observe()
+        await kernel.announce(bridge.name, ip_address("10.1.0.2"), "02:00:00:00:01:02", 1)
+        sh(f"ip link add canary type veth peer name inner netns {tmp_path}/tenants/1")
+        await kernel.apply([Remove(Domain(1))])
+        await kernel.observe()
+        await until(lambda: "canary" not in sh("ip link"))
+    finally:
+        await kernel.close()

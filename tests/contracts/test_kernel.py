@@ -14,7 +14,7 @@ import pytest
 
 from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.core.datapath import host_facts
-from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
 from mooring.core.firewall import ruleset
 from mooring.core.plumbing import (
     Add,
@@ -355,3 +355,14 @@ async def test_an_interface_is_told_whosever_it_is(kernel: Kernel, plant: Callab
     assert await kernel.link("nothing") is None
     await kernel.discard(["mr-one"])
     assert await kernel.link("mr-one") is None
+
+
+async def test_work_is_done_in_a_domain_that_is_there(kernel: Kernel) -> None:
+    """The host always is; what the work raises is raised, and where there is no such domain nothing is done."""
+    done: list[str] = []
+    assert await kernel.in_domain(0, lambda: done.append("host") or 7) == 7  # type: ignore[func-returns-value]
+    with pytest.raises(ZeroDivisionError):
+        await kernel.in_domain(0, lambda: 1 // 0)
+    with pytest.raises(NotFound, match="routing domain 7 is missing"):
+        await kernel.in_domain(7, lambda: done.append("nowhere"))
+    assert done == ["host"]

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from mooring.core.dns_places import ADDRESS4, ADDRESS6, check_dns, dns_routes, reachable_from
+from mooring.core.dns_places import ADDRESS4, ADDRESS6, Serving, check_dns, dns_routes, reachable_from, served_domains
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Dns, GatewayMode, Network, NetworkOptions, Origin, Segment
 
@@ -45,7 +45,7 @@ def test_an_internal_network_has_a_route_to_it_and_no_other_needs_one() -> None:
     [
         (WEB, False, 'the daemon is set to `dns = "off"`'),
         (replace(WEB, options=NetworkOptions(dns=Dns.ON, gateway=False)), True, "the network has no gateway"),
-        (replace(WEB, domain=3), True, "a routing domain of its own"),
+        (replace(WEB, domain=3, options=NetworkOptions(dns=Dns.ON, gateway=False)), True, "the network has no gateway"),
         (replace(WEB, origin=Origin.LIBRARY), True, "a resolver of their own"),
         (replace(WEB, driver="null"), True, "the network has no gateway"),
     ],
@@ -58,7 +58,25 @@ def test_what_could_not_keep_its_word_is_refused(network: Network, served: bool,
     check_dns(replace(network, options=replace(network.options, dns=Dns.OFF)), served)
 
 
+@pytest.mark.parametrize(
+    ("serving", "every_container", "found"),
+    [
+        (Serving.AUTO, False, {0: True, 1: True, 2: False}),
+        (Serving.AUTO, True, {0: True, 1: True, 2: True}),
+        (Serving.ON, False, {0: True, 1: True, 2: False}),
+        (Serving.OFF, True, {0: False, 1: False, 2: False}),
+    ],
+)
+def test_a_server_is_where_somebody_asks_it(serving: Serving, every_container: bool, found: dict[int, bool]) -> None:
+    """In the routing domains of networks that want it, in all where every container asks, and on the host for any."""
+    quiet = replace(WEB, options=NetworkOptions())
+    networks = [replace(WEB, domain=1), replace(quiet, domain=1), replace(quiet, domain=2), quiet]
+    assert served_domains(networks, serving, every_container) == found
+    assert served_domains([quiet], serving, False) == {0: serving is Serving.ON}
+
+
 def test_all_others_are_fine() -> None:
-    """Internal ones, too."""
-    check_dns(WEB, True)
-    check_dns(INNER, True)
+    """Internal ones, too, and both in a tenant's routing domain."""
+    for domain in (0, 3):
+        check_dns(replace(WEB, domain=domain), True)
+        check_dns(replace(INNER, domain=domain), True)

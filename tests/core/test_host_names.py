@@ -46,9 +46,11 @@ class Book:
         """See Directory."""
         return [each for each in self.entries if address in each[1].addresses]
 
-    def is_ours(self, address: Address) -> bool:
-        """See Directory."""
-        return address in ip_network("10.0.0.0/16")
+    def is_ours(self, address: Address, asker: Asker) -> bool:
+        """See Directory. 10.5.0.0/24 is in the routing domain of two tenants, and nowhere else."""
+        return address in ip_network("10.0.0.0/16") or (
+            address in ip_network("10.5.0.0/24") and asker in (RED, BLUE, HOST)
+        )
 
 
 HTTP = Service("http", Protocol.TCP, 80)
@@ -61,6 +63,10 @@ BOOK.add("b1", "back", "app", "10.0.1.3")
 BOOK.add("x1", "web.x", "db", "10.0.2.2")
 # Another tenant's, with the same subnet and names.
 BOOK.add("t1", "tenant-web", "db", "10.0.0.2")
+# Two tenants' in routing domains, all of them equal.
+for tenant, network, more in (("r1", "shop", "red"), ("l1", "shop", "blue")):
+    BOOK.add(tenant, network, "db main", "10.5.0.2", "fd05::2", services=(Service("http", Protocol.TCP, 80),))
+    BOOK.add(tenant, network, f"only-{more} app", "10.5.0.3")
 BOOK.add("", "", "nas", "192.0.2.9")
 BOOK.add("w1", "web", "printer", "192.0.2.10")
 BOOK.add("", "", "_x._tcp.nas", "192.0.2.11")
@@ -69,6 +75,8 @@ WEB = Asker(("w1",), frozenset())
 BOTH = Asker(("b1", "w1"), frozenset())
 PEER = Asker(("b1",), frozenset({"w1"}))
 TENANT = Asker(("t1",), frozenset())
+RED, BLUE = Asker(("r1",), frozenset()), Asker(("l1",), frozenset())
+INNER = Asker(("w1",), frozenset(), out=False)
 HOST = Asker()
 APP_AT = "shop-app-1.web.mooring:80=10.0.0.2 shop-app-1.web.mooring:80=fd00::2"
 
@@ -113,6 +121,31 @@ def told(name: str, asker: Asker, kind: int = A) -> str:
         (TENANT, "app", A, "forward"),
         (TENANT, "app.web.mooring", A, "absent"),
         (WEB, "db.tenant-web.mooring", A, "absent"),
+        # Two tenants with equal subnets, addresses and names of containers and networks: each his own.
+        *((asker, name, kind, answer) for asker, word, other in ((RED, "red", "blue"), (BLUE, "blue", "red"))
+          for name, kind, answer in (
+              ("db", A, "10.5.0.2"), ("main", AAAA, "fd05::2"), ("app", A, "10.5.0.3"), ("db.shop", A, "10.5.0.2"),
+              ("main.shop.mooring", A, "10.5.0.2"), (f"only-{word}", A, "10.5.0.3"), (f"only-{other}", A, "forward"),
+              (f"only-{word}.shop.mooring", A, "10.5.0.3"), (f"only-{other}.shop.mooring", A, "absent"),
+              (f"only-{other}.mooring", A, "absent"), ("shop.mooring", A, "empty"), ("web.mooring", A, "absent"),
+              ("2.0.5.10.in-addr.arpa", PTR, "db.shop.mooring"),
+              ("3.0.5.10.in-addr.arpa", PTR, f"only-{word}.shop.mooring"),
+              ("9.0.5.10.in-addr.arpa", PTR, "absent"),
+              ("_80._tcp.main", SRV, "db.shop.mooring:80=10.5.0.2 db.shop.mooring:80=fd05::2"),
+              ("db.web", A, "forward"), ("app.web.mooring", A, "absent"), ("nas", A, "192.0.2.9"),
+          )),
+        (HOST, "only-red.shop.mooring", A, "10.5.0.3"),
+        (HOST, "3.0.5.10.in-addr.arpa", PTR, "only-blue.shop.mooring only-red.shop.mooring"),
+        # What is in others' routing domains is nothing here: somebody else may know it.
+        (WEB, "only-red.shop.mooring", A, "absent"),
+        (WEB, "2.0.5.10.in-addr.arpa", PTR, "forward"),
+        (WEB, "9.0.5.10.in-addr.arpa", PTR, "forward"),
+        # From internal networks nobody else is asked: it would be a way out.
+        (INNER, "app", A, "10.0.0.2 10.0.0.3"),
+        (INNER, "nas", A, "192.0.2.9"),
+        (INNER, "nobody.mooring", A, "absent"),
+        (INNER, "example.org", A, "refused"),
+        (INNER, "8.8.8.8.in-addr.arpa", PTR, "refused"),
         # NODATA, never NXDOMAIN, for a name that is there (musl gives up at the latter).
         (WEB, "shop-app-2", AAAA, "empty"),
         (WEB, "shop-app-2.web.mooring", AAAA, "empty"),
@@ -168,6 +201,8 @@ def test_whatever_is_asked_has_an_answer_and_a_tenant_is_told_of_his_own(name: s
     answer = lookup(Question(name, kind), TENANT, BOOK, ZONE)
     assert isinstance(answer, Answer)
     assert {str(each) for each in answer.addresses} <= {"10.0.0.2", "192.0.2.9", "192.0.2.11"}
+    for own, other in ((RED, "blue"), (BLUE, "red")):
+        assert other not in repr(lookup(Question(name, kind), own, BOOK, ZONE))
 
 
 def test_a_name_of_many_labels_costs_no_more_looks_than_it_has_labels() -> None:

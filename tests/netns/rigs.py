@@ -11,7 +11,7 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
@@ -90,6 +90,15 @@ class Namespace:
     def close(self) -> None:
         """Let go of it; it ends when nothing is left in it."""
         os.close(self.fd)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """It is true before long."""
+    for _ in range(int(PATIENCE * 100)):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come true")
 
 
 @contextmanager

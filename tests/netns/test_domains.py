@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 from contextlib import ExitStack
@@ -364,21 +363,6 @@ async def test_a_restart_finds_everything_and_the_end_leaves_nothing(world: Rig)
     assert not [fact for fact in await world.kernel.observe() if isinstance(fact, Domain | Bridge | Veth)]
     assert near_end(RED) not in sh("ip link")
     assert sh(f"ls {world.folder}/tenants 2>/dev/null || true") == ""
-
-
-async def test_a_domain_that_was_worked_in_ends_when_it_is_removed(world: Rig) -> None:
-    """Nothing that was opened in it for work keeps it; what was in it ends with it, so its veth's other end does."""
-    network = await world.network("red", 1, domain=RED)
-    await world.container("s", network, 2)
-    await world.kernel.announce(network.bridge, ip_address("10.1.0.2"), "02:00:00:00:01:02", RED)
-    with open(f"{world.folder}/tenants/{RED}") as file:  # noqa: ASYNC230
-        space = f"/proc/{os.getpid()}/fd/{file.fileno()}"
-        sh(f"ip link add canary type veth peer name inner netns {space}")
-    await world.kernel.apply([Remove(Domain(RED))])
-    await world.kernel.observe()
-    async with asyncio.timeout(PATIENCE):
-        while "canary" in sh("ip link"):
-            await asyncio.sleep(0.01)
 
 
 async def test_an_interface_that_nobody_has_fetched_lives_not(world: Rig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mooring.core.faults import BadRequest, Unavailable
@@ -12,8 +14,9 @@ from tests.services.samples import WEB, sample
 
 
 async def test_a_record_of_a_network_is_shown_with_its_network() -> None:
-    """By name, and it answers to who is in it."""
-    rows = (await sample()).operations.dns_rows
+    """By name, and it answers to who is in it, with the zone or without; nobody else is asked if it is internal."""
+    host = await sample()
+    rows = host.operations.dns_rows
     row, changed = await rows.add("nas", ["192.0.2.9"], WEB, "", None, False, NOBODY_ASKED)
     assert changed
     assert (row.name, row.network_id) == ("nas.1f6b2c000000.mooring", WEB)
@@ -21,6 +24,11 @@ async def test_a_record_of_a_network_is_shown_with_its_network() -> None:
     assert page.rows == [row]
     assert rows.lookup(DnsQuestion(name="nas", network=WEB), NOBODY_ASKED).records == ["192.0.2.9"]
     assert rows.lookup(DnsQuestion(name="nas"), NOBODY_ASKED).verdict == "forward"
+    network = host.cache.network(WEB)
+    assert network is not None
+    await host.cache.commit(put=[replace(network, internal=True)])
+    assert rows.lookup(DnsQuestion(name="nas", network=WEB), NOBODY_ASKED).records == ["192.0.2.9"]
+    assert rows.lookup(DnsQuestion(name="elsewhere", network=WEB), NOBODY_ASKED).verdict == "refused"
     await rows.remove("nas", WEB, False, NOBODY_ASKED)
     assert not (await rows.page(DnsFilter(origin="stored"), NOBODY_ASKED)).rows
 

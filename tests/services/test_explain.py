@@ -72,6 +72,7 @@ async def reasons(address: str) -> list[Reason]:
         ("::", "never", ["the unspecified address"]),
         ("ff02::1", "never", ["a multicast address"]),
         ("169.254.1.1", "never", ["a link-local address"]),
+        ("169.254.53.53", "never", ["Mooring's DNS server", "No network has the option dns=on"]),
     ],
 )
 async def test_an_address_is_explained(address: str, verdict: str, words: list[str]) -> None:

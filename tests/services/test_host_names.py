@@ -9,7 +9,7 @@ from mooring.core.host_names import Asker
 from mooring.core.names import PTR, SRV, A, Question, Verdict
 from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.services.containers.host_names import HOST, HostNames
-from tests.services.hosts import MemoryHost
+from tests.services.hosts import MemoryHost, separate_network
 
 
 class Named(MemoryHost):
@@ -167,6 +167,38 @@ async def test_who_is_in_two_networks_asks_for_names_of_both_by_either() -> None
     assert host.names.asker("eth0", ip_address("10.32.0.2")) is None
     for other in ("10.32.1.3", "192.0.2.7", "127.0.0.1", "fe80::1", "10.32.1.2"):  # of another bridge, of nobody
         assert host.names.asker(bridge, ip_address(other)) is None
+
+
+async def test_equal_tenants_are_told_their_own_by_the_domain_that_they_ask_in() -> None:
+    """A bridge says nothing in another domain than its own; `peers` reaches no further than the domain; and others know
+    nothing of their subnets. An internal network has no way out, not even by names."""
+    host = Named(separate_tenants=True)
+    await host.start()
+    for ident, tenant in (("a", "red"), ("b", "blue")):
+        await separate_network(host, ident, tenant, peers="all", dns="on", bridge=f"br-{tenant}")
+        for endpoint in (f"1{tenant}", f"2{tenant}"):
+            await host.endpoint(ident * 64, endpoint)
+        host.note(ident * 64, "db", f"1{tenant}", "main", tenant)
+        host.names.note_network(ident * 64, "shop")
+    plain = await host.network("plain", peers="all")
+    inner = await host.network("inner", internal=True)
+    red, blue = (
+        host.names.asker(f"br-{word}", ip_address("10.32.0.3"), domain) for word, domain in (("red", 1), ("blue", 2))
+    )
+    assert red is not None
+    assert blue is not None
+    for asker, own, other in ((red, "red", "blue"), (blue, "blue", "red")):
+        assert host.ask("main", asker) == host.ask("db.shop.mooring", asker) == ["10.32.0.2"]
+        assert host.ask("2.0.32.10.in-addr.arpa", asker, PTR) == ["db.shop.mooring"]
+        assert (host.ask(own, asker), host.ask(f"{other}.shop.mooring", asker)) == (["10.32.0.2"], ["absent"])
+        assert host.ask("9.0.32.10.in-addr.arpa", asker, PTR) == ["absent"]
+    gold = await separate_network(host, "c", "gold", "10.33.0.0/24", peers="all")
+    for outsider in (host.names.asker_in(plain), host.names.asker_in(gold.id)):
+        assert host.ask("main.shop.mooring", outsider) == ["absent"]
+    assert host.ask("9.0.32.10.in-addr.arpa", host.names.asker_in(gold.id), PTR) == ["forward"]
+    for bridge, domain in (("br-red", 0), ("br-red", 2), ("uplink", 1), ("mt-1", 0)):
+        assert host.names.asker(bridge, ip_address("10.32.0.3"), domain) is None
+    assert host.ask("example.org", host.names.asker_in(inner)) == ["refused"]
 
 
 async def test_networks_that_reach_one_another_see_complete_names() -> None:

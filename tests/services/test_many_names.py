@@ -115,4 +115,4 @@ async def test_many_names_cost_a_question_and_a_change_what_few_do(count: int) -
         assert await many.changed(number) / await few.changed(number) < 1.5  # the store's keys are in order
     assert many.names.lookup(Question(f"n{count - 1}", SRV), HOST).verdict is Verdict.FORWARD
     assert [str(each) for each in many.names.lookup(Question("n7.web.mooring", A), HOST).addresses] == ["10.0.0.9"]
-    assert many.names.is_ours(ip_address("10.200.0.1"))
+    assert many.names.is_ours(ip_address("10.200.0.1"), HOST)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
+from mooring.core.dns_places import ADDRESS4, ADDRESS6
+from mooring.core.networks import Dns, Network, NetworkOptions, Segment
 from mooring.core.pools import Pool, SubnetPool
 from mooring.services.ipam.pools import IpamPolicy
-from mooring.services.operations.outside_pools import by_rule, create_command, in_foreign_segment, subnet_by_rule
+from mooring.services.operations.outside_pools import (
+    by_rule,
+    create_command,
+    in_foreign_segment,
+    of_dns_server,
+    subnet_by_rule,
+)
 from mooring.services.records.engine_names import NOBODY_ASKED
 from tests.services.ipam_hosts import Host
 from tests.services.samples import ALIEN, DENY, SUBNET_POOLS, sample
@@ -17,6 +26,23 @@ def test_rules_answer_in_their_order() -> None:
     told = {text: by_rule(ip_address(text), IpamPolicy(SUBNET_POOLS, deny=DENY), SUBNET_POOLS).verdict
             for text in ("127.0.0.1", "192.168.1.1", "10.40.0.1", "8.8.8.8")}  # fmt: skip
     assert told == {"127.0.0.1": "never", "192.168.1.1": "denied", "10.40.0.1": "carvable", "8.8.8.8": "elsewhere"}
+
+
+def test_the_dns_servers_address_says_who_asks_it() -> None:
+    """On the host and in routing domains, as far as they are few; or that nobody does."""
+    segment = Segment(ip_network("10.77.0.0/24"), None, "red", "p")
+    red = Network("d1" * 32, NetworkOptions(dns=Dns.ON), False, (segment,), (), 0.0, domain=3)
+    plain = [replace(red, id=f"{number:064x}", ipv4=(), domain=0) for number in range(11)]
+    quiet = replace(red, id="e1" * 32, options=NetworkOptions())
+    told = of_dns_server(ADDRESS4, [red, quiet], NOBODY_ASKED)
+    assert told.verdict == "never"
+    assert told.text[0].startswith("169.254.53.53 is that of Mooring's DNS server")
+    assert told.text[1].endswith(f"network {NOBODY_ASKED.place(red)}, in routing domain 3 of tenant red.")
+    assert len(told.text) == 3
+    many = of_dns_server(ADDRESS6, [red, *plain], NOBODY_ASKED).text
+    assert [line for line in many if "routing domain 3" in line] == []
+    assert many[-2] == "And by those of 2 other networks with dns=on."
+    assert "No network has the option dns=on" in of_dns_server(ADDRESS6, [quiet], NOBODY_ASKED).text[1]
 
 
 async def test_a_network_of_another_ipam_answers_for_its_endpoints() -> None:

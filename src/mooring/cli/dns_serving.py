@@ -38,6 +38,8 @@ def dns_status(connection: Connection, form: str) -> None:
     if printed(told, form):
         return
     click.echo(f"answers at: {', '.join(told.serving) or 'nowhere'}")
+    if told.domains:
+        click.echo(f"also in routing domains: {', '.join(map(str, told.domains))}")
     click.echo(f"zone: {told.zone or '-'}")
     click.echo(clean(f"wanted by: {', '.join(told.reasons) or 'nobody'} (dns = {told.setting})"))
     if told.trouble:

@@ -1,7 +1,7 @@
 """Where the daemon's DNS server is, and for whom.
 
-Rule: the addresses are the same on every host, so that a container's configuration is right wherever it runs; they are
-on the loopback interface, and nobody routes them.
+Rule: the addresses are the same on every host and in every routing domain, so that a container's configuration is right
+wherever it runs; they are on the loopback interface, and nobody routes them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ class Serving(Enum):
     OFF = "off"
 
 
+def served_domains(networks: Iterable[Network], serving: Serving, every_container: bool) -> dict[int, bool]:
+    """Every routing domain that the networks are in, and 0 for the host, with whether there is to be a server.
+    every_container: whether the engine tells all its containers to ask it.
+
+    The host's is there for all of them, since its own programs ask for every name.
+    """
+    served = serving is not Serving.OFF
+    found = {0: serving is Serving.ON or (served and every_container)}
+    for network in networks:
+        asked = served and (every_container or bool(network.options.dns))
+        found[0] = found[0] or asked
+        found[network.domain] = found.get(network.domain, False) or asked
+    return found
+
+
 def check_dns(network: Network, served: bool) -> None:
     """Raises BadRequest where the option dns=on could not keep its word. served: whether the daemon may serve."""
     if not network.options.dns:
@@ -37,11 +52,6 @@ def check_dns(network: Network, served: bool) -> None:
         raise BadRequest(f"{said}: the library's sandboxes have a resolver of their own", hint="leave the option out")
     if not served:
         raise BadRequest(f'{said}: the daemon is set to `dns = "off"`', hint='set it to "auto" and restart the daemon')
-    if network.domain:
-        raise BadRequest(
-            f"{said}: tenant {network.tenant} has a routing domain of its own, which the host's DNS server is not in",
-            hint="leave the option out",
-        )
     if not reachable_from(network):
         raise BadRequest(
             f"{said}: the network has no gateway on this host, so its containers could not reach the host's DNS server",

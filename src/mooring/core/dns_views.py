@@ -32,7 +32,8 @@ class DnsServerView(msgspec.Struct, frozen=True):
     """The host's DNS server.
 
     setting: `auto`, `on` or `off`. serving: the addresses at which it answers, empty for none. reasons: who wants it.
-    trouble: why it does not answer, "" when nothing is wrong; remedy: what to do then.
+    trouble: why it does not answer somewhere, "" when nothing is wrong; remedy: what to do then. domains: the tenants'
+    routing domains in which it answers besides.
     """
 
     setting: str
@@ -41,6 +42,7 @@ class DnsServerView(msgspec.Struct, frozen=True):
     reasons: list[str]
     trouble: str = ""
     remedy: str = ""
+    domains: list[int] = []
 
 
 class DnsAnswer(msgspec.Struct, frozen=True):

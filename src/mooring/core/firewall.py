@@ -82,8 +82,10 @@ CHAINS = f"""\
     # A port is published at an address only as long as the host has it: later it may be another machine's.
     # The kernel takes no packet for ::1 from another interface than lo (net/ipv6/route.c, rt6_need_strict), so answers
     # could not come back: left alone, a client is refused at once and tries 127.0.0.1.
+    # At the DNS server's addresses nothing is published, whatever port 53 of the others is.
     chain translate {{
-        ip6 daddr ::1 return
+        ip6 daddr {{ ::1, {ADDRESS6} }} return
+        ip daddr {ADDRESS4} return
         meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . ip daddr . th dport map @published4
         meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . ip6 daddr . th dport map @published6
         meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map @wildcard4

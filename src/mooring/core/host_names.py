@@ -74,8 +74,9 @@ class Directory(Protocol):
         """Those that have the address, each with the full id of its network."""
         ...
 
-    def is_ours(self, address: Address) -> bool:
-        """Whether it is in a subnet of a network of ours."""
+    def is_ours(self, address: Address, asker: Asker) -> bool:
+        """Whether it is in a subnet of a network of ours, as far as the asker's routing goes: what another tenant has
+        in his domain is nothing here."""
         ...
 
 
@@ -108,7 +109,7 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
         names = tuple(entry.full_name(zone) for network, entry in directory.at(address) if asker.may_see(network))
         if not names:
             # Nobody else knows either, and whoever is asked might not answer (moby#50044).
-            return Answer(Verdict.ABSENT) if directory.is_ours(address) else elsewhere
+            return Answer(Verdict.ABSENT) if directory.is_ours(address, asker) else elsewhere
         found = Answer(Verdict.FOUND, names=tuple(sorted(names)))
         return found if question.kind in (PTR, ANY) else Answer(Verdict.EMPTY)
     service, owner = _parts(question.name)

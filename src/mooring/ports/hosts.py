@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mooring.core.containers import Container, EngineEvent, EngineNetwork
 from mooring.core.engines import EngineView
 from mooring.core.plumbing import Fact, HostLink, Inside, Op
 from mooring.core.port_bindings import Protocol as IpProtocol
 from mooring.core.subnet_index import Holdings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,12 @@ class Kernel(Protocol):
     async def flush_connections(self, address: IPv4Address | IPv6Address, domain: int = 0) -> None:
         """Drop connection-tracking entries to or from the address. Soon, after the calls before it; best effort, never
         raises."""
+        ...
+
+    async def in_domain(self, domain: int, work: Callable[[], T]) -> T:
+        """What the work returns or raises, which a thread does that is in the domain, 0 for the host; one work after
+        another, and one that has begun goes on when its caller is cancelled. Sockets that it makes stay there. Raises
+        NotFound when there is no such domain, Unavailable."""
         ...
 
     async def close(self) -> None:

@@ -11,11 +11,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeVar
 
 from mooring.core.domains import near_end
-from mooring.core.faults import Conflict, NotSupported, Unavailable
-from mooring.core.networks import Interface
+from mooring.core.faults import Conflict, NotFound, NotSupported, Unavailable
+from mooring.core.networks import Address, Interface, Subnet
 from mooring.core.plumbing import (
     Add,
     Alter,
@@ -45,8 +45,7 @@ from mooring.core.port_bindings import Protocol
 from mooring.core.subnet_index import Holdings
 from mooring.ports import HostNet, Kernel, PortGuard
 
-Address = IPv4Address | IPv6Address
-Subnet = IPv4Network | IPv6Network
+T = TypeVar("T")
 Before = Callable[[Op], Awaitable[None]]
 
 
@@ -189,6 +188,13 @@ class MemoryKernel(Kernel):
         """See Kernel."""
         self.forgotten.append(address)
 
+    async def in_domain(self, domain: int, work: Callable[[], T]) -> T:
+        """See Kernel. In here it is done where the caller is."""
+        self._check_open()
+        if domain and ("domain", str(domain)) not in self.facts:
+            raise NotFound(f"routing domain {domain} is missing")
+        return work()
+
     async def close(self) -> None:
         """See Kernel."""
         self._closed = True
@@ -200,9 +206,8 @@ class MemoryKernel(Kernel):
 
     def flush_ruleset(self) -> None:
         """As `nft flush ruleset` does."""
-        self.facts = {
-            key: fact for key, fact in self.facts.items() if not isinstance(fact, Ruleset | Member | GuardedPort)
-        }
+        rules = Ruleset | Member | GuardedPort
+        self.facts = {key: fact for key, fact in self.facts.items() if not isinstance(fact, rules)}
 
     def lose(self, name: str) -> None:
         """The link is gone without our doing, as when its container's namespace ends."""
@@ -275,11 +280,8 @@ class MemoryKernel(Kernel):
         if isinstance(fact, LinkFact):
             self._drop_link(fact.name)
         elif isinstance(fact, Ruleset):
-            self.facts = {
-                key: each
-                for key, each in self.facts.items()
-                if _table(each) != fact.family or domain_of(each) != fact.domain
-            }
+            where = fact.family, fact.domain
+            self.facts = {key: each for key, each in self.facts.items() if (_table(each), domain_of(each)) != where}
         elif isinstance(fact, Domain):
             self.facts = {key: each for key, each in self.facts.items() if domain_of(each) != fact.number}
             self.facts.pop(fact.key, None)
@@ -324,9 +326,8 @@ class MemoryKernel(Kernel):
                 raise Conflict(f"VNI {fact.vni} at UDP port {fact.port} is in use by another interface of this host")
 
     def _drop_routes(self, link: str) -> None:
-        self.facts = {
-            key: fact for key, fact in self.facts.items() if not (isinstance(fact, Route) and fact.link == link)
-        }
+        gone = [key for key, fact in self.facts.items() if isinstance(fact, Route) and fact.link == link]
+        self.facts = {key: fact for key, fact in self.facts.items() if key not in gone}
 
     def _drop_link(self, name: str) -> None:
         self.facts.pop(("veth", name), None)

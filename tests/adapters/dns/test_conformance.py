@@ -22,7 +22,7 @@ import pytest
 
 from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
-from mooring.adapters.dns.host_server import UDP_BYTES, HostAnswers
+from mooring.adapters.dns.host_server import UDP_BYTES, HostAnswers, Place
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.port_bindings import PortRequest, Protocol
 from tests.services.hosts import MemoryHost, separate_network
@@ -35,10 +35,10 @@ MANY = 64
 
 @dataclass
 class House:
-    """A host with containers. places: of who asks, interface and address."""
+    """A host with containers. places: of who asks, where his question comes in, by which interface and address."""
 
     answers: HostAnswers
-    places: dict[str, tuple[int, str]]
+    places: dict[str, tuple[Place, int, str]]
 
     def ask(self, who: str, message: bytes, *, stream: bool = False) -> bytes | None:
         """The reply; None for silence."""
@@ -65,12 +65,13 @@ class Elsewhere:
 
 
 async def _built() -> House:
-    host = await MemoryHost().start()
+    host = await MemoryHost(separate_tenants=True).start()
     web = await host.network("web", v6=True, peers="shop")
     back = await host.network("back")
     inner = await host.network("inner", internal=True)
     peer = await host.network("peer", peers="shop")
     blue = (await separate_network(host, "b", "blue", "10.32.4.0/24", peers="shop")).id
+    gold = (await separate_network(host, "d", "gold", "10.32.0.0/24", peers="shop")).id  # all as web's
     assert host.services.keeping is not None
     names = host.services.keeping.host_names
     port = (PortRequest(Protocol.TCP, 5432, None, 15432, 15432),)
@@ -82,9 +83,11 @@ async def _built() -> House:
         (inner, "e5", "job", ""),
         (peer, "e6", "log", ""),
         (blue, "e7", "shop-db-1", "main"),
+        (gold, "e8", "shop-db-1", "main"),
+        (gold, "e9", "shop-own-1", "own"),
     ):
         await host.endpoint(network, endpoint)
-        called = "blue" if network == blue else network.rstrip("0")
+        called = {blue: "blue", gold: "web"}.get(network, network.rstrip("0"))
         place = ContainerEndpoint(network, called, endpoint=endpoint.ljust(64, "0"), aliases=(words,))
         names.note(Container(endpoint.ljust(64, "c"), name, True, 0.0, endpoints=(place,)))
     await host.services.endpoints.publish(web, "e1".ljust(64, "0"), port)
@@ -96,29 +99,42 @@ async def _built() -> House:
     await records.add("nas", "", [ip_address("192.0.2.9")], note="", until=None, dry=False)
     many = [ip_address("2001:db8::1") + number for number in range(MANY)]
     await records.add("many", web, many, note="", until=None, dry=False)
-    interfaces = Interfaces({9: "eth0"})
-    for number, network in enumerate((web, back, inner, peer, blue), 3):
-        known = host.services.cache.network(network)
-        assert known is not None
-        interfaces[number] = known.bridge
+    bridges = [_bridge(host, network) for network in (web, back, inner, peer, blue, gold)]
+    here = _place(0, dict(enumerate(bridges[:4], 3)) | {9: "eth0"})
+    in_blue, in_gold = _place(1, {3: bridges[4], 4: "uplink"}), _place(2, {3: bridges[5], 4: "uplink"})
     places = {
-        "web": (3, "10.32.0.3"),  # a container
-        "web6": (3, "fd00:32::3"),
-        "back": (4, "10.32.1.2"),
-        "inner": (5, "10.32.2.2"),
-        "peer": (6, "10.32.3.2"),
-        "inner and web": (5, "10.32.2.3"),
-        "blue": (7, "10.32.4.2"),
-        "host": (1, "169.254.53.53"),
-        "host at its own address": (1, "192.0.2.1"),
-        "LAN": (9, "192.0.2.7"),
-        "LAN with a container's address": (9, "10.32.0.3"),
-        "web with an address of back": (3, "10.32.1.2"),
-        "back with an address of web": (4, "10.32.0.3"),
-        "web with an address of the LAN": (3, "192.0.2.7"),
-        "nobody's interface": (77, "10.32.0.3"),
+        "web": (here, 3, "10.32.0.3"),  # a container
+        "web6": (here, 3, "fd00:32::3"),
+        "back": (here, 4, "10.32.1.2"),
+        "inner": (here, 5, "10.32.2.2"),
+        "peer": (here, 6, "10.32.3.2"),
+        "inner and web": (here, 5, "10.32.2.3"),
+        "blue": (in_blue, 3, "10.32.4.2"),
+        "gold": (in_gold, 3, "10.32.0.3"),
+        "host": (here, 1, "169.254.53.53"),
+        "host at its own address": (here, 1, "192.0.2.1"),
+        "LAN": (here, 9, "192.0.2.7"),
+        "LAN with a container's address": (here, 9, "10.32.0.3"),
+        "web with an address of back": (here, 3, "10.32.1.2"),
+        "back with an address of web": (here, 4, "10.32.0.3"),
+        "web with an address of the LAN": (here, 3, "192.0.2.7"),
+        "nobody's interface": (here, 77, "10.32.0.3"),
+        "gold's domain itself": (in_gold, 1, "127.0.0.1"),
+        "gold by its line": (in_gold, 4, "10.32.0.3"),
+        "blue with an address of gold": (in_blue, 3, "10.32.0.3"),
     }
-    return House(HostAnswers(names, cast(HostForwarding, Elsewhere()), lambda index: interfaces[index]), places)
+    return House(HostAnswers(names, cast(HostForwarding, Elsewhere())), places)
+
+
+def _bridge(host: MemoryHost, network: str) -> str:
+    known = host.services.cache.network(network)
+    assert known is not None
+    return known.bridge
+
+
+def _place(domain: int, interfaces: dict[int, str]) -> Place:
+    known = Interfaces(interfaces)
+    return Place(domain, lambda index: known[index])
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +184,21 @@ ROWS = [
     ("blue", "main", "A", "10.32.4.2"),
     ("blue", "main.web.mooring", "A", ABSENT),  # the same word of `peers`, another tenant
     ("web", "main.blue.mooring", "A", ABSENT),
+    # A tenant whose subnet, addresses, names, and even network's name are those of web.
+    ("gold", "main", "A", DB),
+    ("gold", "main.web.mooring", "A", DB),
+    ("gold", "main.web.mooring", "AAAA", NODATA),
+    ("gold", "own.web.mooring", "A", "10.32.0.3"),
+    ("gold", "app", "A", "elsewhere"),
+    ("gold", "app.web.mooring", "A", ABSENT),
+    ("gold", "main.blue.mooring", "A", ABSENT),
+    ("gold", PTR_DB, "PTR", "shop-db-1.web.mooring."),
+    ("gold", PTR_APP, "PTR", "shop-own-1.web.mooring."),
+    ("gold", "_5432._tcp.main", "SRV", NODATA),  # web's alone is published
+    ("gold", "250.0.32.10.in-addr.arpa", "PTR", "NXDOMAIN"),
+    ("gold", "2.4.32.10.in-addr.arpa", "PTR", "elsewhere"),
+    ("web", "own.web.mooring", "A", ABSENT),
+    ("web", PTR_APP, "PTR", "shop-app-1.web.mooring."),
     ("host", "main.web.mooring", "A", DB),
     ("host", "main.blue.mooring", "A", "10.32.4.2"),
     ("host", "job.inner.mooring", "A", "10.32.2.2"),
@@ -197,7 +228,7 @@ ROWS = [
     ("peer", PTR_DB, "PTR", "shop-db-1.web.mooring."),
     ("host", PTR_DB, "PTR", "shop-db-1.web.mooring."),
     ("back", PTR_DB, "PTR", "NXDOMAIN"),
-    ("blue", PTR_DB, "PTR", "NXDOMAIN"),
+    ("blue", PTR_DB, "PTR", "elsewhere"),  # in his routing domain that is anybody's
     ("blue", "2.4.32.10.in-addr.arpa", "PTR", "shop-db-1.blue.mooring."),
     ("web", "1.0.32.10.in-addr.arpa", "PTR", "NXDOMAIN"),  # the gateway
     ("web", "5.0.32.10.in-addr.arpa", "PTR", "NXDOMAIN"),  # the address is kept, nobody runs
@@ -232,7 +263,8 @@ ROWS = [
         (who, name, "A", "silence")
         for who in (
             "LAN", "LAN with a container's address", "web with an address of back", "back with an address of web",
-            "web with an address of the LAN", "nobody's interface",
+            "web with an address of the LAN", "nobody's interface", "gold's domain itself", "gold by its line",
+            "blue with an address of gold",
         )
         for name in ("main.web.mooring", "example.org", "nobody.mooring")
     ),

@@ -18,6 +18,7 @@ from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
 from mooring.core.port_bindings import Protocol
+from mooring.testing.memory_kernel import MemoryKernel
 from tests.netns.rigs import private_namespace, sh
 
 pytestmark = pytest.mark.netns
@@ -29,7 +30,7 @@ class Nobody(Names):
     def __init__(self) -> None:
         self.changes, self.zone = 1, "mooring"
 
-    def asker(self, bridge: str, source: Address) -> Asker | None:
+    def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
         """See Names."""
         return None
 
@@ -39,11 +40,12 @@ class Nobody(Names):
 
 
 class Rig:
-    """A server in a namespace of its own. wanted: whether it is."""
+    """A server in a namespace of its own. wanted: whether it is, by domain."""
 
     def __init__(self) -> None:
-        self.wanted, self.missed = False, ""
-        self.dns = HostDns(Nobody(), lambda: self.wanted, self.holder, 0.05, missed=lambda: self.missed)
+        self.wanted, self.missed = {0: False}, ""
+        wanted = lambda: dict(self.wanted)  # noqa: E731
+        self.dns = HostDns(Nobody(), MemoryKernel(), wanted, self.holder, 0.05, missed=lambda: self.missed)
 
     async def holder(self, protocol: Protocol, _address: Address, _port: int) -> str:
         """Who has the port."""
@@ -62,7 +64,7 @@ async def rig() -> AsyncIterator[Rig]:
         sh("ip link set lo up")
         made = Rig()
         yield made
-        await made.dns._close()
+        await made.dns.close()
 
 
 def client() -> socket.socket:
@@ -75,14 +77,14 @@ def client() -> socket.socket:
 async def test_a_host_that_wants_no_names_has_nothing_of_it(rig: Rig) -> None:
     """Not even what an earlier run has left; wanted, it is there, and not wanted any more, gone."""
     await rig.dns.once()
-    assert (rig.dns.serving, rig.addresses()) == ((), set())
-    rig.wanted = True
+    assert (rig.dns.serving(), rig.addresses()) == ((), set())
+    rig.wanted[0] = True
     await rig.dns.once()
-    assert set(rig.dns.serving) == set(ADDRESSES)
+    assert set(rig.dns.serving()) == set(ADDRESSES)
     assert rig.addresses() == {"169.254.53.53/32", "fd6d:6f6f:7269:6e67:ffff::53/128"}
-    rig.wanted = False
+    rig.wanted[0] = False
     await rig.dns.once()
-    assert (rig.dns.serving, rig.addresses()) == ((), set())
+    assert (rig.dns.serving(), rig.addresses()) == ((), set())
 
 
 async def test_one_that_is_missed_is_trouble(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
@@ -94,13 +96,13 @@ async def test_one_that_is_missed_is_trouble(rig: Rig, caplog: pytest.LogCapture
     assert "mooring dns uninstall" in rig.dns.remedy
     rig.missed = ""
     await rig.dns.once()
-    assert (rig.dns.trouble, rig.dns.serving) == ("", ())
+    assert (rig.dns.trouble, rig.dns.serving()) == ("", ())
 
 
 async def test_an_address_that_somebody_took_away_comes_back(rig: Rig) -> None:
     """Within a period; and one that was there before is no trouble."""
     sh("ip address add 169.254.53.53/32 dev lo")
-    rig.wanted = True
+    rig.wanted[0] = True
     await rig.dns.once()
     sh("ip address flush dev lo to 169.254.53.53/32")
     await rig.dns.once()
@@ -114,7 +116,7 @@ async def test_a_port_that_is_taken_is_one_line_until_it_is_free(
 ) -> None:
     """It names who has it by which protocol; everything else goes on, and names are answered once he has gone."""
     caplog.set_level(logging.INFO)
-    rig.wanted = True
+    rig.wanted[0] = True
     udp = protocol is Protocol.UDP
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as other:
         other.bind(("0.0.0.0", 53))
@@ -131,7 +133,7 @@ async def test_a_port_that_is_taken_is_one_line_until_it_is_free(
 
 async def test_a_question_from_port_0_is_not_answered_and_stops_nobody(rig: Rig) -> None:
     """Nobody can be sent anything at port 0 (RFC 8085, 5.1): neither what is found out nor what is remembered."""
-    rig.wanted = True
+    rig.wanted[0] = True
     await rig.dns.once()
     question = b"\0\7\1\0\0\1\0\0\0\0\0\0\1x\7mooring\0\0\1\0\1"
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as forging, client() as asking:
@@ -144,13 +146,13 @@ async def test_a_question_from_port_0_is_not_answered_and_stops_nobody(rig: Rig)
 
 async def test_it_is_there_soon_after_it_is_wanted_and_the_address_stays_when_the_daemon_ends(rig: Rig) -> None:
     """Who asks then is refused at once, and does not wait."""
-    rig.wanted = True
+    rig.wanted[0] = True
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(rig.dns.run())
         await asyncio.sleep(0)
         await rig.dns.settle()
-        assert set(rig.dns.serving) == set(ADDRESSES)
+        assert set(rig.dns.serving()) == set(ADDRESSES)
         with client() as asking:
             await loop.sock_sendall(asking, b"\0\7\1\0\0\1\0\0\0\0\0\0\1x\7mooring\0\0\1\0\1")
             assert (await loop.sock_recv(asking, 512))[3] & 15 == dns.rcode.NXDOMAIN

@@ -24,7 +24,8 @@ from mooring.adapters.dns import host_server
 from mooring.adapters.dns.dns_answering import AT_ONCE, CONNECTIONS
 from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
-from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, host_sockets
+from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, Place
+from mooring.adapters.dns.host_sockets import host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
 from mooring.core.names import AAAA, Answer, Question, Verdict
@@ -44,9 +45,10 @@ class Names:
         self.changes, self.zone, self.looked = 1, "mooring", 0
         self.web = MANY[0]
 
-    def asker(self, bridge: str, source: Address) -> Asker | None:
-        """See host_server.Names."""
-        return Asker((bridge,), frozenset()) if bridge.startswith("mr-") and source in MANY else None
+    def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
+        """See host_server.Names. Each domain has bridges of the same names, with networks of its own."""
+        network = f"{bridge} {('', 'red', 'blue')[domain]}".strip()
+        return Asker((network,), frozenset()) if bridge.startswith("mr-") and source in MANY else None
 
     def lookup(self, question: Question, asker: Asker) -> Answer:
         """See host_server.Names."""
@@ -57,6 +59,8 @@ class Names:
             return Answer(Verdict.EMPTY)
         if question.name == "own" and asker.open is None:
             return Answer(Verdict.ABSENT)
+        if asker.own[:1] in (("mr-one red",), ("mr-one blue",)):
+            return Answer(Verdict.FOUND, addresses=(MANY[10 if asker.own == ("mr-one red",) else 11],))
         found = {"web": (self.web,), "own": (MANY[7],), "many": MANY}.get(question.name.partition(".")[0])
         return Answer(Verdict.FOUND, addresses=found) if found else Answer(Verdict.ABSENT)
 
@@ -69,9 +73,9 @@ class Served:
         self.elsewhere: bytes | None = None
         self.containers = {(6, "172.17.0.2")}
         self.answers = HostAnswers(
-            self.names, cast(HostForwarding, self), self.interface_name,
-            lambda index, source: (index, str(source)) in self.containers,
-        )  # fmt: skip
+            self.names, cast(HostForwarding, self), lambda index, source: (index, str(source)) in self.containers
+        )
+        self.place = Place(0, self.interface_name)
         self.server = HostServer(self.answers, Shares(99))
         self.port = 0
 
@@ -93,7 +97,7 @@ class Served:
         probe = socket.create_server(("127.0.0.1", 0))
         self.port = probe.getsockname()[1]
         probe.close()
-        await self.server.open(LOCAL, self.port)
+        await self.server.open(*host_sockets(LOCAL, self.port))
 
     async def query(self, message: dns.message.Message, *, tcp: bool = False) -> dns.message.Message:
         """Of one on the host."""
@@ -101,10 +105,16 @@ class Served:
         return await asyncio.to_thread(client, message, "127.0.0.1", timeout=PATIENCE, port=self.port)
 
     def answer(
-        self, message: bytes, interface: int = 3, source: str = "10.9.0.2", *, stream: bool = False
+        self,
+        message: bytes,
+        interface: int = 3,
+        source: str = "10.9.0.2",
+        place: Place | None = None,
+        *,
+        stream: bool = False,
     ) -> bytes | None:
         """What who is there gets at once."""
-        client = self.answers.client(interface, source)
+        client = self.answers.client(place or self.place, interface, source)
         if client is None:
             return None
         sent: list[bytes] = []
@@ -185,7 +195,7 @@ async def test_who_is_in_no_network_of_ours_is_not_answered() -> None:
     those in the network are, each with what he may see."""
     served, message = Served(), query("own").to_wire()
     for interface, source in ((4, "192.0.2.7"), (3, "192.0.2.7"), (0, "10.9.0.2"), (3, "nonsense")):
-        assert served.answers.client(interface, source) is None
+        assert served.answers.client(served.place, interface, source) is None
     inside, host = served.answer(message), served.answer(message, 1, "127.0.0.1")
     assert inside is not None
     assert host is not None
@@ -197,7 +207,7 @@ async def test_what_is_remembered_has_a_bound() -> None:
     """Whatever is asked and by whomever."""
     served = Served()
     for number in range(MOST_ASKERS + 10):
-        served.answers.client(3, f"192.0.{number >> 8 & 255}.{number & 255}")
+        served.answers.client(served.place, 3, f"192.0.{number >> 8 & 255}.{number & 255}")
     assert len(served.answers._clients) <= MOST_ASKERS
 
 
@@ -312,7 +322,7 @@ async def test_while_somebody_else_goes_first_little_is_read_at_a_time(served: S
         return busy
 
     served.server = HostServer(served.answers, Shares(99), is_busy)
-    await served.server.open(LOCAL, served.port)
+    await served.server.open(*host_sockets(LOCAL, served.port))
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as client:
         client.connect(("127.0.0.1", served.port))
@@ -328,11 +338,29 @@ async def test_while_somebody_else_goes_first_little_is_read_at_a_time(served: S
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(served: Served) -> None:
     """Neither socket is there then."""
-    other = HostServer(served.answers, Shares(9))
     with pytest.raises(OSError, match="in use"):
-        await other.open(LOCAL, served.port)
+        host_sockets(LOCAL, served.port)
     await served.server.close()
-    await other.open(LOCAL, served.port)
+    other = HostServer(served.answers, Shares(9))
+    await other.open(*host_sockets(LOCAL, served.port))
     await other.close()
     for made in host_sockets(LOCAL, served.port):
         made.close()
+
+
+def test_what_is_equal_in_two_places_is_told_apart_by_the_place(served: Served) -> None:
+    """The same index, bridge and address; also a domain that was made again has nothing of the one before. What is
+    forwarded counts for each asker alone; nobody asks from a domain's own loopback, and no stranger lives there."""
+    red, blue = (Place(domain, served.interface_name) for domain in (1, 2))
+    for _ in range(2):
+        for place, answer in ((served.place, MANY[0]), (red, MANY[10]), (blue, MANY[11])):
+            reply = served.answer(query("web").to_wire(), place=place)
+            assert texts(dns.message.from_wire(reply or b"")) == [str(answer)]
+    for place in (served.place, red, blue):
+        served.answer(query("next").to_wire(), place=place)
+        for interface, source in ((1, "127.0.0.1"), (6, "172.17.0.2")):
+            there = served.answer(query("web").to_wire(), interface, source, place) is not None
+            assert there == (place is served.place)
+    assert len(set(served.askers)) == 3
+    again = Place(1, lambda _: "eth0")
+    assert served.answer(query("web").to_wire(), place=again) is None

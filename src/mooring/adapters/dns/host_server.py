@@ -2,32 +2,31 @@
 
 Rules: callbacks of the loop and no tasks; who asks is known by the interface that a question came in by and its source
 address, and who is neither a container of this host nor the host itself is not answered, so that nobody else is either
-served or flooded through us; in each turn of the loop no more is answered than takes a fraction of a millisecond,
-whatever is sent; an answer that was made is kept as bytes for as long as no name changes.
+served or flooded through us; a socket serves the namespace that it was made in, and what is equal in two of them (an
+interface's index, an address) is told apart by the socket; in each turn of the loop no more is answered than takes a
+fraction of a millisecond, whatever is sent; an answer that was made is kept as bytes for as long as no name changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import random
 import socket
-import struct
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from mooring.adapters.dns.dns_answering import AT_ONCE, Connections, Send
 from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
+from mooring.adapters.dns.host_sockets import ANCILLARY, arrival_interface, interface_name, stream_interface
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
-from mooring.core.port_bindings import Protocol as IpProtocol
 from mooring.wire.dns import (
     READ_BYTES,
     STREAM_BYTES,
@@ -54,12 +53,6 @@ HOST = Asker()
 STRANGER = Asker(open=frozenset())
 
 _LOOPBACK = 1  # its index in every namespace (net/core/dev.c)
-_IP_PKTINFO, _IP_PKTOPTIONS = 8, 9  # linux/in.h
-_IPV6_2292PKTOPTIONS, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 6, 49, 50  # linux/in6.h
-_FREEBIND = 15
-_ANCILLARY = socket.CMSG_SPACE(20)
-_PKTINFO_BYTES, _INDEX, _INDEX6 = 12, struct.Struct("=i"), struct.Struct("=16xi")
-_CONTROL = struct.Struct("@Nii")  # struct cmsghdr
 
 
 class Names(Protocol):
@@ -68,8 +61,9 @@ class Names(Protocol):
     changes: int
     zone: str
 
-    def asker(self, bridge: str, source: Address) -> Asker | None:
-        """Who asks from the address by the bridge; None where no network of ours is behind it."""
+    def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
+        """Who asks from the address by the bridge; None where no network of ours is behind it. domain: the routing
+        domain that the bridge is in, 0 for the host."""
         ...
 
     def lookup(self, question: Question, asker: Asker) -> Answer:
@@ -77,10 +71,19 @@ class Names(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Place:
+    """Where a server's sockets are. domain: the number of the routing domain, 0 for the host. interface_name: of an
+    index there; raises OSError for none."""
+
+    domain: int
+    interface_name: Callable[[int], str]
+
+
 @dataclass(slots=True)
 class _Client:
-    """Who asks from one address by one interface; name: both. answers: to questions as bytes without their ids; those
-    that ask for the same have the same ones."""
+    """Who asks from one address by one interface; name: both, and where. answers: to questions as bytes without their
+    ids; those that ask for the same have the same ones."""
 
     asker: Asker
     name: str
@@ -88,33 +91,31 @@ class _Client:
 
 
 class HostAnswers:
-    """Answers whoever may ask. interface_name: of an index; raises OSError for none. holds: whether the address is that
-    of a container behind the interface, which is none of ours."""
+    """Answers whoever may ask, wherever. holds: whether the address is that of a container behind the host's interface,
+    which is none of ours."""
 
     def __init__(
         self,
         names: Names,
         forwarding: HostForwarding,
-        interface_name: Callable[[int], str] = socket.if_indextoname,
         holds: Callable[[int, Address], bool] = lambda _index, _source: False,
     ) -> None:
         self._names = names
         self._forwarding = forwarding
-        self._interface_name = interface_name
         self._holds = holds
         self._changes = -1
-        self._clients: dict[tuple[int, str], _Client | None] = {}
+        self._clients: dict[tuple[Place, int, str], _Client | None] = {}
         self._answers: dict[Asker, dict[bytes, bytes]] = {}
         self._bytes = 0
 
-    def client(self, interface: int, source: str) -> _Client | None:
-        """Who asks from there; None for who is not answered."""
+    def client(self, place: Place, interface: int, source: str) -> _Client | None:
+        """Who asks from there; None for who is not answered. interface: its index in the place."""
         if self._changes != self._names.changes or self._bytes >= MOST_BYTES or len(self._clients) >= MOST_ASKERS:
             self._forget()
-        place = (interface, source)
-        known = self._clients.get(place)
-        if known is None and place not in self._clients:
-            known = self._clients[place] = self._find(interface, source)
+        whence = (place, interface, source)
+        known = self._clients.get(whence)
+        if known is None and whence not in self._clients:
+            known = self._clients[whence] = self._find(place, interface, source)
         return known
 
     def answer(self, client: _Client, message: bytes, send: Send, *, stream: bool) -> bool:
@@ -162,9 +163,9 @@ class HostAnswers:
 
     def look_again(self) -> None:
         """Who is in no network of ours is looked for anew: what is behind a bridge changes."""
-        for place, client in list(self._clients.items()):
+        for whence, client in list(self._clients.items()):
             if client is None or client.asker is STRANGER:
-                del self._clients[place]
+                del self._clients[whence]
 
     def _forget(self) -> None:
         self._changes = self._names.changes
@@ -172,29 +173,32 @@ class HostAnswers:
         self._answers.clear()
         self._bytes = 0
 
-    def _find(self, interface: int, source: str) -> _Client | None:
+    def _find(self, place: Place, interface: int, source: str) -> _Client | None:
         if interface == _LOOPBACK:
-            asker: Asker | None = HOST
+            # In a domain nobody lives.
+            asker = None if place.domain else HOST
         else:
             try:
                 address = ip_address(source)
-                asker = self._names.asker(self._interface_name(interface), address)
+                asker = self._names.asker(place.interface_name(interface), address, place.domain)
             except (OSError, ValueError):
                 return None
-            if asker is None and self._holds(interface, address):
+            if asker is None and not place.domain and self._holds(interface, address):
                 asker = STRANGER
         if asker is None:
             return None
-        # By the interface, too: tenants may have equal addresses.
-        return _Client(asker, f"{source} by {interface}", self._answers.setdefault(asker, {}))
+        # By the interface and the domain, too: tenants may have equal addresses.
+        name = f"{source} by {interface}" + (f" in {place.domain}" if place.domain else "")
+        return _Client(asker, name, self._answers.setdefault(asker, {}))
 
 
 class HostDatagrams:
     """Questions over UDP, from the moment that it is made. It takes the socket over. busy: whether somebody else's work
     goes first."""
 
-    def __init__(self, answers: HostAnswers, served: socket.socket, busy: Callable[[], bool]) -> None:
+    def __init__(self, answers: HostAnswers, place: Place, served: socket.socket, busy: Callable[[], bool]) -> None:
         self._answers = answers
+        self._place = place
         self._socket = served
         self._busy = busy
         self._loop = asyncio.get_running_loop()
@@ -209,12 +213,12 @@ class HostDatagrams:
     def _read(self) -> None:
         # The way of what is known already is as short as it can be: it is most of what a busy host asks.
         loop_time, receive, send = self._loop.time, self._socket.recvmsg, self._socket.sendto
-        find = self._answers.client
+        find, place = self._answers.client, self._place
         ends = loop_time() + TURN
         for _ in range(AT_ONCE):
             try:
-                message, ancillary, _, source = receive(READ_BYTES, _ANCILLARY)
-                client = find(_interface(ancillary), source[0])
+                message, ancillary, _, source = receive(READ_BYTES, ANCILLARY)
+                client = find(place, arrival_interface(ancillary), source[0])
                 if client is not None:
                     known = client.answers.get(message[2:])
                     if known is not None:
@@ -245,13 +249,14 @@ class _StreamClient:
     """Who has a connection. It is looked for anew with each question: networks come and go while it lasts."""
 
     answers: HostAnswers
+    place: Place
     interface: int
     source: str
 
     @property
-    def client(self) -> tuple[int, str]:
+    def client(self) -> tuple[Place, int, str]:
         """See Answering."""
-        return self.interface, self.source
+        return self.place, self.interface, self.source
 
     def of(self, transport: asyncio.Transport) -> _StreamClient | None:  # noqa: ARG002
         """See Answering."""
@@ -259,7 +264,7 @@ class _StreamClient:
 
     def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:
         """See Answering."""
-        client = self.answers.client(self.interface, self.source)
+        client = self.answers.client(self.place, self.interface, self.source)
         return client is not None and self.answers.answer(client, message, send, stream=stream)
 
 
@@ -268,14 +273,15 @@ class HostStreams:
     """Who answers connections."""
 
     answers: HostAnswers
+    place: Place
     client: Hashable = None
 
     def of(self, transport: asyncio.Transport) -> _StreamClient | None:
         """See Answering."""
         connected = transport.get_extra_info("socket")
         interface, source = stream_interface(connected), transport.get_extra_info("peername")[0]
-        client = _StreamClient(self.answers, interface, source)
-        return client if self.answers.client(interface, source) is not None else None
+        client = _StreamClient(self.answers, self.place, interface, source)
+        return client if self.answers.client(self.place, interface, source) is not None else None
 
     def answer(self, message: bytes, send: Send, *, stream: bool) -> bool:  # noqa: ARG002
         """See Answering: each client has somebody of its own."""
@@ -283,25 +289,30 @@ class HostStreams:
 
 
 class HostServer:
-    """Serves at one address, from `open` until `close`. busy: as of HostDatagrams."""
+    """Serves at one address of one namespace, from `open` until `close`. busy: as of HostDatagrams. domain: the number
+    of the routing domain, 0 for the host."""
 
-    def __init__(self, answers: HostAnswers, shares: Shares, busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, answers: HostAnswers, shares: Shares, busy: Callable[[], bool] = lambda: False, domain: int = 0
+    ) -> None:
         self._answers = answers
         self._busy = busy
         self._shares = shares
+        self._domain = domain
         self._datagrams: HostDatagrams | None = None
         self._connections: Connections | None = None
 
-    async def open(self, address: Address, port: int) -> None:
-        """Both sockets are served. Raises OSError, and then neither is."""
-        datagram, stream = host_sockets(address, port)
-        self._connections = Connections(HostStreams(self._answers), self._shares)
+    async def open(self, datagram: socket.socket, stream: socket.socket) -> None:
+        """Both sockets (of `host_sockets`) are served. It takes them over, also when it is cancelled. Raises OSError,
+        and then neither is."""
+        place = Place(self._domain, partial(interface_name, datagram))
+        self._connections = Connections(HostStreams(self._answers, place), self._shares)
         try:
             await self._connections.serve(stream)
         except BaseException:
             datagram.close()
             raise
-        self._datagrams = HostDatagrams(self._answers, datagram, self._busy)
+        self._datagrams = HostDatagrams(self._answers, place, datagram, self._busy)
 
     async def close(self) -> None:
         """Nobody is answered any more."""
@@ -310,70 +321,3 @@ class HostServer:
         if self._connections is not None:
             await self._connections.close()
         self._datagrams = self._connections = None
-
-
-class PortTaken(OSError):
-    """Somebody else has the port. protocol: which of the two."""
-
-    def __init__(self, error: OSError, protocol: IpProtocol) -> None:
-        super().__init__(error.errno, error.strerror)
-        self.protocol = protocol
-
-
-def host_sockets(address: Address, port: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets at the address, whether the host has it already or not, that tell by which interface something came.
-    Raises OSError; PortTaken where another has the port."""
-    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
-    made: list[socket.socket] = []
-    try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            one = socket.socket(family, kind | socket.SOCK_NONBLOCK)
-            made.append(one)
-            one.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
-            if family == socket.AF_INET:
-                one.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-            else:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                one.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-            if kind == socket.SOCK_STREAM:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of before a restart
-            one.bind((str(address), port))
-        made[1].listen(128)
-    except OSError as error:
-        for one in made:
-            one.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(error, IpProtocol.UDP if len(made) == 1 else IpProtocol.TCP) from error
-        raise
-    return made[0], made[1]
-
-
-def stream_interface(connected: Any) -> int:
-    """The index of the interface that the connection came in by, 0 where the kernel does not tell."""
-    level, option = (
-        (socket.IPPROTO_IP, _IP_PKTOPTIONS)
-        if connected.family == socket.AF_INET
-        else (socket.IPPROTO_IPV6, _IPV6_2292PKTOPTIONS)
-    )
-    try:
-        told = connected.getsockopt(level, option, 256)
-    except OSError:
-        return 0
-    at = 0
-    while at + _CONTROL.size <= len(told):
-        length, where, what = _CONTROL.unpack_from(told, at)
-        data = told[at + _CONTROL.size : at + length]
-        if (where, what) in ((socket.IPPROTO_IP, _IP_PKTINFO), (socket.IPPROTO_IPV6, _IPV6_PKTINFO)):
-            return _interface([(where, what, data)])
-        at += max(length + 7 & ~7, _CONTROL.size)
-    return 0
-
-
-def _interface(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The index in what came beside a datagram, 0 for none: first in in_pktinfo, last in in6_pktinfo. Nothing else was
-    asked for, so nothing else is there."""
-    if not ancillary:
-        return 0
-    _, _, data = ancillary[0]
-    index: int = (_INDEX if len(data) == _PKTINFO_BYTES else _INDEX6).unpack_from(data)[0]
-    return index

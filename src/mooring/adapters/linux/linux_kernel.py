@@ -1,8 +1,8 @@
 """The Kernel port on Linux.
 
 Rules: the loop never waits for the kernel: one thread writes, in the order of the calls, one reads, one deletes links,
-one forgets connections; each has sockets of its own; all of them work in the network namespace in which the object was
-made and used.
+one forgets connections, one does what others want done in a domain; each has sockets of its own; all of them work in
+the network namespace in which the object was made and used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mooring.adapters.linux.namespace_processes import is_lived_in
 from mooring.adapters.linux.underlay import underlay_mtu
 from mooring.adapters.netlink.ownership import Owner
 from mooring.adapters.netlink.sockets import Netlink, NetlinkError
-from mooring.core.faults import Unavailable
+from mooring.core.faults import NotFound, Unavailable
 from mooring.core.firewall import port_changes
 from mooring.core.plumbing import Fact, HostLink, Inside, Op, domain_of, fact_of
 from mooring.ports import HostNet, Kernel
@@ -80,8 +80,9 @@ class LinuxKernel(Kernel):
             opened.pop_all()
         self._facts = DomainWriter(self._writing)
         self._reader_of_facts = DomainReader(self._reading)
-        self._writer, self._reader, self._deleter, self._forgetter = (
-            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}") for name in ("write", "read", "delete", "forget")
+        self._writer, self._reader, self._deleter, self._forgetter, self._visitor = self._threads = tuple(
+            ThreadPoolExecutor(1, thread_name_prefix=f"kernel-{name}")
+            for name in ("write", "read", "delete", "forget", "visit")
         )
         self._announcers: dict[int, tuple[Held, Announcer]] = {}
         self._closed = False
@@ -233,6 +234,17 @@ class LinuxKernel(Kernel):
         what = f"forgetting the connections of {address}"
         self._soon(lambda: self._forget(domain, lambda: conntrack.flush(address), what))
 
+    async def in_domain(self, domain: int, work: Callable[[], T]) -> T:
+        """See Kernel."""
+
+        def there() -> T:
+            if domain and self._domains.held(domain) is None:
+                raise NotFound(f"routing domain {domain} is missing", hint="try again in a few seconds")
+            with self._domains.inside(domain):
+                return work()
+
+        return await self._in(self._visitor, there)
+
     async def close(self) -> None:
         """See Kernel. Closing twice is fine."""
         if self._closed:
@@ -241,8 +253,9 @@ class LinuxKernel(Kernel):
         await self._in(self._forgetter, lambda: None)
         await self._in(self._deleter, self._delete)
         await self._in(self._reader, lambda: None)
+        await self._in(self._visitor, lambda: None)
         self._closed = True
-        for pool in (self._writer, self._reader, self._deleter, self._forgetter):
+        for pool in self._threads:
             pool.shutdown()
         self._writing.close()
         self._reading.close()

@@ -161,15 +161,15 @@ class HostNames:
         return Asker(tuple(own), frozenset(self._peers(own)), out)
 
     def _peers(self, own: Iterable[str]) -> Iterable[str]:
-        """Networks that those may reach (option `peers`)."""
+        """Networks that those may reach (option `peers`): in their routing domain."""
         known = [
             network for each in own if (network := self._cache.network(each)) is not None and network.options.peers
         ]
-        words = {(network.tenant, network.options.peers) for network in known}
+        words = {_peer_word(network) for network in known}
         if not words:
             return ()
         every = self._cache.every(Network)
-        return [each.id for each in every if (each.tenant, each.options.peers) in words and not each.internal]
+        return [each.id for each in every if _peer_word(each) in words and not each.internal]
 
     # -- what is asked ---------------------------------------------------------------------------------------------
 
@@ -192,9 +192,17 @@ class HostNames:
         found = self._at.get(address)
         return tuple(found.values()) if found else ()
 
-    def is_ours(self, address: Address) -> bool:
+    def is_ours(self, address: Address, asker: Asker) -> bool:
         """See Directory."""
-        return bool(self._subnets.overlapping(ip_network(address)))
+        there = self._subnets.overlapping(ip_network(address))
+        if asker.open is None:
+            return bool(there)
+        domains = {self._domain(network_id) for network_id in asker.own}
+        return any(self._domain(network_id) in domains for _, network_id in there)
+
+    def _domain(self, network_id: str) -> int:
+        network = self._cache.network(network_id)
+        return network.domain if network is not None else 0
 
     def rows(self) -> list[tuple[str, str, Entry]]:
         """Everybody who has a name: a key (an endpoint's id; for a record it has a slash), the full id of the network,
@@ -325,6 +333,11 @@ class HostNames:
         for address in entry.addresses:
             _drop(self._at, address, key)
         self.changes += 1
+
+
+def _peer_word(network: Network) -> tuple[str, int, str]:
+    """Networks that have the same reach one another: a word of `peers` means something within one routing."""
+    return network.tenant, network.domain, network.options.peers
 
 
 def _record_key(record: DnsRecord) -> str:

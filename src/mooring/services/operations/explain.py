@@ -11,6 +11,7 @@ import msgspec
 from mooring.core.addresses import usable
 from mooring.core.attached_namespaces import is_namespaces, namespace_name
 from mooring.core.deny_entries import DenyEntry
+from mooring.core.dns_places import ADDRESSES
 from mooring.core.endpoints import Endpoint
 from mooring.core.intents import PLACEHOLDER, is_placeholder
 from mooring.core.keys import is_ports, outlives
@@ -25,7 +26,7 @@ from mooring.core.whom import HOST, container_of, whom_in_words
 from mooring.services.containers.engine_upgrades import NAMES
 from mooring.services.ipam.kept_address_rows import kept_reasons, kept_subnets
 from mooring.services.operations.next_starts import losses, upgrade_costs
-from mooring.services.operations.outside_pools import by_rule, denied, in_foreign_segment
+from mooring.services.operations.outside_pools import by_rule, denied, in_foreign_segment, of_dns_server
 from mooring.services.operations.scenes import Scene, in_use
 from mooring.services.records.holder_names import container_name, holder_names, holder_of, owner_in_words
 from mooring.services.records.record_cache import RecordCache
@@ -50,6 +51,8 @@ def explain_address(address: Address, scene: Scene) -> Explanation:
     if reasons and (entry := denied(address, scene.policy, entries)) is not None:
         kept = f"No new network can get it: {entry.in_words()}. What has it keeps it."
         reasons = [msgspec.structs.replace(each, text=[*each.text, kept]) for each in reasons]
+    if not reasons and address in ADDRESSES:
+        reasons = [of_dns_server(address, scene.cache.every(Network), scene.names)]
     return Explanation(str(address), reasons or [by_rule(address, scene.policy, scene.subnet_pools, entries)])
 
 

@@ -16,6 +16,8 @@ from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.engine_names import NOBODY_ASKED, EngineNames
 from mooring.services.records.record_cache import RecordCache
 
+# Networks that are named as those of which somebody asks for names.
+_MOST_ASKING = 10
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -72,6 +74,22 @@ def by_rule(
         f"{address} is not Mooring's: no network and no subnet pool here has it.",
         f"`ip route get {address}` shows where this host looks for it.",
     ])  # fmt: skip
+
+
+def of_dns_server(address: Address, networks: Iterable[Network], names: EngineNames) -> Reason:
+    """What is true of one of the addresses at which the daemon's DNS server is."""
+    asking = [network for network in networks if network.options.dns]
+    text = [f"{address} is that of Mooring's DNS server, the same on every host: no network gives it to a container."]
+    if not asking:
+        text.append("No network has the option dns=on, so unless the setting `dns` is on nobody is there.")
+    for network in sorted(asking, key=lambda network: (network.domain, network.id))[:_MOST_ASKING]:
+        where = f", in routing domain {network.domain} of tenant {network.tenant}" if network.domain else ""
+        text.append(f"It is asked by containers of network {names.place(network)}{where}.")
+    if len(asking) > _MOST_ASKING:
+        text.append(f"And by those of {len(asking) - _MOST_ASKING} other networks with dns=on.")
+    if any(network.domain for network in asking):
+        text.append("In each of these routing domains there is one of its own, which knows the tenant's names alone.")
+    return Reason("never", "", None, "", "", text)
 
 
 def create_command(pool: SubnetPool) -> str:
