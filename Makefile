@@ -1,5 +1,5 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
-.PHONY: help install demo check test one mutants pythons bench clean
+.PHONY: help install demo check test one mutants pythons simulate bench clean
 .DEFAULT_GOAL := help
 # ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
 export ENGINE
@@ -31,6 +31,9 @@ mutants: install ## what tests would not notice: make mutants M=core/leases, M=c
 
 pythons: ## the fast tests on every Python that pyproject.toml names
 	@scripts/pythons
+
+simulate: ## a million steps of simulated clusters, or STEPS=N
+	@scripts/simulate $(or $(STEPS),1000000)
 
 bench: ## every benchmark, or one: make bench NAME=docker-run (root)
 	@scripts/setup --lab

@@ -5,7 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from hypothesis import strategies as st
+from msgspec import structs
 
+from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Want
+from mooring.core.blocks import Block, HostBlock, SharedSubnet
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -208,6 +211,34 @@ DNS_RECORDS = st.builds(
     DnsRecord, name=TEXT, addresses=st.lists(ADDRESS, max_size=3).map(tuple), network=TEXT, note=TEXT, created=TIME,
     until=st.none() | TIME,
 )  # fmt: skip
+CLAIMS = st.builds(
+    AddressClaim, space=IDENT, subnet=SUBNET, address=ADDRESS, sequence=TEXT, host=TEXT, key=TEXT, mac=TEXT,
+    holders=st.frozensets(TEXT, max_size=2), boot=TEXT, generation=st.integers(1, 99), moves=st.booleans(), since=TIME,
+)  # fmt: skip
+SHARED_SUBNETS = st.builds(SharedSubnet, space=IDENT, subnet=SUBNET, since=TIME)
+HOST_BLOCKS = st.builds(
+    HostBlock, space=IDENT, subnet=SUBNET, index=st.integers(0, 2**56), generation=st.integers(1, 99),
+    carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT,
+)  # fmt: skip
+HOST_CLAIMS = st.builds(HostClaim, claim=CLAIMS, phase=st.sampled_from(Phase), idle=st.booleans())
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> Block:
+    """A block, with claims of its own subnet."""
+    space, subnet = draw(IDENT), draw(SUBNET)
+    carved: dict[IPv4Address | IPv6Address, AddressClaim | None] = {}
+    for address in draw(st.lists(ADDRESS, max_size=2, unique=True)):
+        claim = draw(st.none() | CLAIMS)
+        if claim is not None:
+            claim = structs.replace(claim, space=space, subnet=subnet, address=address)
+        carved[address] = claim
+    index, generation = draw(st.integers(0, 2**56)), draw(st.integers(0, 99))
+    return Block(space=space, subnet=subnet, index=index, host=draw(TEXT), generation=generation, carved=carved)
+
+
+IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)
+SHARED_VALUES = blocks() | CLAIMS | IDENTITIES | st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
 RECORDS = (
     POOLS
     | SUBNET_POOLS
@@ -221,4 +252,7 @@ RECORDS = (
     | HOLDERS
     | INTENTS
     | VNICS
+    | SHARED_SUBNETS
+    | HOST_BLOCKS
+    | HOST_CLAIMS
 )

@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 import msgspec
 import pytest
 
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase
+from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -35,6 +37,7 @@ from mooring.core.sandboxes import Kind, Sandbox
 from mooring.core.vnics import Vnic
 from mooring.wire import stored
 from mooring.wire.forms import (
+    claims,
     deny_entries,
     dns_records,
     elements,
@@ -46,10 +49,20 @@ from mooring.wire.forms import (
     networks,
     pools,
     sandboxes,
+    shared_addresses,
     vnics,
 )
 
 # Written by past releases; these lines are never changed, only added to.
+SHARED, CARVED = IPv4Network("10.32.0.0/16"), IPv4Address("10.32.1.17")
+BLOCK = HostBlock(
+    space="red", subnet=SHARED, index=17, generation=3, carved=frozenset({CARVED}), leaving=True, boot="b1"
+)
+CLAIM = AddressClaim(
+    space="red", subnet=SHARED, address=IPv4Address("10.32.0.5"), sequence="s1", host="A",
+    key="key:db", mac="02:00:00:00:00:05", holders=frozenset({"A/c1", "B/c2"}), boot="b1", generation=2, moves=True,
+    since=5.5,
+)  # fmt: skip
 PAST: list[tuple[str, bytes, stored.Record]] = [
     ("engine/ABCD:EFGH", b'{"v":1,"since":5.5,"networks":["n1"]}', KnownEngine("ABCD:EFGH", 5.5, frozenset({"n1"}))),
     (
@@ -313,6 +326,14 @@ PAST: list[tuple[str, bytes, stored.Record]] = [
             "eth7",
         ),
     ),
+    ("shared/red/0a200000p16", b'{"v":1,"since":5.5}', SharedSubnet(space="red", subnet=SHARED, since=5.5)),
+    ("block/red/0a200000p16/11", b'{"v":1,"generation":3,"carved":["10.32.1.17"],"leaving":true,"boot":"b1"}', BLOCK),
+    (
+        "claim/red/0a200000p16/0a200005",
+        b'{"v":1,"claim":{"v":"ClaimV1","sequence":"s1","host":"A","key":"key:db","mac":"02:00:00:00:00:05","holders":'
+        b'["A/c1","B/c2"],"boot":"b1","generation":2,"moves":true,"since":5.5},"phase":"held","idle":true}',
+        HostClaim(claim=CLAIM, phase=Phase.HELD, idle=True),
+    ),
 ]
 
 
@@ -349,6 +370,10 @@ def names(kind: type) -> set[str]:
         (DenyEntry, deny_entries.DenyEntryV1, {"subnet", "origin"}),  # what is stored is an operator's
         (DnsRecord, dns_records.DnsRecordV1, {"name", "network"}),
         (Vnic, vnics.VnicV1, {"tenant", "subnet", "address"}),
+        (SharedSubnet, shared_addresses.SharedSubnetV1, {"space", "subnet"}),
+        (HostBlock, shared_addresses.HostBlockV1, {"space", "subnet", "index"}),
+        (HostClaim, shared_addresses.HostClaimV1, set()),
+        (AddressClaim, claims.ClaimV1, {"space", "subnet", "address"}),
         (StaticRoute, elements.RouteV1, set()),
         (Segment, networks.SegmentV2, set()),
         (Endpoint, endpoints.EndpointV3, {"id", "network"}),

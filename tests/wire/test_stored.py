@@ -67,9 +67,13 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/",
-        "holder/", "intent/", "move/", "endpoint/", "lease/",
+        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "pool/",
+        "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
     )  # fmt: skip
+    subnet, address = IPv4Network("10.32.0.0/16"), IPv4Address("10.32.0.5")
+    assert stored.shared_key("a/b", subnet) == "shared/a%2Fb/0a200000p16"
+    assert stored.host_block_key("a/b", subnet, 17) == "block/a%2Fb/0a200000p16/11"
+    assert stored.host_claim_key("a/b", subnet, address) == "claim/a%2Fb/0a200000p16/0a200005"
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
     assert stored.subnet_pool_key("lab") == "subnet-pool/lab"

@@ -53,6 +53,11 @@ WRITTEN = [
         b'{"v":1,"name":"db","network":"n1","network_name":"web","space":"default","mac":"02:00:00:00:00:05","a'
         b'ddresses":["10.0.0.5","fd00::5"],"created":5.5,"note":"x"}',
     ),
+    (
+        "claim/red/0a200000p16/0a200005",
+        b'{"v":1,"claim":{"v":"ClaimV1","sequence":"s1","host":"A","key":"key:db","mac":"02:00:00:00:00:05","holders":["'
+        b'A/c1"],"boot":"b1","generation":2,"moves":true,"since":5.5},"phase":"held"}',
+    ),
 ]
 
 

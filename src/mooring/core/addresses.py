@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
@@ -313,10 +313,26 @@ class Occupancy:
         if number >= end:
             number = self._taken.next_absent(start)
         if number >= end:
-            return self._choose_cooling(start, end)
+            return self._choose_cooling([(start, end)])
         self._cursor = number + 1
         self.hold(number)
         return number
+
+    def choose_among(self, ranges: Sequence[tuple[int, int]]) -> int | None:
+        """As `choose`, but in several ranges, and always the first: so that those behind become empty."""
+        for start, end in ranges:
+            if (number := self._taken.next_absent(start)) < end:
+                self.hold(number)
+                return number
+        return self._choose_cooling(ranges)
+
+    def is_free(self, number: int) -> bool:
+        """Whether the address is free or cools, so that it may be given."""
+        return number not in self._taken or (number in self._cooling and number not in self._held)
+
+    def is_taken(self, number: int) -> bool:
+        """Whether the address has a record, or a request in flight holds it."""
+        return number in self._taken
 
     def _queue(self, since: float, number: int) -> None:
         heappush(self._oldest, (since, number))
@@ -324,11 +340,19 @@ class Occupancy:
         if len(self._oldest) > 2 * len(self._cooling) + 64:
             self._oldest = sorted((since, number) for number, since in self._cooling.items())
 
-    def _choose_cooling(self, start: int, end: int) -> int | None:
-        while self._oldest:
+    def _choose_cooling(self, ranges: Sequence[tuple[int, int]]) -> int | None:
+        outside: list[tuple[float, int]] = []
+        chosen = None
+        while self._oldest and chosen is None:
             since, number = heappop(self._oldest)
-            # What is outside the range is never chosen; what a request holds is queued again when that lets go.
-            if self._cooling.get(number) == since and start <= number < end and number not in self._held:
+            # What a request holds is queued again when that lets go.
+            if self._cooling.get(number) != since or number in self._held:
+                continue
+            if any(start <= number < end for start, end in ranges):
                 self.hold(number)
-                return number
-        return None
+                chosen = number
+            else:
+                outside.append((since, number))
+        for each in outside:
+            heappush(self._oldest, each)
+        return chosen

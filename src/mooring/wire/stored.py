@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from mooring.core.address_claims import HostClaim
+from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -43,6 +45,7 @@ from mooring.wire.forms import (
     networks,
     pools,
     sandboxes,
+    shared_addresses,
     vnics,
 )
 
@@ -62,17 +65,20 @@ Record = (
     | DnsRecord
     | NetworkPort
     | Vnic
+    | SharedSubnet
+    | HostBlock
+    | HostClaim
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    DnsRecord, NetworkPort, Vnic,
+    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "pool/", "network/", "port/", "sandbox/",
-    "holder/", "intent/", "move/", "endpoint/", "lease/",
+    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "pool/", "network/",
+    "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -146,6 +152,22 @@ def vnic_key(tenant: str, subnet: Subnet, address: Address) -> str:
     return f"vnic/{_quoted(tenant)}/{place}/{address.packed.hex()}"
 
 
+def shared_key(space: str, subnet: Subnet) -> str:
+    """Where it is kept that the subnet is one of the cluster's."""
+    return f"shared/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
+
+
+def host_block_key(space: str, subnet: Subnet, index: int) -> str:
+    """Where this host's block is kept."""
+    return f"block/{_quoted(space)}/{subnet.network_address.packed.hex()}p{subnet.prefixlen}/{index:x}"
+
+
+def host_claim_key(space: str, subnet: Subnet, address: Address) -> str:
+    """Where this host's claim of the address of the subnet is kept."""
+    place = f"{subnet.network_address.packed.hex()}p{subnet.prefixlen}"
+    return f"claim/{_quoted(space)}/{place}/{address.packed.hex()}"
+
+
 def dns_key(network_id: str, name: str) -> str:
     """Where the DNS record of the name in the network ("" for none) is kept."""
     return f"dns/{_quoted(network_id)}/{_quoted(name)}"
@@ -184,6 +206,9 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     DnsRecord: lambda record: dns_key(record.network, record.name),
     NetworkPort: lambda record: network_port_key(record.id),
     Vnic: lambda record: vnic_key(record.tenant, record.subnet, record.address),
+    SharedSubnet: lambda record: shared_key(record.space, record.subnet),
+    HostBlock: lambda record: host_block_key(record.space, record.subnet, record.index),
+    HostClaim: lambda record: host_claim_key(record.claim.space, record.claim.subnet, record.claim.address),
 }
 
 
@@ -252,6 +277,9 @@ _READERS: dict[str, Reader[Any]] = {
     "dns": Reader[DnsRecord]([dns_records.DnsRecordV1]),
     "port": Reader[NetworkPort]([network_ports.NetworkPortV1]),
     "vnic": Reader[Vnic]([vnics.VnicV1]),
+    "shared": Reader[SharedSubnet]([shared_addresses.SharedSubnetV1]),
+    "block": Reader[HostBlock]([shared_addresses.HostBlockV1]),
+    "claim": Reader[HostClaim]([shared_addresses.HostClaimV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -269,6 +297,9 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     DnsRecord: dns_records.dns_record_form,
     NetworkPort: network_ports.network_port_form,
     Vnic: vnics.vnic_form,
+    SharedSubnet: shared_addresses.shared_subnet_form,
+    HostBlock: shared_addresses.host_block_form,
+    HostClaim: shared_addresses.host_claim_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

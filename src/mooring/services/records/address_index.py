@@ -19,6 +19,7 @@ from mooring.core.networks import BRIDGE_PORTS, Address, Origin, Subnet
 from mooring.core.pools import Pool, candidates
 from mooring.core.requests import AddressRequest, Role
 from mooring.core.subnet_index import Holdings
+from mooring.services.records.block_index import BlockIndex, within
 from mooring.services.records.endpoint_containers import EndpointContainers
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
@@ -39,6 +40,7 @@ class AddressIndex:
         self._bounds: dict[str, tuple[int, int]] = {}
         self._siblings: dict[tuple[str, int], list[str]] = {}
         self.taken = Holdings()
+        self.blocks = BlockIndex(cache)
         self._owners: dict[tuple[str, str, str], Address] = {}
         self._ending: list[tuple[float, int, Lease]] = []
         self._sequence = 0
@@ -107,19 +109,31 @@ class AddressIndex:
 
         It is held until `unhold`. None when all are full.
         """
-        start, end = self._bounds[pool.id]
-        number = self.of(pool.id).choose(start, end)
+        number = self._choose(pool)
         if number is not None:
             return pool, number
         for pool_id in self._siblings.get((pool.network, pool.subnet.version), ()) if not exact else ():
             sibling = self._cache.pool(pool_id)
             if sibling is None or pool_id == pool.id or sibling.space != pool.space:
                 continue
-            start, end = self._bounds[pool_id]
-            number = self.of(pool_id).choose(start, end)
+            number = self._choose(sibling)
             if number is not None:
                 return sibling, number
         return None
+
+    def _choose(self, pool: Pool) -> int | None:
+        start, end = self._bounds[pool.id]
+        if self.blocks.any and (own := self.blocks.ranges(pool.space, pool.subnet)) is not None:
+            return self.of(pool.id).choose_among(within(own, start, end))
+        return self.of(pool.id).choose(start, end)
+
+    def bounds(self, pool_id: str) -> tuple[int, int]:
+        """The numbers of the pool that may be chosen, half-open."""
+        return self._bounds[pool_id]
+
+    def pools_of(self, space: str, subnet: Subnet) -> list[Pool]:
+        """The pools of the space with exactly this subnet: one, or none."""
+        return [pool for pool in self.pools_at(subnet) if pool.space == space]
 
     def of(self, pool_id: str) -> Occupancy:
         """The addresses of the pool."""
@@ -201,6 +215,13 @@ class AddressIndex:
 
     def _pools_of(self, ids: Iterable[str]) -> Iterator[Pool]:
         return (pool for each in ids if (pool := self._cache.pool(each)) is not None)
+
+    def users(self, pool_id: str, start: int, end: int) -> int:
+        """How many addresses of [start, end), which is short, are taken, but as gateway or auxiliary address."""
+        occupancy, leases = self.of(pool_id), self._leases.get(pool_id, {})
+        own = (State.GATEWAY, State.AUXILIARY)
+        taken = (number for number in range(start, end) if occupancy.is_taken(number))
+        return sum(number not in leases or leases[number].state not in own for number in taken)
 
     def leases(self, pool_id: str) -> list[Lease]:
         """Every lease of the pool."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from mooring.core.address_claims import HostClaim
+from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -46,13 +48,16 @@ Record = (
     | DnsRecord
     | NetworkPort
     | Vnic
+    | SharedSubnet
+    | HostBlock
+    | HostClaim
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
     DnsRecord,
     NetworkPort,
-    Vnic,
+    Vnic, SharedSubnet, HostBlock, HostClaim,
 )  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
@@ -85,6 +90,9 @@ class RecordCache:
                 DnsRecord,
                 NetworkPort,
                 Vnic,
+                SharedSubnet,
+                HostBlock,
+                HostClaim,
             )
         }
         self._listeners: list[Listener] = []
@@ -174,6 +182,10 @@ class RecordCache:
     def vnic(self, tenant: str, subnet: Subnet, address: Address) -> Vnic | None:
         """The VNIC of the tenant and subnet with the address."""
         return self._kinds[Vnic].get(stored.vnic_key(tenant, subnet, address))  # type: ignore[return-value]
+
+    def host_claim(self, space: str, subnet: Subnet, address: Address) -> HostClaim | None:
+        """This host's claim of the address of the subnet."""
+        return self._kinds[HostClaim].get(stored.host_claim_key(space, subnet, address))  # type: ignore[return-value]
 
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.

@@ -1,0 +1,156 @@
+"""Claims of single addresses: what the hosts of a cluster agree on for an address that is fixed, or in no block.
+
+Rules: a claim is of one host, and moves by one compare-and-swap; its sequence is that of the allocation, drawn once,
+and its generation grows with every move: a release that means another of either changes nothing. An idle claim may
+be taken by any host, so its own host asks before it uses it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from mooring.core.keys import key_in_words
+from mooring.core.leases import Verdict
+from mooring.core.networks import Address, Subnet
+from mooring.core.sessions import SessionRule, Standing
+from mooring.core.times import moment
+
+
+class AddressClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """One claimed address, as all hosts see it.
+
+    key: what it belongs to (core/keys.py). holders: `<host>/<container>`, the containers that are configured for it;
+    each host that keeps the claim has one at least.
+    host: where it is, "" when that host was forgotten. boot: the host's boot in which it is in use, "" while it is
+    idle. sequence: of the allocation, never the same twice. generation: how often it came to another host.
+    moves: whether another host may take it from a host that is not heard any more. since: seconds since the epoch
+    of the last change of host or use.
+    """
+
+    space: str
+    subnet: Subnet
+    address: Address
+    sequence: str
+    host: str
+    key: str = ""
+    mac: str = ""
+    holders: frozenset[str] = frozenset()
+    boot: str = ""
+    generation: int = 1
+    moves: bool = False
+    since: float = 0.0
+
+    def held_by(self) -> str:
+        """Who has it, for a person."""
+        whose = f"{key_in_words(self.key)} " if self.key else ""
+        where = f"on host {self.host}" if self.host else "on a host that was forgotten"
+        return f"{whose}{where}, {'in use' if self.boot else 'idle'} since {moment(self.since)}"
+
+    def is_of(self, host: str, sequence: str, generation: int) -> bool:
+        """Whether it is just this one, of the host."""
+        return (self.host, self.sequence, self.generation) == (host, sequence, generation)
+
+
+class Phase(Enum):
+    """How far a host is with a claim of its own. CLAIMING: begun, and nobody has been told. HELD: told. RELEASING:
+    nobody here has the address any more, and the cluster has to be told."""
+
+    CLAIMING = "claiming"
+    HELD = "held"
+    RELEASING = "releasing"
+
+
+class HostClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host keeps of a claim of its own, in its own store: written before the cluster is asked, and gone after
+    the cluster has been told. claim: as the host has it, or is to have it. idle: whether the cluster is to be told
+    that it is not in use."""
+
+    claim: AddressClaim
+    phase: Phase = Phase.CLAIMING
+    idle: bool = False
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which address of a subnet belongs to a key: that of the allocation with the sequence."""
+
+    space: str
+    subnet: Subnet
+    key: str
+    address: Address
+    sequence: str
+
+
+class Want(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to the owner of a block for an address in it. refusal: what the owner answers, "" until then or when
+    he carves it out; holder: who has it then."""
+
+    claim: AddressClaim
+    refusal: str = ""
+    holder: str = ""
+
+
+def may_move(claim: AddressClaim, host: str, standing: Standing, rule: SessionRule, force: bool = False) -> Verdict:
+    """Whether the host may take the claim. standing: of the host that has it."""
+    holder = claim.held_by()
+    if claim.host == host or not claim.host:
+        return Verdict(True, "no other host has it")
+    if not claim.boot:
+        return Verdict(True, "its host says that it is idle")
+    if standing.heard:
+        hint = f"stop that container on host {claim.host} first"
+        return Verdict(False, f"it is in use on host {claim.host}, which is heard", holder, hint)
+    if standing.silent < rule.grace:
+        hint = f"try again in {rule.grace - standing.silent:.0f} s"
+        return Verdict(False, f"host {claim.host} has only just gone silent", holder, hint)
+    if claim.moves:
+        return Verdict(True, f"host {claim.host} is not heard, and the address moves by itself")
+    if force:
+        return Verdict(True, f"host {claim.host} is not heard, and the move is forced")
+    hint = f"if host {claim.host} is surely off, force the move"
+    return Verdict(False, f"host {claim.host} is not heard, and may still use it", holder, hint)
+
+
+def moved(claim: AddressClaim, host: str, holder: str, now: float) -> AddressClaim:
+    """The claim as the host's, idle. holder: the container it is for."""
+    after = held(claim, host, holder)
+    return msgspec.structs.replace(after, host=host, boot="", generation=claim.generation + 1, since=now)
+
+
+def held(claim: AddressClaim, host: str, holder: str) -> AddressClaim:
+    """The claim with a holder more."""
+    return msgspec.structs.replace(claim, holders=claim.holders | {f"{host}/{holder}"})
+
+
+def without(claim: AddressClaim, host: str) -> AddressClaim:
+    """The claim without the holders that are on the host."""
+    holders = frozenset(each for each in claim.holders if each.partition("/")[0] != host)
+    return msgspec.structs.replace(claim, holders=holders)
+
+
+def used(claim: AddressClaim, boot: str, now: float) -> AddressClaim:
+    """The claim as in use in that boot of its host, "" for idle."""
+    return msgspec.structs.replace(claim, boot=boot, since=now) if claim.boot != boot else claim
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a claim is asked for. sequence: drawn by who asks. holder: full container id."""
+
+    space: str
+    subnet: Subnet
+    sequence: str
+    key: str = ""
+    mac: str = ""
+    holder: str = ""
+    moves: bool = False
+
+    def claim(self, address: Address, host: str, now: float) -> AddressClaim:
+        """The claim of the address, idle."""
+        return AddressClaim(
+            space=self.space, subnet=self.subnet, address=address, sequence=self.sequence, host=host, key=self.key,
+            mac=self.mac, holders=frozenset({f"{host}/{self.holder}"}), moves=self.moves,
+            since=now,
+        )  # fmt: skip

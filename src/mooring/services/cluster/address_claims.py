@@ -1,0 +1,390 @@
+"""Claims of this host: addresses that are fixed, or in no block, made, used, moved here and released.
+
+Rules: this host's own store has a claim before the cluster is asked, and until after it was told that it is over; what
+a claim says is written by compare-and-swap, and after an unknown outcome nothing relies on it until it was written
+again; who has an address of no block is settled by reading the block after the key was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
+
+import msgspec
+
+from mooring.core.address_claims import (
+    AddressClaim,
+    HostClaim,
+    Identity,
+    Phase,
+    Spec,
+    held,
+    may_move,
+    moved,
+    used,
+    without,
+)
+from mooring.core.blocks import Decides, decides, division
+from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
+from mooring.core.keys import outlives
+from mooring.core.networks import Address, Subnet
+from mooring.core.sessions import Standing, check_alone
+from mooring.ports import Clock
+from mooring.services.cluster.host_blocks import ATTEMPTS, HostBlocks, contended
+from mooring.services.cluster.sessions import Sessions
+from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.cluster.wants import Wants
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import RecordCache
+
+
+class AddressClaims:
+    """`claim`, `use`, `leave`, `release`, and `settle` for what was begun. One address is one thing at a time."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        blocks: HostBlocks,
+        wants: Wants,
+        sessions: Sessions,
+        values: SharedValues,
+        clock: Clock,
+        member: Member,
+    ) -> None:
+        self._cache, self._blocks, self._wants = cache, blocks, wants
+        self._sessions, self._values, self._clock, self._member = sessions, values, clock, member
+        self._turns = KeyedLocks()
+
+    async def begin(self) -> None:
+        """After a start: what was being claimed is released, and what was in use before the boot is idle."""
+        for kept in self._cache.every(HostClaim):
+            after = kept
+            if kept.phase is Phase.CLAIMING:
+                after = msgspec.structs.replace(after, phase=Phase.RELEASING)
+            if after.claim.boot not in ("", self._member.boot):
+                after = msgspec.structs.replace(after, claim=used(after.claim, "", self._clock.now()), idle=True)
+            if after != kept:
+                await self._cache.commit(put=[after])
+
+    async def claim(self, spec: Spec, address: Address, force: bool = False) -> AddressClaim:
+        """This host has the address for the spec, or the one that the spec's key has already, idle.
+
+        Raises Conflict when it is somebody else's, or in use elsewhere, naming who; Unavailable, also when whoever
+        decides over it does not answer. Nothing is left of it then, as soon as the cluster can be told. force: also
+        from a host that is not heard, whatever the key's policy.
+        """
+        seen = await self._identity(spec)
+        if (known := await self._of_identity(spec, seen)) is not None:
+            return await self._take(known, spec, force)
+        wanted = spec.claim(address, self._member.host, self._clock.now())
+        async with self._turn(wanted):
+            await self._make_way(wanted)
+            kept = await self._keep(HostClaim(claim=wanted))
+            try:
+                await self._obtain(wanted, spec, seen)
+                await self._put(kept, phase=Phase.HELD)
+            except BaseException:
+                await self._abandon(wanted)
+                raise
+        return wanted
+
+    async def _make_way(self, wanted: AddressClaim) -> None:
+        """Nothing is kept of another claim of the address. Raises Conflict when this host holds it."""
+        if (kept := self._kept(wanted)) is None:
+            return
+        if kept.phase is Phase.HELD:
+            raise _taken(kept.claim)
+        await self.let_go(kept.claim)
+
+    async def _identity(self, spec: Spec) -> Seen[Identity]:
+        if not outlives(spec.key):
+            return Seen(None, 0)
+        return await self._values.identity(spec.space, spec.subnet, spec.key)
+
+    async def _of_identity(self, spec: Spec, seen: Seen[Identity]) -> AddressClaim | None:
+        """The claim that the key has by its identity, None where that came to nothing."""
+        identity = seen.value
+        if identity is None:
+            return None
+        claim = (await self._decides(spec.space, spec.subnet, identity.address)).claim
+        return claim if claim is not None and claim.sequence == identity.sequence else None
+
+    async def _obtain(self, wanted: AddressClaim, spec: Spec, seen: Seen[Identity]) -> None:
+        """The claim counts. Two hosts that claim for one key at a time: each writes whose it is before, and reads it
+        after, so that at most one of them goes on."""
+        if outlives(spec.key):
+            identity = Identity(
+                space=spec.space, subnet=spec.subnet, key=spec.key, address=wanted.address, sequence=spec.sequence
+            )
+            try:
+                await self._values.put(identity, seen.revision)
+            except StaleRevision:
+                raise _at_once(spec) from None
+        await self._write(wanted)
+        if outlives(spec.key):
+            again = await self._identity(spec)
+            before = await self._of_identity(spec, seen)
+            if again.value is None or again.value.sequence != spec.sequence or before is not None:
+                raise _at_once(spec)
+
+    async def _write(self, wanted: AddressClaim) -> None:
+        """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
+        space, subnet, address = wanted.space, wanted.subnet, wanted.address
+        if self._blocks.of(space, subnet, address) is not None:
+            await self._blocks.carve(wanted)
+            return
+        decided = await self._decides(space, subnet, address)
+        if decided.claim is not None:
+            raise _taken(decided.claim)
+        if decided.owner:
+            await self._wants.ask(wanted, decided.owner)
+            return
+        seen = await self._values.claim(space, subnet, address)
+        if seen.value is not None:
+            raise _taken(seen.value)
+        try:
+            revision = await self._values.put(wanted, seen.revision)
+        except StaleRevision:
+            raise Conflict(f"address {address} was claimed by another host just now", hint="try again") from None
+        decided = await self._decides(space, subnet, address)
+        if decided.claim is None or decided.claim.sequence != wanted.sequence:
+            # The block was claimed at the same time, by somebody who did not see the key.
+            with suppress(StaleRevision):
+                await self._values.delete(wanted, revision)
+            if decided.claim is not None:
+                raise _taken(decided.claim)
+            await self._wants.ask(wanted, decided.owner)
+
+    async def _take(self, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
+        """The claim that the key has is this host's, idle or as it is here, and the holder is among its holders."""
+        async with self._turn(known):
+            mine = self._kept(known)
+            if mine is not None and mine.claim.sequence != known.sequence:
+                await self._make_way(known)
+                mine = None
+            held_before = mine is not None and mine.phase is Phase.HELD
+            try:
+                for _ in range(ATTEMPTS):
+                    seen = await self._written(known)
+                    after = await self._taken(seen.value, known, spec, force)
+                    if not held_before:
+                        await self._keep(HostClaim(claim=after))
+                    with suppress(StaleRevision):
+                        await self._values.put(after, seen.revision)
+                        idle = mine is not None and mine.idle
+                        await self._keep(HostClaim(claim=after, phase=Phase.HELD, idle=idle))
+                        return after
+                raise contended(f"address {known.address}")
+            except BaseException:
+                if not held_before:
+                    await self._abandon(known)
+                raise
+
+    async def _taken(self, claim: AddressClaim | None, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
+        """What the claim is to be. Raises Conflict where it may not come here, or is another one by now."""
+        if claim is None or claim.sequence != known.sequence:
+            raise _at_once(spec)
+        if claim.host == self._member.host:
+            return held(claim, claim.host, spec.holder)
+        standing = await self._sessions.standing(claim.host) if claim.host else Standing(heard=False)
+        verdict = may_move(claim, self._member.host, standing, self._sessions.rule, force)
+        if not verdict.allowed:
+            what = f"address {claim.address} cannot come here: {verdict.rule}"
+            raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
+        return moved(claim, self._member.host, spec.holder, self._clock.now())
+
+    async def use(self, space: str, subnet: Subnet, address: Address) -> AddressClaim:
+        """The claim of this host is in use in this boot. Without the cluster it may be, where that knows it as in use,
+        for so long as no other host can have been given it.
+
+        Raises NotFound when this host has none, Conflict when it has moved, Unavailable.
+        """
+        async with self._turns.hold(f"{space} {subnet} {address}"):
+            for _ in range(ATTEMPTS):
+                kept = self._cache.host_claim(space, subnet, address)
+                if kept is None or kept.phase is not Phase.HELD:
+                    raise NotFound(f"address {address} is not claimed by this host")
+                try:
+                    seen = await self._written(kept.claim)
+                    claim = seen.value
+                    if claim is None or not claim.is_of(self._member.host, kept.claim.sequence, kept.claim.generation):
+                        raise Conflict(
+                            f"address {address} is not this host's any more",
+                            holder=claim.held_by() if claim is not None else "",
+                            hint="stop the container there, and start this one again",
+                        )
+                    after = used(claim, self._member.boot, self._clock.now())
+                    # Written also where it says so already: what was sent before and is under way comes to nothing.
+                    await self._values.put(after, seen.revision)
+                except StaleRevision:
+                    continue
+                except Unavailable:
+                    if kept.claim.boot != self._member.boot:
+                        await self._put(kept, idle=True)  # it may have been written, or yet be
+                        raise
+                    self.check_alone(kept.claim)
+                    after = kept.claim
+                await self._keep(HostClaim(claim=after, phase=Phase.HELD))
+                return after
+        raise contended(f"address {address}")
+
+    def check_alone(self, claim: AddressClaim) -> None:
+        """Raises Unavailable when this host may not use the address without having heard the cluster."""
+        check_alone(f"address {claim.address}", self._clock.boot(), self._sessions.confirmed, self._sessions.rule)
+
+    async def leave(self, space: str, subnet: Subnet, address: Address) -> None:
+        """The address is not in use here any more; the cluster is told by `settle`. Raises Unavailable."""
+        async with self._turns.hold(f"{space} {subnet} {address}"):
+            kept = self._cache.host_claim(space, subnet, address)
+            if kept is not None and kept.phase is Phase.HELD:
+                await self._put(kept, idle=True)
+
+    async def rejoin(self, claim: AddressClaim) -> None:
+        """What this host keeps is as the cluster has it, which has forgotten the host in it. Raises Unavailable."""
+        async with self._turn(claim):
+            kept = self._kept(claim)
+            seen = await self._written(claim)
+            if kept is None or kept.claim != claim or kept.phase is not Phase.HELD:
+                return
+            if seen.value is None or seen.value.sequence != claim.sequence:
+                await self._put(kept, phase=Phase.RELEASING)
+            elif without(seen.value, self._member.host) == seen.value:
+                mine = claim.holders - without(claim, self._member.host).holders
+                after = msgspec.structs.replace(seen.value, holders=seen.value.holders | mine)
+                with suppress(StaleRevision):
+                    await self._values.put(after, seen.revision)
+
+    async def lose(self, claim: AddressClaim) -> bool:
+        """This host does not take the claim for its own any more, which another host has; whether it was in use here as
+        far as this host knows. Raises Unavailable."""
+        async with self._turn(claim):
+            kept = self._kept(claim)
+            if kept is None or kept.claim != claim or not claim.boot:
+                return False
+            await self._put(kept, claim=used(claim, "", self._clock.now()))
+            return True
+
+    async def release(self, space: str, subnet: Subnet, address: Address) -> None:
+        """This host has no use for the address any more, and none of its containers holds it; the cluster is told by
+        `settle`. What it does not have is released already. Raises Unavailable."""
+        async with self._turns.hold(f"{space} {subnet} {address}"):
+            if (kept := self._cache.host_claim(space, subnet, address)) is not None:
+                await self._put(kept, phase=Phase.RELEASING)
+
+    async def settle(self, kept: HostClaim) -> None:
+        """The cluster knows that the claim is released, or idle. Raises Unavailable."""
+        async with self._turn(kept.claim):
+            if (known := self._kept(kept.claim)) is None:
+                return
+            if known.phase is Phase.RELEASING:
+                await self.let_go(known.claim)
+                await self._cache.commit(delete=[known])
+            elif known.idle:
+                await self._tell_idle(known)
+
+    async def _tell_idle(self, kept: HostClaim) -> None:
+        # From here on it is not used without asking: the word may be on its way.
+        kept = await self._put(kept, claim=used(kept.claim, "", self._clock.now()))
+        seen = await self._written(kept.claim)
+        claim = seen.value
+        if claim is not None and claim.is_of(self._member.host, kept.claim.sequence, kept.claim.generation):
+            try:
+                await self._values.put(used(claim, "", self._clock.now()), seen.revision)
+            except StaleRevision:
+                return
+        await self._put(kept, idle=False)
+
+    async def let_go(self, claim: AddressClaim) -> None:
+        """Nothing of this host is in the claim, as it was when the host had it; it is gone when nobody else is in it.
+        What has moved on since keeps all but the host's holders, what was made anew keeps all. Raises Unavailable."""
+        for _ in range(ATTEMPTS):
+            seen = await self._written(claim)
+            now = seen.value
+            if now is None or now.sequence != claim.sequence:
+                await self._drop_identity(claim)
+                return
+            mine = now.is_of(self._member.host, claim.sequence, claim.generation)
+            after = without(now, self._member.host)
+            try:
+                if after.holders or not (mine or not now.boot):
+                    after = used(after, "", self._clock.now()) if mine else after
+                    if after != now:
+                        await self._values.put(after, seen.revision)
+                    return
+                await self.end(now, seen.revision)
+                return
+            except StaleRevision:
+                continue
+        raise contended(f"address {claim.address}")
+
+    async def end(self, claim: AddressClaim, revision: int) -> None:
+        """The claim, whose key has the revision, is gone. Raises StaleRevision, Unavailable."""
+        # In this order: whoever finds the key gone may take it that the block does not bear it any more, and an
+        # identity that leads nowhere counts for nothing.
+        await self._blocks.settle(claim)
+        await self._values.delete(claim, revision)
+        await self._drop_identity(claim)
+
+    async def _drop_identity(self, claim: AddressClaim) -> None:
+        if outlives(claim.key):
+            seen = await self._values.identity(claim.space, claim.subnet, claim.key)
+            if seen.value is not None and seen.value.sequence == claim.sequence:
+                with suppress(StaleRevision):
+                    await self._values.delete(seen.value, seen.revision)
+
+    async def drop_identity(self, identity: Identity, revision: int) -> None:
+        """The identity of that revision is gone, unless it leads to a claim. Raises StaleRevision, Unavailable."""
+        decided = await self._decides(identity.space, identity.subnet, identity.address)
+        if decided.claim is None or decided.claim.sequence != identity.sequence:
+            await self._values.delete(identity, revision)
+
+    async def _decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
+        divided = division(subnet)
+        claim = (await self._values.claim(space, subnet, address)).value
+        block = (await self._values.block(space, subnet, divided.index_of(address))).value if divided else None
+        return decides(block, address, claim)
+
+    async def known(self, claim: AddressClaim) -> AddressClaim | None:
+        """What the cluster says of the claim's address. Raises Unavailable."""
+        return (await self._decides(claim.space, claim.subnet, claim.address)).claim
+
+    async def _written(self, claim: AddressClaim) -> Seen[AddressClaim]:
+        """The key of the address, which is written from the block first when only that bears the claim."""
+        seen = await self._values.claim(claim.space, claim.subnet, claim.address)
+        if seen.value is not None and seen.value.sequence == claim.sequence:
+            return seen
+        decided = await self._decides(claim.space, claim.subnet, claim.address)
+        if decided.claim is not None and not decided.written:
+            with suppress(StaleRevision):
+                await self._blocks.write_key(decided.claim)
+            return await self._values.claim(claim.space, claim.subnet, claim.address)
+        return seen
+
+    async def _abandon(self, claim: AddressClaim) -> None:
+        """The claim came to nothing here, whatever the cluster says of it; `settle` tells it."""
+        if (kept := self._kept(claim)) is not None:
+            await asyncio.shield(self._put(kept, phase=Phase.RELEASING))
+
+    async def _keep(self, kept: HostClaim) -> HostClaim:
+        await self._cache.commit(put=[kept])
+        return kept
+
+    async def _put(self, kept: HostClaim, **fields: Any) -> HostClaim:
+        return await self._keep(msgspec.structs.replace(kept, **fields))
+
+    def _kept(self, claim: AddressClaim) -> HostClaim | None:
+        """What this host keeps of the claim's address."""
+        return self._cache.host_claim(claim.space, claim.subnet, claim.address)
+
+    def _turn(self, claim: AddressClaim) -> AbstractAsyncContextManager[None]:
+        return self._turns.hold(f"{claim.space} {claim.subnet} {claim.address}")
+
+
+def _taken(claim: AddressClaim) -> Conflict:
+    hint = "choose another address, or leave the choice to Mooring"
+    return Conflict(f"address {claim.address} is claimed", holder=claim.held_by(), hint=hint)
+
+
+def _at_once(spec: Spec) -> Unavailable:
+    return Unavailable(f"key {spec.key} is given an address on another host at this moment", hint="try again")

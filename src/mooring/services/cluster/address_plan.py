@@ -1,0 +1,177 @@
+"""The address plan of the subnets that several hosts share: one object for whoever needs it, and its turns.
+
+Rules: a turn does what waits, and what one thing of it cannot do, the others do all the same; after the cluster was not
+reached, this host first looks what is still its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
+from mooring.core.addresses import address_of
+from mooring.core.blocks import SharedSubnet, division
+from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.leases import Lease
+from mooring.core.networks import Address, Subnet
+from mooring.core.pools import Pool
+from mooring.core.sessions import SessionRule, alone_until
+from mooring.ports import Clock, Cluster
+from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.cluster.claim_reconciler import ClaimReconciler
+from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
+from mooring.services.cluster.sessions import Sessions
+from mooring.services.cluster.shared_values import Member, SharedValues
+from mooring.services.cluster.wants import Wants
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.record_cache import RecordCache
+
+# Seconds between two comparisons of everything.
+COMPARE = 20.0
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a turn found. leases, claims: what was this host's, was in use, and is not any more: whoever uses it is to
+    stop at once. faults: what could not be done."""
+
+    leases: list[Lease] = field(default_factory=list)
+    claims: list[AddressClaim] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class AddressPlan:
+    """Build it with the index of a cache that is not loaded yet; `begin` after the load."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        index: AddressIndex,
+        cluster: Cluster,
+        clock: Clock,
+        member: Member,
+        rule: SessionRule | None = None,
+        sightings: float = SIGHTINGS,
+        heard: Callable[[], float | None] | None = None,
+    ) -> None:
+        """sightings: seconds between two sightings, after which what was seen both times is acted upon. heard: see
+        Sessions."""
+        self._cache, self._index, self._clock, self._member = cache, index, clock, member
+        self.values = SharedValues(cluster)
+        self.sessions = Sessions(self.values, clock, member, rule or SessionRule(), heard)
+        self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings)
+        wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
+        self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
+        self._reconciler = ClaimReconciler(cache, self.claims, self.values, clock, member, sightings)
+        self._refreshed = self._compared = float("-inf")
+        self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
+
+    async def begin(self) -> None:
+        """After a start: what only the cluster can tell counts for nothing until it has. Raises Unavailable."""
+        self.blocks.begin()
+        await self.claims.begin()
+
+    async def share(self, space: str, subnet: Subnet) -> None:
+        """The subnet is the cluster's: nothing of it is given but from blocks of this host, and by claims. Its pool is
+        there, and nothing of it has been given yet. Raises Unavailable."""
+        await self._cache.commit(put=[SharedSubnet(space=space, subnet=subnet, since=self._clock.now())])
+
+    def is_shared(self, pool: Pool) -> bool:
+        """Whether the pool's subnet is the cluster's."""
+        return (pool.space, pool.subnet) in self._index.blocks
+
+    async def more(self, pool: Pool) -> None:
+        """This host has one block more of the pool's subnet. Raises Exhausted, Unavailable."""
+        await self.blocks.more(pool.space, pool.subnet)
+
+    async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
+        """This host has a claim for the spec: of the address that is wanted, of the one that its key has, or of one
+        that is free. See AddressClaims.claim; raises Exhausted, too."""
+        if wanted is not None:
+            return await self.claims.claim(spec, wanted, force)
+        refusal: Fault | None = None
+        for _ in range(ATTEMPTS):
+            address = await self._free(spec.space, spec.subnet)
+            try:
+                return await self.claims.claim(spec, address, force)
+            except Conflict as fault:
+                # Somebody here or elsewhere has been given it in the meantime; or the key's own is refused.
+                refusal = fault
+                if f"{address}" not in fault.what:
+                    break
+        raise refusal or Unavailable(f"no address of {spec.subnet} could be claimed", hint="try again")
+
+    async def _free(self, space: str, subnet: Subnet) -> Address:
+        """An address that is free as far as this host knows. Raises Exhausted, NotFound, Unavailable."""
+        pools = self._index.pools_of(space, subnet)
+        if not pools:
+            raise NotFound(f"subnet {subnet} has no pool on this host")
+        start, end = self._index.bounds(pools[0].id)
+        if division(subnet) is None:
+            taken = {int(claim.address) for claim, _ in await self.values.claims(space, subnet)}
+            occupancy = self._index.of(pools[0].id)
+            number = next((n for n in range(start, end) if n not in taken and not occupancy.is_taken(n)), None)
+            if number is None:
+                raise Exhausted(f"subnet {subnet} is full: each of its addresses is claimed")
+            return address_of(subnet.version, number)
+        chosen = self._index.choose(pools[0], exact=True)
+        if chosen is None:
+            await self.more(pools[0])
+            chosen = self._index.choose(pools[0], exact=True)
+        if chosen is None:
+            raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")
+        self._index.unhold(chosen[0].id, chosen[1])
+        return address_of(subnet.version, chosen[1])
+
+    def overdue(self) -> list[AddressClaim]:
+        """Claims in use here that another host may be given by itself, as this one has not been heard for so long:
+        whoever uses them is to stop at once."""
+        if self._clock.boot() < alone_until(self.sessions.confirmed, self.sessions.rule):
+            return []
+        claims = (kept.claim for kept in self._cache.every(HostClaim) if kept.phase is Phase.HELD)
+        return [claim for claim in claims if claim.moves and claim.boot == self._member.boot]
+
+    async def turn(self) -> Turn:
+        """What waits for the cluster is done as far as it can be; whoever is asked for something has answered."""
+        turn = Turn()
+        now = self._clock.boot()
+        if now - self._refreshed >= self.sessions.rule.refresh or self.unreached is not None:
+            try:
+                await self.sessions.refresh()
+            except Unavailable as fault:
+                self.unreached = now if self.unreached is None else self.unreached
+                turn.faults.append(fault)
+                return turn
+            self._refreshed = now
+        compare = self.unreached is not None or now - self._compared >= COMPARE
+        for work in self._work(turn, compare):
+            try:
+                await work()
+            except StaleRevision:
+                continue  # somebody here was quicker; the next turn sees what is left
+            except Fault as fault:
+                turn.faults.append(fault)
+        if any(isinstance(fault, Unavailable) for fault in turn.faults):
+            self.unreached = now if self.unreached is None else self.unreached
+        elif not turn.faults:
+            self.unreached = None
+            self._compared = now if compare else self._compared
+        return turn
+
+    def _work(self, turn: Turn, compare: bool) -> Iterator[Callable[[], Awaitable[None]]]:
+        async def verify(shared: SharedSubnet) -> None:
+            turn.leases += await self.blocks.verify(shared)
+
+        async def reconcile(shared: SharedSubnet) -> None:
+            turn.claims += await self._reconciler.reconcile(shared)
+
+        for shared in self._cache.every(SharedSubnet):
+            if compare:
+                yield lambda shared=shared: verify(shared)  # type: ignore[misc]
+                yield lambda shared=shared: reconcile(shared)  # type: ignore[misc]
+            for step in (self._wants.answer, self.blocks.tend, self.blocks.balance):
+                yield lambda step=step, shared=shared: step(shared)  # type: ignore[misc]
+        for kept in self._cache.every(HostClaim):
+            if kept.phase is Phase.RELEASING or kept.idle:
+                yield lambda kept=kept: self.claims.settle(kept)  # type: ignore[misc]

@@ -1,0 +1,87 @@
+"""This host's claims as its own store and the cluster have them, made alike.
+
+Rules: what the cluster has and this host does not is released after two sightings of the same revision, by a write that
+expects it; what this host uses and the cluster has given to another is told at once.
+"""
+
+from __future__ import annotations
+
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase, without
+from mooring.core.blocks import SharedSubnet
+from mooring.core.networks import Subnet
+from mooring.ports import Clock
+from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.cluster.shared_values import Member, SharedValues
+from mooring.services.records.record_cache import RecordCache
+
+# What was sighted: an address or a key of a subnet; its revision, and when it was first sighted in that.
+Thing = tuple[Subnet, str]
+Sighting = tuple[int, float]
+
+
+class ClaimReconciler:
+    """`reconcile`, over and over."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        claims: AddressClaims,
+        values: SharedValues,
+        clock: Clock,
+        member: Member,
+        sightings: float,
+    ) -> None:
+        self._cache, self._claims, self._values = cache, claims, values
+        self._clock, self._member, self._sightings = clock, member, sightings
+        self._sighted: dict[Thing, Sighting] = {}
+
+    async def reconcile(self, shared: SharedSubnet) -> list[AddressClaim]:
+        """The cluster has nothing of this host that this host does not have, and no identity that leads nowhere; claims
+        that are in use here although they are another host's by now. Raises Unavailable."""
+        space, subnet = shared.space, shared.subnet
+        before, self._sighted = self._sighted, {key: seen for key, seen in self._sighted.items() if key[0] != subnet}
+        claims = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
+        lost: list[AddressClaim] = []
+        for claim, revision in claims.values():
+            kept = self._cache.host_claim(space, subnet, claim.address)
+            if claim.host == self._member.host and self._is_leftover(kept, claim):
+                if self._is_old(before, (subnet, str(claim.address)), revision):
+                    await self._claims.let_go(claim)
+            elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
+                # The cluster takes for used what is not: a start was refused here after it was sent.
+                await self._claims.leave(space, subnet, claim.address)
+        for kept in self._cache.every(HostClaim):
+            mine = kept.claim
+            if (mine.space, mine.subnet) != (space, subnet) or kept.phase is not Phase.HELD:
+                continue
+            theirs = await self._claims.known(mine)
+            if mine.boot and not (theirs and theirs.is_of(self._member.host, mine.sequence, mine.generation)):
+                lost += [mine] if await self._claims.lose(mine) else []
+            elif not self._is_in(theirs, mine) and self._is_old(
+                before, (subnet, f"{mine.address} of {mine.sequence}"), 0
+            ):
+                await self._claims.rejoin(mine)
+        for identity, revision in await self._values.identities(space, subnet):
+            found = claims.get(identity.address)
+            leads = found is not None and found[0].sequence == identity.sequence
+            if not leads and self._is_old(before, (subnet, identity.key), revision):
+                await self._claims.drop_identity(identity, revision)
+        return lost
+
+    def _is_old(self, before: dict[Thing, Sighting], thing: Thing, revision: int) -> bool:
+        """Whether it was sighted before in that revision, long enough ago."""
+        now = self._clock.boot()
+        known = before.get(thing, (revision, now))
+        self._sighted[thing] = known if known[0] == revision else (revision, now)
+        return now - self._sighted[thing][1] >= self._sightings
+
+    def _is_in(self, theirs: AddressClaim | None, mine: AddressClaim) -> bool:
+        """Whether this host has a part in what the cluster says, and that is the claim that it keeps."""
+        there = theirs is not None and theirs.sequence == mine.sequence
+        return there and theirs is not None and without(theirs, self._member.host) != theirs
+
+    def _is_leftover(self, kept: HostClaim | None, claim: AddressClaim) -> bool:
+        """Whether nothing here is in the claim that the cluster says is this host's."""
+        if kept is not None and kept.claim.sequence == claim.sequence:
+            return False
+        return bool(claim.boot) or without(claim, self._member.host) != claim

@@ -1,0 +1,363 @@
+"""The blocks of this host: claimed ahead, carved out of, and given up when they are empty.
+
+Rules: what this host's own store says is carved out is at least what the cluster says, and shrinks only after a write
+of the block without it was acknowledged; nothing of a block is given before the claims in it were read after it was
+claimed, nor after a boot before the cluster said that it is still ours; all of one subnet is done one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+
+import msgspec
+
+from mooring.core.address_claims import AddressClaim
+from mooring.core.blocks import (
+    Block,
+    HostBlock,
+    SharedSubnet,
+    carved_out,
+    dispensable,
+    division,
+    given_up,
+    made_whole,
+    noted,
+    settled,
+    taken_over,
+    wants_more,
+)
+from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
+from mooring.core.leases import Event, Lease, State, ended, holder
+from mooring.core.networks import Address, Subnet
+from mooring.ports import Clock
+from mooring.services.cluster.shared_values import Member, Seen, SharedValues
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.block_index import within
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import RecordCache
+
+Place = tuple[str, Subnet, int]
+
+ATTEMPTS = 8
+# Seconds between two sightings, after which what was seen both times is acted upon.
+SIGHTINGS = 30.0
+
+
+class HostBlocks:
+    """Build it with the index of a cache that is not loaded yet; `begin` after the load, before anything is given."""
+
+    def __init__(
+        self,
+        cache: RecordCache,
+        index: AddressIndex,
+        values: SharedValues,
+        clock: Clock,
+        member: Member,
+        sightings: float = SIGHTINGS,
+    ) -> None:
+        self._cache, self._index, self._values = cache, index, values
+        self._clock, self._member, self._sightings = clock, member, sightings
+        self._turns = KeyedLocks()
+        self._seen: dict[Place, Seen[Block]] = {}
+        self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
+        self._empty: dict[Place, float] = {}
+
+    def begin(self) -> None:
+        """Nothing is given of a block that was not seen to be ours since this host's boot."""
+        for block in self._cache.every(HostBlock):
+            if block.boot != self._member.boot:
+                self._index.blocks.hold_back(block)
+
+    def of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
+        """This host's block that has the address, which is not on its way back."""
+        block = self._index.blocks.block_of(space, subnet, address)
+        return block if block is not None and not block.leaving else None
+
+    async def verify(self, shared: SharedSubnet) -> list[Lease]:
+        """This host's blocks of the subnet are those that the cluster says are its own; the dynamic leases of those
+        that are not any more, which are gone. Raises Unavailable."""
+        space, subnet = shared.space, shared.subnet
+        lost: list[Lease] = []
+        async with self._turn(space, subnet):
+            theirs = await self._values.blocks(space, subnet)
+            mine = {index: seen for index, seen in theirs.items() if self._is_mine(seen.value)}
+            for local in self._index.blocks.blocks(space, subnet):
+                seen = mine.pop(local.index, None)
+                if seen is None or seen.value is None or seen.value.generation != local.generation:
+                    lost += await self._lose(local)
+                    if seen is not None:
+                        mine[local.index] = seen
+                    continue
+                self._seen[space, subnet, local.index] = seen
+                carved = local.carved | frozenset(seen.value.carved)
+                checked = msgspec.structs.replace(local, carved=carved, boot=self._member.boot)
+                if checked != local:
+                    await self._cache.commit(put=[checked])
+                self._index.blocks.let_go(local)
+            for index, seen in mine.items():
+                if seen.value is not None:
+                    await self._adopt(Seen(seen.value, seen.revision), index)
+        return lost
+
+    async def more(self, space: str, subnet: Subnet) -> None:
+        """This host has one block more of the subnet. Raises Exhausted when there is none that is free, Unavailable."""
+        divided = division(subnet)
+        bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
+        if divided is None or not bounds:
+            raise Exhausted(f"subnet {subnet} has no blocks")
+        async with self._turn(space, subnet):
+            theirs = await self._values.blocks(space, subnet)
+            for index in divided.order(self._member.host, *bounds[0]):
+                seen = theirs.get(index) or Seen(Block(space=space, subnet=subnet, index=index), 0)
+                if seen.value is None or seen.value.host:
+                    continue
+                found = await self._values.claims_in(space, subnet, divided, index)
+                block = taken_over(seen.value, self._member.host, [claim.address for claim in found])
+                try:
+                    revision = await self._values.put(block, seen.revision)
+                except StaleRevision:
+                    continue
+                return await self._adopt(Seen(block, revision), index)
+        owners = sorted({seen.value.host for seen in theirs.values() if seen.value is not None and seen.value.host})
+        raise Exhausted(
+            f"subnet {subnet} is full: each of its blocks has an owner",
+            holder=", ".join(f"host {owner}" for owner in owners[:5]),
+            hint="stop containers there, or forget a host that is gone for good",
+        )
+
+    async def _adopt(self, seen: Seen[Block], index: int) -> None:
+        """The block, which the cluster says is this host's, is used. The claims in it are read after that was said:
+        whoever claims an address later sees whose the block is."""
+        block = seen.value
+        assert block is not None
+        divided = division(block.subnet)
+        assert divided is not None
+        found = await self._values.claims_in(block.space, block.subnet, divided, index)
+        again = noted(block, [claim.address for claim in found])
+        if again != block:
+            seen = Seen(again, await self._values.put(again, seen.revision))
+        self._seen[block.space, block.subnet, index] = seen
+        local = HostBlock(
+            space=block.space, subnet=block.subnet, index=index, generation=block.generation,
+            carved=frozenset(again.carved), boot=self._member.boot,
+        )  # fmt: skip
+        await self._cache.commit(put=[local])
+        self._index.blocks.let_go(local)
+
+    async def carve(self, claim: AddressClaim) -> None:
+        """The address, which is in a block of this host, is not its to give, and the block bears the claim.
+
+        Raises Conflict when the address is used here or claimed otherwise, or the block is not ours any more;
+        Unavailable, after which the block may bear it.
+        """
+        local = self.of(claim.space, claim.subnet, claim.address)
+        if local is None:
+            raise _not_ours(claim.subnet, claim.address)
+        place = (claim.space, claim.subnet, local.index)
+        waiting = self._waiting.setdefault(place, {})
+        if claim.address in waiting:
+            raise Conflict(f"address {claim.address} is being claimed", hint="try again")
+        with self._kept(claim):
+            waiting[claim.address] = claim
+            try:
+                async with self._turn(claim.space, claim.subnet):
+                    if not self._bears(place, claim):
+                        await self._carve(place, claim, list(waiting.values()))
+            finally:
+                del waiting[claim.address]
+
+    @contextmanager
+    def _kept(self, claim: AddressClaim) -> Iterator[None]:
+        """Nobody here is given the address meanwhile. Raises Conflict when somebody has it."""
+        number = int(claim.address)
+        pools = self._index.pools_of(claim.space, claim.subnet)
+        lease = self._cache.lease(claim.space, claim.address)
+        used = lease is not None and lease.state is not State.COOLING
+        if used or any(self._index.of(pool.id).is_held(number) for pool in pools):
+            raise Conflict(
+                f"address {claim.address} is in use on host {self._member.host}",
+                holder=holder(lease) if lease is not None else "",
+                hint="choose another address, or leave the choice to Mooring",
+            )
+        for pool in pools:
+            self._index.of(pool.id).hold(number)
+        try:
+            yield
+        finally:
+            for pool in pools:
+                self._index.unhold(pool.id, number)
+
+    async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
+        """Whoever has the turn carves for all who wait, in one write."""
+        block = self._seen[place].value if place in self._seen else None
+        own = [each for each in waiting if block is None or block.carved.get(each.address, each) is each]
+        batch = own if claim in own else [claim]
+        local = self._local(place)
+        after = msgspec.structs.replace(local, carved=local.carved | {each.address for each in batch})
+        if after != local:
+            await self._cache.commit(put=[after])
+
+        def carve(block: Block) -> Block:
+            return carved_out(block, [e for e in batch if e is claim or e.address not in block.carved])
+
+        await self._write(after, carve)
+
+    def _bears(self, place: Place, claim: AddressClaim) -> bool:
+        seen = self._seen.get(place)
+        borne = seen.value.carved.get(claim.address) if seen is not None and seen.value is not None else None
+        return borne is not None and borne.sequence == claim.sequence
+
+    async def settle(self, claim: AddressClaim) -> None:
+        """No block bears the claim any more, which has a key of its own. Raises Unavailable."""
+        divided = division(claim.subnet)
+        if divided is None:
+            return
+        for _ in range(ATTEMPTS):
+            seen = await self._values.block(claim.space, claim.subnet, divided.index_of(claim.address))
+            borne = seen.value.carved.get(claim.address) if seen.value is not None else None
+            if seen.value is None or borne is None or borne.sequence != claim.sequence:
+                return
+            with suppress(StaleRevision):
+                await self._values.put(settled(seen.value, claim.address), seen.revision)
+                return
+        raise contended(f"the block of {claim.address}")
+
+    async def tend(self, shared: SharedSubnet) -> None:
+        """Claims that blocks of this host bear have keys, addresses whose claims are gone are its own again, and blocks
+        that were on their way back are nobody's. Raises Unavailable."""
+        async with self._turn(shared.space, shared.subnet):
+            for local in self._index.blocks.blocks(shared.space, shared.subnet):
+                if local.boot == self._member.boot and (local.leaving or local.carved):
+                    await self._tend(local)
+
+    async def _tend(self, local: HostBlock) -> None:
+        """One block; it is left to the next time when another host writes it meanwhile."""
+        place = (local.space, local.subnet, local.index)
+        self._seen.pop(place, None)
+        seen = await self._values.block(*place)
+        block = seen.value
+        if block is None or not self._is_mine(block) or block.generation != local.generation:
+            return  # verify says what becomes of it
+        divided = division(local.subnet)
+        assert divided is not None
+        found = await self._values.claims_in(local.space, local.subnet, divided, local.index)
+        there = {claim.address: claim.sequence for claim in found}
+        gone = [address for address, claim in block.carved.items() if claim is None and address not in there]
+        after = made_whole(block, gone)
+        with suppress(StaleRevision):
+            for address, claim in block.carved.items():
+                if claim is not None and there.get(address) != claim.sequence:
+                    await self.write_key(claim)
+            if local.leaving:
+                await self._values.put(given_up(msgspec.structs.replace(after, carved={})), seen.revision)
+                await self._cache.commit(delete=[local])
+            elif gone or local.carved != after.carved.keys():
+                # Also where nothing is to be changed: after it, no write that came to nothing may still happen.
+                self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
+                await self._cache.commit(put=[msgspec.structs.replace(local, carved=frozenset(after.carved))])
+
+    async def write_key(self, claim: AddressClaim) -> None:
+        """The claim that a block bears has a key; what that said before counts for nothing. Raises StaleRevision."""
+        seen = await self._values.claim(claim.space, claim.subnet, claim.address)
+        if seen.value is None or seen.value.sequence != claim.sequence:
+            await self._values.put(claim, seen.revision)
+
+    async def balance(self, shared: SharedSubnet) -> None:
+        """The next block is claimed when few addresses are free; an empty one is on its way back when it was so for a
+        while. Raises Unavailable."""
+        space, subnet = shared.space, shared.subnet
+        if not self._index.pools_of(space, subnet) or division(subnet) is None:
+            return
+        free = {block.index: self._free(block) for block in self._usable(space, subnet)}
+        if wants_more(sum(free.values())):
+            with suppress(Exhausted):
+                await self.more(space, subnet)
+            return
+        empty = [block.index for block in self._usable(space, subnet) if not self._users(block)]
+        now, known = self._clock.boot(), self._empty
+        self._empty = {(space, subnet, index): known.get((space, subnet, index), now) for index in empty} | {
+            place: since for place, since in known.items() if place[:2] != (space, subnet)
+        }
+        old = [index for index in empty if now - self._empty[space, subnet, index] >= self._sightings]
+        if (index := dispensable(free, old)) is not None:
+            async with self._turn(space, subnet):
+                await self._leave(self._local((space, subnet, index)))
+
+    async def _leave(self, local: HostBlock) -> None:
+        """It is on its way back, unless somebody has been given something of it meanwhile."""
+        self._index.blocks.hold_back(local)
+        try:
+            if not self._users(local):
+                await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
+        finally:
+            self._index.blocks.let_go(local)
+
+    def _usable(self, space: str, subnet: Subnet) -> list[HostBlock]:
+        blocks = self._index.blocks.blocks(space, subnet)
+        return [block for block in blocks if not block.leaving and block.boot == self._member.boot]
+
+    def _free(self, block: HostBlock) -> int:
+        """How many of its addresses may be given."""
+        (pool,) = self._index.pools_of(block.space, block.subnet)
+        carved = {int(address) for address in block.carved}
+        occupancy = self._index.of(pool.id)
+        ranges = within([block.numbers()], *self._index.bounds(pool.id))
+        return sum(n not in carved and occupancy.is_free(n) for start, end in ranges for n in range(start, end))
+
+    def _users(self, block: HostBlock) -> int:
+        (pool,) = self._index.pools_of(block.space, block.subnet)
+        return self._index.users(pool.id, *block.numbers())
+
+    async def _lose(self, local: HostBlock) -> list[Lease]:
+        """The block is another's, or nobody's; the leases that went with it."""
+        pools = self._index.pools_of(local.space, local.subnet)
+        states = (State.DYNAMIC, State.COOLING)
+        gone = [
+            each
+            for pool in pools
+            for each in self._index.leases(pool.id)
+            if each.address in local and each.state in states
+        ]
+        for lease in gone:
+            ended(lease, Event.DROP)
+        self._seen.pop((local.space, local.subnet, local.index), None)
+        await self._cache.commit(delete=[local, *gone])
+        return [lease for lease in gone if lease.state is State.DYNAMIC]
+
+    async def _write(self, local: HostBlock, change: Callable[[Block], Block]) -> None:
+        """The block, which is this host's, is changed. Raises Conflict when it is not, and what the change does."""
+        place = (local.space, local.subnet, local.index)
+        for _ in range(ATTEMPTS):
+            # Not known any more until the outcome is: what is read then decides.
+            seen = self._seen.pop(place, None) or await self._values.block(*place)
+            block = seen.value
+            if block is None or not self._is_mine(block) or block.generation != local.generation:
+                raise _not_ours(local.subnet, None)
+            after = change(block)
+            with suppress(StaleRevision):
+                self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
+                return
+        raise contended(f"block {local.index} of {local.subnet}")
+
+    def _local(self, place: Place) -> HostBlock:
+        for block in self._index.blocks.blocks(place[0], place[1]):
+            if block.index == place[2] and not block.leaving:
+                return block
+        raise _not_ours(place[1], None)
+
+    def _is_mine(self, block: Block | None) -> bool:
+        return block is not None and block.host == self._member.host
+
+    def _turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
+        return self._turns.hold(f"{space} {subnet}")
+
+
+def _not_ours(subnet: Subnet, address: Address | None) -> Conflict:
+    what = f"the block of address {address}" if address is not None else f"a block of {subnet}"
+    return Conflict(f"{what} is not this host's any more", hint="try again")
+
+
+def contended(subject: str) -> Unavailable:
+    """The fault for what other hosts changed too often meanwhile."""
+    return Unavailable(f"{subject} was changed by other hosts {ATTEMPTS} times in a row", hint="try again")

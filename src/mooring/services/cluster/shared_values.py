@@ -1,0 +1,103 @@
+"""Typed access to what the hosts of a cluster agree on.
+
+Rules: a write is one compare-and-swap, and never repeated after an unknown outcome; nothing is remembered here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from mooring.core import cluster_keys as keys
+from mooring.core.address_claims import AddressClaim, Identity, Want
+from mooring.core.blocks import Block, Division
+from mooring.core.networks import Address, Subnet
+from mooring.ports import Cluster
+from mooring.services.cluster.host_records import HostRecords
+from mooring.wire import cluster_forms as forms
+
+Value = forms.Value
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T", Block, AddressClaim, Identity, Want)
+
+
+class Seen(NamedTuple, Generic[T_co]):
+    """A value as it was read, None where there is none, and its revision, 0 then."""
+
+    value: T_co | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """This host as the cluster knows it: its id, and that of its present boot."""
+
+    host: str
+    boot: str
+
+
+class SharedValues:
+    """Reads and writes values by compare-and-swap. Every method may raise Unavailable, as the Cluster port says."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.hosts = HostRecords(cluster)
+
+    async def block(self, space: str, subnet: Subnet, index: int) -> Seen[Block]:
+        """The block; one that nobody had is made up."""
+        seen = await self._get(keys.block_key(space, subnet, index), Block)
+        return seen if seen.value is not None else Seen(Block(space=space, subnet=subnet, index=index), 0)
+
+    async def blocks(self, space: str, subnet: Subnet) -> dict[int, Seen[Block]]:
+        """Every block that somebody has, or had, by its number."""
+        return {block.index: Seen(block, at) for block, at in await self._scan(keys.block_prefix(space, subnet), Block)}
+
+    async def claim(self, space: str, subnet: Subnet, address: Address) -> Seen[AddressClaim]:
+        """What the key of the address says."""
+        return await self._get(keys.address_key(space, subnet, address), AddressClaim)
+
+    async def claims(self, space: str, subnet: Subnet) -> list[tuple[AddressClaim, int]]:
+        """What the keys of all addresses of the subnet say."""
+        return await self._scan(keys.address_prefix(space, subnet), AddressClaim)
+
+    async def claims_in(self, space: str, subnet: Subnet, divided: Division, index: int) -> list[AddressClaim]:
+        """What the keys of the block's addresses say."""
+        prefix = keys.addresses_of_block(space, subnet, divided.first(index))
+        return [claim for claim, _ in await self._scan(prefix, AddressClaim)]
+
+    async def identity(self, space: str, subnet: Subnet, key: str) -> Seen[Identity]:
+        """Which address belongs to the key."""
+        return await self._get(keys.identity_key(space, subnet, key), Identity)
+
+    async def identities(self, space: str, subnet: Subnet) -> list[tuple[Identity, int]]:
+        """Which address belongs to each key."""
+        return await self._scan(keys.identity_key(space, subnet, ""), Identity)
+
+    async def want(self, space: str, subnet: Subnet, address: Address) -> Seen[Want]:
+        """What the owner of its block is asked about the address, or has answered."""
+        return await self._get(keys.want_key(space, subnet, address), Want)
+
+    async def wants(self, space: str, subnet: Subnet) -> list[tuple[Want, int]]:
+        """Everything that owners of blocks of the subnet are asked, or have answered."""
+        return await self._scan(keys.want_prefix(space, subnet), Want)
+
+    async def put(self, value: Value, expect: int, ttl: float | None = None) -> int:
+        """Write it where its key has the revision; the new one. Raises StaleRevision. ttl: as the port has it."""
+        return await self._cluster.put(forms.key_of(value), forms.encode(value), expect, ttl)
+
+    async def delete(self, value: Value, expect: int) -> None:
+        """Its key is gone, which had the revision. Raises StaleRevision."""
+        await self._cluster.delete(forms.key_of(value), expect)
+
+    async def _get(self, key: str, kind: type[T]) -> Seen[T]:
+        entry = await self._cluster.get(key)
+        if entry is None:
+            return Seen(None, 0)
+        value = forms.decode(key, entry.value)
+        assert isinstance(value, kind)
+        return Seen(value, entry.revision)
+
+    async def _scan(self, prefix: str, kind: type[T]) -> list[tuple[T, int]]:
+        entries, _ = await self._cluster.scan(prefix)
+        found = [(forms.decode(entry.key, entry.value), entry.revision) for entry in entries]
+        return [(value, revision) for value, revision in found if isinstance(value, kind)]

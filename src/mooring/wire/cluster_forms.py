@@ -1,0 +1,125 @@
+"""Values as the hosts of a cluster keep them: a key (core/cluster_keys.py) and JSON with a version number `v`.
+
+Rules: as for records in the store (mooring.wire.forms): a form never changes once released, a newer one is refused; all
+the more here, as hosts of several versions read one another's values. What identifies a value is in its key alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+
+from mooring.core import cluster_keys as keys
+from mooring.core.address_claims import AddressClaim, Identity, Want
+from mooring.core.blocks import Block
+from mooring.core.faults import BadRequest
+from mooring.core.networks import Address
+from mooring.wire.forms.claims import ClaimV1, claim_form
+from mooring.wire.forms.elements import Stored
+from mooring.wire.stored import Reader
+
+Value = Block | AddressClaim | Identity | Want
+
+
+class AddressV1(Stored, tag=1):
+    """The claim of the address in the key."""
+
+    claim: ClaimV1
+
+    def record(self, key: str) -> AddressClaim:
+        """See stored.Form."""
+        return self.claim.value(key, keys.address_in(keys.placed(key)[2]))
+
+
+class BlockV1(Stored, tag=1):
+    """A block. settled: addresses that are carved out and have claims of their own; carved: the others."""
+
+    host: str = ""
+    generation: int = 0
+    settled: tuple[str, ...] = ()
+    carved: dict[str, ClaimV1] = msgspec.field(default_factory=dict)
+
+    def record(self, key: str) -> Block:
+        """See stored.Form."""
+        space, subnet, last = keys.placed(key)
+        carved: dict[Address, AddressClaim | None] = {ip_address(each): None for each in self.settled}
+        for text, claim in self.carved.items():
+            address = ip_address(text)
+            carved[address] = claim.value(key, address)
+        return Block(
+            space=space, subnet=subnet, index=int(last, 16), host=self.host, generation=self.generation, carved=carved
+        )
+
+
+class IdentityV1(Stored, tag=1):
+    """Which address belongs to the key."""
+
+    address: str
+    sequence: str
+
+    def record(self, key: str) -> Identity:
+        """See stored.Form."""
+        space, subnet, text = keys.placed(key)
+        return Identity(space=space, subnet=subnet, key=text, address=ip_address(self.address), sequence=self.sequence)
+
+
+class WantV1(Stored, tag=1):
+    """A request for the address in the key, and its answer."""
+
+    claim: ClaimV1
+    refusal: str = ""
+    holder: str = ""
+
+    def record(self, key: str) -> Want:
+        """See stored.Form."""
+        claim = self.claim.value(key, keys.address_in(keys.placed(key)[2]))
+        return Want(claim=claim, refusal=self.refusal, holder=self.holder)
+
+
+def _block_form(block: Block) -> BlockV1:
+    settled = tuple(sorted(str(each) for each, claim in block.carved.items() if claim is None))
+    carved = {str(each): claim_form(claim) for each, claim in block.carved.items() if claim is not None}
+    return BlockV1(host=block.host, generation=block.generation, settled=settled, carved=carved)
+
+
+_KEYS: dict[type, Callable[[Any], str]] = {
+    Block: lambda block: keys.block_key(block.space, block.subnet, block.index),
+    AddressClaim: lambda claim: keys.address_key(claim.space, claim.subnet, claim.address),
+    Identity: lambda identity: keys.identity_key(identity.space, identity.subnet, identity.key),
+    Want: lambda want: keys.want_key(want.claim.space, want.claim.subnet, want.claim.address),
+}
+_FORMS: dict[type, Callable[[Any], Stored]] = {
+    Block: _block_form,
+    AddressClaim: lambda claim: AddressV1(claim=claim_form(claim)),
+    Identity: lambda identity: IdentityV1(address=str(identity.address), sequence=identity.sequence),
+    Want: lambda want: WantV1(claim=claim_form(want.claim), refusal=want.refusal, holder=want.holder),
+}
+_READERS: dict[str, Reader[Any]] = {
+    "block": Reader[Block]([BlockV1]),
+    "addr": Reader[AddressClaim]([AddressV1]),
+    "key": Reader[Identity]([IdentityV1]),
+    "want": Reader[Want]([WantV1]),
+}
+_ENCODER = msgspec.json.Encoder()
+
+
+def key_of(value: Value) -> str:
+    """Where the value is."""
+    return _KEYS[type(value)](value)
+
+
+def encode(value: Value) -> bytes:
+    """The value in the newest form of its kind. Raises BadRequest when it has what is not Unicode text."""
+    try:
+        return _ENCODER.encode(_FORMS[type(value)](value))
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"{key_of(value)} contains text that is not Unicode") from error
+
+
+def decode(key: str, value: bytes) -> Value:
+    """The value under the key, which is of one of the kinds. Raises Unavailable when this version cannot read it."""
+    read: Value = _READERS[key.partition("/")[0]].read(key, value)
+    return read

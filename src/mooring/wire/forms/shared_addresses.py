@@ -1,0 +1,72 @@
+"""The forms of what a host keeps of the cluster's address plan.
+
+Rules: see mooring.wire.forms.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_keys import address_in, placed
+from mooring.wire.forms.claims import ClaimV1, claim_form
+from mooring.wire.forms.elements import Stored
+
+
+class SharedSubnetV1(Stored, tag=1):
+    """A subnet of the cluster; which, is in the key."""
+
+    since: float
+
+    def record(self, key: str) -> SharedSubnet:
+        """See stored.Form."""
+        space, subnet, _ = placed(f"{key}/")
+        return SharedSubnet(space=space, subnet=subnet, since=self.since)
+
+
+class HostBlockV1(Stored, tag=1):
+    """A block of this host; which, is in the key."""
+
+    generation: int
+    carved: tuple[str, ...] = ()
+    leaving: bool = False
+    boot: str = ""
+
+    def record(self, key: str) -> HostBlock:
+        """See stored.Form."""
+        space, subnet, index = placed(key)
+        carved = frozenset(map(ip_address, self.carved))
+        return HostBlock(
+            space=space, subnet=subnet, index=int(index, 16), generation=self.generation, carved=carved,
+            leaving=self.leaving, boot=self.boot,
+        )  # fmt: skip
+
+
+class HostClaimV1(Stored, tag=1):
+    """A claim of this host; its address is in the key."""
+
+    claim: ClaimV1
+    phase: Phase
+    idle: bool = False
+
+    def record(self, key: str) -> HostClaim:
+        """See stored.Form."""
+        claim = self.claim.value(key, address_in(placed(key)[2]))
+        return HostClaim(claim=claim, phase=self.phase, idle=self.idle)
+
+
+def shared_subnet_form(shared: SharedSubnet) -> SharedSubnetV1:
+    """The newest form of a subnet of the cluster."""
+    return SharedSubnetV1(since=shared.since)
+
+
+def host_block_form(block: HostBlock) -> HostBlockV1:
+    """The newest form of a block."""
+    carved = tuple(sorted(map(str, block.carved)))
+    return HostBlockV1(generation=block.generation, carved=carved, leaving=block.leaving, boot=block.boot)
+
+
+def host_claim_form(kept: HostClaim) -> HostClaimV1:
+    """The newest form of a claim."""
+    return HostClaimV1(claim=claim_form(kept.claim), phase=kept.phase, idle=kept.idle)

@@ -1,0 +1,264 @@
+"""Many hosts over one cluster in memory, by seeded schedules: who comes first, what fails and when the clock moves is
+decided by a number. The services are the real ones; a daemon that is killed leaves its store and its kernel behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from random import Random
+
+from mooring.core.blocks import SharedSubnet
+from mooring.core.networks import Address
+from mooring.services.cluster.forgetting import Forgetting
+from mooring.testing.address_history import AddressHistory, What
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_cluster import MemoryCluster, Step
+from mooring.testing.memory_store import When
+from tests.services.cluster_hosts import RULE, SPACE, Host
+from tests.services.cluster_verdicts import wrong_at_rest
+
+FATES = ("kill", "kill", "off", "off", "cut", "cut", "majority", "fail", "fail", "delay", "delay", "jump",
+         "forget", "forget", "forget")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a world is about. weights: of run, stop, a named address, a key, and what becomes of fixed ones."""
+
+    size: int = 4
+    text: str = "10.0.0.0/25"
+    keys: int = 5
+    cooldown: float = 5.0
+    sightings: float = 30.0
+    weights: tuple[float, ...] = (0.30, 0.25, 0.07, 0.13, 0.25)
+    fates: tuple[str, ...] = FATES
+    fate: float = 0.015
+
+
+PROFILES = {
+    "mixed": Profile(),
+    # Blocks come and go all the time, and addresses in nobody's block are claimed.
+    "blocks": Profile(
+        size=3, text="10.0.0.0/26", keys=1, cooldown=0.0, sightings=1.0, weights=(0.25, 0.35, 0.2, 0.02, 0.18)
+    ),
+    # Few addresses that move about, in outages.
+    "moves": Profile(
+        size=3, keys=2, weights=(0.04, 0.04, 0.02, 0.2, 0.7), fate=0.03,
+        fates=("cut", "cut", "cut", "majority", "delay", "delay", "fail", "kill", "off"),
+    ),
+    # Hosts are forgotten, and come back.
+    "forgotten": Profile(
+        size=3, text="10.0.0.0/26", sightings=3.0, fate=0.03, fates=("off", "off", "forget", "forget", "kill", "delay")
+    ),
+    # Single claims only.
+    "small": Profile(size=3, text="10.0.0.0/28", keys=3, weights=(0.0, 0.0, 0.35, 0.2, 0.45)),
+}  # fmt: skip
+
+
+@dataclass
+class World:
+    """Hosts, servers, time and chance. notes: how often what happened. crashes: what was raised that is no Fault."""
+
+    seed: int
+    profile: Profile = PROFILES["mixed"]
+    history: AddressHistory = field(default_factory=AddressHistory)
+    notes: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    crashes: list[Exception] = field(default_factory=list)
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.seed)
+        self.subnet = ip_network(self.profile.text)
+        self.clock = ManualClock()
+        self.cooldown, self.sightings = self.profile.cooldown, self.profile.sightings
+        self.waiting: list[asyncio.Future[None]] = []
+        self.calm = True
+        self.servers = MemoryCluster(self.clock, self.pause)
+        self.ends: list[tuple[float, Callable[[], object]]] = []
+        self.hosts = [Host(self, f"h{number}") for number in range(self.profile.size)]
+
+    def note(self, what: What, host: str, address: Address, user: str) -> None:
+        """For the history."""
+        self.history.note(self.clock.boot(), what, host, str(address), user)
+
+    async def pause(self, step: Step) -> None:
+        """Whose call goes on is decided by chance."""
+        if self.calm:
+            await asyncio.sleep(0)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
+        await turn
+
+    async def begin(self) -> None:
+        """All hosts have joined."""
+        for host in self.hosts:
+            await host.start()
+        await self.settle(3)
+        self.calm = False
+
+    async def play(self, steps: int) -> None:
+        """So many steps: of somebody's call, of a container, of the clock, or of fate."""
+        for _ in range(steps):
+            self.steps += 1
+            self.step()
+            for _ in range(self.random.choice((1, 2, 4, 8))):
+                await asyncio.sleep(0)
+            if self.crashes:
+                raise self.crashes[0]
+
+    def step(self) -> None:
+        """One of them."""
+        chance = self.random.random()
+        self.waiting = [turn for turn in self.waiting if not turn.done()]
+        if self.waiting and chance < 0.72:
+            turn = self.waiting.pop(self.random.randrange(len(self.waiting)))
+            turn.set_result(None)
+        elif chance < 0.90:
+            host = self.random.choice(self.hosts)
+            if host.ready and len(host.tasks) < 5:
+                self.act(host)
+        elif chance < 1 - self.profile.fate:
+            self.advance(self.random.choice((0.05, 0.2, 0.5, 1.0, 2.0)))
+        else:
+            self.fate()
+
+    def advance(self, seconds: float) -> None:
+        """Time passes everywhere."""
+        self.clock.advance(seconds)
+        due = [work for at, work in self.ends if at <= self.clock.boot()]
+        self.ends = [each for each in self.ends if each[0] > self.clock.boot()]
+        for work in due:
+            work()
+        for host in self.hosts:
+            host.watch()
+            if host.on and not host.ready and not host.tasks and self.clock.boot() - host.dead > 1.0:
+                self.notes["restarts"] += 1
+                host.spawn(host.back())  # systemd
+
+    def act(self, host: Host) -> None:
+        """A container is made, started, stopped or removed."""
+        (kind,) = self.random.choices(("run", "stop", "named", "key", "fixed"), self.profile.weights)
+        key = f"key:app{self.random.randrange(self.profile.keys)}"
+        if kind == "run":
+            host.spawn(host.run())
+        elif kind == "stop" and host.dynamic:
+            host.spawn(host.stop(self.random.choice(sorted(host.dynamic))))
+        elif kind == "named" and len(host.fixed) < 6:
+            # Those that are given first.
+            number = 16 * self.random.randrange(self.subnet.num_addresses // 16) + self.random.randrange(1, 6)
+            name = f"container:{host.name}-{self.random.randrange(3)}"
+            host.spawn(host.create(name, ip_address(int(self.subnet.network_address) + number)))
+        elif kind == "key":
+            host.spawn(host.create(key))
+        elif kind == "fixed" and host.fixed:
+            fixed = self.random.choice(sorted(host.fixed.values(), key=lambda each: each.key))
+            if not fixed.running and self.random.random() < 0.6:
+                host.spawn(host.use(fixed.key))
+            elif fixed.running and self.random.random() < 0.6:
+                host.spawn(host.leave(fixed.key))
+            elif self.random.random() < 0.5:
+                host.spawn(host.drop(fixed.key))
+
+    def later(self, least: float, most: float, work: Callable[[], object]) -> None:
+        """Do it after a while."""
+        self.ends.append((self.clock.boot() + self.random.uniform(least, most), work))
+
+    def fate(self) -> None:
+        """Something breaks, and is mended after a while."""
+        host = self.random.choice(self.hosts)
+        kind = self.random.choice(self.profile.fates)
+        self.notes[kind] += 1
+        match kind:
+            case "kill" if host.ready:
+                host.kill()
+            case "off" if host.on and sum(each.on for each in self.hosts) > 1:
+                host.off()
+                self.later(5.0, 80.0, host.wake)
+            case "cut":
+                self.servers.cut(host.name)
+                self.later(0.5, 30.0, lambda: self.servers.mend(host.name))
+            case "majority":
+                self.servers.lose_majority()
+                self.later(0.5, 20.0, self.servers.regain_majority)
+            case "fail":
+                self.servers.fail_next(self.random.choice((When.BEFORE, When.AFTER)))
+            case "delay":
+                self.servers.delay_next()
+                self.later(0.0, 20.0, self.servers.deliver)
+            case "jump" if host.ready:
+                host.clock.off += self.random.choice((-7200.0, -60.0, 60.0, 7200.0))
+            case "forget" if host.ready:
+                for other in self.hosts:
+                    if not other.on and not other.tasks:
+                        host.spawn(self.forget(host, other))
+            case _:
+                pass
+
+    async def forget(self, host: Host, other: Host) -> None:
+        """An operator says that a host is gone for good; he may be wrong about that, but it is off."""
+        plan = host.plan
+        while (await plan.sessions.standing(other.name)).silent < RULE.grace and not other.on:
+            await host.clock.sleep(2.0)
+        if other.on:
+            return
+        shared = SharedSubnet(space=SPACE, subnet=self.subnet, since=0.0)
+        other.forgotten = True
+        await Forgetting(plan.values, plan.sessions, plan.blocks, plan.claims).forget(other.name, shared)
+        self.notes["forgotten"] += 1
+
+    async def settle(self, rounds: int = 20) -> None:
+        """All faults are over, and everybody has his turns, in peace."""
+        self.calm = True
+        self.ends.clear()
+        self.servers.mend()
+        self.servers.regain_majority()
+        self.servers._faults.clear()
+        self.servers._delays = 0
+        self.servers.deliver()
+        for turn in self.waiting:
+            if not turn.done():
+                turn.set_result(None)
+        self.waiting.clear()
+        for _ in range(rounds):
+            for host in self.hosts:
+                if not host.ready and not host.tasks:
+                    host.spawn(host.back())
+            for _ in range(8):
+                self.clock.advance(1.0)
+                for _ in range(120):
+                    await asyncio.sleep(0)
+                for host in self.hosts:
+                    host.watch()
+            if self.crashes:
+                raise self.crashes[0]
+            if all(host.ready for host in self.hosts) and not await wrong_at_rest(self.hosts, self.subnet):
+                return
+
+    async def close(self) -> None:
+        """All daemons are dead."""
+        for host in self.hosts:
+            host.kill()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def play(seed: int, steps: int, profile: str = "mixed") -> World:
+    """A world of the seed after so many steps and a rest. Raises AssertionError with what is wrong."""
+
+    async def lived() -> World:
+        world = World(seed, PROFILES[profile])
+        await world.begin()
+        await world.play(steps)
+        await world.settle()
+        wrong = world.history.faults() + await wrong_at_rest(world.hosts, world.subnet)
+        await world.close()
+        assert not wrong, f"seed {seed} of {profile}: " + "\n".join(wrong[:10])
+        return world
+
+    return asyncio.run(lived())

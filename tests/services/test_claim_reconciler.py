@@ -1,0 +1,80 @@
+"""Claims here and there are made alike: leftovers go after two sightings, what was lost is told at once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.faults import Unavailable
+from mooring.testing.memory_store import When
+from tests.services.cluster_hosts import SPACE
+from tests.services.plan_hosts import claim, cluster, forget, turns
+
+
+async def test_a_claim_that_came_too_late_is_released_after_two_sightings() -> None:
+    """Its host had given it up before it was written."""
+    async with cluster(sightings=30.0) as world:
+        host = world.hosts[0]
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        kept = host.cache.host_claim(SPACE, world.subnet, made.address)
+        assert kept is not None
+        await host.cache.commit(delete=[kept])
+        await turns(world, 1, seconds=25.0)
+        assert any(key.startswith("addr/") for key in world.servers.records)
+        await turns(world, 4, seconds=25.0)
+        assert not any(key.startswith(("addr/", "key/")) for key in world.servers.records)
+
+
+async def test_an_identity_that_leads_nowhere_goes_after_two_sightings() -> None:
+    """Nobody gets the address by it meanwhile."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        seen = await host.plan.values.identity(SPACE, world.subnet, "key:db")
+        assert seen.value is not None
+        await host.plan.values.put(msgspec.structs.replace(seen.value, sequence="x"), seen.revision)
+        await turns(world, 3, seconds=25.0)
+        assert (await host.plan.values.identity(SPACE, world.subnet, "key:db")).value is None
+        assert (await host.plan.values.claim(SPACE, world.subnet, made.address)).value is not None
+
+
+async def test_a_start_that_was_refused_and_yet_written_is_told_to_be_none() -> None:
+    """The cluster does not take it for used for ever."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        world.servers.fail_next(When.AFTER)
+        with suppress(Unavailable):
+            await host.plan.claims.use(SPACE, world.subnet, made.address)
+        await turns(world, 3, seconds=25.0)
+        seen = await host.plan.values.claim(SPACE, world.subnet, made.address)
+        assert seen.value is not None
+        assert seen.value.boot == ""
+
+
+async def test_a_forgotten_host_that_returns_keeps_only_what_is_still_there() -> None:
+    """What nobody else took was given up for it: its containers ask anew. What another has, it is a holder of again."""
+    async with cluster() as world:
+        host, other = world.hosts
+        alone, both = await claim(host, "key:alone"), await claim(host, "key:both")
+        await claim(other, "key:both")
+        await turns(world, 1)
+        await forget(world, host, other)
+        host.boots, host.on = host.boots + 1, True
+        host.build()
+        await host.cache.load()
+        await host.plan.begin()
+        await turns(world, 6, seconds=25.0)
+        assert host.cache.host_claim(SPACE, world.subnet, alone.address) is None
+        kept = host.cache.host_claim(SPACE, world.subnet, both.address)
+        assert kept is not None
+        assert kept.phase is Phase.HELD
+        seen = await other.plan.values.claim(SPACE, world.subnet, both.address)
+        assert seen.value is not None
+        assert {each.partition("/")[0] for each in seen.value.holders} == {"h0", "h1"}
+        assert all(each.phase is Phase.HELD for each in host.cache.every(HostClaim))

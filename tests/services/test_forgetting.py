@@ -1,0 +1,57 @@
+"""A host is forgotten: nothing of the subnet is its own, and nothing of others is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from mooring.core.faults import Conflict
+from mooring.services.cluster.forgetting import Forgetting
+from tests.services.cluster_hosts import SPACE
+from tests.services.plan_hosts import claim, cluster, forget, owned, shared, turns
+
+
+async def test_a_host_that_is_heard_is_not_forgotten() -> None:
+    """Nor one that has only just gone silent."""
+    async with cluster() as world:
+        host, other = world.hosts
+        plan = other.plan
+        forgetting = Forgetting(plan.values, plan.sessions, plan.blocks, plan.claims)
+        with pytest.raises(Conflict, match="host h0 is heard"):
+            await forgetting.forget("h0", shared(world))
+        host.off()
+        world.clock.advance(20.0)
+        with pytest.raises(Conflict, match="host h0 has only just gone silent"):
+            await forgetting.forget("h0", shared(world))
+
+
+async def test_its_blocks_are_nobodys_and_claims_that_they_bore_have_keys() -> None:
+    """Another host's claim in such a block outlives it."""
+    async with cluster() as world:
+        host, other = world.hosts
+        mine, theirs = await claim(host, "key:alone"), await claim(host, "key:both")
+        await claim(other, "key:both")
+        (index,) = owned(host)
+        await forget(world, host, other)
+        block = (await other.plan.values.block(SPACE, world.subnet, index)).value
+        assert block is not None
+        assert (block.host, block.generation, block.carved) == ("", 2, {})
+        assert (await other.plan.values.claim(SPACE, world.subnet, mine.address)).value is None
+        kept = (await other.plan.values.claim(SPACE, world.subnet, theirs.address)).value
+        assert kept is not None
+        assert (kept.host, sorted(kept.holders)) == ("h1", ["h1/key:both"])
+        await other.plan.claims.use(SPACE, world.subnet, theirs.address)
+
+
+async def test_forgetting_twice_is_forgetting_once() -> None:
+    """It may be done again where it was broken off, by anybody."""
+    async with cluster(3) as world:
+        host, one, two = world.hosts
+        await claim(host, "key:a")
+        await forget(world, host, one)
+        before = {key: value for key, value in world.servers.records.items() if not key.startswith("session/")}
+        await two.plan.sessions.standing("h0")
+        world.clock.advance(10.0)
+        await world.forget(two, host)
+        after = {key: value for key, value in world.servers.records.items() if not key.startswith("session/")}
+        assert after == before
+        await turns(world, 1)

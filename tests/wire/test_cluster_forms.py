@@ -1,0 +1,45 @@
+"""Values that hosts share: what one writes another reads, and what a newer one writes is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from mooring.core.faults import Unavailable
+from mooring.wire import cluster_forms as forms
+from tests.wire.records import SHARED_VALUES
+
+CLAIM = (
+    b'{"v":"ClaimV1","sequence":"s1","host":"A","key":"key:db","mac":"02:00:00:00:00:05","holders":["A/c1"],"boot":"b1",'
+    b'"generation":2,"moves":true,"since":5.5}'
+)
+WRITTEN = [
+    ("addr/red/0a200000p16/0a200005", b'{"v":1,"claim":' + CLAIM + b"}"),
+    (
+        "block/red/0a200000p16/0000000000000011",
+        b'{"v":1,"host":"A","generation":3,"settled":["10.32.1.17"],"carved":{"10.32.1.18":' + CLAIM + b"}}",
+    ),
+    ("key/red/0a200000p16/key:db", b'{"v":1,"address":"10.32.0.5","sequence":"s1"}'),
+    ("want/red/0a200000p16/0a200005", b'{"v":1,"claim":' + CLAIM + b',"refusal":"it is in use","holder":"web"}'),
+]
+
+
+@given(SHARED_VALUES)
+def test_a_value_is_read_as_it_was_written(value: forms.Value) -> None:
+    """Key and value together give the same again, whatever text it has."""
+    assert forms.decode(forms.key_of(value), forms.encode(value)) == value
+
+
+@pytest.mark.parametrize(("key", "value"), WRITTEN, ids=[key for key, _ in WRITTEN])
+def test_what_was_written_is_read_and_would_be_written_so_again(key: str, value: bytes) -> None:
+    """The forms have not changed: hosts of an older Mooring read what this one writes."""
+    record = forms.decode(key, value)
+    assert forms.key_of(record) == key
+    assert forms.encode(record) == value
+
+
+@pytest.mark.parametrize("value", [b'{"v":2,"address":"10.32.0.5"}', b'{"v":1,"address":"x","sequence":""}', b"{"])
+def test_what_a_newer_one_wrote_or_is_damaged_is_refused(value: bytes) -> None:
+    """Never guessed at."""
+    with pytest.raises(Unavailable, match="key/red/0a200000p16/key:db"):
+        forms.decode("key/red/0a200000p16/key:db", value)
