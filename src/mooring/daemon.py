@@ -23,6 +23,7 @@ from typing import Any
 from mooring import __version__
 from mooring.adapters.dns.host_dns import HostDns
 from mooring.adapters.dns.host_forwarding import host_nameservers
+from mooring.adapters.dns.site_zones import SiteZones, site_zones
 from mooring.adapters.docker.docker_engine import DockerEngine
 from mooring.adapters.docker.engine_dns_file import MARK, EngineUse
 from mooring.adapters.host import listeners, systemd
@@ -81,8 +82,8 @@ class Daemon:
     """Everything that is served, made and not yet started.
 
     plugin: handler of its door. api: makes what answers at its. hook: what the proxy asks. completion: who completes
-    replies for it. dns: the DNS server. load: reads the store; calls before it is done wait. cluster: keeps this host
-    heard by the others.
+    replies for it. dns: the DNS server. zones: for the site's nameservers. load: reads the store; calls before it is
+    done wait. cluster: keeps this host heard by the others.
     """
 
     services: Services
@@ -91,6 +92,7 @@ class Daemon:
     hook: AddressHook | None
     completion: PortCompletion
     dns: HostDns | None
+    zones: SiteZones | None
     load: Callable[[], Coroutine[Any, Any, None]]
     cluster: ClusterMembership
 
@@ -166,6 +168,9 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
     facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename)
+    zones = site_zones(
+        config.zones, services.keeping, services.cache, world.clock, f"{machine_id()} {os.uname().nodename}"
+    )
     loaded = asyncio.Event()
 
     async def wait_until_loaded(*_: object) -> None:
@@ -197,22 +202,15 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     dns = _dns_server(config, services, world, plugin.is_busy)
     look = partial(_look_at_dns, config, services, dns) if dns is not None else no_dns_server
-    operated = operations(services, world, facts, dns_server=look)
+    findings = zones.findings if zones is not None else tuple
+    operated = operations(services, world, facts, dns_server=look, zone_findings=findings)
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
     hook = None
     if (kept := services.keeping) is not None and world.engine is not None:
         nameservers = Nameservers(services.cache, world.engine, host_nameservers)
         hook = AddressHook(kept.controller, wait_until_loaded, kept.networks, nameservers)
-    return Daemon(
-        services,
-        plugin,
-        api,
-        hook,
-        PortCompletion(services.cache, services.endpoint_index),
-        dns,
-        load,
-        operated.cluster,
-    )
+    completion = PortCompletion(services.cache, services.endpoint_index)
+    return Daemon(services, plugin, api, hook, completion, dns, zones, load, operated.cluster)
 
 
 def _dns_server(config: Config, services: Services, world: World, busy: Callable[[], bool]) -> HostDns | None:
@@ -325,6 +323,8 @@ async def _run_tasks(
             endless.append(start("name follower", keeping.name_follower.run))
         if daemon.dns is not None:
             endless.append(start("DNS server", daemon.dns.run))
+        if daemon.zones is not None:
+            endless.append(start("site's zones", daemon.zones.run))
         if watchdog is not None:
             endless.append(start("watchdog", partial(systemd.keep_alive, notifier, watchdog)))
         notifier.tell("READY=1", "STATUS=serving")

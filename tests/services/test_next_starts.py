@@ -147,21 +147,21 @@ async def test_an_upgrade_of_the_engine_is_told_beforehand_what_it_costs() -> No
     host.engine.networks.add(A)
     host.engine.create(DB, "db", ContainerEndpoint(A, "web"))
     await fix(host, "10.32.0.9", DB, mac=MAC)
-    assert operated.upgrade_notes() == []
+    assert operated.notes() == []
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
-    (note,) = operated.upgrade_notes()
+    (note,) = operated.notes()
     assert "Docker to 25-28 would make 1 container lose the fixed address" in note
-    assert operated.inspection.status(operated.upgrade_notes()).notes == [note]
+    assert operated.inspection.status(operated.notes()).notes == [note]
     explained = " ".join((await operated.lookup.explain("db")).reasons[0].text)
     assert "With Docker 25 to 28, container db would get a different address at its first start" in explained
     host.engine.version = (1, 45)
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 45))])
-    assert operated.upgrade_notes() == []
+    assert operated.notes() == []
     assert "Docker 25 to 28" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
     known = host.services.cache.holder(DB)
     assert known is not None
     await host.services.cache.commit(put=[msgspec.structs.replace(known, oldest=(1, 41), newest=(1, 45))])
-    (note,) = operated.upgrade_notes()
+    (note,) = operated.notes()
     assert "1 container may get a different address at the next start" in note
     assert "will get a different address than 10.32.0.9 at its next start" in await text(host, "10.32.0.9")
 
@@ -173,7 +173,7 @@ async def test_in_a_typed_subnet_an_upgrade_costs_no_address() -> None:
     await fix(host, "10.77.0.2", DB, mac=MAC, active=Active(E1, "host", "boot"))
     await host.services.cache.commit(put=[KnownEngine(host.engine.id, 0.0, frozenset({A}), (1, 41))])
     operated = operate(host)
-    assert operated.upgrade_notes() == []
+    assert operated.notes() == []
     assert "Docker 25" not in " ".join((await operated.lookup.explain("db")).reasons[0].text)
 
 

@@ -160,7 +160,7 @@ async def test_a_container_that_names_its_port_by_option_loses_nothing_at_its_ne
     diagnosis = await host.operated.doctor.examine()
     assert host.held("c1") == [str(port.addresses[0])]
     assert [finding.text for finding in (*diagnosis.findings, *diagnosis.notes)] == []
-    assert host.operated.upgrade_notes() == []
+    assert host.operated.notes() == []
     lease = host.lease(port.addresses[0])
     assert lease is not None
     names = await host.operated.names()

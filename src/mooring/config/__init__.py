@@ -29,11 +29,13 @@ from mooring.config.readers import (
     unknown,
     word,
 )
+from mooring.config.zones import ZONE_KEYS, network_names, optional_path, optional_place, places, zone_settings, zones
 from mooring.core.dns_places import Serving
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import HostOverlap, Subnet, Tenants
 from mooring.core.pools import SubnetPool, default_pools
+from mooring.core.zones import ZoneSettings
 
 __all__ = (
     "DEFAULT_PATH", "KEYS", "POOL_KEYS", "PROXY_KEYS", "SETTINGS", "Config", "ConfigurationInvalid", "LogFormat",
@@ -111,6 +113,7 @@ class Config:
     tenants: Tenants
     dns: Serving
     dns_zone: str
+    zones: ZoneSettings
     file: Path | None = None
     overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -199,6 +202,12 @@ SETTINGS: tuple[Setting, ...] = (
         "dns", "auto", word("auto", "on", "off"), "whether names of containers are answered; auto: if a network wants"
     ),
     Setting("dns_zone", "mooring", dns_zone, "the zone of the containers' names"),
+    Setting("dns_keys", "", optional_path, "the file of TSIG keys that the site's nameservers know, too"),
+    Setting("dns_transfer", [], places, "where the site's nameservers get the zone by transfer"),
+    Setting("dns_notify", [], places, "nameservers that are told of changes"),
+    Setting("dns_update", "", optional_place, "the site's nameserver that names are kept at by dynamic updates"),
+    Setting("dns_update_zones", [], zones, "the zones that it has, of names and of addresses"),
+    Setting("dns_export", [], network_names, "whose names they get; when empty, those of no tenant with dns=on"),
     Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
     Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
 )
@@ -236,11 +245,14 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     elif values["proxy"] == "on" and isinstance(run_dir := values["run_dir"], Path):
         listeners.serve_default(run_dir / "docker.sock", str(values["api_socket_group"]))
     doubts.append(len(problems) > before)
+    site = zone_settings(values, problems.append)
     if problems:
         raise ConfigurationInvalid(problems, _sound(values, listeners.found, certain=not any(doubts)))
     own = pools
     pools = (*own, *(left for pool in default_pools(machine_id) if (left := beside(pool, own)) is not None))
     served = values.pop("proxy") == "on"
+    for key in ZONE_KEYS:
+        del values[key]
     kinds = {
         "log_format": LogFormat, "host_overlap": HostOverlap, "claim_policy": ClaimPolicy, "tenants": Tenants,
         "dns": Serving,
@@ -248,6 +260,7 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], machin
     return Config(
         **values | {key: kind(values[key]) for key, kind in kinds.items()},  # type: ignore[arg-type]
         subnet_pools=pools,
+        zones=site,
         proxies=listeners.found if served else (),
         file=path if read is not None else None,
         overrides=tuple(overrides),

@@ -31,7 +31,8 @@ _OPCODE, _RCODE = 0x7800, 0x000F
 _DO = 0x8000  # in the low half of an OPT's TTL
 _HEADER = struct.Struct(">6H")
 _RECORD = struct.Struct(">HHIH")
-_TO_QUESTION = struct.pack(">H", 0xC000 | _HEADER.size)
+# Points at the name in the question.
+TO_QUESTION = struct.pack(">H", 0xC000 | _HEADER.size)
 _PLAIN = re.compile(rb"[!-\-/-\[\]-~]+")
 
 
@@ -238,7 +239,7 @@ def _character(byte: int) -> str:
     return chr(byte).lower() if 0x20 < byte < 0x7F else f"\\{byte:03}"
 
 
-def _name(text: str) -> bytes:
+def encode_name(text: str) -> bytes:
     """The name as bytes. Raises ValueError for what no name can be, which includes what is no Unicode text."""
     encoded = b"".join(_label(label) for label in text.encode().split(b".")) + b"\0" if text else b"\0"
     if len(encoded) > 255:
@@ -256,18 +257,18 @@ def _records(kind: int, answer: Answer, ttl: int) -> tuple[list[bytes], list[byt
     """The answers, and what goes with them. Raises ValueError for what cannot be encoded."""
     if kind in (A, AAAA, ANY):
         told = [(A if address.version == 4 else AAAA, address.packed) for address in answer.addresses]
-        told += [(PTR, _name(name)) for name in answer.names]
-        return [_record(_TO_QUESTION, each, data, ttl) for each, data in told if kind in (each, ANY)], []
+        told += [(PTR, encode_name(name)) for name in answer.names]
+        return [encode_record(TO_QUESTION, each, data, ttl) for each, data in told if kind in (each, ANY)], []
     if kind == PTR:
-        return [_record(_TO_QUESTION, kind, _name(name), ttl) for name in answer.names], []
+        return [encode_record(TO_QUESTION, kind, encode_name(name), ttl) for name in answer.names], []
     if kind != SRV:
         return [], []
     answers, additional = [], []
     for target in answer.targets:
-        owner = _name(target.name)
+        owner = encode_name(target.name)
         # Priority and weight 0; the target is never compressed (RFC 2782).
-        answers.append(_record(_TO_QUESTION, kind, _srv(target.port) + owner, ttl))
-        additional.append(_record(owner, A if target.address.version == 4 else AAAA, target.address.packed, ttl))
+        answers.append(encode_record(TO_QUESTION, kind, _srv(target.port) + owner, ttl))
+        additional.append(encode_record(owner, A if target.address.version == 4 else AAAA, target.address.packed, ttl))
     return list(dict.fromkeys(answers)), list(dict.fromkeys(additional))
 
 
@@ -279,12 +280,13 @@ def _srv(port: int) -> bytes:
 
 def _start_of(zone: str, ttl: int) -> bytes:
     """The zone's SOA (RFC 1035, 3.3.13), of which only the time matters here. Raises ValueError."""
-    owner = _name(zone)
+    owner = encode_name(zone)
     times = struct.pack(">5I", 1, 3600, 600, 86400, ttl)
-    return _record(owner, _SOA, _label(b"ns") + owner + _label(b"hostmaster") + owner + times, ttl)
+    return encode_record(owner, _SOA, _label(b"ns") + owner + _label(b"hostmaster") + owner + times, ttl)
 
 
-def _record(owner: bytes, kind: int, data: bytes, ttl: int) -> bytes:
+def encode_record(owner: bytes, kind: int, data: bytes, ttl: int) -> bytes:
+    """A record of class IN. owner, data: as bytes already. ttl: seconds."""
     return owner + _RECORD.pack(kind, _IN, ttl, len(data)) + data
 
 

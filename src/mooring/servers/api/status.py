@@ -15,7 +15,7 @@ class Status:
 
     def __init__(self, operations: Operations) -> None:
         self._inspection = operations.inspection
-        self._upgrade_notes = operations.upgrade_notes
+        self._notes = operations.notes
         self._readiness = operations.readiness
 
     @route("GET", "/v1/version")
@@ -29,7 +29,7 @@ class Status:
         records are being read."""
         self._readiness.must_be_loaded()
         ready = self._readiness.is_ready
-        return self._inspection.status(self._upgrade_notes(), ready, self._readiness.waits())
+        return self._inspection.status(self._notes(), ready, self._readiness.waits())
 
     @route("GET", "/v1/problems/{kind}")
     async def problem(self, kind: str) -> ProblemKind:

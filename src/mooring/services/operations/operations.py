@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
-from mooring.core.findings import Report
+from mooring.core.findings import Finding, Report
+from mooring.core.times import moment
 from mooring.services.assembly import Services
 from mooring.services.cluster.membership import ClusterMembership, HostFacts
 from mooring.services.containers.engine_upgrades import EngineChanges
@@ -54,7 +55,7 @@ class Operations:
     doctor: Doctor
     names: Callable[[], Awaitable[EngineNames]]
     holds: Holds
-    upgrade_notes: Callable[[], list[str]]
+    notes: Callable[[], list[str]]
     subnet_pools: SubnetPools
     subnet_pool_rows: SubnetPoolRows
     denials: Denials
@@ -79,8 +80,9 @@ def operations(
     daemon: DaemonFacts,
     report: Callable[[], Report | None] | None = None,
     dns_server: DnsServerLook = no_dns_server,
+    zone_findings: Callable[[], Iterable[Finding]] = tuple,
 ) -> Operations:
-    """The use cases over these services. report: of the last repair pass, when it is not the services' own."""
+    """The use cases over these services. report: of the last repair pass, if not their own. zone_findings: Doctor's."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
     policy = daemon.policy
     looked = report or (lambda: services.repair.report)
@@ -109,10 +111,10 @@ def operations(
             services.keeping.host_names if services.keeping is not None else None,
         ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(services, engine, clock, policy.host, changes, dns_server),
+        Doctor(services, engine, clock, policy.host, changes, dns_server, zone_findings),
         names,
         holds,
-        partial(upgrade_notes, cache, services.ipam.fixed_index),
+        partial(_notes, services, zone_findings),
         services.ipam.subnet_pools,
         SubnetPoolRows(cache, services.ipam),
         Denials(cache, services.ipam.deny_list),
@@ -132,3 +134,9 @@ def operations(
         cluster,
         ClusterRows(cluster, clock),
     )
+
+
+def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -> list[str]:
+    """What else is good to know of the daemon, one line each."""
+    told = [f"{finding.text} (since {moment(finding.since)})" for finding in zone_findings()]
+    return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]

@@ -1,0 +1,158 @@
+"""What the site's nameservers get of this host's names: zones to transfer, notice of changes, dynamic updates.
+
+Rules: dnspython is loaded here, when something is configured, and by nothing else; what cannot be had is one line, and
+is tried again, while the daemon goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.networks import Address
+from mooring.core.zones import Place, ZoneSettings, owner_mark
+from mooring.ports import Clock
+from mooring.services.assembly import Keeping
+from mooring.services.containers.zone_export import ZoneExport
+from mooring.services.records.record_cache import RecordCache
+
+if TYPE_CHECKING:
+    from mooring.adapters.dns.tsig import KeyFile
+    from mooring.adapters.dns.zone_transfers import ZoneAnswers
+
+log = logging.getLogger(__name__)
+
+# Seconds before an address that cannot be had is tried again, and a secondary that does not answer, longer each time.
+PERIOD, SOONEST, LATEST = 10.0, 1.0, 60.0
+
+
+class SiteZones:
+    """`run` for as long as the daemon lives. owner: of marks. now: seconds since the epoch."""
+
+    def __init__(self, settings: ZoneSettings, export: ZoneExport, owner: str, now: Callable[[], float]) -> None:
+        self._settings = settings
+        self._export = export
+        self._owner = owner
+        self._now = now
+        self._troubles: dict[str, tuple[float, str]] = {}
+
+    async def run(self) -> None:
+        """For ever. Whatever goes wrong here, the rest of the daemon does not end with it."""
+        while True:
+            try:
+                await self._run()
+            except ModuleNotFoundError as error:
+                text = f"the site's nameservers get no names: {error}: pip install 'mooring-net[dns]'"
+                self._tell("dns-zones", f"{text}, or Debian's python3-dnspython, and restart the daemon")
+            except ExceptionGroup:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise asyncio.CancelledError from None
+                log.exception("the site's nameservers get no names for a while")
+                self._tell("dns-zones", "the site's nameservers got no names: internal error, see the log")
+            await asyncio.sleep(LATEST)
+
+    async def _run(self) -> None:
+        await asyncio.to_thread(import_module, "mooring.adapters.dns.zone_updates")  # a quarter of a second
+        from mooring.adapters.dns.tsig import KeyFile
+        from mooring.adapters.dns.zone_transfers import ZoneAnswers
+        from mooring.adapters.dns.zone_updates import ZoneUpdates
+
+        settings = self._settings
+        assert settings.keys is not None
+        keys = KeyFile(settings.keys)
+        served = tuple(address for address, _ in settings.notify or settings.transfer)
+        answers = ZoneAnswers(self._export, keys, served)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._export.run(), name="zone export")
+            for place in settings.transfer:
+                tasks.create_task(self._serve(place, answers), name=f"zones at {place[0]}")
+            for place in settings.notify:
+                tasks.create_task(self._notify(place, keys, answers), name=f"NOTIFY to {place[0]}")
+            if settings.update is not None:
+                updates = ZoneUpdates(
+                    self._export, keys, settings.update, settings.update_zones, self._owner, self._tell
+                )
+                tasks.create_task(updates.run(), name="DNS updates")
+
+    def findings(self) -> Iterator[Finding]:
+        """What does not work, each with since when."""
+        for subject, (since, text) in self._troubles.items():
+            yield Finding(subject, text, "the last try", since, "it is tried again by itself; see docs/names.md")
+
+    async def _serve(self, place: Place, answers: ZoneAnswers) -> None:
+        from mooring.adapters.dns.zone_transfers import ZoneServer, in_words
+
+        subject, server = f"dns-transfer {place[0]}:{place[1]}", ZoneServer(answers)
+        while True:
+            try:
+                await server.open(place)
+                break
+            except OSError as error:
+                self._tell(subject, f"zones are not given out: {in_words(place, error)}")
+            await asyncio.sleep(PERIOD)
+        self._tell(subject, "")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.close()
+
+    async def _notify(self, place: Place, keys: KeyFile, answers: ZoneAnswers) -> None:
+        """The secondary hears of every change; of several while it does not answer, once."""
+        from mooring.adapters.dns.zone_exchanges import notify
+
+        changed, pause = asyncio.Event(), SOONEST
+        self._export.listen(changed.set)
+        if self._export.current is not None:
+            changed.set()
+        subject = f"dns-notify {place[0]}:{place[1]}"
+        while True:
+            await changed.wait()
+            changed.clear()
+            try:
+                for zone in (self._export.zone, *answers.asked):
+                    await notify(place, self._source(place[0]), zone, keys.first())
+                self._tell(subject, "")
+                pause = SOONEST
+            except Fault as fault:
+                self._tell(subject, f"secondary {place[0]} is not told of changes: {fault}")
+                changed.set()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LATEST)
+
+    def _source(self, address: Address) -> Address:
+        """Where the secondary takes us to be: our first address of its family."""
+        transfer = self._settings.transfer
+        return next((each for each, _ in transfer if each.version == address.version), transfer[0][0])
+
+    def _tell(self, subject: str, text: str) -> None:
+        known = self._troubles.get(subject, (0.0, ""))
+        if known[1] == text:
+            return
+        if text:
+            log.warning("%s", text)
+            # The reason may be another one meanwhile: it does not work since the first.
+            self._troubles[subject] = (known[0] or self._now(), text)
+        else:
+            log.info("%s works again", subject)
+            with contextlib.suppress(KeyError):
+                del self._troubles[subject]
+
+
+def site_zones(
+    settings: ZoneSettings, keeping: Keeping | None, cache: RecordCache, clock: Clock, host: str
+) -> SiteZones | None:
+    """What the site's nameservers get; None where nothing is configured, or nobody follows an engine.
+
+    host: text that belongs to this host for ever, its name as well: machines are cloned with their ids.
+    """
+    if keeping is None or not settings.wanted:
+        return None
+    export = ZoneExport(cache, keeping.host_names, clock, settings.zone, settings.export)
+    return SiteZones(settings, export, owner_mark(host), clock.now)

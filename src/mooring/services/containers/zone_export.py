@@ -1,0 +1,86 @@
+"""The records of this host's names as other nameservers get them: snapshots, each with a serial.
+
+Rules: a snapshot is made when something that is told has changed, and never two in a second: so no serial is ahead of
+the clock, and that of a later start is greater than all before it; making one never holds up the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mooring.core.host_names import Entry
+from mooring.core.zones import Record, Snapshot, is_exported, next_serial, records_of
+from mooring.ports import Clock
+from mooring.services.containers.host_names import HostNames
+from mooring.services.records.record_cache import RecordCache
+
+# Seconds between two snapshots at least; and how many names make it one more, so that churn costs others as little.
+PERIOD, NAMES_A_SECOND = 1.0, 2000
+# Entries that are read before others have their turn.
+_SLICE = 64
+
+
+class ZoneExport:
+    """`run` for as long as the daemon lives. current: the latest snapshot, None before there is one.
+
+    zone: of all names. chosen: the networks, as core.zones.is_exported.
+    """
+
+    def __init__(
+        self, cache: RecordCache, names: HostNames, clock: Clock, zone: str, chosen: tuple[str, ...] = ()
+    ) -> None:
+        self._cache = cache
+        self._names = names
+        self._clock = clock
+        self.zone = zone
+        self._chosen = chosen
+        self.current: Snapshot | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call it when there is another snapshot."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """For ever."""
+        seen = -1
+        while True:
+            # First: the daemon before this one may have made one in this very second.
+            count = len(self.current.forward) if self.current is not None else 0
+            await self._clock.sleep(PERIOD + count / NAMES_A_SECOND)
+            if self._names.changes != seen:
+                seen = self._names.changes
+                await self.once()
+
+    async def once(self) -> bool:
+        """The snapshot says what is so now; whether it is another."""
+        forward: dict[str, set[Record]] = {}
+        reverse: dict[str, set[Record]] = {}
+        for number, entry in enumerate(self._entries()):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+            for name, record in records_of(entry, self.zone):
+                (reverse if record[0] == "PTR" else forward).setdefault(name, set()).add(record)
+        known = self.current
+        if known is not None and (known.forward, known.reverse) == (forward, reverse):
+            return False
+        now = self._clock.now()
+        serial = next_serial(known.serial, now) if known is not None else int(now) % 2**32
+        self.current = Snapshot(serial, forward, reverse)
+        for listener in self._listeners:
+            listener()
+        return True
+
+    def _entries(self) -> list[Entry]:
+        known: dict[str, bool] = {"": True}  # records of everybody are in no network
+        found = []
+        for _, network_id, entry in self._names.rows():
+            if network_id not in known:
+                network = self._cache.network(network_id)
+                known[network_id] = network is not None and is_exported(
+                    network, self._names.network_name(network_id), self._chosen
+                )
+            if known[network_id]:
+                found.append(entry)
+        return found

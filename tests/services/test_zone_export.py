@@ -1,0 +1,91 @@
+"""Which names leave the host, and when there is another snapshot of them."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+
+from mooring.services.containers.zone_export import NAMES_A_SECOND, ZoneExport
+from tests.services.test_host_names import Named
+
+
+def exported(host: Named, *chosen: str) -> ZoneExport:
+    """Of the host."""
+    return ZoneExport(host.services.cache, host.names, host.clock, "mooring", chosen)
+
+
+async def told(export: ZoneExport) -> list[str]:
+    """Names that are told now."""
+    await export.once()
+    assert export.current is not None
+    return sorted(export.current.forward)
+
+
+async def member(host: Named, network: str, name: str, number: int) -> None:
+    """A container with the name."""
+    await host.endpoint(network, f"e{number}")
+    host.note(network, name, f"e{number}")
+
+
+async def test_names_leave_the_host_where_the_network_wants_names_and_can_be_reached() -> None:
+    """Not those of internal networks and of networks without names, whatever is chosen; everybody's records do."""
+    host = Named()
+    await host.start()
+    for number, (name, internal, dns) in enumerate(
+        [("web", False, "on"), ("bare", False, "off"), ("inner", True, "on"), ("shop", False, "on")]
+    ):
+        await member(host, await host.network(name, internal=internal, dns=dns), f"c{number}", number)
+    assert host.services.keeping is not None
+    await host.services.keeping.dns_records.add(
+        "nas", "", [ip_address("192.0.2.9")], note="", until=None, dry=False
+    )  # fmt: skip
+    assert await told(exported(host)) == ["c0.web.mooring", "c3.shop.mooring", "nas.mooring"]
+    assert await told(exported(host, "shop", "inner", "bare")) == ["c3.shop.mooring", "nas.mooring"]
+
+
+async def test_a_snapshot_is_made_of_what_changed_and_no_other() -> None:
+    """Its serial rises, also when the clock goes back."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="on")
+    await member(host, network, "db", 1)
+    export, heard = exported(host), list[int]()
+    export.listen(lambda: heard.append(export.current.serial if export.current else -1))
+    assert await export.once()
+    assert not await export.once()
+    host.clock.jump(-1000)
+    await member(host, network, "late", 2)
+    assert await export.once()
+    first, second = heard
+    assert second == first + 1
+    assert export.current is not None
+    assert export.current.reverse["3.0.32.10.in-addr.arpa"] == {("PTR", "late.web.mooring.")}
+
+
+async def test_two_snapshots_are_a_second_apart_and_more_where_there_are_many_names() -> None:
+    """Also the first of a start and the last before it, so that no serial is there twice."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="on")
+    export = exported(host)
+
+    async def seen(seconds: float) -> int | None:
+        host.clock.advance(seconds)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return export.current.serial if export.current is not None else None
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(export.run())
+        await asyncio.sleep(0)
+        assert await seen(0.9) is None
+        first = await seen(0.2)
+        assert first == int(host.clock.now())
+        await member(host, network, "db", 1)
+        assert await seen(0.5) == first
+        second = await seen(1.0)
+        assert second is not None
+        assert second > first
+        assert export.current is not None
+        assert len(export.current.forward) / NAMES_A_SECOND < 0.1
+        running.cancel()
