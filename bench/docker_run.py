@@ -2,7 +2,8 @@
 
 Pairs are interleaved and their order alternates; the ratio is the median of the pairwise ratios. The peer is a network
 made by `docker network create -d bridge`: like Mooring's, it comes with the engine's DNS resolver in the container,
-which the default bridge lacks. `--network none` is the floor: what a container costs without any network.
+which the default bridge lacks. `--network none` is the floor: what a container costs without any network. A Mooring
+network with `dns=on`, whose container has the host's DNS server, stands beside the one without.
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ from collections.abc import Sequence
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.images import IMAGE
 from tests.e2e.lab.labs import Lab
+from tests.e2e.lab.names import SERVER
 from tests.e2e.lab.namespaces import clean_environment
 from tests.e2e.lab.releases import selected
 
-NETWORKS = {"mooring": "bench-mooring", "bridge": "bench-bridge", "default bridge": "bridge", "none": "none"}
+NETWORKS = {
+    "mooring": "bench-mooring", "dns=on": "bench-dns", "bridge": "bench-bridge", "default bridge": "bridge",
+    "none": "none",
+}  # fmt: skip
 
 
 def run_many(host: Host, network: str, at_once: int) -> float:
     """Seconds until so many containers, started together, have run and are removed."""
     engine = ["-H", f"unix://{host.engine.socket}"]
-    argv = [selected().program("docker"), *engine, "run", "--rm", "--network", network, IMAGE, "true"]
+    asks = ["--dns", SERVER] if network == NETWORKS["dns=on"] else []
+    argv = [selected().program("docker"), *engine, "run", "--rm", "--network", network, *asks, IMAGE, "true"]
     environment = clean_environment()
     start = time.perf_counter()
     children = [
@@ -39,13 +45,13 @@ def run_many(host: Host, network: str, at_once: int) -> float:
 
 
 def measure(host: Host, at_once: int, pairs: int) -> dict[str, list[float]]:
-    """Seconds for each network, pair by pair: Mooring and its peer run one after the other, in alternating order, and
-    every fourth pair is followed by the two others."""
+    """Seconds for each network: Mooring, with and without names, and its peer run one after the other, in alternating
+    order, and every fourth time the two others follow."""
     for network in NETWORKS.values():
         run_many(host, network, 1)
     times: dict[str, list[float]] = {name: [] for name in NETWORKS}
     for number in range(pairs):
-        pair = ["mooring", "bridge"] if number % 2 == 0 else ["bridge", "mooring"]
+        pair = ["dns=on", "mooring", "bridge"] if number % 2 == 0 else ["bridge", "mooring", "dns=on"]
         others = ["default bridge", "none"] if number % 4 == 3 else []
         for name in (*pair, *others):
             times[name].append(run_many(host, NETWORKS[name], at_once))
@@ -63,6 +69,7 @@ def main(name: str, at_once: int, pairs: int) -> None:
     try:
         host = lab.host(settings={"MOORING_LOG_LEVEL": "info"})
         host.create_network("bench-mooring")
+        host.create_network("bench-dns", "-o", "dns=on")
         host.docker("network", "create", "-d", "bridge", "bench-bridge")
         times = measure(host, at_once, pairs)
     finally:
@@ -71,6 +78,7 @@ def main(name: str, at_once: int, pairs: int) -> None:
     for network, seconds in times.items():
         median = statistics.median(seconds)
         print(f"{network:15} median {median * 1000:7.1f} ms   over bridge {median / bridge:.3f}")
+    print(f"dns=on over mooring {ratio(times['dns=on'], times['mooring']):.3f}")
     print(f"{name} ratio={ratio(times['mooring'], times['bridge']):.3f} peer=built-in-bridge n={pairs}")
 
 

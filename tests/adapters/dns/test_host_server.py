@@ -24,7 +24,7 @@ from mooring.adapters.dns import host_server
 from mooring.adapters.dns.dns_answering import AT_ONCE, CONNECTIONS
 from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
-from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, Place
+from mooring.adapters.dns.host_server import MOST_ASKERS, READS, UDP_BYTES, HostAnswers, HostServer, Place
 from mooring.adapters.dns.host_sockets import host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
@@ -334,6 +334,27 @@ async def test_while_somebody_else_goes_first_little_is_read_at_a_time(served: S
         busy = False
         client.send(query("web").to_wire())
         await asyncio.wait_for(loop.sock_recv(client, 512), PATIENCE)
+
+
+async def test_what_is_remembered_is_told_so_many_times_in_a_turn(served: Served) -> None:
+    """A flood of questions with the same answer leaves turns to others as well."""
+    await served.server.close()
+    turns = list[int]()
+
+    def is_busy() -> bool:
+        turns.append(1)
+        return False
+
+    served.server = HostServer(served.answers, Shares(99), is_busy)
+    await served.server.open(*host_sockets(LOCAL, served.port))
+    loop, question = asyncio.get_running_loop(), query("web").to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as client:
+        client.connect(("127.0.0.1", served.port))
+        for _ in range(3 * READS + 1):
+            client.send(question)
+        for _ in range(3 * READS + 1):
+            await asyncio.wait_for(loop.sock_recv(client, 512), PATIENCE)
+    assert len(turns) >= 3
 
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(served: Served) -> None:
