@@ -1,6 +1,6 @@
 """docker-run: `docker run --rm busybox true` on a Mooring network over the engine's built-in bridge.
 
-Pairs are interleaved and their order alternates; the ratio is the median of the pairwise ratios. The peer is a network
+Runs are interleaved in every order; the ratio is the median of the pairwise ratios. The peer is a network
 made by `docker network create -d bridge`: like Mooring's, it comes with the engine's DNS resolver in the container,
 which the default bridge lacks. `--network none` is the floor: what a container costs without any network. A Mooring
 network with `dns=on`, whose container has the host's DNS server, stands beside the one without.
@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Sequence
+from itertools import permutations
 
 from tests.e2e.lab.hosts import Host
 from tests.e2e.lab.images import IMAGE
@@ -45,15 +46,16 @@ def run_many(host: Host, network: str, at_once: int) -> float:
 
 
 def measure(host: Host, at_once: int, pairs: int) -> dict[str, list[float]]:
-    """Seconds for each network: Mooring, with and without names, and its peer run one after the other, in alternating
-    order, and every fourth time the two others follow."""
+    """Seconds for each network: Mooring, with and without names, and its peer run one after the other, in all orders,
+    since what one leaves to be done slows the next; every fourth time the two others follow."""
     for network in NETWORKS.values():
         run_many(host, network, 1)
+    orders = list(permutations(("mooring", "dns=on", "bridge")))
     times: dict[str, list[float]] = {name: [] for name in NETWORKS}
     for number in range(pairs):
-        pair = ["dns=on", "mooring", "bridge"] if number % 2 == 0 else ["bridge", "mooring", "dns=on"]
+        compared = orders[number % len(orders)]
         others = ["default bridge", "none"] if number % 4 == 3 else []
-        for name in (*pair, *others):
+        for name in (*compared, *others):
             times[name].append(run_many(host, NETWORKS[name], at_once))
     return times
 
