@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -100,3 +101,14 @@ def test_the_device_that_has_the_vni_is_named(place: Place) -> None:
     sh("ip link add mx-two type vxlan id 78 local 192.0.2.1 dstport 4790")
     with pytest.raises(Conflict, match="not ours"):
         list(place.tunnels.add(replace(DEVICE, name="mx-two", vni=79), place.bridge))
+
+
+def test_a_port_that_a_process_has_is_named(place: Place) -> None:
+    """Nothing is left of the device, and with the port free it can be made."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 4790))
+        with pytest.raises(Conflict, match="UDP port 4790"):
+            list(place.tunnels.add(DEVICE, place.bridge))
+        assert place.facts() == set()
+    list(place.tunnels.add(DEVICE, place.bridge))
+    assert place.facts() == {DEVICE}

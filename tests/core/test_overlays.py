@@ -11,7 +11,16 @@ from mooring.core.datapath import endpoint_facts, network_facts
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Network, NetworkOptions, Segment
-from mooring.core.overlays import Overlay, Remote, fitted, fitted_mtu, overlay_facts, remote_facts, vxlan_name
+from mooring.core.overlays import (
+    Overlay,
+    Remote,
+    fitted,
+    fitted_mtu,
+    host_member,
+    overlay_facts,
+    remote_facts,
+    vxlan_name,
+)
 from mooring.core.plumbing import Bridge, LinkAddress, Member, Neighbour, RemoteMac, Veth, Vxlan
 
 IPV4 = Segment(ip_network("10.9.0.0/24"), ip_interface("10.9.0.1/24"), "", "")
@@ -31,6 +40,8 @@ THERE = Remote("02:00:00:00:00:0c", (ip_address("10.9.0.12"), ip_address("fd00:9
         ("192.0.2.1", 9000, 0, 8950),
         ("192.0.2.1", 9000, 1450, 1450),
         ("192.0.2.1", 1500, 9000, 1450),
+        ("192.0.2.1", 1280, 0, 1280),  # inside Tailscale: IPv6 has to fit
+        ("192.0.2.1", 1280, 1200, 1200),
     ],
 )
 def test_the_mtu_is_what_was_asked_for_as_far_as_there_is_room(local: str, underlay: int, asked: int, mtu: int) -> None:
@@ -38,8 +49,7 @@ def test_the_mtu_is_what_was_asked_for_as_far_as_there_is_room(local: str, under
     network = replace(NETWORK, options=NetworkOptions(mtu=asked))
     overlay = Overlay(7, ip_address(local), underlay)
     assert fitted_mtu(network, overlay) == mtu
-    devices = [fact for fact in overlay_facts(network, overlay) if isinstance(fact, Vxlan)]
-    assert [device.mtu for device in devices] == [mtu]
+    assert fitted_mtu(replace(network, ipv6=()), overlay) == min(mtu, overlay.room)
 
 
 @pytest.mark.parametrize(("vni", "underlay"), [(0, 1500), (1 << 24, 1500), (7, 100)])
@@ -80,7 +90,7 @@ def test_interfaces_have_the_mtu_of_the_overlay() -> None:
 
 def test_a_remote_endpoint_is_a_mac_its_neighbours_and_a_host_that_may_speak() -> None:
     """All of it follows from what was published."""
-    assert remote_facts(NETWORK, OVERLAY, THERE) == {
+    assert {*remote_facts(NETWORK, THERE), host_member(OVERLAY, THERE.host)} == {
         RemoteMac(vxlan_name(NETWORK), THERE.mac, THERE.host),
         Neighbour(NETWORK.bridge, THERE.addresses[0], THERE.mac),
         Neighbour(NETWORK.bridge, THERE.addresses[1], THERE.mac),

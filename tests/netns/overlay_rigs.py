@@ -156,7 +156,7 @@ class Site:
         """Every host knows what every other one has."""
         for machine in self.machines:
             for name, network in machine.networks.items():
-                machine.overlays.rescan(network.id, self.published[name])
+                await machine.overlays.rescan(network.id, self.published[name])
             await machine.overlays.settle()
 
     async def close(self) -> None:

@@ -106,7 +106,7 @@ async def test_a_peer_that_already_tries_is_answered_when_the_address_is_learnt(
 
 async def test_a_full_packet_passes_and_a_longer_one_is_refused(three: Site) -> None:
     """Inside the tunnel there are 1450 bytes; a router that has more for a container says so. When the underlay's MTU
-    changes, new containers and all devices have another."""
+    changes, new containers have another, and those that run are told. IPv6 fits whatever the underlay."""
     one, two, _ = three.machines
     options = NetworkOptions(gateway_mode4=GatewayMode.ROUTED)
     await three.network("web", 9, 100, options)
@@ -125,10 +125,23 @@ async def test_a_full_packet_passes_and_a_longer_one_is_refused(three: Site) -> 
         assert await machine.overlays.follow_underlay() == []
         assert await machine.build() > 0
         assert await machine.build() == 0
+    # Who runs with the MTU of before is told by the kernel, of both families.
+    for address, size in (("10.9.0.12", "1422"), ("fd00:9::12", "1402")):
+        assert not await pings(a, address, "-M", "do", "-s", size, patience="0.3")
+        assert "mtu 1370" in a.sh(f"ip route get {address}")
     c = await three.container(three.machines[2], "web", 13)
     await three.publish()
     assert "mtu 1370" in c.sh("ip link show eth0")
     assert await pings(c, "10.9.0.12", "-M", "do", "-s", "1342")
+    for machine in three.machines:
+        machine.space.sh("ip link set under0 mtu 1280")  # as Tailscale's
+        assert await machine.overlays.follow_underlay() == []
+        await machine.build()
+    d = await three.container(three.machines[2], "web", 14)
+    await three.publish()
+    assert "mtu 1280" in d.sh("ip link show eth0")
+    assert await pings(d, "fd00:9::12", "-s", "1232")
+    assert await unreached(d, "10.9.0.12", "10.9.0.202", "fd00:9::201") == set()
 
 
 async def test_networks_of_tenants_with_the_same_addresses_are_apart(three: Site) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
-from mooring.core.datapath import MARK
+from mooring.core.datapath import LEAST_MTU6, MARK
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address, Interface, Network
 from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, RemoteMac, Veth, Vxlan
@@ -24,6 +24,9 @@ PORT = 4790
 OVERHEAD = {4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14}
 VNI_MOST = 2**24 - 1
 LEAST_MTU = 68  # RFC 791, 3.2
+# Of the device: more than any packet has. Who sends a longer one than fits is told so by the kernel (ICMP), which knows
+# the route; a shorter device would pass over it in silence, as bridges do (net/bridge/br_forward.c).
+DEVICE_MTU = 65535 - max(OVERHEAD.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,10 @@ def vxlan_name(network: Network) -> str:
 
 
 def fitted_mtu(network: Network, overlay: Overlay) -> int:
-    """The MTU of the network's interfaces on this host: what was asked for, as far as there is room."""
-    return min(network.options.mtu or overlay.room, overlay.room)
+    """The MTU of the network's interfaces on this host: what was asked for, as far as there is room. Where IPv6 would
+    not fit it is IPv6's least, and the tunnel's own packets are in fragments (RFC 8200, 5)."""
+    room = max(overlay.room, LEAST_MTU6) if network.ipv6 else overlay.room
+    return min(network.options.mtu or room, room)
 
 
 def fitted(network: Network, overlay: Overlay, facts: Iterable[Fact]) -> Iterator[Fact]:
@@ -104,7 +109,7 @@ def overlay_facts(network: Network, overlay: Overlay) -> frozenset[Fact]:
         overlay.vni,
         overlay.local,
         overlay.port,
-        fitted_mtu(network, overlay),
+        DEVICE_MTU,
         isolated=not network.options.icc,
         offload=overlay.offload,
         domain=network.domain,
@@ -113,8 +118,12 @@ def overlay_facts(network: Network, overlay: Overlay) -> frozenset[Fact]:
     return frozenset({device, *own, Member("tunnel_ports", str(overlay.port))})
 
 
-def remote_facts(network: Network, overlay: Overlay, remote: Remote) -> frozenset[Fact]:
-    """Where the endpoint is. Its host may send to the tunnel."""
-    known = {Neighbour(network.bridge, each, remote.mac, network.domain) for each in remote.addresses}
+def remote_facts(network: Network, remote: Remote) -> tuple[Fact, ...]:
+    """Where the endpoint is."""
     mac = RemoteMac(vxlan_name(network), remote.mac, remote.host, network.domain)
-    return frozenset({mac, *known, Member(f"tunnels{remote.host.version}", f"{remote.host} . {overlay.port}")})
+    return (mac, *(Neighbour(network.bridge, each, remote.mac, network.domain) for each in remote.addresses))
+
+
+def host_member(overlay: Overlay, host: Address) -> Member:
+    """The host, which has its endpoints in the overlay, may send to the tunnel."""
+    return Member(f"tunnels{host.version}", f"{host} . {overlay.port}")

@@ -90,8 +90,8 @@ class Vxlan:
     host's own routing. It learns nothing and nothing is flooded by it: where a MAC is, RemoteMac says.
 
     alias: `mooring:overlay:<network id>`. vni: 24 bits. local: the address of the host that its packets come from; it
-    has no lower link, as it would go with that. port: of UDP, here and at the others. mtu: of what is inside, bytes.
-    isolated: as of a Veth. offload: checksums are left to whatever interface its packets go out by.
+    has no lower link, as it would go with that. port: of UDP, here and at the others. mtu: bytes. isolated: as
+    of a Veth. offload: checksums are left to whatever interface its packets go out by.
     """
 
     name: str

@@ -94,6 +94,12 @@ class Tunnels:
         try:
             self._make(wanted, bridge)
         except NetlinkError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Conflict(
+                    f"UDP port {wanted.port} is in use on this host, so there can be no tunnel",
+                    holder=f"`ss -ulpn sport = {wanted.port}` shows it, or it is another tunnel's",
+                    hint="end that process, or give Mooring's tunnels another port",
+                ) from error
             if error.errno != errno.EEXIST:
                 raise Unavailable(f"interface {wanted.name} cannot be created: {error.strerror}") from error
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,10 +18,20 @@ from dataclasses import dataclass, field, replace
 from mooring.core.endpoints import Endpoint
 from mooring.core.faults import Fault
 from mooring.core.networks import Address, Network
-from mooring.core.overlays import OVERHEAD, Overlay, Remote, fitted, overlay_facts, remote_facts, vxlan_name
-from mooring.core.plumbing import Fact, LinkAddress, Neighbour, Op, RemoteMac, Remove, Vxlan, plan
+from mooring.core.overlays import (
+    OVERHEAD,
+    Overlay,
+    Remote,
+    fitted,
+    host_member,
+    overlay_facts,
+    remote_facts,
+    vxlan_name,
+)
+from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, Op, RemoteMac, Remove, Vxlan, plan
 from mooring.ports import Kernel
 from mooring.services.records.endpoint_index import Records
+from mooring.services.records.pacing import Pace
 from mooring.services.records.record_cache import Record
 
 log = logging.getLogger(__name__)
@@ -28,28 +39,39 @@ log = logging.getLogger(__name__)
 Key = tuple[str, ...]
 # Facts that go to the kernel together.
 PART = 500
+# Endpoints that are learnt at a stretch.
+STRETCH = 32
 # Addresses that neighbours are told of at a time. Those beyond find out by themselves, a second later.
 TOLD = 500
 
 
 @dataclass(slots=True)
 class _Known:
-    """One network's overlay. strange: hosts of endpoints that no packet of this host's underlay gets to. drawn: its
-    facts, None when they have changed."""
+    """One network's overlay.
+
+    remotes: endpoints of other hosts, by their ids. claims: who says so of each fact, the last one last; "" is the
+    network itself. drawn: what is to be in the kernel. hosts: how many endpoints each has. strange: hosts of endpoints
+    that no packet of this host's underlay gets to.
+    """
 
     network: Network
     overlay: Overlay
     remotes: dict[str, Remote] = field(default_factory=dict)
+    claims: dict[Key, tuple[str, ...]] = field(default_factory=dict)
+    drawn: dict[Key, Fact] = field(default_factory=dict)
+    hosts: Counter[Address] = field(default_factory=Counter)
     strange: dict[str, Address] = field(default_factory=dict)
-    drawn: dict[Key, Fact] | None = None
     closed: bool = False
 
-    def said_by(self, ident: str) -> frozenset[Fact]:
+    def said_by(self, ident: str) -> dict[Key, Fact]:
         """What follows from the endpoint; "" is the network itself."""
-        if not ident:
-            return overlay_facts(self.network, self.overlay) if not self.closed else frozenset()
         remote = self.remotes.get(ident)
-        return remote_facts(self.network, self.overlay, remote) if remote is not None else frozenset()
+        facts: Iterable[Fact] = ()
+        if remote is not None:
+            facts = remote_facts(self.network, remote)
+        elif not ident and not self.closed:
+            facts = overlay_facts(self.network, self.overlay)
+        return {fact.key: fact for fact in facts}
 
 
 class Overlays:
@@ -63,10 +85,11 @@ class Overlays:
         self._kernel = kernel
         self._look_again = look_again
         self._known: dict[str, _Known] = {}
-        # Who says so of each fact, (network, id of the endpoint), the last one last.
-        self._claims: dict[Key, dict[tuple[str, str], None]] = {}
-        # What has changed since the kernel was told: what it has, and what else it may have by now, through repair.
-        self._stale: dict[Key, tuple[Fact | None, Fact | None]] = {}
+        # What several networks may want, with how many do.
+        self._shared: Counter[Member] = Counter()
+        # What has changed since the kernel was told: whose it is ("" for shared), what the kernel has, and what else it
+        # may have by now, through repair.
+        self._stale: dict[Key, tuple[str, Fact | None, Fact | None]] = {}
         # Networks of which somebody has said whether they are overlays.
         self._decided: set[str] = set()
         self._news: dict[tuple[str, Address], str] = {}
@@ -102,6 +125,8 @@ class Overlays:
             return
         with self._changing(known, "", *known.remotes):
             known.remotes, known.closed = {}, True
+        for host in list(known.hosts):
+            self._count(known, host, -known.hosts[host])
         del self._known[network_id]
         self._look_again()
 
@@ -116,21 +141,28 @@ class Overlays:
             known.strange.pop(ident, None)
             if remote is not None and remote.host.version != local.version:
                 known.strange[ident] = remote.host
+            before = known.remotes.get(ident)
             if remote is None or remote.host == local or ident in known.strange:
-                if ident in known.remotes:
+                if before is not None:
                     with self._changing(known, ident):
                         del known.remotes[ident]
-            elif known.remotes.get(ident) != remote:
+                    self._count(known, before.host, -1)
+            elif before != remote:
                 with self._changing(known, ident):
                     known.remotes[ident] = remote
+                self._count(known, remote.host, 1)
+                if before is not None:
+                    self._count(known, before.host, -1)
                 self._news.update(((network_id, address), remote.mac) for address in remote.addresses)
 
-    def rescan(self, network_id: str, remotes: Mapping[str, Remote]) -> None:
-        """These are all the endpoints of other hosts."""
+    async def rescan(self, network_id: str, remotes: Mapping[str, Remote]) -> None:
+        """These are all the endpoints of other hosts. The caller may go on to change the mapping, and to `learn`."""
         known = self._known.get(network_id)
-        if known is not None:
-            gone = (known.remotes.keys() | known.strange.keys()) - remotes.keys()
-            self.learn(network_id, {**remotes, **dict.fromkeys(gone)})
+        pace = Pace(STRETCH)
+        # Those that are gone come last: their places may have been taken.
+        for ident in (*remotes, *known.remotes, *known.strange) if known is not None else ():
+            await pace.step()
+            self.learn(network_id, {ident: remotes.get(ident)})
 
     async def run(self) -> None:
         """Tell the kernel what was said, for ever."""
@@ -152,9 +184,9 @@ class Overlays:
                 if network is not None and self._index.at(network_id, address) is None:
                     await self._kernel.announce(network.bridge, address, mac, network.domain)
 
-    async def _tell(self, stale: Mapping[Key, tuple[Fact | None, Fact | None]]) -> None:
-        wanted = {key: self._winner(key) for key in stale}
-        have = [first if wanted[key] is not None else last for key, (first, last) in stale.items()]
+    async def _tell(self, stale: Mapping[Key, tuple[str, Fact | None, Fact | None]]) -> None:
+        wanted = {key: self._desired(key, whose) for key, (whose, _, _) in stale.items()}
+        have = [first if wanted[key] is not None else last for key, (_, first, last) in stale.items()]
         ops: list[Op] = plan(filter(None, wanted.values()), filter(None, have))
         devices = [op.fact for op in ops if isinstance(op, Remove) and isinstance(op.fact, Vxlan)]
         try:
@@ -175,10 +207,8 @@ class Overlays:
         known = self._known.get(network.id)
         if known is None:
             return facts
-        if known.drawn is None:
-            keys = {fact.key for ident in ("", *known.remotes) for fact in known.said_by(ident)}
-            known.drawn = {key: fact for key in keys if (fact := self._winner(key)) is not None}
-        return {fact.key: fact for fact in fitted(network, known.overlay, facts.values())} | known.drawn
+        shared = {member.key: member for member in self._shared}
+        return {fact.key: fact for fact in fitted(network, known.overlay, facts.values())} | known.drawn | shared
 
     def recover(self, observed: Iterable[Fact]) -> None:
         """Of networks that nobody has opened yet, what the kernel has is what is."""
@@ -192,8 +222,9 @@ class Overlays:
                 fact.interface for fact in observed if isinstance(fact, LinkAddress) and fact.link == network.bridge
             ]
             own = tuple(each for each in there if each.ip not in gateways and network.segment_of(each.ip) is not None)
-            # Where the network's own MTU is less than there is room for, the next look at the underlay tells.
-            mtu = device.mtu + OVERHEAD[device.local.version]
+            # Where the network's own MTU is another than there is room for, the next look at the underlay tells.
+            bridges = (fact.mtu for fact in observed if isinstance(fact, Bridge) and fact.name == network.bridge)
+            mtu = (next(bridges, 0) or network.mtu) + OVERHEAD[device.local.version]
             addresses: dict[str, list[Address]] = {}
             for fact in observed:
                 if isinstance(fact, Neighbour) and fact.link == network.bridge:
@@ -206,10 +237,8 @@ class Overlays:
             self.open(network.id, Overlay(device.vni, device.local, mtu, own, device.port, device.offload))
             self.learn(network.id, remotes)
             self._news.clear()
-            known = self._known[network.id]
-            for ident in ("", *remotes):
-                for saying in known.said_by(ident):
-                    self._stale.pop(saying.key, None)
+            drawn = {*self._known[network.id].drawn, *(member.key for member in self._shared)}
+            self._stale = {key: value for key, value in self._stale.items() if key not in drawn}
 
     async def follow_underlay(self) -> list[str]:
         """The MTU of each overlay is that of its underlay now; what is wrong with one, a line each."""
@@ -218,9 +247,9 @@ class Overlays:
             for host in sorted(set(known.strange.values()), key=str):
                 words = f"cannot be reached from {known.overlay.local}, which is of the other address family"
                 findings.append(f"network {network_id[:12]}: host {host} {words}")
-            overlay, hosts = known.overlay, {remote.host for remote in known.remotes.values()}
+            overlay = known.overlay
             try:
-                mtu = await self._kernel.underlay_mtu(overlay.local, hosts)
+                mtu = await self._kernel.underlay_mtu(overlay.local, tuple(known.hosts))
                 changed = replace(overlay, underlay_mtu=mtu)
             except Fault as fault:
                 findings.append(f"network {network_id[:12]}: {fault}")
@@ -233,7 +262,10 @@ class Overlays:
         """The network or its overlay is another."""
         if (network, overlay) == (known.network, known.overlay):
             return
-        everything = known.overlay.port != overlay.port or known.network.domain != network.domain
+        everything = known.network.domain != network.domain
+        for host in known.hosts if known.overlay.port != overlay.port else ():
+            self._share(host_member(known.overlay, host), -1)
+            self._share(host_member(overlay, host), 1)
         with self._changing(known, "", *(known.remotes if everything else ())):
             known.network, known.overlay = network, overlay
 
@@ -241,47 +273,67 @@ class Overlays:
     def _changing(self, known: _Known, *idents: str) -> Iterator[None]:
         """What follows from these is another thing after the block, and they are the last who say so."""
         before = {ident: known.said_by(ident) for ident in idents}
-        for facts in before.values():
-            self._touch(facts)
         yield
-        for ident, facts in before.items():
-            self._touch(known.said_by(ident))
-            self._claim((known.network.id, ident), facts, known.said_by(ident))
-        known.drawn = None
+        for ident, had in before.items():
+            has = known.said_by(ident)
+            for key, fact in (had | has).items():
+                if isinstance(fact, Member):
+                    self._share(fact, (key in has) - (key in had))
+                    continue
+                others = tuple(each for each in known.claims.get(key, ()) if each != ident)
+                known.claims[key] = (*others, ident) if key in has else others
+                self._decide(known, key, has.get(key))
 
-    def _claim(self, whose: tuple[str, str], before: Iterable[Fact], after: Iterable[Fact]) -> None:
-        for fact in before:
-            claims = self._claims.get(fact.key, {})
-            claims.pop(whose, None)
-            if not claims:
-                self._claims.pop(fact.key, None)
-        for fact in after:
-            self._claims.setdefault(fact.key, {})[whose] = None
+    def _decide(self, known: _Known, key: Key, said: Fact | None = None) -> None:
+        """What is drawn is what the last one says (said, if it is known), unless an endpoint of this host has it."""
+        claims = known.claims[key]
+        if not claims:
+            del known.claims[key]
+        elif said is None:
+            said = known.said_by(claims[-1]).get(key)
+        match said:
+            case RemoteMac(mac=mac) if self._index.with_mac(known.network.id, mac) is not None:
+                said = None
+            case Neighbour(address=address) if self._index.at(known.network.id, address) is not None:
+                said = None
+            case _:
+                pass
+        before = known.drawn.pop(key, None)
+        if said is not None:
+            known.drawn[key] = said
+        if said != before:
+            self._note(known.network.id, key, before)
 
-    def _touch(self, facts: Iterable[Fact]) -> None:
-        """The kernel is to be told of these anew. Before it is said what they are."""
-        for fact in facts:
-            self._note(fact.key, self._winner(fact.key))
+    def _count(self, known: _Known, host: Address, change: int) -> None:
+        """The host has so many more endpoints in the network: one that has any may speak."""
+        had = known.hosts[host] > 0
+        known.hosts[host] += change
+        has = known.hosts[host] > 0
+        if not has:
+            del known.hosts[host]
+        self._share(host_member(known.overlay, host), has - had)
+
+    def _share(self, member: Member, change: int) -> None:
+        had = self._shared[member] > 0
+        self._shared[member] += change
+        has = self._shared[member] > 0
+        if not has:
+            del self._shared[member]
+        if had != has:
+            self._note("", member.key, member if had else None)
+
+    def _note(self, whose: str, key: Key, before: Fact | None) -> None:
+        """The kernel is to be told anew."""
+        _, first, last = self._stale.get(key, (whose, before, before))
+        self._stale[key] = whose, first, before or last
         self._woken.set()
 
-    def _note(self, key: Key, fact: Fact | None) -> None:
-        first, last = self._stale.get(key, (fact, fact))
-        self._stale[key] = first, fact or last
-
-    def _winner(self, key: Key) -> Fact | None:
-        """What is to be, None for nothing."""
-        claims = self._claims.get(key)
-        if not claims:
-            return None
-        network_id, ident = next(reversed(claims))
-        fact = next(each for each in self._known[network_id].said_by(ident) if each.key == key)
-        match fact:
-            case RemoteMac(mac=mac) if self._index.with_mac(network_id, mac) is not None:
-                return None
-            case Neighbour(address=address) if self._index.at(network_id, address) is not None:
-                return None
-            case _:
-                return fact
+    def _desired(self, key: Key, whose: str) -> Fact | None:
+        if whose:
+            known = self._known.get(whose)
+            return known.drawn.get(key) if known is not None else None
+        member = Member(key[1], key[2])
+        return member if member in self._shared else None
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         """Endpoints of this host come before others, and go; networks change, and go."""
@@ -292,19 +344,15 @@ class Overlays:
                 self.close(before.id)
                 self._decided.discard(before.id)
         if isinstance(before, Endpoint) is not isinstance(after, Endpoint):
-            endpoint, here = (after, True) if isinstance(after, Endpoint) else (before, False)
+            endpoint = after if isinstance(after, Endpoint) else before
             if isinstance(endpoint, Endpoint) and endpoint.network in self._known:
-                self._yield_to(endpoint, here)
+                self._yield_to(endpoint)
 
-    def _yield_to(self, endpoint: Endpoint, here: bool) -> None:
-        """The endpoint of this host has its MAC and addresses, whoever else has, or (not here) leaves them to those."""
+    def _yield_to(self, endpoint: Endpoint) -> None:
+        """The endpoint of this host has its MAC and addresses, whoever else has, or has left them to those."""
         known = self._known[endpoint.network]
         network = known.network
         keys = {RemoteMac(vxlan_name(network), endpoint.mac, None).key}
         keys |= {Neighbour(network.bridge, address, "").key for address in endpoint.addresses}
-        for key in keys & self._claims.keys():
-            # The index knows already: what the kernel has follows from what has happened.
-            said = next(fact for fact in known.said_by(next(reversed(self._claims[key]))[1]) if fact.key == key)
-            self._note(key, said if here else None)
-            known.drawn = None
-            self._woken.set()
+        for key in keys & known.claims.keys():
+            self._decide(known, key)
