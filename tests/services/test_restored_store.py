@@ -11,12 +11,13 @@ from mooring.core.faults import Conflict
 from mooring.core.firewall import port_binding_of, port_members
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import GatewayMode, Network, NetworkOptions, Segment
-from mooring.core.plumbing import Bridge, Inside, LinkAddress, Veth
+from mooring.core.overlays import Overlay, Remote
+from mooring.core.plumbing import Bridge, Fact, Inside, LinkAddress, Neighbour, RemoteMac, Veth, Vxlan
 from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.testing.memory_store import MemoryStore
 from tests.services.hosts import MemoryHost
-from tests.services.lost_stores import ENDPOINT, LINK, MAC, NETWORK, restored_host
+from tests.services.lost_stores import ENDPOINT, LINK, MAC, NETWORK, bare_host, restored_host
 
 
 @pytest.fixture
@@ -128,3 +129,44 @@ def test_a_published_port_is_read_back_from_its_elements(mode: str, host_address
     host = ip_address(host_address) if host_address and mode == "nat" else None
     wanted = PortBinding(Protocol.UDP, host, 0 if mode == "routed" else 53, target, 53)
     assert [port_binding_of(member) for member in port_members(network, wanted)] == [wanted]
+
+
+async def test_an_overlay_outlives_its_store() -> None:
+    """While the engine cannot be asked, and when its networks are known again: other hosts are reached all the time,
+    and the gateway is the gateway."""
+    host = await bare_host()
+    network = await an_overlay(host)
+    before = overlay_facts_of(host)
+    host.engine.up, host.store = False, MemoryStore()
+    await host.restart()
+    await host.services.repair.once()
+    assert overlay_facts_of(host) == before
+    host.engine.up = True
+    for _ in range(2):
+        await host.services.repair.once()
+    assert overlay_facts_of(host) == before
+    known = host.services.cache.network(network)
+    assert known is not None
+    assert [str(segment.gateway) for segment in known.segments] == ["10.32.0.1/24", "fd00:32::1/64"]
+    overlay = host.services.repair.overlays.of(network)
+    assert overlay is not None
+    assert (overlay.vni, overlay.local) == (7, ip_address("192.0.2.1"))
+
+
+async def an_overlay(host: MemoryHost) -> str:
+    """The host's network is one, and a host knows of an endpoint elsewhere."""
+    for _ in range(2):
+        await host.services.repair.once()
+    overlays = host.services.repair.overlays
+    own = (ip_interface("10.32.0.201/24"), ip_interface("fd00:32::c9/64"))
+    overlays.open(NETWORK, Overlay(7, ip_address("192.0.2.1"), 1500, own))
+    elsewhere = Remote("02:00:00:00:00:0c", (ip_address("10.32.0.12"),), ip_address("192.0.2.2"))
+    overlays.learn(NETWORK, {"db": elsewhere})
+    await host.services.repair.once()
+    return NETWORK
+
+
+def overlay_facts_of(host: MemoryHost) -> set[Fact]:
+    """What makes it one."""
+    kinds = (Bridge, Vxlan, RemoteMac, Neighbour, LinkAddress)
+    return {fact for fact in host.facts if isinstance(fact, kinds) or fact.key[:2] == ("member", "tunnels4")}

@@ -188,14 +188,14 @@ class KernelReconciler:
             self.nudge()
 
     async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
-        self.overlays.recover(observed)
-        work.findings += await self.overlays.follow_underlay()
         if self.vnics is not None:  # before networks: a VNIC tells whose its network is
             work.repaired += await self.vnics.restore(observed, work.dry)
         if self._restored_store is not None:
             outcome = await self._restored_store.once(observed, work.dry)
             work.repaired += outcome.adopted
             work.findings += outcome.findings
+        self.overlays.recover(observed)  # after networks
+        work.findings += await self.overlays.follow_underlay()
 
     async def _mend(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""

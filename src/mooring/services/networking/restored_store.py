@@ -23,7 +23,21 @@ from mooring.core.firewall import FIREWALL, port_binding_of
 from mooring.core.leases import Active, Lease, Place
 from mooring.core.leases import State as LeaseState
 from mooring.core.networks import Address, Interface, Network, Origin
-from mooring.core.plumbing import Bridge, Domain, Fact, GuardedPort, Inside, LinkAddress, Member, Route, Ruleset, Veth
+from mooring.core.plumbing import (
+    Bridge,
+    Domain,
+    Fact,
+    GuardedPort,
+    Inside,
+    LinkAddress,
+    Member,
+    Neighbour,
+    RemoteMac,
+    Route,
+    Ruleset,
+    Veth,
+    Vxlan,
+)
 from mooring.core.port_bindings import PortBinding, PortRequest
 from mooring.ports import Kernel
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam
@@ -65,8 +79,10 @@ class Spared:
                 return name in self.links
             case Bridge(name=name):
                 return name in self.bridges
-            case LinkAddress(link=link):
+            case LinkAddress(link=link) | Neighbour(link=link) | Vxlan(bridge=link):
                 return link in self.bridges
+            case Member(container="tunnel_ports" | "tunnels4" | "tunnels6") | RemoteMac():
+                return bool(self.links)
             case Member():
                 port_binding = port_binding_of(fact)
                 if port_binding is not None and not domain_at(port_binding.target):

@@ -7,7 +7,8 @@ leaves that of another network on demand where nobody lives in it; what lives is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_interface
 
 from mooring.core.claims import appointed
 from mooring.core.datapath import MARK, host_end
@@ -107,14 +108,27 @@ class ShownSubnets:
 
 
 def bridge_addresses(observed: Iterable[Fact]) -> dict[str, list[Interface]]:
-    """The addresses of each network's bridge, by the network's id."""
+    """The addresses of each network's bridge, by the network's id; of an overlay's the gateways, as in any network."""
     facts = list(observed)
     networks = {fact.name: fact.alias.removeprefix(f"{MARK}network:") for fact in facts if isinstance(fact, Bridge)}
-    found: dict[str, list[Interface]] = {}
+    found: dict[str, list[LinkAddress]] = {}
     for fact in facts:
         if isinstance(fact, LinkAddress) and fact.link in networks and not fact.interface.is_link_local:
-            found.setdefault(networks[fact.link], []).append(fact.interface)
-    return {ident: sorted(each, key=lambda one: (one.version, one)) for ident, each in sorted(found.items())}
+            found.setdefault(networks[fact.link], []).append(fact)
+    gateways = {ident: [*_gateways(each)] for ident, each in sorted(found.items())}
+    return {ident: sorted(each, key=lambda one: (one.version, one)) for ident, each in gateways.items()}
+
+
+def _gateways(addresses: Sequence[LinkAddress]) -> Iterator[Interface]:
+    """Where the host has an address of its own in an overlay's subnet, the gateway's is without the subnet, or spare
+    (core/overlays.py); elsewhere it is the only one, or the first."""
+    beside = [fact.interface for fact in addresses if fact.spare or fact.interface.network.num_addresses == 1]
+    for fact in addresses:
+        own = fact.interface
+        gateway = next((each for each in beside if each.version == own.version and each.ip in own.network), None)
+        if own in beside:
+            continue
+        yield own if gateway is None else ip_interface(f"{gateway.ip}/{own.network.prefixlen}")
 
 
 def lived_in(observed: frozenset[Fact]) -> Mapping[str, list[Interface]]:
