@@ -17,16 +17,38 @@ import statistics
 import time
 from contextlib import closing, suppress
 from ipaddress import IPv4Address
+from typing import cast
 
 from mooring.core.networks import Address, NetworkOptions
 from mooring.core.overlays import Remote
 from tests.netns.overlay_rigs import Machine, site
-from tests.netns.rigs import Namespace, private_namespace, serve
+from tests.netns.rigs import Namespace, private_namespace
 
 ROUNDS = 25  # of each
 KNOWN = 1000
 EVERY, PORT = 0.005, 7000
 FIRST = IPv4Address("10.9.0.20")
+
+
+class Echo(asyncio.DatagramProtocol):
+    """Answers from the address that was asked."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See DatagramProtocol."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        """See DatagramProtocol."""
+        self._transport.sendto(data, address)
+
+
+async def listen(server: Namespace, address: IPv4Address) -> None:
+    """The container has the address, and answers there."""
+    server.sh(f"ip address add {address}/24 dev eth0")
+    with server.inside():
+        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    listening.bind((str(address), PORT))
+    await asyncio.get_running_loop().create_datagram_endpoint(Echo, sock=listening)
 
 
 async def ask(asking: socket.socket, answered: asyncio.Event) -> float:
@@ -76,7 +98,6 @@ async def measure() -> tuple[list[float], list[float]]:
     many = {f"e{n}": Remote(f"02:00:01:00:{n >> 8:02x}:{n & 255:02x}", (), there.host) for n in range(KNOWN)}
     one.overlays.learn(one.networks["web"].id, many)
     await one.overlays.settle()
-    await serve(made.stack, server, PORT)
     tell = one.kernel.announce
 
     async def silent(link: str, address: Address, mac: str, domain: int = 0) -> None:  # noqa: ARG001
@@ -85,7 +106,7 @@ async def measure() -> tuple[list[float], list[float]]:
     figures: dict[bool, list[float]] = {True: [], False: []}
     for number in range(2 * ROUNDS):
         address, announced = FIRST + number, number % 2 == 0
-        server.sh(f"ip address add {address}/24 dev eth0")
+        await listen(server, address)
         one.kernel.announce = tell if announced else silent  # type: ignore[method-assign]
         remote = Remote(there.mac, (address,), there.host)
         figures[announced].append(await first_answer(one, client, address, remote))

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.adapters.linux.neighbours import Neighbours
+from mooring.adapters.netlink.sockets import Netlink
 from mooring.core.plumbing import Add, Neighbour, RemoteMac, Remove
 from tests.netns.rigs import private_namespace, sh
 
@@ -27,9 +28,9 @@ def neighbours() -> Iterator[Neighbours]:
             "ip link add br0 type bridge; ip link set br0 up",
             "ip link add vx type vxlan id 7 local 192.0.2.1 dstport 4790 nolearning; ip link set vx master br0 up",
         )
-        made = Neighbours()
-        yield made
-        made.close()
+        netlink = Netlink()
+        yield Neighbours(netlink)
+        netlink.close()
 
 
 def index(*names: str) -> dict[str, int]:

@@ -31,7 +31,6 @@ class Place:
         self.links = Links()
         stack.callback(self.links.close)
         self.tunnels = Tunnels(self.links)
-        stack.callback(self.tunnels.close)
         self.links.add_bridge(BRIDGE)
 
     @property

@@ -72,18 +72,16 @@ class Tools:
         with ExitStack() as stack:
             try:
                 stack.callback((links := make_links(owner)).close)
-                stack.callback((batches := Batches()).close)
-                tunnels = Tunnels(links)
+                batches = Batches()
             except OSError as error:
                 raise Unavailable(f"netlink cannot be used: {error.strerror}", hint="run Mooring as root") from error
             stack.pop_all()
-        return cls(links, batches, tables_of(batches, owner), DockerChains(batches), tunnels)
+        return cls(links, batches, tables_of(batches, owner), DockerChains(batches), Tunnels(links))
 
     def close(self) -> None:
         """Let go of the sockets."""
         self.links.close()
         self.batches.close()
-        self.tunnels.close()
 
 
 def all_or_none(steps: Iterable[Undo]) -> None:

@@ -129,6 +129,11 @@ class Links:
         self._newborn = crc32(f"newborn {owner.mark}".encode()) | 0x80000000
         self._netlink = Netlink()
 
+    @property
+    def netlink(self) -> Netlink:
+        """The socket, for who works in the same thread and namespace."""
+        return self._netlink
+
     def close(self) -> None:
         """Let go of the socket."""
         self._netlink.close()

@@ -46,14 +46,10 @@ def _mac(value: str) -> bytes:
 
 
 class Neighbours:
-    """Of the network namespace in which it is made. Raises NetlinkError."""
+    """Of the network namespace in which the socket is. Raises NetlinkError."""
 
-    def __init__(self) -> None:
-        self._netlink = Netlink()
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._netlink.close()
+    def __init__(self, netlink: Netlink) -> None:
+        self._netlink = netlink
 
     def remote_macs(self, device: int, name: str) -> Iterator[RemoteMac]:
         """What is in the VXLAN device's table, and in its bridge's for it."""

@@ -13,7 +13,6 @@ import fcntl
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from ipaddress import ip_address
 
 from mooring.adapters.linux.domain_links import DomainLinks
@@ -21,7 +20,6 @@ from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.linux.neighbours import Neighbours, remote_of
 from mooring.adapters.netlink.sockets import (
     Message,
-    Netlink,
     NetlinkError,
     as_text,
     as_u32,
@@ -60,22 +58,12 @@ def _info() -> bytes:
 
 
 class Tunnels:
-    """Made in the namespace of the links. Raises NetlinkError."""
+    """In the namespace of the links, by their socket. Raises NetlinkError."""
 
     def __init__(self, links: Links) -> None:
         self._links = links
-        with ExitStack() as opened:
-            self._netlink = Netlink()
-            opened.callback(self._netlink.close)
-            self.neighbours = Neighbours()
-            opened.callback(self.neighbours.close)
-            self._ethtool = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            opened.callback(self._ethtool.close)
-            self._opened = opened.pop_all()
-
-    def close(self) -> None:
-        """Let go of the sockets."""
-        self._opened.close()
+        self._netlink = links.netlink
+        self.neighbours = Neighbours(links.netlink)
 
     def facts(self, links: Sequence[Link]) -> Iterator[Vxlan | RemoteFact]:
         """Of the links of ours those that are such devices, and all that they lead to."""
@@ -240,7 +228,8 @@ class Tunnels:
         asked = ctypes.create_string_buffer(struct.pack("=II", command, value), 8)
         request = struct.pack("16sP16x", name.encode(), ctypes.addressof(asked))
         try:
-            fcntl.ioctl(self._ethtool, _SIOCETHTOOL, request)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
+                fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
         except OSError as error:
             raise NetlinkError(error.errno or 0, f"offload of {name}: {error.strerror}") from error
         return int(struct.unpack_from("=I", asked.raw, 4)[0])
