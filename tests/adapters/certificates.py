@@ -29,14 +29,14 @@ def authority(folder: Path, name: str = "ca", usage: bool = True) -> Pair:
     return pair
 
 
-def signed(folder: Path, by: Pair, name: str, days: int = 2) -> Pair:
-    """One that the authority signed, good for 127.0.0.1 as a server and for clients. days: 0 for an old one."""
+def signed(folder: Path, by: Pair, name: str, days: int = 2, address: str = "127.0.0.1") -> Pair:
+    """One that the authority signed, good for the address as a server and for clients. days: 0 for an old one."""
     pair, request, extra = (
         Pair(folder / f"{name}.pem", folder / f"{name}.key"),
         folder / f"{name}.csr",
         folder / "extra",
     )
-    extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n")
+    extra.write_text(f"subjectAltName=IP:{address},DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(pair.key))
     _openssl("req", *key, "-out", str(request), "-subj", f"/CN={name}")
     _openssl(

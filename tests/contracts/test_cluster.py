@@ -155,12 +155,22 @@ async def test_a_watch_of_what_is_forgotten_says_so(servers: Servers, cluster: C
 
 
 async def test_a_deletion_is_told_that_comes_right_after_a_compaction(servers: Servers, cluster: Cluster) -> None:
-    """Whoever has seen the revision up to which was compacted misses nothing."""
+    """Who has seen the revision up to which was compacted misses nothing; who has not is told."""
     first = await cluster.put("a", b"1", 0)
     await cluster.delete("a", first)
     deleted = (await cluster.scan(""))[1]
     await servers.compact(first)
     assert await changes(cluster, "", first, 1) == [Change("a", None, deleted)]
+    await servers.compact(deleted)
+    with pytest.raises(Compacted):  # etcd#18089: before 3.4.34 and 3.5.15 it would be left out, and nothing said
+        await changes(cluster, "", first, 1)
+
+
+async def test_a_watch_from_a_revision_that_never_was_says_so(cluster: Cluster) -> None:
+    """A backup was restored, and what comes now is no sequel to what the watcher has seen (etcd#14303)."""
+    seen = await cluster.put("a", b"1", 0)
+    with pytest.raises(Compacted):
+        await changes(cluster, "", seen + 1000, 1)
 
 
 async def test_a_key_goes_when_its_time_is_over(servers: Servers, cluster: Cluster) -> None:

@@ -194,6 +194,19 @@ async def test_a_dns_server_that_cannot_be_is_found_until_it_can(host: MemoryHos
     assert (await doctor.examine()).findings == ()
 
 
+async def test_a_cluster_that_is_not_reached_is_found(host: MemoryHost) -> None:
+    """With the words of the last try; the same finding, also when they change."""
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
+    operated = operations(host.services, world, DaemonFacts("0", 0.0, "", "", "", policy=POLICY))
+    assert (await operated.doctor.examine()).findings == ()
+    operated.cluster.unreached = "etcd at https://e cannot be reached"
+    finding = await only(operated.doctor)
+    assert (finding.subject, finding.proof) == ("cluster", "etcd at https://e cannot be reached")
+    host.clock.advance(5)
+    operated.cluster.unreached = "no leader"
+    assert (await only(operated.doctor)).since == finding.since
+
+
 async def test_what_a_person_must_see_to_comes_first(host: MemoryHost, doctor: Doctor) -> None:
     """Then what puts itself right, oldest first; each subject once."""
     host.clock.advance(100)

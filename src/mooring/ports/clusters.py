@@ -56,8 +56,9 @@ class Cluster(Protocol):
         """What is written under the prefix after the revision: each write once, in order, one revision's together.
 
         An empty sequence comes now and then while nothing changes: the store was heard. Raises Compacted when the
-        history after the revision is gone (scan, and watch from there), and Unavailable when the member has no majority
-        or nothing was heard of it for seconds (watch again from the last revision seen). Ends only so, or by aclose.
+        history after the revision is gone, or is not the one that was seen (scan, and watch from there), and
+        Unavailable when the member has no majority or nothing was heard of it for seconds (watch again from the last
+        revision seen). Ends only so, or by aclose.
         """
         ...
 

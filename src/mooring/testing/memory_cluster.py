@@ -231,7 +231,7 @@ class MemoryClusterClient:
         try:
             while True:
                 await self._pause("watch", prefix, When.BEFORE)
-                if after < servers.compacted:
+                if not servers.compacted <= after <= servers.revision:
                     raise Compacted
                 batch = [change for change in servers.since(after) if change.key.startswith(prefix)]
                 after = max(after, servers.revision)

@@ -63,6 +63,7 @@ def test_answers_are_read_by_the_fields_that_matter() -> None:
     assert token_of(message((1, HEADER), (2, b"abc.1"))) == "abc.1"
     said = status(message((1, HEADER), (2, b"3.5.16"), (3, 20_480), (4, 15), (10, None)))
     assert (said.cluster, said.member, said.version, said.leader, said.learner) == (14, 15, "3.5.16", 15, False)
+    assert said.size == 20_480
     assert alarms(message((1, HEADER), (2, message((1, 15), (2, 1))))) == [(15, "has no space left")]
 
 

@@ -1,4 +1,4 @@
-"""Real etcds of Debian, on 127.0.0.1: one member, or several with TLS and client certificates.
+"""Real etcds of Debian, on 127.0.0.1 or in a namespace: one member, or several with TLS and client certificates.
 
 Rules: they end when this process does, however it ends. Their clocks are quick (elections in 0.2 s), so that tests are.
 """
@@ -11,13 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.adapters.certificates import Pair, authority, signed
-from tests.e2e.lab.namespaces import LabError
+from tests.e2e.lab.namespaces import LabError, Namespace, eventually, in_network
 from tests.e2e.lab.releases import ETCD, unpacked
 
 ETCDS = ("bookworm", "trixie")
@@ -47,7 +46,7 @@ class Etcd:
     def start(self) -> None:
         """Run it; it may not serve yet."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig=KILL", *self.argv], stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.argv, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -60,6 +59,33 @@ class Etcd:
         """A signal: SIGSTOP for a member that does not answer, SIGCONT for it again."""
         assert self.process is not None
         self.process.send_signal(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where members run: an address, and the namespace that has it, None for this one."""
+
+    address: str = "127.0.0.1"
+    namespace: Namespace | None = None
+
+    @property
+    def enter(self) -> list[str]:
+        """The command before a member's."""
+        return self.namespace.enter([], network_only=True) if self.namespace is not None else []
+
+    def accepts(self, port: int) -> None:
+        """Wait until somebody listens there."""
+
+        def listened() -> bool:
+            with contextlib.suppress(OSError), socket.create_connection((self.address, port), 1):
+                return True
+            return False
+
+        network = self.namespace.network if self.namespace is not None else None
+        eventually(lambda: in_network(network, listened) if network else listened(), f"an etcd listens at {port}", 20)
+
+
+HERE = Place()
 
 
 @dataclass(slots=True)
@@ -78,23 +104,35 @@ class Etcds:
 
 
 @contextlib.contextmanager
-def etcds(folder: Path, suite: str, members: int = 1, tls: bool = False, extra: Sequence[str] = ()) -> Iterator[Etcds]:
+def etcds(
+    folder: Path, suite: str, members: int = 1, tls: bool = False, extra: Sequence[str] = (), place: Place = HERE
+) -> Iterator[Etcds]:
     """That many members, which accept connections. extra: further flags of each."""
     made = Etcds([])
     secure: list[str] = []
     if tls:
         made.authority = authority(folder)
-        server = signed(folder, made.authority, "server")
+        server = signed(folder, made.authority, "server", address=place.address)
         made.client = signed(folder, made.authority, "client")
         secure = [f"--cert-file={server.cert}", f"--key-file={server.key}", "--client-cert-auth"]
         secure.append(f"--trusted-ca-file={made.authority.cert}")
     ports = free_ports(2 * members)
-    peers = [f"http://127.0.0.1:{port}" for port in ports[members:]]
+    peers = [f"http://{place.address}:{port}" for port in ports[members:]]
     everybody = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
     for number, peer in enumerate(peers):
-        url = f"{'https' if tls else 'http'}://127.0.0.1:{ports[number]}"
+        url = f"{'https' if tls else 'http'}://{place.address}:{ports[number]}"
         data = folder / f"m{number}"
-        argv = [program(suite), f"--name=m{number}", f"--data-dir={data}", *QUICK, *secure, *extra]
+        argv = [
+            *place.enter,
+            "setpriv",
+            "--pdeathsig=KILL",
+            program(suite),
+            f"--name=m{number}",
+            f"--data-dir={data}",
+            *QUICK,
+            *secure,
+            *extra,
+        ]
         argv += [f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
         argv += [
             f"--listen-peer-urls={peer}",
@@ -106,7 +144,7 @@ def etcds(folder: Path, suite: str, members: int = 1, tls: bool = False, extra: 
         for member in made.members:
             member.start()
         for port in ports[:members]:
-            accepting(port)
+            place.accepts(port)
         yield made
     finally:
         for member in made.members:
@@ -120,13 +158,3 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def accepting(port: int, seconds: float = 20) -> None:
-    """Wait until somebody listens there."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.02)
-    raise LabError(f"nobody listens at port {port}")

@@ -44,6 +44,8 @@ ASKED = 2.0
 SILENCE = 5.0
 """Seconds without a word after which a watch is given up."""
 PAGE = 1000
+LARGE = 1 << 30
+"""Bytes of data from which on a member has probably kept all its history; its quota is twice as much by default."""
 
 
 class EtcdCluster:
@@ -143,6 +145,11 @@ class EtcdCluster:
                 lines.append(f"etcd at {member.endpoint} is {said.version}, and 3.4 is needed")
             if said.member and not said.leader:  # what stands in for an etcd has neither
                 lines.append(f"etcd at {member.endpoint} has no leader: no majority of the members is in touch")
+            if said.size > LARGE:
+                lines.append(
+                    f"etcd at {member.endpoint} has {said.size / (1 << 30):.1f} GiB of data, and by default takes no"
+                    " more than 2: does it compact its history (--auto-compaction-retention)?"
+                )
             if said.learner:
                 lines.append(f"etcd at {member.endpoint} is a learner and serves nobody")
         if len(clusters) > 1:
@@ -200,11 +207,12 @@ class EtcdCluster:
     async def _connected(self, end: float) -> Member:
         """The member whose turn it is, with a connection. Raises Refused, and then nothing was asked."""
         member = self._members[self._turn % len(self._members)]
-        if await member.reach(end):
-            return member
+        known = await member.reach(end)
         if self._credentials.user and not self._token:
             request = authenticate_request(self._credentials.user, self._credentials.password)
             self._token = token_of(await member.ask("Auth/Authenticate", request, end))
+        if known:
+            return member
         said = status(await member.ask("Maintenance/Status", b"", end, self._token))
         if said.old:
             raise Refused(f"etcd at {member.endpoint} is {said.version}, and 3.4 is needed")

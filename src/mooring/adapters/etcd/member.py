@@ -8,6 +8,7 @@ connection is never mistaken for an answer that was lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -27,6 +28,7 @@ except ImportError as missing:
         f"the cluster's store is asked by gRPC, which is not installed: {missing}", hint="install mooring-net[cluster]"
     ) from None
 
+logging.getLogger("grpc").setLevel(logging.WARNING)
 TRY = 1.0
 """Seconds that a member has for an answer, and for a connection."""
 OPTIONS = (

@@ -199,13 +199,15 @@ def token_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """StatusResponse: what a member says of itself. cluster, member: ids, 0 where it stands in for an etcd."""
+    """StatusResponse: what a member says of itself. cluster, member: ids, 0 where it stands in for an etcd.
+    size: bytes on its disk."""
 
     cluster: int
     member: int
     version: str
     leader: int
     learner: bool
+    size: int
 
     @property
     def old(self) -> bool:
@@ -218,7 +220,9 @@ def status(data: bytes) -> Status:
     """Read a StatusResponse."""
     plain = numbers(data)
     version = b"".join(parts(data, 2)).decode(errors="replace")
-    return Status(header_number(data, 1), header_number(data, 2), version, plain.get(4, 0), bool(plain.get(10)))
+    return Status(
+        header_number(data, 1), header_number(data, 2), version, plain.get(4, 0), bool(plain.get(10)), plain.get(3, 0)
+    )
 
 
 def alarms(data: bytes) -> list[tuple[int, str]]:

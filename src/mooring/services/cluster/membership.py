@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mooring.core.cluster_hosts import (
@@ -114,9 +114,9 @@ class ClusterMembership:
             cluster = self._host.connect(access)
             try:
                 records = HostRecords(cluster)
-                found, hosts = await records.cluster(), await records.hosts()
+                found, hosts, heard = await records.cluster(), await records.hosts(), await records.heard()
                 here = self.membership.host if self.membership is not None else ""
-                if found is not None and any(host.id != here and not self._left_over(host) for host in hosts):
+                if found is not None and any(host.id != here and not self._left_over(host, heard) for host in hosts):
                     raise Conflict(
                         f"cluster {found.id} is there already, made by {found.by}",
                         hint="join it with the token of a host in it (`mooring cluster token`), or another --prefix",
@@ -162,8 +162,8 @@ class ClusterMembership:
         if now is not None:
             return await self._again(now, access, name, underlay, dry)
         records = HostRecords(cluster)
-        hosts = await records.hosts()
-        before = next(filter(self._left_over, hosts), None)
+        hosts, heard = await records.hosts(), await records.heard()
+        before = next((host for host in hosts if self._left_over(host, heard)), None)
         host, joined = (before.id, before.joined) if before is not None else (self._clock.token(), self._clock.now())
         mine = self._as_host(host, name or self._facts.name, underlay, access, joined)
         others = [host for host in hosts if host.id != mine.id]
@@ -171,7 +171,7 @@ class ClusterMembership:
         found = [
             *(Check("store", Verdict.NOTE, line) for line in await cluster.complaints()),
             *reach(access.endpoints),
-            *checks(mine, others, await records.heard(), offset),
+            *checks(mine, others, heard, offset),
         ]
         membership = Membership(
             access=access, host=mine.id, name=mine.name, machine=self._facts.machine, underlay=underlay
@@ -270,9 +270,10 @@ class ClusterMembership:
             underlay=self._host.underlay(underlay, access.endpoints),
         )  # fmt: skip
 
-    def _left_over(self, host: ClusterHost) -> bool:
-        """It is this machine, in this boot, from a join that was cut off; a copy of this machine has another boot."""
-        return (host.machine, host.boot) == (self._facts.machine, self._facts.boot)
+    def _left_over(self, host: ClusterHost, heard: Collection[str]) -> bool:
+        """It is this machine, in this boot, from a join that was cut off, and so never heard. A copy of this machine
+        has another boot, unless it was copied while it ran."""
+        return (host.machine, host.boot) == (self._facts.machine, self._facts.boot) and host.id not in heard
 
     def _note(self, fault: Fault) -> None:
         """Said once in the log, and as long as it is so to whoever asks."""

@@ -189,3 +189,10 @@ def unanswered(server: DnsServerView, now: float) -> Iterator[Finding]:
         yield Finding(
             "dns", f"names are not answered: {server.trouble}", "the last try of the DNS server", now, server.remedy
         )
+
+
+def unreached(why: str, now: float) -> Iterator[Finding]:
+    """The cluster that this host is in, where it is not heard there. why: "" where it is."""
+    if why:
+        text = "this host is not heard in its cluster"
+        yield Finding("cluster", text, why, now, "see `mooring cluster status`; nothing on this host waits for it")

@@ -43,8 +43,8 @@ PATIENCE = 4.0
 
 
 class Doctor:
-    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. zone_findings: what
-    the site's nameservers do not get."""
+    """`examine` and `fix`. engine, changes: None where there is no engine. host: our id in leases. further: what
+    the site's nameservers do not get, and that this host is not heard in its cluster."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Doctor:
         host: str,
         changes: EngineChanges | None = None,
         dns_server: Callable[[], Awaitable[DnsServerView]] | None = None,
-        zone_findings: Callable[[], Iterable[Finding]] = tuple,
+        further: Callable[[], Iterable[Finding]] = tuple,
     ) -> None:
         self._cache, self._endpoint_index, self._ipam = services.cache, services.endpoint_index, services.ipam
         self._repair, self._garbage_collector = services.repair, services.garbage_collector
@@ -65,7 +65,7 @@ class Doctor:
         self._host = host
         self._changes = changes
         self._dns_server = dns_server
-        self._zone_findings = zone_findings
+        self._further = further
         self._network_ports = NetworkPortRows(self._cache, self._endpoint_index, self._ipam)
         self._notes: tuple[Finding, ...] = ()
         self._first: dict[str, float] = {}
@@ -136,7 +136,7 @@ class Doctor:
             unused_subnet_pools(self._cache, self._ipam.subnet_pools.declared(), now),
             self._network_ports.unusable(now),
             unanswered(await self._dns_server(), now) if self._dns_server is not None else (),
-            self._zone_findings(),
+            self._further(),
         ):
             await asyncio.sleep(0)
             found += look

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +10,7 @@ from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
 from mooring.core.findings import Finding, Report
 from mooring.core.times import moment
+from mooring.ports import Clock
 from mooring.services.assembly import Services
 from mooring.services.cluster.membership import ClusterMembership, HostFacts
 from mooring.services.containers.engine_upgrades import EngineChanges
@@ -18,6 +19,7 @@ from mooring.services.networking.assembly import World
 from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
+from mooring.services.operations.checks import unreached
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
@@ -96,8 +98,8 @@ def operations(
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
-    here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
-    cluster = ClusterMembership(world.cluster, clock, here)
+    cluster = _membership(world, daemon)
+    further = partial(_further, zone_findings, cluster, clock)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
@@ -111,7 +113,7 @@ def operations(
             services.keeping.host_names if services.keeping is not None else None,
         ),
         Reservations(cache, services.ipam, engine, clock, policy, holds),
-        Doctor(services, engine, clock, policy.host, changes, dns_server, zone_findings),
+        Doctor(services, engine, clock, policy.host, changes, dns_server, further),
         names,
         holds,
         partial(_notes, services, zone_findings),
@@ -136,7 +138,22 @@ def operations(
     )
 
 
+def _membership(world: World, daemon: DaemonFacts) -> ClusterMembership:
+    """This host's place in a cluster."""
+    policy = daemon.policy
+    here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
+    return ClusterMembership(world.cluster, world.clock, here)
+
+
 def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -> list[str]:
     """What else is good to know of the daemon, one line each."""
     told = [f"{finding.text} (since {moment(finding.since)})" for finding in zone_findings()]
     return [*upgrade_notes(services.cache, services.ipam.fixed_index), *told]
+
+
+def _further(
+    zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
+) -> Iterator[Finding]:
+    """What is found elsewhere."""
+    yield from zone_findings()
+    yield from unreached(cluster.unreached, clock.now())
