@@ -28,6 +28,24 @@ async def test_a_claim_that_came_too_late_is_released_after_two_sightings() -> N
         assert not any(key.startswith(("addr/", "key/")) for key in world.servers.records)
 
 
+async def test_a_host_that_is_a_holder_by_a_late_move_alone_is_none_after_two_sightings() -> None:
+    """Also where the claim has moved on to another host since."""
+    async with cluster() as world:
+        host, other = world.hosts
+        made = await claim(host, "key:db")
+        await turns(world, 1)
+        world.servers.delay_next()
+        with suppress(Unavailable):
+            await claim(other, "key:db")
+        await turns(world, 2)
+        world.servers.deliver()
+        await claim(host, "key:db")
+        await turns(world, 4, seconds=25.0)
+        seen = await host.plan.values.claim(SPACE, world.subnet, made.address)
+        assert seen.value is not None
+        assert (seen.value.host, sorted(seen.value.holders)) == ("h0", ["h0/key:db"])
+
+
 async def test_an_identity_that_leads_nowhere_goes_after_two_sightings() -> None:
     """Nobody gets the address by it meanwhile."""
     async with cluster() as world:

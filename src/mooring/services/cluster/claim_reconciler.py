@@ -44,7 +44,7 @@ class ClaimReconciler:
         lost: list[AddressClaim] = []
         for claim, revision in claims.values():
             kept = self._cache.host_claim(space, subnet, claim.address)
-            if claim.host == self._member.host and self._is_leftover(kept, claim):
+            if self._is_leftover(kept, claim):
                 if self._is_old(before, (subnet, str(claim.address)), revision):
                     await self._claims.let_go(claim)
             elif kept is not None and kept.phase is Phase.HELD and claim.boot and not kept.claim.boot and not kept.idle:
@@ -81,7 +81,7 @@ class ClaimReconciler:
         return there and theirs is not None and without(theirs, self._member.host) != theirs
 
     def _is_leftover(self, kept: HostClaim | None, claim: AddressClaim) -> bool:
-        """Whether nothing here is in the claim that the cluster says is this host's."""
+        """Whether the cluster says that this host has a part in the claim, wherever that is, and this host does not."""
         if kept is not None and kept.claim.sequence == claim.sequence:
             return False
-        return bool(claim.boot) or without(claim, self._member.host) != claim
+        return claim.host == self._member.host or without(claim, self._member.host) != claim
