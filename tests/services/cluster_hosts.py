@@ -159,6 +159,7 @@ class Host:
         self.plan = AddressPlan(
             self.cache, self.ipam.index, self.client, self.clock, member, RULE, self.world.sightings
         )
+        self.ipam.shared.plan = self.plan
 
     async def host_net(self) -> HostNet:
         """See HostNetworks."""
@@ -180,7 +181,7 @@ class Host:
         for lease in list(self.cache.every(Lease)):
             if lease.state is State.DYNAMIC and lease.address not in self.dynamic:
                 await self.ipam.release_address(lease.pool, lease.address)
-        configured = {fixed.address for fixed in self.fixed.values()}
+        configured = {*self.dynamic, *(fixed.address for fixed in self.fixed.values())}
         for kept in list(self.cache.every(HostClaim)):
             if kept.claim.address not in configured:
                 await self.plan.claims.release(SPACE, self.world.subnet, kept.claim.address)
@@ -270,15 +271,11 @@ class Host:
 
     # What containers do.
 
-    async def run(self) -> None:
-        """`docker run` of a container with a dynamic address."""
+    async def run(self, wanted: Address | None = None) -> None:
+        """`docker run` of a container with a dynamic address, which may be named."""
         disk, mac = self.disk, self.clock.token()
-        request = AddressRequest(self.pool.id, Role.ENDPOINT, None, mac)
-        try:
-            answer = await self.ipam.request_address(request)
-        except Exhausted:
-            await self.plan.more(self.pool)
-            answer = await self.ipam.request_address(request)
+        request = AddressRequest(self.pool.id, Role.ENDPOINT, wanted, mac)
+        answer = await self.ipam.request_address(request)
         if not disk.dead:
             self.dynamic[answer.ip] = mac
             self.add(answer.ip, mac)

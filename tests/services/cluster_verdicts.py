@@ -40,10 +40,13 @@ def dynamic(hosts: Sequence[Host], subnet: Subnet, blocks: Mapping[int, Block]) 
         f"{address} is given by {host.name}, which does not own it"
         for host in hosts
         for address in host.dynamic
-        if divided is None
-        or (block := blocks.get(divided.index_of(address))) is None
-        or block.host != host.name
-        or address in block.carved
+        if host.cache.host_claim(SPACE, subnet, address) is None
+        and (
+            divided is None
+            or (block := blocks.get(divided.index_of(address))) is None
+            or block.host != host.name
+            or address in block.carved
+        )
     ]
     return at_rest(held, recorded) + strange
 
@@ -58,6 +61,9 @@ def fixed(
             known = {key: f for key, f in host.fixed.items() if host.cache.host_claim(SPACE, subnet, f.address)}
             host.fixed = known
     configured = {(host.name, str(each.address)): each.key for host in hosts for each in host.fixed.values()}
+    for host in hosts:
+        claimed = [each for each in host.dynamic if host.cache.host_claim(SPACE, subnet, each) is not None]
+        configured |= {(host.name, str(each)): "" for each in claimed}
     borne: dict[tuple[str, str], str] = {}
     divided = division(subnet)
     for address in {*claims, *(address for block in blocks.values() for address in block.carved)}:
@@ -69,7 +75,7 @@ def fixed(
         borne |= {(holder.partition("/")[0], str(address)): claim.key for holder in claim.holders}
     for host in hosts:
         mine = {str(kept.claim.address): kept.phase for kept in host.cache.every(HostClaim)}
-        wanted = {str(each.address): Phase.HELD for each in host.fixed.values()}
+        wanted = {address: Phase.HELD for name, address in configured if name == host.name}
         if mine != wanted:
             found.append(f"{host.name} keeps claims of {mine}, and needs {wanted}")
     return found + at_rest(configured, borne)

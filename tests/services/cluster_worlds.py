@@ -55,7 +55,7 @@ PROFILES = {
         size=3, text="10.0.0.0/26", sightings=3.0, fate=0.03, fates=("off", "off", "forget", "forget", "kill", "delay")
     ),
     # Single claims only.
-    "small": Profile(size=3, text="10.0.0.0/28", keys=3, weights=(0.0, 0.0, 0.35, 0.2, 0.45)),
+    "small": Profile(size=3, text="10.0.0.0/28", keys=3, weights=(0.2, 0.15, 0.2, 0.1, 0.35)),
 }  # fmt: skip
 
 
@@ -146,14 +146,11 @@ class World:
         (kind,) = self.random.choices(("run", "stop", "named", "key", "fixed"), self.profile.weights)
         key = f"key:app{self.random.randrange(self.profile.keys)}"
         if kind == "run":
-            host.spawn(host.run())
+            host.spawn(host.run(self.some_address() if self.random.random() < 0.15 else None))
         elif kind == "stop" and host.dynamic:
             host.spawn(host.stop(self.random.choice(sorted(host.dynamic))))
         elif kind == "named" and len(host.fixed) < 6:
-            # Those that are given first.
-            number = 16 * self.random.randrange(self.subnet.num_addresses // 16) + self.random.randrange(1, 6)
-            name = f"container:{host.name}-{self.random.randrange(3)}"
-            host.spawn(host.create(name, ip_address(int(self.subnet.network_address) + number)))
+            host.spawn(host.create(f"container:{host.name}-{self.random.randrange(3)}", self.some_address()))
         elif kind == "key":
             host.spawn(host.create(key))
         elif kind == "fixed" and host.fixed:
@@ -164,6 +161,11 @@ class World:
                 host.spawn(host.leave(fixed.key))
             elif self.random.random() < 0.5:
                 host.spawn(host.drop(fixed.key))
+
+    def some_address(self) -> Address:
+        """One of those that are given first in their block."""
+        number = 16 * self.random.randrange(self.subnet.num_addresses // 16) + self.random.randrange(1, 6)
+        return ip_address(int(self.subnet.network_address) + number)
 
     def later(self, least: float, most: float, work: Callable[[], object]) -> None:
         """Do it after a while."""

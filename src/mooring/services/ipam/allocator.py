@@ -34,13 +34,14 @@ from mooring.core.leases import (
     released,
 )
 from mooring.core.networks import Address, Interface, Network, Subnet
-from mooring.core.pools import Pool, candidates, check_address
+from mooring.core.pools import Pool, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
 from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, Draft, IpamPolicy, Pools, contended
+from mooring.services.ipam.shared_pools import SharedPools
 from mooring.services.ipam.vnic_addresses import VnicAddresses
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.fixed_index import FixedIndex
@@ -64,14 +65,14 @@ class Ipam:
         elsewhere: Callable[[], Iterable[Subnet]] = tuple,
     ) -> None:
         """elsewhere: as ipam.pools has it."""
-        self._cache, self._clock = cache, clock
-        self._policy = policy
+        self._cache, self._clock, self._policy = cache, clock, policy
         self._index = self.index = AddressIndex(cache)
         self.fixed_index = FixedIndex(cache)
         self.names = PoolNames(cache)
         self._vnic_addresses = VnicAddresses(cache)
         self.vnics = self._vnic_addresses.index
         self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
+        self.shared = SharedPools(cache, self._index, clock)
         self.host = HostAddresses(host_networks, self._index)
         self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
         self.kept_networks, self.may_return = self._subnets.kept_networks, self._subnets.may_return
@@ -123,6 +124,13 @@ class Ipam:
         if request.address is None:
             if request.role is Role.AUXILIARY:
                 raise BadRequest("an auxiliary address must be named", hint="give it with --aux-address NAME=ADDRESS")
+            try:
+                return await self._decide(request.pool, partial(self._choose, request))
+            except Exhausted:
+                if (pool := self._pool(request.pool)) not in self.shared:
+                    raise
+                if (address := await self.shared.room(pool, request)) is not None:
+                    return await self._decide(request.pool, partial(self._give, request, address))
             return await self._decide(request.pool, partial(self._choose, request))
         return await self._decide(request.pool, partial(self._give, request, request.address))
 
@@ -155,8 +163,7 @@ class Ipam:
         A lease that has cooled or gone since Docker was told the address is taken again, and so is one inherited from
         a dead endpoint. Raises Conflict when somebody else has it. Addresses of other IPAM drivers have no lease here.
         """
-        leases: list[Lease] = []
-        now = self._clock.now()
+        leases, now = list[Lease](), self._clock.now()
         for address in endpoint.addresses:
             segment = network.segment_of(address)
             pool = self._cache.pool(segment.pool) if segment is not None else None
@@ -168,6 +175,8 @@ class Ipam:
             self.pending_allocations.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
+            if free and not self.shared.may_give(pool, address, endpoint.mac):
+                raise Conflict(f"address {address} is not this host's any more", hint="start the container again")
             if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
                 leases.append(given(lease, Place(pool.space, address, pool.id), now, endpoint.mac))
             elif lease is not None and lease.state is State.DYNAMIC and not stranger:
@@ -184,8 +193,7 @@ class Ipam:
 
     def without_endpoint(self, network: Network, endpoint: Endpoint) -> tuple[list[Lease], list[Lease]]:
         """The endpoint's leases as they are without it, and those that are gone, to be written when it is deleted."""
-        after: list[Lease] = []
-        gone: list[Lease] = []
+        after, gone = list[Lease](), list[Lease]()
         for address in endpoint.addresses:
             segment = network.segment_of(address)
             pool = self._cache.pool(segment.pool) if segment is not None else None
@@ -263,7 +271,7 @@ class Ipam:
         """The next address and the pool that it is from, which nobody else is given meanwhile. Raises Exhausted."""
         chosen = self._index.choose(pool, exact)
         if chosen is None:
-            raise self._exhausted(pool)
+            raise self._index.exhausted(pool)
         origin, number = chosen
         try:
             yield origin, address_of(origin.subnet.version, number)
@@ -292,6 +300,8 @@ class Ipam:
                 if lease.state is State.FIXED:
                     self.pending_allocations.make(lease, request)
                 return answer
+            if not self.shared.may_give(pool, address, request.mac or request.name):
+                await self.shared.claim(pool, request, address)
             after = given(lease, place, self._clock.now(), request.mac, request.name)
         occupancy = self._index.of(pool.id)
         occupancy.hold(number)
@@ -335,6 +345,8 @@ class Ipam:
         if after is lease:
             return
         origin = self._cache.pool(lease.pool)
+        if origin is not None and origin in self.shared and lease.state is State.DYNAMIC:
+            await self.shared.release(origin, address)
         if after is not None:
             await self._cache.commit(put=[after])
         elif origin is not None and origin.gateway == address:
@@ -370,8 +382,7 @@ class Ipam:
         return active is not None and active.host == self._policy.host and active.boot != self._policy.boot
 
     def _answer(self, lease: Lease) -> Interface:
-        pool = self._pool(lease.pool)
-        return interface(lease.address.version, int(lease.address), pool.subnet.prefixlen)
+        return interface(lease.address.version, int(lease.address), self._pool(lease.pool).subnet.prefixlen)
 
     def _check_free(self, pool: Pool, address: Address, lease: Lease | None, claimant: Claimant) -> None:
         """Raises Conflict unless whoever names the address may have it."""
@@ -387,14 +398,3 @@ class Ipam:
         if not verdict.allowed:
             what = f"address {address} of pool {pool.id} is not free: {verdict.rule}"
             raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
-
-    def _exhausted(self, pool: Pool) -> Exhausted:
-        start, end = candidates(pool.subnet, pool.range)
-        counts = self._index.counts(pool.id)
-        held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
-        limit, number = f"range {pool.range} of " if pool.range is not None else "", max(end - start, 0)
-        return Exhausted(
-            f"{limit}subnet {pool.subnet} is full: {number} of {number} addresses of pool {pool.id} are in use "
-            f"({held or 'all are being assigned to starting containers'})",
-            hint=f"see `mooring lease ls --pool {pool.id}`",
-        )

@@ -216,6 +216,18 @@ class AddressIndex:
     def _pools_of(self, ids: Iterable[str]) -> Iterator[Pool]:
         return (pool for each in ids if (pool := self._cache.pool(each)) is not None)
 
+    def exhausted(self, pool: Pool) -> Exhausted:
+        """The fault for a pool of which nothing can be chosen."""
+        start, end = candidates(pool.subnet, pool.range)
+        counts = self.counts(pool.id)
+        held = ", ".join(f"{counts[state]} {state.value}" for state in State if counts[state])
+        limit, number = f"range {pool.range} of " if pool.range is not None else "", max(end - start, 0)
+        return Exhausted(
+            f"{limit}subnet {pool.subnet} is full: {number} of {number} addresses of pool {pool.id} are in use "
+            f"({held or 'all are being assigned to starting containers'})",
+            hint=f"see `mooring lease ls --pool {pool.id}`",
+        )
+
     def users(self, pool_id: str, start: int, end: int) -> int:
         """How many addresses of [start, end), which is short, are taken, but as gateway or auxiliary address."""
         occupancy, leases = self.of(pool_id), self._leases.get(pool_id, {})

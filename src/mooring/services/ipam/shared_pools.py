@@ -1,0 +1,73 @@
+"""Pools whose subnet is shared with other hosts of a cluster: what this host may give of them, and what it asks for.
+
+Rules: an address is given here only from a block of this host, or with a claim of its own; whoever refuses is named; a
+pool that is not shared costs one look at an attribute.
+"""
+
+from __future__ import annotations
+
+from mooring.core.address_claims import Phase, Spec
+from mooring.core.blocks import division
+from mooring.core.faults import Unavailable
+from mooring.core.networks import Address
+from mooring.core.pools import Pool
+from mooring.core.requests import AddressRequest
+from mooring.ports import Clock
+from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.record_cache import RecordCache
+
+
+class SharedPools:
+    """plan: set once this host is in a cluster."""
+
+    def __init__(self, cache: RecordCache, index: AddressIndex, clock: Clock) -> None:
+        self._cache, self._index, self._clock = cache, index, clock
+        self._blocks = index.blocks
+        self.plan: AddressPlan | None = None
+
+    def __contains__(self, pool: Pool) -> bool:
+        return self._blocks.any and (pool.space, pool.subnet) in self._blocks
+
+    def may_give(self, pool: Pool, address: Address, who: str) -> bool:
+        """Whether this host may give the address to who has that MAC or name: the pool is not shared, it is in an own
+        block and not carved out, or this host has a claim of it for him."""
+        if pool not in self:
+            return True
+        claim = self._cache.host_claim(pool.space, pool.subnet, address)
+        if claim is not None:
+            his = any(holder.partition("/")[2] == who for holder in claim.claim.holders)
+            return his and claim.phase is Phase.HELD
+        ranges = self._blocks.ranges(pool.space, pool.subnet) or ()
+        return any(start <= int(address) < end for start, end in ranges)
+
+    async def claim(self, pool: Pool, request: AddressRequest, wanted: Address | None = None) -> Address:
+        """An address of a shared pool that this host claims for who asks: the one that is wanted, or any.
+
+        Raises Conflict when somebody has it, naming who and where, Exhausted, Unavailable.
+        """
+        plan = self._joined(pool)
+        who = request.mac or request.name or self._clock.token()
+        spec = Spec(pool.space, pool.subnet, self._clock.token(), mac=request.mac, holder=who)
+        return (await plan.claim(spec, wanted)).address
+
+    async def room(self, pool: Pool, request: AddressRequest) -> Address | None:
+        """There is something to choose from in the pool; the address that was claimed where there are no blocks. Raises
+        Exhausted, naming who has the rest, Unavailable."""
+        if division(pool.subnet) is None:
+            return await self.claim(pool, request)
+        await self._joined(pool).more(pool)
+        return None
+
+    async def release(self, pool: Pool, address: Address) -> None:
+        """This host has no claim of the address, which nobody here has any more; the cluster is told when it can be."""
+        if pool in self and self._cache.host_claim(pool.space, pool.subnet, address) is not None:
+            await self._joined(pool).claims.release(pool.space, pool.subnet, address)
+
+    def _joined(self, pool: Pool) -> AddressPlan:
+        if self.plan is None:
+            raise Unavailable(
+                f"subnet {pool.subnet} is shared with other hosts, and this host is in no cluster",
+                hint="join the cluster again (`mooring cluster join`)",
+            )
+        return self.plan
