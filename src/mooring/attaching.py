@@ -78,12 +78,15 @@ class Attaching:
         try:
             facts = facts_of(view)
             wanted = _wanted(facts, state)
-            await self._apply(target, wanted, state)
+            try:
+                await self._apply(target, wanted, state)
+            except NotFound:  # somebody who attaches it, too, has put the interface in
+                await self._apply(target, wanted, await self._look(target))
             self._client.confirm_namespace(state.identity, view.network)
         except BaseException:
             if view.changed:
                 with suppress(Fault):
-                    self._client.detach_namespace(view.name, view.network, namespace=state.identity)
+                    self._client.detach_namespace(view.name, view.network, state.identity, unconfirmed=True)
             raise
         return view, sorted(str(each.destination) for each in facts - wanted if isinstance(each, NamespaceRoute))
 

@@ -7,6 +7,8 @@ import os
 import pytest
 
 from mooring.adapters.linux import namespaces
+from mooring.core.faults import NotFound
+from mooring.core.sandboxes import NamespaceState
 from mooring.testing.memory_namespaces import MemoryNamespaces
 from tests.cli.daemons import ServedHost
 from tests.test_attaching import Namespaces
@@ -73,3 +75,18 @@ async def test_who_is_not_root_is_told(
     assert capsys.readouterr().err == (
         "mooring: --pid and --netns change a network namespace, which only root may; use sudo\n"
     )
+
+
+async def test_the_namespace_is_held_while_it_is_worked_in(
+    daemon: ServedHost, there: MemoryNamespaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may end, and another one get its id: pipework#204."""
+    asked: list[str] = []
+
+    async def observe(path: str) -> NamespaceState:
+        asked.append(path.partition("/fd/")[0] + " " + os.readlink(path))
+        raise NotFound("no namespace of the memory's")
+
+    monkeypatch.setattr(there, "observe", observe)
+    assert await daemon.run("attach", "--pid", str(os.getpid()), "1f6b2c") == 3
+    assert asked == [f"/proc/{os.getpid()} {os.readlink('/proc/self/ns/net')}"]

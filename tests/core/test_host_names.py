@@ -205,6 +205,16 @@ def test_whatever_is_asked_has_an_answer_and_a_tenant_is_told_of_his_own(name: s
         assert other not in repr(lookup(Question(name, kind), own, BOOK, ZONE))
 
 
+def test_another_zone_is_the_zone_and_the_usual_one_is_none() -> None:
+    """Weave's smoke test 220, with Weave's own."""
+    asked = [lookup(Question(f"shop-app-1.web.{zone}", A), WEB, BOOK, "weave.local") for zone in ("weave.local", ZONE)]
+    assert [str(*each.addresses) for each in asked] == ["10.0.0.2", ""]
+    assert asked[1].verdict is Verdict.FORWARD
+    assert lookup(Question("2.0.0.10.in-addr.arpa", PTR), WEB, BOOK, "weave.local").names == (
+        "shop-app-1.web.weave.local",
+    )
+
+
 def test_a_name_of_many_labels_costs_no_more_looks_than_it_has_labels() -> None:
     """127 labels are the most that a name has (RFC 1035)."""
     assert lookup(Question("a." * 126 + "mooring", A), WEB, BOOK, ZONE).verdict is Verdict.ABSENT

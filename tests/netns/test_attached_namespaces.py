@@ -85,11 +85,14 @@ class Daemon:
             raise Killed
         return self._run(self._asked.attached_namespaces.confirm(namespace, network))
 
-    def detach_namespace(self, name: str, network: str, namespace: str = "", dry_run: bool = False) -> NamespaceView:
+    def detach_namespace(
+        self, name: str, network: str, namespace: str = "", dry_run: bool = False, unconfirmed: bool = False
+    ) -> NamespaceView:
         """See Client. Who was killed asks nothing any more."""
         if self.namespaces.left < 1000:
             raise Killed
-        return self._run(self._asked.attached_namespaces.detach(Asked(namespace, name), network, dry=dry_run))
+        asked = Asked(namespace, name)
+        return self._run(self._asked.attached_namespaces.detach(asked, network, dry=dry_run, unconfirmed=unconfirmed))
 
     async def attach(self, target: Target, left: int = 1000) -> tuple[NamespaceView, list[str]]:
         """What the command does, killed after so many steps inside; 999: before it confirms."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
@@ -20,6 +20,7 @@ from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.services.operations.attached_namespaces import AttachedNamespaces, Namespace
 from tests.services.holder_hosts import HolderHost, ident
+from tests.services.lost_stores import copied
 from tests.services.operators import operate
 
 WEB, BACK = "web".ljust(64, "0"), "back".ljust(64, "0")
@@ -125,6 +126,39 @@ async def test_detach_takes_all_back_and_says_so_once(walk: Walk) -> None:
     assert (await walk.attach("10.32.0.2")).addresses == ["10.32.0.2"]
 
 
+async def test_who_fails_undoes_only_what_nobody_has_confirmed(walk: Walk) -> None:
+    """Two may attach it at once."""
+    view = await walk.begin()
+    walk.enter(view)
+    await walk.namespaces.confirm(LAB.identity, "web")
+    assert not (await walk.namespaces.detach(LAB, "web", unconfirmed=True)).changed
+    assert walk.states() == (LeaseState.DYNAMIC, True)
+    await walk.namespaces.detach(LAB, "web")
+    await walk.begin()
+    assert (await walk.namespaces.detach(LAB, "web", unconfirmed=True)).changed
+    assert walk.states() == (LeaseState.COOLING, False)
+
+
+async def test_after_a_lost_store_it_is_a_namespace_still(walk: Walk) -> None:
+    """By the alias of its interface: no container's, so that no engine's list takes it; detached by what it is."""
+    host = walk.host
+    backup = await copied(host.store)
+    view = await walk.attach()
+    endpoint = walk.endpoint()
+    assert endpoint is not None
+    host.kernel.inside[host_end(view.endpoint)] = Inside(endpoint.mac, (ip_interface("10.32.0.2/24"),))
+    host.store = backup
+    await host.restart()
+    for _ in range(3):
+        await walk.passes()
+        await host.keeping.container_reconciler.once(eager=True)
+    again = walk.endpoint()
+    assert again is not None
+    assert (again.addresses, again.mac, again.state) == (endpoint.addresses, endpoint.mac, State.ATTACHED)
+    gone = await operate(host).attached_namespaces.detach(LAB, "web")
+    assert (gone.addresses, gone.changed) == (["10.32.0.2"], True)
+
+
 async def test_an_address_by_id_is_given_to_the_namespace_of_that_name(walk: Walk) -> None:
     """It stays reserved for it, whatever comes and goes; another address than its own is refused."""
     await operate(walk.host).reservations.reserve(
@@ -183,6 +217,9 @@ async def test_what_lives_is_never_taken(walk: Walk) -> None:
 async def test_a_namespace_that_is_gone_is_seen_twice_and_told_meanwhile(walk: Walk) -> None:
     """A reboot as well; it may be attached again before, with the same address."""
     view = await walk.attach()
+    del walk.host.kernel.inside[host_end(view.endpoint)]  # moved out of it by hand
+    again = await walk.attach()
+    assert (again.addresses, again.changed) == (["10.32.0.2"], True)
     walk.end(view)
     again = await walk.attach()
     assert (again.addresses, again.changed) == (["10.32.0.2"], True)

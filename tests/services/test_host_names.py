@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Interface, ip_address
 
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.host_names import Asker
 from mooring.core.names import PTR, SRV, A, Question, Verdict
 from mooring.core.port_bindings import PortRequest, Protocol
+from mooring.core.requests import EndpointRequest, JoinRequest
 from mooring.services.containers.host_names import HOST, HostNames
 from tests.services.hosts import MemoryHost, separate_network
 
@@ -68,6 +69,25 @@ async def test_a_container_has_its_names_from_the_moment_it_is_told_of_until_its
     assert host.ask("2.0.33.10.in-addr.arpa", asker, PTR) == ["forward"]
     await host.services.endpoints.delete(network, "e1".ljust(64, "0"))
     assert host.ask("db.web.mooring") == ["absent"]
+
+
+async def test_an_address_that_is_used_again_has_the_name_of_who_has_it_now() -> None:
+    """Weave's smoke test 265: nothing of the one before is in the answer; a namespace that is attached has its name."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    host.note(network, "old", "e1")
+    assert host.ask("2.0.32.10.in-addr.arpa", kind=PTR) == ["old.web.mooring"]
+    known = host.services.cache.network(network)
+    assert known is not None
+    await host.services.endpoints.delete(network, "e1".ljust(64, "0"))
+    await host.services.endpoints.release(known.ipv4[0].pool, ip_address("10.32.0.2"))
+    request = EndpointRequest(network, "ns-1", IPv4Interface("10.32.0.2/24"), None, "02:00:00:00:00:09", name="lab-1")
+    await host.services.endpoints.create(request)
+    await host.services.endpoints.attach(network, "ns-1", JoinRequest("namespace:1"), provisional=True)
+    assert host.ask("2.0.32.10.in-addr.arpa", kind=PTR) == ["absent"]
+    await host.services.endpoints.confirm(network, "ns-1", 0)
+    assert host.ask("2.0.32.10.in-addr.arpa", kind=PTR) == ["lab-1.web.mooring"]
+    assert (host.ask("lab-1.web.mooring"), host.ask("old.web.mooring")) == (["10.32.0.2"], ["absent"])
 
 
 async def test_a_service_is_all_its_live_replicas() -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -53,7 +54,7 @@ def attach_namespace(
     """The namespace is in the network."""
     from mooring.adapters.linux.container_processes import containers_in
 
-    with _attaching(connection) as attaching:
+    with _attaching(connection) as attaching, _pinned(target) as target:
         containers = containers_in(target.path)
         view, own = _run(attaching, lambda: attaching.attach(target, network, addresses, containers))
     if own:
@@ -63,7 +64,7 @@ def attach_namespace(
 
 def detach_namespace(connection: Connection, target: Target, network: str, *, dry_run: bool) -> NamespaceView:
     """The namespace is not in the network."""
-    with _attaching(connection) as attaching:
+    with _attaching(connection) as attaching, _pinned(target) as target:
         return _run(attaching, lambda: attaching.detach(target, network, dry_run=dry_run))
 
 
@@ -76,6 +77,21 @@ def _attaching(connection: Connection) -> Iterator[Attaching]:
     if os.geteuid() != 0:
         raise Forbidden("--pid and --netns change a network namespace, which only root may", hint="use sudo")
     yield Attaching(connection.client, LinuxNamespaces("/run/mooring/netns", MARK))
+
+
+@contextmanager
+def _pinned(target: Target) -> Iterator[Target]:
+    """The same namespace for the length of the block, also when its process ends and another one gets its id."""
+    from mooring.adapters.linux.namespace_files import opened
+    from mooring.core.faults import NotFound
+
+    with ExitStack() as held:
+        try:
+            descriptor = held.enter_context(opened(target.path))
+        except NotFound:  # whoever looks says so, or goes by the name
+            yield target
+        else:
+            yield replace(target, path=f"/proc/{os.getpid()}/fd/{descriptor}")
 
 
 def _run(attaching: Attaching, work: Callable[[], Awaitable[T]]) -> T:

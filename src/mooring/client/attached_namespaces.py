@@ -25,6 +25,10 @@ class AttachedNamespaces(Asking):
         """What was to be in the namespace is there: it stays in the network for as long as it lives."""
         return self._post(NamespaceView, "namespaces/confirm", ConfirmNamespace(namespace, network))
 
-    def detach_namespace(self, name: str, network: str, namespace: str = "", dry_run: bool = False) -> NamespaceView:
-        """The namespace is not in the network; the answer says what it is to have of other networks."""
-        return self._post(NamespaceView, "namespaces/detach", DetachNamespace(name, network, namespace, dry_run))
+    def detach_namespace(
+        self, name: str, network: str, namespace: str = "", dry_run: bool = False, unconfirmed: bool = False
+    ) -> NamespaceView:
+        """The namespace is not in the network; the answer says what it is to have of other networks. unconfirmed: only
+        when nobody has confirmed that it is there."""
+        body = DetachNamespace(name, network, namespace, dry_run, unconfirmed)
+        return self._post(NamespaceView, "namespaces/detach", body)

@@ -30,4 +30,5 @@ class AttachedNamespaces:
     @route("POST", "/v1/namespaces/detach", name="lab-1", network="web")
     async def detach_namespace(self, body: DetachNamespace) -> NamespaceView:
         """The namespace is not in the network; the answer says what it is to have of other networks."""
-        return await self._namespaces.detach(Namespace(body.namespace, body.name), body.network, dry=body.dry_run)
+        namespace = Namespace(body.namespace, body.name)
+        return await self._namespaces.detach(namespace, body.network, dry=body.dry_run, unconfirmed=body.unconfirmed)

@@ -118,9 +118,12 @@ class AttachedNamespaces:
         await self._endpoints.confirm(known.network, known.id, 0)
         return await self._view(place, known, Namespace(identity, known.name), changed=known.pending is not None)
 
-    async def detach(self, namespace: Namespace, reference: str, *, dry: bool = False) -> NamespaceView:
+    async def detach(
+        self, namespace: Namespace, reference: str, *, dry: bool = False, unconfirmed: bool = False
+    ) -> NamespaceView:
         """The namespace has no endpoint in the network, its interface is gone soon, and its addresses are free, but for
-        reserved ones. The answer says what it is to have of other networks. dry: nothing is done.
+        reserved ones. The answer says what it is to have of other networks. dry: nothing is done. unconfirmed: only
+        when nobody has confirmed it.
 
         Raises NotFound, Unavailable.
         """
@@ -130,6 +133,8 @@ class AttachedNamespaces:
             known = self._cache.endpoint(network.id, endpoint_of(network.id, namespace.identity))
             if known is None and (other := self._named(network, namespace.name)) is not None:
                 known = None if namespace.identity and await self._living([other.id]) else other
+            if known is not None and unconfirmed and known.pending is None and known.state is State.ATTACHED:
+                known = None
             if known is not None and not dry:
                 await self._endpoints.delete(network.id, known.id)
         return await self._view(place, known, namespace, changed=known is not None)

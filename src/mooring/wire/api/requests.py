@@ -170,12 +170,13 @@ class ConfirmNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class DetachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The namespace is not in the network. namespace: as in AttachNamespace, "" for one that is gone. dry_run: only say
-    what it has there."""
+    what it has there. unconfirmed: only when nobody has confirmed that it is there."""
 
     name: str
     network: str
     namespace: str = ""
     dry_run: bool = False
+    unconfirmed: bool = False
 
     def __post_init__(self) -> None:
         _named(self.name, self.network, "detach")
@@ -325,12 +326,13 @@ class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A VNIC is gone; one that is not there is gone already.
 
     vnic: its ID, address, or the name of its interface. tenant: whose, when several have the address. force: also while
-    a container has it.
+    a container has it. dry_run: as in Reserve.
     """
 
     vnic: str
     tenant: str = ""
     force: bool = False
+    dry_run: bool = False
 
 
 class ClusterInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
