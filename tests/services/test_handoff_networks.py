@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from mooring.core.endpoints import Endpoint
 from mooring.core.faults import BadRequest, Conflict, NotFound
 from mooring.core.networks import Mode
-from mooring.core.plumbing import Bridge
-from mooring.core.vnics import Group
+from mooring.core.plumbing import Bridge, HostLink, Inside
+from mooring.core.vnics import Group, Vnic
+from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from tests.services.vnic_hosts import V4, LauncherHost
 
 
@@ -73,6 +75,38 @@ async def test_a_bridge_is_for_its_own_subnet_and_a_group_has_one_network(host: 
     with pytest.raises(Conflict, match=f"overlaps {V4}"):
         await host.handoff("n3", tenant="red", mode="handoff")
     assert host.services.vnics.index.network(Group("red", made.subnet)) is not None
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_network_whose_vnic_a_container_has_is_never_taken(host: LauncherHost, adopted: bool) -> None:
+    """Although no engine lists it: neither with an endpoint on record nor, where the kernel shows it, without; it goes
+    when the container has."""
+    if adopted:
+        host.kernel.links["tap0"] = HostLink("tap0", "tun", "02:00:00:00:00:33", 1500, False, False)
+    vnic = await host.vnic("red", "172.16.5.5", adopt="tap0" if adopted else "")
+    network = await host.handoff("n", bridge=vnic.group.bridge)
+    host.engine.networks.add(network)
+    await host.run(network, "c1", "172.16.5.5", vnic.mac)
+    if not adopted:
+        host.kernel.inside[vnic.host_end] = Inside(vnic.mac, ())
+    await host.services.repair.once()
+    host.engine.networks.clear()
+    await host.services.repair.once()
+    for _ in range(3):
+        host.clock.advance(MINIMUM_AGE + 1)
+        report = await host.services.repair.once()
+        assert any("stays because a container has VNIC" in each for each in report.findings)
+        if not adopted and host.services.cache.count(Endpoint):  # a missing record is no proof
+            await host.services.cache.commit(delete=list(host.services.cache.every(Endpoint)))
+    if adopted:
+        await host.end(network, "c1")
+    else:
+        del host.kernel.inside[vnic.host_end]
+    for _ in range(2):
+        host.clock.advance(MINIMUM_AGE + 1)
+        await host.services.repair.once()
+    assert host.services.cache.network(network) is None
+    assert host.services.cache.count(Vnic) == 1
 
 
 async def test_the_same_network_again_is_fine(host: LauncherHost) -> None:

@@ -70,6 +70,8 @@ async def test_a_port_that_no_longer_fits_says_so_and_can_be_removed() -> None:
     await host.services.ipam.kept_networks.inherit(other, "web")
     moved = port_meant("db", host.services.cache)
     assert "came back without" in host.row(moved).warning
+    # No address that it has lost is named: what asks by MAC is told why it cannot be.
+    assert host.operated.network_port_rows.detail("db").options == f"--mac-address {port.mac}"
     found = [each for each in (await host.operated.doctor.examine()).findings if each.subject == f"port {port.id}"]
     assert "cannot be used" in found[0].text
     lost = (

@@ -21,6 +21,7 @@ from mooring.core.faults import Fault
 from mooring.core.findings import AUTOMATIC, Finding
 from mooring.core.networks import Network, Origin, Subnets
 from mooring.core.pools import Pool
+from mooring.core.vnics import group_of
 from mooring.ports import Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.endpoints import Endpoints
@@ -102,16 +103,19 @@ class GarbageCollector:
             case _:
                 return rest in leases
 
-    async def once(self, interfaces: frozenset[str]) -> tuple[list[str], list[str]]:
-        """What was taken back and what could not be, a line each. interfaces: host ends that exist."""
+    async def once(
+        self, interfaces: frozenset[str], living: frozenset[str] = frozenset()
+    ) -> tuple[list[str], list[str]]:  # fmt: skip
+        """What was taken back and what could not be, a line each. interfaces: host ends that exist; living: those of
+        them whose other end is in a namespace."""
         taken: list[str] = []
         findings: list[str] = []
         self._seen = {}
         try:
             view = self.view = await self._ask()
-            await self._networks_nobody_has(view, interfaces, taken, findings)
+            await self._networks_nobody_has(view, interfaces, living, taken, findings)
             await self._pools_nobody_has(view, taken)
-            await self._endpoints_nobody_has(interfaces, taken)
+            await self._endpoints_nobody_has(interfaces, living, taken)
             await self._leases_nobody_has(taken)
             await self._subnets_nobody_has(taken)
             if self._clock.step():
@@ -167,8 +171,9 @@ class GarbageCollector:
         return self._clock.boot() - first.boot >= self._minimum_age
 
     async def _networks_nobody_has(
-        self, view: EngineView | None, interfaces: frozenset[str], taken: list[str], findings: list[str]
-    ) -> None:
+        self, view: EngineView | None, interfaces: frozenset[str], living: frozenset[str], taken: list[str],
+        findings: list[str],
+    ) -> None:  # fmt: skip
         known = self._known(view) if view is not None else None
         for network in self._cache.every(Network):
             if network.origin is Origin.LIBRARY:
@@ -181,13 +186,25 @@ class GarbageCollector:
                 continue
             if not self._is_overdue(subject, network.created):
                 continue
-            inside = [e for e in self._endpoint_index.of_network(network.id) if host_end(e.id) in interfaces]
-            if inside:
-                who = next((namespace_name(each) for each in inside if is_namespaces(each.id)), "a container")
-                findings.append(f"network {network.id[:12]} stays because {who} is in it, although {why}")
+            if user := self._user(network, interfaces, living):
+                findings.append(f"network {network.id[:12]} stays because {user}, although {why}")
                 continue
             await self._networks.delete(network.id)
             taken.append(f"network {network.id[:12]} removed: {why}")
+
+    def _user(self, network: Network, interfaces: frozenset[str], living: frozenset[str]) -> str:
+        """Who lives in the network, for a finding; "" for nobody. Whoever has a VNIC may be on record no more; of an
+        adopted one only the records tell."""
+        inside = [e for e in self._endpoint_index.of_network(network.id) if host_end(e.id) in interfaces]
+        if inside:
+            who = next((namespace_name(each) for each in inside if is_namespaces(each.id)), "a container")
+            return f"{who} is in it"
+        group = group_of(network) if network.handed_over else None
+        for vnic in self._ipam.vnics.of_group(group) if group is not None else ():
+            endpoint = self._endpoint_index.at(network.id, vnic.address) if vnic.adopted else None
+            if vnic.host_end in living or (endpoint is not None and endpoint.state is State.ATTACHED):
+                return f"a container has {vnic}"
+        return ""
 
     async def _pools_nobody_has(self, view: EngineView | None, taken: list[str]) -> None:
         for pool in self._cache.every(Pool):
@@ -220,7 +237,9 @@ class GarbageCollector:
                 await self._endpoints.subnets.withdraw(network.id, due)
                 taken += [f"subnet {part.subnet} released: no endpoint of its network uses it" for part in due]
 
-    async def _endpoints_nobody_has(self, interfaces: frozenset[str], taken: list[str]) -> None:
+    async def _endpoints_nobody_has(
+        self, interfaces: frozenset[str], living: frozenset[str], taken: list[str]
+    ) -> None:  # fmt: skip
         """Docker attaches an endpoint as soon as it has made it, and an attached one has an interface. Whether anybody
         has a VNIC, the engine's list of containers says: see ContainerReconciler. A namespace's is attached when that
         was confirmed, and its interface ends with the namespace."""
@@ -228,8 +247,9 @@ class GarbageCollector:
             if not (network.bridged or network.handed_over) or network.origin is Origin.LIBRARY:
                 continue
             for endpoint in self._endpoint_index.of_network(network.id):
-                shown = network.handed_over or host_end(endpoint.id) in interfaces  # a VNIC outlives its endpoints
                 namespace = is_namespaces(endpoint.id)
+                there = living if namespace else interfaces
+                shown = network.handed_over or host_end(endpoint.id) in there  # a VNIC outlives its endpoints
                 on_trial = namespace and endpoint.pending is not None
                 if endpoint.state is State.ATTACHED and shown and not on_trial:
                     continue

@@ -179,8 +179,9 @@ class KernelReconciler:
         await self._mend(have, work)
         await self._sweep(have, settled, work)
         await self._hold_ports(observed, work)
-        interfaces = frozenset(fact.name for fact in observed if isinstance(fact, Veth))
-        taken, findings = await self._garbage_collector.once(interfaces)
+        veths = [fact for fact in observed if isinstance(fact, Veth)]
+        interfaces, living = ({each.name for each in veths}, {each.name for each in veths if each.living})
+        taken, findings = await self._garbage_collector.once(frozenset(interfaces), frozenset(living))
         work.repaired += taken
         work.findings += findings
         self._foreign_bridges.note_dockers(self._garbage_collector.bridges, self._garbage_collector.asked)

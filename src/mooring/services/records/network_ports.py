@@ -95,7 +95,8 @@ def _meant(reference: str, ports: Iterable[NetworkPort]) -> NetworkPort | None:
 
 def how_to_ask(port: NetworkPort, cache: RecordCache) -> str:
     """The options of `docker run` that ask for the port: without addresses where Docker before 29.1 takes none by name,
-    which is in subnets that Mooring chose."""
+    which is in subnets that Mooring chose; and where it has lost one: who asks by the MAC is told so."""
     network = cache.network(port.network)
     pools = [cache.pool(segment.pool) for segment in network.segments] if network is not None else []
-    return port.how(by_address=not any(pool is not None and pool.source for pool in pools))
+    chosen = any(pool is not None and pool.source for pool in pools)
+    return port.how(by_address=not chosen and not lost_of(port, cache))
