@@ -36,6 +36,8 @@ async def test_a_vnic_is_made_listed_shown_and_removed(daemon: ServedHost, capsy
     shown = capsys.readouterr().out
     for word in ("1400", "i-1", "172.16.5.1", "docker network create", "--mac-address"):
         assert word in shown
+    assert await daemon.run("vnic", "rm", ident, "--dry-run") == 0
+    assert "would be removed" in capsys.readouterr().out
     assert await daemon.run("vnic", "rm", ident, "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
     assert await daemon.run("vnic", "rm", ident) == 0

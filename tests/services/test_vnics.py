@@ -138,6 +138,19 @@ async def test_who_waits_goes_on_when_the_other_gives_up(host: LauncherHost) -> 
     assert waiting.result()[1]
 
 
+async def test_a_dry_run_says_what_removing_would_do(host: LauncherHost) -> None:
+    """Refused where that would be; the VNIC stays."""
+    vnic = await host.vnic("red", "172.16.5.5")
+    assert await host.services.vnics.destroy(vnic, dry=True)
+    assert host.services.vnics.index.at(vnic.group, vnic.address) == vnic
+    host.kernel.lived_in.add(vnic.host_end)
+    with pytest.raises(Conflict, match="is in use"):
+        await host.services.vnics.destroy(vnic, dry=True)
+    assert await host.services.vnics.destroy(vnic, force=True, dry=True)
+    assert await host.services.vnics.destroy(vnic, force=True)
+    assert not await host.services.vnics.destroy(vnic, dry=True)
+
+
 async def test_what_a_container_has_is_not_taken_but_by_force(host: LauncherHost) -> None:
     """The refusal names who has it."""
     made = await host.vnic("red", "172.16.5.5")

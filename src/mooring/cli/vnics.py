@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mooring.cli.listings import Column, Listing, Style, listed_options, truth
-from mooring.cli.options import Connection, Number, format_option, pass_connection
+from mooring.cli.options import Connection, Number, dry_run_option, format_option, pass_connection
 from mooring.cli.suggestions import tenants, vnics
 
 if TYPE_CHECKING:
@@ -166,9 +166,10 @@ def inspect_vnic(connection: Connection, vnic: str, tenant: str, form: str) -> N
 @click.argument("vnic", metavar="VNIC", shell_complete=vnics)
 @_whose
 @click.option("--force", is_flag=True, help="Also while a container has it, which then loses its interface.")
+@dry_run_option
 @format_option
 @pass_connection
-def remove_vnic(connection: Connection, vnic: str, tenant: str, force: bool, form: str) -> None:
+def remove_vnic(connection: Connection, vnic: str, tenant: str, force: bool, dry_run: bool, form: str) -> None:
     """Remove VNIC (an ID, an address, or the name of its interface). One that is not there is no error.
 
     An adopted interface stays on the host.
@@ -177,8 +178,8 @@ def remove_vnic(connection: Connection, vnic: str, tenant: str, force: bool, for
     Example:
       mooring vnic rm 10.9.0.5 --tenant red
     """
-    reply = connection.client.remove_vnic(vnic.strip(), tenant=tenant, force=force)
-    _tell(reply, " is removed", form)
+    reply = connection.client.remove_vnic(vnic.strip(), tenant=tenant, force=force, dry_run=dry_run)
+    _tell(reply, " would be removed" if dry_run else " is removed", form)
 
 
 def _tell(reply: VnicReply, what: str, form: str) -> None:

@@ -34,7 +34,9 @@ class Vnics(Asking):
         )  # fmt: skip
         return self._post(VnicReply, "vnics/create", body)
 
-    def remove_vnic(self, vnic: str, *, tenant: str = "", force: bool = False) -> VnicReply:
+    def remove_vnic(
+        self, vnic: str, *, tenant: str = "", force: bool = False, dry_run: bool = False
+    ) -> VnicReply:  # fmt: skip
         """A VNIC (ID, address or interface) is gone; one that is not there is gone already. force: also while a
-        container has it."""
-        return self._post(VnicReply, "vnics/remove", RemoveVnic(vnic, tenant, force))
+        container has it. dry_run: nothing is done, and the reply is the same."""
+        return self._post(VnicReply, "vnics/remove", RemoveVnic(vnic, tenant, force, dry_run))

@@ -48,7 +48,7 @@ class Vnics:
         except NotFound:
             return VnicReply(None, False, VnicNetwork("none", "", ""), "")
         row = self._rows.row(known)
-        changed = await self._rows.vnics.destroy(known, body.force)
+        changed = await self._rows.vnics.destroy(known, body.force, body.dry_run)
         return VnicReply(row, changed, self._rows.network(known.group, await self._rows.names(known.group)), "")
 
 

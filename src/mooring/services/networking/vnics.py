@@ -81,11 +81,12 @@ class Vnics:
                 raise
             return wanted, True
 
-    async def destroy(self, vnic: Vnic, force: bool = False) -> bool:
+    async def destroy(self, vnic: Vnic, force: bool = False, dry: bool = False) -> bool:
         """The VNIC is gone, its interface soon after, and the bridge with the last one; an adopted link stays. Whether
         it was there.
 
         Raises Conflict while a container has it. force: also then, and the container loses it, unless it was adopted.
+        dry: nothing is done, and the answer is the same.
         """
         async with self._locks.hold(f"vnic {vnic.id}"):
             known = self.index.at(vnic.group, vnic.address)
@@ -93,7 +94,8 @@ class Vnics:
                 return False
             if not force:
                 await self._must_be_idle(known)
-            await self._end(known)
+            if not dry:
+                await self._end(known)
             return True
 
     def user(self, vnic: Vnic) -> str:
