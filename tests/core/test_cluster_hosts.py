@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
-from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Underlay, Verdict, checks, reach, session_key, tag_of
+from mooring.core.cluster_hosts import (
+    ClusterAccess,
+    ClusterHost,
+    Underlay,
+    Verdict,
+    checks,
+    overlapping,
+    reach,
+    session_key,
+    tag_of,
+)
+from mooring.core.subnet_index import Holdings
 
 MINE = ClusterHost(
     id="new",
@@ -63,6 +75,17 @@ def test_what_nobody_reaches_is_noted() -> None:
     assert verdicts(replace(OTHER, underlay=Underlay("10.0.0.1", "wg0", 1280)), small) == {"mtu": NOTE}
     assert [check.verdict for check in reach(["https://127.0.0.1:2379", "https://10.0.0.1:2379"])] == [NOTE]
     assert list(reach(["https://10.0.0.1:2379"])) == []
+
+
+def test_a_subnet_of_the_cluster_that_is_here_as_well_is_noted() -> None:
+    """With what is in it; others are nothing to say."""
+    held = Holdings()
+    held.add(ip_network("10.32.4.0/24"), "network abc")
+    held.add(ip_network("192.168.1.0/24"), "eth0")
+    shared = [ip_network("10.32.0.0/16"), ip_network("10.40.0.0/16"), ip_network("fd00::/64")]
+    [check] = overlapping(shared, held)
+    assert (check.what, check.verdict) == ("subnets", NOTE)
+    assert "10.32.0.0/16 is a subnet of the cluster, and here are network abc (10.32.4.0/24)" in check.text
 
 
 def test_secrets_are_not_in_what_is_printed() -> None:

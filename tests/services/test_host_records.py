@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
 from mooring.core.cluster_hosts import ClusterRecord
+from mooring.core.cluster_keys import block_key, network_key
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.services.cluster.host_records import HostRecords
 from mooring.testing.memory_cluster import MemoryCluster
@@ -37,6 +39,15 @@ async def test_records_are_written_by_compare_and_swap() -> None:
     assert await records.heard() == frozenset()
     await records.delete_host("new", revision)
     assert await records.host("new") == (None, 0)
+
+
+async def test_the_subnets_of_the_cluster_are_those_of_its_keys() -> None:
+    """Whatever is kept of them; what cannot be read says nothing."""
+    client = MemoryCluster().client("a")
+    one, two = ip_network("10.32.0.0/16"), ip_network("fd00::/64")
+    for key in (block_key("default", one, 3), network_key("red", two), "block/x", "addr/a/b/c"):
+        await client.put(key, b"{}", 0)
+    assert await HostRecords(client).shared_subnets() == {one, two}
 
 
 async def test_what_is_no_record_is_a_fault() -> None:

@@ -6,11 +6,14 @@ ends by itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
+
+from mooring.core.networks import Subnet
+from mooring.core.subnet_index import Holdings
 
 CLUSTER = "cluster"
 """The key of the cluster's own record."""
@@ -133,6 +136,16 @@ def reach(endpoints: Sequence[str]) -> Iterator[Check]:
     """What there is to say about the endpoints that are told to the hosts that come."""
     if own := [each for each in endpoints if (urlsplit(each).hostname or "") in ("localhost", "127.0.0.1", "::1")]:
         yield Check("endpoints", Verdict.NOTE, f"no other host reaches {', '.join(own)}; give one that all can reach")
+
+
+def overlapping(shared: Iterable[Subnet], held: Holdings) -> Iterator[Check]:
+    """What there is to say about subnets of the cluster that this host has, or reaches. held: all that it does."""
+    for subnet in sorted(shared, key=lambda each: (each.version, each)):
+        found = [f"{name or 'a route'} ({other})" for other, name in held.overlapping(subnet)]
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            text = f"{subnet} is a subnet of the cluster, and here are {', '.join(found[:3])}{more}"
+            yield Check("subnets", Verdict.NOTE, f"{text}: its network cannot be on this host beside them")
 
 
 def _identity(mine: ClusterHost, others: Sequence[ClusterHost], heard: Collection[str]) -> Check:

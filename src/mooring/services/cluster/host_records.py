@@ -7,10 +7,13 @@ method may raise Unavailable, as the Cluster port says.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from mooring.core.cluster_hosts import CLUSTER, HOSTS, SESSIONS, ClusterHost, ClusterRecord, host_key, session_key
+from mooring.core.cluster_keys import placed
 from mooring.core.faults import StaleRevision
+from mooring.core.networks import Subnet
 from mooring.ports import Cluster
 from mooring.wire.cluster_host_forms import decode_cluster, decode_host, encode_cluster, encode_host
 
@@ -73,6 +76,15 @@ class HostRecords:
             await self._cluster.delete(session_key(host), revision)
         except StaleRevision:
             return
+
+    async def shared_subnets(self) -> frozenset[Subnet]:
+        """The subnets of which some host has a part, or a network."""
+        found = set()
+        for kind in HELD:
+            for entry in (await self._cluster.scan(kind))[0]:
+                with suppress(ValueError):  # of a newer Mooring
+                    found.add(placed(entry.key if entry.key.count("/") > 2 else f"{entry.key}/")[1])
+        return frozenset(found)
 
     async def held(self, host: str) -> Sequence[str]:
         """The keys of what the host has in the cluster: blocks, addresses, networks."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mooring.core.cluster_hosts import (
@@ -19,9 +19,11 @@ from mooring.core.cluster_hosts import (
     Membership,
     Verdict,
     checks,
+    overlapping,
     reach,
 )
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.subnet_index import Holdings
 from mooring.ports import Clock, Cluster, ClusterSetup
 from mooring.services.cluster.host_records import HostRecords
 
@@ -58,8 +60,15 @@ class ClusterMembership:
     """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
     None: not since the daemon's start. unreached: why the last try failed. cluster: the store; None: in no cluster."""
 
-    def __init__(self, setup: ClusterSetup | None, clock: Clock, facts: HostFacts) -> None:
-        self._setup, self._clock, self._facts = setup, clock, facts
+    def __init__(
+        self,
+        setup: ClusterSetup | None,
+        clock: Clock,
+        facts: HostFacts,
+        has: Callable[[], Awaitable[Holdings]] | None = None,
+    ) -> None:
+        """has: the subnets that this host has something in, or reaches."""
+        self._setup, self._clock, self._facts, self._has = setup, clock, facts, has
         self.membership: Membership | None = None
         self.cluster: Cluster | None = None
         self.confirmed: float | None = None
@@ -172,6 +181,7 @@ class ClusterMembership:
             *(Check("store", Verdict.NOTE, line) for line in await cluster.complaints()),
             *reach(access.endpoints),
             *checks(mine, others, heard, offset),
+            *(overlapping(await records.shared_subnets(), await self._has()) if self._has is not None else ()),
         ]
         membership = Membership(
             access=access, host=mine.id, name=mine.name, machine=self._facts.machine, underlay=underlay

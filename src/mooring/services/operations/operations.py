@@ -9,6 +9,8 @@ from functools import partial
 from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
 from mooring.core.findings import Finding, Report
+from mooring.core.networks import Network
+from mooring.core.subnet_index import Holdings
 from mooring.core.times import moment
 from mooring.ports import Clock
 from mooring.services.assembly import Services
@@ -98,7 +100,7 @@ def operations(
     holds = Holds(cache, services.ipam, services.holders, engine, reattachment, clock, policy)
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
-    cluster = _membership(world, daemon)
+    cluster = _membership(services, world, daemon)
     further = partial(_further, zone_findings, cluster, clock)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
@@ -138,11 +140,23 @@ def operations(
     )
 
 
-def _membership(world: World, daemon: DaemonFacts) -> ClusterMembership:
+def _membership(services: Services, world: World, daemon: DaemonFacts) -> ClusterMembership:
     """This host's place in a cluster."""
     policy = daemon.policy
     here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
-    return ClusterMembership(world.cluster, world.clock, here)
+    return ClusterMembership(world.cluster, world.clock, here, partial(_has, services))
+
+
+async def _has(services: Services) -> Holdings:
+    """The subnets that this host reaches, or is in, and those of its networks. Raises Unavailable."""
+    host = await services.ipam.host.look()
+    held = host.routes.copy()
+    for interface, holder in host.addresses.items():
+        held.add(interface.network, holder)
+    for network in services.cache.every(Network):
+        for segment in network.segments:
+            held.add(segment.subnet, f"network {network.id[:12]}")
+    return held
 
 
 def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -> list[str]:
