@@ -24,6 +24,7 @@ from mooring.core.endpoints import Attachment, Endpoint, State
 from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
 from mooring.core.leases import is_over
 from mooring.core.networks import OUR_IPAM, Address, Interface, Network, Origin, stable_mac
+from mooring.core.plumbing import GuardedPort, Remove
 from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.core.sandboxes import Member, choose_name, namespace_facts
 from mooring.core.whom import id_given
@@ -204,6 +205,7 @@ class AttachedNamespaces:
             ipv4, ipv6 = granted.get(4), granted.get(6)
             assert not isinstance(ipv4, IPv6Interface)
             assert not isinstance(ipv6, IPv4Interface)
+            await self._sweep(ident)
             await self._endpoints.create(EndpointRequest(network.id, ident, ipv4, ipv6, mac, name=name))
         except BaseException:
             for each in granted.values():
@@ -213,6 +215,11 @@ class AttachedNamespaces:
         made = self._cache.endpoint(network.id, ident)
         assert made is not None
         return made
+
+    async def _sweep(self, ident: str) -> None:
+        """What the port of an endpoint of that id might say, before repair has seen that it went, is not there."""
+        left = [fact for fact in await self._kernel.observe() if isinstance(fact, GuardedPort)]
+        await self._kernel.apply([Remove(fact) for fact in left if fact.port == host_end(ident)])
 
     async def _grant(
         self, network: Network, version: int, address: Address | None, mac: str, name: str,
