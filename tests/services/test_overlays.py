@@ -191,6 +191,10 @@ async def test_a_restart_believes_the_kernel_until_somebody_is_asked(rig: Rig) -
         assert str(await rig.host.services.repair.once()) == "nothing to repair"
     assert (rig.host.facts, rig.host.ops) == (before, ops)
     assert rig.overlays.of(rig.network) == Overlay(7, LOCAL, 1500, (ip_interface("10.32.0.201/24"),))
+    rig.host.kernel.announced.clear()
+    await rig.overlays.rescan(rig.network, {"db": DB, "web": other})
+    await rig.overlays.settle()
+    assert (rig.host.facts, rig.host.ops, rig.host.kernel.announced) == (before, ops, [])
     await rig.overlays.rescan(rig.network, {"db": DB})
     await rig.overlays.settle()
     assert rig.remote() == rig.expected(DB)

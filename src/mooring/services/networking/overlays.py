@@ -153,7 +153,8 @@ class Overlays:
                 self._count(known, remote.host, 1)
                 if before is not None:
                     self._count(known, before.host, -1)
-                self._news.update(((network_id, address), remote.mac) for address in remote.addresses)
+                if not self._stale.keys().isdisjoint(known.said_by(ident)):  # not what was said before by another id
+                    self._news.update(((network_id, address), remote.mac) for address in remote.addresses)
 
     async def rescan(self, network_id: str, remotes: Mapping[str, Remote]) -> None:
         """These are all the endpoints of other hosts. The caller may go on to change the mapping, and to `learn`."""
