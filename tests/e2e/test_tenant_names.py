@@ -37,6 +37,7 @@ def test_equal_tenants_are_told_their_own_names(make_host: MakeHost) -> None:
         for name, other in zip(TENANTS, reversed(TENANTS), strict=True):
             _is_told_his_own(host, name, other)
         assert ask(host.outside.network, "main.red.mooring") in ("silence", "refused")
+        assert "also in routing domains: 1, 2\n" in host.mooring("dns", "status").output
         told = host.mooring("explain", SERVER).output
         assert "in routing domain 1 of tenant red" in told
         assert "in routing domain 2 of tenant blue" in told

@@ -93,8 +93,8 @@ class Namespace:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """It is true before long."""
-    for _ in range(int(PATIENCE * 100)):
+    """It is true at last; the kernel ends namespaces one after another, on a busy machine in seconds."""
+    for _ in range(int(PATIENCE * 1000)):
         if true():
             return
         await asyncio.sleep(0.01)
