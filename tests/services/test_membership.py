@@ -249,6 +249,27 @@ async def test_leaving_ends_what_joining_began(site: Site) -> None:
     assert first.membership is not None
 
 
+async def test_a_host_that_leaves_while_it_is_refreshed_is_not_heard_again(site: Site) -> None:
+    """Whatever the order in which both come to the servers; and nothing is told of a cluster that it is not in."""
+    await pair(site)
+    for turns in range(24):
+        second = site.machine(2)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(second.run())
+            await settle()
+            access, host = second.entered()[0].access, second.entered()[0].host
+            leaving = tasks.create_task(second.leave(False, False))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            site.clock.advance(REFRESH)
+            await leaving
+            await settle()
+            assert host not in await HostRecords(site.servers.client("test")).heard()
+            assert second.unreached == ""
+            await second.join(access, "", "", False)
+            running.cancel()
+
+
 async def test_leaving_without_the_cluster_is_said_to_be_wanted(site: Site) -> None:
     """Then the record stays until it is forgotten, and the host is told so if it comes back."""
     _, second = await pair(site)

@@ -87,12 +87,13 @@ class ClusterMembership:
             self._note(fault)
         while True:
             await self._joined.wait()
-            try:
-                await self.refresh()
-            except Fault as fault:
-                self._note(fault)
-            else:
-                self.unreached = ""
+            async with self._lock:  # or a host that has just left would be heard again
+                try:
+                    await self.refresh()
+                except Fault as fault:
+                    self._note(fault)
+                else:
+                    self.unreached = ""
             await self._clock.sleep(REFRESH)
 
     async def refresh(self) -> None:
@@ -252,7 +253,7 @@ class ClusterMembership:
         self._joined.set()
 
     async def _exit(self) -> None:
-        cluster, self.cluster, self.membership = self.cluster, None, None
+        cluster, self.cluster, self.membership, self.unreached = self.cluster, None, None, ""
         self._joined.clear()
         if cluster is not None:
             await cluster.close()
