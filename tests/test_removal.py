@@ -151,6 +151,23 @@ def test_docker_is_told_no_longer_to_ask_the_dns_server(place: Place) -> None:
     assert not any("daemon.json" in step.what for step in steps(place, purge=False))
 
 
+def test_the_hosts_resolver_is_told_no_longer_to_ask(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While systemd still knows the unit."""
+    told: list[str] = []
+
+    def systemctl(*words: str, check: bool = True) -> bool:
+        told.append(" ".join(words))
+        return check
+
+    monkeypatch.setattr(removal, "systemctl", systemctl)
+    unit = place.root / "etc/systemd/system/mooring-dns.service"
+    (place.root / "run/systemd/system").mkdir(parents=True)
+    unit.parent.mkdir(parents=True)
+    unit.write_text("")
+    next(step for step in steps(place, purge=False) if "mooring-dns" in step.what).carry_out()
+    assert ("stop mooring-dns.service" in told, unit.exists()) == (True, False)
+
+
 def test_units_stop_before_their_files_go(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets first, or a call would start the service again; drop-ins too; the manager reads its files anew."""
     said: list[str] = []

@@ -29,6 +29,7 @@ from mooring.adapters.docker.engine_dns_file import MARK, EngineUse
 from mooring.adapters.host import listeners, systemd
 from mooring.adapters.host.clocks import SystemClock
 from mooring.adapters.host.descriptors import raise_limit
+from mooring.adapters.host.host_resolver import has_link
 from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
@@ -220,7 +221,7 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
     cache, use = services.cache, EngineUse(config.state_dir, config.run_dir / MARK)
 
     def wanted() -> Mapping[int, bool]:
-        return served_domains(cache.every(Network), config.dns, use.since_boot())
+        return served_domains(cache.every(Network), config.dns, use.since_boot(), has_link())
 
     def missed() -> str:
         lost = config.dns is Serving.OFF and use.now()
@@ -242,11 +243,8 @@ async def _look_at_dns(config: Config, services: Services, server: HostDns) -> D
     networks = sum(bool(network.options.dns) for network in services.cache.every(Network))
     use = EngineUse(config.state_dir, config.run_dir / MARK)
     reasons = ['the setting dns = "on"'] if config.dns is Serving.ON else []
-    reasons += [f"{networks} networks with dns=on"] if networks else []
-    if use.now():
-        reasons.append("Docker's own setting")
-    elif use.since_boot():
-        reasons.append("containers that may have been started with Docker's own setting")
+    reasons += [f"networks with dns=on ({networks})"] if networks else []
+    reasons += [why for why in (use.reason(), "the host's resolver" if has_link() else "") if why]
     serving = [str(address) for address in server.serving()]
     told = server.trouble, server.remedy, server.domains
     return DnsServerView(config.dns.value, config.dns_zone, serving, reasons, *told)

@@ -20,6 +20,7 @@ from typing import Any
 from mooring.adapters.dns.host_dns import drop_addresses
 from mooring.adapters.docker.engine_dns_file import CONFIGURATION, MARK, EngineDnsFile
 from mooring.adapters.docker.engine_requests import EngineRequests
+from mooring.adapters.host.host_resolver import UNIT, HostResolver
 from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
@@ -77,6 +78,9 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
         change = engine_file.removed(force=True)
         yield Step(f"the DNS server from {engine_file.path}, which dockerd reads at its start", change.carry_out)
     if (place.root / "run/systemd/system").is_dir():
+        resolver = HostResolver(place.root, systemctl)
+        if resolver.installed:
+            yield Step(f"{UNIT}, by which the host's resolver asks the DNS server", resolver.remove)
         yield from _units(place.root / "etc/systemd/system")
     yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
     sockets = (place.plugin_socket.with_name(f"{name}.sock") for name in place.drivers[1:])

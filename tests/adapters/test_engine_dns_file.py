@@ -191,8 +191,10 @@ def test_the_engine_uses_the_server_until_the_next_boot(rig: Rig) -> None:
     assert (use.now(), use.since_boot()) == (False, False)
     rig.install()
     assert (use.now(), use.since_boot()) == (True, True)
+    assert use.reason() == "Docker's own setting"
     rig.uninstall()
     assert (use.now(), use.since_boot()) == (False, True)
+    assert use.reason().startswith("containers that may have been started")
 
 
 def test_the_flags_of_engines_that_run_are_read(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from mooring.adapters.dns import host_forwarding
 from mooring.adapters.docker import engine_dns_file
+from mooring.adapters.host.host_resolver import HostResolver
+from mooring.cli import dns_serving
 from mooring.cli.root import run
 from tests.cli.daemons import ServedHost
 
@@ -86,3 +88,29 @@ async def test_the_server_says_how_it_is(daemon: ServedHost, capsys: pytest.Capt
     assert capsys.readouterr().out == "answers at: nowhere\nzone: -\nwanted by: nobody (dns = off)\n"
     assert await daemon.run("dns", "install", "--config-file", "/nowhere/daemon.json") == 4
     assert 'is set to `dns = "off"`' in capsys.readouterr().err
+
+
+def test_the_hosts_own_resolver_asks_and_asks_no_more(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run has the unit; what stands in the way of the host's programs is said."""
+    for folder in ("etc/systemd/system", "run/systemd/system"):
+        (tmp_path / folder).mkdir(parents=True)
+    resolver = HostResolver(tmp_path, lambda *_words, check=True: True)
+    monkeypatch.setattr(dns_serving, "_resolver", lambda: resolver)
+    monkeypatch.setattr(host_forwarding, "stub_asked", lambda: False)
+    assert engine.run("install", "--host", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "'~mooring'" in shown
+    assert "mooring-dns.service: would be written and started" in shown
+    assert not resolver.installed
+    assert engine.run("install", "--host") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "mooring-dns.service: written and started"
+    assert "do not ask systemd-resolved" in said[1]
+    assert engine.run("install", "--host") == 0
+    assert capsys.readouterr().out.startswith("mooring-dns.service: unchanged")
+    assert not engine.file.exists()
+    for outcome in ("removed", "not there"):
+        assert engine.run("uninstall", "--host") == 0
+        assert capsys.readouterr().out == f"mooring-dns.service: {outcome}\n"

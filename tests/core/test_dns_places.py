@@ -71,8 +71,9 @@ def test_a_server_is_where_somebody_asks_it(serving: Serving, every_container: b
     """In the routing domains of networks that want it, in all where every container asks, and on the host for any."""
     quiet = replace(WEB, options=NetworkOptions())
     networks = [replace(WEB, domain=1), replace(quiet, domain=1), replace(quiet, domain=2), quiet]
-    assert served_domains(networks, serving, every_container) == found
-    assert served_domains([quiet], serving, False) == {0: serving is Serving.ON}
+    assert served_domains(networks, serving, every_container, False) == found
+    assert served_domains([quiet], serving, False, False) == {0: serving is Serving.ON}
+    assert served_domains([quiet], serving, False, True) == {0: serving is not Serving.OFF}
 
 
 def test_all_others_are_fine() -> None:

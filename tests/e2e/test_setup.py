@@ -25,6 +25,7 @@ def machine(lab: Lab) -> Iterator[SystemdMachine]:
         pytest.skip("it has the engine of the machine's own suite only")
     machine = SystemdMachine(lab.folder / "setup", units=False)
     try:
+        machine.disk.add("systemd-resolved")
         machine.boot()
         machine.load_image()
         machine.run("useradd", "--create-home", "--groups", "docker", "alice")
@@ -88,13 +89,37 @@ def test_a_new_user_has_the_context(machine: SystemdMachine) -> None:
     assert "unix:///run/mooring/docker.sock" in said
 
 
+def test_the_hosts_own_programs_resolve_names_of_containers(machine: SystemdMachine) -> None:
+    """By systemd-resolved, which asks for nothing else there; also after its end."""
+    refused = machine.mooring("dns", "install", "--host", check=False)
+    assert (refused.status, "systemd-resolved does not run" in refused.output) == (6, True)
+    machine.run("sh", "-ec", "systemd-sysusers; ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf")
+    machine.systemctl("start", "systemd-resolved")
+    assert machine.mooring("dns", "install", "--host").output == "mooring-dns.service: written and started"
+    assert "wanted by: the host's resolver" in machine.mooring("dns", "status").output
+    address = machine.docker("inspect", "-f", "{{.NetworkSettings.Networks.web.IPAddress}}", "db").output
+
+    def resolves() -> bool:
+        return machine.run("getent", "ahosts", "db.web.mooring", check=False).output.startswith(f"{address} ")
+
+    eventually(resolves, "the host resolves the name", 10)
+    assert not machine.run("getent", "ahosts", "absent.web.mooring", check=False).ok
+    told = machine.run("resolvectl", "dns").output.splitlines()
+    assert [line for line in told if "169.254.53.53" in line] == [line for line in told if "(mooring-dns):" in line]
+    machine.systemctl("kill", "--signal", "KILL", "systemd-resolved")
+    eventually(resolves, "the host resolves the name again", 20)
+    machine.mooring("dns", "uninstall", "--host")
+    assert not machine.run("ip", "link", "show", "mooring-dns", check=False).ok
+    machine.mooring("dns", "install", "--host")
+
+
 def test_an_undo_leaves_nothing(machine: SystemdMachine) -> None:
     """It refuses while containers are there; then all that a setup made is gone but what somebody changed since. The
     store stays."""
     refused = machine.mooring("setup", "--undo", check=False)
     assert (refused.status, "db in web" in refused.output) == (4, True)
     machine.docker("rm", "-f", "db")
-    machine.run("sh", "-c", "echo nameserver 192.0.2.1 >/etc/resolv.conf")
+    machine.run("sh", "-c", "rm /etc/resolv.conf; echo nameserver 192.0.2.1 >/etc/resolv.conf")
     engine_file = machine.run("cat", "/etc/docker/daemon.json", check=False).output
     machine.mooring("dns", "install")
     assert "169.254.53.53" in machine.run("cat", "/etc/docker/daemon.json").output
@@ -105,6 +130,8 @@ def test_an_undo_leaves_nothing(machine: SystemdMachine) -> None:
     said = machine.mooring("setup", "--undo").output
     assert "unit files:" in planned
     assert "the DNS server from /etc/docker/daemon.json" in planned
+    assert "mooring-dns.service, by which the host's resolver asks" in planned
+    assert not machine.run("ip", "link", "show", "mooring-dns", check=False).ok
     assert machine.run("cat", "/etc/docker/daemon.json", check=False).output == engine_file
     assert "169.254.53.53" in machine.run("ip", "address", "show", "dev", "lo").output  # until the next boot
     assert "group mooring: has members (alice), left unchanged" in said

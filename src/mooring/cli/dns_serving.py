@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mooring.adapters.docker.engine_dns_file import Change, EngineDnsFile
+    from mooring.adapters.host.host_resolver import HostResolver
 
 _config_option = click.option("--config", metavar="FILE", help="Mooring's own.  [/etc/mooring/mooring.toml]")
 _engine_option = click.option(
@@ -48,11 +49,14 @@ def dns_status(connection: Connection, form: str) -> None:
 
 @click.command("install")
 @_engine_option
+@click.option("--host", is_flag=True, help="Instead let this host's own systemd-resolved ask, for the zone alone.")
 @_config_option
 @dry_run_option
 @format_option
 @pass_connection
-def dns_install(connection: Connection, config_file: str | None, config: str | None, dry_run: bool, form: str) -> None:
+def dns_install(
+    connection: Connection, config_file: str | None, host: bool, config: str | None, dry_run: bool, form: str
+) -> None:
     """Tell Docker to give all its containers the host's DNS server: "dns" in daemon.json, with what is there, or else
     the host's nameservers, behind it. dockerd reads that at its start, a container gets it at its own.
 
@@ -61,9 +65,13 @@ def dns_install(connection: Connection, config_file: str | None, config: str | N
       mooring dns install --dry-run
       mooring dns install
       systemctl restart docker
+      mooring dns install --host
     """
     from mooring.adapters.dns.host_forwarding import host_nameservers
 
+    if host:
+        _install_host(connection, config, dry_run, form)
+        return
     file = _file(config_file, config)
     _refuse_flag(file.path)
     _refuse_off(connection)
@@ -80,10 +88,13 @@ def dns_install(connection: Connection, config_file: str | None, config: str | N
 @click.command("uninstall")
 @_engine_option
 @_config_option
+@click.option("--host", is_flag=True, help="Instead let this host's own resolver ask no more.")
 @click.option("--force", is_flag=True, help="Also where it was changed since: the server is taken out, the rest stays.")
 @dry_run_option
 @format_option
-def dns_uninstall(config_file: str | None, config: str | None, force: bool, dry_run: bool, form: str) -> None:
+def dns_uninstall(
+    config_file: str | None, config: str | None, host: bool, force: bool, dry_run: bool, form: str
+) -> None:
     """Take back what `mooring dns install` did: "dns" in daemon.json is what it was before.
 
     The server stays until the next boot, for containers that run.
@@ -93,10 +104,72 @@ def dns_uninstall(config_file: str | None, config: str | None, force: bool, dry_
       mooring dns uninstall
       systemctl restart docker
     """
+    if host:
+        _uninstall_host(dry_run, form)
+        return
     change = _file(config_file, config).removed(force)
     if not dry_run:
         change.carry_out()
     _tell(change, [_restart(change.before or "")] if change.changes else [], dry_run, form)
+
+
+def _install_host(connection: Connection, config: str | None, dry_run: bool, form: str) -> None:
+    from mooring.adapters.host import host_resolver
+    from mooring.adapters.host.machine_ids import machine_id
+    from mooring.config import load
+
+    resolver, zone = _resolver(), load({"config": config}, {}, machine_id()).dns_zone
+    resolver.check()
+    _refuse_off(connection)
+    changes, remarks = resolver.changes(zone), _host_remarks()
+    if changes and not dry_run:
+        resolver.install(zone)
+        remarks += _server_remarks(connection)
+    if dry_run and form == "table":
+        click.echo(host_resolver.unit(zone))
+    _tell_host("written and started" if changes else "unchanged", remarks, dry_run, form)
+
+
+def _uninstall_host(dry_run: bool, form: str) -> None:
+    resolver = _resolver()
+    there = resolver.installed
+    if not dry_run:
+        resolver.remove()
+    _tell_host("removed" if there else "not there", [], dry_run, form)
+
+
+def _resolver() -> HostResolver:
+    from pathlib import Path
+
+    from mooring.adapters.host.host_resolver import HostResolver
+    from mooring.removal import systemctl
+
+    return HostResolver(Path("/"), systemctl)
+
+
+def _host_remarks() -> list[str]:
+    """Whether the host's programs ask systemd-resolved at all."""
+    from mooring.adapters.dns.host_forwarding import stub_asked
+
+    if stub_asked():
+        return []
+    return [
+        "programs of this host do not ask systemd-resolved: /etc/resolv.conf names other nameservers than 127.0.0.53"
+        " (systemd-resolved.service(8) has the link to make of it)"
+    ]
+
+
+def _tell_host(outcome: str, remarks: list[str], dry_run: bool, form: str) -> None:
+    from mooring.adapters.host.host_resolver import UNIT
+    from mooring.cli.tables import clean, printed
+    from mooring.cli.uninstalling import tense
+
+    done = outcome in ("written and started", "removed")
+    if printed({"unit": UNIT, "changed": done, "dry_run": dry_run, "remarks": remarks}, form):
+        return
+    click.echo(f"{UNIT}: {tense(outcome, dry_run and done)}")
+    for remark in remarks:
+        click.echo(clean(remark))
 
 
 def _file(config_file: str | None, config: str | None) -> EngineDnsFile:

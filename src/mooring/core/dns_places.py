@@ -18,6 +18,8 @@ from mooring.core.networks import Address, GatewayMode, Network, Origin, StaticR
 ADDRESS4, ADDRESS6 = IPv4Address("169.254.53.53"), IPv6Address("fd6d:6f6f:7269:6e67:ffff::53")
 ADDRESSES: tuple[Address, ...] = (ADDRESS4, ADDRESS6)
 PORT = 53
+# The interface by which the host's own resolver asks (adapters.host.host_resolver).
+LINK = "mooring-dns"
 
 
 class Serving(Enum):
@@ -28,14 +30,14 @@ class Serving(Enum):
     OFF = "off"
 
 
-def served_domains(networks: Iterable[Network], serving: Serving, every_container: bool) -> dict[int, bool]:
+def served_domains(networks: Iterable[Network], serving: Serving, every_container: bool, host: bool) -> dict[int, bool]:
     """Every routing domain that the networks are in, and 0 for the host, with whether there is to be a server.
-    every_container: whether the engine tells all its containers to ask it.
+    every_container: whether the engine tells all its containers to ask it. host: whether the host's own resolver does.
 
     The host's is there for all of them, since its own programs ask for every name.
     """
     served = serving is not Serving.OFF
-    found = {0: serving is Serving.ON or (served and every_container)}
+    found = {0: serving is Serving.ON or (served and (every_container or host))}
     for network in networks:
         asked = served and (every_container or bool(network.options.dns))
         found[0] = found[0] or asked

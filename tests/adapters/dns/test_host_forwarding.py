@@ -22,6 +22,7 @@ from mooring.adapters.dns.host_forwarding import (
     HostForwarding,
     HostUpstreams,
     host_nameservers,
+    stub_asked,
 )
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.dns_places import ADDRESSES
@@ -196,3 +197,12 @@ def test_containers_get_nameservers_that_they_can_reach(tmp_path: Path) -> None:
     assert host_nameservers([str(stub), str(behind)]) == (ONE, TWO)
     assert host_nameservers([str(behind), str(stub)]) == (ONE, TWO)
     assert host_nameservers([str(stub), str(tmp_path / "none")]) == ()
+
+
+def test_programs_that_ask_the_stub_are_known_by_the_hosts_file(tmp_path: Path) -> None:
+    """Without a file nobody asks anybody."""
+    conf = tmp_path / "resolv.conf"
+    assert not stub_asked(str(conf))
+    for text, asked in (("nameserver 127.0.0.53\noptions edns0\n", True), ("nameserver 192.0.2.1\n", False)):
+        conf.write_text(text)
+        assert stub_asked(str(conf)) is asked

@@ -88,9 +88,9 @@ class Served:
     @staticmethod
     def interface_name(index: int) -> str:
         """Of those that there are."""
-        if index not in (3, 4, 5, 6):
+        if index not in (3, 4, 5, 6, 7):
             raise OSError("no such device")
-        return {3: "mr-one", 4: "eth0", 5: "mr-two", 6: "docker0"}[index]
+        return {3: "mr-one", 4: "eth0", 5: "mr-two", 6: "docker0", 7: "mooring-dns"}[index]
 
     async def open(self) -> None:
         """At a free port."""
@@ -169,6 +169,13 @@ async def test_a_container_in_no_network_of_ours_is_no_host_and_nobody_else_is_a
     served.answers.look_again()
     assert served.answer(message, 6, "172.17.0.2") is None
     assert served.answer(message) is not None
+
+
+async def test_what_the_hosts_resolver_asks_the_host_asks(served: Served) -> None:
+    """The kernel shows what leaves by that link and is for the host as come in by it."""
+    reply = served.answer(query("own").to_wire(), 7, "169.254.53.53")
+    assert reply is not None
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.NXDOMAIN
 
 
 async def test_all_addresses_are_told_in_changing_order(served: Served) -> None:

@@ -111,6 +111,17 @@ class Disk:
         enter = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", f'{self.mount}"$@"\n{unmount}', "sh"]
         run([*enter, *argv], timeout=120)
 
+    def add(self, package: str) -> None:
+        """The package's files are there too, as they come: none of its scripts has run."""
+        cache = root().parent / f"packages-{root().name}"
+        cache.mkdir(exist_ok=True)
+        with _locked(cache / "lock"):
+            if not list(cache.glob(f"{package}_*.deb")):
+                run(["sh", "-ec", f'cd "{cache}" && apt-get -q download {package}'], timeout=120)
+        # Not by dpkg: /lib is a link, and stays one.
+        unpack = f'dpkg-deb --fsys-tarfile "$1" | tar -x -C {self.path} --keep-directory-symlink'
+        self.run("sh", "-ec", unpack, "sh", str(next(cache.glob(f"{package}_*.deb"))))
+
     def install(self, units: bool = True) -> None:
         """Mooring as it is checked out is there, and if wanted with its units, as packaging/README.md says."""
         with tempfile.TemporaryDirectory(prefix="mooring-wheel-") as scratch:

@@ -32,6 +32,7 @@ AVOIDED = 10.0
 # Seconds between two looks at the host's resolv.conf.
 PERIOD = 2.0
 # What systemd-resolved itself asks (systemd-resolved.service(8)), as dockerd reads it.
+STUB = "127.0.0.53"
 BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 # Questions of one client that are under way.
 QUERIES_OF_CLIENT = 128
@@ -54,6 +55,13 @@ def host_nameservers(paths: Sequence[str] = (RESOLV_CONF, BEHIND_STUB)) -> Seque
             if found:
                 return tuple(dict.fromkeys(found))
     return ()
+
+
+def stub_asked(path: str = RESOLV_CONF) -> bool:
+    """Whether the host's programs ask systemd-resolved's stub (systemd-resolved.service(8))."""
+    with contextlib.suppress(OSError):
+        return any(str(each) == STUB for each in parse(Path(path).read_text(errors="surrogateescape")).nameservers)
+    return False
 
 
 class HostUpstreams:

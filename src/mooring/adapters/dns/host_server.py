@@ -24,6 +24,7 @@ from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
 from mooring.adapters.dns.host_sockets import ANCILLARY, arrival_interface, interface_name, stream_interface
 from mooring.adapters.host.descriptor_shares import Shares
+from mooring.core.dns_places import LINK
 from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
@@ -181,10 +182,12 @@ class HostAnswers:
             asker = None if place.domain else HOST
         else:
             try:
-                address = ip_address(source)
-                asker = self._names.asker(place.interface_name(interface), address, place.domain)
+                address, name = ip_address(source), place.interface_name(interface)
             except (OSError, ValueError):
                 return None
+            # What leaves by the link of the host's resolver, which leads nowhere, comes back as if by it.
+            ours = name == LINK and not place.domain
+            asker = HOST if ours else self._names.asker(name, address, place.domain)
             if asker is None and not place.domain and self._holds(interface, address):
                 asker = STRANGER
         if asker is None:

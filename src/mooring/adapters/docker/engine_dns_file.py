@@ -253,6 +253,12 @@ class EngineUse:
             return True
         return self._mark.exists()
 
+    def reason(self) -> str:
+        """Who asks, in words; "" for nobody."""
+        if self.now():
+            return "Docker's own setting"
+        return "containers that may have been started with Docker's own setting" if self.since_boot() else ""
+
 
 def replace_like(path: Path, text: str, like: Path | None = None) -> None:
     """The file has the text, whole or not at all, and the owner, mode and extended attributes that `like`, or else the

@@ -294,6 +294,8 @@ class HostNames:
         if network is None or network.options.dns is not Dns.HEALTHY:
             return True
         told = self._told.get(endpoint.id)
+        if told is None and endpoint.name:
+            return True  # one that no engine tells of: its name is on record
         return told.healthy if told is not None and told.whole else None
 
     def _put_record(self, record: DnsRecord) -> None:
