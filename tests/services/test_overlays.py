@@ -240,4 +240,4 @@ async def test_many_are_told_to_the_kernel_in_few_calls(rig: Rig) -> None:
     many = {f"e{n}": Remote(f"02:00:00:01:{n >> 8:02x}:{n & 255:02x}", (first + n,), B) for n in range(1, 801)}
     await rig.learn(**many)
     assert rig.remote() == rig.expected(*many.values())
-    assert len(rig.host.kernel.announced) == 500
+    assert len(rig.host.kernel.announced) == 200

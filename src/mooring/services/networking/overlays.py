@@ -42,7 +42,7 @@ PART = 500
 # Endpoints that are learnt at a stretch.
 STRETCH = 32
 # Addresses that neighbours are told of at a time. Those beyond find out by themselves, a second later.
-TOLD = 500
+TOLD = 200
 
 
 @dataclass(slots=True)
@@ -180,7 +180,9 @@ class Overlays:
                 await self._tell(part)
                 await asyncio.sleep(0)
             told, self._news = list(self._news.items())[:TOLD], {}
+            pace = Pace(STRETCH)
             for (network_id, address), mac in told:
+                await pace.step()
                 network = self._cache.network(network_id)
                 if network is not None and self._index.at(network_id, address) is None:
                     await self._kernel.announce(network.bridge, address, mac, network.domain)
