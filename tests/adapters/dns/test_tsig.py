@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 from pathlib import Path
 
+import dns.exception
 import dns.message
 import dns.name
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.adapters.dns.tsig import KeyFile, Signer, parse_keys
+from mooring.adapters.dns.tsig import KeyFile, Signer, parse_keys, signature_of
 from mooring.core.faults import Unavailable
 from tests.adapters.dns.zones import KEY, SECRET, key_file
 
@@ -81,3 +83,10 @@ def test_signatures_of_one_reply_are_a_chain() -> None:
     dns.message.from_wire(two, keyring=key, request_mac=asked.mac or b"", multi=True, tsig_ctx=read.tsig_ctx)
     with pytest.raises(dns.tsig.BadSignature):
         dns.message.from_wire(two, keyring=key, request_mac=asked.mac or b"", multi=True)
+
+
+@given(st.binary(max_size=80))
+def test_bytes_of_any_kind_have_a_signature_or_none_or_are_no_message(message: bytes) -> None:
+    """Nothing else comes of them."""
+    with contextlib.suppress(dns.exception.DNSException, struct.error):
+        signature_of(message)

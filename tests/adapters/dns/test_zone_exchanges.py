@@ -11,7 +11,7 @@ import dns.message
 import pytest
 
 from mooring.adapters.dns import zone_exchanges
-from mooring.adapters.dns.tsig import Signer, parse_keys
+from mooring.adapters.dns.tsig import Signer, parse_keys, signature_of
 from mooring.adapters.dns.zone_exchanges import ask, notify, texts_of
 from mooring.core.faults import Unavailable
 from mooring.core.zones import Place
@@ -23,14 +23,16 @@ from tests.adapters.dns.zones import KEY, free_place
 
 def unsigned(message: bytes) -> bytes:
     """A reply without a signature."""
-    return framed(dns.message.make_response(dns.message.from_wire(message, keyring=False)).to_wire()[:12] + b"")
+    query = dns.message.from_wire(message, question_only=True)
+    return framed(dns.message.make_response(query).to_wire())
 
 
 def elsewhere(message: bytes) -> bytes:
     """A reply that is signed, to something that was not asked."""
-    query = dns.message.from_wire(message, keyring=False)
+    query, signature = dns.message.from_wire(message, question_only=True), signature_of(message)
+    assert signature is not None
     reply = dns.message.make_response(dns.message.make_query("elsewhere", "SOA", id=query.id)).to_wire()
-    return framed(Signer(OURS, query.mac).sign(reply))
+    return framed(Signer(OURS, signature.rdata.mac).sign(reply))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.adapters.dns.tsig import KeyFile, parse_keys, with_tsig
+from mooring.adapters.dns.tsig import KeyFile, parse_keys, signature_of, with_tsig
 from mooring.adapters.dns.zone_transfers import LONGEST, ZoneAnswers, ZoneServer
 from mooring.wire.dns import framed
 from tests.adapters.dns.zones import KEY, OTHER_KEY, ToldExport, entry, free_place, key_file
@@ -60,11 +60,18 @@ def ask(answers: ZoneAnswers, asked: dns.message.Message, *, stream: bool = True
     found, context = [], None
     for reply in answers.replies(asked.to_wire(), stream=stream):
         read = dns.message.from_wire(
-            reply, keyring=asked.keyring or False, request_mac=asked.mac or b"", multi=True, tsig_ctx=context
+            reply, keyring=asked.keyring, request_mac=asked.mac or b"", multi=True, tsig_ctx=context
         )
         context = read.tsig_ctx
         found.append(read)
     return found
+
+
+def refusal(reply: bytes) -> tuple[int, int, dns.rdtypes.ANY.TSIG.TSIG]:
+    """The rcode, and of its TSIG record the error and the whole."""
+    signature = signature_of(reply)
+    assert signature is not None
+    return reply[3] & 15, signature.rdata.error, signature.rdata
 
 
 def texts(replies: list[dns.message.Message]) -> list[str]:
@@ -128,12 +135,11 @@ def test_who_proves_no_key_gets_nothing(answers: ZoneAnswers, tmp_path: Path) ->
     (stranger,) = parse_keys(KEY.replace('"mooring"', '"stranger"')).values()
     for key, error in ((theirs, dns.rcode.BADSIG), (stranger, dns.rcode.BADKEY)):
         (reply,) = answers.replies(question("mooring", key=key).to_wire(), stream=True)
-        read = dns.message.from_wire(reply, keyring=False)
-        assert (read.rcode(), read.tsig_error, read.answer) == (dns.rcode.NOTAUTH, error, [])
+        assert refusal(reply)[:2] == (dns.rcode.NOTAUTH, error)
     assert ask(answers, question("mooring", key=None))[0].rcode() == dns.rcode.REFUSED
     (tmp_path / "dns.keys").unlink()
     (reply,) = answers.replies(question("mooring").to_wire(), stream=True)
-    assert dns.message.from_wire(reply, keyring=False).rcode() == dns.rcode.SERVFAIL
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.SERVFAIL
 
 
 def test_a_clock_that_is_off_is_told_so_with_ours(answers: ZoneAnswers) -> None:
@@ -146,11 +152,10 @@ def test_a_clock_that_is_off_is_told_so_with_ours(answers: ZoneAnswers) -> None:
     blank = asked.tsig[0].replace(original_id=int.from_bytes(unsigned[:2], "big"), time_signed=late, mac=b"")
     signed, _ = dns.tsig.sign(unsigned, OURS, blank, late)  # type: ignore[no-untyped-call]
     (reply,) = answers.replies(with_tsig(unsigned, OURS.name, signed), stream=True)
-    read = dns.message.from_wire(reply, keyring=False)
-    assert (read.rcode(), read.tsig_error) == (dns.rcode.NOTAUTH, dns.rcode.BADTIME)
-    assert read.tsig is not None
-    assert abs(int.from_bytes(read.tsig[0].other, "big") - time.time()) < 60
-    assert len(read.mac or b"") == 32
+    rcode, error, rdata = refusal(reply)
+    assert (rcode, error) == (dns.rcode.NOTAUTH, dns.rcode.BADTIME)
+    assert abs(int.from_bytes(rdata.other, "big") - time.time()) < 60
+    assert (len(rdata.mac), rdata.time_signed) == (32, late)
 
 
 def test_a_large_zone_comes_in_small_messages_that_are_signed_one_by_one(

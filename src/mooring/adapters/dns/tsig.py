@@ -11,12 +11,13 @@ import binascii
 import re
 import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import dns.exception
-import dns.message
 import dns.name
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.TSIG
@@ -93,9 +94,9 @@ class Signer:
         self._request = request
         self._context: object | None = None
 
-    def sign(self, message: bytes, error: int = 0, other: bytes = b"") -> bytes:
-        """The message, signed. error, other: as in RFC 8945, 4.2."""
-        ident, now = int.from_bytes(message[:2], "big"), int(time.time())
+    def sign(self, message: bytes, error: int = 0, other: bytes = b"", now: int | None = None) -> bytes:
+        """The message, signed. error, other, now (seconds since the epoch): as in RFC 8945, 4.2."""
+        ident, now = int.from_bytes(message[:2], "big"), int(time.time()) if now is None else now
         blank = _tsig(self._key.algorithm, now, b"", ident, error, other)
         signed, self._context = dns.tsig.sign(  # type: ignore[no-untyped-call]
             message, self._key, blank, now, self._request, self._context, True
@@ -103,12 +104,36 @@ class Signer:
         return with_tsig(message, self._key.name, signed)
 
 
-def unsigned(message: bytes, query: dns.message.Message, error: int) -> bytes:
-    """The reply to whom no key was proved: says why, and is not signed (RFC 8945, 5.2)."""
-    assert query.tsig is not None
-    theirs = cast(dns.rdtypes.ANY.TSIG.TSIG, query.tsig[0])
-    blank = _tsig(theirs.algorithm, theirs.time_signed, b"", query.id, error, b"")
-    return with_tsig(message, query.tsig.name, blank)
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who claims to have signed a message: nothing of it is proved. name: the key's. rdata: the TSIG record."""
+
+    name: dns.name.Name
+    rdata: dns.rdtypes.ANY.TSIG.TSIG
+
+    def refuse(self, reply: bytes, error: int) -> bytes:
+        """The reply to who proved no key: says why, and is not signed (RFC 8945, 5.2)."""
+        theirs = self.rdata
+        return with_tsig(
+            reply, self.name, _tsig(theirs.algorithm, theirs.time_signed, b"", theirs.original_id, error, b"")
+        )
+
+
+def signature_of(message: bytes) -> Signature | None:
+    """That of the message, None where it has none. Raises DNSException or struct.error for what is no message."""
+    _, _, questions, *records = struct.unpack_from(">6H", message)
+    at = 12
+    for _ in range(questions):
+        at += dns.name.from_wire(message, at)[1] + 4
+    for _ in range(sum(records)):
+        name, length = dns.name.from_wire(message, at)
+        at += length + 10
+        kind, klass, _, length = struct.unpack_from(">HHIH", message, at - 10)
+        if kind == dns.rdatatype.TSIG:
+            rdata = dns.rdata.from_wire(klass, kind, message, at, length)
+            return Signature(name, cast(dns.rdtypes.ANY.TSIG.TSIG, rdata))
+        at += length
+    return None
 
 
 def with_tsig(message: bytes, name: dns.name.Name, rdata: dns.rdtypes.ANY.TSIG.TSIG) -> bytes:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from itertools import chain
@@ -26,7 +27,7 @@ import dns.rdtypes.ANY.SOA
 import dns.tsig
 
 from mooring.adapters.dns.host_sockets import host_sockets
-from mooring.adapters.dns.tsig import KeyFile, Signer, unsigned
+from mooring.adapters.dns.tsig import KeyFile, Signature, Signer, signature_of
 from mooring.core.faults import Fault
 from mooring.core.networks import Address
 from mooring.core.zones import Place, Record, Snapshot, is_in_zone, is_reverse
@@ -65,34 +66,35 @@ class ZoneAnswers:
         if not _HEADER_BYTES <= len(message) <= LONGEST or message[2] & 0x80:
             return
         try:
-            query = dns.message.from_wire(message, keyring=False)
-        except (dns.exception.DNSException, ValueError):
+            query, signature = dns.message.from_wire(message, question_only=True), signature_of(message)
+        except (dns.exception.DNSException, ValueError, struct.error):
             yield message[:2] + bytes((0x80, dns.rcode.FORMERR, 0, 0, 0, 0, 0, 0, 0, 0))
             return
         question = b"" if len(query.question) != 1 else _question(query)
         if not question or query.opcode() != dns.opcode.QUERY:
             yield message[:2] + bytes((0x80 | message[2] & 0x78, dns.rcode.NOTIMP, 0, 0, 0, 0, 0, 0, 0, 0))
-        elif query.tsig is None:
+        elif signature is None:
             yield encode_message(query.id, question, (), dns.rcode.REFUSED)
         else:
-            yield from self._signed(message, query, question, stream=stream)
+            yield from self._signed(message, signature, question, stream=stream)
 
-    def _signed(self, message: bytes, query: dns.message.Message, question: bytes, *, stream: bool) -> Iterator[bytes]:
+    def _signed(self, message: bytes, signature: Signature, question: bytes, *, stream: bool) -> Iterator[bytes]:
         """Replies to a message that somebody has signed, with whatever."""
-        refusal = encode_message(query.id, question, (), dns.rcode.NOTAUTH)
+        ident = int.from_bytes(message[:2], "big")
+        refusal = encode_message(ident, question, (), dns.rcode.NOTAUTH)
         try:
             query = dns.message.from_wire(message, keyring=dict(self._keys.keys()))
         except Fault as fault:
             log.warning("a zone is not given out: %s", fault)
-            yield encode_message(query.id, question, (), dns.rcode.SERVFAIL)
-        except dns.tsig.BadTime:
-            key = self._keys.keys()[query.tsig.name]  # type: ignore[union-attr]
+            yield encode_message(ident, question, (), dns.rcode.SERVFAIL)
+        except dns.tsig.BadTime:  # signed, with their time, and ours beside it (RFC 8945, 5.2.3)
+            key, theirs = self._keys.keys()[signature.name], signature.rdata
             now = int(time.time()).to_bytes(6, "big")
-            yield Signer(key, query.mac).sign(refusal, dns.rcode.BADTIME, now)
+            yield Signer(key, theirs.mac).sign(refusal, dns.rcode.BADTIME, now, theirs.time_signed)
         except dns.tsig.BadSignature:
-            yield unsigned(refusal, query, dns.rcode.BADSIG)
+            yield signature.refuse(refusal, dns.rcode.BADSIG)
         except (dns.exception.DNSException, ValueError):
-            yield unsigned(refusal, query, dns.rcode.BADKEY)
+            yield signature.refuse(refusal, dns.rcode.BADKEY)
         else:
             assert isinstance(query.keyring, dns.tsig.Key)
             signer = Signer(query.keyring, query.mac)
