@@ -109,6 +109,14 @@ async def test_other_flags_and_options_are_another_question(rig: Rig) -> None:
     assert len(server.idents) == 3
 
 
+async def test_a_question_that_is_as_long_as_may_be_is_not_remembered(rig: Rig) -> None:
+    """It could fill our memory with nothing: padding (RFC 7830), each time another one."""
+    server = await rig.add(ONE)
+    for _ in range(2):
+        assert await rig.ask(use_edns=0, payload=4096, pad=4090) is not None
+    assert len(server.idents) == 2
+
+
 async def test_the_same_question_is_asked_once_however_many_wait(rig: Rig) -> None:
     """Everybody gets the answer: who forges has one id and one port to guess, and not one of many (RFC 5452, 5)."""
     server = await rig.add(ONE)

@@ -36,7 +36,7 @@ STUB = "127.0.0.53"
 BEHIND_STUB = "/run/systemd/resolve/resolv.conf"
 # Questions of one client that are under way.
 QUERIES_OF_CLIENT = 128
-# Replies that are remembered, and bytes of one.
+# Replies that are remembered, and bytes of one with its question.
 MOST, MOST_BYTES = 8192, 4096
 _HEADER_BYTES = 12
 
@@ -184,7 +184,7 @@ class HostForwarding:
             done(None if reply is None else _as_asked(reply, query))
 
     def _remember(self, key: bytes, reply: bytes) -> None:
-        told = kept_for(reply) if len(reply) <= MOST_BYTES else None
+        told = kept_for(reply) if len(key) + len(reply) <= MOST_BYTES else None
         if told is None:
             return
         now = self._now()
