@@ -250,7 +250,7 @@ def test_the_unit_needs_what_the_documentation_says(lab: Lab) -> None:
         machine.systemctl("daemon-reload")
         machine.systemctl("restart", "mooring")
         for name in TENANTS:
-            machine.docker(*create, "--subnet", V4, *tenant(name), name)
+            machine.docker(*create, "--subnet", V4, "-o", "dns=on", *tenant(name), name)
             machine.docker("run", "-d", "--name", name, "--network", name, "--ip", "10.77.0.2", IMAGE, "stay")
         machine.systemctl("restart", "mooring")
         status = json.loads(machine.mooring("status", "--format", "json").output)
@@ -259,6 +259,7 @@ def test_the_unit_needs_what_the_documentation_says(lab: Lab) -> None:
         for number in ("1", "2"):
             inside = machine.run("nsenter", f"--net=/run/mooring/tenants/{number}", "ip", "-o", "address").output
             assert "10.77.0.1/24" in inside
+        assert "also in routing domains: 1, 2\n" in machine.mooring("dns", "status").output
         machine.docker("rm", "-f", *TENANTS)
         machine.mooring("setup", "--undo")
         assert "mt-" not in machine.run("ip", "link").output
