@@ -78,6 +78,10 @@ def test_replicas_are_all_told_and_internal_networks_are_served(host: Host) -> N
     left = " ".join(sorted((addresses[1], addresses[3])))
     _follows(lambda: None, lambda: ask(space, "app.inner.mooring") == left)
     assert ask(space, "example.org", server=host.ipv4) != "203.0.113.7"
+    with upstream(host.outside.network, "203.0.113.7"):  # nor is anybody asked for it by DNS (CVE-2024-29018)
+        assert ask(host.network, "example.org") == "203.0.113.7"
+        assert ask(space, "example.org") == "SERVFAIL"
+        assert "203.0.113.7" not in ask(space, "example.org", server=RESOLVER)
     refused = host.docker(
         "network", "create", "-d", "mooring", "--ipam-driver", "mooring", "-o", "dns=on", "-o", "gateway=none", "bare",
         check=False,
