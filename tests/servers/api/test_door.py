@@ -19,6 +19,8 @@ WHEN_ASKED = (
     "h11",
     "mooring.servers.api.application",
     "mooring.servers.api.connections",
+    "mooring.adapters.etcd",  # when the host is in a cluster
+    "grpc",
 )
 
 
