@@ -14,7 +14,7 @@ from mooring.core.zones import EXPIRE, NEGATIVE, REFRESH, RETRY, TTL, Record
 from mooring.wire.dns import TO_QUESTION, encode_name, encode_record
 
 # Bytes of records in one message: it is made within a turn of the loop.
-MESSAGE_BYTES = 4096
+MESSAGE_BYTES = 1024
 
 _NUMBERS = {"A": 1, "NS": 2, "PTR": 12, "AAAA": 28}
 _SOA = 6

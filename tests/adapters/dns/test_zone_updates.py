@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from mooring.adapters.dns.zone_updates import update
+import asyncio
+from pathlib import Path
+
+from mooring.adapters.dns.tsig import KeyFile
+from mooring.adapters.dns.zone_updates import Owned, ZoneUpdates, update
+from tests.adapters.dns.zones import ToldExport, entry, free_place, key_file
 
 Some = frozenset[tuple[str, str]]
 ONE, TWO = frozenset({("A", "10.32.0.2")}), frozenset({("A", "10.32.0.3")})
@@ -37,3 +42,22 @@ def test_a_name_that_goes_takes_its_mark_along() -> None:
         'db.example.org. 0 IN TXT "mooring=1" "A 10.32.0.2"', "db.example.org. 0 NONE A 10.32.0.2",
         'db.example.org. 0 NONE TXT "mooring=1" "A 10.32.0.2"',
     ]  # fmt: skip
+
+
+async def test_the_newest_names_come_first_and_a_change_is_not_kept_waiting(tmp_path: Path) -> None:
+    """What is over is removed before anything is written."""
+    export, asked = ToldExport("example.org"), list[str]()
+    keys = KeyFile(key_file(tmp_path))
+    updates = ZoneUpdates(export, keys, free_place(), ("example.org",), "mooring=1", lambda *_: None)
+
+    async def put(name: str, owned: Owned, records: frozenset[tuple[str, str]]) -> None:
+        asked.append(name.partition(".")[0])
+        if name.startswith("c2"):
+            export.tell(entry("late", "10.32.0.9"))
+
+    updates._put = put  # type: ignore[method-assign]
+    updates._owned, updates._looked = {"gone.web.example.org": ONE}, asyncio.get_running_loop().time()
+    export.tell(*(entry(f"c{number}", f"10.32.0.{number + 2}") for number in range(4)))
+    updates._changed.clear()
+    await updates.once()
+    assert asked == ["gone", "c3", "c2"]

@@ -94,7 +94,8 @@ class ZoneUpdates:
                     await self._changed.wait()
 
     async def once(self) -> None:
-        """The server has what it should have, but for names that are another's. Raises Fault when it cannot be."""
+        """The server has what it should have, but for names that are another's, or there is another snapshot before
+        that. Raises Fault when it cannot be."""
         if self._export.current is None:
             return
         loop_time = asyncio.get_running_loop().time
@@ -104,19 +105,20 @@ class ZoneUpdates:
         wanted = await self._wanted()
         self._later = {name: each for name, each in self._later.items() if name in wanted and each[0] > loop_time()}
         work = [name for name in self._owned if name not in wanted]
-        work += [name for name, records in wanted.items() if self._owned.get(name) != records]
-        work = [name for name in work if name not in self._later]
-        if not work:
-            return
+        # The newest first: who has just started does not wait for thousands that are there already.
+        work += [name for name, records in reversed(wanted.items()) if self._owned.get(name) != records]
         for name in work:
-            await self._put(name, self._owned, wanted.get(name, frozenset()))
-            await asyncio.sleep(PACE)
+            if name not in self._later:
+                await self._put(name, self._owned, wanted.get(name, frozenset()))
+                await asyncio.sleep(PACE)
+            if self._changed.is_set():
+                return
 
     async def _wanted(self) -> Owned:
-        """What the server should have: names in its zones, as far as a server may take them."""
+        """What the server should have: names in its zones, as far as a server may take them; those of hosts last."""
         found: Owned = {}
         assert self._export.current is not None
-        for every in (self._export.current.forward, self._export.current.reverse):
+        for every in (self._export.current.reverse, self._export.current.forward):
             for number, (name, records) in enumerate(every.items()):
                 if number % 256 == 0:
                     await asyncio.sleep(0)
