@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import cast
 
@@ -15,10 +16,11 @@ from mooring.attaching import MARK, Attaching, Target
 from mooring.client import Client, NamespaceView
 from mooring.core.endpoints import Endpoint
 from mooring.core.leases import Lease, State
-from mooring.core.plumbing import Veth
+from mooring.core.plumbing import Domain, Remove, Veth
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.core.sandboxes import NamespaceOp
 from mooring.services.assembly import Services, assemble
+from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.garbage_collector import MINIMUM_AGE
 from mooring.services.operations.attached_namespaces import Namespace as Asked
@@ -55,13 +57,13 @@ class Dying(LinuxNamespaces):
 class Daemon:
     """All services over a rig's kernel, asked from another thread as a client asks."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, policy: IpamPolicy = POLICY) -> None:
         self.rig, self.clock = rig, ManualClock()
         world = World(MemoryStore(), rig.kernel, MemoryPortGuard(), MemoryEngine(), self.clock)
-        self.services: Services = assemble(world, POLICY)
+        self.services: Services = assemble(world, policy)
         self.namespaces = Dying(f"{rig.folder}/netns", MARK)
         self.namespaces._boot = POLICY.boot
-        self._asked = operations(self.services, world, DaemonFacts("0", 0.0, "", "", "", policy=POLICY))
+        self._asked = operations(self.services, world, DaemonFacts("0", 0.0, "", "", "", policy=policy))
         self._loop = asyncio.get_running_loop()
 
     def _run(self, work: Awaitable[NamespaceView]) -> NamespaceView:
@@ -118,18 +120,22 @@ class Daemon:
             await self.services.repair.once()
             self.clock.advance(MINIMUM_AGE + 1)
 
+    async def start(self, tenant: str = "") -> Daemon:
+        """With a network 10.32.0.0/24, MTU 1400."""
+        await self.services.cache.load()
+        subnet, gateway = ip_network("10.32.0.0/24"), ip_interface("10.32.0.1/24")
+        options = {"tenant": tenant} if tenant else {}
+        grant = await self.services.ipam.request_pool(PoolRequest(tenant or "default", 4, subnet, options=options))
+        part = SegmentRequest(tenant or "default", subnet, gateway, pool=grant.pool)
+        raw = {"com.docker.network.driver.mtu": "1400", **options}
+        await self.services.networks.create(NetworkRequest(WEB, raw, False, (part,), ()))
+        return self
+
 
 @pytest.fixture
 async def daemon(world: Rig) -> AsyncIterator[Daemon]:
-    """With a network 10.32.0.0/24, MTU 1400."""
-    made = Daemon(world)
-    await made.services.cache.load()
-    subnet, gateway = ip_network("10.32.0.0/24"), ip_interface("10.32.0.1/24")
-    pool = (await made.services.ipam.request_pool(PoolRequest("default", 4, subnet=subnet))).pool
-    part = SegmentRequest("default", subnet, gateway, pool=pool)
-    await made.services.networks.create(
-        NetworkRequest(WEB, {"com.docker.network.driver.mtu": "1400"}, False, (part,), ())
-    )
+    """See Daemon."""
+    made = await Daemon(world).start()
     yield made
     await made.namespaces.close()
 
@@ -204,3 +210,26 @@ async def test_one_without_a_process_lives_and_one_that_is_gone_is_noticed(daemo
             await asyncio.sleep(0.01)
     await daemon.passes()
     assert daemon.services.cache.count(Endpoint) == 0
+
+
+async def test_a_network_in_a_routing_domain_is_as_any(world: Rig) -> None:
+    """Its bridge is elsewhere, and the interface comes from the host all the same."""
+    daemon = await Daemon(world, replace(POLICY, separate_tenants=True)).start("red")
+    one, target = lab(daemon)
+    two, other = lab(daemon, "lab-2")
+    world.stack.callback(two.close)
+    assert [(await daemon.attach(each))[0].addresses for each in (target, other)] == [["10.32.0.2"], ["10.32.0.3"]]
+    await serve(world.stack, two, 80)
+    assert await reach(one, "10.32.0.3", 80) == "10.32.0.2"
+    one.sh("ping -c1 -W3 10.32.0.1")
+    await daemon.passes()
+    assert len(await daemon.veths()) == 2
+    one.close()
+    assert (await daemon.detach(other)).changed
+    async with asyncio.timeout(10):
+        while await daemon.veths():  # noqa: ASYNC110 - the kernel says nothing
+            await asyncio.sleep(0.01)
+    await daemon.passes()
+    assert daemon.services.cache.count(Endpoint) == 0
+    await daemon.namespaces.close()
+    await world.kernel.apply([Remove(fact) for fact in await world.kernel.observe() if isinstance(fact, Domain)])
