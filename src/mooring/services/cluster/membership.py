@@ -23,15 +23,16 @@ from mooring.core.cluster_hosts import (
     reach,
 )
 from mooring.core.faults import Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.sessions import SessionRule
 from mooring.core.subnet_index import Holdings
 from mooring.ports import Clock, Cluster, ClusterSetup
 from mooring.services.cluster.host_records import HostRecords
 
 log = logging.getLogger(__name__)
 
-TTL = 15.0
+TTL = SessionRule().ttl
 """Seconds that a session outlives its last refresh."""
-REFRESH = 4.0
+REFRESH = SessionRule().refresh
 """Seconds between two."""
 TELL = 60.0
 """Seconds between two looks whether the host's record is true."""
