@@ -313,7 +313,7 @@ class Host:
             if fixed is None or fixed.running:
                 return
             try:
-                await self.plan.claims.use(SPACE, self.world.subnet, fixed.address)
+                await self.plan.claims.use(SPACE, self.world.subnet, fixed.address, key)
             except (Conflict, NotFound):
                 spec = Spec(
                     SPACE, self.world.subnet, self.clock.token(), key=key, holder=key, moves=key.endswith(("0", "2"))
@@ -323,7 +323,7 @@ class Host:
                 if before != fixed.address:
                     await self.plan.claims.release(SPACE, self.world.subnet, before)
                 self.world.notes["claimed again"] += 1
-                await self.plan.claims.use(SPACE, self.world.subnet, fixed.address)
+                await self.plan.claims.use(SPACE, self.world.subnet, fixed.address, key)
             # The promise of `use` is of the moment; it is not added later than that.
             if not disk.dead and self.fixed.get(key) is fixed and not fixed.running:
                 fixed.running = True
@@ -380,11 +380,11 @@ class Host:
         if not self.on and not self.tasks:
             self.spawn(self.back())
 
-    async def back(self) -> None:
+    async def back(self, turning: bool = True) -> None:
         """The daemon is started again, after a boot where the power had failed."""
         if not self.on:
             self.boots += 1
             self.clock.boots()
         self.on = True
         self.build()
-        await self.start()
+        await self.start(turning)

@@ -8,26 +8,29 @@ from ipaddress import ip_address
 import pytest
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
+from mooring.core.blocks import Block
 from mooring.core.faults import Conflict, Exhausted, NotFound, Unavailable
+from mooring.core.networks import Address
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
 from tests.services.plan_hosts import claim, cluster, owned, turns
 
 
-async def use(host: Host, address: object) -> None:
+async def use(host: Host, address: Address, key: str = "") -> None:
     """Its container starts."""
-    await host.plan.claims.use(SPACE, host.world.subnet, address)  # type: ignore[arg-type]
+    kept = host.cache.host_claim(SPACE, host.world.subnet, address)
+    await host.plan.claims.use(SPACE, host.world.subnet, address, key or (kept.claim.key if kept is not None else ""))
 
 
-async def leave(host: Host, address: object) -> None:
+async def leave(host: Host, address: Address) -> None:
     """Its container stops."""
-    await host.plan.claims.leave(SPACE, host.world.subnet, address)  # type: ignore[arg-type]
+    await host.plan.claims.leave(SPACE, host.world.subnet, address)
 
 
-async def release(host: Host, address: object) -> None:
+async def release(host: Host, address: Address) -> None:
     """Its container is removed."""
-    await host.plan.claims.release(SPACE, host.world.subnet, address)  # type: ignore[arg-type]
+    await host.plan.claims.release(SPACE, host.world.subnet, address)
 
 
 def shared_keys(world: World) -> list[str]:
@@ -107,6 +110,18 @@ async def test_without_the_cluster_what_was_in_use_starts_again_until_the_sessio
         world.clock.advance(10.0)
         with pytest.raises(Unavailable, match="cannot be used: the cluster has not been reached for 10 s"):
             await use(host, running)
+
+
+async def test_a_host_that_is_not_heard_starts_nothing_even_where_it_reaches_the_cluster() -> None:
+    """Its session is over, so that another host may be taking the address just now."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        address = (await claim(host, "key:a", moves=True)).address
+        world.clock.advance(20.0)
+        with pytest.raises(Unavailable, match="cannot be used"):
+            await use(host, address)
+        await turns(world, 1)
+        await use(host, address)
 
 
 async def test_what_the_host_has_told_to_be_idle_does_not_start_without_asking() -> None:
@@ -229,3 +244,30 @@ async def test_what_is_not_claimed_here_cannot_be_used_and_is_released_already()
             await use(host, address)
         await release(host, address)
         await leave(host, address)
+
+
+async def test_a_container_that_is_configured_for_what_another_here_has_by_now_does_not_start() -> None:
+    """The claim is of another key."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        address = (await claim(host, "container:c1")).address
+        with pytest.raises(NotFound):
+            await use(host, address, "container:c0")
+
+
+async def test_a_key_that_was_written_again_after_it_was_over_counts_for_nothing() -> None:
+    """The block decides, whatever this host thinks that it has; and the leftover goes."""
+    async with cluster() as world:
+        host, other = world.hosts
+        made = await claim(host, "container:c1")
+        await turns(world, 2)
+        index = owned(host)[0]
+        seen = await host.plan.values.block(SPACE, world.subnet, index)
+        assert seen.value is not None
+        taken = Block(space=SPACE, subnet=world.subnet, index=index, host="h9", generation=3)
+        await other.plan.values.put(taken, seen.revision)
+        with pytest.raises(Conflict, match="not this host's any more"):
+            await use(host, made.address)
+        await turns(world, 5, seconds=25.0)
+        assert host.cache.host_claim(SPACE, world.subnet, made.address) is None
+        assert (await other.plan.values.claim(SPACE, world.subnet, made.address)).value is None

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from mooring.core.faults import Conflict, Unavailable
@@ -46,6 +48,15 @@ async def test_an_address_that_a_container_here_gets_meanwhile_is_not_claimed_fo
         second = await run(host)
         third = (await claim(host, "key:b")).address
         assert len({str(first), second, str(third)}) == 3
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/25", "10.0.0.0/28"])
+async def test_claims_that_come_at_once_have_an_address_each(text: str) -> None:
+    """Of blocks, and of a subnet without any."""
+    async with cluster(1, text) as world, asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(claim(world.hosts[0], f"container:c{number}")) for number in range(12)]
+        await asyncio.gather(*asked)
+        assert len({task.result().address for task in asked}) == 12
 
 
 async def test_a_named_address_that_somebody_has_is_refused_once() -> None:

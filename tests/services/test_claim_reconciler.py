@@ -68,7 +68,7 @@ async def test_a_start_that_was_refused_and_yet_written_is_told_to_be_none() -> 
         await turns(world, 1)
         world.servers.fail_next(When.AFTER)
         with suppress(Unavailable):
-            await host.plan.claims.use(SPACE, world.subnet, made.address)
+            await host.plan.claims.use(SPACE, world.subnet, made.address, made.key)
         await turns(world, 3, seconds=25.0)
         seen = await host.plan.values.claim(SPACE, world.subnet, made.address)
         assert seen.value is not None

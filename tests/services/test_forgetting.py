@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+
 import pytest
 
 from mooring.core.faults import Conflict
 from mooring.services.cluster.forgetting import Forgetting
-from tests.services.cluster_hosts import SPACE
+from mooring.testing.memory_cluster import Step
+from mooring.testing.memory_store import When
+from tests.services.cluster_hosts import SPACE, Host
 from tests.services.plan_hosts import claim, cluster, forget, owned, shared, turns
 
 
@@ -39,7 +44,53 @@ async def test_its_blocks_are_nobodys_and_claims_that_they_bore_have_keys() -> N
         kept = (await other.plan.values.claim(SPACE, world.subnet, theirs.address)).value
         assert kept is not None
         assert (kept.host, sorted(kept.holders)) == ("h1", ["h1/key:both"])
-        await other.plan.claims.use(SPACE, world.subnet, theirs.address)
+        await other.turn()
+        await other.plan.claims.use(SPACE, world.subnet, theirs.address, theirs.key)
+
+
+async def test_a_host_that_comes_back_while_it_is_forgotten_has_its_blocks_or_knows_that_it_has_not() -> None:
+    """It writes them before it gives anything of them, so that who forgets is too late, or it is."""
+    async with cluster() as world:
+        host, other = world.hosts
+        (index,) = owned(host)
+        host.off()
+        world.clock.advance(30.0)
+        await other.plan.sessions.standing("h0")
+        world.clock.advance(10.0)
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def pause(step: Step) -> None:
+            takes = (step.client, step.method, step.when) == ("h1", "put", When.BEFORE)
+            if takes and step.key.startswith("block/") and not gate.is_set():
+                reached.set()
+                await gate.wait()
+            await asyncio.sleep(0)
+
+        world.servers.pause = pause
+        async with asyncio.TaskGroup() as tasks:
+            forgetting = tasks.create_task(refused(world.forget(other, host_is_off(host))))
+            await reached.wait()
+            await host.back(turning=False)
+            await host.turn()
+            gate.set()
+        assert "host h0 is heard" in forgetting.result()
+        assert owned(host) == [index]
+        block = (await other.plan.values.block(SPACE, world.subnet, index)).value
+        assert block is not None
+        assert (block.host, block.generation) == ("h0", 1)
+
+
+def host_is_off(host: Host) -> Host:
+    """As far as who forgets it knows."""
+    assert not host.on
+    return host
+
+
+async def refused(work: Coroutine[None, None, None]) -> str:
+    """What it is refused with."""
+    with pytest.raises(Conflict) as caught:
+        await work
+    return str(caught.value)
 
 
 async def test_forgetting_twice_is_forgetting_once() -> None:

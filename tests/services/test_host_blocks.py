@@ -140,6 +140,33 @@ async def test_an_address_that_is_claimed_while_its_block_is_has_one_holder(late
         assert ip_address(wanted) in block.carved
 
 
+async def test_a_key_that_comes_after_its_block_was_claimed_and_read_is_withdrawn_and_the_owner_asked() -> None:
+    """The address is carved out by the owner, or not given at all: never by the key alone."""
+    async with cluster(2, "10.0.0.0/26") as world:
+        claimer, owner = world.hosts
+        free = next(iter({0, 1, 2, 3} - set(owned(claimer)) - set(owned(owner))))
+        wanted = f"10.0.0.{16 * free + 2}"
+        gate, reached = asyncio.Event(), asyncio.Event()
+
+        async def pause(step: Step) -> None:
+            writes = (step.client, step.method, step.when) == (claimer.name, "put", When.BEFORE)
+            if writes and step.key.startswith("addr/") and not gate.is_set():
+                reached.set()
+                await gate.wait()
+            await asyncio.sleep(0)
+
+        world.servers.pause = pause
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(answered(world, claimer, "container:c1", wanted))
+            await reached.wait()
+            await take(owner, free)
+            assert wanted not in [await run(owner)]
+            gate.set()
+        assert asking.result().address == ip_address(wanted)
+        block = next(b for b in owner.ipam.index.blocks.blocks(SPACE, world.subnet) if b.index == free)
+        assert ip_address(wanted) in block.carved
+
+
 async def take(host: Host, free: int) -> None:
     """The host claims blocks until it has this one."""
     while free not in owned(host):

@@ -19,7 +19,7 @@ async def test_the_owner_carves_it_out_for_who_asks() -> None:
         made = await answered(world, asker, "container:c1", wanted)
         assert (str(made.address), made.host) == (wanted, "h0")
         assert wanted not in [await run(owner) for _ in range(6)]
-        await asker.plan.claims.use(SPACE, world.subnet, made.address)
+        await asker.plan.claims.use(SPACE, world.subnet, made.address, made.key)
         assert not any(key.startswith("want/") for key in world.servers.records)
 
 

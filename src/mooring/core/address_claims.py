@@ -12,6 +12,7 @@ from enum import Enum
 
 import msgspec
 
+from mooring.core.faults import Conflict, Unavailable
 from mooring.core.keys import key_in_words
 from mooring.core.leases import Verdict
 from mooring.core.networks import Address, Subnet
@@ -133,6 +134,17 @@ def without(claim: AddressClaim, host: str) -> AddressClaim:
 def used(claim: AddressClaim, boot: str, now: float) -> AddressClaim:
     """The claim as in use in that boot of its host, "" for idle."""
     return msgspec.structs.replace(claim, boot=boot, since=now) if claim.boot != boot else claim
+
+
+def taken(claim: AddressClaim) -> Conflict:
+    """The refusal of an address that somebody claims."""
+    hint = "choose another address, or leave the choice to Mooring"
+    return Conflict(f"address {claim.address} is claimed", holder=claim.held_by(), hint=hint)
+
+
+def at_once(key: str) -> Unavailable:
+    """The refusal where two hosts claim for one key at a time."""
+    return Unavailable(f"key {key} is given an address on another host at this moment", hint="try again")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from mooring.core.address_claims import (
     Identity,
     Phase,
     Spec,
+    at_once,
     held,
     may_move,
     moved,
+    taken,
     used,
     without,
 )
@@ -94,7 +96,7 @@ class AddressClaims:
         if (kept := self._kept(wanted)) is None:
             return
         if kept.phase is Phase.HELD:
-            raise _taken(kept.claim)
+            raise taken(kept.claim)
         await self.let_go(kept.claim)
 
     async def _identity(self, spec: Spec) -> Seen[Identity]:
@@ -120,13 +122,13 @@ class AddressClaims:
             try:
                 await self._values.put(identity, seen.revision)
             except StaleRevision:
-                raise _at_once(spec) from None
+                raise at_once(spec.key) from None
         await self._write(wanted)
         if outlives(spec.key):
             again = await self._identity(spec)
             before = await self._of_identity(spec, seen)
             if again.value is None or again.value.sequence != spec.sequence or before is not None:
-                raise _at_once(spec)
+                raise at_once(spec.key)
 
     async def _write(self, wanted: AddressClaim) -> None:
         """The address is the claim's, whoever decides over it. Raises Conflict, Unavailable."""
@@ -136,13 +138,13 @@ class AddressClaims:
             return
         decided = await self._decides(space, subnet, address)
         if decided.claim is not None:
-            raise _taken(decided.claim)
+            raise taken(decided.claim)
         if decided.owner:
             await self._wants.ask(wanted, decided.owner)
             return
         seen = await self._values.claim(space, subnet, address)
         if seen.value is not None:
-            raise _taken(seen.value)
+            raise taken(seen.value)
         try:
             revision = await self._values.put(wanted, seen.revision)
         except StaleRevision:
@@ -153,7 +155,7 @@ class AddressClaims:
             with suppress(StaleRevision):
                 await self._values.delete(wanted, revision)
             if decided.claim is not None:
-                raise _taken(decided.claim)
+                raise taken(decided.claim)
             await self._wants.ask(wanted, decided.owner)
 
     async def _take(self, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
@@ -184,7 +186,7 @@ class AddressClaims:
     async def _taken(self, claim: AddressClaim | None, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
         """What the claim is to be. Raises Conflict where it may not come here, or is another one by now."""
         if claim is None or claim.sequence != known.sequence:
-            raise _at_once(spec)
+            raise at_once(spec.key)
         if claim.host == self._member.host:
             return held(claim, claim.host, spec.holder)
         standing = await self._sessions.standing(claim.host) if claim.host else Standing(heard=False)
@@ -194,21 +196,22 @@ class AddressClaims:
             raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
         return moved(claim, self._member.host, spec.holder, self._clock.now())
 
-    async def use(self, space: str, subnet: Subnet, address: Address) -> AddressClaim:
+    async def use(self, space: str, subnet: Subnet, address: Address, key: str) -> AddressClaim:
         """The claim of this host is in use in this boot. Without the cluster it may be, where that knows it as in use,
         for so long as no other host can have been given it.
 
-        Raises NotFound when this host has none, Conflict when it has moved, Unavailable.
+        Raises NotFound when this host has none for the key, Conflict when it has moved, Unavailable.
         """
         async with self._turns.hold(f"{space} {subnet} {address}"):
             for _ in range(ATTEMPTS):
                 kept = self._cache.host_claim(space, subnet, address)
-                if kept is None or kept.phase is not Phase.HELD:
+                if kept is None or kept.phase is not Phase.HELD or kept.claim.key != key:
                     raise NotFound(f"address {address} is not claimed by this host")
                 try:
                     seen = await self._written(kept.claim)
                     claim = seen.value
-                    if claim is None or not claim.is_of(self._member.host, kept.claim.sequence, kept.claim.generation):
+                    mine = (self._member.host, kept.claim.sequence, kept.claim.generation)
+                    if claim is None or not claim.is_of(*mine) or not await self._counts(claim):
                         raise Conflict(
                             f"address {address} is not this host's any more",
                             holder=claim.held_by() if claim is not None else "",
@@ -223,9 +226,14 @@ class AddressClaims:
                     if kept.claim.boot != self._member.boot:
                         await self._put(kept, idle=True)  # it may have been written, or yet be
                         raise
-                    self.check_alone(kept.claim)
                     after = kept.claim
-                await self._keep(HostClaim(claim=after, phase=Phase.HELD))
+                kept = await self._keep(HostClaim(claim=after, phase=Phase.HELD))
+                try:
+                    # Also when the cluster was reached: whoever is not heard may lose it at any time.
+                    self.check_alone(after)
+                except Unavailable:
+                    await self._put(kept, idle=True)
+                    raise
                 return after
         raise contended(f"address {address}")
 
@@ -247,7 +255,7 @@ class AddressClaims:
             seen = await self._written(claim)
             if kept is None or kept.claim != claim or kept.phase is not Phase.HELD:
                 return
-            if seen.value is None or seen.value.sequence != claim.sequence:
+            if seen.value is None or seen.value.sequence != claim.sequence or not await self._counts(seen.value):
                 await self._put(kept, phase=Phase.RELEASING)
             elif without(seen.value, self._member.host) == seen.value:
                 mine = claim.holders - without(claim, self._member.host).holders
@@ -349,6 +357,14 @@ class AddressClaims:
         """What the cluster says of the claim's address. Raises Unavailable."""
         return (await self._decides(claim.space, claim.subnet, claim.address)).claim
 
+    async def _counts(self, claim: AddressClaim) -> bool:
+        """Whether the key decides over the address: it may have been written again from a block after it was over."""
+        divided = division(claim.subnet)
+        if divided is None:
+            return True
+        seen = await self._values.block(claim.space, claim.subnet, divided.index_of(claim.address))
+        return decides(seen.value, claim.address, claim).claim == claim
+
     async def _written(self, claim: AddressClaim) -> Seen[AddressClaim]:
         """The key of the address, which is written from the block first when only that bears the claim."""
         seen = await self._values.claim(claim.space, claim.subnet, claim.address)
@@ -379,12 +395,3 @@ class AddressClaims:
 
     def _turn(self, claim: AddressClaim) -> AbstractAsyncContextManager[None]:
         return self._turns.hold(f"{claim.space} {claim.subnet} {claim.address}")
-
-
-def _taken(claim: AddressClaim) -> Conflict:
-    hint = "choose another address, or leave the choice to Mooring"
-    return Conflict(f"address {claim.address} is claimed", holder=claim.held_by(), hint=hint)
-
-
-def _at_once(spec: Spec) -> Unavailable:
-    return Unavailable(f"key {spec.key} is given an address on another host at this moment", hint="try again")

@@ -92,18 +92,19 @@ class AddressPlan:
             return await self.claims.claim(spec, wanted, force)
         refusal: Fault | None = None
         for _ in range(ATTEMPTS):
-            address = await self._free(spec.space, spec.subnet)
+            pool, address = await self._free(spec.space, spec.subnet)
             try:
-                return await self.claims.claim(spec, address, force)
+                with self.blocks.chosen(pool, address):
+                    return await self.claims.claim(spec, address, force)
             except Conflict as fault:
-                # Somebody here or elsewhere has been given it in the meantime; or the key's own is refused.
+                # Somebody elsewhere has been given it in the meantime; or the key's own is refused.
                 refusal = fault
                 if f"{address}" not in fault.what:
                     break
         raise refusal or Unavailable(f"no address of {spec.subnet} could be claimed", hint="try again")
 
-    async def _free(self, space: str, subnet: Subnet) -> Address:
-        """An address that is free as far as this host knows. Raises Exhausted, NotFound, Unavailable."""
+    async def _free(self, space: str, subnet: Subnet) -> tuple[Pool, Address]:
+        """An address that is free as far as this host knows, and held. Raises Exhausted, NotFound, Unavailable."""
         pools = self._index.pools_of(space, subnet)
         if not pools:
             raise NotFound(f"subnet {subnet} has no pool on this host")
@@ -114,15 +115,15 @@ class AddressPlan:
             number = next((n for n in range(start, end) if n not in taken and not occupancy.is_taken(n)), None)
             if number is None:
                 raise Exhausted(f"subnet {subnet} is full: each of its addresses is claimed")
-            return address_of(subnet.version, number)
+            occupancy.hold(number)
+            return pools[0], address_of(subnet.version, number)
         chosen = self._index.choose(pools[0], exact=True)
         if chosen is None:
             await self.more(pools[0])
             chosen = self._index.choose(pools[0], exact=True)
         if chosen is None:
             raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")
-        self._index.unhold(chosen[0].id, chosen[1])
-        return address_of(subnet.version, chosen[1])
+        return chosen[0], address_of(subnet.version, chosen[1])
 
     def overdue(self) -> list[AddressClaim]:
         """Claims in use here that another host may be given by itself, as this one has not been heard for so long:

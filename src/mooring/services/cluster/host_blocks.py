@@ -30,6 +30,7 @@ from mooring.core.blocks import (
 from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
 from mooring.core.leases import Event, Lease, State, ended, holder
 from mooring.core.networks import Address, Subnet
+from mooring.core.pools import Pool
 from mooring.ports import Clock
 from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 from mooring.services.records.address_index import AddressIndex
@@ -59,6 +60,7 @@ class HostBlocks:
         self._cache, self._index, self._values = cache, index, values
         self._clock, self._member, self._sightings = clock, member, sightings
         self._turns = KeyedLocks()
+        self._chosen: set[tuple[str, Address]] = set()
         self._seen: dict[Place, Seen[Block]] = {}
         self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
         self._empty: dict[Place, float] = {}
@@ -88,17 +90,29 @@ class HostBlocks:
                     lost += await self._lose(local)
                     if seen is not None:
                         mine[local.index] = seen
-                    continue
-                self._seen[space, subnet, local.index] = seen
-                carved = local.carved | frozenset(seen.value.carved)
-                checked = msgspec.structs.replace(local, carved=carved, boot=self._member.boot)
-                if checked != local:
-                    await self._cache.commit(put=[checked])
-                self._index.blocks.let_go(local)
+                elif local.boot == self._member.boot or (seen := await self._confirmed(seen)) is not None:
+                    await self._keep(local, seen)
             for index, seen in mine.items():
-                if seen.value is not None:
-                    await self._adopt(Seen(seen.value, seen.revision), index)
+                if (confirmed := await self._confirmed(seen)) is not None:
+                    await self._adopt(confirmed, index)
         return lost
+
+    async def _confirmed(self, seen: Seen[Block]) -> Seen[Block] | None:
+        """The block, which the host had before its boot, written anew: whoever was about to take it from a host that is
+        gone finds it changed. None when he was first, or somebody else wrote it just now."""
+        assert seen.value is not None
+        with suppress(StaleRevision):
+            return Seen(seen.value, await self._values.put(seen.value, seen.revision))
+        return None
+
+    async def _keep(self, local: HostBlock, seen: Seen[Block]) -> None:
+        assert seen.value is not None
+        self._seen[local.space, local.subnet, local.index] = seen
+        carved = local.carved | frozenset(seen.value.carved)
+        checked = msgspec.structs.replace(local, carved=carved, boot=self._member.boot)
+        if checked != local:
+            await self._cache.commit(put=[checked])
+        self._index.blocks.let_go(local)
 
     async def more(self, space: str, subnet: Subnet) -> None:
         """This host has one block more of the subnet. Raises Exhausted when there is none that is free, Unavailable."""
@@ -168,10 +182,22 @@ class HostBlocks:
                 del waiting[claim.address]
 
     @contextmanager
+    def chosen(self, pool: Pool, address: Address) -> Iterator[None]:
+        """The address, which is held, may be claimed; it is not held any more afterwards."""
+        self._chosen.add((pool.space, address))
+        try:
+            yield
+        finally:
+            self._chosen.discard((pool.space, address))
+            self._index.unhold(pool.id, int(address))
+
+    @contextmanager
     def _kept(self, claim: AddressClaim) -> Iterator[None]:
         """Nobody here is given the address meanwhile. Raises Conflict when somebody has it."""
         number = int(claim.address)
         pools = self._index.pools_of(claim.space, claim.subnet)
+        if (claim.space, claim.address) in self._chosen:
+            pools = []  # whoever chose it holds it
         lease = self._cache.lease(claim.space, claim.address)
         used = lease is not None and lease.state is not State.COOLING
         if used or any(self._index.of(pool.id).is_held(number) for pool in pools):
