@@ -63,6 +63,8 @@ def rig(tmp_path: Path) -> Rig:
         ("", [OURS, *HOSTS]),
         ('{"debug":true}\n', [OURS, *HOSTS]),
         ('{"dns": []}', [OURS, *HOSTS]),
+        ('{"dns": ["127.0.0.53"]}', [OURS, *HOSTS]),
+        ('{"dns": ["127.0.0.53", "10.0.0.2"]}', [OURS, "10.0.0.2"]),
         ('{\n\t"dns" : [ "10.0.0.2" ],\n\t"mtu": 1400 }\n\n', [OURS, "10.0.0.2"]),
     ],
 )

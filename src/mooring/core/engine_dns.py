@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from mooring.core.dns_places import ADDRESS4, ADDRESSES
@@ -69,6 +70,18 @@ def with_our_server(servers: Sequence[str]) -> tuple[str, ...]:
 def without_our_server(servers: Sequence[str]) -> tuple[str, ...]:
     """The others."""
     return tuple(dict.fromkeys(each for each in servers if each not in _OURS))
+
+
+def reached_by_containers(servers: Sequence[str]) -> tuple[str, ...]:
+    """Those that are not the host's or a container's own loopback, where a container finds nobody."""
+    return tuple(each for each in servers if not _is_loopback(each))
+
+
+def _is_loopback(server: str) -> bool:
+    try:
+        return ip_address(server).is_loopback
+    except ValueError:
+        return False
 
 
 def value_in(text: str) -> str | None:

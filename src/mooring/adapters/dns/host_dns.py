@@ -102,9 +102,9 @@ class HostDns:
         self.trouble = self.remedy = ""
 
     def serving(self, domain: int = 0) -> tuple[Address, ...]:
-        """Where questions are answered now, on the host or in the routing domain."""
+        """Where questions are answered now, on the host or in the routing domain, IPv4 first."""
         site = self._sites.get(domain)
-        return tuple(site.servers) if site is not None else ()
+        return tuple(each for each in ADDRESSES if site is not None and each in site.servers)
 
     @property
     def domains(self) -> list[int]:

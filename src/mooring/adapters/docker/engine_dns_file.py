@@ -23,6 +23,7 @@ from mooring.core.engine_dns import (
     MOST_ASKED,
     names_our_server,
     nameservers_in,
+    reached_by_containers,
     settings_in,
     value_in,
     with_our_server,
@@ -114,7 +115,8 @@ class EngineDnsFile:
         return False
 
     def installed(self, hosts: Sequence[str]) -> Change:
-        """Our server first, and behind it what is there, or else `hosts`: the host's nameservers that containers reach.
+        """Our server first, and behind it what is there and of use to a container, or else `hosts`: the host's
+        nameservers that containers reach.
 
         Raises BadRequest for a file that dockerd could not use, Conflict when another file was changed before or when
         nothing can stand behind, Unavailable.
@@ -126,7 +128,7 @@ class EngineDnsFile:
             )
         with self._naming():
             old = nameservers_in(text or "")
-            behind = without_our_server(old) or without_our_server(hosts)
+            behind = reached_by_containers(without_our_server(old)) or without_our_server(hosts)
             if not behind:
                 raise Conflict(
                     "this host has no nameserver that a container reaches, so with the daemon down there would be none",
