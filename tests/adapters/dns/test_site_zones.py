@@ -261,3 +261,17 @@ async def test_an_address_that_cannot_be_had_and_a_file_of_keys_are_one_line_eac
         taken.close()
         await soon(lambda: "in use" not in findings(zones))
     assert replace(settings, transfer=()).wanted is False
+
+
+async def test_without_dnspython_the_daemon_goes_on_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line, which says what brings it."""
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'dns'")
+
+    monkeypatch.setattr(site_zones, "import_module", missing)
+    zones, _ = updating(tmp_path, free_place())
+    async with running(zones):
+        await soon(lambda: "No module named 'dns': pip install 'mooring-net[dns]'" in findings(zones))
