@@ -37,7 +37,7 @@ async def ask(
     """The reply to the message, which is signed with the key and sent over TCP; with a source, from there by UDP.
 
     Its rcode may be any. Raises Unavailable, which says in one line why there is none. (dns.asyncquery would do, but
-    its wait_for loses a cancellation now and then, until Python 3.12.)
+    its wait_for can lose a cancellation, until Python 3.12.)
     """
     message.use_tsig(key)
     wire = message.to_wire()
