@@ -95,6 +95,18 @@ async def test_when_the_own_blocks_are_full_one_more_is_claimed_or_the_refusal_s
         assert len(owned(host)) == 2
 
 
+async def test_starts_that_find_the_own_block_full_at_once_claim_one_block_together() -> None:
+    """Not one each (projectcalico/libcalico-go#1336)."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        for number in range(16 - (owned(host)[0] in (0, 7))):
+            await ask(host, mac=f"02:00:00:00:01:{number:02x}")
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(ask(host, mac=f"02:00:00:00:02:{number:02x}")) for number in range(10)]
+        assert len({task.result() for task in asked}) == 10
+        assert len(owned(host)) == 2
+
+
 async def test_a_late_endpoint_does_not_take_an_address_of_a_block_that_is_not_the_hosts() -> None:
     """Its lease went with the block; whoever owns that may have given it."""
     async with cluster() as world:

@@ -81,9 +81,9 @@ class AddressPlan:
         """Whether the pool's subnet is the cluster's."""
         return (pool.space, pool.subnet) in self._index.blocks
 
-    async def more(self, pool: Pool) -> None:
-        """This host has one block more of the pool's subnet. Raises Exhausted, Unavailable."""
-        await self.blocks.more(pool.space, pool.subnet)
+    async def more(self, pool: Pool, enough: int | None = None) -> None:
+        """This host has one block more of the pool's subnet, see HostBlocks.more. Raises Exhausted, Unavailable."""
+        await self.blocks.more(pool.space, pool.subnet, enough)
 
     async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
         """This host has a claim for the spec: of the address that is wanted, of the one that its key has, or of one
@@ -119,7 +119,7 @@ class AddressPlan:
             return pools[0], address_of(subnet.version, number)
         chosen = self._index.choose(pools[0], exact=True)
         if chosen is None:
-            await self.more(pools[0])
+            await self.more(pools[0], 1)
             chosen = self._index.choose(pools[0], exact=True)
         if chosen is None:
             raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")

@@ -14,6 +14,7 @@ import msgspec
 
 from mooring.core.address_claims import AddressClaim
 from mooring.core.blocks import (
+    LOW,
     Block,
     HostBlock,
     SharedSubnet,
@@ -114,13 +115,16 @@ class HostBlocks:
             await self._cache.commit(put=[checked])
         self._index.blocks.let_go(local)
 
-    async def more(self, space: str, subnet: Subnet) -> None:
-        """This host has one block more of the subnet. Raises Exhausted when there is none that is free, Unavailable."""
+    async def more(self, space: str, subnet: Subnet, enough: int | None = None) -> None:
+        """This host has one block more of the subnet, unless by now so many addresses are free (None: in any case).
+        Raises Exhausted when there is none that is free, Unavailable."""
         divided = division(subnet)
         bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
         if divided is None or not bounds:
             raise Exhausted(f"subnet {subnet} has no blocks")
         async with self._turn(space, subnet):
+            if enough is not None and sum(map(self._free, self._usable(space, subnet))) >= enough:
+                return None
             theirs = await self._values.blocks(space, subnet)
             for index in divided.order(self._member.host, *bounds[0]):
                 seen = theirs.get(index) or Seen(Block(space=space, subnet=subnet, index=index), 0)
@@ -298,7 +302,7 @@ class HostBlocks:
         free = {block.index: self._free(block) for block in self._usable(space, subnet)}
         if wants_more(sum(free.values())):
             with suppress(Exhausted):
-                await self.more(space, subnet)
+                await self.more(space, subnet, LOW)
             return
         empty = [block.index for block in self._usable(space, subnet) if not self._users(block)]
         now, known = self._clock.boot(), self._empty

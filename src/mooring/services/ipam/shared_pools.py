@@ -56,7 +56,7 @@ class SharedPools:
         Exhausted, naming who has the rest, Unavailable."""
         if division(pool.subnet) is None:
             return await self.claim(pool, request)
-        await self._joined(pool).more(pool)
+        await self._joined(pool).more(pool, 1)
         return None
 
     async def release(self, pool: Pool, address: Address) -> None:
