@@ -32,10 +32,10 @@ from mooring.testing.clocks import ManualClock
 from tests.e2e.lab.etcds import etcds
 from tests.services.ipam_hosts import Host
 
-ROUNDS = 5
-CLAIMS = 320
+ROUNDS = 3
+CLAIMS = 192
 AT_ONCE = 32
-BLOCKS = 40
+BLOCKS = 20
 SUBNET = ip_network("10.128.0.0/12")
 
 
@@ -81,6 +81,7 @@ async def measure(folder: Path, cluster: EtcdCluster) -> None:
         many = await rate(CLAIMS, AT_ONCE, bare)
         found["fixed"].append(await rate(CLAIMS, AT_ONCE, fixed) / many)
         found["named"].append(await rate(CLAIMS, AT_ONCE, lambda n: fixed(n, "key")) / many)
+        await plan.turn()
         print(f"round {turn + 1}: {many:.0f} bare writes a second at {AT_ONCE}, {one:.0f} at one", flush=True)
     await store.close()
     for kind, ratios in found.items():

@@ -279,10 +279,11 @@ class HostBlocks:
             for address, claim in block.carved.items():
                 if claim is not None and there.get(address) != claim.sequence:
                     await self.write_key(claim)
+                after = settled(after, address)
             if local.leaving:
                 await self._values.put(given_up(msgspec.structs.replace(after, carved={})), seen.revision)
                 await self._cache.commit(delete=[local])
-            elif gone or local.carved != after.carved.keys():
+            elif after != block or local.carved != after.carved.keys():
                 # Also where nothing is to be changed: after it, no write that came to nothing may still happen.
                 self._seen[place] = Seen(after, await self._values.put(after, seen.revision))
                 await self._cache.commit(put=[msgspec.structs.replace(local, carved=frozenset(after.carved))])
