@@ -138,6 +138,20 @@ async def test_what_the_host_has_told_to_be_idle_does_not_start_without_asking()
             await use(host, address)
 
 
+async def test_a_word_that_it_is_idle_does_not_come_after_the_next_start() -> None:
+    """The start writes the key anew, also where that says in use already."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        address = (await claim(host, "key:a")).address
+        await use(host, address)
+        await turns(world, 1)
+        await leave(host, address)
+        world.servers.delay_next()
+        await turns(world, 1)
+        await use(host, address)
+        assert world.servers.deliver() == 0
+
+
 async def test_releases_in_an_outage_are_kept_and_told_when_it_is_over() -> None:
     """Nothing is left of the claim anywhere, and its address is given again."""
     async with cluster() as world:

@@ -196,7 +196,7 @@ async def test_an_address_whose_claim_may_have_been_written_is_given_to_nobody_u
         assert wanted not in [await run(host) for _ in range(5)]
         await turns(world, 3, seconds=1.0)
         assert await run(host) == wanted
-        world.servers.deliver()
+        assert world.servers.deliver() == 0
         await turns(world, 12, seconds=5.0)
         (block,) = host.cache.every(HostBlock)
         assert not block.carved
