@@ -283,6 +283,8 @@ class Host:
 
     async def stop(self, address: Address) -> None:
         """`docker rm -f` of it."""
+        if address not in self.dynamic:
+            return
         self.stop_dynamic(address)
         await self.ipam.release_address(self.pool.id, address)
 
@@ -336,14 +338,15 @@ class Host:
         """`docker stop` of it."""
         if key in self.busy:
             return
-        fixed = self.fixed[key]
+        if (fixed := self.fixed.get(key)) is None or not fixed.running:
+            return  # it was stopped meanwhile
         fixed.running = False
         self.remove(fixed.address)
         await self.plan.claims.leave(SPACE, self.world.subnet, fixed.address)
 
     async def drop(self, key: str) -> None:
         """`docker rm` of it."""
-        if key in self.busy:
+        if key in self.busy or key not in self.fixed:
             return
         self.busy.add(key)
         try:
