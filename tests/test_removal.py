@@ -125,6 +125,7 @@ def test_files_go_and_others_stay(place: Place) -> None:
     kept = [place.store, place.root / "etc/mooring/mooring.toml", place.store.with_name("backup.db")]
     gone = [place.plugin_socket, place.run_dir / "api.sock", place.root / "usr/share/man/man1/mooring.1"]
     beside = [place.store.with_name(f"{place.store.name}{end}") for end in STORE_ENDS]
+    beside += [place.store.with_name(name) for name in ("cluster.json", "cluster.json.new")]  # with a private key
     for path in (*kept, *gone, *beside):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")

@@ -33,6 +33,8 @@ UNITS = (
 )  # fmt: skip
 # What is beside the store is called after it.
 STORE_ENDS = ("", "-wal", "-shm", ".lock", ".time", ".bak")
+# The host's place in a cluster, with the private key by which the cluster knows it; beside the store.
+MEMBERSHIP = ("cluster.json", "cluster.json.new")
 ENABLED = ("mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service")
 # What packaging/README.md says to install besides.
 PAGES = (
@@ -88,6 +90,7 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
     files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock", MARK)]
     if purge:
         files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
+        files += [place.store.with_name(name) for name in MEMBERSHIP]
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
     for path in files:
         if path.exists() or path.is_symlink():
