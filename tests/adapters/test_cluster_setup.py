@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mooring.adapters.linux import cluster_setup
 from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
 from mooring.core.cluster_hosts import ClusterAccess, Membership
 from mooring.core.faults import BadRequest, Unavailable
@@ -37,19 +39,39 @@ def test_the_membership_is_in_a_file_of_roots_alone(tmp_path: Path) -> None:
         LinuxClusterSetup(tmp_path / "missing" / "cluster.json").keep(KEPT)
 
 
-def test_the_underlay_is_an_address_that_the_host_has() -> None:
+async def test_the_underlay_is_an_address_that_the_host_has() -> None:
     """By itself the one that leads to the store; another is named, and has to be there."""
     setup = LinuxClusterSetup(Path("/nowhere"))
-    found = setup.underlay("", ["https://127.0.0.1:2379"])
+    found = await setup.underlay("", ["https://127.0.0.1:2379"])
     assert (found.address, found.link) == ("127.0.0.1", "lo")
     for given in ("lo", "127.0.0.1"):
         with pytest.raises(BadRequest, match="reached by nobody else"):
-            setup.underlay(given, [])
+            await setup.underlay(given, [])
     for given in ("no-such-link", "192.0.2.77"):
         with pytest.raises(BadRequest, match="neither an interface"):
-            setup.underlay(given, [])
+            await setup.underlay(given, [])
     with pytest.raises(Unavailable, match="--underlay"):
-        setup.underlay("", ["https://name.invalid:2379"])
+        await setup.underlay("", ["https://name.invalid:2379"])
+
+
+async def test_a_slow_nameserver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon goes on meanwhile, and the host has no underlay that it knows by itself."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        asked.set()
+        answered.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(cluster_setup, "RESOLVE", 0.01)
+    try:
+        with pytest.raises(Unavailable, match="--underlay"):
+            await LinuxClusterSetup(Path("/nowhere")).underlay("", ["https://etcd.example:2379"])
+        assert asked.is_set()
+        assert not answered.is_set()
+    finally:
+        answered.set()
 
 
 @pytest.fixture

@@ -209,6 +209,27 @@ async def test_a_host_tells_when_its_address_changes(site: Site) -> None:
     assert found.underlay == Underlay("10.0.0.22", "eth0", 1400)
 
 
+async def test_a_host_is_heard_while_no_name_can_be_resolved(site: Site) -> None:
+    """Its record stays as it was, is looked at once a minute, and is mended after the outage."""
+    _, second = await pair(site)
+    links, access = dict(site.setups["web2"].links), second.entered()[0].access
+    site.setups["web2"].links.clear()
+    site.clock.advance(TELL)
+    await second.refresh()
+    assert second.confirmed == site.clock.boot()
+    site.setups["web2"].links |= {name: replace(link, mtu=1400) for name, link in links.items()}
+    for mtu in (1500, 1400):
+        found, _ = await HostRecords(site.servers.client("test")).host(second.entered()[0].host)
+        assert found is not None
+        assert found.underlay.mtu == mtu
+        await second.refresh()
+        site.clock.advance(TELL)
+        await second.refresh()
+    site.setups["web2"].links.clear()
+    with pytest.raises(Unavailable, match="cannot be resolved"):  # who joins is told
+        await site.machine(2).join(access, "", "", False)
+
+
 async def test_a_copy_of_a_machine_is_found_out(site: Site) -> None:
     """Two machines with one membership see each other's sessions; one that was copied before is refused."""
     _, second = await pair(site)

@@ -15,9 +15,10 @@ async def test_a_host_has_links_servers_and_a_file() -> None:
     servers = MemoryCluster()
     setup = MemoryClusterSetup({"https://e:1": servers}, "10.0.0.1")
     access = ClusterAccess(cluster="c", endpoints=("https://e:1",))
-    assert setup.underlay("eth0", access.endpoints) == setup.underlay("", ()) == setup.underlay("10.0.0.1", ())
+    for given in ("eth0", "10.0.0.1"):
+        assert await setup.underlay(given, access.endpoints) == await setup.underlay("", ())
     with pytest.raises(BadRequest):
-        setup.underlay("wg0", ())
+        await setup.underlay("wg0", ())
     await setup.connect(access).put("a", b"1", 0)
     assert servers.records == {"a": b"1"}
     with pytest.raises(Unavailable):
@@ -28,3 +29,6 @@ async def test_a_host_has_links_servers_and_a_file() -> None:
     setup.keep(kept)
     assert setup.kept() == kept
     assert await setup.offset(access) == 0.0
+    setup.links.clear()
+    with pytest.raises(Unavailable):
+        await setup.underlay("", ())

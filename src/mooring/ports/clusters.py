@@ -82,9 +82,10 @@ class ClusterSetup(Protocol):
         """Keep it, readable for root alone, also after a crash; None: forget what was. Raises Unavailable."""
         ...
 
-    def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:
-        """Where others reach this host. given: an interface, an address of the host, or "" for the address that it
-        reaches the first of the endpoints with. Raises BadRequest for what the host has not, Unavailable."""
+    async def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:
+        """Where others reach this host; within seconds, whatever a nameserver does. given: an interface, an address of
+        the host, or "" for the address that it reaches the first of the endpoints with. Raises BadRequest for what the
+        host has not, Unavailable."""
         ...
 
     def connect(self, access: ClusterAccess) -> Cluster:

@@ -11,13 +11,14 @@ from mooring.testing.memory_cluster import MemoryCluster
 
 
 class MemoryClusterSetup:
-    """kept_one: what is kept; links: what `underlay` finds by name, the first one for "". ahead: of the servers' clock.
+    """kept_one: what is kept; links: what `underlay` finds by name, the first one for "", none while no name
+    can be resolved. address: what MemoryCluster.cut knows the host by. ahead: of the servers' clock.
 
-    servers: by endpoint; what is none of them cannot be reached. MemoryCluster.cut knows the host by its address.
+    servers: by endpoint; what is none of them cannot be reached.
     """
 
     def __init__(self, servers: dict[str, MemoryCluster], address: str, mtu: int = 1500) -> None:
-        self.servers = servers
+        self.servers, self.address = servers, address
         self.links = {"eth0": Underlay(address, "eth0", mtu)}
         self.kept_one: Membership | None = None
         self.ahead: float | None = 0.0
@@ -30,8 +31,10 @@ class MemoryClusterSetup:
         """See the port."""
         self.kept_one = membership
 
-    def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:  # noqa: ARG002
+    async def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:  # noqa: ARG002
         """See the port."""
+        if not self.links:
+            raise Unavailable("a name cannot be resolved")
         for link in self.links.values():
             if given in ("", link.link, link.address):
                 return link
@@ -41,7 +44,7 @@ class MemoryClusterSetup:
         """See the port."""
         for endpoint in access.endpoints:
             if endpoint in self.servers:
-                return self.servers[endpoint].client(self.links["eth0"].address)
+                return self.servers[endpoint].client(self.address)
         if not access.endpoints:
             raise BadRequest("a cluster needs an endpoint")
         raise Unavailable(f"etcd at {access.endpoints[0]} cannot be reached")

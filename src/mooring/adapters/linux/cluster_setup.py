@@ -23,6 +23,9 @@ from mooring.core.networks import Address
 from mooring.ports import Cluster
 from mooring.wire.cluster_host_forms import decode_membership, encode_membership
 
+RESOLVE = 3.0
+"""Seconds that a nameserver has for the name of an endpoint; a host is heard every four."""
+
 
 class LinuxClusterSetup:
     """file: where the membership is kept, in a folder that is there."""
@@ -62,9 +65,9 @@ class LinuxClusterSetup:
         except OSError as error:
             raise Unavailable(f"{self._file} cannot be written: {error.strerror}") from None
 
-    def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:
+    async def underlay(self, given: str, endpoints: Sequence[str]) -> Underlay:
         """See the port."""
-        wanted = _address(given) if given else _source(endpoints[0])
+        wanted = _address(given) if given else await _source(endpoints[0])
         try:
             with closing(Links()) as links:
                 found = [
@@ -106,8 +109,15 @@ def _address(text: str) -> Address | None:
         return None
 
 
-def _source(endpoint: str) -> Address | None:
-    """The address of this host that packets to the endpoint bear; nothing is sent."""
+async def _source(endpoint: str) -> Address | None:
+    """The address of this host that packets to the endpoint bear; nothing is sent. A nameserver is waited for in a
+    thread, and not for long: libc's resolver takes up to half a minute (resolv.conf(5))."""
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(asyncio.to_thread(_source_now, endpoint), RESOLVE)
+    return None
+
+
+def _source_now(endpoint: str) -> Address | None:
     parts = urlsplit(endpoint)
     try:
         where = socket.getaddrinfo(parts.hostname, parts.port or 2379, type=socket.SOCK_DGRAM)

@@ -76,6 +76,7 @@ class ClusterMembership:
         self.unreached = ""
         self._session = 0
         self._told = float("-inf")
+        self._untold = ""
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
@@ -103,7 +104,13 @@ class ClusterMembership:
         if membership is None or self.cluster is None:
             return
         records, host = HostRecords(self.cluster), membership.host
-        await self._tell(records, membership)
+        due = asked - self._told >= TELL
+        found, at = await records.host(host) if due else (None, 0)
+        if due and found is None:
+            raise NotFound(
+                f"the cluster has forgotten this host, {membership.name}",
+                hint="`mooring cluster leave --force`, then join again",
+            )
         try:
             self._session = await records.put_session(host, self._facts.boot, self._session, TTL)
         except StaleRevision:
@@ -117,6 +124,8 @@ class ClusterMembership:
             # Of an earlier daemon, or boot, of this host; or a refresh was done whose answer was lost.
             self._session = await records.put_session(host, self._facts.boot, revision, TTL)
         self.confirmed = asked
+        if found is not None:
+            await self._tell(records, membership, found, at)
 
     async def begin(self, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
         """There is a cluster at the endpoints, and this host is in it; access.cluster is not looked at. Raises Conflict
@@ -176,7 +185,7 @@ class ClusterMembership:
         hosts, heard = await records.hosts(), await records.heard()
         before = next((host for host in hosts if self._left_over(host, heard)), None)
         host, joined = (before.id, before.joined) if before is not None else (self._clock.token(), self._clock.now())
-        mine = self._as_host(host, name or self._facts.name, underlay, access, joined)
+        mine = await self._as_host(host, name or self._facts.name, underlay, access, joined)
         others = [host for host in hosts if host.id != mine.id]
         offset = await self._host.offset(access)
         found = [
@@ -203,7 +212,7 @@ class ClusterMembership:
         wanted = replace(now, access=access, name=name or now.name, underlay=underlay or now.underlay)
         changed = wanted != now
         if changed and not dry:
-            self._host.underlay(wanted.underlay, access.endpoints)
+            await self._host.underlay(wanted.underlay, access.endpoints)
             self._host.keep(wanted)
             await self._exit()
             self._enter(wanted)
@@ -259,27 +268,28 @@ class ClusterMembership:
         if cluster is not None:
             await cluster.close()
 
-    async def _tell(self, records: HostRecords, membership: Membership) -> None:
-        """The host's record says what is true of it now."""
-        now = self._clock.boot()
-        if now - self._told < TELL:
-            return
-        found, revision = await records.host(membership.host)
-        if found is None:
-            raise NotFound(
-                f"the cluster has forgotten this host, {membership.name}",
-                hint="`mooring cluster leave --force`, then join again",
-            )
-        mine = self._as_host(found.id, membership.name, membership.underlay, membership.access, found.joined)
-        if mine != found:
-            await records.put_host(mine, revision)
-        self._told = now
+    async def _tell(self, records: HostRecords, membership: Membership, found: ClusterHost, at: int) -> None:
+        """The host's record says what is true of it now. What is wrong with that is noted, and tried again later: the
+        host is heard all the same. at: the revision of what was found."""
+        self._told = self._clock.boot()
+        try:
+            mine = await self._as_host(
+                found.id, membership.name, membership.underlay, membership.access, found.joined
+            )  # fmt: skip
+            if mine != found:
+                await records.put_host(mine, at)
+        except Fault as fault:
+            if self._untold != str(fault):
+                log.warning("what the cluster knows of this host may be old: %s", fault)
+            self._untold = str(fault)
+        else:
+            self._untold = ""
 
-    def _as_host(self, host: str, name: str, underlay: str, access: ClusterAccess, joined: float) -> ClusterHost:
+    async def _as_host(self, host: str, name: str, underlay: str, access: ClusterAccess, joined: float) -> ClusterHost:
         facts = self._facts
         return ClusterHost(
             id=host, name=name, machine=facts.machine, boot=facts.boot, version=facts.version, joined=joined,
-            underlay=self._host.underlay(underlay, access.endpoints),
+            underlay=await self._host.underlay(underlay, access.endpoints),
         )  # fmt: skip
 
     def _left_over(self, host: ClusterHost, heard: Collection[str]) -> bool:
