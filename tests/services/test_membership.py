@@ -191,6 +191,43 @@ async def test_the_daemon_keeps_a_host_heard(site: Site) -> None:
         running.cancel()
 
 
+async def test_an_error_of_our_own_does_not_end_the_daemon(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, the next try may do; a stop ends it also where a group of tasks is cancelled, and closes the store."""
+    _, second = await pair(site)
+    again = site.machine(2)
+    wrong: list[Exception] = [ValueError("of ours")]
+    refresh = again.refresh
+
+    async def broken() -> None:
+        if wrong:
+            raise wrong[0]
+        await refresh()
+
+    async def cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ExceptionGroup("stopped", [ValueError()]) from None
+
+    monkeypatch.setattr(again, "refresh", broken)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(again.run())
+        await settle()
+        assert again.unreached == "internal error, see the log"
+        wrong.clear()
+        site.clock.advance(REFRESH)
+        await settle()
+        assert (again.unreached, again.confirmed) == ("", site.clock.boot())
+        _, store = again.entered()
+        monkeypatch.setattr(again, "refresh", cancelled)
+        site.clock.advance(REFRESH)
+        await settle()
+        running.cancel()
+    assert running.cancelled()
+    with pytest.raises(Unavailable, match="closed"):
+        await store.get("a")
+
+
 async def settle() -> None:
     """Let everything run that can."""
     for _ in range(60):

@@ -81,22 +81,38 @@ class ClusterMembership:
         self._joined = asyncio.Event()
 
     async def run(self) -> None:
-        """Be heard, as long as this host is in a cluster. Never ends by itself."""
+        """Be heard, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
         try:
-            if self._setup is not None and (kept := self._setup.kept()) is not None:
-                self._enter(kept)
+            await self._try(self._enter_kept)
+            while True:
+                await self._joined.wait()
+                async with self._lock:  # or a host that has just left would be heard again
+                    if await self._try(self.refresh):
+                        self.unreached = ""
+                await self._clock.sleep(REFRESH)
+        finally:
+            if self.cluster is not None:
+                await self.cluster.close()
+
+    async def _enter_kept(self) -> None:
+        if self._setup is not None and (kept := self._setup.kept()) is not None:
+            self._enter(kept)
+
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was done; what went wrong is noted."""
+        try:
+            await work()
         except Fault as fault:
             self._note(fault)
-        while True:
-            await self._joined.wait()
-            async with self._lock:  # or a host that has just left would be heard again
-                try:
-                    await self.refresh()
-                except Fault as fault:
-                    self._note(fault)
-                else:
-                    self.unreached = ""
-            await self._clock.sleep(REFRESH)
+        except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a group of tasks has made another exception of that
+                raise asyncio.CancelledError from None
+            log.exception("the cluster: this host is not heard for a while")
+            self.unreached = "internal error, see the log"
+        else:
+            return True
+        return False
 
     async def refresh(self) -> None:
         """The others hear this host, and know what is true of it now. Raises Unavailable, Conflict."""
