@@ -175,6 +175,8 @@ async def test_the_daemon_keeps_a_host_heard(site: Site) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(again.run())
         await settle()
+        site.clock.advance(TTL)  # of the boot before
+        await settle()
         assert again.confirmed == site.clock.boot()
         host = again.entered()[0].host
         found, _ = await HostRecords(site.servers.client("test")).host(host)
@@ -192,8 +194,8 @@ async def test_the_daemon_keeps_a_host_heard(site: Site) -> None:
 
 
 async def test_an_error_of_our_own_does_not_end_the_daemon(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told, the next try may do; a stop ends it also where a group of tasks is cancelled, and closes the store."""
-    _, second = await pair(site)
+    """It is told, and tried again; a stop ends it, whatever a group of tasks makes of that, and closes the store."""
+    await pair(site)
     again = site.machine(2)
     wrong: list[Exception] = [ValueError("of ours")]
     refresh = again.refresh
@@ -268,23 +270,61 @@ async def test_a_host_is_heard_while_no_name_can_be_resolved(site: Site) -> None
 
 
 async def test_a_copy_of_a_machine_is_found_out(site: Site) -> None:
-    """Two machines with one membership see each other's sessions; one that was copied before is refused."""
-    _, second = await pair(site)
+    """Of two machines with one membership one is heard, and the other says so; one copied before is refused."""
+    one, second = await pair(site)
+    original = site.setups["web2"]
     site.setups["web2"] = MemoryClusterSetup({ENDPOINT: site.servers}, "10.0.0.9")
     site.setups["web2"].kept_one = second.membership
     copy = site.machine(2, boot="b9")
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(copy.run())
         await settle()
-        running.cancel()
-    with pytest.raises(Conflict, match="another machine is host web2"):
+        assert "another machine is host web2" in copy.unreached
         await second.refresh()
-    first = site.machine(1)
+        with pytest.raises(Conflict, match="another machine is heard as host web2"):
+            await copy.leave(False, False)
+        site.clock.advance(TTL)  # the original is silent, and comes back to find that the copy is heard
+        await settle()
+        assert copy.confirmed == site.clock.boot()
+        with pytest.raises(Conflict, match="another machine is host web2"):
+            await second.refresh()
+        assert second.confirmed is None
+        with pytest.raises(Conflict, match="another machine is host web2"):
+            await second.refresh()
+        await second.leave(True, False)
+        assert original.kept_one is None
+        await copy.refresh()  # it has kept record and session
+        running.cancel()
+    await one.refresh()
+    first, access = site.machine(1), copy.entered()[0].access
     for boot in ("b3", "b1"):  # b1: it was copied while it ran
         with pytest.raises(Conflict, match="the same machine id"):
-            await site.machine(3, machine="m1", boot=boot).join(second.entered()[0].access, "", "", False)
+            await site.machine(3, machine="m1", boot=boot).join(access, "", "", False)
     with pytest.raises(Conflict, match="is there already"):
         await first.begin(ACCESS, "", "", False)
+
+
+async def test_a_copy_with_a_machine_id_of_its_own_is_not_the_host(site: Site) -> None:
+    """It leaves without a word to the cluster, where the original stays; then it is a host of its own."""
+    _, second = await pair(site)
+    site.setups["web2"] = MemoryClusterSetup({ENDPOINT: site.servers}, "10.0.0.9")
+    site.setups["web2"].kept_one = second.membership
+    copy = site.machine(2, machine="m9", boot="b9")
+    before = site.servers.records
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(copy.run())
+        await settle()
+        assert "is a copy of host web2" in copy.unreached
+        with pytest.raises(NotFound, match="in no cluster"):
+            copy.entered()
+        assert (await copy.leave(False, True)) == site.setups["web2"].kept() == second.membership
+        await copy.leave(False, False)
+        assert (site.setups["web2"].kept(), copy.unreached) == (None, "")
+        assert site.servers.records == before
+        await copy.join(second.entered()[0].access, "web9", "", False)
+        await settle()
+        assert await site.heard() == 3
+        running.cancel()
 
 
 async def test_leaving_ends_what_joining_began(site: Site) -> None:

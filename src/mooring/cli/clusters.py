@@ -156,7 +156,7 @@ def _print(view: ClusterView) -> None:
         return
     made = f"{since(view.made)} by {view.by}" if view.made is not None else ""
     heard = f"{view.heard} of {view.hosts} heard" if view.hosts is not None else ""
-    confirmed = f"{view.confirmed:.0f} s ago" if view.confirmed is not None else "not since the daemon's start"
+    confirmed = f"{view.confirmed:.0f} s ago" if view.confirmed is not None else "not confirmed"
     print_facts([
         ("Cluster", view.id), ("Made", made), ("This host", f"{view.name} ({view.host})"),
         ("Store", ", ".join(view.endpoints)), ("Prefix", view.prefix), ("Hosts", heard), ("Last heard", confirmed),

@@ -27,9 +27,9 @@ class ClusterView(msgspec.Struct, frozen=True):
     """The cluster that this host is in, and how the host is doing there.
 
     id: "" where it is in none. made: seconds since the epoch, with by, the host's name; None when the cluster was not
-    reached. confirmed: seconds since this host's session was last confirmed, None for not since the daemon's start.
-    unreached: why the last try failed, "" when it did not. complaints: what is wrong with the cluster's store. hosts,
-    heard: how many there are, None when the cluster was not reached.
+    reached. confirmed: seconds since this host's session was last confirmed, None for not since the daemon's start, or
+    since another machine was heard as this host. unreached: why the last try failed, "" when it did not. complaints:
+    what is wrong with the cluster's store. hosts, heard: how many there are, None when the cluster was not reached.
     """
 
     id: str

@@ -59,7 +59,8 @@ class Joining:
 
 class ClusterMembership:
     """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
-    None: not since the daemon's start. unreached: why the last try failed. cluster: the store; None: in no cluster."""
+    None: not since the daemon's start, or since another machine was heard as this host. unreached: why the last try
+    failed. cluster: the store; None: in no cluster."""
 
     def __init__(
         self,
@@ -95,8 +96,18 @@ class ClusterMembership:
                 await self.cluster.close()
 
     async def _enter_kept(self) -> None:
-        if self._setup is not None and (kept := self._setup.kept()) is not None:
-            self._enter(kept)
+        if self._setup is None or (kept := self._setup.kept()) is None:
+            return
+        if self._is_foreign(kept):
+            raise Conflict(
+                f"this machine is a copy of host {kept.name} ({kept.host}) of the cluster, or has a new machine id",
+                hint="`mooring cluster leave --force`, then join as a host of its own",
+            )
+        self._enter(kept)
+
+    def _is_foreign(self, kept: Membership) -> bool:
+        """It was made on another machine, and came here with a copy of its disk."""
+        return kept.machine != self._facts.machine
 
     async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Whether it was done; what went wrong is noted."""
@@ -131,13 +142,15 @@ class ClusterMembership:
             self._session = await records.put_session(host, self._facts.boot, self._session, TTL)
         except StaleRevision:
             boot, revision = await records.session(host)
-            if boot not in ("", self._facts.boot) and self._session != 0:
-                self._session = 0
+            if boot not in ("", self._facts.boot):
+                # It ends by itself once nobody refreshes it, and that is how long is waited.
+                self._session, self.confirmed = 0, None
                 raise Conflict(
-                    f"another machine is host {membership.name} ({host}) of the cluster as well",
+                    f"another machine is host {membership.name} ({host}) of the cluster as well, or this one was "
+                    f"until its restart: that is heard for {TTL:.0f} s yet",
                     hint="if one is a copy of the other, let it `mooring cluster leave --force` and join anew",
                 ) from None
-            # Of an earlier daemon, or boot, of this host; or a refresh was done whose answer was lost.
+            # Of an earlier daemon of this host; or a refresh was done whose answer was lost.
             self._session = await records.put_session(host, self._facts.boot, revision, TTL)
         self.confirmed = asked
         if found is not None:
@@ -238,20 +251,16 @@ class ClusterMembership:
         """This host is in no cluster; what it was. force: also where the cluster cannot be told, or has something of
         the host's. Raises NotFound, Conflict, Unavailable."""
         async with self._lock:
+            if self.membership is None and self._setup is not None:
+                kept = self._setup.kept()
+                if kept is not None and self._is_foreign(kept):  # the cluster has nothing of this machine
+                    if not dry:
+                        self._setup.keep(None)
+                        self.unreached = ""
+                    return kept
             membership, cluster = self.entered()
-            records = HostRecords(cluster)
             try:
-                held = await records.held(membership.host)
-                if held and not force:
-                    raise Conflict(
-                        f"this host has {len(held)} keys in the cluster, such as {held[0]}",
-                        hint="remove its cluster networks first",
-                    )
-                if not dry:
-                    await records.end_session(membership.host, self._facts.boot)
-                    found, revision = await records.host(membership.host)
-                    if found is not None and not held:
-                        await records.delete_host(membership.host, revision)
+                await self._end(HostRecords(cluster), membership, force, dry)
             except Unavailable:
                 if not force:
                     raise
@@ -259,6 +268,28 @@ class ClusterMembership:
                 self._host.keep(None)
                 await self._exit()
             return membership
+
+    async def _end(self, records: HostRecords, membership: Membership, force: bool, dry: bool) -> None:
+        """The cluster has nothing of this host any more. Raises Conflict, Unavailable."""
+        boot, _ = await records.session(membership.host)
+        if boot not in ("", self._facts.boot):
+            if not force:
+                raise Conflict(
+                    f"another machine is heard as host {membership.name} ({membership.host})",
+                    hint="`mooring cluster leave --force` leaves the host to that",
+                )
+            return
+        held = await records.held(membership.host)
+        if held and not force:
+            raise Conflict(
+                f"this host has {len(held)} keys in the cluster, such as {held[0]}",
+                hint="remove its cluster networks first",
+            )
+        if not dry:
+            await records.end_session(membership.host, self._facts.boot)
+            found, revision = await records.host(membership.host)
+            if found is not None and not held:
+                await records.delete_host(membership.host, revision)
 
     def entered(self) -> tuple[Membership, Cluster]:
         """What this host is in. Raises NotFound for one that is in none."""
