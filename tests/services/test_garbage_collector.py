@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from mooring.core.datapath import host_end
-from mooring.core.endpoints import Endpoint
+from mooring.core.endpoints import Endpoint, State
 from mooring.core.engines import KnownEngine
 from mooring.core.findings import Finding
 from mooring.core.networks import Network
@@ -170,6 +170,30 @@ async def test_an_endpoint_that_nobody_attached_is_removed(host: MemoryHost) -> 
     await host.endpoint(A, "f2", attach=False)
     await passes(host, 3)
     assert [endpoint.id for endpoint in host.services.cache.every(Endpoint)] == ["e1".ljust(64, "0")]
+
+
+async def test_an_endpoint_that_is_attached_at_the_last_moment_keeps_its_addresses(host: MemoryHost) -> None:
+    """Docker's Join comes between the look and the removal."""
+    await host.endpoint(A, "f2", attach=False)
+    await passes(host, 1)
+    collector, ident = host.services.repair._garbage_collector, "f2".ljust(64, "0")
+    delete = collector._endpoints._delete
+
+    async def join_first(
+        network_id: str, endpoint_id: str, force: bool, attached: bool, known: Endpoint | None
+    ) -> None:
+        await host.attach(network_id, "f2")
+        await delete(network_id, endpoint_id, force, attached, known)
+
+    collector._endpoints._delete = join_first  # type: ignore[method-assign]
+    host.clock.advance(MINIMUM_AGE + 1)
+    taken, _ = await collector.once(frozenset({host_end("e1".ljust(64, "0"))}))
+    endpoint = host.services.cache.endpoint(A, ident)
+    assert endpoint is not None
+    assert endpoint.state is State.ATTACHED
+    assert not [line for line in taken if "f2" in line]
+    for address in endpoint.addresses:
+        assert host.services.cache.lease("default", address) is not None
 
 
 async def test_a_subnet_in_use_by_another_engine_is_never_released(host: MemoryHost) -> None:

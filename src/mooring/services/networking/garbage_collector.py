@@ -255,6 +255,8 @@ class GarbageCollector:
                     continue
                 if self._is_overdue(f"endpoint {endpoint.id}", endpoint.created):
                     await self._endpoints.delete(network.id, endpoint.id, known=endpoint)
+                    if self._cache.endpoint(network.id, endpoint.id) is not None:
+                        continue  # it has changed meanwhile: somebody attached it after all
                     for address in endpoint.addresses:
                         if (segment := network.segment_of(address)) is not None:
                             await self._ipam.release_address(segment.pool, address)
