@@ -149,6 +149,14 @@ async def test_the_host_and_what_is_not_there_are_refused(walk: Walk) -> None:
         await walk.attach(target=host)
 
 
+async def test_a_process_of_the_host_may_have_the_number_of_one_that_is_gone(walk: Walk) -> None:
+    """Then it is the name that is meant."""
+    await walk.attach(target=Target(LAB.path, "pid-7", "process 7"))
+    walk.namespaces.external("")
+    assert (await walk.detach(Target("", "pid-7", "process 7"))).changed
+    assert walk.names() == []
+
+
 def test_a_namespace_is_meant_by_name_path_or_process() -> None:
     """And is called so, unless it is given another name."""
     assert by_netns("lab-1") == LAB

@@ -91,9 +91,10 @@ class Attaching:
         return view, sorted(str(each.destination) for each in facts - wanted if isinstance(each, NamespaceRoute))
 
     async def detach(self, target: Target, network: str, *, dry_run: bool = False) -> NamespaceView:
-        """The namespace is not in the network; one that is gone is meant by its name. dry_run: only the answer."""
+        """The namespace is not in the network; one that is gone is meant by its name, also where a process of the host
+        has its number by now. dry_run: only the answer."""
         state: NamespaceState | None = None
-        with suppress(NotFound):
+        with suppress(NotFound, Conflict):
             state = await self._look(target)
         identity = state.identity if state is not None else ""
         view = self._client.detach_namespace(target.name, network, namespace=identity, dry_run=dry_run)

@@ -35,6 +35,7 @@ from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
 from mooring.adapters.linux.linux_kernel import LinuxKernel
+from mooring.adapters.linux.namespaces import identity_here
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
 from mooring.core.dns_places import ADDRESS4, Serving, served_domains
@@ -168,7 +169,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         world, policy, config.repair_period, config.reclaim_after, names=config.driver_names, zone=config.dns_zone
     )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
-    facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename)
+    facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename, partial(identity_here, policy.boot))
     zones = site_zones(
         config.zones, services.keeping, services.cache, world.clock, f"{machine_id()} {os.uname().nodename}"
     )

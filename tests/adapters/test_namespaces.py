@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.adapters.linux.namespaces import LinuxNamespaces
+from mooring.adapters.linux.namespaces import LinuxNamespaces, identity_here
 from mooring.core.faults import NotFound, Unavailable
 from mooring.core.sandboxes import NamespaceAdd, NamespaceLink, NamespaceRemove
 from tests.netns.rigs import Namespace, sh
@@ -139,6 +139,12 @@ async def test_namespaces_outlive_the_object_and_a_reboot_takes_them(
     assert await again.exists(path)
     await again.remove(path)
     await again.close()
+
+
+async def test_a_thread_knows_where_it_is(namespaces: LinuxNamespaces) -> None:
+    """In the words by which others tell it."""
+    assert identity_here(namespaces._boot) == await namespaces.identify("")
+    assert identity_here(namespaces._boot) != await namespaces.identify(await namespaces.create("box"))
 
 
 async def test_a_cancelled_caller_leaves_work_whole(namespaces: LinuxNamespaces) -> None:

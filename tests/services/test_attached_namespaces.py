@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
@@ -294,6 +295,29 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing(walk: Walk) -> None:
     with pytest.raises(Fault):
         await walk.begin()
     assert (walk.endpoint(), walk.states()) == (None, (LeaseState.COOLING, False))
+
+
+async def test_the_daemons_own_namespaces_are_refused_and_never_taken_for_one_that_is_gone(walk: Walk) -> None:
+    """The host's, from wherever the command is run, and routing domains; their processes may have numbers of others."""
+    await walk.attach(who=replace(LAB, name="pid-7"))
+    domains = {0: "boot:host", 3: "boot:red"}
+    network = walk.host.services.cache.network(BACK)
+    assert network is not None
+    await walk.host.services.cache.commit(put=[replace(network, domain=3)])
+
+    async def in_domain(domain: int, work: Callable[[], str]) -> str:
+        assert work() == "here"
+        return domains[domain]
+
+    walk.host.kernel.in_domain = in_domain  # type: ignore[method-assign, assignment]
+    walk.namespaces._here = lambda: "here"
+    with pytest.raises(Conflict, match="is the host's own network namespace"):
+        await walk.begin(who=Namespace("boot:host", "pid-7"))
+    with pytest.raises(Conflict, match="is routing domain 3 of"):
+        await walk.begin(who=Namespace("boot:red", "3"))
+    assert not (await walk.namespaces.detach(Namespace("boot:5", "pid-7"), "web")).changed  # that lives
+    view = await walk.namespaces.detach(Namespace("boot:host", "pid-7"), "web")
+    assert (view.changed, view.interfaces, walk.endpoint()) == (True, [], None)
 
 
 async def test_networks_without_a_bridge_or_addresses_of_ours_are_refused(walk: Walk) -> None:

@@ -26,6 +26,7 @@ from mooring.adapters.linux.namespace_files import (
     open_namespace,
 )
 from mooring.adapters.linux.namespace_links import NamespaceLinks
+from mooring.adapters.netlink.sockets import NetlinkError
 from mooring.core.faults import Unavailable
 from mooring.core.sandboxes import NamespaceOp, NamespaceState
 from mooring.ports import Counters, Namespaces
@@ -85,8 +86,7 @@ class LinuxNamespaces(Namespaces):
         return await self._for(path, f"namespace {path} cannot be read", look)
 
     def _identity(self, inside: NamespaceLinks, namespace: int) -> str:
-        # Inode numbers come again; they are what kernels before 5.14 have.
-        return f"{self._boot}:{inside.cookie() or os.fstat(namespace).st_ino}"
+        return _word(self._boot, inside, namespace)
 
     async def observe(self, path: str) -> NamespaceState:
         """See Namespaces."""
@@ -189,3 +189,22 @@ class LinuxNamespaces(Namespaces):
 
 def _nothing() -> None:
     """So that what was asked before is done."""
+
+
+def identity_here(boot: str) -> str:
+    """What LinuxNamespaces.identify says of the namespace that the calling thread is in. boot: the id of this boot.
+    Raises Unavailable."""
+    try:
+        with closing(NamespaceLinks()) as links:
+            namespace = current_namespace()
+            try:
+                return _word(boot, links, namespace)
+            finally:
+                os.close(namespace)
+    except (OSError, NetlinkError) as error:
+        raise Unavailable(f"the daemon's own network namespace cannot be told: {error}") from error
+
+
+def _word(boot: str, inside: NamespaceLinks, namespace: int) -> str:
+    # Inode numbers come again; they are what kernels before 5.14 have.
+    return f"{boot}:{inside.cookie() or os.fstat(namespace).st_ino}"

@@ -8,7 +8,8 @@ reserved for the namespace's name is given to it, and stays reserved; what is so
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface
 
 from mooring.core.attached_namespaces import (
@@ -21,7 +22,7 @@ from mooring.core.attached_namespaces import (
 )
 from mooring.core.datapath import host_end
 from mooring.core.endpoints import Attachment, Endpoint, State
-from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound
+from mooring.core.faults import BadRequest, Conflict, Exhausted, NotFound, Unavailable
 from mooring.core.leases import is_over
 from mooring.core.networks import OUR_IPAM, Address, Interface, Network, Origin, stable_mac
 from mooring.core.plumbing import GuardedPort, Remove
@@ -54,7 +55,8 @@ class Namespace:
 
 
 class AttachedNamespaces:
-    """`attach`, `confirm` and `detach`. boot: id of the host's present boot. engine: None where there is none."""
+    """`attach`, `confirm` and `detach`. boot: id of the host's present boot. engine: None where there is none. here:
+    which namespace the calling thread is in, None when nobody can tell."""
 
     def __init__(
         self,
@@ -64,22 +66,29 @@ class AttachedNamespaces:
         clock: Clock,
         boot: str,
         names: Callable[[], Awaitable[EngineNames]],
+        here: Callable[[], str] | None = None,
     ) -> None:  # fmt: skip
         self._cache, self._endpoint_index = services.cache, services.endpoint_index
         self._ipam, self._fixed_index = services.ipam, services.ipam.fixed_index
         self._endpoints, self._locks = services.endpoints, services.records.locks
         self._kernel, self._engine, self._clock = kernel, engine, clock
         self._boot = boot
-        self._names = names
+        self._names, self._here = names, here
 
     async def attach(self, namespace: Namespace, reference: str, addresses: Sequence[Address]) -> NamespaceView:
         """The namespace has an endpoint in the network, whose interface waits on the host, or is in it already; the
         answer says what is to be inside. The addresses are these, or those reserved for its name there, or any.
 
-        Raises NotFound, Conflict for a container's namespace, another one of that name, or when it is in the network
-        with other addresses; BadRequest, Exhausted, Unavailable.
+        Raises NotFound, Conflict for a namespace of a container or of the daemon's own, another one of that name, or
+        when it is in the network with other addresses; BadRequest, Exhausted, Unavailable.
         """
         self._check_here(namespace)
+        if (own := await self._own(namespace.identity)) is not None:
+            raise Conflict(
+                f"{namespace.name} is the host's own network namespace" if own == 0
+                else f"{namespace.name} is routing domain {own} of Mooring's own networks",
+                hint="`mooring expose NETWORK` gives the host an address in a network",
+            )  # fmt: skip
         id_given(namespace.name)
         place = await self._place(reference)
         _check_network(place)
@@ -124,10 +133,13 @@ class AttachedNamespaces:
     ) -> NamespaceView:
         """The namespace has no endpoint in the network, its interface is gone soon, and its addresses are free, but for
         reserved ones. The answer says what it is to have of other networks. dry: nothing is done. unconfirmed: only
-        when nobody has confirmed it.
+        when nobody has confirmed it. A namespace of the daemon's own was never attached: a process of the host has the
+        number of one whose namespace is meant.
 
         Raises NotFound, Unavailable.
         """
+        if namespace.identity and await self._own(namespace.identity) is not None:
+            namespace = replace(namespace, identity="")
         place = await self._place(reference)
         network = place.network
         async with self._locks.hold(f"namespaces of {network.id}"):
@@ -145,6 +157,16 @@ class AttachedNamespaces:
             raise Conflict(
                 "the namespace is on another host than this daemon", hint="run the command where the daemon runs"
             )
+
+    async def _own(self, identity: str) -> int | None:
+        """Which routing domain the namespace is, 0 for the host's own; None for one of somebody else's."""
+        here = self._here
+        for domain in sorted({0, *(network.domain for network in self._cache.every(Network))}) if here else ():
+            assert here is not None
+            with suppress(NotFound, Unavailable):
+                if await self._kernel.in_domain(domain, here) == identity:
+                    return domain
+        return None
 
     async def _place(self, reference: str) -> _Place:
         """Raises NotFound, Conflict for several."""

@@ -52,7 +52,7 @@ from mooring.services.records.record_cache import RecordCache
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
     """What the daemon knows and the records do not. since: seconds since the epoch of its start. host_name: of this
-    host."""
+    host. namespace: which network namespace the calling thread is in (ports.Namespaces); None: nobody can tell."""
 
     version: str
     since: float
@@ -61,6 +61,7 @@ class DaemonFacts:
     api_socket: str
     policy: IpamPolicy = field(default_factory=IpamPolicy)
     host_name: str = ""
+    namespace: Callable[[], str] | None = None
 
 
 class Inspection:

@@ -134,7 +134,7 @@ def operations(
         Attachments(cache, services.holders, engine, controller, clock, names),
         Exposing(cache, addresses, services.repair.exposures, world.kernel, names),
         dns_server,
-        AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names),
+        AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names, daemon.namespace),
         cluster,
         ClusterRows(cluster, clock),
     )
