@@ -18,6 +18,16 @@ def test_what_a_body_leaves_out_has_its_default() -> None:
     assert msgspec.json.decode(b'{"address":"10.0.0.1"}', type=api.Hold) == api.Hold("10.0.0.1", "", "", None, False)
 
 
+def test_what_is_the_default_is_not_sent() -> None:
+    """A daemon of before, which runs until it is restarted after an upgrade, refuses fields that it does not know."""
+    named = (each for each in vars(api).values() if isinstance(each, type) and issubclass(each, msgspec.Struct))
+    bodies = [each for each in named if each.__module__.endswith(".requests")]
+    assert len(bodies) > 20
+    assert [kind.__name__ for kind in bodies if not kind.__struct_config__.omit_defaults] == []
+    assert msgspec.json.encode(api.RemoveVnic("v", dry_run=False)) == b'{"vnic":"v"}'
+    assert msgspec.json.encode(api.RemoveVnic("v", dry_run=True)) == b'{"vnic":"v","dry_run":true}'
+
+
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [

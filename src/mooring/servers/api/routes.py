@@ -4,7 +4,7 @@ A resource is a class of a module of its own in this folder. To add one:
 
 1. What is sent and answered is a frozen `msgspec.Struct`: rows and details in `mooring.core.views`, parameters of a
    list in `mooring.core.filters` (below `Paging`), bodies in `mooring.wire.api.requests`
-   (with `forbid_unknown_fields=True`). A list is made by `services.operations.pages.page_of`.
+   (with `forbid_unknown_fields=True, omit_defaults=True`). A list is made by `services.operations.pages.page_of`.
 2. A method for each operation, async, with `@route(METHOD, PATH)`. Its name is the operation's, here, in the OpenAPI
    document and as the method of `mooring.client`; its docstring is its description. Parameters by annotation: those in
    the path by their names (`str`, or `Address`; `{name:path}` may have slashes in it), `query: SomeFilter`,

@@ -1,7 +1,8 @@
 """Bodies of the API's requests.
 
 Rules: what a body leaves out has its default; a field that is not known is refused; a body may gain fields, with a
-default, but never loses or changes one. Addresses are text, times seconds since the epoch, durations seconds.
+default, but never loses or changes one; what is the default is not sent, so that a daemon of before takes it. Addresses
+are text, times seconds since the epoch, durations seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from mooring.core.faults import BadRequest
 
 
-class Reserve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reserve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The addresses from first to last are for whom it says.
 
     first, last: IP addresses; last "" for one address. space: the address space, "" for the only one that has them.
@@ -30,7 +31,7 @@ class Reserve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Nobody has the address by a reservation, a cooldown, or a key without a container.
 
     force: an idle one goes although its container is there. space, dry_run: as in Reserve.
@@ -42,7 +43,7 @@ class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The address is fixed for the container that has it, or for the key.
 
     key: "" for its container. hold: seconds that the key keeps it without a container, null as it was. space, dry_run:
@@ -60,7 +61,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("hold: the hold time must be more than 0 seconds")
 
 
-class CreateSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A subnet pool is in the store.
 
     prefixes: subnets of one family. space: the address space that it belongs to, "" for `default`. length: prefix
@@ -80,7 +81,7 @@ class CreateSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class SetSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SetSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A stored subnet pool is as it says; what is null or empty stays.
 
     new_name: what it is called from now on. add, remove: subnets. The others: as in CreateSubnetPool.
@@ -98,14 +99,14 @@ class SetSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class RemoveSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RemoveSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A stored subnet pool is gone. dry_run: as in Reserve."""
 
     name: str
     dry_run: bool = False
 
 
-class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The container (name or id) asks for its fixed addresses at its next start. dry_run: as in Reserve."""
 
     container: str
@@ -116,7 +117,7 @@ class FixContainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("fix: the container must not be empty")
 
 
-class Attach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Attach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The container (name or id) is in the network. addresses: at most one of each family; those that are reserved for
     it there, or any, if none is given."""
 
@@ -128,7 +129,7 @@ class Attach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.container, self.network, "attach")
 
 
-class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The container (name or id) is not in the network. dry_run: only say what it has there."""
 
     container: str
@@ -139,7 +140,7 @@ class Detach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.container, self.network, "detach")
 
 
-class AttachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AttachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The network namespace has an endpoint in the network, for whoever asks to move its interface in and confirm that.
 
     namespace: which one it is, `BOOT:COOKIE` (id of the host's boot, SO_NETNS_COOKIE of a socket in it). name: what it
@@ -158,7 +159,7 @@ class AttachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.namespace, self.network, "attach")
 
 
-class ConfirmNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConfirmNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was to be in the namespace is there. namespace: as in AttachNamespace."""
 
     namespace: str
@@ -168,7 +169,7 @@ class ConfirmNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.namespace, self.network, "confirm")
 
 
-class DetachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DetachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The namespace is not in the network. namespace: as in AttachNamespace, "" for one that is gone. dry_run: only say
     what it has there. unconfirmed: only when nobody has confirmed that it is there."""
 
@@ -182,7 +183,7 @@ class DetachNamespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named(self.name, self.network, "detach")
 
 
-class Expose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Expose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The host has these addresses in the network; one of each family, if none is given and it has none."""
 
     network: str
@@ -192,7 +193,7 @@ class Expose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _named("host", self.network, "expose")
 
 
-class Hide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hide(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The host does not have these addresses in the network, or none that `expose` gave it, if none is given."""
 
     network: str
@@ -207,13 +208,13 @@ def _named(container: str, network: str, what: str) -> None:
         raise BadRequest(f"{what}: the names must not be empty")
 
 
-class FixFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FixFindings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the doctor finds and can put right is put right. dry_run: as in Reserve."""
 
     dry_run: bool = False
 
 
-class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A copy of the store is written. path: absolute, of a new file, on the daemon's host."""
 
     path: str
@@ -223,7 +224,7 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("backup: the path must be absolute")
 
 
-class Deny(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Deny(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """No network gets an address in the subnet from now on. note: why. dry_run: as in Reserve."""
 
     subnet: str
@@ -231,14 +232,14 @@ class Deny(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Allow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The entry of the deny list for exactly this subnet ends. dry_run: as in Reserve."""
 
     subnet: str
     dry_run: bool = False
 
 
-class AddDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AddDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The name has these addresses. network: its ID, a prefix of it, its name or subnet; "" for everybody. note: why.
     until: seconds since the epoch, null for one that somebody has to remove. dry_run: as in Reserve."""
 
@@ -250,7 +251,7 @@ class AddDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class RemoveDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RemoveDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The record of the name ends. network, dry_run: as in AddDnsRecord."""
 
     name: str
@@ -258,7 +259,7 @@ class RemoveDnsRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class CreatePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreatePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A network port exists.
 
     network: its ID, a prefix of it, or its name. subnets, addresses: at most one of each family; without any the port
@@ -280,7 +281,7 @@ class CreatePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("port: the network must not be empty")
 
 
-class SetPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SetPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A network port (id or name) has the note. dry_run: as in Reserve."""
 
     port: str
@@ -288,7 +289,7 @@ class SetPort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class RemovePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RemovePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A network port (id or name) is gone. force: although containers that do not run name it. dry_run: as in
     Reserve."""
 
@@ -297,7 +298,7 @@ class RemovePort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class CreateVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CreateVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An interface for the container that gets the address is there, before any container.
 
     tenant: "" for nobody's in particular. mac: "" for one that follows from the rest. mtu: bytes, null for 1500.
@@ -322,7 +323,7 @@ class CreateVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadRequest("wait: must be from 0 to 20 seconds")
 
 
-class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A VNIC is gone; one that is not there is gone already.
 
     vnic: its ID, address, or the name of its interface. tenant: whose, when several have the address. force: also while
@@ -335,7 +336,7 @@ class RemoveVnic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class ClusterInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A cluster is made in the etcd at these endpoints, and this host is in it.
 
     endpoints: https://HOST:PORT of each member. ca, certificate, key: PEM. user, password: of an account of etcd's.
@@ -354,7 +355,7 @@ class ClusterInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class ClusterJoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterJoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """This host joins the cluster of the token. name: the host's in the cluster, "" for its own. underlay: an
     interface, or an address of the host, where the others reach it; "" for the one that leads to the cluster's store.
     dry_run: as in Reserve, and what would be in the way is told as well."""
@@ -365,14 +366,14 @@ class ClusterJoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class ClusterLeave(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterLeave(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """This host is in no cluster any more. force: also when the cluster cannot be reached. dry_run: as in Reserve."""
 
     force: bool = False
     dry_run: bool = False
 
 
-class ClusterForget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ClusterForget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A host that is gone is not in the cluster any more. host: its name or id. dry_run: as in Reserve."""
 
     host: str
