@@ -397,4 +397,4 @@ def test_a_network_of_the_first_form_is_an_engines_and_its_mode_is_its_driver(mo
     assert isinstance(network, Network)
     assert (network.driver, network.origin, network.pending) == (driver, Origin.ENGINE, None)
     assert network.options.sticky is Sticky.OFF
-    assert b'"v":5' in stored.encode(network)
+    assert b'"v":4' in stored.encode(network)

@@ -27,14 +27,19 @@ WRITTEN = [
     ),
     (
         "network/n1",
-        b'{"v":5,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
+        b'{"v":4,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
         b'0.0.1/24","space":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"options":{"v":"Opt'
-        b'ionsV4","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'ionsV3","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
         b'e"}',
     ),
     (
         "network/n2",
-        b'{"v":5,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV4","dns":"on"},"dri'
+        b'{"v":4,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV3","dns":true},"dri'
+        b'ver":"bridge"}',
+    ),
+    (
+        "network/n3",
+        b'{"v":5,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV4","dns":"healthy"},"dri'
         b'ver":"bridge"}',
     ),
     (
@@ -63,7 +68,7 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("key", "value"), WRITTEN, ids=[key for key, _ in WRITTEN])
 def test_what_was_written_is_read_and_would_be_written_so_again(key: str, value: bytes) -> None:
-    """Both ways: the newest forms have not changed."""
+    """Both ways: the forms that are written have not changed."""
     record = stored.decode(key, value)
     assert stored.key_of(record) == key
     assert stored.encode(record) == value
@@ -71,14 +76,14 @@ def test_what_was_written_is_read_and_would_be_written_so_again(key: str, value:
 
 BEFORE = [
     (
-        b'{"v":4,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
+        b'{"v":5,"internal":false,"created":5.5,"ipv4":[{"v":"SegmentV2","subnet":"10.0.0.0/24","gateway":"10.'
         b'0.0.1/24","space":"default","pool":"p4","auxiliary":{"p":"10.0.0.9"}}],"ipv6":[],"options":{"v":"Opt'
-        b'ionsV3","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
+        b'ionsV4","routes":[{"v":"RouteV1","destination":"10.9.0.0/16"}],"port_security":true},"driver":"bridg'
         b'e"}',
         "network/n1",
     ),
     (
-        b'{"v":4,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV3","dns":true},"dri'
+        b'{"v":5,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV4","dns":"on"},"dri'
         b'ver":"bridge"}',
         "network/n2",
     ),
@@ -93,6 +98,6 @@ BEFORE = [
 
 
 @pytest.mark.parametrize(("value", "key"), BEFORE, ids=[key for _, key in BEFORE])
-def test_what_an_older_mooring_wrote_is_the_same_record(value: bytes, key: str) -> None:
-    """The line that it would be today."""
+def test_what_another_mooring_wrote_is_the_same_record(value: bytes, key: str) -> None:
+    """The line that it would be today: an older one's, and that of one which wrote every network as one with health."""
     assert stored.encode(stored.decode(key, value)) == dict(WRITTEN)[key]

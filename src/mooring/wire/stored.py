@@ -305,7 +305,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(record: Record) -> bytes:
-    """The record in the newest form of its kind. Raises BadRequest when it has what is not Unicode text."""
+    """The record in the form of its kind that is written. Raises BadRequest when it has what is not Unicode text."""
     try:
         return _ENCODER.encode(_FORMS[type(record)](record))
     except UnicodeEncodeError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
-from msgspec import field
+from msgspec import field, structs
 
 from mooring.core.networks import (
     Dns,
@@ -220,8 +220,8 @@ class NetworkV5(NetworkV4, kw_only=True, tag=5):
     options: OptionsV4
 
 
-def _options_form(options: NetworkOptions) -> OptionsV4:
-    return OptionsV4(
+def _options_form(options: NetworkOptions) -> OptionsV3:
+    return OptionsV3(
         mode=options.mode,
         bridge=options.bridge,
         mtu=options.mtu,
@@ -245,7 +245,7 @@ def _options_form(options: NetworkOptions) -> OptionsV4:
         pool6=options.pool6,
         ipv6=options.ipv6,
         host_access=options.host_access,
-        dns=options.dns,
+        dns=options.dns is not Dns.OFF,
     )
 
 
@@ -260,9 +260,17 @@ def _segment_form(segment: Segment) -> SegmentV2:
     )
 
 
-def network_form(network: Network) -> NetworkV5:
-    """The newest form of a network."""
-    return NetworkV5(
+def network_form(network: Network) -> NetworkV4:
+    """The oldest form that has all of the network: a Mooring from before `dns=healthy` reads every other one."""
+    form = _form_before_health(network)
+    if network.options.dns is not Dns.HEALTHY:
+        return form
+    options = OptionsV4(**structs.asdict(form.options) | {"dns": network.options.dns})
+    return NetworkV5(**structs.asdict(form) | {"options": options})
+
+
+def _form_before_health(network: Network) -> NetworkV4:
+    return NetworkV4(
         options=_options_form(network.options),
         internal=network.internal,
         ipv4=tuple(map(_segment_form, network.ipv4)),
