@@ -200,6 +200,32 @@ async def test_a_restart_believes_the_kernel_until_somebody_is_asked(rig: Rig) -
     assert rig.remote() == rig.expected(DB)
 
 
+async def test_a_preview_decides_nothing(rig: Rig) -> None:
+    """Neither what is an overlay, nor its MTU."""
+    await rig.learn(db=DB)
+    before = rig.host.facts
+    await rig.host.restart()
+    await rig.host.services.repair.preview()
+    assert rig.overlays.of(rig.network) is None
+    await rig.host.services.repair.once()
+    rig.host.kernel.underlay[B] = 1420
+    await rig.host.services.repair.preview()
+    await rig.overlays.settle()
+    assert rig.overlays.of(rig.network) == Overlay(7, LOCAL, 1500, (ip_interface("10.32.0.201/24"),))
+    assert rig.host.facts == before
+
+
+async def test_of_a_device_that_was_taken_from_its_bridge_the_rest_is_believed(rig: Rig) -> None:
+    """After a restart, as of any other; and it is put back."""
+    await rig.learn(db=DB)
+    before = rig.host.facts
+    (device,) = (fact for fact in before if isinstance(fact, Vxlan))
+    rig.host.kernel.facts[device.key] = replace(device, bridge="")
+    await rig.host.restart()
+    await rig.host.services.repair.once()
+    assert rig.host.facts == before
+
+
 async def test_the_mtu_follows_the_underlay(rig: Rig) -> None:
     """The least of the routes to the hosts that are known; while it cannot be told it stays, and that is a finding."""
     await rig.learn(db=DB)

@@ -26,7 +26,7 @@ from mooring.core.endpoints import Endpoint, State
 from mooring.core.faults import Fault
 from mooring.core.findings import Report
 from mooring.core.networks import Network, Origin
-from mooring.core.plumbing import DockerAccept, Fact, GuardedPort, LinkFact, Remove, Setting, Veth, plan
+from mooring.core.plumbing import DockerAccept, Fact, GuardedPort, LinkFact, Remove, Setting, Veth, Vxlan, plan
 from mooring.core.port_bindings import PortBinding
 from mooring.core.port_security import PORT_SECURITY
 from mooring.ports import Kernel
@@ -162,8 +162,7 @@ class KernelReconciler:
         settled = {endpoint.id for endpoint in self._cache.every(Endpoint)}
         observed = await self._kernel.observe()
         self._ways_out = await self._foreign_bridges.look(observed)
-        await self._recover(observed, work)
-        have = await _by_key(observed)
+        have = await self._recover(observed, work)
         await self._mend(have, work)
         await self._sweep(have, settled, work)
         return Report(self._clock.now(), tuple(work.repaired), tuple(work.findings))
@@ -174,8 +173,7 @@ class KernelReconciler:
         work.findings += await self._cache.complaints()
         observed = await self._kernel.observe()
         self._ways_out = await self._foreign_bridges.look(observed)
-        await self._recover(observed, work)
-        have = await _by_key(observed)
+        have = await self._recover(observed, work)
         await self._mend(have, work)
         await self._sweep(have, settled, work)
         await self._hold_ports(observed, work)
@@ -188,15 +186,19 @@ class KernelReconciler:
         if await self._foreign_bridges.look() != self._ways_out:
             self.nudge()
 
-    async def _recover(self, observed: frozenset[Fact], work: _Pass) -> None:
+    async def _recover(self, observed: frozenset[Fact], work: _Pass) -> dict[tuple[str, ...], Fact]:
+        """What only the kernel knows is known; what it has, by key."""
         if self.vnics is not None:  # before networks: a VNIC tells whose its network is
             work.repaired += await self.vnics.restore(observed, work.dry)
         if self._restored_store is not None:
             outcome = await self._restored_store.once(observed, work.dry)
             work.repaired += outcome.adopted
             work.findings += outcome.findings
-        self.overlays.recover(observed)  # after networks
-        work.findings += await self.overlays.follow_underlay()
+        have, devices = await _by_key(observed)
+        if not work.dry:
+            await self.overlays.recover(devices, observed)  # after networks
+            work.findings += await self.overlays.follow_underlay()
+        return have
 
     async def _mend(self, have: dict[tuple[str, ...], Fact], work: _Pass) -> None:
         """Build what is missing or differs, host first, then one network after another."""
@@ -381,12 +383,14 @@ class KernelReconciler:
         self._drawn = {ident: drawn for ident, drawn in self._drawn.items() if self._cache.network(ident) is not None}
 
 
-async def _by_key(facts: Iterable[Fact]) -> dict[tuple[str, ...], Fact]:
-    pace, found = Pace(PART), dict[tuple[str, ...], Fact]()
+async def _by_key(facts: Iterable[Fact]) -> tuple[dict[tuple[str, ...], Fact], list[Vxlan]]:
+    pace, found, devices = Pace(PART), dict[tuple[str, ...], Fact](), list[Vxlan]()
     for fact in facts:
         await pace.step()
         found[fact.key] = fact
-    return found
+        if isinstance(fact, Vxlan):
+            devices.append(fact)
+    return found, devices
 
 
 def _count(number: int, what: str) -> str:

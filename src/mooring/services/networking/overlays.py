@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -213,35 +213,43 @@ class Overlays:
         shared = {member.key: member for member in self._shared}
         return {fact.key: fact for fact in fitted(network, known.overlay, facts.values())} | known.drawn | shared
 
-    def recover(self, observed: Iterable[Fact]) -> None:
-        """Of networks that nobody has opened yet, what the kernel has is what is."""
-        devices = [fact for fact in observed if isinstance(fact, Vxlan)]
-        for device in devices:
-            network = self._cache.network(device.alias.rpartition(":")[2])
-            if network is None or network.id in self._decided or device.name != vxlan_name(network):
+    async def recover(self, devices: Iterable[Vxlan], observed: Iterable[Fact]) -> None:
+        """Of networks that nobody has opened yet, what the kernel has is what is. devices: those of what was observed;
+        the rest of that is looked at only when one is new."""
+        new = [(device, network.bridge) for device in devices if (network := self._undecided(device)) is not None]
+        there = await _by_link({name for device, bridge in new for name in (device.name, bridge)}, observed)
+        for device, _ in new:
+            network = self._undecided(device)  # anew: somebody may have come meanwhile
+            if network is None:
                 continue
+            facts = there.get(network.bridge, [])
             gateways = {segment.gateway.ip for segment in network.segments if segment.gateway is not None}
-            there = [
-                fact.interface for fact in observed if isinstance(fact, LinkAddress) and fact.link == network.bridge
-            ]
-            own = tuple(each for each in there if each.ip not in gateways and network.segment_of(each.ip) is not None)
+            inside = [fact.interface for fact in facts if isinstance(fact, LinkAddress)]
+            own = tuple(each for each in inside if each.ip not in gateways and network.segment_of(each.ip) is not None)
             # Where the network's own MTU is another than there is room for, the next look at the underlay tells.
-            bridges = (fact.mtu for fact in observed if isinstance(fact, Bridge) and fact.name == network.bridge)
+            bridges = (fact.mtu for fact in facts if isinstance(fact, Bridge))
             mtu = (next(bridges, 0) or network.mtu) + OVERHEAD[device.local.version]
             addresses: dict[str, list[Address]] = {}
-            for fact in observed:
-                if isinstance(fact, Neighbour) and fact.link == network.bridge:
+            for fact in facts:
+                if isinstance(fact, Neighbour):
                     addresses.setdefault(fact.mac, []).append(fact.address)
             remotes = {
                 f"kernel/{fact.mac}": Remote(fact.mac, tuple(addresses.get(fact.mac, ())), fact.host)
-                for fact in observed
-                if isinstance(fact, RemoteMac) and fact.link == device.name and fact.host is not None
+                for fact in there.get(device.name, [])
+                if isinstance(fact, RemoteMac) and fact.host is not None
             }
             self.open(network.id, Overlay(device.vni, device.local, mtu, own, device.port, device.offload))
             self.learn(network.id, remotes)
             self._news.clear()
             drawn = {*self._known[network.id].drawn, *(member.key for member in self._shared)}
             self._stale = {key: value for key, value in self._stale.items() if key not in drawn}
+
+    def _undecided(self, device: Vxlan) -> Network | None:
+        """The network whose device it is, unless somebody has said whether that is an overlay."""
+        network = self._cache.network(device.alias.rpartition(":")[2])
+        if network is None or network.id in self._decided or device.name != vxlan_name(network):
+            return None
+        return network
 
     async def follow_underlay(self) -> list[str]:
         """The MTU of each overlay is that of its underlay now; what is wrong with one, a line each."""
@@ -359,3 +367,18 @@ class Overlays:
         keys |= {Neighbour(network.bridge, address, "").key for address in endpoint.addresses}
         for key in keys & known.claims.keys():
             self._decide(known, key)
+
+
+async def _by_link(links: Collection[str], observed: Iterable[Fact]) -> dict[str, list[Fact]]:
+    """What is on these links, which are devices or bridges, and a bridge itself."""
+    found: dict[str, list[Fact]] = {name: [] for name in links}
+    pace = Pace(PART)
+    for fact in observed if links else ():
+        await pace.step()
+        match fact:
+            case LinkAddress(link=link) | Neighbour(link=link) | RemoteMac(link=link) | Bridge(name=link):
+                if link in found:
+                    found[link].append(fact)
+            case _:
+                pass
+    return found
