@@ -210,11 +210,12 @@ def test_who_has_a_health_check_is_healthy_when_it_has_succeeded(
 @pytest.mark.parametrize(
     ("status", "healthy"),
     [
-        ("Up 5 minutes", True), ("Up 5 minutes (healthy)", True), ("Up 5 minutes (Paused)", True), (None, True),
+        ("Up 5 minutes", True), ("Up 5 minutes (healthy)", True), ("Up 5 minutes (Paused)", None), (None, True),
+        ("Restarting (1) 5 seconds ago", None),
         ("Up 5 minutes (unhealthy)", False), ("Up 1 second (health: starting)", False),
     ],
 )  # fmt: skip
-def test_a_list_tells_health_in_words(status: str | None, healthy: bool) -> None:
+def test_a_list_tells_health_in_words(status: str | None, healthy: bool | None) -> None:
     """Those of every engine."""
     assert row(Status=status).healthy is healthy
 

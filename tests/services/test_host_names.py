@@ -24,7 +24,7 @@ class Named(MemoryHost):
 
     def note(
         self, network: str, name: str, endpoint: str, *aliases: str, service: str = "", whole: bool = True,
-        healthy: bool = True,
+        healthy: bool | None = True,
     ) -> Container:  # fmt: skip
         """The engine tells of a running container in the network, which it calls by the id's word."""
         labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": service} if service else {}
@@ -141,6 +141,18 @@ async def test_a_list_is_no_proof_of_health() -> None:
     assert (host.ask("db.web.mooring"), host.names.unasked()) == (["10.32.0.2"], [])
     host.note(network, "db", "e1", whole=False, healthy=False)
     assert (host.ask("db.web.mooring"), host.names.unasked()) == (["10.32.0.2"], [container.id])
+    host.note(network, "db", "e1", healthy=False)
+    host.note(network, "db", "e1", whole=False, healthy=None)  # it is paused, and the list does not say
+    assert (host.ask("db.web.mooring"), host.names.unasked()) == (["empty"], [])
+
+
+async def test_where_no_name_goes_by_health_nobody_is_asked_for_it() -> None:
+    """A check that fails on and off costs the engine nothing there."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    host.note(network, "db", "e1")
+    host.note(network, "db", "e1", whole=False, healthy=False)
+    assert (host.ask("db.web.mooring"), host.names.unasked()) == (["10.32.0.2"], [])
 
 
 async def test_a_renamed_container_has_the_new_name_only() -> None:

@@ -59,7 +59,8 @@ class Container:
     """A container of an engine. id: full. name: without the slash. created: seconds since the epoch.
 
     mode: its network mode. mac: the container-wide one, on engines that use it (before 25, for the network whose name
-    is the mode), else "". healthy: it has no health check, or one that succeeds.
+    is the mode), else "". healthy: it has no health check, or one that succeeds; None where
+    whoever tells of it does not say that.
     """
 
     id: str
@@ -70,7 +71,7 @@ class Container:
     endpoints: tuple[ContainerEndpoint, ...] = ()
     mode: str = ""
     mac: str = ""
-    healthy: bool = True
+    healthy: bool | None = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,7 @@ class ContainerRow(_Form):
     def value(self, ids: Mapping[str, str]) -> Container:
         """As core knows it. ids: network name -> id."""
         own = [name for name in self.names or () if "/" not in name[1:]]  # the others are links to it
+        status = self.status or ""
         return Container(
             id=self.id,
             name=own[0].lstrip("/") if own else "",
@@ -190,12 +191,14 @@ class ContainerRow(_Form):
             created=self.created or 0.0, labels=self.labels or {},
             endpoints=_once((self.network_settings or SettingsAnswer()).endpoints(ids).values()),
             mode=(self.host_config.network_mode if self.host_config else "") or "",
-            healthy=not (self.status or "").endswith(_NOT_HEALTHY),
+            healthy=None if _NO_HEALTH.search(status) else not status.endswith(_NOT_HEALTHY),
         )  # fmt: skip
 
 
 # How `Up 5 minutes (unhealthy)` ends where a health check does not succeed (moby container/state.go, String).
 _NOT_HEALTHY = ("(unhealthy)", "(health: starting)")
+# Such a status has no word on the check.
+_NO_HEALTH = re.compile(r"^Restarting |\(Paused\)$")
 
 
 class _Health(_Form):

@@ -41,7 +41,7 @@ class _Told:
     container: str
     names: tuple[str, ...]
     whole: bool
-    healthy: bool
+    healthy: bool | None
 
 
 class HostNames:
@@ -103,7 +103,7 @@ class HostNames:
             before = self._told.get(place.endpoint)
             aliases = place.aliases
             if aliases is None and before is not None and before.whole and before.names[: len(first)] == first:
-                if before.healthy != container.healthy:
+                if container.healthy not in (None, before.healthy) and self._goes_by_health(endpoint):
                     self._ask_for(container)
                 continue
             names = tuple(dict.fromkeys((*first, *filter(None, map(dns_label, aliases or ())))))
@@ -290,13 +290,16 @@ class HostNames:
 
     def _health(self, endpoint: Endpoint) -> bool | None:
         """Whether its names have its addresses; None while that is not known."""
-        network = self._cache.network(endpoint.network)
-        if network is None or network.options.dns is not Dns.HEALTHY:
+        if not self._goes_by_health(endpoint):
             return True
         told = self._told.get(endpoint.id)
         if told is None and endpoint.name:
             return True  # one that no engine tells of: its name is on record
         return told.healthy if told is not None and told.whole else None
+
+    def _goes_by_health(self, endpoint: Endpoint) -> bool:
+        network = self._cache.network(endpoint.network)
+        return network is not None and network.options.dns is Dns.HEALTHY
 
     def _put_record(self, record: DnsRecord) -> None:
         key = _record_key(record)
