@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address
 
 from mooring.core.containers import Container, ContainerEndpoint
@@ -9,7 +10,7 @@ from mooring.core.host_names import Asker
 from mooring.core.names import PTR, SRV, A, Question, Verdict
 from mooring.core.port_bindings import PortRequest, Protocol
 from mooring.core.requests import EndpointRequest, JoinRequest
-from mooring.services.containers.host_names import HOST, HostNames
+from mooring.services.containers.host_names import HOST, PATIENCE, HostNames
 from tests.services.hosts import MemoryHost, separate_network
 
 
@@ -300,6 +301,34 @@ async def test_names_are_there_again_after_a_restart_once_the_engine_is_asked() 
     seen.append(host.names.changes)
     assert (host.ask("db2.web.mooring"), host.ask("nobody.mooring")) == (["absent"], ["absent"])
     assert seen == sorted(set(seen))
+
+
+async def test_who_is_never_told_of_is_not_waited_for_for_ever() -> None:
+    """A namespace whose name was lost with a store, what is left of a network that is gone, a record of one that is
+    gone: the last is waited for for minutes from the engine's first list on, however long that took."""
+    host, network = await started()
+    await host.endpoint(network, "e1")
+    known = host.services.cache.endpoint(network, "e1".ljust(64, "0"))
+    assert known is not None
+    namespace, stale = replace(known, id="ns-1"), replace(known, id="f1", network="gone")
+    await host.services.cache.commit(put=[namespace, stale])
+    await host.restart()
+    host.names.note_loaded()
+    assert host.names._unheard == {known.id}
+    keeping = host.services.keeping
+    assert keeping is not None
+    host.clock.advance(PATIENCE)
+    await keeping.container_reconciler.once()
+    assert host.ask("nobody.mooring") == ["refused"]
+    before = host.names.changes
+    host.clock.advance(PATIENCE)
+    host.engine.up = False
+    await keeping.container_reconciler.once()
+    assert host.ask("nobody.mooring") == ["refused"]
+    host.engine.up = True
+    await keeping.container_reconciler.once()
+    assert host.ask("nobody.mooring") == ["absent"]
+    assert host.names.changes > before
 
 
 async def test_a_change_says_that_something_changed() -> None:

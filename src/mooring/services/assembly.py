@@ -66,9 +66,9 @@ def assemble(
         controller = AdmissionController(cache, holders, engine, nudged.set)
         adoption, reattachment = Adoption(cache, ipam, holders, clock, policy), Reattachment(cache, engine, clock)
         fixed = FixedAddresses(cache, engine, clock, holders, controller, adoption, reattachment, nudged)
-        reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age)
-        events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         host_names = HostNames(cache, host.endpoint_index, zone)
+        reconciler = ContainerReconciler(fixed, host.endpoints, repair_period, minimum_age, host_names.note_listed)
+        events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         ipam.index.endpoint_containers.listen(host_names.note)
         dns_records = DnsRecords(cache, clock)
         keeping = Keeping(

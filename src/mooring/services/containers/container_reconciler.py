@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mooring.core.attached_namespaces import is_namespaces
@@ -95,13 +95,21 @@ class FixedAddresses:
 
 
 class ContainerReconciler:
-    """Passes over the engine's list. findings: of the last pass."""
+    """Passes over the engine's list. findings: of the last pass. listed: told of each list whose containers all have
+    been looked at, with the seconds since the boot."""
 
-    def __init__(self, fixed: FixedAddresses, endpoints: Endpoints, period: float, minimum_age: float) -> None:
+    def __init__(
+        self,
+        fixed: FixedAddresses,
+        endpoints: Endpoints,
+        period: float,
+        minimum_age: float,
+        listed: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._cache, self._engine, self._clock = fixed.cache, fixed.engine, fixed.clock
         self._holders, self._controller, self._adoption = fixed.holders, fixed.controller, fixed.adoption
         self._reattachment, self._nudged = fixed.reattachment, fixed.nudged
-        self._endpoints = endpoints
+        self._endpoints, self._listed = endpoints, listed
         self._period = period
         self._minimum_age = minimum_age
         self._alone = asyncio.Lock()
@@ -156,6 +164,7 @@ class ContainerReconciler:
             for finding in await self._reattachment.finish():
                 notes.add(finding.subject, finding.text, finding.proof, finding.remedy)
             await self._adopt(engine, containers, notes, departures)
+            self._listed(self._clock.boot())
             await self._missing(engine, containers, notes, eager)
             await self._endpoints_of_nobody(engine, containers, notes, eager)
         except Fault as fault:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.containers import Container
 from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Endpoint, Service, State
@@ -31,6 +32,8 @@ PORT_NAMES = {
 }  # fmt: skip
 
 HOST = Asker()
+# Seconds after the engine's first list in which a container that no engine tells of is waited for.
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class HostNames:
         self._bridges: dict[tuple[int, str], Network] = {}
         # Attached since before a start, and the engine has not told of them since.
         self._unheard: set[str] = set()
+        self._listed: float | None = None
         # Containers that only a list has told of, so that their aliases are not known yet.
         self._unasked: dict[str, None] = {}
         self._wake: Callable[[], None] = lambda: None
@@ -78,10 +82,21 @@ class HostNames:
 
     def note_loaded(self) -> None:
         """The records are there after a start: until the engine has told of everybody who is attached, with the
-        aliases, nobody knows whether a name is missing."""
+        aliases, nobody knows whether a name is missing. Not waited for are those of whom no engine tells: attached
+        namespaces, and what is left of a network that is gone."""
         attached = (each for each in self._cache.every(Endpoint) if each.state is State.ATTACHED)
-        self._unheard = {each.id for each in attached if each.id not in self._entries}
+        told = (each for each in attached if not is_namespaces(each.id) and self._cache.network(each.network))
+        self._unheard = {each.id for each in told if each.id not in self._entries}
         self.changes += 1
+
+    def note_listed(self, now: float) -> None:
+        """The engine has told of every container that it has. now: seconds since the boot. Whoever it does not tell of
+        for PATIENCE is waited for no more: the record of one that is gone would keep all from being told."""
+        if self._listed is None:
+            self._listed = now
+        if self._unheard and now - self._listed >= PATIENCE:
+            self._unheard.clear()
+            self.changes += 1
 
     def unasked(self) -> list[str]:
         """Full ids of containers whose aliases are not known; nobody is told twice."""
