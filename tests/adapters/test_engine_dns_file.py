@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mooring.adapters.docker import engine_dns_file
 from mooring.adapters.docker.engine_dns_file import (
     KEPT,
     NOTE,
@@ -35,7 +38,7 @@ class Rig:
 
     def write(self, text: str) -> None:
         """Somebody did."""
-        self.path.write_text(text)
+        self.path.write_bytes(text.encode())
 
     def install(self) -> None:
         """`mooring dns install`."""
@@ -66,6 +69,8 @@ def rig(tmp_path: Path) -> Rig:
         ('{"dns": ["127.0.0.53"]}', [OURS, *HOSTS]),
         ('{"dns": ["127.0.0.53", "10.0.0.2"]}', [OURS, "10.0.0.2"]),
         ('{\n\t"dns" : [ "10.0.0.2" ],\n\t"mtu": 1400 }\n\n', [OURS, "10.0.0.2"]),
+        ('{\r\n  "debug": true\r\n}\r\n', [OURS, *HOSTS]),
+        ('{\r\n  "dns": ["10.0.0.2"]\r\n}\r\n', [OURS, "10.0.0.2"]),
     ],
 )
 def test_the_file_is_afterwards_what_it_was_before(rig: Rig, text: str | None, servers: list[str]) -> None:
@@ -74,11 +79,12 @@ def test_the_file_is_afterwards_what_it_was_before(rig: Rig, text: str | None, s
         rig.write(text)
     before = rig.left()
     rig.install()
+    assert text is None or rig.path.with_name(rig.path.name + KEPT).read_bytes() == text.encode()
     assert json.loads(rig.path.read_text())["dns"] == servers
     assert rig.file.names_our_server()
     assert not rig.file.installed(HOSTS).changes
     rig.uninstall()
-    assert (rig.path.read_text() if rig.path.exists() else None) == text
+    assert (rig.path.read_bytes() if rig.path.exists() else None) == (text.encode() if text is not None else None)
     assert rig.left() - {"state"} == before
     assert not rig.file.removed().changes
 
@@ -113,6 +119,80 @@ def test_without_a_note_our_server_alone_is_taken_out(rig: Rig) -> None:
     rig.write(f'{{"dns": ["{OURS}"], "debug": true}}')
     rig.uninstall()
     assert json.loads(rig.path.read_text()) == {"debug": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (f'{{"dns": ["{OURS}"], "debug": true}}', {"debug": True}),
+        (f'{{"dns": ["10.0.0.2", "{OURS}", "10.0.0.2"]}}', {"dns": ["10.0.0.2"]}),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_was_ours_before_an_install_is_not_put_back(
+    rig: Rig, text: str, after: dict[str, object], force: bool
+) -> None:
+    """Another program has written it: whoever uninstalls has nobody to be asked there."""
+    rig.write(text)
+    rig.install()
+    rig.uninstall(force)
+    assert json.loads(rig.path.read_text()) == after
+    # A note of an earlier version has ours in it.
+    rig.install()
+    note = Note.read(rig.state)
+    assert note is not None
+    replace(note, before=f'["{OURS}"]').write(rig.state)
+    rig.uninstall(force)
+    assert json.loads(rig.path.read_text()) == {key: value for key, value in after.items() if key != "dns"}
+
+
+def test_an_install_after_another_knows_what_was_there_before_both(rig: Rig) -> None:
+    """Somebody has reordered the value. What he has added besides is his."""
+    rig.write("{ }")
+    rig.install()
+    installed = rig.path.read_text()
+    rig.write(installed.replace(f'"{OURS}", "192.0.2.1", "192.0.2.2"', f'"192.0.2.1", "{OURS}", "192.0.2.2"'))
+    rig.install()
+    assert rig.path.read_text() == installed
+    rig.uninstall()
+    assert (rig.path.read_text(), rig.left()) == ("{ }", {"daemon.json", "state"})
+    rig.install()
+    rig.write(f'{{"dns": ["10.0.0.9", "{OURS}"]}}')
+    rig.install()
+    rig.uninstall()
+    assert json.loads(rig.path.read_text()) == {"dns": ["10.0.0.9"]}
+
+
+@pytest.mark.parametrize("text", ["{}", f'{{"dns": ["{OURS}"]}}'])
+def test_the_note_of_another_file_stays(rig: Rig, text: str) -> None:
+    """An uninstall of this one forgets nothing of that one."""
+    rig.write('{"dns": ["10.0.0.2" ]}')
+    rig.install()
+    other = rig.path.with_name("other.json")
+    other.write_text(text)
+    EngineDnsFile(other, rig.state).removed().carry_out()
+    assert json.loads(other.read_text()) == {}
+    rig.uninstall()
+    assert rig.path.read_text() == '{"dns": ["10.0.0.2" ]}'
+
+
+def test_an_install_that_fails_leaves_the_note_of_the_one_before(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the only place that knows what was there."""
+    rig.install()
+    earlier = Note.read(rig.state)
+    rig.write(f'{{"dns": ["10.0.0.9", "{OURS}"]}}')
+    change = rig.file.installed(HOSTS)
+    real = engine_dns_file.replace_like
+
+    def full(path: Path, text: str, like: Path | None = None) -> None:
+        if path == rig.path:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, text, like)
+
+    monkeypatch.setattr(engine_dns_file, "replace_like", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        change.carry_out()
+    assert Note.read(rig.state) == earlier
 
 
 def test_owner_mode_and_links_stay(rig: Rig, tmp_path: Path) -> None:

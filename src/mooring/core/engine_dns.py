@@ -91,6 +91,15 @@ def value_in(text: str) -> str | None:
     return text[member.value : member.end] if member is not None else None
 
 
+def value_without_our_server(value: str | None) -> str | None:
+    """A value as it was written, and without our server; None where nobody is left. Raises BadRequest."""
+    servers = nameservers_in(f'{{"{KEY}": {value}}}') if value is not None else ()
+    if _OURS.isdisjoint(servers):
+        return value
+    rest = without_our_server(servers)
+    return written(rest) if rest else None
+
+
 def with_value(text: str, value: str | None) -> str:
     """The file with this value of `dns`, written like that; None for none. Raises BadRequest."""
     settings_in(text)

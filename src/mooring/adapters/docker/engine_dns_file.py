@@ -1,8 +1,9 @@
 """The engine's configuration file on this host, and its `dns` with the host's DNS server in it: put there, taken back.
 
 Rules: what was there is noted before the file changes, in Mooring's own folder, so that it comes back letter for
-letter; a file is replaced whole, with its owner, mode and extended attributes, and the one before is kept beside it;
-what somebody has changed since is his, unless he says otherwise.
+letter, but never our own address, whoever put that there before; a file is replaced whole, with its owner, mode and
+extended attributes, and the one before is kept beside it; what somebody has changed since is his, unless he says
+otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,7 @@ from mooring.core.engine_dns import (
     reached_by_containers,
     settings_in,
     value_in,
+    value_without_our_server,
     with_our_server,
     with_value,
     without_our_server,
@@ -138,12 +140,15 @@ class EngineDnsFile:
             if old == servers:
                 return Change(self.path, text, text, lambda: None)
             after = with_value(text or "", written(servers))
-        before = value_in(text or "")
+            before = value_without_our_server(value_in(text or ""))
         fresh = Note(str(self.path), before, text is not None, servers)
+        again = note is not None and note.file == fresh.file and set(note.servers) == set(old)
+        if note is not None and again:  # somebody has put what was installed into another order
+            fresh = replace(note, servers=servers)
         remark = ""
         if len(servers) > MOST_ASKED:
             remark = f"a resolver asks three nameservers at the most, so no longer {', '.join(servers[MOST_ASKED:])}"
-        return Change(self.path, text, after, partial(self._install, fresh, text, after), remark)
+        return Change(self.path, text, after, partial(self._install, fresh, text, after, keep=not again), remark)
 
     def removed(self, force: bool = False) -> Change:
         """What was there before; without a note of it, or when the value was changed since and force is set, our server
@@ -154,7 +159,7 @@ class EngineDnsFile:
         with self._naming():
             servers = nameservers_in(text or "")
             rest = without_our_server(servers)
-            if text is None or rest == servers:
+            if text is None or not names_our_server(text):
                 return Change(self.path, text, text, self._forget)
             if note is None or note.servers != servers:
                 if note is not None and not force:
@@ -164,7 +169,7 @@ class EngineDnsFile:
                     )
                 after: str | None = with_value(text, written(rest) if rest else None)
             else:
-                after = with_value(text, note.before)
+                after = with_value(text, value_without_our_server(note.before))
                 kept = self._kept()
                 if not note.there and not settings_in(after or ""):
                     after = None
@@ -182,7 +187,7 @@ class EngineDnsFile:
 
     def _text(self) -> str | None:
         try:
-            return self.path.read_text("utf-8")
+            return self.path.read_bytes().decode()  # with the ends of its lines as they are
         except FileNotFoundError:
             return None
         except (OSError, UnicodeError) as error:
@@ -191,7 +196,7 @@ class EngineDnsFile:
 
     def _kept(self) -> str | None:
         with contextlib.suppress(OSError, UnicodeError, BadRequest):
-            text = self._beside.read_text("utf-8")
+            text = self._beside.read_bytes().decode()
             settings_in(text)
             return text
         return None
@@ -200,15 +205,20 @@ class EngineDnsFile:
     def _beside(self) -> Path:
         return self.path.with_name(self.path.name + KEPT)
 
-    def _install(self, note: Note, before: str | None, after: str) -> None:
+    def _install(self, note: Note, before: str | None, after: str, keep: bool) -> None:
+        """keep: this file is the one before; else that is kept already."""
         self._unchanged(before)
+        earlier = Note.read(self._state)
         note.write(self._state)
         try:
-            if before is not None:
+            if before is not None and keep:
                 replace_like(self._beside, before, self.path)
             replace_like(self.path, after)
         except OSError as error:
-            self._forget()
+            if keep:
+                self._forget()
+            if earlier is not None:
+                earlier.write(self._state)
             raise Unavailable(f"cannot write {self.path}: {error.strerror}") from error
 
     def _remove(self, before: str | None, after: str | None) -> None:
@@ -227,7 +237,10 @@ class EngineDnsFile:
             raise Conflict(f"{self.path} was changed just now", hint="try again")
 
     def _forget(self) -> None:
-        for path in (self._state / NOTE, self._beside):
+        """The note of another file stays: it says what was there."""
+        note = Note.read(self._state)
+        noted = [self._state / NOTE] if note is not None and note.file == str(self.path) else []
+        for path in (*noted, self._beside):
             with contextlib.suppress(OSError):
                 path.unlink()
 
