@@ -73,9 +73,16 @@ def test_a_host_whose_names_somebody_else_resolves_is_refused(
         HostResolver(tmp_path / "absent", manager).install("mooring")
 
 
+def test_a_start_that_failed_half_way_leaves_no_link() -> None:
+    """ExecStop alone is not carried out then."""
+    assert "\nExecStopPost=-ip link delete mooring-dns\n" in unit("mooring")
+
+
 @pytest.mark.netns
 def test_the_link_is_seen(namespace: Namespace) -> None:
-    """By who serves."""
+    """By who serves. A bridge that somebody called so is none."""
     assert not has_link()
-    sh("ip link add mooring-dns type veth peer name mooring-dns0")
+    sh("ip link add mooring-dns type bridge")
+    assert not has_link()
+    sh("ip link delete mooring-dns", "ip link add mooring-dns type veth peer name mooring-dns0")
     assert has_link()

@@ -7,9 +7,21 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from mooring.core.dns_places import ADDRESS4, ADDRESS6, Serving, check_dns, dns_routes, reachable_from, served_domains
+from mooring.core.dns_places import (
+    ADDRESS4,
+    ADDRESS6,
+    LINK,
+    PEER,
+    Serving,
+    check_dns,
+    dns_routes,
+    reachable_from,
+    served_domains,
+    served_otherwise,
+)
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Dns, GatewayMode, Network, NetworkOptions, Origin, Segment
+from mooring.core.options import RESERVED_NAMES
 
 FOUR = Segment(ip_network("10.9.0.0/24"), ip_interface("10.9.0.1/24"), "default", "p4")
 SIX = Segment(ip_network("fd00:9::/64"), ip_interface("fd00:9::1/64"), "default", "p6")
@@ -74,6 +86,19 @@ def test_a_server_is_where_somebody_asks_it(serving: Serving, every_container: b
     assert served_domains(networks, serving, every_container, False) == found
     assert served_domains([quiet], serving, False, False) == {0: serving is Serving.ON}
     assert served_domains([quiet], serving, False, True) == {0: serving is not Serving.OFF}
+
+
+def test_a_change_matters_that_changes_where_a_server_is() -> None:
+    """A network comes or goes, begins to ask or moves; nothing else about it."""
+    quiet = replace(WEB, options=NetworkOptions())
+    for before, after in ((None, WEB), (WEB, None), (quiet, WEB), (WEB, quiet), (quiet, replace(quiet, domain=2))):
+        assert served_otherwise(before, after)
+    assert not served_otherwise(WEB, replace(WEB, internal=True, ipv4=()))
+
+
+def test_nobodys_bridge_is_called_like_the_link_of_the_hosts_resolver() -> None:
+    """Who asks by that link is the host."""
+    assert {LINK, PEER} <= RESERVED_NAMES
 
 
 def test_all_others_are_fine() -> None:

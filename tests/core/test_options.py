@@ -125,6 +125,7 @@ def test_dockers_names_are_synonyms(raw: dict[str, str], expected: NetworkOption
         ({"bridge": "br 0"}, "1 to 15 letters"),
         ({"bridge": "all"}, "this name is reserved"),
         ({"bridge": ".."}, "this name is reserved"),
+        ({"bridge": "mooring-dns"}, "this name is reserved"),
         ({"mtu": "67"}, "a number from 68 to 65535"),
         ({"mtu": "65536"}, "a number from 68 to 65535"),
         ({"mtu": "-1"}, "a number from 68"),

@@ -18,8 +18,8 @@ from mooring.core.networks import Address, GatewayMode, Network, Origin, StaticR
 ADDRESS4, ADDRESS6 = IPv4Address("169.254.53.53"), IPv6Address("fd6d:6f6f:7269:6e67:ffff::53")
 ADDRESSES: tuple[Address, ...] = (ADDRESS4, ADDRESS6)
 PORT = 53
-# The interface by which the host's own resolver asks (adapters.host.host_resolver).
-LINK = "mooring-dns"
+# The interface by which the host's own resolver asks (adapters.host.host_resolver), and its other end.
+LINK, PEER = "mooring-dns", "mooring-dns0"
 
 
 class Serving(Enum):
@@ -43,6 +43,12 @@ def served_domains(networks: Iterable[Network], serving: Serving, every_containe
         found[0] = found[0] or asked
         found[network.domain] = found.get(network.domain, False) or asked
     return found
+
+
+def served_otherwise(before: Network | None, after: Network | None) -> bool:
+    """Whether a network's change (None: it is not there) may change what `served_domains` says."""
+    was, becomes = (each and (each.domain, each.options.dns) for each in (before, after))
+    return was != becomes
 
 
 def check_dns(network: Network, served: bool) -> None:

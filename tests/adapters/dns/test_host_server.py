@@ -176,6 +176,10 @@ async def test_what_the_hosts_resolver_asks_the_host_asks(served: Served) -> Non
     reply = served.answer(query("own").to_wire(), 7, "169.254.53.53")
     assert reply is not None
     assert dns.message.from_wire(reply).rcode() == dns.rcode.NXDOMAIN
+    # Behind a bridge of that name is a container, and from another address nobody.
+    served.containers = {(7, "172.18.0.2")}
+    assert texts(dns.message.from_wire(served.answer(query("own").to_wire(), 7, "172.18.0.2") or b"")) == [str(MANY[7])]
+    assert served.answer(query("own").to_wire(), 7, "172.18.0.3") is None
 
 
 async def test_all_addresses_are_told_in_changing_order(served: Served) -> None:

@@ -24,7 +24,7 @@ from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
 from mooring.adapters.dns.host_sockets import ANCILLARY, arrival_interface, interface_name, stream_interface
 from mooring.adapters.host.descriptor_shares import Shares
-from mooring.core.dns_places import LINK
+from mooring.core.dns_places import ADDRESSES, LINK
 from mooring.core.host_names import Asker
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address
@@ -185,11 +185,14 @@ class HostAnswers:
                 address, name = ip_address(source), place.interface_name(interface)
             except (OSError, ValueError):
                 return None
-            # What leaves by the link of the host's resolver, which leads nowhere, comes back as if by it.
-            ours = name == LINK and not place.domain
-            asker = HOST if ours else self._names.asker(name, address, place.domain)
-            if asker is None and not place.domain and self._holds(interface, address):
-                asker = STRANGER
+            asker = self._names.asker(name, address, place.domain)
+            if asker is None and not place.domain:
+                if self._holds(interface, address):
+                    asker = STRANGER
+                elif name == LINK and address in ADDRESSES:
+                    # What leaves by the link of the host's resolver, which leads nowhere, comes back as if by it, from
+                    # the address that is on it: somebody may have given a bridge this name.
+                    asker = HOST
         if asker is None:
             return None
         # By the interface and the domain, too: tenants may have equal addresses.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring.core.dns_places import ADDRESS4, LINK
+from mooring.core.dns_places import ADDRESS4, LINK, PEER
 from mooring.core.faults import Unavailable
 
 UNIT = "mooring-dns.service"
@@ -83,18 +83,18 @@ class HostResolver:
 
 
 def has_link() -> bool:
-    """Whether the host's resolver is told to ask the DNS server."""
+    """Whether the host's resolver is told to ask the DNS server: both ends are there. One alone is none of ours, such as
+    a bridge of Docker's that was called so."""
     with contextlib.suppress(OSError):
-        return bool(socket.if_nametoindex(LINK))
+        return all(socket.if_nametoindex(end) for end in (LINK, PEER))
     return False
 
 
 def unit(zone: str) -> str:
     """The unit's text. resolvectl(1)."""
-    peer = f"{LINK}0"
     lines = [
-        f"ip link show {LINK} >/dev/null 2>&1 || ip link add {LINK} type veth peer name {peer}",
-        f"ip link set {LINK} addrgenmode none up && ip link set {peer} addrgenmode none up",
+        f"ip link show {LINK} >/dev/null 2>&1 || ip link add {LINK} type veth peer name {PEER}",
+        f"ip link set {LINK} addrgenmode none up && ip link set {PEER} addrgenmode none up",
         f"ip address replace {ADDRESS4}/32 dev {LINK}",
         f"resolvectl dns {LINK} {ADDRESS4}",
         f"resolvectl domain {LINK} '~{zone}'",
@@ -112,6 +112,7 @@ def unit(zone: str) -> str:
         "Before=mooring.service\n\n"
         "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
         f"{starts}"
-        f"ExecStop=-ip link delete {LINK}\n\n"
+        # Also after a start that failed half-way, which ExecStop does not follow (systemd.service(5)).
+        f"ExecStopPost=-ip link delete {LINK}\n\n"
         "[Install]\nWantedBy=multi-user.target\n"
     )
