@@ -38,7 +38,7 @@ from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.linux.namespaces import identity_here
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
-from mooring.core.dns_places import ADDRESS4, Serving, served_domains
+from mooring.core.dns_places import ADDRESS4, Serving, served_domains, served_otherwise
 from mooring.core.dns_views import DnsServerView
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
 from mooring.core.networks import Network, Tenants
@@ -229,7 +229,8 @@ def _dns_server(config: Config, services: Services, world: World, busy: Callable
         return f'Docker tells its containers to ask {ADDRESS4}, and the daemon is set to `dns = "off"`' if lost else ""
 
     def follow(_key: str, before: Record | None, after: Record | None) -> None:
-        if isinstance(after or before, Network):
+        was, becomes = (each if isinstance(each, Network) else None for each in (before, after))
+        if served_otherwise(was, becomes):
             server.nudge()
 
     holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)

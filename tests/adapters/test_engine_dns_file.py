@@ -279,6 +279,43 @@ def test_the_engine_uses_the_server_until_the_next_boot(rig: Rig) -> None:
     assert use.reason().startswith("containers that may have been started")
 
 
+def test_the_engines_file_is_read_when_it_is_another(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon looks often: written anew, replaced, gone, damaged or behind another link it is seen at once."""
+    reads = list[Path]()
+    real = EngineDnsFile.names_our_server
+
+    def names_our_server(file: EngineDnsFile) -> bool:
+        reads.append(file.path)
+        return real(file)
+
+    monkeypatch.setattr(EngineDnsFile, "names_our_server", names_our_server)
+    link = rig.path.with_name("link.json")
+    use = EngineUse(rig.state, rig.path.with_name("mark"), link)
+    for text, says in (("{}", False), (f'{{"dns": ["{OURS}"]}}', True), ("{,", False), (f'["{OURS}"]', False)):
+        rig.write(text)
+        link.unlink(missing_ok=True)
+        link.symlink_to(rig.path)
+        assert [use.now() for _ in range(3)] == [says] * 3
+    other = rig.path.with_name("other.json")
+    other.write_text(f'{{"dns": ["{OURS}"]}}')
+    link.unlink()
+    link.symlink_to(other)
+    assert use.now()
+    link.unlink()
+    assert [use.now() for _ in range(3)] == [False] * 3
+    assert len(reads) == 6
+    # With a note it is that file, whichever it is, and the note's end is seen, too.
+    rig.write("{}")
+    rig.install()
+    assert [use.now() for _ in range(3)] == [True] * 3
+    rig.write("{}")
+    assert not use.now()
+    rig.install()
+    assert use.now()
+    rig.uninstall()
+    assert not use.now()
+
+
 def test_the_flags_of_engines_that_run_are_read(tmp_path: Path) -> None:
     """Of those alone that are called so; both ways to write one."""
     for pid, comm, line in (

@@ -248,17 +248,27 @@ class EngineDnsFile:
 class EngineUse:
     """Whether the host's DNS server is the engine's. state: Mooring's folder. mark: a file that ends with the next
     boot; it is there once the engine was seen to use it, since containers that run then ask the server until they end.
+    configuration: of the engine, where no note names another.
     """
 
-    def __init__(self, state: Path, mark: Path) -> None:
+    def __init__(self, state: Path, mark: Path, configuration: Path = CONFIGURATION) -> None:
         self._state = state
         self._mark = mark
+        self._configuration = self._named = configuration
+        self._seen: tuple[object, ...] | None = None
+        self._says = False
 
     def now(self) -> bool:
-        """As its configuration says. False also for what cannot be read."""
-        with contextlib.suppress(Unavailable):
-            return EngineDnsFile.noted(self._state).names_our_server()
-        return False
+        """As its configuration says. False also for what cannot be read. Nothing is read that is as it was."""
+        seen = self._named, _stamp(self._state / NOTE), _stamp(self._named)
+        if seen != self._seen:
+            self._says = False
+            with contextlib.suppress(Unavailable):
+                note = Note.read(self._state)
+                self._named = Path(note.file) if note is not None else self._configuration
+                self._says = EngineDnsFile(self._named, self._state).names_our_server()
+            self._seen = seen
+        return self._says
 
     def since_boot(self) -> bool:
         """Now, or at any time since the host started."""
@@ -273,6 +283,14 @@ class EngineUse:
         if self.now():
             return "Docker's own setting"
         return "containers that may have been started with Docker's own setting" if self.since_boot() else ""
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Another one once the file is another, or has another text; () where it cannot be seen. A link is followed."""
+    with contextlib.suppress(OSError):
+        facts = path.stat()
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+    return ()
 
 
 def replace_like(path: Path, text: str, like: Path | None = None) -> None:
