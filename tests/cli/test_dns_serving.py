@@ -57,6 +57,7 @@ def test_an_install_is_shown_done_and_taken_back(engine: Engine, capsys: pytest.
     assert said[0] == f"{engine.file}: changed"
     assert said[1].startswith("nobody answers there until the daemon runs")
     assert "containers keep running (live-restore)" in said[2]
+    assert said[3].startswith("no dockerd runs here, so its flags were not seen")
     assert engine.run("install", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["changed"] is False
     assert engine.run("uninstall") == 0
@@ -70,10 +71,20 @@ def test_a_flag_of_the_engines_is_in_the_way(engine: Engine, capsys: pytest.Capt
     assert engine.run("install") == 4
     assert "dockerd was started with --dns 8.8.8.8" in capsys.readouterr().err
     assert not engine.file.exists()
+    # Also where the file is a link.
+    target = engine.file.with_name("managed.json")
+    target.write_text("{}")
+    engine.file.symlink_to(target)
+    assert engine.run("install") == 4
+    assert "and does not start with that in" in capsys.readouterr().err
+    assert target.read_text() == "{}"
+    engine.file.unlink()
     other = engine.file.with_name("other.json")
     engine.flags = [(f"--config-file={other}",)]
     assert engine.run("install") == 0
-    assert "which stops containers" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "which stops containers" in said
+    assert "flags were not seen" not in said
     assert (other.exists(), engine.file.exists()) == (True, False)
     engine.flags = [(f"--config-file={other}",), ("--config-file", "/etc/else.json")]
     assert engine.run("install") == 4

@@ -81,7 +81,7 @@ def dns_install(
         change.carry_out()
         remarks += _server_remarks(connection)
     if change.changes:
-        remarks += [*_out_of_reach(config), _restart(change.after or "")]
+        remarks += [*_out_of_reach(config), _restart(change.after or ""), *_flags_unseen()]
     _tell(change, remarks, dry_run, form)
 
 
@@ -192,13 +192,16 @@ def _file(config_file: str | None, config: str | None) -> EngineDnsFile:
 
 
 def _refuse_flag(path: Path) -> None:
-    """dockerd does not start with a setting that is both a flag and in its file. Raises Conflict."""
+    """dockerd does not start with a setting that is both a flag and in its file. path: resolved. Raises Conflict."""
+    from pathlib import Path
+
     from mooring.adapters.docker.engine_dns_file import CONFIGURATION, engine_flags, flag_values
     from mooring.core.faults import Conflict
 
     for flags in engine_flags():
         given = flag_values(flags, "dns")
-        if given and (flag_values(flags, "config-file") or [str(CONFIGURATION)])[-1] == str(path):
+        file = Path((flag_values(flags, "config-file") or [str(CONFIGURATION)])[-1])
+        if given and file.resolve() == path:
             raise Conflict(
                 f"dockerd was started with --dns {', '.join(given)}, and does not start with that in {path} as well",
                 hint=f'write it into "dns" of {path} and take the flag from the service first',
@@ -245,6 +248,14 @@ def _out_of_reach(config: str | None) -> Iterator[str]:
             f"containers in {', '.join(sorted(names))} cannot reach the host, and wait seconds for each name: start"
             " them with a --dns of their own"
         )
+
+
+def _flags_unseen() -> Iterator[str]:
+    """What `_refuse_flag` could not know."""
+    from mooring.adapters.docker.engine_dns_file import engine_flags
+
+    if not engine_flags():
+        yield "no dockerd runs here, so its flags were not seen: with --dns among them it does not start any more"
 
 
 def _restart(text: str) -> str:
