@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +14,10 @@ import click
 import pytest
 
 from mooring import __version__
+from mooring.adapters.docker.engine_dns_file import NOTE
 from mooring.cli.root import cli
 from mooring.config import SETTINGS, load
+from mooring.core.dns_places import ADDRESS4
 from mooring.removal import ENABLED
 from mooring.removal import UNITS as REMOVED
 
@@ -112,6 +117,28 @@ def test_dockerd_starts_after_socket_and_service() -> None:
     service = unit("mooring.service")["Service"]
     assert (service["Type"], service["Restart"]) == ("notify", "always")
     assert int(service["WatchdogSec"]) > 0
+
+
+@pytest.mark.parametrize(("text", "there"), [('{"dns": ["169.254.53.53"]}', True), ('{"dns": ["192.0.2.1"]}', False)])
+def test_the_dns_servers_address_is_there_before_the_daemon_where_it_is_named(
+    tmp_path: Path, text: str, there: bool
+) -> None:
+    """In the engine's file, in ours about another file of the engine's, or in the host's own. Nothing of it ends the
+    start."""
+    line = unit("mooring.service")["Service"]["ExecStartPre"]
+    assert line.startswith("-/bin/sh -c '")
+    (tmp_path / "ip").write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/told\n')
+    (tmp_path / "ip").chmod(0o755)
+    script = re.sub(" /(etc|var)/", rf" {tmp_path}/\1/", shlex.split(line.removeprefix("-"))[2])
+    told = tmp_path / "told"
+    for path in ("etc/docker/daemon.json", f"var/lib/mooring/{NOTE}", "etc/resolv.conf"):
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        subprocess.run(["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
+        assert (told.read_text() if told.exists() else "") == (f"address replace {ADDRESS4}/32 dev lo\n" if there else "")
+        told.unlink(missing_ok=True)
+        file.unlink()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
