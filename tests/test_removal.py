@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from mooring import removal
-from mooring.adapters.docker.engine_dns_file import EngineDnsFile
-from mooring.core.faults import Conflict
+from mooring.adapters.docker.engine_dns_file import MARK, NOTE, EngineDnsFile
+from mooring.core.faults import Conflict, Fault
 from mooring.removal import STORE_ENDS, Place, steps
 
 OURS, BOTH, OTHER = "a" * 64, "b" * 64, "c" * 64
@@ -150,6 +150,50 @@ def test_docker_is_told_no_longer_to_ask_the_dns_server(place: Place) -> None:
     step.carry_out()
     assert json.loads(file.read_text()) == {"debug": True, "dns": ["192.0.2.2"]}
     assert not any("daemon.json" in step.what for step in steps(place, purge=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "note"), [('{"dns": ["169.254.53.53"], "dns": ["169.254.53.53"]}', ""), ('{"dns": ["169.254.53.53"]}', "{")]
+)
+def test_nothing_is_begun_while_docker_cannot_be_told(place: Place, engine: Engine, text: str, note: str) -> None:
+    """One line says which file is damaged; the networks are still there."""
+    file = place.root / "etc/docker/daemon.json"
+    for path, written in ((file, text), (place.store.parent / NOTE, note)):
+        path.parent.mkdir(parents=True)
+        if written:
+            path.write_text(written)
+    with pytest.raises(Fault, match="is there twice" if not note else "cannot be read"):
+        for step in steps(place, purge=False):
+            step.carry_out()
+    assert engine.removed == []
+
+
+@pytest.mark.parametrize(("conf", "mark", "dropped"), [("", False, True), ("", True, False), ("ours", False, False)])
+def test_the_dns_servers_address_stays_while_somebody_asks_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch, conf: str, mark: bool, dropped: bool
+) -> None:
+    """Containers until the next boot, however often a removal runs, and the host itself, which is told in the line."""
+    asked: list[bool] = []
+
+    async def clean(_run_dir: Path, stays: bool) -> None:
+        asked.append(stays)
+
+    monkeypatch.setattr(removal, "_clean", clean)
+    if conf:
+        (place.root / "etc").mkdir()
+        (place.root / "etc/resolv.conf").write_text("nameserver 169.254.53.53\nnameserver 192.0.2.1\n")
+    if mark:
+        file = place.root / "etc/docker/daemon.json"
+        file.parent.mkdir(parents=True)
+        EngineDnsFile(file, place.store.parent).installed(["192.0.2.1"]).carry_out()
+    for _ in range(2):
+        found = list(steps(place, purge=True))
+        for step in found:
+            if not step.what.startswith("network "):
+                step.carry_out()
+        assert [("/etc/resolv.conf names it" in step.what) for step in found if "DOCKER-USER" in step.what] == [bool(conf)]
+    assert asked == [not dropped] * 2
+    assert (place.run_dir / MARK).exists() is mark
 
 
 def test_the_hosts_resolver_is_told_no_longer_to_ask(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

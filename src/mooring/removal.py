@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from mooring.adapters.dns.host_dns import drop_addresses
-from mooring.adapters.docker.engine_dns_file import CONFIGURATION, MARK, EngineDnsFile
+from mooring.adapters.dns.host_forwarding import server_asked
+from mooring.adapters.docker.engine_dns_file import CONFIGURATION, MARK, Change, EngineDnsFile
 from mooring.adapters.docker.engine_requests import EngineRequests
 from mooring.adapters.host.host_resolver import UNIT, HostResolver
 from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
+from mooring.core.dns_places import ADDRESS4
 from mooring.core.faults import Conflict, Unavailable
+from mooring.core.host_files import RESOLV_CONF
 from mooring.core.plumbing import DockerAccept, Fact, LinkFact, Remove, domain_of, plan
 
 UNITS = (
@@ -66,28 +69,32 @@ class Place:
 def steps(place: Place, purge: bool) -> Iterator[Step]:
     """What is there to be removed, in order; each is looked for when its turn comes.
 
-    Raises Conflict, naming the containers, before anything is removed, when Mooring's networks are in use; Unavailable
-    when that cannot be known.
+    Raises, before anything is removed: Conflict, naming the containers, when Mooring's networks are in use; BadRequest
+    when our DNS server cannot be taken out of the engine's configuration; Unavailable when either cannot be known.
     """
     engine = EngineRequests(str(place.docker_socket)) if place.docker_socket.exists() else None
     if engine is not None:
         networks = _networks(engine, place.drivers)
         _refuse_while_used(engine, networks)
+    engine_file = EngineDnsFile.noted(place.store.parent, place.root / CONFIGURATION.relative_to("/"))
+    change = engine_file.removed(force=True) if engine_file.names_our_server() else None
+    if engine is not None:
         for ident, name in networks.items():
             yield Step(f"network {name} ({ident[:12]})", partial(engine.remove_network, ident))
-    engine_file = EngineDnsFile.noted(place.store.parent, place.root / CONFIGURATION.relative_to("/"))
-    if engine_file.names_our_server():
-        change = engine_file.removed(force=True)
-        yield Step(f"the DNS server from {engine_file.path}, which dockerd reads at its start", change.carry_out)
+    if change is not None:
+        what = f"the DNS server from {engine_file.path}, which dockerd reads at its start"
+        yield Step(what, partial(_tell_engine, change, place.run_dir / MARK))
     if (place.root / "run/systemd/system").is_dir():
         resolver = HostResolver(place.root, systemctl)
         if resolver.installed:
             yield Step(f"{UNIT}, by which the host's resolver asks the DNS server", resolver.remove)
         yield from _units(place.root / "etc/systemd/system")
-    yield Step("rules, links and the rule in DOCKER-USER", lambda: _clean_kernel(place))
+    asked = f" (not {ADDRESS4}: /etc/resolv.conf names it; correct that before the next boot)"
+    stays = asked if _asked_by_host(place) else ""
+    yield Step(f"rules, links and the rule in DOCKER-USER{stays}", lambda: _clean_kernel(place))
     sockets = (place.plugin_socket.with_name(f"{name}.sock") for name in place.drivers[1:])
     files = [place.plugin_socket, *sockets, *(place.root / page for page in PAGES)]
-    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock", MARK)]
+    files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
     if purge:
         files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
         files += [place.store.with_name(name) for name in MEMBERSHIP]
@@ -95,6 +102,18 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
     for path in files:
         if path.exists() or path.is_symlink():
             yield Step(str(path), partial(remove_file, path))
+
+
+def _tell_engine(change: Change, mark: Path) -> None:
+    """Containers that run go on to ask, also where no daemon has seen it since the boot. The mark goes with the next
+    boot alone: another removal, or another install, has to know it."""
+    with suppress(OSError):
+        mark.touch()
+    change.carry_out()
+
+
+def _asked_by_host(place: Place) -> bool:
+    return server_asked(str(place.root / RESOLV_CONF.lstrip("/")))
 
 
 def _networks(engine: EngineRequests, drivers: Collection[str]) -> dict[str, str]:
@@ -168,12 +187,14 @@ def _clean_kernel(place: Place) -> None:
     """Nothing in the kernel bears our mark. Sysctls stay: dockerd wants forwarding too, and a bridge's went with it."""
     lock = InstanceLock(place.run_dir / "mooring.lock")
     try:
-        asyncio.run(_clean(place.run_dir))
+        asyncio.run(_clean(place.run_dir, _asked_by_host(place) or (place.run_dir / MARK).exists()))
     finally:
         lock.close()
 
 
-async def _clean(run_dir: Path) -> None:
+async def _clean(run_dir: Path, asked: bool) -> None:
+    """asked: whether somebody goes on to ask at the DNS server's addresses. He is refused at once, and asks his next
+    one; without them he would wait."""
     kernel = LinuxKernel(folder=str(run_dir / "tenants"))
     try:
         facts: frozenset[Fact] = await kernel.observe()
@@ -183,8 +204,7 @@ async def _clean(run_dir: Path) -> None:
         removals = [op for op in removals if domain_of(op.fact) == 0]
         await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, LinkFact)])
         await kernel.apply([op for op in removals if not isinstance(op.fact, LinkFact)])
-        if not (run_dir / MARK).exists():
-            # Containers that ask there are refused at once, and ask their next one; without it they would wait.
+        if not asked:
             drop_addresses()
     finally:
         await kernel.close()

@@ -22,6 +22,7 @@ from mooring.adapters.dns.host_forwarding import (
     HostForwarding,
     HostUpstreams,
     host_nameservers,
+    server_asked,
     stub_asked,
 )
 from mooring.adapters.host.descriptor_shares import Shares
@@ -208,9 +209,13 @@ def test_containers_get_nameservers_that_they_can_reach(tmp_path: Path) -> None:
 
 
 def test_programs_that_ask_the_stub_are_known_by_the_hosts_file(tmp_path: Path) -> None:
-    """Without a file nobody asks anybody."""
+    """And so are those that ask us. Without a file nobody asks anybody."""
     conf = tmp_path / "resolv.conf"
     assert not stub_asked(str(conf))
+    assert not server_asked(str(conf))
     for text, asked in (("nameserver 127.0.0.53\noptions edns0\n", True), ("nameserver 192.0.2.1\n", False)):
         conf.write_text(text)
         assert stub_asked(str(conf)) is asked
+        assert not server_asked(str(conf))
+    conf.write_text("nameserver 169.254.53.53\nnameserver 192.0.2.1\n")
+    assert server_asked(str(conf))

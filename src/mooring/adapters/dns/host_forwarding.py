@@ -59,9 +59,18 @@ def host_nameservers(paths: Sequence[str] = (RESOLV_CONF, BEHIND_STUB)) -> Seque
 
 def stub_asked(path: str = RESOLV_CONF) -> bool:
     """Whether the host's programs ask systemd-resolved's stub (systemd-resolved.service(8))."""
+    return any(str(each) == STUB for each in _nameservers(path))
+
+
+def server_asked(path: str = RESOLV_CONF) -> bool:
+    """Whether the host's programs ask the daemon's DNS server themselves."""
+    return any(each in ADDRESSES for each in _nameservers(path))
+
+
+def _nameservers(path: str) -> Sequence[Upstream]:
     with contextlib.suppress(OSError):
-        return any(str(each) == STUB for each in parse(Path(path).read_text(errors="surrogateescape")).nameservers)
-    return False
+        return parse(Path(path).read_text(errors="surrogateescape")).nameservers
+    return ()
 
 
 class HostUpstreams:
