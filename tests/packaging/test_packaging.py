@@ -130,13 +130,13 @@ def test_the_dns_servers_address_is_there_before_the_daemon_where_it_is_named(
     (tmp_path / "ip").write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/told\n')
     (tmp_path / "ip").chmod(0o755)
     script = re.sub(" /(etc|var)/", rf" {tmp_path}/\1/", shlex.split(line.removeprefix("-"))[2])
-    told = tmp_path / "told"
+    told, asked = tmp_path / "told", f"address replace {ADDRESS4}/32 dev lo\n"
     for path in ("etc/docker/daemon.json", f"var/lib/mooring/{NOTE}", "etc/resolv.conf"):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         subprocess.run(["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
-        assert (told.read_text() if told.exists() else "") == (f"address replace {ADDRESS4}/32 dev lo\n" if there else "")
+        assert (told.read_text() if told.exists() else "") == (asked if there else "")
         told.unlink(missing_ok=True)
         file.unlink()
 

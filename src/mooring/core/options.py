@@ -41,8 +41,8 @@ NAME_BYTES = 15  # IFNAMSIZ - 1
 # The engine appends a number to the prefix (libnetwork/osl/interface_linux.go), for which there must be room.
 PREFIX_BYTES = 12
 WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
-# `all` and `default` are not links below /proc/sys/net/ipv4/conf; the others belong to the host, to the engine, or to the
-# way by which the host's resolver asks our DNS server (core.dns_places, which is above this).
+# `all` and `default` are not links below /proc/sys/net/ipv4/conf; the others belong to the host, to the engine, or to
+# the way by which the host's resolver asks our DNS server (core.dns_places, which is above this).
 RESERVED_NAMES = frozenset(
     {"all", "default", "lo", "docker0", "docker_gwbridge", "mooring-dns", "mooring-dns0", ".", ".."}
 )

@@ -83,8 +83,8 @@ class HostResolver:
 
 
 def has_link() -> bool:
-    """Whether the host's resolver is told to ask the DNS server: both ends are there. One alone is none of ours, such as
-    a bridge of Docker's that was called so."""
+    """Whether the host's resolver is told to ask the DNS server: both ends are there. One alone is none of ours, such
+    as a bridge of Docker's that was called so."""
     with contextlib.suppress(OSError):
         return all(socket.if_nametoindex(end) for end in (LINK, PEER))
     return False
