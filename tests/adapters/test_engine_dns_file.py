@@ -147,7 +147,7 @@ def test_what_was_ours_before_an_install_is_not_put_back(
 
 
 def test_an_install_after_another_knows_what_was_there_before_both(rig: Rig) -> None:
-    """Somebody has reordered the value. What he has added besides is his."""
+    """Somebody has reordered the value, or left our server alone in it. What he has added besides is his."""
     rig.write("{ }")
     rig.install()
     installed = rig.path.read_text()
@@ -160,7 +160,13 @@ def test_an_install_after_another_knows_what_was_there_before_both(rig: Rig) -> 
     rig.write(f'{{"dns": ["10.0.0.9", "{OURS}"]}}')
     rig.install()
     rig.uninstall()
-    assert json.loads(rig.path.read_text()) == {"dns": ["10.0.0.9"]}
+    assert rig.path.read_text() == '{"dns": ["10.0.0.9"]}'
+    rig.install()
+    rig.write(f'{{"dns": ["{OURS}"]}}')
+    rig.install()
+    assert json.loads(rig.path.read_text()) == {"dns": [OURS, *HOSTS]}
+    rig.uninstall()
+    assert rig.path.read_text() == '{"dns": ["10.0.0.9"]}'
 
 
 @pytest.mark.parametrize("text", ["{}", f'{{"dns": ["{OURS}"]}}'])

@@ -65,6 +65,11 @@ class Note:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(f"{path} cannot be read: {error}", hint="correct it by hand, or remove it") from error
 
+    def covers(self, servers: Sequence[str]) -> bool:
+        """What was written, in any order, or nothing besides our server: nobody's value of his own."""
+        others = set(without_our_server(servers))
+        return not others or others == set(without_our_server(self.servers))
+
     def write(self, state: Path) -> None:
         """It is on the disk. Raises Unavailable."""
         try:
@@ -142,8 +147,8 @@ class EngineDnsFile:
             after = with_value(text or "", written(servers))
             before = value_without_our_server(value_in(text or ""))
         fresh = Note(str(self.path), before, text is not None, servers)
-        again = note is not None and note.file == fresh.file and set(note.servers) == set(old)
-        if note is not None and again:  # somebody has put what was installed into another order
+        again = note is not None and note.file == fresh.file and names_our_server(text or "") and note.covers(old)
+        if note is not None and again:
             fresh = replace(note, servers=servers)
         remark = ""
         if len(servers) > MOST_ASKED:
