@@ -263,6 +263,29 @@ async def test_an_address_that_cannot_be_had_and_a_file_of_keys_are_one_line_eac
     assert replace(settings, transfer=()).wanted is False
 
 
+async def test_an_error_of_ours_ends_one_part_for_a_while_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one line, the zones go on being given out, and a later run that goes well ends the line."""
+    monkeypatch.setattr(site_zones, "LATEST", 0.2)
+    ours, export = free_place(), ToldExport()
+    export.tell(entry("db", "10.32.0.2"))
+    runs = list[int]()
+
+    async def run() -> None:
+        runs.append(1)
+        if len(runs) < 3:
+            raise RuntimeError("a mistake")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(export, "run", run)
+    zones = SiteZones(ZoneSettings("mooring", key_file(tmp_path), transfer=(ours,)), export, OWNER, time.time)
+    async with serving(zones, ours):
+        await soon(lambda: "internal error (RuntimeError: a mistake)" in findings(zones))
+        await soon(lambda: len(runs) == 3 and findings(zones) == "")
+        await soon(lambda: "db.web.mooring" in dig(ours, "mooring", "AXFR"))
+
+
 async def test_without_dnspython_the_daemon_goes_on_and_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

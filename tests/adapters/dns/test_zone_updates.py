@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.rcode
+import pytest
+
+from mooring.adapters.dns import zone_updates
 from mooring.adapters.dns.tsig import KeyFile
 from mooring.adapters.dns.zone_updates import Owned, ZoneUpdates, update
 from tests.adapters.dns.zones import ToldExport, entry, free_place, key_file
 
 Some = frozenset[tuple[str, str]]
 ONE, TWO = frozenset({("A", "10.32.0.2")}), frozenset({("A", "10.32.0.3")})
+
+
+class Asked:
+    """A server in the place of `ask`. names: those that it was sent, one for each message. says: the rcode for a
+    name."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.says: Callable[[str], dns.rcode.Rcode] = lambda _: dns.rcode.NOERROR
+
+    async def ask(self, message: dns.message.Message, *_: object) -> dns.message.Message:
+        """A reply."""
+        message.to_wire()
+        name = message.sections[1][0].name.to_text(omit_final_dot=True)
+        self.names.append(name)
+        reply = dns.message.make_response(message)
+        reply.set_rcode(self.says(name))
+        return reply
 
 
 def sections(before: Some | None, after: Some) -> list[str]:
@@ -42,6 +67,58 @@ def test_a_name_that_goes_takes_its_mark_along() -> None:
         'db.example.org. 0 IN TXT "mooring=1" "A 10.32.0.2"', "db.example.org. 0 NONE A 10.32.0.2",
         'db.example.org. 0 NONE TXT "mooring=1" "A 10.32.0.2"',
     ]  # fmt: skip
+
+
+@pytest.fixture
+def export() -> ToldExport:
+    """Nothing is told yet."""
+    return ToldExport("example.org")
+
+
+@pytest.fixture
+async def updates(export: ToldExport, tmp_path: Path) -> ZoneUpdates:
+    """They know already that nothing of ours is there."""
+    keys, zones = KeyFile(key_file(tmp_path)), ("example.org", "32.10.in-addr.arpa")
+    made = ZoneUpdates(export, keys, free_place(), zones, "mooring=1", lambda *_: None)
+    made._owned, made._looked = {}, asyncio.get_running_loop().time()
+    return made
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """A server that says yes to everything."""
+    made = Asked()
+    monkeypatch.setattr(zone_updates, "ask", made.ask)
+    return made
+
+
+async def round_of(updates: ZoneUpdates) -> None:
+    """All of what was told."""
+    updates._changed.clear()
+    await updates.once()
+
+
+async def test_what_no_message_can_carry_is_said_and_ends_nothing(
+    updates: ZoneUpdates, export: ToldExport, asked: Asked
+) -> None:
+    """A mark has strings of 255 bytes, and a message 65535: a way back to a name that is longer than that, and a
+    service of thousands."""
+
+    def says(name: str) -> dns.rcode.Rcode:
+        if name.startswith("app."):
+            raise dns.exception.TooBig  # as of 2500 addresses, which take a second
+        return dns.rcode.NOERROR
+
+    asked.says, label = says, "x" * 59
+    export.tell(
+        entry(f"{label}.{label}.{label}.{label[:56]}", "10.32.0.2"),
+        entry("app", "10.33.0.2"),
+        entry("db", "10.33.99.2"),
+    )
+    await round_of(updates)
+    assert sorted(updates._later) == ["2.0.32.10.in-addr.arpa", "app.web.example.org"]
+    assert "app.web.example.org: it cannot be written: " in updates._not_kept()
+    assert [name[:3] for name in asked.names] == ["db.", "app", "xxx"]
 
 
 async def test_the_newest_names_come_first_and_a_change_is_not_kept_waiting(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -50,12 +51,9 @@ class SiteZones:
             except ModuleNotFoundError as error:
                 text = f"the site's nameservers get no names: {error}: pip install 'mooring-net[dns]'"
                 self._tell("dns-zones", f"{text}, or Debian's python3-dnspython, and restart the daemon")
-            except ExceptionGroup:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise asyncio.CancelledError from None
+            except Exception as error:
                 log.exception("the site's nameservers get no names for a while")
-                self._tell("dns-zones", "the site's nameservers got no names: internal error, see the log")
+                self._tell("dns-zones", f"the site's nameservers get no names: {_in_words(error)}")
             await asyncio.sleep(LATEST)
 
     async def _run(self) -> None:
@@ -69,17 +67,34 @@ class SiteZones:
         keys = KeyFile(settings.keys)
         served = tuple(address for address, _ in settings.notify or settings.transfer)
         answers = ZoneAnswers(self._export, keys, served)
+        parts: dict[str, Callable[[], Awaitable[None]]] = {"snapshots of names": self._export.run}
+        for place in settings.transfer:
+            parts[f"zone transfers at {place[0]}"] = partial(self._serve, place, answers)
+        for place in settings.notify:
+            changed = asyncio.Event()
+            self._export.listen(changed.set)
+            parts[f"NOTIFY to {place[0]}"] = partial(self._notify, place, keys, answers, changed)
+        if settings.update is not None:
+            updates = ZoneUpdates(self._export, keys, settings.update, settings.update_zones, self._owner, self._tell)
+            parts[f"DNS updates at {settings.update[0]}"] = updates.run
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._export.run(), name="zone export")
-            for place in settings.transfer:
-                tasks.create_task(self._serve(place, answers), name=f"zones at {place[0]}")
-            for place in settings.notify:
-                tasks.create_task(self._notify(place, keys, answers), name=f"NOTIFY to {place[0]}")
-            if settings.update is not None:
-                updates = ZoneUpdates(
-                    self._export, keys, settings.update, settings.update_zones, self._owner, self._tell
-                )
-                tasks.create_task(updates.run(), name="DNS updates")
+            for name, work in parts.items():
+                tasks.create_task(self._keep_going(name, work), name=name)
+
+    async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """For ever: an error of ours in one part ends no other, and is tried again. (It must not reach the group: that
+        would cancel who waits for it, and on Python 3.11 and 3.12 nobody can tell that from a stop of the daemon.)"""
+        subject = f"dns-zones {name}"
+        while True:
+            sound = asyncio.get_running_loop().call_later(2 * LATEST, self._tell, subject, "")
+            try:
+                await work()
+            except Exception as error:
+                log.exception("%s: an internal error", name)
+                self._tell(subject, f"{name}: {_in_words(error)}")
+            finally:
+                sound.cancel()
+            await asyncio.sleep(LATEST)
 
     def findings(self) -> Iterator[Finding]:
         """What does not work, each with since when."""
@@ -103,12 +118,11 @@ class SiteZones:
         finally:
             await server.close()
 
-    async def _notify(self, place: Place, keys: KeyFile, answers: ZoneAnswers) -> None:
+    async def _notify(self, place: Place, keys: KeyFile, answers: ZoneAnswers, changed: asyncio.Event) -> None:
         """The secondary hears of every change; of several while it does not answer, once."""
         from mooring.adapters.dns.zone_exchanges import notify
 
-        changed, pause = asyncio.Event(), SOONEST
-        self._export.listen(changed.set)
+        pause = SOONEST
         if self._export.current is not None:
             changed.set()
         subject = f"dns-notify {place[0]}:{place[1]}"
@@ -143,6 +157,10 @@ class SiteZones:
             log.info("%s works again", subject)
             with contextlib.suppress(KeyError):
                 del self._troubles[subject]
+
+
+def _in_words(error: Exception) -> str:
+    return f"internal error ({type(error).__name__}: {error}), see the log"
 
 
 def site_zones(

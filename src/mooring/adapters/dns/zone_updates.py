@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+import dns.exception
 import dns.message
 import dns.name
 import dns.rcode
@@ -109,7 +110,10 @@ class ZoneUpdates:
         work += [name for name, records in reversed(wanted.items()) if self._owned.get(name) != records]
         for name in work:
             if name not in self._later:
-                await self._put(name, self._owned, wanted.get(name, frozenset()))
+                try:
+                    await self._put(name, self._owned, wanted.get(name, frozenset()))
+                except (dns.exception.DNSException, ValueError) as error:  # too much for a message, or for a mark
+                    self._put_off(name, f"it cannot be written: {error or type(error).__name__}")
                 await asyncio.sleep(PACE)
             if self._changed.is_set():
                 return
@@ -176,6 +180,9 @@ class ZoneUpdates:
             self._refusals += 1
             if self._refusals >= MOST_REFUSALS or rcode in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.SERVFAIL):
                 raise Unavailable(why)
+        self._put_off(name, why)
+
+    def _put_off(self, name: str, why: str) -> None:
         self._later[name] = (asyncio.get_running_loop().time() + AGAIN, why)
 
     async def _try(self, name: str, before: frozenset[Record] | None, after: frozenset[Record]) -> dns.rcode.Rcode:
