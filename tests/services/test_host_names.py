@@ -9,7 +9,7 @@ from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.host_names import Asker
 from mooring.core.names import PTR, SRV, A, Question, Verdict
 from mooring.core.port_bindings import PortRequest, Protocol
-from mooring.core.requests import EndpointRequest, JoinRequest
+from mooring.core.requests import AddressRequest, EndpointRequest, JoinRequest, Role
 from mooring.services.containers.host_names import HOST, PATIENCE, HostNames
 from tests.services.hosts import MemoryHost, separate_network
 
@@ -329,6 +329,25 @@ async def test_who_is_never_told_of_is_not_waited_for_for_ever() -> None:
     await keeping.container_reconciler.once()
     assert host.ask("nobody.mooring") == ["absent"]
     assert host.names.changes > before
+
+
+async def test_after_a_restart_a_name_that_came_with_the_address_is_known_and_the_aliases_are_not() -> None:
+    """An engine from 29 on says whose an address is; that is not all that its container is called. An attached
+    namespace, which no engine tells of, is not waited for."""
+    host, network = await started()
+    known = host.services.cache.network(network)
+    assert known is not None
+    for ident, name, own in (("e1".ljust(64, "0"), "db", ""), ("ns-1", "", "lab")):
+        got = await host.services.ipam.request_address(AddressRequest(known.ipv4[0].pool, Role.ENDPOINT, name=name))
+        interface = IPv4Interface(str(got))
+        await host.services.endpoints.create(EndpointRequest(network, ident, interface, None, "", name=own))
+        await host.services.endpoints.attach(network, ident, JoinRequest("namespace:1"))
+    await host.restart()
+    host.names.note_loaded()
+    assert host.ask(f"db.{network[:12]}.mooring") == ["10.32.0.2"]
+    assert (host.ask("alias.web.mooring"), host.names.unheard) == (["refused"], True)
+    host.note(network, "db", "e1", "alias")
+    assert (host.ask("alias.web.mooring"), host.names.unheard) == (["10.32.0.2"], False)
 
 
 async def test_a_change_says_that_something_changed() -> None:

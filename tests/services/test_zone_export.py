@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_address
 
-from mooring.services.containers.zone_export import NAMES_A_SECOND, ZoneExport
+import pytest
+
+from mooring.services.containers.zone_export import NAMES_A_SECOND, PATIENCE, ZoneExport
 from tests.services.test_host_names import Named
 
 
@@ -25,6 +27,14 @@ async def member(host: Named, network: str, name: str, number: int) -> None:
     """A container with the name."""
     await host.endpoint(network, f"e{number}")
     host.note(network, name, f"e{number}")
+
+
+async def after(export: ZoneExport, host: Named, seconds: float) -> int | None:
+    """The serial then."""
+    host.clock.advance(seconds)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return export.current.serial if export.current is not None else None
 
 
 async def test_names_leave_the_host_where_the_network_wants_names_and_can_be_reached() -> None:
@@ -69,23 +79,48 @@ async def test_two_snapshots_are_a_second_apart_and_more_where_there_are_many_na
     network = await host.network("web", dns="on")
     export = exported(host)
 
-    async def seen(seconds: float) -> int | None:
-        host.clock.advance(seconds)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        return export.current.serial if export.current is not None else None
-
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(export.run())
         await asyncio.sleep(0)
-        assert await seen(0.9) is None
-        first = await seen(0.2)
+        assert await after(export, host, 0.9) is None
+        first = await after(export, host, 0.2)
         assert first == int(host.clock.now())
         await member(host, network, "db", 1)
-        assert await seen(0.5) == first
-        second = await seen(1.0)
+        assert await after(export, host, 0.5) == first
+        second = await after(export, host, 1.0)
         assert second is not None
         assert second > first
         assert export.current is not None
         assert len(export.current.forward) / NAMES_A_SECOND < 0.1
+        running.cancel()
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_after_a_start_there_is_no_zone_before_everybody_is_known(told: bool) -> None:
+    """So that a restart takes nobody's name from the LAN; one whom the engine never tells of is not waited for without
+    end, and what is missing then is no proof."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="on")
+    await member(host, network, "db", 1)
+    await member(host, network, "app", 2)
+    await host.restart()
+    host.names.note_loaded()
+    export = exported(host)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(export.run())
+        await asyncio.sleep(0)
+        host.note(network, "db", "e1")
+        for _ in range(3):
+            assert await after(export, host, 1.1) is None
+        if told:
+            host.note(network, "app", "e2")
+        serial = await after(export, host, 1.1 if told else PATIENCE)
+        assert export.current is not None
+        assert (sorted(export.current.forward), export.current.whole) == (
+            (["app.web.mooring", "db.web.mooring"], True) if told else (["db.web.mooring"], False)
+        )
+        await host.services.endpoints.delete(network, "e2".ljust(64, "0"))
+        later = await after(export, host, 1.1)
+        assert (export.current.whole, later == serial) == (True, not told)
         running.cancel()

@@ -55,11 +55,13 @@ class ZoneSettings:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All records at one moment, by their complete names. serial: of the zones then."""
+    """All records at one moment, by their complete names. serial: of the zones then. whole: not when somebody who is
+    there may have names that are not known yet, so that what is missing is no proof that it is gone."""
 
     serial: int
     forward: Records = field(default_factory=dict)
     reverse: Records = field(default_factory=dict)
+    whole: bool = True
 
 
 def is_exported(network: Network, name: str, chosen: Collection[str]) -> bool:

@@ -138,3 +138,18 @@ async def test_the_newest_names_come_first_and_a_change_is_not_kept_waiting(tmp_
     updates._changed.clear()
     await updates.once()
     assert asked == ["gone", "c3", "c2"]
+
+
+async def test_nothing_is_removed_while_somebody_may_not_be_known_yet(
+    updates: ZoneUpdates, export: ToldExport, asked: Asked
+) -> None:
+    """As after a restart: not a name, and not one replica of two; what is new is written."""
+    before = {"db.web.example.org": ONE, "app.web.example.org": ONE | TWO}
+    updates._owned = dict(before)
+    export.tell(entry("app", "10.32.0.2"), entry("late", "192.0.2.1"), whole=False)
+    await round_of(updates)
+    assert asked.names == ["late.web.example.org", "2.0.32.10.in-addr.arpa"]
+    assert {name: updates._owned[name] for name in before} == before
+    export.tell(entry("app", "10.32.0.2"), entry("late", "192.0.2.1"))
+    await round_of(updates)
+    assert asked.names[2:] == ["db.web.example.org", "app.web.example.org"]

@@ -37,15 +37,15 @@ class ToldExport(ZoneExport):
         """For ever."""
         await asyncio.Event().wait()
 
-    def tell(self, *entries: Entry) -> None:
-        """Those, and no others, from now on."""
+    def tell(self, *entries: Entry, whole: bool = True) -> None:
+        """Those, and no others, from now on. whole: as of Snapshot."""
         forward: dict[str, set[Record]] = {}
         reverse: dict[str, set[Record]] = {}
         for entry in entries:
             for name, record in records_of(entry, self.zone):
                 (reverse if record[0] == "PTR" else forward).setdefault(name, set()).add(record)
         serial = next_serial(self.current.serial if self.current else 0, time.time())
-        self.current = Snapshot(serial, forward, reverse)
+        self.current = Snapshot(serial, forward, reverse, whole)
         for listener in self._listeners:
             listener()
 

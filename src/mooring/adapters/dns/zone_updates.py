@@ -23,7 +23,7 @@ import dns.update
 from mooring.adapters.dns.tsig import KeyFile
 from mooring.adapters.dns.zone_exchanges import ask, texts_in, texts_of
 from mooring.core.faults import Fault, Unavailable
-from mooring.core.zones import TTL, Place, Record, is_hostname, mark, marked, zone_of
+from mooring.core.zones import TTL, Place, Record, Snapshot, is_hostname, mark, marked, zone_of
 from mooring.services.containers.zone_export import ZoneExport
 
 # Seconds between two updates at least; before a name that is another's is tried again; and between looks at the whole.
@@ -97,13 +97,17 @@ class ZoneUpdates:
     async def once(self) -> None:
         """The server has what it should have, but for names that are another's, or there is another snapshot before
         that. Raises Fault when it cannot be."""
-        if self._export.current is None:
+        snapshot = self._export.current
+        if snapshot is None:
             return
         loop_time = asyncio.get_running_loop().time
         if self._owned is None or loop_time() - self._looked > WHOLE:
             self._owned = await self._look(self._keys.first())
             self._looked = loop_time()
-        wanted = await self._wanted()
+        wanted = await self._wanted(snapshot)
+        if not snapshot.whole:  # what is missing may be somebody's who is not known yet
+            for name, records in self._owned.items():
+                wanted[name] = wanted.get(name, frozenset()) | records
         self._later = {name: each for name, each in self._later.items() if name in wanted and each[0] > loop_time()}
         work = [name for name in self._owned if name not in wanted]
         # The newest first: who has just started does not wait for thousands that are there already.
@@ -118,11 +122,10 @@ class ZoneUpdates:
             if self._changed.is_set():
                 return
 
-    async def _wanted(self) -> Owned:
+    async def _wanted(self, snapshot: Snapshot) -> Owned:
         """What the server should have: names in its zones, as far as a server may take them; those of hosts last."""
         found: Owned = {}
-        assert self._export.current is not None
-        for every in (self._export.current.reverse, self._export.current.forward):
+        for every in (snapshot.reverse, snapshot.forward):
             for number, (name, records) in enumerate(every.items()):
                 if number % 256 == 0:
                     await asyncio.sleep(0)

@@ -86,7 +86,8 @@ class HostNames:
         namespaces, and what is left of a network that is gone."""
         attached = (each for each in self._cache.every(Endpoint) if each.state is State.ATTACHED)
         told = (each for each in attached if not is_namespaces(each.id) and self._cache.network(each.network))
-        self._unheard = {each.id for each in told if each.id not in self._entries}
+        # What no engine tells of has its name on record; what one asked for by name may have aliases besides.
+        self._unheard = {each.id for each in told if not each.name}
         self.changes += 1
 
     def note_listed(self, now: float) -> None:
@@ -97,6 +98,11 @@ class HostNames:
         if self._unheard and now - self._listed >= PATIENCE:
             self._unheard.clear()
             self.changes += 1
+
+    @property
+    def unheard(self) -> bool:
+        """Whether somebody may have names that are not known, see note_loaded."""
+        return bool(self._unheard)
 
     def unasked(self) -> list[str]:
         """Full ids of containers whose aliases are not known; nobody is told twice."""

@@ -1,7 +1,8 @@
 """The records of this host's names as other nameservers get them: snapshots, each with a serial.
 
 Rules: a snapshot is made when something that is told has changed, and never two in a second: so no serial is ahead of
-the clock, and that of a later start is greater than all before it; making one never holds up the loop.
+the clock, and that of a later start is greater than all before it; making one never holds up the loop. After
+a start there is none before everybody is known whom the engine has: a zone without them would take them from the LAN.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from mooring.services.records.record_cache import RecordCache
 
 # Seconds between two snapshots at least; and how many names make it one more, so that churn costs others as little.
 PERIOD, NAMES_A_SECOND = 1.0, 2000
+# Seconds after a start in which the first snapshot waits for the engine to tell of everybody.
+PATIENCE = 300.0
 # Entries that are read before others have their turn.
 _SLICE = 64
 
@@ -44,17 +47,20 @@ class ZoneExport:
 
     async def run(self) -> None:
         """For ever."""
-        seen = -1
+        seen, patient = -1, self._clock.now() + PATIENCE
         while True:
             # First: the daemon before this one may have made one in this very second.
             count = len(self.current.forward) if self.current is not None else 0
             await self._clock.sleep(PERIOD + count / NAMES_A_SECOND)
+            if self.current is None and self._names.unheard and self._clock.now() < patient:
+                continue
             if self._names.changes != seen:
                 seen = self._names.changes
                 await self.once()
 
     async def once(self) -> bool:
         """The snapshot says what is so now; whether it is another."""
+        whole = not self._names.unheard  # when they are read, which is before others have their turn
         forward: dict[str, set[Record]] = {}
         reverse: dict[str, set[Record]] = {}
         for number, entry in enumerate(self._entries()):
@@ -62,12 +68,16 @@ class ZoneExport:
                 await asyncio.sleep(0)
             for name, record in records_of(entry, self.zone):
                 (reverse if record[0] == "PTR" else forward).setdefault(name, set()).add(record)
-        known = self.current
-        if known is not None and (known.forward, known.reverse) == (forward, reverse):
+        known, now = self.current, self._clock.now()
+        if known is None:
+            serial = int(now) % 2**32
+        elif (known.forward, known.reverse) != (forward, reverse):
+            serial = next_serial(known.serial, now)
+        elif known.whole != whole:
+            serial = known.serial  # for secondaries it is the same
+        else:
             return False
-        now = self._clock.now()
-        serial = next_serial(known.serial, now) if known is not None else int(now) % 2**32
-        self.current = Snapshot(serial, forward, reverse)
+        self.current = Snapshot(serial, forward, reverse, whole)
         for listener in self._listeners:
             listener()
         return True
