@@ -14,6 +14,7 @@ from mooring.core.networks import Dns, Network, NetworkOptions
 from mooring.core.zones import (
     ZoneSettings,
     is_exported,
+    is_hostname,
     is_in_zone,
     is_reverse,
     mark,
@@ -95,6 +96,18 @@ def test_a_name_belongs_to_the_longest_zone_that_it_is_in() -> None:
     assert zone_of("badexample.org", zones) == ""
     assert is_in_zone("example.org", "example.org")
     assert [zone for zone in zones if is_reverse(zone)] == ["32.10.in-addr.arpa"]
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("db.web.example.org", True), ("3-Db.web", True), ("db.web.mooring.", True), ("2.0.32.10.in-addr.arpa", True),
+        ("a_b.web", False), ("db-.web", False), ("db.-web.mooring", False), ("db..web", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_server_takes_names_of_hosts(name: str, taken: bool) -> None:
+    """RFC 1123, 2.1: no label begins or ends with a hyphen, which a container's name may."""
+    assert is_hostname(name) is taken
 
 
 def test_nothing_is_wanted_unless_it_is_configured() -> None:

@@ -23,6 +23,7 @@ TTL = 10
 REFRESH, RETRY, EXPIRE, NEGATIVE = 60, 15, 86400, TTL
 # A container's id is its name on the host, and too much for everybody else.
 _IDENT = re.compile(r"[0-9a-f]{12}")
+_HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 _MARK = "mooring="
 
 Place = tuple[Address, int]
@@ -107,8 +108,9 @@ def zone_of(name: str, zones: Collection[str]) -> str:
 
 
 def is_hostname(name: str) -> bool:
-    """Whether a server that checks names takes it (RFC 1123, 2.1): those of BIND refuse an underscore in an update."""
-    return "_" not in name
+    """Whether a server that checks names takes it (RFC 1123, 2.1): those of BIND refuse an underscore in an update, and
+    a label that begins or ends with a hyphen."""
+    return all(map(_HOST_LABEL.fullmatch, name.removesuffix(".").split(".")))
 
 
 # -- marks -------------------------------------------------------------------------------------------------------------

@@ -175,6 +175,23 @@ async def test_names_come_and_go_and_what_another_wrote_stays(tmp_path: Path, pr
         assert findings(zones) == ""
 
 
+async def test_a_txt_record_of_another_beside_ours_keeps_nothing_there(tmp_path: Path, primary: Named) -> None:
+    """What must be so is said of all of them; the other's stays, whatever is in it."""
+    place = primary.place
+    zones, export = updating(tmp_path, place)
+    async with running(zones):
+        export.tell(entry("db", "10.32.0.2"))
+        await soon(lambda: short(place, f"db.web.{ZONE}") == "10.32.0.2")
+        await by_hand(place, ("add", "db.web", "10", "TXT", '"v=1 \\"x\\" \\255;" "two"'))
+        export.tell(entry("db", "10.32.0.3"))
+        await soon(lambda: short(place, f"db.web.{ZONE}") == "10.32.0.3")
+        export.tell()
+        await soon(lambda: short(place, f"db.web.{ZONE}") == "")
+        assert "mooring=" not in short(place, f"db.web.{ZONE}", "TXT")
+        assert "two" in short(place, f"db.web.{ZONE}", "TXT")
+        assert findings(zones) == ""
+
+
 async def test_an_outage_is_told_and_afterwards_everything_is_as_it_should_be(
     tmp_path: Path, primary: Named, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +246,8 @@ async def test_a_server_that_takes_no_updates_says_why(tmp_path: Path, change: t
 
 
 async def test_names_of_before_a_start_cannot_be_found_without_a_transfer(tmp_path: Path) -> None:
-    """Everything else is done, also for a name that has a mark of ours already."""
+    """Everything else is done, also for a name that has a mark of ours already; and what was written since the start is
+    removed with its container, whatever was between."""
     config = documented(f'zone "{ZONE}"', tmp_path, free_place()).replace("key mooring; };", "none; };")
     start = "$TTL 10\n@ SOA ns host 1 60 15 86400 10\n NS ns.example.org.\n"
     mark = f'db.web A 10.32.0.2\ndb.web TXT "{OWNER}" "A 10.32.0.2"\n'
@@ -241,6 +259,11 @@ async def test_names_of_before_a_start_cannot_be_found_without_a_transfer(tmp_pa
             export.tell(entry("db", "10.32.0.3"))
             await soon(lambda: short(server.place, f"db.web.{ZONE}") == "10.32.0.3")
             await soon(lambda: "cannot be found: REFUSED" in findings(zones))
+            key_file(tmp_path, OTHER_KEY)
+            export.tell()
+            await soon(lambda: "BADSIG" in findings(zones))
+            key_file(tmp_path)
+            await soon(lambda: short(server.place, f"db.web.{ZONE}") == "")
 
 
 async def test_an_address_that_cannot_be_had_and_a_file_of_keys_are_one_line_each(

@@ -13,7 +13,8 @@ import pytest
 
 from mooring.adapters.dns import zone_updates
 from mooring.adapters.dns.tsig import KeyFile
-from mooring.adapters.dns.zone_updates import Owned, ZoneUpdates, update
+from mooring.adapters.dns.zone_updates import MOST_REFUSALS, Owned, ZoneUpdates, update
+from mooring.core.faults import Unavailable
 from tests.adapters.dns.zones import ToldExport, entry, free_place, key_file
 
 Some = frozenset[tuple[str, str]]
@@ -31,7 +32,7 @@ class Asked:
     async def ask(self, message: dns.message.Message, *_: object) -> dns.message.Message:
         """A reply."""
         message.to_wire()
-        name = message.sections[1][0].name.to_text(omit_final_dot=True)
+        name = next(rrset for rrset in (*message.sections[1], *message.sections[0])).name.to_text(omit_final_dot=True)
         self.names.append(name)
         reply = dns.message.make_response(message)
         reply.set_rcode(self.says(name))
@@ -153,3 +154,41 @@ async def test_nothing_is_removed_while_somebody_may_not_be_known_yet(
     export.tell(entry("app", "10.32.0.2"), entry("late", "192.0.2.1"))
     await round_of(updates)
     assert asked.names[2:] == ["db.web.example.org", "app.web.example.org"]
+
+
+async def test_refused_names_keep_no_other_waiting(updates: ZoneUpdates, export: ToldExport, asked: Asked) -> None:
+    """Though they are the newest, and so many that the server itself could be what refuses: the next round begins with
+    the others, and the findings have the refused ones."""
+    asked.says = lambda name: dns.rcode.REFUSED if name.startswith("bad") else dns.rcode.NOERROR
+    export.tell(entry("db", "192.0.2.1"), *(entry(f"bad{number}", "192.0.2.2") for number in range(7)))
+    with pytest.raises(Unavailable, match="REFUSED"):
+        await round_of(updates)
+    assert len(asked.names) == MOST_REFUSALS
+    await round_of(updates)
+    assert asked.names[MOST_REFUSALS:] == ["bad1.web.example.org", "bad0.web.example.org", "db.web.example.org",
+                                           "bad2.web.example.org"]  # fmt: skip
+    assert updates._not_kept().endswith("and 4 more")
+    asked.says = lambda _: dns.rcode.NOERROR
+    updates._later = {name: (0.0, why) for name, (_, why) in updates._later.items()}
+    await round_of(updates)
+    assert (updates._not_kept(), len(updates._owned)) == ("", 8)
+
+
+async def test_what_the_server_may_have_done_is_looked_at_before_the_next_try(
+    updates: ZoneUpdates, export: ToldExport, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went away before its answer, and the name is no container's any more."""
+
+    async def lost(*_: object) -> None:
+        raise Unavailable("no answer")
+
+    export.tell(entry("db", "192.0.2.1"))
+    with monkeypatch.context() as away:
+        away.setattr(zone_updates, "ask", lost)
+        with pytest.raises(Unavailable):
+            await round_of(updates)
+    export.tell()
+    say = iter([dns.rcode.NXRRSET, dns.rcode.NOERROR])
+    asked.says = lambda _: next(say)
+    await round_of(updates)
+    assert (asked.names, updates._owned) == (["db.web.example.org"] * 2, {})

@@ -30,6 +30,7 @@ from mooring.services.containers.zone_export import ZoneExport
 PACE, AGAIN, WHOLE = 0.01, 300.0, 3600.0
 # Seconds before the next try when the server is away: doubled each time, up to the second.
 SOONEST, LATEST = 1.0, 60.0
+NEVER = float("-inf")
 # Refusals one after another after which it is the server that refuses, and not a name that is refused.
 MOST_REFUSALS = 5
 # Names that are said.
@@ -67,8 +68,8 @@ class ZoneUpdates:
         self._zones = zones
         self._owner = owner
         self._tell = tell
-        self._owned: Owned | None = None
-        self._looked = 0.0
+        self._owned: Owned = {}
+        self._looked = NEVER
         self._refusals = 0
         self._later: dict[str, tuple[float, str]] = {}
         self._changed = asyncio.Event()
@@ -82,7 +83,7 @@ class ZoneUpdates:
             try:
                 await self.once()
             except Fault as fault:
-                self._owned = None  # what it did not answer for, it may have done or not
+                self._looked = NEVER  # what it did not answer for, it may have done or not
                 self._tell(subject, f"names are not kept at {self._place[0]}: {fault}")
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LATEST)
@@ -101,19 +102,20 @@ class ZoneUpdates:
         if snapshot is None:
             return
         loop_time = asyncio.get_running_loop().time
-        if self._owned is None or loop_time() - self._looked > WHOLE:
+        if loop_time() - self._looked > WHOLE:
             self._owned = await self._look(self._keys.first())
             self._looked = loop_time()
         wanted = await self._wanted(snapshot)
         if not snapshot.whole:  # what is missing may be somebody's who is not known yet
             for name, records in self._owned.items():
                 wanted[name] = wanted.get(name, frozenset()) | records
-        self._later = {name: each for name, each in self._later.items() if name in wanted and each[0] > loop_time()}
         work = [name for name in self._owned if name not in wanted]
         # The newest first: who has just started does not wait for thousands that are there already.
         work += [name for name, records in reversed(wanted.items()) if self._owned.get(name) != records]
+        self._later = {name: self._later[name] for name in work if name in self._later}
+        work.sort(key=self._later.__contains__)  # refused ones last, so that they are in nobody's way
         for name in work:
-            if name not in self._later:
+            if self._later.get(name, (NEVER,))[0] <= loop_time():
                 try:
                     await self._put(name, self._owned, wanted.get(name, frozenset()))
                 except (dns.exception.DNSException, ValueError) as error:  # too much for a message, or for a mark
@@ -129,15 +131,15 @@ class ZoneUpdates:
             for number, (name, records) in enumerate(every.items()):
                 if number % 256 == 0:
                     await asyncio.sleep(0)
-                sound = frozenset(each for each in records if is_hostname(each[1]))
+                sound = frozenset(each for each in records if each[0] != "PTR" or is_hostname(each[1]))
                 if sound and is_hostname(name) and zone_of(name, self._zones):
                     found[name] = sound
         return found
 
     async def _look(self, key: dns.tsig.Key) -> Owned:
-        """What is ours there, by its marks: nothing of a zone that is not given out. Raises Unavailable."""
+        """What is ours there, by its marks; of a zone that is not given out, what we know. Raises Unavailable."""
         found: Owned = {}
-        unseen = ""
+        unseen: dict[str, str] = {}
 
         def read(zone: str) -> None:
             for name, strings in texts_of(self._place, zone, key):
@@ -150,10 +152,11 @@ class ZoneUpdates:
             except Unavailable as fault:
                 if not str(fault).startswith(("REFUSED", "NOTAUTH")):
                     raise
-                unseen = str(fault)
-        text = f"names that were left at {self._place[0]} before the start cannot be found: {unseen}"
-        self._tell(f"dns-update {self._place[0]} zones", text if unseen else "")
-        return found
+                unseen[zone] = str(fault)
+        text = f"names that were left at {self._place[0]} before the start cannot be found: "
+        self._tell(f"dns-update {self._place[0]} zones", text + next(iter(unseen.values())) if unseen else "")
+        kept = {name: each for name, each in self._owned.items() if zone_of(name, self._zones) in unseen}
+        return kept | found
 
     def _not_kept(self) -> str:
         """Names that are not kept there, with the reason for some."""
@@ -165,51 +168,81 @@ class ZoneUpdates:
         """The name has the records there, and of ours no others; or it is another's. Raises Unavailable."""
         rcode = await self._try(name, owned.get(name), records)
         if rcode in _OTHERS:  # it is not as we thought: look once
-            seen = await self._mark_at(name)
-            rcode = await self._try(name, seen, records) if records or seen else dns.rcode.NOERROR
+            before, beside = await self._texts_at(name)
+            owned.pop(name, None)
+            if before is not None:
+                owned[name] = before
+            if records or before is not None:
+                rcode = await self._try(name, before, records, beside)
+            else:
+                rcode = dns.rcode.NOERROR
         if rcode == dns.rcode.NOERROR:
             self._refusals = 0
+            self._later.pop(name, None)
             owned.pop(name, None)
             if records:
                 owned[name] = records
-            return
-        if rcode in _OTHERS:
-            owned.pop(name, None)
-            why = "another wrote it"
+        elif rcode in _OTHERS:
+            self._put_off(name, "another wrote it")
         else:
-            why = _WORDS.get(rcode, "{rcode}: it takes no update of {zone}").format(
-                zone=zone_of(name, self._zones), rcode=dns.rcode.to_text(rcode)
-            )
-            self._refusals += 1
-            if self._refusals >= MOST_REFUSALS or rcode in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.SERVFAIL):
-                raise Unavailable(why)
+            self._refuse(name, rcode)
+
+    def _refuse(self, name: str, rcode: dns.rcode.Rcode) -> None:
+        """The name is put off, for a while or behind all others. Raises Unavailable when it is not about the name."""
+        zone, word = zone_of(name, self._zones), dns.rcode.to_text(rcode)
+        why = _WORDS.get(rcode, "{rcode}: it takes no update of {zone}").format(zone=zone, rcode=word)
+        self._refusals += 1
+        if self._refusals >= MOST_REFUSALS or rcode in (dns.rcode.NOTAUTH, dns.rcode.NOTZONE, dns.rcode.SERVFAIL):
+            self._refusals = 0
+            self._put_off(name, why, 0.0)
+            raise Unavailable(why)
         self._put_off(name, why)
 
-    def _put_off(self, name: str, why: str) -> None:
-        self._later[name] = (asyncio.get_running_loop().time() + AGAIN, why)
+    def _put_off(self, name: str, why: str, pause: float = AGAIN) -> None:
+        self._later[name] = (asyncio.get_running_loop().time() + pause, why)
 
-    async def _try(self, name: str, before: frozenset[Record] | None, after: frozenset[Record]) -> dns.rcode.Rcode:
-        message = update(zone_of(name, self._zones), name, self._owner, before, after)
-        return (await ask(message, self._place, self._keys.first())).rcode()
+    async def _try(
+        self, name: str, before: frozenset[Record] | None, after: frozenset[Record], beside: tuple[str, ...] = ()
+    ) -> dns.rcode.Rcode:
+        message = update(zone_of(name, self._zones), name, self._owner, before, after, beside)
+        try:
+            return (await ask(message, self._place, self._keys.first())).rcode()
+        except Fault:
+            self._owned[name] = frozenset()  # done or not: no mark is like this, so that the next try looks
+            raise
 
-    async def _mark_at(self, name: str) -> frozenset[Record] | None:
-        """What our mark at the name says; None where there is none. Raises Unavailable."""
+    async def _texts_at(self, name: str) -> tuple[frozenset[Record] | None, tuple[str, ...]]:
+        """What our mark at the name says, None where there is none, and the TXT records that others wrote there, as in
+        a zone file. Raises Unavailable."""
         reply = await ask(dns.message.make_query(name, dns.rdatatype.TXT), self._place, self._keys.first())
-        texts = [strings for rrset in reply.answer for found, strings in texts_in(rrset) if found == name]
-        return marked(self._owner, texts[0]) if len(texts) == 1 else None
+        before, beside = None, list[str]()
+        for rrset in reply.answer:
+            for (found, strings), rdata in zip(texts_in(rrset), rrset, strict=False):
+                records = marked(self._owner, strings) if found == name else None
+                if records is not None:
+                    before = records
+                elif found == name:
+                    beside.append(rdata.to_text())
+        return before, tuple(beside)
 
 
 def update(
-    zone: str, name: str, owner: str, before: frozenset[Record] | None, after: frozenset[Record]
+    zone: str,
+    name: str,
+    owner: str,
+    before: frozenset[Record] | None,
+    after: frozenset[Record],
+    beside: tuple[str, ...] = (),
 ) -> dns.update.UpdateMessage:
     """The name has those records and the mark for them, if it has those before and the mark for these; before: None
-    where nobody may have the name yet. after: empty, for none, and no mark."""
+    where nobody may have the name yet. after: empty, for none, and no mark. beside: other TXT records that are there,
+    which stay: what must be so can only be said of all of them (RFC 2136, 2.4.2)."""
     message = dns.update.UpdateMessage(f"{zone}.")
     place = dns.name.from_text(f"{name}.")
     if before is None:
         message.absent(place)
     else:
-        message.present(place, "TXT", _mark(owner, before))
+        message.present(place, "TXT", _mark(owner, before), *beside)
         for kind, text in sorted(before - after):
             message.delete(place, kind, text)
         message.delete(place, "TXT", _mark(owner, before))
