@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.networks import Address
-from mooring.core.zones import Place, ZoneSettings, owner_mark
+from mooring.core.zones import Place, ZoneSettings, is_reverse, owner_mark
 from mooring.ports import Clock
 from mooring.services.assembly import Keeping
 from mooring.services.containers.zone_export import ZoneExport
@@ -120,25 +120,41 @@ class SiteZones:
 
     async def _notify(self, place: Place, keys: KeyFile, answers: ZoneAnswers, changed: asyncio.Event) -> None:
         """The secondary hears of every change; of several while it does not answer, once."""
-        from mooring.adapters.dns.zone_exchanges import notify
-
         pause = SOONEST
         if self._export.current is not None:
             changed.set()
-        subject = f"dns-notify {place[0]}:{place[1]}"
+        subject, others = f"dns-notify {place[0]}:{place[1]}", set[str]()
         while True:
             await changed.wait()
             changed.clear()
-            try:
-                for zone in (self._export.zone, *answers.asked):
-                    await notify(place, self._source(place[0]), zone, keys.first())
-                self._tell(subject, "")
-                pause = SOONEST
-            except Fault as fault:
-                self._tell(subject, f"secondary {place[0]} is not told of changes: {fault}")
+            if trouble := await self._notify_of_zones(place, keys, answers, others):
+                self._tell(subject, f"secondary {place[0]} is not told of changes: {trouble}")
                 changed.set()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LATEST)
+            else:
+                self._tell(subject, "")
+                pause = SOONEST
+
+    async def _notify_of_zones(self, place: Place, keys: KeyFile, answers: ZoneAnswers, others: set[str]) -> str:
+        """Every zone once; the first trouble, "" for none. others: reverse zones that other secondaries have asked for,
+        as it turns out: this one is not told of them again."""
+        from mooring.adapters.dns.zone_exchanges import NoPrimary, notify
+
+        trouble = ""
+        for zone in (self._export.zone, *answers.asked):
+            if zone in others:
+                continue
+            try:
+                await notify(place, self._source(place[0]), zone, keys.first())
+            except NoPrimary as fault:
+                if is_reverse(zone) and fault.zone_is_unknown:
+                    others.add(zone)
+                else:
+                    trouble = trouble or str(fault)
+            except Fault as fault:  # it does not answer, whatever the zone
+                return str(fault)
+        return trouble
 
     def _source(self, address: Address) -> Address:
         """Where the secondary takes us to be: our first address of its family."""

@@ -31,6 +31,14 @@ _WORDS = {
     "PeerBadTime": f"BADTIME: {_LATE}", "BadTime": f"BADTIME: {_LATE}", }  # fmt: skip
 
 
+class NoPrimary(Unavailable):
+    """A secondary has refused a notice: it has no such zone from here. `zone_is_unknown`: or not at all."""
+
+    def __init__(self, rcode: dns.rcode.Rcode, zone: str) -> None:
+        super().__init__(f"{dns.rcode.to_text(rcode)}: it does not take this host for a primary of {zone}")
+        self.zone_is_unknown = rcode == dns.rcode.NOTAUTH
+
+
 async def ask(
     message: dns.message.Message, place: Place, key: dns.tsig.Key, source: Address | None = None
 ) -> dns.message.Message:
@@ -74,13 +82,13 @@ async def _by_datagram(wire: bytes, place: Place, source: Address) -> bytes:
 async def notify(place: Place, source: Address, zone: str, key: dns.tsig.Key) -> None:
     """The secondary has been told that the zone is another (RFC 1996). source: where it takes us to be.
 
-    Raises Unavailable, which says why not.
+    Raises NoPrimary, or another Unavailable, which says why not.
     """
     message = dns.message.make_query(zone, dns.rdatatype.SOA, flags=dns.flags.AA)
     message.set_opcode(dns.opcode.NOTIFY)
     rcode = (await ask(message, place, key, source)).rcode()
     if rcode != dns.rcode.NOERROR:
-        raise Unavailable(f"{dns.rcode.to_text(rcode)}: it does not take this host for a primary of {zone}")
+        raise NoPrimary(rcode, zone)
 
 
 def texts_of(place: Place, zone: str, key: dns.tsig.Key) -> Iterator[tuple[str, tuple[str, ...]]]:
