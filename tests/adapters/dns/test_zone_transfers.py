@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.adapters.dns.tsig import KeyFile, parse_keys, signature_of, with_tsig
-from mooring.adapters.dns.zone_transfers import LONGEST, ZoneAnswers, ZoneServer
+from mooring.adapters.dns.zone_transfers import LONGEST, OF_ONE, ZoneAnswers, ZoneServer
 from mooring.wire.dns import framed
 from tests.adapters.dns.zones import KEY, OTHER_KEY, ToldExport, entry, free_place, key_file
 
@@ -242,3 +242,27 @@ async def test_one_address_is_served_by_one_program(answers: ZoneAnswers, server
     """The second is told, and has nothing of it."""
     with pytest.raises(OSError, match="in use"):
         await ZoneServer(answers).open((IPv4Address(server[0]), server[1]))
+
+
+async def test_who_proves_no_key_keeps_no_secondary_out(server: tuple[str, int]) -> None:
+    """Of one address there are only so many connections, and each ends with the first message that proves none."""
+    silent = [await asyncio.open_connection(*server) for _ in range(OF_ONE)]
+    more, ending = await asyncio.open_connection(*server)
+    assert await more.read() == b""
+    reader, writer = await asyncio.open_connection(*server, local_addr=("127.0.0.2", 0))
+    asked = question("mooring", "SOA")
+    for _ in range(2):
+        writer.write(framed(asked.to_wire()))
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        assert dns.message.from_wire(await reader.readexactly(length), keyring=OURS, request_mac=asked.mac or b"")
+    (theirs,) = parse_keys(OTHER_KEY).values()
+    for (first, out), key in zip(silent, (None, theirs), strict=False):
+        out.write(framed(question("mooring", key=key).to_wire()))
+        refused = await first.read()
+        assert int.from_bytes(refused[:2], "big") == len(refused) - 2
+    again, last = await asyncio.open_connection(*server)
+    last.write(framed(asked.to_wire()))
+    assert await again.readexactly(2)
+    for each in (ending, writer, last, *(out for _, out in silent)):
+        each.close()
+        await each.wait_closed()

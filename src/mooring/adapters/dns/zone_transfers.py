@@ -2,7 +2,8 @@
 
 Rules: who proves no key is told that, and costs no more than reading a small message, of which there are so many in a
 second and no more; a transfer is made message by message, so that it needs the memory of one and lets others go first;
-a secondary that does not read is given up.
+a secondary that does not read is given up, and of one address there are only so many connections, which end with the
+first message that proves no key: who has none cannot keep the secondaries out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import dns.exception
@@ -39,8 +41,10 @@ log = logging.getLogger(__name__)
 
 # Bytes of a question: with the longest names and signature it is shorter.
 LONGEST, _HEADER_BYTES = 1024, 12
-# Connections at once, seconds that one may be idle or not read, and seconds after each message in which none is read.
-CONNECTIONS, IDLE, PAUSE = 16, 30.0, 0.005
+# Connections at once, and of one address; seconds after each message in which none is read.
+CONNECTIONS, OF_ONE, PAUSE = 64, 8, 0.005
+# Seconds that a connection may be idle or not read; and before its first message is there, as it has proved no key.
+IDLE, FIRST = 30.0, 5.0
 # Reverse zones that secondaries have asked for, and are told of from then on.
 MOST_REVERSE = 64
 
@@ -61,8 +65,9 @@ class ZoneAnswers:
         self._nameservers = {f"ns{number}.{zone}": address for number, address in enumerate(nameservers, 1)}
         self.asked: dict[str, None] = {}
 
-    def replies(self, message: bytes, *, stream: bool) -> Iterator[bytes]:
-        """The replies, made as they are asked for; none to what is no question. Raises nothing."""
+    def replies(self, message: bytes, *, stream: bool, proved: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+        """The replies, made as they are asked for; none to what is no question. proved: is called before the first when
+        the message proves a key. Raises nothing."""
         if not _HEADER_BYTES <= len(message) <= LONGEST or message[2] & 0x80:
             return
         try:
@@ -76,9 +81,11 @@ class ZoneAnswers:
         elif signature is None:
             yield encode_message(query.id, question, (), dns.rcode.REFUSED)
         else:
-            yield from self._signed(message, signature, question, stream=stream)
+            yield from self._signed(message, signature, question, stream=stream, proved=proved)
 
-    def _signed(self, message: bytes, signature: Signature, question: bytes, *, stream: bool) -> Iterator[bytes]:
+    def _signed(
+        self, message: bytes, signature: Signature, question: bytes, *, stream: bool, proved: Callable[[], None]
+    ) -> Iterator[bytes]:
         """Replies to a message that somebody has signed, with whatever."""
         ident = int.from_bytes(message[:2], "big")
         refusal = encode_message(ident, question, (), dns.rcode.NOTAUTH)
@@ -97,6 +104,7 @@ class ZoneAnswers:
             yield signature.refuse(refusal, dns.rcode.BADKEY)
         else:
             assert isinstance(query.keyring, dns.tsig.Key)
+            proved()
             signer = Signer(query.keyring, query.mac)
             for reply in self._answered(query, question, stream=stream):
                 yield signer.sign(reply)
@@ -147,6 +155,7 @@ class ZoneServer:
         self._datagram: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._of: Counter[str] = Counter()
         self._turn = asyncio.Lock()
 
     async def open(self, place: Place) -> None:
@@ -188,33 +197,42 @@ class ZoneServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, to its end."""
-        task = asyncio.current_task()
+        task, peer = asyncio.current_task(), str((writer.get_extra_info("peername") or ("",))[0])
         assert task is not None
+        if len(self._open) >= CONNECTIONS or self._of[peer] >= OF_ONE:
+            writer.close()
+            return
+        self._open.add(task)
+        self._of[peer] += 1
         try:
-            if len(self._open) < CONNECTIONS:
-                self._open.add(task)
-                await self._converse(reader, writer)
+            await self._converse(reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             writer.transport.abort()
         finally:
             self._open.discard(task)
+            self._of -= Counter((peer,))  # without those that have none
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Until it is no client of DNS. Raises what a connection raises, TimeoutError for one that stands still."""
+        """Until it is no client of DNS, or proves no key. Raises what a connection raises, TimeoutError for one that
+        stands still."""
+        proved = asyncio.Event()
         while True:
-            async with asyncio.timeout(IDLE):
+            async with asyncio.timeout(IDLE if proved.is_set() else FIRST):
                 length = int.from_bytes(await reader.readexactly(2), "big")
                 if not _HEADER_BYTES <= length <= LONGEST:
                     return
                 message = await reader.readexactly(length)
             async with self._turn:
                 await asyncio.sleep(PAUSE)
-            for reply in self._answers.replies(message, stream=True):
+            proved.clear()
+            for reply in self._answers.replies(message, stream=True, proved=proved.set):
                 writer.write(framed(reply))
                 async with asyncio.timeout(IDLE):
                     await writer.drain()
                 await asyncio.sleep(0)
+            if not proved.is_set():
+                return
 
 
 def in_words(place: Place, error: OSError) -> str:
