@@ -170,9 +170,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
     )
     places = str(config.store), str(config.plugin_socket), str(config.api_socket)
     facts = DaemonFacts(__version__, since, *places, policy, os.uname().nodename, partial(identity_here, policy.boot))
-    zones = site_zones(
-        config.zones, services.keeping, services.cache, world.clock, f"{machine_id()} {os.uname().nodename}"
-    )
+    zones = site_zones(config.zones, services.keeping, services.cache, world.clock, config.state_dir)
     loaded = asyncio.Event()
 
     async def wait_until_loaded(*_: object) -> None:

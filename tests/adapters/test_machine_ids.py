@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +27,18 @@ def test_the_first_file_that_can_be_read_counts(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "good").write_text("abc\n")
     monkeypatch.setattr(machine_ids, "FILES", (*bad, str(tmp_path / "good")))
     assert machine_ids.machine_id() == "abc" != name
+
+
+def test_the_first_name_stays_when_the_host_gets_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it cannot be kept it is the name of now."""
+    file = tmp_path / "dns-owner"
+    file.write_text("")
+    first = machine_ids.first_name(file)
+    assert first == os.uname().nodename
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="renamed"))
+    assert machine_ids.first_name(file) == first
+    assert [each.name for each in tmp_path.iterdir()] == ["dns-owner"]
+    assert machine_ids.first_name(tmp_path / "absent" / "dns-owner") == "renamed"
 
 
 def test_a_boot_has_its_own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

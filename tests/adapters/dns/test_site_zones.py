@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import SimpleNamespace
 
 import dns.update
 import pytest
@@ -32,6 +34,7 @@ from tests.adapters.dns.zones import (
     needs_named,
     soon,
 )
+from tests.services.hosts import MemoryHost
 
 pytestmark = [needs_named, pytest.mark.netns]
 
@@ -309,6 +312,25 @@ async def test_an_error_of_ours_ends_one_part_for_a_while_and_no_other(
         await soon(lambda: "internal error (RuntimeError: a mistake)" in findings(zones))
         await soon(lambda: len(runs) == 3 and findings(zones) == "")
         await soon(lambda: "db.web.mooring" in dig(ours, "mooring", "AXFR"))
+
+
+async def test_a_host_that_is_renamed_has_its_names_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its marks say so; another host with the same machine-id, as a clone has, and a folder of its own has others."""
+    host = MemoryHost()
+    await host.start()
+    settings = ZoneSettings(ZONE, key_file(tmp_path), update=free_place(), update_zones=(ZONE,))
+
+    def owner(folder: Path) -> str:
+        folder.mkdir(exist_ok=True)
+        made = site_zones.site_zones(settings, host.services.keeping, host.services.cache, host.clock, folder)
+        assert made is not None
+        return made._owner
+
+    first = owner(tmp_path / "state")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="renamed"))
+    assert owner(tmp_path / "state") == first != owner(tmp_path / "clone")
 
 
 async def test_without_dnspython_the_daemon_goes_on_and_says_what_is_missing(

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mooring.adapters.host.machine_ids import first_name, machine_id
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.networks import Address
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Seconds before an address that cannot be had is tried again, and a secondary that does not answer, longer each time.
 PERIOD, SOONEST, LATEST = 10.0, 1.0, 60.0
+# In the daemon's folder: what the host was called first.
+OWNER = "dns-owner"
 
 
 class SiteZones:
@@ -180,13 +184,14 @@ def _in_words(error: Exception) -> str:
 
 
 def site_zones(
-    settings: ZoneSettings, keeping: Keeping | None, cache: RecordCache, clock: Clock, host: str
+    settings: ZoneSettings, keeping: Keeping | None, cache: RecordCache, clock: Clock, state: Path
 ) -> SiteZones | None:
     """What the site's nameservers get; None where nothing is configured, or nobody follows an engine.
 
-    host: text that belongs to this host for ever, its name as well: machines are cloned with their ids.
+    state: the daemon's folder. Marks are this host's by its machine-id, and by its name, as machines are cloned with
+    their ids; and by the first name that it had, as a host that is renamed has the names all the same.
     """
     if keeping is None or not settings.wanted:
         return None
     export = ZoneExport(cache, keeping.host_names, clock, settings.zone, settings.export)
-    return SiteZones(settings, export, owner_mark(host), clock.now)
+    return SiteZones(settings, export, owner_mark(f"{machine_id()} {first_name(state / OWNER)}"), clock.now)

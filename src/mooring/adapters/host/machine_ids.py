@@ -1,11 +1,13 @@
-"""What tells this host from others, and its present boot from those before.
+"""What tells this host from others, also when it gets another name, and its present boot from those before.
 
 Rule: the host's text is the same for ever, so that what follows from it is, too.
 """
 
 from __future__ import annotations
 
+import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -22,6 +24,19 @@ def machine_id() -> str:
         if text:
             return text
     return socket.gethostname()
+
+
+def first_name(file: Path) -> str:
+    """What the host was called when this was asked first: the file, in a folder that is there, has it from then on. Its
+    name of now where the file can be neither read nor written."""
+    with suppress(OSError, UnicodeDecodeError):
+        if known := file.read_text("utf-8").strip():
+            return known
+    name, draft = os.uname().nodename, file.with_name(f"{file.name}.new")
+    with suppress(OSError):
+        draft.write_text(f"{name}\n", "utf-8")
+        draft.replace(file)
+    return name
 
 
 def boot_id() -> str:
