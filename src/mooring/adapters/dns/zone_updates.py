@@ -77,6 +77,7 @@ class ZoneUpdates:
 
     async def run(self) -> None:
         """For ever."""
+        self._looked = NEVER
         subject, pause = f"dns-update {self._place[0]}", SOONEST
         while True:
             self._changed.clear()
