@@ -122,7 +122,8 @@ def test_a_refusal_of_the_engine_ends_it(place: Place, engine: Engine) -> None:
 
 def test_files_go_and_others_stay(place: Place) -> None:
     """Sockets and pages always; store and configuration only when they are to; what is beside them never."""
-    kept = [place.store, place.root / "etc/mooring/mooring.toml", place.store.with_name("backup.db")]
+    kept = [place.store, place.store.with_name("dns-owner"), place.root / "etc/mooring/mooring.toml",
+            place.store.with_name("backup.db")]  # fmt: skip
     gone = [place.plugin_socket, place.run_dir / "api.sock", place.root / "usr/share/man/man1/mooring.1"]
     beside = [place.store.with_name(f"{place.store.name}{end}") for end in STORE_ENDS]
     beside += [place.store.with_name(name) for name in ("cluster.json", "cluster.json.new")]  # with a private key
@@ -134,7 +135,7 @@ def test_files_go_and_others_stay(place: Place) -> None:
             if step.what.startswith("/"):
                 step.carry_out()
         assert [path.exists() for path in gone] == [False] * 3
-        assert [path.exists() for path in kept] == ([False, False, True] if purge else [True] * 3)
+        assert [path.exists() for path in kept] == ([False] * 3 + [True] if purge else [True] * 4)
         assert any(path.exists() for path in beside) is not purge
     assert not (place.root / "etc/mooring").exists()
 

@@ -23,6 +23,7 @@ from mooring.adapters.docker.engine_dns_file import CONFIGURATION, MARK, Change,
 from mooring.adapters.docker.engine_requests import EngineRequests
 from mooring.adapters.host.host_resolver import UNIT, HostResolver
 from mooring.adapters.host.listeners import InstanceLock
+from mooring.adapters.host.machine_ids import FIRST_NAME
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.config import DEFAULT_PATH
 from mooring.core.dns_places import ADDRESS4
@@ -97,7 +98,7 @@ def steps(place: Place, purge: bool) -> Iterator[Step]:
     files += [place.run_dir / name for name in ("api.sock", "docker.sock", "mooring.lock", "clock")]
     if purge:
         files += [place.store.with_name(place.store.name + end) for end in STORE_ENDS]
-        files += [place.store.with_name(name) for name in MEMBERSHIP]
+        files += [place.store.with_name(name) for name in (*MEMBERSHIP, FIRST_NAME)]
         files.append(place.root / DEFAULT_PATH.relative_to("/"))
     for path in files:
         if path.exists() or path.is_symlink():

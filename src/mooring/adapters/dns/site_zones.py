@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mooring.adapters.host.machine_ids import first_name, machine_id
+from mooring.adapters.host.machine_ids import FIRST_NAME, first_name, machine_id
 from mooring.core.faults import Fault
 from mooring.core.findings import Finding
 from mooring.core.networks import Address
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 # Seconds before an address that cannot be had is tried again, and a secondary that does not answer, longer each time.
 PERIOD, SOONEST, LATEST = 10.0, 1.0, 60.0
-# In the daemon's folder: what the host was called first.
-OWNER = "dns-owner"
 
 
 class SiteZones:
@@ -194,4 +192,4 @@ def site_zones(
     if keeping is None or not settings.wanted:
         return None
     export = ZoneExport(cache, keeping.host_names, clock, settings.zone, settings.export)
-    return SiteZones(settings, export, owner_mark(f"{machine_id()} {first_name(state / OWNER)}"), clock.now)
+    return SiteZones(settings, export, owner_mark(f"{machine_id()} {first_name(state / FIRST_NAME)}"), clock.now)

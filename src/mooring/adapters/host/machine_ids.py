@@ -13,6 +13,9 @@ from pathlib import Path
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
+# In the daemon's folder, see first_name.
+FIRST_NAME = "dns-owner"
+
 
 def machine_id() -> str:
     """Text that belongs to this host for ever: machine-id(5), else its name."""
