@@ -237,6 +237,20 @@ def test_what_is_held_and_what_is_recorded_are_two_reasons() -> None:
     assert occupancy.choose(5, 6) == 5
 
 
+def test_an_address_that_two_hold_is_held_until_both_have_let_go() -> None:
+    """The end of one request does not free what another one is about to be given."""
+    occupancy = Occupancy()
+    occupancy.hold(5)
+    occupancy.hold(5)
+    occupancy.unhold(5)
+    assert occupancy.is_held(5)
+    assert occupancy.choose(5, 6) is None
+    occupancy.unhold(5)
+    occupancy.unhold(5)
+    assert not occupancy.is_held(5)
+    assert occupancy.choose(5, 6) == 5
+
+
 def test_a_cooling_address_that_is_held_is_passed_over_and_keeps_its_turn() -> None:
     """The next one is chosen meanwhile; one that has gone on cooling, or cools no more, is where it belongs."""
     occupancy = Occupancy()

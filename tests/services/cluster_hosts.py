@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +46,10 @@ class Surroundings(Protocol):
         """For the history."""
         ...
 
+    def work(self) -> int:
+        """How many steps a commit takes."""
+        ...
+
 
 class HostClock:
     """A host's own clocks over the world's time: the wall clock may jump, and the boot clock begins anew."""
@@ -85,8 +89,10 @@ class HostClock:
 class Disk:
     """One process's way to the host's store: dead with it."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
+    def __init__(self, store: MemoryStore, work: Callable[[], int]) -> None:
+        """work: how many steps a commit takes."""
+        self._store, self._work = store, work
+        self._queue = asyncio.Lock()
         self.dead = False
 
     def _check(self) -> None:
@@ -107,9 +113,11 @@ class Disk:
     async def commit(self, transaction: Transaction) -> int:
         """See Store."""
         self._check()
-        await asyncio.sleep(0)
-        self._check()
-        return await self._store.commit(transaction)
+        async with self._queue:  # one after another, as SQLite's writer does
+            for _ in range(self._work()):
+                await asyncio.sleep(0)
+            self._check()
+            return await self._store.commit(transaction)
 
     async def complaints(self) -> list[str]:
         """See Store."""
@@ -151,7 +159,7 @@ class Host:
 
     def build(self) -> None:
         """A new process of the daemon."""
-        self.disk = Disk(self.store)
+        self.disk = Disk(self.store, self.world.work)
         self.client = self.world.servers.client(self.name)
         self.cache = RecordCache(self.disk)
         member = Member(self.name, f"boot{self.boots}")

@@ -86,6 +86,10 @@ class World:
         """For the history."""
         self.history.note(self.clock.boot(), what, host, str(address), user)
 
+    def work(self) -> int:
+        """How many steps a commit takes: as many as a request from elsewhere may come in between."""
+        return 1 if self.calm else self.random.choice((1, 1, 1, 4, 12))
+
     async def pause(self, step: Step) -> None:
         """Whose call goes on is decided by chance."""
         if self.calm:

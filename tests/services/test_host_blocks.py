@@ -7,9 +7,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.address_claims import Spec
+from mooring.core.address_claims import AddressClaim, Spec
 from mooring.core.blocks import HostBlock
+from mooring.core.claims import given
 from mooring.core.faults import Conflict, Exhausted, Unavailable
+from mooring.core.leases import Place
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
@@ -216,3 +218,26 @@ async def test_claims_that_come_at_once_go_in_one_write() -> None:
                 tasks.create_task(host.plan.blocks.carve(made))
         assert world.servers.revision - before <= 2
         assert {block.carved for block in host.cache.every(HostBlock)} == {frozenset(addresses)}
+
+
+async def test_an_address_whose_lease_is_being_written_is_not_carved_out() -> None:
+    """It was confirmed before the claim came; the lease is seen before the cluster is asked."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        address = ip_address(f"10.0.0.{16 * owned(host)[0] + 5}")
+        place, now = Place(SPACE, address, host.pool.id), host.clock.now()
+        claimed = spec(host).claim(address, host.name, now)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(host.cache.commit(put=[given(None, place, now, "02:00:00:00:00:01")]))
+            carving = tasks.create_task(refused(host, claimed))
+        assert "in use on host h0" in carving.result()
+        await turns(world)
+        assert host.cache.lease(SPACE, address) is not None
+        assert all(address not in block.carved for block in host.cache.every(HostBlock))
+
+
+async def refused(host: Host, claimed: AddressClaim) -> str:
+    """Why it is not carved out."""
+    with pytest.raises(Conflict) as refusal:
+        await host.plan.blocks.carve(claimed)
+    return str(refusal.value)

@@ -15,7 +15,7 @@ from mooring.core.networks import Network, NetworkOptions, Segment
 from mooring.core.requests import AddressRequest, Role
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_worlds import World
-from tests.services.plan_hosts import cluster, owned, turns
+from tests.services.plan_hosts import claim, cluster, owned, turns
 
 NETWORK = "a" * 64
 
@@ -65,6 +65,29 @@ async def test_a_named_address_in_a_block_of_others_is_claimed_and_goes_with_its
         assert list(host.cache.every(HostClaim)) == []
         assert not any(key.startswith(("addr/", "want/")) for key in world.servers.records)
         assert await asked(world, other, wanted) == wanted
+
+
+@pytest.mark.parametrize("later", range(0, 16, 3))
+async def test_an_address_that_is_named_here_while_it_is_carved_out_for_another_host_is_had_by_one(later: int) -> None:
+    """Whichever of the two is first, by some steps or none."""
+    async with cluster() as world:
+        host, other = world.hosts
+        wanted = f"10.0.0.{16 * owned(host)[0] + 5}"
+        asking = asyncio.ensure_future(claim(other, "key:db", wanted))
+        while not any(key.startswith("want/") for key in world.servers.records):
+            await asyncio.sleep(0)
+        answering = asyncio.ensure_future(host.turn())
+        for _ in range(later):
+            await asyncio.sleep(0)
+        here = (await asyncio.gather(ask(host, wanted), return_exceptions=True))[0]
+        await answering
+        while not asking.done():
+            world.clock.advance(0.1)
+            await asyncio.sleep(0)
+        there = asking.exception()
+        assert isinstance(here, Conflict) != isinstance(there, Conflict)
+        lease = host.cache.lease(SPACE, ip_address(wanted))
+        assert (lease is None) == (there is None)
 
 
 async def test_a_small_subnet_gives_each_address_by_a_claim() -> None:

@@ -267,7 +267,7 @@ class Occupancy:
     def __init__(self) -> None:
         self._taken = BitTree()
         self._recorded = BitTree()
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}
         self._cooling: dict[int, float] = {}
         self._oldest: list[tuple[float, int]] = []
         self._cursor = 0
@@ -292,12 +292,14 @@ class Occupancy:
 
     def hold(self, number: int) -> None:
         """A request in flight wants the address, so no other is given it."""
-        self._held.add(number)
+        self._held[number] = self._held.get(number, 0) + 1
         self._taken.add(number)
 
     def unhold(self, number: int) -> None:
-        """The request is over; only a record keeps the address from now on."""
-        self._held.discard(number)
+        """The request is over; only a record, and whoever else holds it, keeps the address from now on."""
+        if (others := self._held.pop(number, 0) - 1) > 0:
+            self._held[number] = others
+            return
         if number not in self._recorded:
             self._taken.discard(number)
         elif number in self._cooling:

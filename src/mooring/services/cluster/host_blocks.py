@@ -185,6 +185,11 @@ class HostBlocks:
             finally:
                 del waiting[claim.address]
 
+    def is_being_claimed(self, space: str, address: Address) -> bool:
+        """Whether the address is about to be carved out here, so that nobody is given it."""
+        waits = any(address in waiting for place, waiting in self._waiting.items() if place[0] == space)
+        return waits or (space, address) in self._chosen
+
     @contextmanager
     def chosen(self, pool: Pool, address: Address) -> Iterator[None]:
         """The address, which is held, may be claimed; it is not held any more afterwards."""
@@ -202,14 +207,8 @@ class HostBlocks:
         pools = self._index.pools_of(claim.space, claim.subnet)
         if (claim.space, claim.address) in self._chosen:
             pools = []  # whoever chose it holds it
-        lease = self._cache.lease(claim.space, claim.address)
-        used = lease is not None and lease.state is not State.COOLING
-        if used or any(self._index.of(pool.id).is_held(number) for pool in pools):
-            raise Conflict(
-                f"address {claim.address} is in use on host {self._member.host}",
-                holder=holder(lease) if lease is not None else "",
-                hint="choose another address, or leave the choice to Mooring",
-            )
+        if self._is_used(claim) or any(self._index.of(pool.id).is_held(number) for pool in pools):
+            raise self._in_use(claim)
         for pool in pools:
             self._index.of(pool.id).hold(number)
         try:
@@ -217,6 +216,18 @@ class HostBlocks:
         finally:
             for pool in pools:
                 self._index.unhold(pool.id, number)
+
+    def _is_used(self, claim: AddressClaim) -> bool:
+        lease = self._cache.lease(claim.space, claim.address)
+        return lease is not None and lease.state is not State.COOLING
+
+    def _in_use(self, claim: AddressClaim) -> Conflict:
+        lease = self._cache.lease(claim.space, claim.address)
+        return Conflict(
+            f"address {claim.address} is in use on host {self._member.host}",
+            holder=holder(lease) if lease is not None else "",
+            hint="choose another address, or leave the choice to Mooring",
+        )
 
     async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
         """Whoever has the turn carves for all who wait, in one write."""
@@ -227,6 +238,10 @@ class HostBlocks:
         after = msgspec.structs.replace(local, carved=local.carved | {each.address for each in batch})
         if after != local:
             await self._cache.commit(put=[after])
+        # Who was given one before it was being claimed has committed by now: the store does one after another.
+        batch = [each for each in batch if not self._is_used(each)]
+        if claim not in batch:
+            raise self._in_use(claim)
 
         def carve(block: Block) -> Block:
             return carved_out(block, [e for e in batch if e is claim or e.address not in block.carved])

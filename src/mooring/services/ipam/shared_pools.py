@@ -31,13 +31,15 @@ class SharedPools:
 
     def may_give(self, pool: Pool, address: Address, who: str) -> bool:
         """Whether this host may give the address to who has that MAC or name: the pool is not shared, it is in an own
-        block and not carved out, or this host has a claim of it for him."""
+        block and neither carved out nor about to be, or this host has a claim of it for him."""
         if pool not in self:
             return True
         claim = self._cache.host_claim(pool.space, pool.subnet, address)
         if claim is not None:
             his = any(holder.partition("/")[2] == who for holder in claim.claim.holders)
             return his and claim.phase is Phase.HELD
+        if self.plan is not None and self.plan.blocks.is_being_claimed(pool.space, address):
+            return False
         ranges = self._blocks.ranges(pool.space, pool.subnet) or ()
         return any(start <= int(address) < end for start, end in ranges)
 

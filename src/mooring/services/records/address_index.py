@@ -306,7 +306,7 @@ class AddressIndex:
         self._bounds[pool.id] = candidates(pool.subnet, pool.range)
         self.taken.add(pool.subnet, pool.id)
         for address in self._held:
-            if address in pool.subnet:
+            if address in pool.subnet and not self.of(pool.id).is_held(int(address)):  # the pool may only have changed
                 self.of(pool.id).hold(int(address))
         if pool.network:
             self._siblings.setdefault((pool.network, pool.subnet.version), []).append(pool.id)
