@@ -191,6 +191,8 @@ class Host:
                 await self.ipam.release_address(lease.pool, lease.address)
         configured = {*self.dynamic, *(fixed.address for fixed in self.fixed.values())}
         for kept in list(self.cache.every(HostClaim)):
+            if not kept.claim.key:
+                continue  # the plan itself sees whether its lease is there
             if kept.claim.address not in configured:
                 await self.plan.claims.release(SPACE, self.world.subnet, kept.claim.address)
             elif kept.claim.address not in self.kernel:
@@ -251,6 +253,8 @@ class Host:
 
     def stop_using(self, claim: AddressClaim) -> None:
         """The address is not used here any more."""
+        if not claim.key and claim.address in self.dynamic:
+            self.stop_dynamic(claim.address)
         fixed = next((each for each in self.fixed.values() if each.address == claim.address and each.running), None)
         if fixed is not None:
             fixed.running = False
@@ -287,7 +291,8 @@ class Host:
         if not disk.dead:
             self.dynamic[answer.ip] = mac
             self.add(answer.ip, mac)
-            self.world.notes["dynamic"] += 1
+            mine = self.cache.host_claim(SPACE, self.world.subnet, answer.ip) is not None
+            self.world.notes["claimed" if mine else "dynamic"] += 1
 
     async def stop(self, address: Address) -> None:
         """`docker rm -f` of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase
@@ -17,13 +18,19 @@ async def wrong_at_rest(hosts: Sequence[Host], subnet: Subnet) -> list[str]:
     values = hosts[0].plan.values
     blocks = {i: seen.value for i, seen in (await values.blocks(SPACE, subnet)).items() if seen.value is not None}
     claims = {claim.address: claim for claim, _ in await values.claims(SPACE, subnet)}
-    found = [*dynamic(hosts, subnet, blocks), *fixed(hosts, subnet, blocks, claims), *ownership(hosts, blocks)]
+    found = [*twice(hosts), *dynamic(hosts, subnet, blocks), *fixed(hosts, subnet, blocks, claims), *ownership(hosts, blocks)]
     for identity, _ in await values.identities(SPACE, subnet):
         claim = claims.get(identity.address)
         if claim is None or claim.sequence != identity.sequence:
             found.append(f"{identity} leads to {claim}")
     found += [f"{want} was not answered" for want, _ in await values.wants(SPACE, subnet) if not want.refusal]
     return found
+
+
+def twice(hosts: Sequence[Host]) -> list[str]:
+    """No address is in two kernels."""
+    users = Counter(address for host in hosts for address in host.kernel)
+    return [f"{address} is used on {count} hosts" for address, count in users.items() if count > 1]
 
 
 def dynamic(hosts: Sequence[Host], subnet: Subnet, blocks: Mapping[int, Block]) -> list[str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
+from ipaddress import ip_address
 
 import msgspec
 
 from mooring.core.address_claims import HostClaim, Phase
 from mooring.core.faults import Unavailable
+from mooring.core.networks import Address
+from mooring.services.cluster.forgetting import Forgetting
 from mooring.testing.memory_store import When
-from tests.services.cluster_hosts import SPACE
-from tests.services.plan_hosts import claim, cluster, forget, turns
+from tests.services.cluster_hosts import SPACE, Host
+from tests.services.cluster_worlds import World
+from tests.services.plan_hosts import claim, cluster, forget, owned, shared, turns
 
 
 async def test_a_claim_that_came_too_late_is_released_after_two_sightings() -> None:
@@ -96,3 +101,53 @@ async def test_a_forgotten_host_that_returns_keeps_only_what_is_still_there() ->
         assert seen.value is not None
         assert {each.partition("/")[0] for each in seen.value.holders} == {"h0", "h1"}
         assert all(each.phase is Phase.HELD for each in host.cache.every(HostClaim))
+
+
+async def test_a_named_address_that_was_forgotten_while_its_host_was_cut_off_is_told_as_lost() -> None:
+    """It has no key, and nobody asks before it is used: the lease is gone, and its container is told of."""
+    async with cluster() as world:
+        host, other = world.hosts
+        wanted = ip_address(f"10.0.0.{16 * owned(other)[0] + 9}")
+        await ran(world, host, wanted)
+        world.servers.cut(host.name)
+        world.clock.advance(30.0)
+        await other.plan.sessions.standing(host.name)
+        world.clock.advance(10.0)
+        await Forgetting(
+            other.plan.values, other.plan.sessions, other.plan.blocks, other.plan.claims
+        ).forget(host.name, shared(world))  # fmt: skip
+        world.servers.mend()
+        assert [claim.address for claim in (await host.plan.turn()).claims] == [wanted]
+        assert host.cache.lease(SPACE, wanted) is None
+        await turns(world, 3, seconds=25.0)
+        assert list(host.cache.every(HostClaim)) == []
+        await other.run(wanted)
+
+
+async def test_a_claim_whose_lease_was_never_written_or_is_gone_goes_after_two_sightings() -> None:
+    """The daemon died between the two; or its endpoint went without a word from the engine."""
+    async with cluster(sightings=30.0) as world:
+        host, other = world.hosts
+        wanted = ip_address(f"10.0.0.{16 * owned(other)[0] + 9}")
+        await ran(world, host, wanted)
+        lease = host.cache.lease(SPACE, wanted)
+        assert lease is not None
+        await turns(world, 3, seconds=25.0)
+        assert host.cache.host_claim(SPACE, world.subnet, wanted) is not None
+        await host.cache.commit(delete=[lease])
+        await turns(world, 1, seconds=25.0)
+        kept = host.cache.host_claim(SPACE, world.subnet, wanted)
+        assert kept is not None
+        assert kept.phase is Phase.HELD
+        await turns(world, 4, seconds=25.0)
+        assert list(host.cache.every(HostClaim)) == []
+        assert not any(key.startswith("addr/") for key in world.servers.records)
+
+
+async def ran(world: World, host: Host, wanted: Address) -> None:
+    """A container of the host has the address, which the others have answered for."""
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(host.run(wanted))
+        while not asking.done():
+            await turns(world, 1, seconds=0.1)
+            await asyncio.sleep(0)

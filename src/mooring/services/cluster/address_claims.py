@@ -27,13 +27,14 @@ from mooring.core.address_claims import (
     used,
     without,
 )
-from mooring.core.blocks import Decides, decides, division
 from mooring.core.faults import Conflict, NotFound, StaleRevision, Unavailable
 from mooring.core.keys import outlives
+from mooring.core.leases import Lease, State
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import Standing, check_alone
 from mooring.ports import Clock
 from mooring.services.cluster.host_blocks import ATTEMPTS, HostBlocks, contended
+from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 from mooring.services.cluster.wants import Wants
@@ -56,6 +57,7 @@ class AddressClaims:
     ) -> None:
         self._cache, self._blocks, self._wants = cache, blocks, wants
         self._sessions, self._values, self._clock, self._member = sessions, values, clock, member
+        self._known = KnownClaims(values, blocks)
         self._turns = KeyedLocks()
 
     async def begin(self) -> None:
@@ -76,14 +78,14 @@ class AddressClaims:
         decides over it does not answer. Nothing is left of it then, as soon as the cluster can be told. force: also
         from a host that is not heard, whatever the key's policy.
         """
-        seen = await self._identity(spec)
-        if (known := await self._of_identity(spec, seen)) is not None:
+        seen = await self._known.identity(spec)
+        if (known := await self._known.of_identity(spec, seen)) is not None:
             return await self._take(known, spec, force)
         wanted = spec.claim(address, self._member.host, self._clock.now())
         async with self._turn(wanted):
             await self._make_way(wanted)
-            kept = await self._keep(HostClaim(claim=wanted))
             try:
+                kept = await self._keep(HostClaim(claim=wanted))
                 await self._obtain(wanted, spec, seen)
                 await self._put(kept, phase=Phase.HELD)
             except BaseException:
@@ -99,19 +101,6 @@ class AddressClaims:
             raise taken(kept.claim)
         await self.let_go(kept.claim)
 
-    async def _identity(self, spec: Spec) -> Seen[Identity]:
-        if not outlives(spec.key):
-            return Seen(None, 0)
-        return await self._values.identity(spec.space, spec.subnet, spec.key)
-
-    async def _of_identity(self, spec: Spec, seen: Seen[Identity]) -> AddressClaim | None:
-        """The claim that the key has by its identity, None where that came to nothing."""
-        identity = seen.value
-        if identity is None:
-            return None
-        claim = (await self._decides(spec.space, spec.subnet, identity.address)).claim
-        return claim if claim is not None and claim.sequence == identity.sequence else None
-
     async def _obtain(self, wanted: AddressClaim, spec: Spec, seen: Seen[Identity]) -> None:
         """The claim counts. Two hosts that claim for one key at a time: each writes whose it is before, and reads it
         after, so that at most one of them goes on."""
@@ -125,8 +114,8 @@ class AddressClaims:
                 raise at_once(spec.key) from None
         await self._write(wanted)
         if outlives(spec.key):
-            again = await self._identity(spec)
-            before = await self._of_identity(spec, seen)
+            again = await self._known.identity(spec)
+            before = await self._known.of_identity(spec, seen)
             if again.value is None or again.value.sequence != spec.sequence or before is not None:
                 raise at_once(spec.key)
 
@@ -136,7 +125,7 @@ class AddressClaims:
         if self._blocks.of(space, subnet, address) is not None:
             await self._blocks.carve(wanted)
             return
-        decided = await self._decides(space, subnet, address)
+        decided = await self._known.decides(space, subnet, address)
         if decided.claim is not None:
             raise taken(decided.claim)
         if decided.owner:
@@ -149,7 +138,7 @@ class AddressClaims:
             revision = await self._values.put(wanted, seen.revision)
         except StaleRevision:
             raise Conflict(f"address {address} was claimed by another host just now", hint="try again") from None
-        decided = await self._decides(space, subnet, address)
+        decided = await self._known.decides(space, subnet, address)
         if decided.claim is None or decided.claim.sequence != wanted.sequence:
             # The block was claimed at the same time, by somebody who did not see the key.
             with suppress(StaleRevision):
@@ -168,7 +157,7 @@ class AddressClaims:
             held_before = mine is not None and mine.phase is Phase.HELD
             try:
                 for _ in range(ATTEMPTS):
-                    seen = await self._written(known)
+                    seen = await self._known.written(known)
                     after = await self._taken(seen.value, known, spec, force)
                     if not held_before:
                         await self._keep(HostClaim(claim=after))
@@ -208,10 +197,10 @@ class AddressClaims:
                 if kept is None or kept.phase is not Phase.HELD or kept.claim.key != key:
                     raise NotFound(f"address {address} is not claimed by this host")
                 try:
-                    seen = await self._written(kept.claim)
+                    seen = await self._known.written(kept.claim)
                     claim = seen.value
                     mine = (self._member.host, kept.claim.sequence, kept.claim.generation)
-                    if claim is None or not claim.is_of(*mine) or not await self._counts(claim):
+                    if claim is None or not claim.is_of(*mine) or not await self._known.counts(claim):
                         raise Conflict(
                             f"address {address} is not this host's any more",
                             holder=claim.held_by() if claim is not None else "",
@@ -252,10 +241,10 @@ class AddressClaims:
         """What this host keeps is as the cluster has it, which has forgotten the host in it. Raises Unavailable."""
         async with self._turn(claim):
             kept = self._kept(claim)
-            seen = await self._written(claim)
+            seen = await self._known.written(claim)
             if kept is None or kept.claim != claim or kept.phase is not Phase.HELD:
                 return
-            if seen.value is None or seen.value.sequence != claim.sequence or not await self._counts(seen.value):
+            if seen.value is None or seen.value.sequence != claim.sequence or not await self._known.counts(seen.value):
                 await self._put(kept, phase=Phase.RELEASING)
             elif without(seen.value, self._member.host) == seen.value:
                 mine = claim.holders - without(claim, self._member.host).holders
@@ -264,14 +253,42 @@ class AddressClaims:
                     await self._values.put(after, seen.revision)
 
     async def lose(self, claim: AddressClaim) -> bool:
-        """This host does not take the claim for its own any more, which another host has; whether it was in use here as
-        far as this host knows. Raises Unavailable."""
+        """This host does not take the claim for its own any more, which another host has, or nobody; whether it was in
+        use here as far as this host knows. A dynamic lease of it is gone. Raises Unavailable."""
         async with self._turn(claim):
             kept = self._kept(claim)
-            if kept is None or kept.claim != claim or not claim.boot:
+            if kept is None or kept.claim != claim or not self.is_used(claim):
                 return False
-            await self._put(kept, claim=used(claim, "", self._clock.now()))
+            theirs = await self._known.known(claim)  # it may have been written from its block while that was looked at
+            if theirs is not None and theirs.is_of(self._member.host, claim.sequence, claim.generation):
+                return False
+            if claim.boot:
+                await self._put(kept, claim=used(claim, "", self._clock.now()))
+                return True
+            lease = self._dynamic(claim)
+            put = [msgspec.structs.replace(kept, phase=Phase.RELEASING)]
+            await self._cache.commit(put=put, delete=[lease] if lease is not None else [])
             return True
+
+    def is_used(self, claim: AddressClaim) -> bool:
+        """Whether the claim, which this host keeps, is in use here: that of a lease is, without a word to the cluster."""
+        return bool(claim.boot) or self._dynamic(claim) is not None
+
+    def _dynamic(self, claim: AddressClaim) -> Lease | None:
+        """The dynamic lease that the claim is for: such a claim has no key, and goes with the lease."""
+        lease = self._cache.lease(claim.space, claim.address) if not claim.key else None
+        return lease if lease is not None and lease.state is State.DYNAMIC else None
+
+    async def abandon(self, claim: AddressClaim) -> None:
+        """The claim is released if it is for a lease that is not there. Raises Unavailable."""
+        async with self._turn(claim):
+            kept = self._kept(claim)
+            if kept is not None and kept.claim == claim and self.lacks_lease(kept):
+                await self._put(kept, phase=Phase.RELEASING)
+
+    def lacks_lease(self, kept: HostClaim) -> bool:
+        """Whether the claim is for a lease that is not there: not yet, or not any more."""
+        return kept.phase is Phase.HELD and not kept.claim.key and self._dynamic(kept.claim) is None
 
     async def release(self, space: str, subnet: Subnet, address: Address) -> None:
         """This host has no use for the address any more, and none of its containers holds it; the cluster is told by
@@ -294,7 +311,7 @@ class AddressClaims:
     async def _tell_idle(self, kept: HostClaim) -> None:
         # From here on it is not used without asking: the word may be on its way.
         kept = await self._put(kept, claim=used(kept.claim, "", self._clock.now()))
-        seen = await self._written(kept.claim)
+        seen = await self._known.written(kept.claim)
         claim = seen.value
         if claim is not None and claim.is_of(self._member.host, kept.claim.sequence, kept.claim.generation):
             try:
@@ -307,7 +324,7 @@ class AddressClaims:
         """Nothing of this host is in the claim, as it was when the host had it; it is gone when nobody else is in it.
         What has moved on since keeps all but the host's holders, what was made anew keeps all. Raises Unavailable."""
         for _ in range(ATTEMPTS):
-            seen = await self._written(claim)
+            seen = await self._known.written(claim)
             now = seen.value
             if now is None or now.sequence != claim.sequence:
                 await self._drop_identity(claim)
@@ -343,39 +360,9 @@ class AddressClaims:
 
     async def drop_identity(self, identity: Identity, revision: int) -> None:
         """The identity of that revision is gone, unless it leads to a claim. Raises StaleRevision, Unavailable."""
-        decided = await self._decides(identity.space, identity.subnet, identity.address)
+        decided = await self._known.decides(identity.space, identity.subnet, identity.address)
         if decided.claim is None or decided.claim.sequence != identity.sequence:
             await self._values.delete(identity, revision)
-
-    async def _decides(self, space: str, subnet: Subnet, address: Address) -> Decides:
-        divided = division(subnet)
-        claim = (await self._values.claim(space, subnet, address)).value
-        block = (await self._values.block(space, subnet, divided.index_of(address))).value if divided else None
-        return decides(block, address, claim)
-
-    async def known(self, claim: AddressClaim) -> AddressClaim | None:
-        """What the cluster says of the claim's address. Raises Unavailable."""
-        return (await self._decides(claim.space, claim.subnet, claim.address)).claim
-
-    async def _counts(self, claim: AddressClaim) -> bool:
-        """Whether the key decides over the address: it may have been written again from a block after it was over."""
-        divided = division(claim.subnet)
-        if divided is None:
-            return True
-        seen = await self._values.block(claim.space, claim.subnet, divided.index_of(claim.address))
-        return decides(seen.value, claim.address, claim).claim == claim
-
-    async def _written(self, claim: AddressClaim) -> Seen[AddressClaim]:
-        """The key of the address, which is written from the block first when only that bears the claim."""
-        seen = await self._values.claim(claim.space, claim.subnet, claim.address)
-        if seen.value is not None and seen.value.sequence == claim.sequence:
-            return seen
-        decided = await self._decides(claim.space, claim.subnet, claim.address)
-        if decided.claim is not None and not decided.written:
-            with suppress(StaleRevision):
-                await self._blocks.write_key(decided.claim)
-            return await self._values.claim(claim.space, claim.subnet, claim.address)
-        return seen
 
     async def _abandon(self, claim: AddressClaim) -> None:
         """The claim came to nothing here, whatever the cluster says of it; `settle` tells it."""

@@ -21,6 +21,7 @@ from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.claim_reconciler import ClaimReconciler
 from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
+from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_values import Member, SharedValues
 from mooring.services.cluster.wants import Wants
@@ -63,7 +64,9 @@ class AddressPlan:
         self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings)
         wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
         self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
-        self._reconciler = ClaimReconciler(cache, self.claims, self.values, clock, member, sightings)
+        self._reconciler = ClaimReconciler(
+            cache, self.claims, KnownClaims(self.values, self.blocks), self.values, clock, member, sightings
+        )
         self._refreshed = self._compared = float("-inf")
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
 
@@ -94,7 +97,7 @@ class AddressPlan:
         for _ in range(ATTEMPTS):
             pool, address = await self._free(spec.space, spec.subnet)
             try:
-                with self.blocks.chosen(pool, address):
+                with self.blocks.being_claimed.chosen(pool, address):
                     return await self.claims.claim(spec, address, force)
             except Conflict as fault:
                 # Somebody elsewhere has been given it in the meantime; or the key's own is refused.

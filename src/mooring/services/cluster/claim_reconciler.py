@@ -1,7 +1,8 @@
 """This host's claims as its own store and the cluster have them, made alike.
 
 Rules: what the cluster has and this host does not is released after two sightings of the same revision, by a write that
-expects it; what this host uses and the cluster has given to another is told at once.
+expects it, and so is a claim for a lease that is not there; what this host uses and the cluster has given to another,
+or to nobody, is told at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from mooring.core.blocks import SharedSubnet
 from mooring.core.networks import Subnet
 from mooring.ports import Clock
 from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.shared_values import Member, SharedValues
 from mooring.services.records.record_cache import RecordCache
 
@@ -26,18 +28,19 @@ class ClaimReconciler:
         self,
         cache: RecordCache,
         claims: AddressClaims,
+        known: KnownClaims,
         values: SharedValues,
         clock: Clock,
         member: Member,
         sightings: float,
     ) -> None:
-        self._cache, self._claims, self._values = cache, claims, values
+        self._cache, self._claims, self._known, self._values = cache, claims, known, values
         self._clock, self._member, self._sightings = clock, member, sightings
         self._sighted: dict[Thing, Sighting] = {}
 
     async def reconcile(self, shared: SharedSubnet) -> list[AddressClaim]:
         """The cluster has nothing of this host that this host does not have, and no identity that leads nowhere; claims
-        that are in use here although they are another host's by now. Raises Unavailable."""
+        that were in use here although they are not this host's by now. Raises Unavailable."""
         space, subnet = shared.space, shared.subnet
         before, self._sighted = self._sighted, {key: seen for key, seen in self._sighted.items() if key[0] != subnet}
         claims = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
@@ -51,22 +54,30 @@ class ClaimReconciler:
                 # The cluster takes for used what is not: a start was refused here after it was sent.
                 await self._claims.leave(space, subnet, claim.address)
         for kept in self._cache.every(HostClaim):
-            mine = kept.claim
-            if (mine.space, mine.subnet) != (space, subnet) or kept.phase is not Phase.HELD:
-                continue
-            theirs = await self._claims.known(mine)
-            if mine.boot and not (theirs and theirs.is_of(self._member.host, mine.sequence, mine.generation)):
-                lost += [mine] if await self._claims.lose(mine) else []
-            elif not self._is_in(theirs, mine) and self._is_old(
-                before, (subnet, f"{mine.address} of {mine.sequence}"), 0
-            ):
-                await self._claims.rejoin(mine)
+            if (kept.claim.space, kept.claim.subnet) == (space, subnet) and kept.phase is Phase.HELD:
+                lost += await self._compare(kept, before)
         for identity, revision in await self._values.identities(space, subnet):
             found = claims.get(identity.address)
             leads = found is not None and found[0].sequence == identity.sequence
             if not leads and self._is_old(before, (subnet, identity.key), revision):
                 await self._claims.drop_identity(identity, revision)
         return lost
+
+    async def _compare(self, kept: HostClaim, before: dict[Thing, Sighting]) -> list[AddressClaim]:
+        """What this host holds is as the cluster says; the claim if it was in use here, and is lost."""
+        mine = kept.claim
+        what = f"{mine.address} of {mine.sequence}"
+        if self._claims.lacks_lease(kept):
+            if self._is_old(before, (mine.subnet, f"{what} without a lease"), 0):
+                await self._claims.abandon(mine)
+            return []
+        theirs = await self._known.known(mine)
+        if self._claims.is_used(mine):
+            held = theirs is not None and theirs.is_of(self._member.host, mine.sequence, mine.generation)
+            return [mine] if not held and await self._claims.lose(mine) else []
+        if not self._is_in(theirs, mine) and self._is_old(before, (mine.subnet, what), 0):
+            await self._claims.rejoin(mine)
+        return []
 
     def _is_old(self, before: dict[Thing, Sighting], thing: Thing, revision: int) -> bool:
         """Whether it was sighted before in that revision, long enough ago."""

@@ -7,8 +7,8 @@ claimed, nor after a boot before the cluster said that it is still ours; all of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 
 import msgspec
 
@@ -29,17 +29,15 @@ from mooring.core.blocks import (
     wants_more,
 )
 from mooring.core.faults import Conflict, Exhausted, StaleRevision, Unavailable
-from mooring.core.leases import Event, Lease, State, ended, holder
+from mooring.core.leases import Event, Lease, State, ended
 from mooring.core.networks import Address, Subnet
-from mooring.core.pools import Pool
 from mooring.ports import Clock
+from mooring.services.cluster.being_claimed import BeingClaimed, Place
 from mooring.services.cluster.shared_values import Member, Seen, SharedValues
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.block_index import within
 from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
-
-Place = tuple[str, Subnet, int]
 
 ATTEMPTS = 8
 # Seconds between two sightings, after which what was seen both times is acted upon.
@@ -61,9 +59,8 @@ class HostBlocks:
         self._cache, self._index, self._values = cache, index, values
         self._clock, self._member, self._sightings = clock, member, sightings
         self._turns = KeyedLocks()
-        self._chosen: set[tuple[str, Address]] = set()
+        self.being_claimed = BeingClaimed(cache, index, member.host)
         self._seen: dict[Place, Seen[Block]] = {}
-        self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
         self._empty: dict[Place, float] = {}
 
     def begin(self) -> None:
@@ -173,61 +170,10 @@ class HostBlocks:
         if local is None:
             raise _not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
-        waiting = self._waiting.setdefault(place, {})
-        if claim.address in waiting:
-            raise Conflict(f"address {claim.address} is being claimed", hint="try again")
-        with self._kept(claim):
-            waiting[claim.address] = claim
-            try:
-                async with self._turn(claim.space, claim.subnet):
-                    if not self._bears(place, claim):
-                        await self._carve(place, claim, list(waiting.values()))
-            finally:
-                del waiting[claim.address]
-
-    def is_being_claimed(self, space: str, address: Address) -> bool:
-        """Whether the address is about to be carved out here, so that nobody is given it."""
-        waits = any(address in waiting for place, waiting in self._waiting.items() if place[0] == space)
-        return waits or (space, address) in self._chosen
-
-    @contextmanager
-    def chosen(self, pool: Pool, address: Address) -> Iterator[None]:
-        """The address, which is held, may be claimed; it is not held any more afterwards."""
-        self._chosen.add((pool.space, address))
-        try:
-            yield
-        finally:
-            self._chosen.discard((pool.space, address))
-            self._index.unhold(pool.id, int(address))
-
-    @contextmanager
-    def _kept(self, claim: AddressClaim) -> Iterator[None]:
-        """Nobody here is given the address meanwhile. Raises Conflict when somebody has it."""
-        number = int(claim.address)
-        pools = self._index.pools_of(claim.space, claim.subnet)
-        if (claim.space, claim.address) in self._chosen:
-            pools = []  # whoever chose it holds it
-        if self._is_used(claim) or any(self._index.of(pool.id).is_held(number) for pool in pools):
-            raise self._in_use(claim)
-        for pool in pools:
-            self._index.of(pool.id).hold(number)
-        try:
-            yield
-        finally:
-            for pool in pools:
-                self._index.unhold(pool.id, number)
-
-    def _is_used(self, claim: AddressClaim) -> bool:
-        lease = self._cache.lease(claim.space, claim.address)
-        return lease is not None and lease.state is not State.COOLING
-
-    def _in_use(self, claim: AddressClaim) -> Conflict:
-        lease = self._cache.lease(claim.space, claim.address)
-        return Conflict(
-            f"address {claim.address} is in use on host {self._member.host}",
-            holder=holder(lease) if lease is not None else "",
-            hint="choose another address, or leave the choice to Mooring",
-        )
+        with self.being_claimed.claiming(place, claim):
+            async with self._turn(claim.space, claim.subnet):
+                if not self._bears(place, claim):
+                    await self._carve(place, claim, self.being_claimed.at(place))
 
     async def _carve(self, place: Place, claim: AddressClaim, waiting: Sequence[AddressClaim]) -> None:
         """Whoever has the turn carves for all who wait, in one write."""
@@ -239,9 +185,9 @@ class HostBlocks:
         if after != local:
             await self._cache.commit(put=[after])
         # Who was given one before it was being claimed has committed by now: the store does one after another.
-        batch = [each for each in batch if not self._is_used(each)]
+        batch = [each for each in batch if not self.being_claimed.is_used(each)]
         if claim not in batch:
-            raise self._in_use(claim)
+            raise self.being_claimed.in_use(claim)
 
         def carve(block: Block) -> Block:
             return carved_out(block, [e for e in batch if e is claim or e.address not in block.carved])

@@ -38,7 +38,7 @@ class SharedPools:
         if claim is not None:
             his = any(holder.partition("/")[2] == who for holder in claim.claim.holders)
             return his and claim.phase is Phase.HELD
-        if self.plan is not None and self.plan.blocks.is_being_claimed(pool.space, address):
+        if self.plan is not None and (pool.space, address) in self.plan.blocks.being_claimed:
             return False
         ranges = self._blocks.ranges(pool.space, pool.subnet) or ()
         return any(start <= int(address) < end for start, end in ranges)

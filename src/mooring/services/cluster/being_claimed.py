@@ -1,0 +1,92 @@
+"""Addresses of this host's blocks that are being claimed: nobody here is given them meanwhile.
+
+Rule: an address is given here or claimed, by whoever was first; what is not decided yet is in here, or held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mooring.core.address_claims import AddressClaim
+from mooring.core.faults import Conflict
+from mooring.core.leases import State, holder
+from mooring.core.networks import Address, Subnet
+from mooring.core.pools import Pool
+from mooring.services.records.address_index import AddressIndex
+from mooring.services.records.record_cache import RecordCache
+
+Place = tuple[str, Subnet, int]
+
+
+class BeingClaimed:
+    """What `claiming` and `chosen` are in the middle of. host: this host's id."""
+
+    def __init__(self, cache: RecordCache, index: AddressIndex, host: str) -> None:
+        self._cache, self._index, self._host = cache, index, host
+        self._chosen: set[tuple[str, Address]] = set()
+        self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
+
+    def __contains__(self, which: tuple[str, Address]) -> bool:
+        """Whether the address of the space is being claimed."""
+        space, address = which
+        waits = any(address in waiting for place, waiting in self._waiting.items() if place[0] == space)
+        return waits or which in self._chosen
+
+    def at(self, place: Place) -> list[AddressClaim]:
+        """What is being claimed of the block."""
+        return list(self._waiting.get(place, {}).values())
+
+    @contextmanager
+    def chosen(self, pool: Pool, address: Address) -> Iterator[None]:
+        """The address, which is held, may be claimed; it is not held any more afterwards."""
+        self._chosen.add((pool.space, address))
+        try:
+            yield
+        finally:
+            self._chosen.discard((pool.space, address))
+            self._index.unhold(pool.id, int(address))
+
+    @contextmanager
+    def claiming(self, place: Place, claim: AddressClaim) -> Iterator[None]:
+        """The claim is made, in the block. Raises Conflict when somebody here has the address, or is claiming it."""
+        waiting = self._waiting.setdefault(place, {})
+        if claim.address in waiting:
+            raise Conflict(f"address {claim.address} is being claimed", hint="try again")
+        with self._kept(claim):
+            waiting[claim.address] = claim
+            try:
+                yield
+            finally:
+                del waiting[claim.address]
+
+    @contextmanager
+    def _kept(self, claim: AddressClaim) -> Iterator[None]:
+        """Nobody here is given the address meanwhile. Raises Conflict when somebody has it."""
+        number = int(claim.address)
+        pools = self._index.pools_of(claim.space, claim.subnet)
+        if (claim.space, claim.address) in self._chosen:
+            pools = []  # whoever chose it holds it
+        if self.is_used(claim) or any(self._index.of(pool.id).is_held(number) for pool in pools):
+            raise self.in_use(claim)
+        for pool in pools:
+            self._index.of(pool.id).hold(number)
+        try:
+            yield
+        finally:
+            for pool in pools:
+                self._index.unhold(pool.id, number)
+
+    def is_used(self, claim: AddressClaim) -> bool:
+        """Whether somebody here has a lease of the address."""
+        lease = self._cache.lease(claim.space, claim.address)
+        return lease is not None and lease.state is not State.COOLING
+
+    def in_use(self, claim: AddressClaim) -> Conflict:
+        """The refusal of an address that somebody here has."""
+        lease = self._cache.lease(claim.space, claim.address)
+        return Conflict(
+            f"address {claim.address} is in use on host {self._host}",
+            holder=holder(lease) if lease is not None else "",
+            hint="choose another address, or leave the choice to Mooring",
+        )
