@@ -238,7 +238,7 @@ class Host:
         await self.ipam.sweep()
         for lease in turn.leases:
             self.world.notes["lost blocks"] += 1
-            if lease.address in self.dynamic:
+            if self.dynamic.get(lease.address) == lease.mac:  # it may have been given again before the turn was over
                 self.stop_dynamic(lease.address)
         for claim in turn.claims:
             self.stop_using(claim)
@@ -253,7 +253,7 @@ class Host:
 
     def stop_using(self, claim: AddressClaim) -> None:
         """The address is not used here any more."""
-        if not claim.key and claim.address in self.dynamic:
+        if not claim.key and self.dynamic.get(claim.address) == claim.mac:
             self.stop_dynamic(claim.address)
         fixed = next((each for each in self.fixed.values() if each.address == claim.address and each.running), None)
         if fixed is not None:

@@ -81,3 +81,21 @@ def test_no_address_has_two_users_is_lost_or_leaks_in_many_schedules(profile: st
     """A few seconds of each kind of world; that things have happened is part of it."""
     worlds = [play(seed, 800, profile) for seed in range(100, 105)]
     assert sum(world.notes["used"] + world.notes["dynamic"] for world in worlds) > 20
+
+
+async def test_a_turn_looks_again_for_a_host_that_was_silent() -> None:
+    """Once it is heard, its next silence is a new one, though nobody has asked for it meanwhile."""
+    async with cluster() as world:
+        host, other = world.hosts
+        world.servers.cut(other.name)
+        world.clock.advance(20.0)
+        await host.turn()
+        assert (await host.plan.sessions.standing(other.name)).silent == 0.0
+        world.servers.mend()
+        await turns(world, 5, seconds=4.0)
+        world.servers.cut(other.name)
+        for _ in range(4):
+            world.clock.advance(4.0)
+            await host.turn()
+        standing = await host.plan.sessions.standing(other.name)
+        assert (standing.heard, standing.silent) == (False, 0.0)

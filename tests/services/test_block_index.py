@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+import msgspec
+
 from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.services.records.block_index import BlockIndex, within
 from mooring.services.records.record_cache import RecordCache
@@ -16,12 +18,15 @@ SHARED = SharedSubnet(space="default", subnet=SUBNET, since=0.0)
 
 def block(index: int, *carved: str, leaving: bool = False) -> HostBlock:
     addresses = frozenset(map(ip_address, carved))
-    return HostBlock(space="default", subnet=SUBNET, index=index, generation=1, carved=addresses, leaving=leaving)
+    return HostBlock(
+        space="default", subnet=SUBNET, index=index, generation=1, carved=addresses, leaving=leaving, boot="b1"
+    )
 
 
 async def index_of(*records: SharedSubnet | HostBlock) -> tuple[RecordCache, BlockIndex]:
     cache = RecordCache(MemoryStore())
     index = BlockIndex(cache)
+    index.serve("b1")
     await cache.commit(put=records)
     return cache, index
 
@@ -72,3 +77,15 @@ async def test_a_subnet_that_is_not_shared_any_more_is_as_any_other() -> None:
 def test_ranges_are_cut_to_what_may_be_chosen() -> None:
     """Ends and whole ranges."""
     assert within([(0, 16), (32, 48), (64, 80)], 1, 40) == [(1, 16), (32, 40)]
+
+
+async def test_without_a_plan_or_in_another_boot_than_a_blocks_nothing_is_given() -> None:
+    """Whatever the records say, until the block is confirmed in this boot."""
+    cache, index = await index_of(SHARED, block(2))
+    assert ranges(index) == [(32, 48)]
+    for boot in (None, "b2"):
+        index.serve(boot)
+        assert ranges(index) == []
+        assert ("default", SUBNET) in index
+    await cache.commit(put=[msgspec.structs.replace(block(2), boot="b2")])
+    assert ranges(index) == [(32, 48)]

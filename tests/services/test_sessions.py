@@ -60,3 +60,32 @@ async def test_only_a_refresh_that_was_confirmed_counts() -> None:
     with pytest.raises(Unavailable):
         await one.refresh()
     assert one.confirmed == first == clock.boot() - 3.0
+
+
+async def test_a_silence_begins_anew_after_a_time_in_which_nobody_looked() -> None:
+    """The host may have been heard for hours in between; its grace is not over at the first look."""
+    clock = ManualClock()
+    servers = MemoryCluster(clock)
+    one, two = sessions(servers, "A"), sessions(servers, "B")
+    assert await two.standing("A") == Standing(heard=False, silent=0.0)
+    clock.advance(5.0)
+    await one.refresh()
+    clock.advance(3600.0)
+    assert await two.standing("A") == Standing(heard=False, silent=0.0)
+
+
+async def test_who_was_silent_is_looked_for_again_until_he_is_heard() -> None:
+    """So that whoever tries again in a minute has not to begin anew; a turn of the plan does it."""
+    clock = ManualClock()
+    servers = MemoryCluster(clock)
+    one, two = sessions(servers, "A"), sessions(servers, "B")
+    await two.standing("A")
+    for _ in range(10):
+        clock.advance(4.0)
+        await two.watch()
+    clock.advance(4.0)
+    assert await two.standing("A") == Standing(heard=False, silent=44.0)
+    await one.refresh()
+    await two.watch()
+    clock.advance(16.0)
+    assert await two.standing("A") == Standing(heard=False, silent=0.0)

@@ -143,11 +143,20 @@ async def test_a_late_endpoint_does_not_take_an_address_of_a_block_that_is_not_t
             host.ipam.confirm(network, endpoint, frozenset())
 
 
-async def test_a_host_that_has_left_its_cluster_gives_only_what_it_has() -> None:
-    """The refusal says what to do."""
+@pytest.mark.parametrize("boots", [False, True])
+async def test_a_host_without_a_plan_gives_nothing_new_of_what_is_shared(boots: bool) -> None:
+    """It has left by force, say, and somebody has forgotten it: what it has it keeps. The refusal says what to do."""
     async with cluster() as world:
         host, other = world.hosts
+        had = await ask(host)
+        if boots:
+            host.kill()
+            host.boots += 1
+            host.build()
         host.ipam.shared.plan = None
-        assert await ask(host)
-        with pytest.raises(Unavailable, match="this host is in no cluster"):
-            await ask(host, f"10.0.0.{16 * owned(other)[0] + 9}", mac="02:00:00:00:00:0c")
+        if boots:
+            await host.cache.load()
+        assert await ask(host) == had
+        for wanted in (None, f"10.0.0.{16 * owned(host)[0] + 9}", f"10.0.0.{16 * owned(other)[0] + 9}"):
+            with pytest.raises(Unavailable, match="this host is in no cluster"):
+                await ask(host, wanted, mac="02:00:00:00:00:0c")

@@ -58,7 +58,7 @@ class AddressPlan:
     ) -> None:
         """sightings: seconds between two sightings, after which what was seen both times is acted upon. heard: see
         Sessions."""
-        self._cache, self._index, self._clock, self._member = cache, index, clock, member
+        self._cache, self._index, self._clock, self.member = cache, index, clock, member
         self.values = SharedValues(cluster)
         self.sessions = Sessions(self.values, clock, member, rule or SessionRule(), heard)
         self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings)
@@ -72,7 +72,6 @@ class AddressPlan:
 
     async def begin(self) -> None:
         """After a start: what only the cluster can tell counts for nothing until it has. Raises Unavailable."""
-        self.blocks.begin()
         await self.claims.begin()
 
     async def share(self, space: str, subnet: Subnet) -> None:
@@ -134,12 +133,12 @@ class AddressPlan:
         if self._clock.boot() < alone_until(self.sessions.confirmed, self.sessions.rule):
             return []
         claims = (kept.claim for kept in self._cache.every(HostClaim) if kept.phase is Phase.HELD)
-        return [claim for claim in claims if claim.moves and claim.boot == self._member.boot]
+        return [claim for claim in claims if claim.moves and claim.boot == self.member.boot]
 
     async def turn(self) -> Turn:
         """What waits for the cluster is done as far as it can be; whoever is asked for something has answered."""
         turn = Turn()
-        now = self._clock.boot()
+        now, watching = self._clock.boot(), False
         if now - self._refreshed >= self.sessions.rule.refresh or self.unreached is not None:
             try:
                 await self.sessions.refresh()
@@ -148,8 +147,9 @@ class AddressPlan:
                 turn.faults.append(fault)
                 return turn
             self._refreshed = now
+            watching = True
         compare = self.unreached is not None or now - self._compared >= COMPARE
-        for work in self._work(turn, compare):
+        for work in self._work(turn, compare, watching):
             try:
                 await work()
             except StaleRevision:
@@ -163,13 +163,15 @@ class AddressPlan:
             self._compared = now if compare else self._compared
         return turn
 
-    def _work(self, turn: Turn, compare: bool) -> Iterator[Callable[[], Awaitable[None]]]:
+    def _work(self, turn: Turn, compare: bool, watching: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         async def verify(shared: SharedSubnet) -> None:
             turn.leases += await self.blocks.verify(shared)
 
         async def reconcile(shared: SharedSubnet) -> None:
             turn.claims += await self._reconciler.reconcile(shared)
 
+        if watching:
+            yield self.sessions.watch
         for shared in self._cache.every(SharedSubnet):
             if compare:
                 yield lambda shared=shared: verify(shared)  # type: ignore[misc]

@@ -45,7 +45,7 @@ SIGHTINGS = 30.0
 
 
 class HostBlocks:
-    """Build it with the index of a cache that is not loaded yet; `begin` after the load, before anything is given."""
+    """Build it with the index of a cache that is not loaded yet."""
 
     def __init__(
         self,
@@ -62,12 +62,6 @@ class HostBlocks:
         self.being_claimed = BeingClaimed(cache, index, member.host)
         self._seen: dict[Place, Seen[Block]] = {}
         self._empty: dict[Place, float] = {}
-
-    def begin(self) -> None:
-        """Nothing is given of a block that was not seen to be ours since this host's boot."""
-        for block in self._cache.every(HostBlock):
-            if block.boot != self._member.boot:
-                self._index.blocks.hold_back(block)
 
     def of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
         """This host's block that has the address, which is not on its way back."""

@@ -1,7 +1,7 @@
 """This host's session, and whether others have one.
 
-Rule: the moment that counts is the one before the refresh was sent, and of others, the one when their session was first
-seen to be gone.
+Rules: the moment that counts is the one before the refresh was sent, and of others, the one since when their session was
+seen to be gone, at every look: two looks count as one silence only when no session fits between them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Sessions:
         self.rule = rule
         self._heard = heard
         self._confirmed: float | None = None
-        self._silent: dict[str, float] = {}
+        self._silent: dict[str, tuple[float, float]] = {}  # host -> since when, and when it was last looked for
 
     @property
     def confirmed(self) -> float | None:
@@ -56,4 +56,12 @@ class Sessions:
             self._silent.pop(host, None)
             return Standing(heard=True)
         now = self._clock.boot()
-        return Standing(heard=False, silent=now - self._silent.setdefault(host, now))
+        since, last = self._silent.get(host, (now, now))
+        # A session lasts for its time to live: one that came and went since the last look takes longer than that.
+        self._silent[host] = (since if now - last < self.rule.ttl else now, now)
+        return Standing(heard=False, silent=now - self._silent[host][0])
+
+    async def watch(self) -> None:
+        """Hosts that somebody has asked for, and that were silent then, are looked for again. Raises Unavailable."""
+        for host in tuple(self._silent):
+            await self.standing(host)

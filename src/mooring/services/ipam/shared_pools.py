@@ -24,7 +24,17 @@ class SharedPools:
     def __init__(self, cache: RecordCache, index: AddressIndex, clock: Clock) -> None:
         self._cache, self._index, self._clock = cache, index, clock
         self._blocks = index.blocks
-        self.plan: AddressPlan | None = None
+        self._plan: AddressPlan | None = None
+
+    @property
+    def plan(self) -> AddressPlan | None:
+        """The plan of the cluster that this host is in; without one, nothing of what is shared is given."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: AddressPlan | None) -> None:
+        self._plan = plan
+        self._blocks.serve(plan.member.boot if plan is not None else None)
 
     def __contains__(self, pool: Pool) -> bool:
         return self._blocks.any and (pool.space, pool.subnet) in self._blocks

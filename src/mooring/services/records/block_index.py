@@ -1,6 +1,7 @@
 """Which subnets are the cluster's, and what this host may give of them: an index of the cache.
 
-Rule: nothing in here is a record, but for what may not be used at the moment, although the records say so.
+Rules: nothing in here is a record, but for what may not be used at the moment, although the records say so; without an
+address plan nothing is given, nor of a block that the cluster has not called this host's own in this boot.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class BlockIndex:
         self._blocks: dict[Place, dict[int, HostBlock]] = {}
         self._held_back: set[tuple[Place, int]] = set()
         self._ranges: dict[Place, Ranges] = {}
+        self._boot: str | None = None
         cache.listen(self._follow)
 
     def __contains__(self, place: Place) -> bool:
@@ -41,6 +43,12 @@ class BlockIndex:
     def block_of(self, space: str, subnet: Subnet, address: Address) -> HostBlock | None:
         """The host's block that has the address."""
         return next((block for block in self._blocks.get((space, subnet), {}).values() if address in block), None)
+
+    def serve(self, boot: str | None) -> None:
+        """This host has an address plan, in that boot; None: it has none, and gives nothing of what is the cluster's."""
+        self._boot = boot
+        for place in self._ranges:
+            self._reckon(place)
 
     def hold_back(self, block: HostBlock) -> None:
         """Nothing of the block is given until `let_go`, whatever the records say."""
@@ -75,7 +83,10 @@ class BlockIndex:
         own = RangeSet(
             block.numbers()
             for block in self._blocks.get(place, {}).values()
-            if not block.leaving and (place, block.index) not in self._held_back
+            if self._boot is not None
+            and block.boot == self._boot
+            and not block.leaving
+            and (place, block.index) not in self._held_back
         )
         for block in self._blocks.get(place, {}).values():
             for address in block.carved:
