@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import msgspec
 
+from mooring.core.blocks import SharedSubnet
 from mooring.core.containers import ContainerEndpoint, Holder
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Address
@@ -55,3 +56,9 @@ def run_container(
     host.engine.names[network] = "web"
     host.engine.create(ident, name, ContainerEndpoint(network, "web", wanted4=first))
     host.engine.start(ident, network, endpoint.ljust(64, "0"), *addresses)
+
+
+async def share(host: MemoryHost) -> None:
+    """The subnets of the host's pools are the cluster's."""
+    cache = host.services.cache
+    await cache.commit(put=[SharedSubnet(space=p.space, subnet=p.subnet, since=0.0) for p in cache.every(Pool)])

@@ -14,7 +14,7 @@ from mooring.core.requests import AddressRequest, Role
 from mooring.core.whom import for_container
 from mooring.services.operations.addresses_by_id import AddressesById, Where
 from tests.services.hosts import MemoryHost
-from tests.services.operators import DB, WEB, lease_of, operate, run_container
+from tests.services.operators import DB, WEB, lease_of, operate, run_container, share
 
 A, B = "a".ljust(64, "0"), "b".ljust(64, "0")
 NET = ip_network("10.32.0.0/24")
@@ -352,3 +352,14 @@ async def test_a_network_takes_its_addresses_with_it(host: MemoryHost, addresses
     await host.services.ipam.release_pool(pool)
     assert not list(host.services.cache.every(Lease))
     assert addresses.owners() == []
+
+
+async def test_in_a_subnet_that_is_shared_with_other_hosts_no_id_gets_an_address(
+    host: MemoryHost, addresses: AddressesById
+) -> None:
+    """The records of one host do not bind the others."""
+    await share(host)
+    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+        await allocate(addresses, "x")
+    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+        await claim(addresses, "x", "10.32.0.9/24")

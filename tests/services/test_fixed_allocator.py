@@ -11,6 +11,7 @@ from mooring.core.intents import Intent, placeholder
 from mooring.core.leases import State
 from mooring.core.requests import AddressRequest, Role
 from tests.services.holder_hosts import ident, started, state
+from tests.services.operators import share
 
 
 async def test_both_families_and_the_mac_are_one_commit() -> None:
@@ -220,3 +221,13 @@ async def test_who_can_say_no_mac_takes_nobody_elses_away() -> None:
     lease = host.lease(grant.ipv4)
     assert lease is not None
     assert (lease.mac, lease.holders, lease.key) == (grant.mac, frozenset({ident("db")}), "key:db")
+
+
+async def test_in_a_subnet_that_is_shared_with_other_hosts_none_is_fixed() -> None:
+    """The records of one host do not bind the others."""
+    host = await started()
+    network = await host.network("web")
+    await share(host)
+    with pytest.raises(Conflict, match="is shared with other hosts"):
+        await host.begin("db", host.fixed_spec(network, "key:db"))
+    assert not host.services.holders.any

@@ -14,6 +14,7 @@ from mooring.core.network_ports import NetworkPort
 from mooring.core.networks import HANDOFF
 from mooring.core.requests import AddressRequest, Role
 from mooring.services.records.network_ports import port_at, port_in, port_meant, port_of_lease, ports_of
+from tests.services.operators import share
 from tests.services.port_hosts import SMALL, WEB, PortHost, host_with
 
 # -- making ------------------------------------------------------------------------------------------------------------
@@ -269,3 +270,11 @@ async def test_leases_of_a_port_are_not_an_operators_to_give_away() -> None:
     await host.services.ipam.kept_networks.inherit(WEB, "web")
     await host.network_goes()
     assert "belongs to port db of the removed network web" in " ".join((await lookup.explain("db")).reasons[0].text)
+
+
+async def test_a_subnet_that_is_shared_with_other_hosts_has_no_ports() -> None:
+    """The records of one host do not bind the others."""
+    host = await host_with()
+    await share(host)
+    with pytest.raises(Conflict, match="is shared with other hosts"):
+        await host.port()

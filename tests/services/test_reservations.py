@@ -13,7 +13,7 @@ from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.core.views import Change
 from mooring.services.operations.operations import Operations
 from tests.services.hosts import MemoryHost
-from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container
+from tests.services.operators import DB, WEB, fix, lease_of, operate, run_container, share
 
 A = "a".ljust(64, "0")
 E1 = "e1".ljust(64, "0")
@@ -313,3 +313,15 @@ async def test_another_writer_is_first_and_it_is_decided_anew(
     lease = lease_of(host, "10.32.0.9")
     assert lease is not None
     assert (lease.key, lease.note) == ("key:b", "new")
+
+
+async def test_in_a_subnet_that_is_shared_with_other_hosts_nothing_is_reserved_or_held(
+    host: MemoryHost, operated: Operations
+) -> None:
+    """The records of one host do not bind the others."""
+    await share(host)
+    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+        await reserve(operated, "10.32.0.9")
+    with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
+        await hold(operated, "10.32.0.2", "db")
+    assert [lease.state for lease in host.services.cache.every(Lease)] == [State.GATEWAY, State.DYNAMIC]

@@ -69,8 +69,8 @@ class HostBlocks:
         return block if block is not None and not block.leaving else None
 
     async def verify(self, shared: SharedSubnet) -> list[Lease]:
-        """This host's blocks of the subnet are those that the cluster says are its own; the dynamic leases of those
-        that are not any more, which are gone. Raises Unavailable."""
+        """This host's blocks of the subnet are those that the cluster says are its own; the leases, dynamic or fixed, of
+        those that are not any more, which are gone. Raises Unavailable."""
         space, subnet = shared.space, shared.subnet
         lost: list[Lease] = []
         async with self._turn(space, subnet):
@@ -296,9 +296,9 @@ class HostBlocks:
         return self._index.users(pool.id, *block.numbers())
 
     async def _lose(self, local: HostBlock) -> list[Lease]:
-        """The block is another's, or nobody's; the leases that went with it."""
+        """The block is another's, or nobody's; the leases that went with it and that somebody may use."""
         pools = self._index.pools_of(local.space, local.subnet)
-        states = (State.DYNAMIC, State.COOLING)
+        states = (State.DYNAMIC, State.COOLING, State.FIXED, State.RESERVED)
         gone = [
             each
             for pool in pools
@@ -309,7 +309,7 @@ class HostBlocks:
             ended(lease, Event.DROP)
         self._seen.pop((local.space, local.subnet, local.index), None)
         await self._cache.commit(delete=[local, *gone])
-        return [lease for lease in gone if lease.state is State.DYNAMIC]
+        return [lease for lease in gone if lease.state in (State.DYNAMIC, State.FIXED)]
 
     async def _write(self, local: HostBlock, change: Callable[[Block], Block]) -> None:
         """The block, which is this host's, is changed. Raises Conflict when it is not, and what the change does."""

@@ -133,6 +133,8 @@ class Adoption:
         """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
         the family in the network. Raises _Refused."""
         container, endpoint, key, address, wanted = use.container, use.endpoint, use.key, use.address, use.wanted
+        if (pool.space, pool.subnet) in self._index.blocks:
+            return None  # as ipam.shared_pools has it
         lease = self._cache.lease(pool.space, address)
         uses = bool(endpoint.endpoint) and self._index.endpoint(pool, address) == endpoint.endpoint
         if lease is not None and container.id in lease.holders:

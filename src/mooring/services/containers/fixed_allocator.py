@@ -23,6 +23,7 @@ from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.records.holder_names import way_out_of_use
 from mooring.services.records.record_cache import RecordCache
 
@@ -108,6 +109,8 @@ class FixedAllocator:
                 or not (sayable or fixed_spec.mac or fixed_spec.settable or wanted)
             ):
                 continue
+            for pool in pools:
+                check_not_shared(self._index, pool)
             mine = [lease for lease in before if lease.address.version == version]
             lease = self._lease(
                 pools, wanted, mine, Claim(key=fixed_spec.key, holder=holder, name=claimant.name), who, draft

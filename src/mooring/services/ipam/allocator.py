@@ -175,8 +175,8 @@ class Ipam:
             self.pending_allocations.end(pool.space, address)
             stranger = lease is not None and lease.mac not in ("", endpoint.mac)
             free = lease is None or lease.state is State.COOLING
-            if free and not self.shared.may_give(pool, address, endpoint.mac):
-                raise Conflict(f"address {address} is not this host's any more", hint="start the container again")
+            if free:
+                self.shared.check_give(pool, address, endpoint.mac)
             if free or (lease is not None and lease.state is State.DYNAMIC and stranger and address in inherited):
                 leases.append(given(lease, Place(pool.space, address, pool.id), now, endpoint.mac))
             elif lease is not None and lease.state is State.DYNAMIC and not stranger:
@@ -212,8 +212,7 @@ class Ipam:
 
         Returns how many; a record that another writer changed meanwhile is left to the next sweep. Raises Unavailable.
         """
-        count = 0
-        leftovers = self._index.leftovers()
+        count, leftovers = 0, self._index.leftovers()
         while True:
             dropped, over = leftovers[:BATCH], self._index.over(self._clock.now(), BATCH)
             del leftovers[:BATCH]
@@ -298,6 +297,7 @@ class Ipam:
             self._check_free(pool, address, asked, self.pending_allocations.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
+                    self.shared.check_give(pool, address, request.mac or request.name)
                     self.pending_allocations.make(lease, request)
                 return answer
             if not self.shared.may_give(pool, address, request.mac or request.name):

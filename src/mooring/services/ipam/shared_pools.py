@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mooring.core.address_claims import Phase, Spec
 from mooring.core.blocks import division
-from mooring.core.faults import Unavailable
+from mooring.core.faults import Conflict, Unavailable
 from mooring.core.networks import Address
 from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest
@@ -53,6 +53,11 @@ class SharedPools:
         ranges = self._blocks.ranges(pool.space, pool.subnet) or ()
         return any(start <= int(address) < end for start, end in ranges)
 
+    def check_give(self, pool: Pool, address: Address, who: str) -> None:
+        """Raises Conflict where `may_give` says no, of an address that who asks was told before."""
+        if not self.may_give(pool, address, who):
+            raise Conflict(f"address {address} is not this host's any more", hint="start the container again")
+
     async def claim(self, pool: Pool, request: AddressRequest, wanted: Address | None = None) -> Address:
         """An address of a shared pool that this host claims for who asks: the one that is wanted, or any.
 
@@ -83,3 +88,13 @@ class SharedPools:
                 hint="join the cluster again (`mooring cluster join`)",
             )
         return self.plan
+
+
+def check_not_shared(index: AddressIndex, pool: Pool) -> None:
+    """Raises Conflict for a pool of which other hosts give addresses, too: none is fixed or reserved there by the
+    records of this host alone."""
+    if (pool.space, pool.subnet) in index.blocks:
+        raise Conflict(
+            f"subnet {pool.subnet} is shared with other hosts, where no address can be fixed or reserved yet",
+            hint="name one for a container (`docker run --ip`), or use a network of this host alone",
+        )

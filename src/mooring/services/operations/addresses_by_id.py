@@ -26,6 +26,7 @@ from mooring.core.whom import HOST, container_of, for_container, id_given, is_on
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.ipam.pools import ATTEMPTS, contended
+from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.ipam.vnic_addresses import check_no_vnics, network_of_vnics
 from mooring.services.operations.holds import Holds, pool_around
 from mooring.services.operations.references import network_meant
@@ -124,6 +125,7 @@ class AddressesById:
 
     async def _choose(self, pools: Sequence[Pool], part: Subnet | None, owner: _Owner) -> Interface:
         for pool in pools:
+            check_not_shared(self._index, pool)
             bounds = candidates(pool.subnet, part if part not in (None, pool.subnet) else pool.range)
             number = self._index.of(pool.id).choose(*bounds)
             if number is None:
@@ -163,6 +165,7 @@ class AddressesById:
             raise BadRequest(f"{asked} is not as its subnet is", hint=f"write {asked.ip}/{pool.subnet.prefixlen}")
         check_address(pool.subnet, asked.ip)
         check_no_vnics(self._cache, pool)
+        check_not_shared(self._index, pool)
         await self._host.refresh()
         async with self._one_at_a_time:
             for _ in range(ATTEMPTS):

@@ -23,6 +23,7 @@ from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, contended
+from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.operations.next_starts import ANEW, strandings
 from mooring.services.records.holder_names import holder_names, in_words
 from mooring.services.records.record_cache import Record, RecordCache
@@ -70,6 +71,7 @@ class Holds:
         Unavailable.
         """
         pool, key = pool_around(self._cache, space, address), key_named(key)
+        check_not_shared(self._index, pool)
         note = ""
         for _ in range(ATTEMPTS):
             lease = self.lease_in(pool, address)

@@ -23,6 +23,7 @@ from mooring.ports import Clock
 from mooring.services.assembly import Services
 from mooring.services.ipam.allocator import ATTEMPTS, IpamPolicy
 from mooring.services.ipam.pools import contended
+from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.networking.on_demand_subnets import Lack, LacksSubnet
 from mooring.services.operations.references import network_meant
 from mooring.services.records.engine_names import EngineNames
@@ -197,6 +198,8 @@ class NetworkPorts:
             if subnet in (None, segment.subnet) and (address is None or address in segment.subnet)
             if (pool := self._cache.pool(segment.pool)) is not None
         ]
+        for pool in found:
+            check_not_shared(self._ipam.index, pool)
         if found:
             return found
         if version in network.on_demand and address is None:

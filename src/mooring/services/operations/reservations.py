@@ -21,6 +21,7 @@ from mooring.core.views import Change
 from mooring.ports import Clock, Engine
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, BATCH, contended
+from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.ipam.vnic_addresses import check_no_vnics
 from mooring.services.operations.checks import MAKING
 from mooring.services.operations.holds import Holds, pool_around
@@ -61,6 +62,7 @@ class Reservations:
             ending(until, self._clock.now())
         pool = pool_around(self._cache, space, first)
         check_no_vnics(self._cache, pool)
+        check_not_shared(self._index, pool)
         left = _run(pool, first, last)
         total, changes, attempts = len(left), list[Change](), ATTEMPTS
         while left:
