@@ -186,6 +186,9 @@ class Host:
             request = PoolRequest(SPACE, self.world.subnet.version, self.world.subnet, options=options)
             await self.ipam.request_pool(request)
             await self.plan.share(SPACE, self.world.subnet)
+        for address in list(self.dynamic):
+            if self.cache.lease(SPACE, address) is None:  # it was lost, and the daemon died before it could tell
+                self.stop_dynamic(address)
         for lease in list(self.cache.every(Lease)):
             if lease.state is State.DYNAMIC and lease.address not in self.dynamic:
                 await self.ipam.release_address(lease.pool, lease.address)

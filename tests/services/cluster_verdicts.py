@@ -18,7 +18,12 @@ async def wrong_at_rest(hosts: Sequence[Host], subnet: Subnet) -> list[str]:
     values = hosts[0].plan.values
     blocks = {i: seen.value for i, seen in (await values.blocks(SPACE, subnet)).items() if seen.value is not None}
     claims = {claim.address: claim for claim, _ in await values.claims(SPACE, subnet)}
-    found = [*twice(hosts), *dynamic(hosts, subnet, blocks), *fixed(hosts, subnet, blocks, claims), *ownership(hosts, blocks)]
+    found = [
+        *twice(hosts),
+        *dynamic(hosts, subnet, blocks),
+        *fixed(hosts, subnet, blocks, claims),
+        *ownership(hosts, blocks),
+    ]
     for identity, _ in await values.identities(SPACE, subnet):
         claim = claims.get(identity.address)
         if claim is None or claim.sequence != identity.sequence:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from copy import deepcopy
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 
 from mooring.core.address_claims import AddressClaim, Spec
-from mooring.core.blocks import HostBlock
+from mooring.core.blocks import HostBlock, taken_from
 from mooring.core.claims import given
 from mooring.core.faults import Conflict, Exhausted, Unavailable
-from mooring.core.leases import Place
+from mooring.core.leases import Lease, Place, State
+from mooring.core.requests import AddressRequest, Role
 from mooring.testing.memory_cluster import Step
 from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
@@ -93,7 +97,8 @@ async def test_a_host_that_was_forgotten_gives_nothing_until_it_was_told() -> No
         with pytest.raises(Unavailable):
             await host.run()
         world.servers.mend()
-        lost = await host.plan.blocks.verify(shared(world))
+        lost: list[Lease] = []
+        await host.plan.blocks.verify(shared(world), lost)
         assert [str(lease.address) for lease in lost] == [address]
         assert owned(host) == []
         assert host.cache.lease(SPACE, ip_address(address)) is None
@@ -241,3 +246,86 @@ async def refused(host: Host, claimed: AddressClaim) -> str:
     with pytest.raises(Conflict) as refusal:
         await host.plan.blocks.carve(claimed)
     return str(refusal.value)
+
+
+async def test_of_two_copies_of_a_machine_one_gives_and_the_other_is_told() -> None:
+    """They have one id and the same records, and know nothing of each other but by the boot in their blocks."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        copy = Host(world, host.name)
+        copy.boots, copy.store = 9, deepcopy(host.store)
+        copy.build()
+        await copy.start(turning=False)
+        await turns(world, 1, seconds=25.0)
+        assert await gives(copy) == ""
+        await copy.plan.turn()
+        world.clock.advance(25.0)
+        told = [fault for each in (host, copy) for fault in (await each.plan.turn()).faults]
+        assert {"another machine that is this host as well" in str(fault) for fault in told} == {True}
+        assert [await gives(host) != "", await gives(copy) != ""] == [False, True]
+        with pytest.raises(Conflict, match="another machine that is this host as well"):
+            await host.plan.more(host.pool)
+        await back(host)  # also after its next boot
+        assert await gives(host) == ""
+        assert owned(host) == owned(copy)
+        copy.kill()
+
+
+async def gives(host: Host) -> str:
+    """What the host gives of its block, "" for nothing."""
+    with suppress(Exhausted):
+        held = host.ipam.held_address(AddressRequest(host.pool.id, Role.ENDPOINT, None, host.clock.token()))
+        async with held as answer:
+            return str(answer.ip)
+    return ""
+
+
+async def test_a_boot_that_was_cut_off_while_it_wrote_its_block_is_no_copy() -> None:
+    """The next one knows the boot, as that was noted before."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        (index,) = owned(host)
+        host.off()
+        host.boots, host.on = host.boots + 1, True
+        host.build()
+        await host.start(turning=False)
+        seen = await host.plan.values.block(SPACE, world.subnet, index)
+        local = next(iter(host.cache.every(HostBlock)))
+        assert await host.plan.blocks._confirmed(seen, local) is not None
+        await back(host)
+        assert host.plan.blocks.copied(SPACE, world.subnet) is None
+        assert await gives(host) != ""
+
+
+async def back(host: Host) -> None:
+    """The host after its next boot, and a turn."""
+    host.off()
+    host.boots, host.on = host.boots + 1, True
+    host.build()
+    await host.start(turning=False)
+    await host.plan.turn()
+
+
+async def test_what_was_lost_is_told_also_when_the_cluster_fails_right_after_and_a_fixed_one_too() -> None:
+    """One block is lost, and of another the cluster does not answer any more."""
+    async with cluster() as world:
+        host, other = world.hosts
+        await host.plan.more(host.pool)
+        first = owned(host)[0]
+        used = ip_address(f"10.0.0.{16 * first + 9}")
+        await host.run(used)
+        lease = host.cache.lease(SPACE, used)
+        assert lease is not None
+        await host.cache.commit(put=[msgspec.structs.replace(lease, state=State.FIXED, key="key:db")])
+        seen = await other.plan.values.block(SPACE, world.subnet, first)
+        assert seen.value is not None
+        await other.plan.values.put(taken_from(seen.value), seen.revision)
+        host.boots += 1
+        host.build()
+        await host.cache.load()
+        world.servers.fail_next(When.BEFORE)
+        lost: list[Lease] = []
+        with pytest.raises(Unavailable):
+            await host.plan.blocks.verify(shared(world), lost)
+        assert [each.address for each in lost] == [used]
+        assert host.cache.lease(SPACE, used) is None

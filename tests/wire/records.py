@@ -218,7 +218,7 @@ CLAIMS = st.builds(
 SHARED_SUBNETS = st.builds(SharedSubnet, space=IDENT, subnet=SUBNET, since=TIME)
 HOST_BLOCKS = st.builds(
     HostBlock, space=IDENT, subnet=SUBNET, index=st.integers(0, 2**56), generation=st.integers(1, 99),
-    carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT,
+    carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT, asked=st.frozensets(TEXT, max_size=2),
 )  # fmt: skip
 HOST_CLAIMS = st.builds(HostClaim, claim=CLAIMS, phase=st.sampled_from(Phase), idle=st.booleans())
 
@@ -234,7 +234,9 @@ def blocks(draw: st.DrawFn) -> Block:
             claim = structs.replace(claim, space=space, subnet=subnet, address=address)
         carved[address] = claim
     index, generation = draw(st.integers(0, 2**56)), draw(st.integers(0, 99))
-    return Block(space=space, subnet=subnet, index=index, host=draw(TEXT), generation=generation, carved=carved)
+    return Block(
+        space=space, subnet=subnet, index=index, host=draw(TEXT), boot=draw(TEXT), generation=generation, carved=carved
+    )
 
 
 IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)

@@ -17,7 +17,9 @@ WRITTEN = [
     ("addr/red/0a200000p16/0a200005", b'{"v":1,"claim":' + CLAIM + b"}"),
     (
         "block/red/0a200000p16/0000000000000011",
-        b'{"v":1,"host":"A","generation":3,"settled":["10.32.1.17"],"carved":{"10.32.1.18":' + CLAIM + b"}}",
+        b'{"v":1,"host":"A","boot":"b1","generation":3,"settled":["10.32.1.17"],"carved":{"10.32.1.18":'
+        + CLAIM
+        + b"}}",
     ),
     ("key/red/0a200000p16/key:db", b'{"v":1,"address":"10.32.0.5","sequence":"s1"}'),
     ("want/red/0a200000p16/0a200005", b'{"v":1,"claim":' + CLAIM + b',"refusal":"it is in use","holder":"web"}'),

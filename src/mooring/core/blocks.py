@@ -71,14 +71,16 @@ def division(subnet: Subnet) -> Division | None:
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """One block, as all hosts see it.
 
-    host: who owns it, "" for nobody. carved: addresses that are not the owner's to give, with the claim for which each
-    was carved out as long as that may not have a key of its own yet; None once it has had one.
+    host: who owns it, "" for nobody. boot: the boot of that host in which it said so last. carved: addresses that are
+    not the owner's to give, with the claim for which each was carved out as long as that may not have a key of its own
+    yet; None once it has had one.
     """
 
     space: str
     subnet: Subnet
     index: int
     host: str = ""
+    boot: str = ""
     generation: int = 0
     carved: Mapping[Address, AddressClaim | None] = {}
 
@@ -95,7 +97,9 @@ class HostBlock(msgspec.Struct, frozen=True, kw_only=True):
     """In a host's own store: a block that it owns, so that it gives its addresses without asking.
 
     carved: at least those that the cluster has as carved out. leaving: it is on its way back, and nothing of it is
-    given. boot: the host's boot in which the cluster said last that the block is its own.
+    given. boot: the host's boot in which the cluster said last that the block is its own, "" when a copy of the host
+    has written it. asked: boots since then in which the host was about to write it as its own; whoever else has written
+    it does so from a copy of this store.
     """
 
     space: str
@@ -105,6 +109,7 @@ class HostBlock(msgspec.Struct, frozen=True, kw_only=True):
     carved: frozenset[Address] = frozenset()
     leaving: bool = False
     boot: str = ""
+    asked: frozenset[str] = frozenset()
 
     def numbers(self) -> tuple[int, int]:
         """Its addresses, half-open."""
@@ -117,12 +122,13 @@ class HostBlock(msgspec.Struct, frozen=True, kw_only=True):
         return address.version == self.subnet.version and start <= int(address) < end
 
 
-def taken_over(block: Block, host: str, claimed: Iterable[Address]) -> Block:
-    """The block that nobody owned, as the host's. claimed: its addresses that have a claim. Raises Conflict."""
+def taken_over(block: Block, host: str, claimed: Iterable[Address], boot: str = "") -> Block:
+    """The block that nobody owned, as the host's in that boot. claimed: its addresses that have a claim. Raises
+    Conflict."""
     if block.host:
         raise Conflict(f"block {block.index} of {block.subnet} has an owner", holder=f"host {block.host}")
     carved = dict.fromkeys(claimed)
-    return msgspec.structs.replace(block, host=host, generation=block.generation + 1, carved=carved)
+    return msgspec.structs.replace(block, host=host, boot=boot, generation=block.generation + 1, carved=carved)
 
 
 def carved_out(block: Block, claims: Iterable[AddressClaim]) -> Block:
@@ -159,7 +165,7 @@ def given_up(block: Block) -> Block:
     """The block as nobody's: claims have keys of their own. Raises Conflict while one may not have it yet."""
     if any(claim is not None for claim in block.carved.values()):
         raise Conflict(f"block {block.index} of {block.subnet} bears claims that are not written yet")
-    return msgspec.structs.replace(block, host="", generation=block.generation + 1, carved={})
+    return msgspec.structs.replace(block, host="", boot="", generation=block.generation + 1, carved={})
 
 
 def taken_from(block: Block) -> Block:

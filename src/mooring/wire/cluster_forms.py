@@ -38,6 +38,7 @@ class BlockV1(Stored, tag=1):
     """A block. settled: addresses that are carved out and have claims of their own; carved: the others."""
 
     host: str = ""
+    boot: str = ""
     generation: int = 0
     settled: tuple[str, ...] = ()
     carved: dict[str, ClaimV1] = msgspec.field(default_factory=dict)
@@ -50,8 +51,9 @@ class BlockV1(Stored, tag=1):
             address = ip_address(text)
             carved[address] = claim.value(key, address)
         return Block(
-            space=space, subnet=subnet, index=int(last, 16), host=self.host, generation=self.generation, carved=carved
-        )
+            space=space, subnet=subnet, index=int(last, 16), host=self.host, boot=self.boot,
+            generation=self.generation, carved=carved,
+        )  # fmt: skip
 
 
 class IdentityV1(Stored, tag=1):
@@ -82,7 +84,9 @@ class WantV1(Stored, tag=1):
 def _block_form(block: Block) -> BlockV1:
     settled = tuple(sorted(str(each) for each, claim in block.carved.items() if claim is None))
     carved = {str(each): claim_form(claim) for each, claim in block.carved.items() if claim is not None}
-    return BlockV1(host=block.host, generation=block.generation, settled=settled, carved=carved)
+    return BlockV1(
+        host=block.host, boot=block.boot, generation=block.generation, settled=settled, carved=carved
+    )  # fmt: skip
 
 
 _KEYS: dict[type, Callable[[Any], str]] = {

@@ -271,7 +271,7 @@ class AddressClaims:
             return True
 
     def is_used(self, claim: AddressClaim) -> bool:
-        """Whether the claim, which this host keeps, is in use here: that of a lease is, without a word to the cluster."""
+        """Whether the claim, which this host keeps, is in use here: that of a lease is, and the cluster is not told."""
         return bool(claim.boot) or self._dynamic(claim) is not None
 
     def _dynamic(self, claim: AddressClaim) -> Lease | None:

@@ -35,7 +35,8 @@ COMPARE = 20.0
 @dataclass(slots=True)
 class Turn:
     """What a turn found. leases, claims: what was this host's, was in use, and is not any more: whoever uses it is to
-    stop at once. faults: what could not be done."""
+    stop at once, and so is, at a start, who uses an address without a lease: a daemon may die before it has told.
+    faults: what could not be done."""
 
     leases: list[Lease] = field(default_factory=list)
     claims: list[AddressClaim] = field(default_factory=list)
@@ -84,7 +85,7 @@ class AddressPlan:
         return (pool.space, pool.subnet) in self._index.blocks
 
     async def more(self, pool: Pool, enough: int | None = None) -> None:
-        """This host has one block more of the pool's subnet, see HostBlocks.more. Raises Exhausted, Unavailable."""
+        """This host has one block more of the pool's subnet. Raises as HostBlocks.more."""
         await self.blocks.more(pool.space, pool.subnet, enough)
 
     async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
@@ -165,10 +166,12 @@ class AddressPlan:
 
     def _work(self, turn: Turn, compare: bool, watching: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         async def verify(shared: SharedSubnet) -> None:
-            turn.leases += await self.blocks.verify(shared)
+            await self.blocks.verify(shared, turn.leases)
+            if (copied := self.blocks.copied(shared.space, shared.subnet)) is not None:
+                turn.faults.append(copied)
 
         async def reconcile(shared: SharedSubnet) -> None:
-            turn.claims += await self._reconciler.reconcile(shared)
+            await self._reconciler.reconcile(shared, turn.claims)
 
         if watching:
             yield self.sessions.watch

@@ -38,13 +38,13 @@ class ClaimReconciler:
         self._clock, self._member, self._sightings = clock, member, sightings
         self._sighted: dict[Thing, Sighting] = {}
 
-    async def reconcile(self, shared: SharedSubnet) -> list[AddressClaim]:
-        """The cluster has nothing of this host that this host does not have, and no identity that leads nowhere; claims
-        that were in use here although they are not this host's by now. Raises Unavailable."""
+    async def reconcile(self, shared: SharedSubnet, lost: list[AddressClaim]) -> None:
+        """The cluster has nothing of this host that this host does not have, and no identity that leads nowhere. lost:
+        gets claims that were in use here and are not this host's by now, also where it ends early. Raises Unavailable.
+        """
         space, subnet = shared.space, shared.subnet
         before, self._sighted = self._sighted, {key: seen for key, seen in self._sighted.items() if key[0] != subnet}
         claims = {claim.address: (claim, at) for claim, at in await self._values.claims(space, subnet)}
-        lost: list[AddressClaim] = []
         for claim, revision in claims.values():
             kept = self._cache.host_claim(space, subnet, claim.address)
             if self._is_leftover(kept, claim):
@@ -61,7 +61,6 @@ class ClaimReconciler:
             leads = found is not None and found[0].sequence == identity.sequence
             if not leads and self._is_old(before, (subnet, identity.key), revision):
                 await self._claims.drop_identity(identity, revision)
-        return lost
 
     async def _compare(self, kept: HostClaim, before: dict[Thing, Sighting]) -> list[AddressClaim]:
         """What this host holds is as the cluster says; the claim if it was in use here, and is lost."""

@@ -2,7 +2,8 @@
 
 Rules: what this host's own store says is carved out is at least what the cluster says, and shrinks only after a write
 of the block without it was acknowledged; nothing of a block is given before the claims in it were read after it was
-claimed, nor after a boot before the cluster said that it is still ours; all of one subnet is done one after another.
+claimed, nor after a boot before the cluster said that it is still ours, nor once a copy of this machine has said so,
+too; all of one subnet is done one after another.
 """
 
 from __future__ import annotations
@@ -68,11 +69,10 @@ class HostBlocks:
         block = self._index.blocks.block_of(space, subnet, address)
         return block if block is not None and not block.leaving else None
 
-    async def verify(self, shared: SharedSubnet) -> list[Lease]:
-        """This host's blocks of the subnet are those that the cluster says are its own; the leases, dynamic or fixed, of
-        those that are not any more, which are gone. Raises Unavailable."""
+    async def verify(self, shared: SharedSubnet, lost: list[Lease]) -> None:
+        """This host's blocks of the subnet are those that the cluster says are its own. lost: gets the leases, dynamic
+        or fixed, of those that are not any more, which are gone, also where it ends early. Raises Unavailable."""
         space, subnet = shared.space, shared.subnet
-        lost: list[Lease] = []
         async with self._turn(space, subnet):
             theirs = await self._values.blocks(space, subnet)
             mine = {index: seen for index, seen in theirs.items() if self._is_mine(seen.value)}
@@ -82,37 +82,60 @@ class HostBlocks:
                     lost += await self._lose(local)
                     if seen is not None:
                         mine[local.index] = seen
-                elif local.boot == self._member.boot or (seen := await self._confirmed(seen)) is not None:
+                elif seen.value.boot not in {local.boot, self._member.boot, *local.asked}:
+                    await self._part(local)
+                elif local.boot == self._member.boot or (seen := await self._confirmed(seen, local)) is not None:
                     await self._keep(local, seen)
             for index, seen in mine.items():
                 if (confirmed := await self._confirmed(seen)) is not None:
                     await self._adopt(confirmed, index)
-        return lost
 
-    async def _confirmed(self, seen: Seen[Block]) -> Seen[Block] | None:
+    def copied(self, space: str, subnet: Subnet) -> Conflict | None:
+        """What to tell where a copy of this machine gives what this host gave, None where there is none."""
+        for local in self._index.blocks.blocks(space, subnet):
+            if not local.boot:
+                return Conflict(
+                    f"block {local.index} of {subnet} is given from by another machine that is this host as well",
+                    hint="if one is a copy of the other, let it `mooring cluster leave --force` and join anew",
+                )
+        return None
+
+    async def _part(self, local: HostBlock) -> None:
+        """A copy of this machine has written the block, and gives its addresses: this host does so no more."""
+        if local.boot:
+            await self._cache.commit(put=[msgspec.structs.replace(local, boot="", asked=frozenset())])
+
+    async def _confirmed(self, seen: Seen[Block], local: HostBlock | None = None) -> Seen[Block] | None:
         """The block, which the host had before its boot, written anew: whoever was about to take it from a host that is
         gone finds it changed. None when he was first, or somebody else wrote it just now."""
         assert seen.value is not None
+        if local is not None and self._member.boot not in local.asked:
+            # Before it is written: in the next boot, too, this host knows it from a copy's.
+            asked = local.asked | {self._member.boot}
+            await self._cache.commit(put=[msgspec.structs.replace(local, asked=asked)])
+        block = msgspec.structs.replace(seen.value, boot=self._member.boot)
         with suppress(StaleRevision):
-            return Seen(seen.value, await self._values.put(seen.value, seen.revision))
+            return Seen(block, await self._values.put(block, seen.revision))
         return None
 
     async def _keep(self, local: HostBlock, seen: Seen[Block]) -> None:
         assert seen.value is not None
         self._seen[local.space, local.subnet, local.index] = seen
         carved = local.carved | frozenset(seen.value.carved)
-        checked = msgspec.structs.replace(local, carved=carved, boot=self._member.boot)
+        checked = msgspec.structs.replace(local, carved=carved, boot=self._member.boot, asked=frozenset())
         if checked != local:
             await self._cache.commit(put=[checked])
         self._index.blocks.let_go(local)
 
     async def more(self, space: str, subnet: Subnet, enough: int | None = None) -> None:
         """This host has one block more of the subnet, unless by now so many addresses are free (None: in any case).
-        Raises Exhausted when there is none that is free, Unavailable."""
+        Raises Exhausted when there is none that is free, Conflict as `copied` says, Unavailable."""
         divided = division(subnet)
         bounds = [self._index.bounds(pool.id) for pool in self._index.pools_of(space, subnet)]
         if divided is None or not bounds:
             raise Exhausted(f"subnet {subnet} has no blocks")
+        if (copied := self.copied(space, subnet)) is not None:
+            raise copied  # or the two would take one block after another from each other
         async with self._turn(space, subnet):
             if enough is not None and sum(map(self._free, self._usable(space, subnet))) >= enough:
                 return None
@@ -122,7 +145,8 @@ class HostBlocks:
                 if seen.value is None or seen.value.host:
                     continue
                 found = await self._values.claims_in(space, subnet, divided, index)
-                block = taken_over(seen.value, self._member.host, [claim.address for claim in found])
+                claimed = [claim.address for claim in found]
+                block = taken_over(seen.value, self._member.host, claimed, self._member.boot)
                 try:
                     revision = await self._values.put(block, seen.revision)
                 except StaleRevision:
@@ -222,7 +246,7 @@ class HostBlocks:
         self._seen.pop(place, None)
         seen = await self._values.block(*place)
         block = seen.value
-        if block is None or not self._is_mine(block) or block.generation != local.generation:
+        if block is None or not self._is_held(block, local):
             return  # verify says what becomes of it
         divided = division(local.subnet)
         assert divided is not None
@@ -318,7 +342,7 @@ class HostBlocks:
             # Not known any more until the outcome is: what is read then decides.
             seen = self._seen.pop(place, None) or await self._values.block(*place)
             block = seen.value
-            if block is None or not self._is_mine(block) or block.generation != local.generation:
+            if block is None or not self._is_held(block, local):
                 raise _not_ours(local.subnet, None)
             after = change(block)
             with suppress(StaleRevision):
@@ -334,6 +358,10 @@ class HostBlocks:
 
     def _is_mine(self, block: Block | None) -> bool:
         return block is not None and block.host == self._member.host
+
+    def _is_held(self, block: Block, local: HostBlock) -> bool:
+        """Whether the cluster has it as this host does, and nobody else has said since that it is this host's."""
+        return self._is_mine(block) and (block.generation, block.boot) == (local.generation, self._member.boot)
 
     def _turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
         return self._turns.hold(f"{space} {subnet}")

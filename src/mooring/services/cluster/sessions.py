@@ -1,7 +1,7 @@
 """This host's session, and whether others have one.
 
-Rules: the moment that counts is the one before the refresh was sent, and of others, the one since when their session was
-seen to be gone, at every look: two looks count as one silence only when no session fits between them.
+Rules: the moment that counts is the one before the refresh was sent, and of others, the one since when their session
+was seen to be gone, at every look: two looks count as one silence only when no session fits between them.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class BlockIndex:
         return next((block for block in self._blocks.get((space, subnet), {}).values() if address in block), None)
 
     def serve(self, boot: str | None) -> None:
-        """This host has an address plan, in that boot; None: it has none, and gives nothing of what is the cluster's."""
+        """This host has an address plan, in that boot; None: it has none, and gives nothing of the cluster's."""
         self._boot = boot
         for place in self._ranges:
             self._reckon(place)

@@ -32,6 +32,7 @@ class HostBlockV1(Stored, tag=1):
     carved: tuple[str, ...] = ()
     leaving: bool = False
     boot: str = ""
+    asked: tuple[str, ...] = ()
 
     def record(self, key: str) -> HostBlock:
         """See stored.Form."""
@@ -39,7 +40,7 @@ class HostBlockV1(Stored, tag=1):
         carved = frozenset(map(ip_address, self.carved))
         return HostBlock(
             space=space, subnet=subnet, index=int(index, 16), generation=self.generation, carved=carved,
-            leaving=self.leaving, boot=self.boot,
+            leaving=self.leaving, boot=self.boot, asked=frozenset(self.asked),
         )  # fmt: skip
 
 
@@ -64,7 +65,10 @@ def shared_subnet_form(shared: SharedSubnet) -> SharedSubnetV1:
 def host_block_form(block: HostBlock) -> HostBlockV1:
     """The newest form of a block."""
     carved = tuple(sorted(map(str, block.carved)))
-    return HostBlockV1(generation=block.generation, carved=carved, leaving=block.leaving, boot=block.boot)
+    return HostBlockV1(
+        generation=block.generation, carved=carved, leaving=block.leaving, boot=block.boot,
+        asked=tuple(sorted(block.asked)),
+    )  # fmt: skip
 
 
 def host_claim_form(kept: HostClaim) -> HostClaimV1:
