@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from mooring.core.pools import Pool
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.core.sessions import SessionRule
 from mooring.core.subnet_index import Holdings
-from mooring.ports import Entry, HostNet, Transaction
+from mooring.ports import HostNet
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
@@ -25,6 +25,7 @@ from mooring.testing.address_history import What
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_store import MemoryStore
+from tests.services.cluster_machines import Disk, HostClock
 
 RULE = SessionRule(ttl=15.0, margin=5.0, grace=5.0, refresh=4.0)
 SPACE = "default"
@@ -49,85 +50,6 @@ class Surroundings(Protocol):
     def work(self) -> int:
         """How many steps a commit takes."""
         ...
-
-
-class HostClock:
-    """A host's own clocks over the world's time: the wall clock may jump, and the boot clock begins anew."""
-
-    def __init__(self, world: ManualClock, name: str) -> None:
-        self._world, self._name = world, name
-        self.off = 0.0
-        self._booted = world.boot()
-        self._tokens = 0
-
-    def boots(self) -> None:
-        """The host has just been switched on."""
-        self._booted = self._world.boot()
-
-    def now(self) -> float:
-        """See Clock."""
-        return self._world.now() + self.off
-
-    def boot(self) -> float:
-        """See Clock."""
-        return self._world.boot() - self._booted + 1.0
-
-    def step(self) -> float:
-        """See Clock."""
-        return 0.0
-
-    def token(self) -> str:
-        """See Clock."""
-        self._tokens += 1
-        return f"{self._name}{self._tokens:010x}"
-
-    async def sleep(self, seconds: float) -> None:
-        """See Clock."""
-        await self._world.sleep(seconds)
-
-
-class Disk:
-    """One process's way to the host's store: dead with it."""
-
-    def __init__(self, store: MemoryStore, work: Callable[[], int]) -> None:
-        """work: how many steps a commit takes."""
-        self._store, self._work = store, work
-        self._queue = asyncio.Lock()
-        self.dead = False
-
-    def _check(self) -> None:
-        if self.dead:
-            raise Unavailable("the daemon is dead")
-
-    async def get(self, key: str) -> Entry | None:
-        """See Store."""
-        self._check()
-        return await self._store.get(key)
-
-    async def scan(self, prefix: str) -> tuple[list[Entry], int]:
-        """See Store."""
-        self._check()
-        entries, revision = await self._store.scan(prefix)
-        return list(entries), revision
-
-    async def commit(self, transaction: Transaction) -> int:
-        """See Store."""
-        self._check()
-        async with self._queue:  # one after another, as SQLite's writer does
-            for _ in range(self._work()):
-                await asyncio.sleep(0)
-            self._check()
-            return await self._store.commit(transaction)
-
-    async def complaints(self) -> list[str]:
-        """See Store."""
-        return []
-
-    async def backup(self, path: str) -> None:
-        """See Store."""
-
-    async def close(self) -> None:
-        """See Store."""
 
 
 @dataclass
