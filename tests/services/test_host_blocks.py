@@ -329,3 +329,27 @@ async def test_what_was_lost_is_told_also_when_the_cluster_fails_right_after_and
             await host.plan.blocks.verify(shared(world), lost)
         assert [each.address for each in lost] == [used]
         assert host.cache.lease(SPACE, used) is None
+
+
+@pytest.mark.parametrize("later", range(12))
+async def test_what_is_being_given_while_its_block_is_lost_is_lost_with_it_and_told(later: int) -> None:
+    """Its lease was on its way to the store when the block went."""
+    async with cluster() as world:
+        host, other = world.hosts
+        (index,) = owned(host)
+        seen = await other.plan.values.block(SPACE, world.subnet, index)
+        assert seen.value is not None
+        await other.plan.values.put(taken_from(seen.value), seen.revision)
+        lost: list[Lease] = []
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(host.run())
+            for _ in range(later):
+                await asyncio.sleep(0)
+            await host.plan.blocks.verify(shared(world), lost)
+        inside = [address for address in host.dynamic if (int(address) & 127) // 16 == index]
+        mine = host.plan.blocks.of(SPACE, world.subnet, next(iter(host.dynamic)))
+        if mine is None:
+            assert [lease.address for lease in lost] == inside
+            assert host.cache.lease(SPACE, inside[0]) is None
+        else:
+            assert lost == []  # it was given after that, from a block that is the host's

@@ -321,6 +321,10 @@ class HostBlocks:
 
     async def _lose(self, local: HostBlock) -> list[Lease]:
         """The block is another's, or nobody's; the leases that went with it and that somebody may use."""
+        # What was being given before is in the store after this commit, as that does one after another.
+        self._index.blocks.hold_back(local)
+        local = msgspec.structs.replace(local, leaving=True)
+        await self._cache.commit(put=[local])
         pools = self._index.pools_of(local.space, local.subnet)
         states = (State.DYNAMIC, State.COOLING, State.FIXED, State.RESERVED)
         gone = [
