@@ -61,6 +61,7 @@ async def measure(folder: Path, cluster: EtcdCluster) -> None:
     clock = ManualClock()
     ipam = Ipam(cache, clock, IpamPolicy(), Host())
     plan = AddressPlan(cache, ipam.index, cluster, clock, Member("A", "b1"))
+    ipam.shared.plan = plan
     await cache.load()
     await plan.begin()
     await ipam.request_pool(PoolRequest("default", 4, SUBNET, options={"gateway": "none"}))
