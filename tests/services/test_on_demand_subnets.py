@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface, ip_network
 import pytest
 
 from mooring.core.endpoints import Endpoint
-from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, StaleRevision, Unavailable
 from mooring.core.leases import Lease, State
 from mooring.core.networks import Network
 from mooring.core.plumbing import Add, LinkAddress
@@ -377,3 +377,11 @@ async def test_a_subnet_in_doubt_leaves_its_network_before_the_next_one_is_made(
     await host.restart()  # what counts is what is on record
     assert subnets(host) == []
     assert [str(pool.subnet) for pool in host.services.cache.every(Pool)] == ["10.50.0.0/29"]
+
+
+async def test_a_network_that_was_written_meanwhile_is_looked_at_again(host: MemoryHost) -> None:
+    """Its name may come from the engine while a subnet is being added; the engine is told nothing of that."""
+    await made(host)
+    host.store.fail_next(When.BEFORE, StaleRevision(f"network/{NETWORK}"))
+    assert (await create(host, "e1")).ipv4 == IPv4Interface("10.50.0.2/29")
+    assert subnets(host) == ["10.50.0.0/29"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mooring.core.faults import StaleRevision
 from mooring.core.networks import Network, Segment, Subnet, Subnets
 from mooring.core.requests import PoolRequest
 from mooring.services.drivers.registry import Drivers
@@ -57,7 +58,7 @@ class OnDemandSubnets:
         self._overlaps = overlaps
 
     async def add(self, network_id: str, lack: Lack) -> Segment | None:
-        """The network has a subnet that it lacked; None when its subnets are others by now than were seen.
+        """The network has a subnet that it lacked; None when the network is another by now than was seen.
 
         Raises Exhausted when there is none left, Conflict for one that is in use, Forbidden for the deny list, and what
         the driver raises. On a fault nothing is left.
@@ -71,6 +72,8 @@ class OnDemandSubnets:
                     segment = await self._recorded(network, lack)
                 driver = await self._drivers.network_driver(network.driver)
                 await driver.change_network(network, network.with_segments((*network.segments, segment)))
+            except StaleRevision:  # nothing is written; the engine's name for it came meanwhile, say
+                return None
             except BaseException:
                 known = self._cache.network(network_id) or network  # also by a commit whose answer was lost
                 await self._remove(network_id, [each for each in known.segments if each not in network.segments])
