@@ -78,6 +78,11 @@ def test_a_start_that_failed_half_way_leaves_no_link() -> None:
     assert "\nExecStopPost=-ip link delete mooring-dns\n" in unit("mooring")
 
 
+def test_a_start_before_resolved_answers_is_tried_again() -> None:
+    """It was killed, and is being started anew."""
+    assert {"Restart=on-failure", "StartLimitIntervalSec=0"} <= set(unit("mooring").splitlines())
+
+
 @pytest.mark.netns
 def test_the_link_is_seen(namespace: Namespace) -> None:
     """By who serves. A bridge that somebody called so is none."""

@@ -109,8 +109,10 @@ def unit(zone: str) -> str:
         "Documentation=man:mooring(1)\n"
         f"Requires={RESOLVED}\n"
         f"After={RESOLVED}\n"
-        "Before=mooring.service\n\n"
-        "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        "Before=mooring.service\n"
+        # A resolved that was killed is started anew, and may not answer yet when it is told of the link.
+        "StartLimitIntervalSec=0\n\n"
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nRestart=on-failure\nRestartSec=1\n"
         f"{starts}"
         # Also after a start that failed half-way, which ExecStop does not follow (systemd.service(5)).
         f"ExecStopPost=-ip link delete {LINK}\n\n"
