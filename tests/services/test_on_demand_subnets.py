@@ -17,6 +17,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.core.requests import EndpointGrant, EndpointRequest, NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Entry, Transaction
 from mooring.services.ipam.pools import IpamPolicy
+from mooring.services.networking.networks import ROOM
 from mooring.services.networking.own_subnets import OWNED
 from mooring.testing.memory_store import When
 from tests.services.hosts import MemoryHost
@@ -385,3 +386,15 @@ async def test_a_network_that_was_written_meanwhile_is_looked_at_again(host: Mem
     host.store.fail_next(When.BEFORE, StaleRevision(f"network/{NETWORK}"))
     assert (await create(host, "e1")).ipv4 == IPv4Interface("10.50.0.2/29")
     assert subnets(host) == ["10.50.0.0/29"]
+
+
+async def test_a_name_that_came_while_a_subnet_was_added_is_kept(host: MemoryHost) -> None:
+    """It is written between the look at the network and the commit with the subnet."""
+    await made(host)
+    async with asyncio.TaskGroup() as tasks, host.services.endpoints.subnets._locks.hold(ROOM):
+        creating = tasks.create_task(create(host, "e1"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await host.services.cache.commit(put=[replace(network(host), name="db")])
+    assert (await creating).ipv4 == IPv4Interface("10.50.0.2/29")
+    assert (network(host).name, subnets(host)) == ("db", ["10.50.0.0/29"])

@@ -101,7 +101,8 @@ class OnDemandSubnets:
         self._overlaps.network_index.check_room(alone)
         if lack.subnet is not None:  # what is carved overlaps nothing that the host has
             await self._overlaps.check(alone)
-        await self._cache.commit(put=[network.with_segments((*network.segments, segment)), *put], delete=delete)
+        known = self._cache.network(network.id) or network  # it may have been given its name since it was looked at
+        await self._cache.commit(put=[known.with_segments((*network.segments, segment)), *put], delete=delete)
         return segment
 
     async def withdraw(self, network_id: str, made: Iterable[Segment]) -> None:
