@@ -24,7 +24,7 @@ from mooring.adapters.dns import host_server
 from mooring.adapters.dns.dns_answering import AT_ONCE, CONNECTIONS
 from mooring.adapters.dns.dns_forwarding import Asked
 from mooring.adapters.dns.host_forwarding import HostForwarding
-from mooring.adapters.dns.host_server import MOST_ASKERS, READS, UDP_BYTES, HostAnswers, HostServer, Place
+from mooring.adapters.dns.host_server import MOST_ASKERS, UDP_BYTES, HostAnswers, HostServer, Place
 from mooring.adapters.dns.host_sockets import host_sockets
 from mooring.adapters.host.descriptor_shares import Shares
 from mooring.core.host_names import Asker
@@ -361,9 +361,9 @@ async def test_what_is_remembered_is_told_so_many_times_in_a_turn(served: Served
     loop, question = asyncio.get_running_loop(), query("web").to_wire()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as client:
         client.connect(("127.0.0.1", served.port))
-        for _ in range(3 * READS + 1):
+        for _ in range(3 * AT_ONCE + 1):
             client.send(question)
-        for _ in range(3 * READS + 1):
+        for _ in range(3 * AT_ONCE + 1):
             await asyncio.wait_for(loop.sock_recv(client, 512), PATIENCE)
     assert len(turns) >= 3
 

@@ -46,8 +46,6 @@ UDP_BYTES = 1232
 # Seconds after which a turn of the loop ends, if it did not end before; and for which nothing is read while somebody
 # waits for something that matters more: what comes meanwhile waits in the socket.
 TURN, PAUSE = 0.0003, 0.001
-# Datagrams that are read in a turn: what is remembered is answered in less than ten microseconds.
-READS = 32
 # Askers that are remembered, and bytes of answers to all of them, with what Python needs for each.
 MOST_ASKERS, MOST_BYTES, OVERHEAD = 4096, 1 << 25, 200
 
@@ -222,8 +220,8 @@ class HostDatagrams:
         # The way of what is known already is as short as it can be: it is most of what a busy host asks.
         loop_time, receive, send = self._loop.time, self._socket.recvmsg, self._socket.sendto
         find, place = self._answers.client, self._place
-        ends, unknown, busy = loop_time() + TURN, 0, self._busy()
-        for _ in range(AT_ONCE if busy else READS):
+        ends = loop_time() + TURN
+        for _ in range(AT_ONCE):
             try:
                 message, ancillary, _, source = receive(READ_BYTES, ANCILLARY)
                 client = find(place, arrival_interface(ancillary), source[0])
@@ -236,10 +234,9 @@ class HostDatagrams:
                 return
             if client is not None:
                 self._answers.answer(client, message, partial(self._send, source), stream=False)
-                unknown += 1
-                if unknown == AT_ONCE or loop_time() > ends:
+                if loop_time() > ends:
                     break
-        if busy:
+        if self._busy():
             self._loop.remove_reader(self._socket)
             self._loop.call_later(PAUSE, self._resume)
 
