@@ -87,6 +87,7 @@ def host(shared_host: Host, request: pytest.FixtureRequest) -> Iterator[Host]:
         shared_host.daemon.start()  # a test that failed may have left it dead
     yield shared_host
     shared_host.engine.clear()
+    shared_host.be_alone()
     if shared_host.engine.networks():
         # Of endpoints that end at the same time an engine may lose count, and until it starts anew it says that the
         # network has active ones (moby#23302).

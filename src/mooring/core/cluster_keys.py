@@ -67,6 +67,16 @@ def network_key(space: str, subnet: Subnet) -> str:
     return f"net/{place(space, subnet)}"
 
 
+def member_key(space: str, subnet: Subnet, host: str) -> str:
+    """Where it is written that the host takes part in the network that has the subnet."""
+    return f"{network_key(space, subnet)}/{quote(host, safe='')}"
+
+
+def vni_key(vni: int) -> str:
+    """Where it is written which network has the VNI."""
+    return f"vni/{vni:08x}"
+
+
 def placed(key: str) -> tuple[str, Subnet, str]:
     """Address space, subnet and last part of a key of a kind that has them. Raises ValueError for another text."""
     _, space, subnet, last = key.split("/")

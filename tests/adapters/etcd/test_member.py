@@ -75,3 +75,12 @@ def test_a_token_that_is_not_known_any_more_is_asked_for_again() -> None:
 def test_why_there_is_no_connection_is_told_shortly(details: str, words: str) -> None:
     """Of gRPC's words those that say it; where it is about TLS, the settings for it."""
     assert str(unreachable("https://e:1", details)) == f"etcd at https://e:1 cannot be reached: {words}"
+
+
+@pytest.mark.parametrize("details", ["Stream removed (Socket closed)", "failed to connect to all addresses"])
+def test_a_connection_that_ended_is_a_member_that_cannot_be_reached(details: str) -> None:
+    """Whatever gRPC calls it, which depends on when it ended: an operator reads one thing."""
+    fault = meaning_of("https://e:2379", "UNAVAILABLE", details)
+    assert str(fault) == f"etcd at https://e:2379 cannot be reached: {details}"
+    assert isinstance(fault, Refused)
+    assert fault.outcome is Outcome.UNKNOWN

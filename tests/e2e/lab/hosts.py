@@ -141,6 +141,14 @@ class Host:
                 if not row["pool"]:
                     self.daemon.mooring("lease", "release", str(row["address"]), check=False)
 
+    def be_alone(self) -> None:
+        """The host is in no cluster, whatever a test that failed has left: every doctor after it would tell of that."""
+        kept = Path(self.daemon.environment["MOORING_STATE_DIR"]) / "cluster.json" if self.with_mooring else None
+        if kept is not None and kept.exists():
+            kept.unlink()
+            self.daemon.stop()
+            self.daemon.start()
+
     def run_container(self, name: str, *options: str, command: Sequence[str] = ("stay",)) -> str:
         """`docker run -d --name NAME OPTIONS busybox COMMAND`; the container's id. Raises LabError when it fails."""
         return self.docker("run", "-d", "--name", name, *options, IMAGE, *command).output.splitlines()[-1]

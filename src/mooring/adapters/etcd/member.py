@@ -100,6 +100,9 @@ def meaning_of(endpoint: str, code: str, details: str) -> Unavailable:
     hint = "compact and defragment it, then `etcdctl alarm disarm`" if "space exceeded" in details else ""
     token = "auth token" in details or "auth store is old" in details
     words = "no answer in time" if code == "DEADLINE_EXCEEDED" else details or code.lower()
+    if code == "UNAVAILABLE" and not details.startswith("etcdserver:"):  # gRPC's words, for a connection that ended
+        words = f"cannot be reached: {words}"
+        return Refused(f"etcd at {endpoint} {words}", outcome, hint=hint, token=token)
     return Refused(f"etcd at {endpoint}: {words}", outcome, hint=hint, token=token)
 
 
