@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,11 +25,9 @@ from mooring.adapters.dns.host_dns import HostDns
 from mooring.adapters.dns.host_forwarding import host_nameservers
 from mooring.adapters.dns.site_zones import SiteZones, site_zones
 from mooring.adapters.docker.docker_engine import DockerEngine
-from mooring.adapters.docker.engine_dns_file import MARK, EngineUse
 from mooring.adapters.host import listeners, systemd
 from mooring.adapters.host.clocks import SystemClock
 from mooring.adapters.host.descriptors import raise_limit
-from mooring.adapters.host.host_resolver import has_link
 from mooring.adapters.host.logs import start_logging
 from mooring.adapters.host.machine_ids import boot_id, machine_id
 from mooring.adapters.host.port_guard import SocketPortGuard
@@ -38,10 +36,10 @@ from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.linux.namespaces import identity_here
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
-from mooring.core.dns_places import ADDRESS4, Serving, served_domains, served_otherwise
-from mooring.core.dns_views import DnsServerView
+from mooring.core.dns_places import Serving
 from mooring.core.faults import EXIT_CODE, Fault, Unavailable
-from mooring.core.networks import Network, Tenants
+from mooring.core.networks import Tenants
+from mooring.dns_server import dns_server, look_at_dns
 from mooring.doors import Doors, api_quota, open_doors
 from mooring.servers.api.door import ApiDoor
 from mooring.servers.api.door import refuse as refuse_api
@@ -63,11 +61,9 @@ from mooring.services.ipam.pools import IpamPolicy
 from mooring.services.networking.assembly import World
 from mooring.services.networking.engine_networks import EngineNetworks
 from mooring.services.networking.engine_starts import EngineStarts
-from mooring.services.networking.port_holders import PortHolders
 from mooring.services.networking.report_log import ReportLog
 from mooring.services.operations.inspection import DaemonFacts
 from mooring.services.operations.operations import no_dns_server, operations
-from mooring.services.records.record_cache import Record
 from mooring.wire.docker_api import recognise
 
 log = logging.getLogger(__name__)
@@ -184,6 +180,7 @@ def build(config: Config, world: World, since: float) -> Daemon:
         # Records live as long as the daemon: looking for garbage among them only costs, now and in every later round.
         gc.disable()
         await services.cache.load()
+        await operated.cluster.enter_kept()  # or what is given of the cluster's subnets would be refused for a while
         gc.freeze()
         gc.enable()
         if services.restored_store is not None:
@@ -200,8 +197,8 @@ def build(config: Config, world: World, since: float) -> Daemon:
         before_call=wait_until_loaded,
         on_activate=EngineStarts(len(config.driver_names), partial(_engine_started, services)).activated,
     )
-    dns = _dns_server(config, services, world, plugin.is_busy)
-    look = partial(_look_at_dns, config, services, dns) if dns is not None else no_dns_server
+    dns = dns_server(config, services, world, plugin.is_busy)
+    look = partial(look_at_dns, config, services, dns) if dns is not None else no_dns_server
     findings = zones.findings if zones is not None else tuple
     operated = operations(services, world, facts, dns_server=look, zone_findings=findings)
     api = ApiDoor(resources(operated, world.store.backup), wait_unless_told)
@@ -211,43 +208,6 @@ def build(config: Config, world: World, since: float) -> Daemon:
         hook = AddressHook(kept.controller, wait_until_loaded, kept.networks, nameservers)
     completion = PortCompletion(services.cache, services.endpoint_index)
     return Daemon(services, plugin, api, hook, completion, dns, zones, load, operated.cluster)
-
-
-def _dns_server(config: Config, services: Services, world: World, busy: Callable[[], bool]) -> HostDns | None:
-    """The server of the host's names, which begins and ends as networks say; None where nobody follows an engine."""
-    if services.keeping is None:
-        return None
-    cache, use = services.cache, EngineUse(config.state_dir, config.run_dir / MARK)
-
-    def wanted() -> Mapping[int, bool]:
-        return served_domains(cache.every(Network), config.dns, use.since_boot(), has_link())
-
-    def missed() -> str:
-        lost = config.dns is Serving.OFF and use.now()
-        return f'Docker tells its containers to ask {ADDRESS4}, and the daemon is set to `dns = "off"`' if lost else ""
-
-    def follow(_key: str, before: Record | None, after: Record | None) -> None:
-        was, becomes = (each if isinstance(each, Network) else None for each in (before, after))
-        if served_otherwise(was, becomes):
-            server.nudge()
-
-    holders = PortHolders(services.endpoint_index, services.ipam.index.endpoint_containers, world.guard)
-    server = HostDns(services.keeping.host_names, world.kernel, wanted, holders.who, config.repair_period, busy, missed)
-    cache.listen(follow)
-    return server
-
-
-async def _look_at_dns(config: Config, services: Services, server: HostDns) -> DnsServerView:
-    """See Operations."""
-    await server.settle()
-    networks = sum(bool(network.options.dns) for network in services.cache.every(Network))
-    use = EngineUse(config.state_dir, config.run_dir / MARK)
-    reasons = ['the setting dns = "on"'] if config.dns is Serving.ON else []
-    reasons += [f"networks with dns=on ({networks})"] if networks else []
-    reasons += [why for why in (use.reason(), "the host's resolver" if has_link() else "") if why]
-    serving = [str(address) for address in server.serving()]
-    told = server.trouble, server.remedy, server.domains
-    return DnsServerView(config.dns.value, config.dns_zone, serving, reasons, *told)
 
 
 def _engine_started(services: Services) -> None:
@@ -316,6 +276,7 @@ async def _run_tasks(
         endless.append(start("host follower", daemon.services.host_follower.run))
         endless.append(start("overlays", daemon.services.repair.overlays.run))
         endless.append(start("cluster", daemon.cluster.run))
+        endless.append(start("cluster's turns", daemon.services.cluster_runtime.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
             endless.append(start("name follower", keeping.name_follower.run))

@@ -37,6 +37,9 @@ REFRESH = SessionRule().refresh
 TELL = 60.0
 """Seconds between two looks whether the host's record is true."""
 
+Entered = Callable[[Cluster, Membership], Awaitable[None]]
+Left = Callable[[], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
@@ -59,8 +62,8 @@ class Joining:
 
 class ClusterMembership:
     """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
-    None: not since the daemon's start, or since another machine was heard as this host. unreached: why the last try
-    failed. cluster: the store; None: in no cluster."""
+    None: not since the daemon's start, or since another machine was heard as this host. tried: whether the first try
+    since the host entered is over. unreached: why the last try failed. cluster: the store; None: in no cluster."""
 
     def __init__(
         self,
@@ -74,26 +77,46 @@ class ClusterMembership:
         self.membership: Membership | None = None
         self.cluster: Cluster | None = None
         self.confirmed: float | None = None
+        self.tried = False
         self.unreached = ""
+        self._followers: list[tuple[Entered, Left]] = []
+        self._looked = False
         self._session = 0
         self._told = float("-inf")
         self._untold = ""
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
+    def follow(self, entered: Entered, left: Left) -> None:
+        """They are told when this host is in a cluster from now on, and when it is not any more, while the cluster can
+        still be asked; both where it is reached in another way from now on. They raise no Fault."""
+        self._followers.append((entered, left))
+
+    async def enter_kept(self) -> None:
+        """This host is in the cluster in which it was kept, if any. Raises no Fault: what is in the way is noted."""
+        if not self._looked:
+            self._looked = True
+            async with self._lock:
+                await self._try(self._enter_kept)
+
     async def run(self) -> None:
         """Be heard, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
         try:
-            await self._try(self._enter_kept)
+            await self.enter_kept()
             while True:
                 await self._joined.wait()
-                async with self._lock:  # or a host that has just left would be heard again
-                    if await self._try(self.refresh):
-                        self.unreached = ""
+                await self.attempt()
                 await self._clock.sleep(REFRESH)
         finally:
             if self.cluster is not None:
                 await self.cluster.close()
+
+    async def attempt(self) -> None:
+        """Be heard, if that can be done. Raises no Fault: why not is noted."""
+        async with self._lock:  # or a host that has just left would be heard again
+            if await self._try(self.refresh):
+                self.unreached = ""
+            self.tried = True
 
     async def _enter_kept(self) -> None:
         if self._setup is None or (kept := self._setup.kept()) is None:
@@ -103,7 +126,7 @@ class ClusterMembership:
                 f"this machine is a copy of host {kept.name} ({kept.host}) of the cluster, or has a new machine id",
                 hint="`mooring cluster leave --force`, then join as a host of its own",
             )
-        self._enter(kept)
+        await self._enter(kept)
 
     def _is_foreign(self, kept: Membership) -> bool:
         """It was made on another machine, and came here with a copy of its disk."""
@@ -233,7 +256,7 @@ class ClusterMembership:
         _, revision = await records.host(mine.id)
         await records.put_host(mine, revision)
         self._host.keep(membership)
-        self._enter(membership)
+        await self._enter(membership)
         return Joining(membership, found, True)
 
     async def _again(self, now: Membership, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
@@ -243,8 +266,10 @@ class ClusterMembership:
         if changed and not dry:
             await self._host.underlay(wanted.underlay, access.endpoints)
             self._host.keep(wanted)
+            confirmed = self.confirmed  # it is who it was
             await self._exit()
-            self._enter(wanted)
+            await self._enter(wanted)
+            self.confirmed = confirmed
         return Joining(wanted, [Check("identity", Verdict.OK, f"{wanted.name}, in the cluster already")], changed)
 
     async def leave(self, force: bool, dry: bool) -> Membership:
@@ -303,13 +328,17 @@ class ClusterMembership:
             raise Unavailable("this daemon can be in no cluster")
         return self._setup
 
-    def _enter(self, membership: Membership) -> None:
-        self.cluster = self._host.connect(membership.access)
+    async def _enter(self, membership: Membership) -> None:
+        cluster = self.cluster = self._host.connect(membership.access)
         self.membership = membership
-        self.confirmed, self.unreached, self._session, self._told = None, "", 0, float("-inf")
+        self.confirmed, self.tried, self.unreached, self._session, self._told = None, False, "", 0, float("-inf")
+        for entered, _ in self._followers:
+            await entered(cluster, membership)
         self._joined.set()
 
     async def _exit(self) -> None:
+        for _, left in self._followers:
+            await left()
         cluster, self.cluster, self.membership, self.unreached = self.cluster, None, None, ""
         self._joined.clear()
         if cluster is not None:

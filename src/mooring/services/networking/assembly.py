@@ -17,6 +17,7 @@ from mooring.services.drivers.handoff import HandoffDriver
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
 from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
@@ -76,6 +77,7 @@ class Networking:
     restored_store: RestoredStore | None
     host_follower: HostFollower
     vnics: Vnics
+    cluster_runtime: ClusterRuntime
 
 
 def assemble_networking(
@@ -124,5 +126,5 @@ def assemble_networking(
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics,
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, ClusterRuntime(cache, ipam, clock, policy.boot),
     )  # fmt: skip

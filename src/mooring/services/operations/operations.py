@@ -144,7 +144,9 @@ def _membership(services: Services, world: World, daemon: DaemonFacts) -> Cluste
     """This host's place in a cluster."""
     policy = daemon.policy
     here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
-    return ClusterMembership(world.cluster, world.clock, here, partial(_has, services))
+    membership = ClusterMembership(world.cluster, world.clock, here, partial(_has, services))
+    services.cluster_runtime.follow(membership)
+    return membership
 
 
 async def _has(services: Services) -> Holdings:

@@ -1,0 +1,172 @@
+"""What runs on this host while it is in a cluster: the address plan, and parts of others that need the cluster.
+
+Rules: the plan is there from the moment in which the host's place in a cluster is known, whether the cluster is reached
+or not; nothing that goes wrong ends the loop, or keeps one part from its turn because of another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from mooring.core.cluster_hosts import Membership
+from mooring.core.faults import Fault, Unavailable
+from mooring.ports import Clock, Cluster
+from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.cluster.membership import ClusterMembership
+from mooring.services.cluster.shared_values import Member
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.records.record_cache import RecordCache
+
+log = logging.getLogger(__name__)
+
+# Seconds between two turns, and between two that were asked for.
+PERIOD = 1.0
+SOONEST = 0.1
+
+
+class Part(Protocol):
+    """What else is done while this host is in a cluster. What it raises is a finding, and nothing more."""
+
+    async def entered(self, cluster: Cluster, membership: Membership) -> None:
+        """This host is in a cluster from now on; also at a start, and anew after `left` where it is reached in another
+        way. The plan is there; whether the cluster answers is not known. Before the first turn."""
+        ...
+
+    async def left(self) -> None:
+        """This host is in no cluster any more, or is about to enter anew. The cluster can still be asked, if it
+        answers."""
+        ...
+
+    async def turn(self) -> list[Fault]:
+        """Do what waits; what could not be done. About once a second, and after a nudge."""
+        ...
+
+
+class ClusterRuntime:
+    """`run` is the daemon's task. plan, cluster, membership, member: None while this host is in no cluster; plan and
+    member, too, until what the records say of it is ready. faults: what the last turn could not do."""
+
+    def __init__(self, cache: RecordCache, ipam: Ipam, clock: Clock, boot: str) -> None:
+        """boot: the id of this host's boot."""
+        self._cache, self._ipam, self._clock, self._boot = cache, ipam, clock, boot
+        self.plan: AddressPlan | None = None
+        self.cluster: Cluster | None = None
+        self.membership: Membership | None = None
+        self.member: Member | None = None
+        self.faults: tuple[Fault, ...] = ()
+        self._parts: list[Part] = []
+        self._heard: Callable[[], float | None] = lambda: None
+        self._tried: Callable[[], bool] = lambda: False
+        self._here, self._nudged = asyncio.Event(), asyncio.Event()
+        self._lock = asyncio.Lock()  # of turns, and of coming and going
+        self._entered: list[Part] = []
+        self._told: set[str] = set()
+
+    def add(self, part: Part) -> None:
+        """It has its turns, after the plan's and in the order of adding. Before this host enters a cluster."""
+        self._parts.append(part)
+
+    def follow(self, membership: ClusterMembership) -> None:
+        """It says when this host enters and leaves a cluster, and is heard there."""
+        self._heard = lambda: membership.confirmed
+        self._tried = lambda: membership.tried
+        membership.follow(self.entered, self.left)
+
+    def nudge(self) -> None:
+        """There is something to do."""
+        self._nudged.set()
+
+    async def entered(self, cluster: Cluster, membership: Membership) -> None:
+        """This host is in the cluster; the records are loaded, and the cluster is not waited for. Raises no Fault."""
+        async with self._lock:
+            self.cluster, self.membership = cluster, membership
+            await self._guarded("the address plan", self._begin)
+        self._here.set()
+        self.nudge()
+
+    async def _begin(self) -> None:
+        """The plan is there. Raises Unavailable."""
+        assert self.cluster is not None
+        assert self.membership is not None
+        member = Member(self.membership.host, self._boot)
+        plan = AddressPlan(self._cache, self._ipam.index, self.cluster, self._clock, member, heard=self._heard)
+        await plan.begin()
+        self.member, self.plan, self._ipam.shared.plan = member, plan, plan
+
+    async def left(self) -> None:
+        """This host is in no cluster any more: of what is shared it gives nothing. Raises no Fault."""
+        self._here.clear()
+        self.plan = self._ipam.shared.plan = None
+        async with self._lock:
+            for part in self._entered:
+                await self._guarded(type(part).__name__, part.left)
+            self.plan = self._ipam.shared.plan = None  # a turn may have been about to begin it
+            self.cluster = self.membership = self.member = None
+            self.faults, self._entered = (), []
+
+    async def run(self) -> None:
+        """Turn after turn, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
+        while True:
+            await self._here.wait()
+            self._nudged.clear()
+            await self.once()
+            await asyncio.sleep(SOONEST)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD - SOONEST):
+                    await self._nudged.wait()
+
+    async def once(self) -> None:
+        """One turn of everything. Raises no Fault."""
+        async with self._lock:
+            if self.cluster is None or self.membership is None:
+                return
+            faults: list[Fault] = []
+            if self.plan is not None or await self._guarded("the address plan", self._begin, faults):
+                await self._guarded("the address plan", partial(self._turn, faults), faults)
+                for part in self._parts:
+                    turn = partial(self._turn_of, part, self.cluster, self.membership, faults)
+                    await self._guarded(type(part).__name__, turn, faults)
+            self.faults = tuple(faults)
+            self._told &= {str(fault) for fault in faults}
+
+    async def _turn(self, faults: list[Fault]) -> None:
+        if self.plan is not None:
+            turn = await self.plan.turn()
+            for fault in turn.faults:
+                self._tell(fault, faults)
+
+    async def _turn_of(self, part: Part, cluster: Cluster, membership: Membership, faults: list[Fault]) -> None:
+        if part not in self._entered:
+            await part.entered(cluster, membership)
+            self._entered.append(part)
+        for fault in await part.turn():
+            self._tell(fault, faults)
+
+    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]], faults: list[Fault] | None = None) -> bool:
+        """Whether it was done; what went wrong is said once in the log."""
+        try:
+            await work()
+        except Fault as fault:
+            self._tell(fault, faults)
+        except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a group of tasks has made another exception of that
+                raise asyncio.CancelledError from None
+            log.exception("the cluster: %s failed with an internal error", what)
+            if faults is not None:
+                faults.append(Unavailable(f"{what} failed with an internal error", hint="see the log"))
+        else:
+            return True
+        return False
+
+    def _tell(self, fault: Fault, faults: list[Fault] | None) -> None:
+        if faults is not None:
+            faults.append(fault)
+        if str(fault) not in self._told:
+            self._told.add(str(fault))
+            log.warning("the cluster: %s", fault)

@@ -1,0 +1,83 @@
+"""Hosts in memory that are members of one cluster: all services over the doubles, and a daemon's part in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mooring.core.cluster_hosts import ClusterAccess
+from mooring.services.assembly import Services, assemble
+from mooring.services.cluster.membership import ClusterMembership, HostFacts
+from mooring.services.networking.assembly import World
+from mooring.services.networking.cluster_runtime import ClusterRuntime
+from mooring.testing.clocks import ManualClock
+from mooring.testing.memory_cluster import MemoryCluster
+from mooring.testing.memory_cluster_setup import MemoryClusterSetup
+from tests.services.hosts import POLICY, MemoryHost
+
+ENDPOINT = "https://etcd:2379"
+ACCESS = ClusterAccess(cluster="", endpoints=(ENDPOINT,))
+
+
+class MemberHost(MemoryHost):
+    """A host that can be in the cluster of these servers. boots: how often it has booted. membership: its place."""
+
+    def __init__(self, servers: MemoryCluster, number: int) -> None:
+        self.servers, self.name, self.boots = servers, f"web{number}", 1
+        self.setup = MemoryClusterSetup({ENDPOINT: servers}, f"10.0.0.{number}")
+        self.membership: ClusterMembership
+        super().__init__(policy=POLICY)
+        self.clock = servers.clock
+        self.renew()
+
+    def renew(self) -> None:
+        """A new process of the daemon, which has read nothing yet."""
+        self.services = self._assemble()
+
+    def _assemble(self) -> Services:
+        clock = self.servers.clock
+        policy = replace(self.policy, boot=f"boot{self.boots}", host=self.name)
+        world = World(self.store, self.kernel, self.guard, self.engine, clock, self.setup)
+        services = assemble(world, policy)
+        facts = HostFacts(self.name, f"machine of {self.name}", policy.boot, "1.0")
+        self.membership = ClusterMembership(self.setup, clock, facts)
+        services.cluster_runtime.follow(self.membership)
+        return services
+
+    @property
+    def runtime(self) -> ClusterRuntime:
+        """What runs while it is in the cluster."""
+        return self.services.cluster_runtime
+
+    async def start(self) -> MemberHost:
+        """The daemon has read what it has."""
+        await super().start()
+        await self.membership.enter_kept()
+        return self
+
+    async def restart(self) -> None:
+        """The daemon died and is back."""
+        await super().restart()
+        await self.membership.enter_kept()
+
+    async def reboot(self) -> None:
+        """The machine, too."""
+        self.boots += 1
+        await super().reboot()
+
+    async def turn(self, seconds: float = 0.0) -> None:
+        """It is heard if it reaches the servers, and has a turn."""
+        self.clock.advance(seconds)
+        await self.membership.attempt()
+        await self.runtime.once()
+
+
+async def members(size: int = 2) -> list[MemberHost]:
+    """So many hosts that have joined one cluster, and are heard."""
+    servers = MemoryCluster(ManualClock())
+    hosts = [await MemberHost(servers, number + 1).start() for number in range(size)]
+    begun = await hosts[0].membership.begin(ACCESS, "", "", False)
+    for host in hosts[1:]:
+        await host.membership.join(begun.membership.access, "", "", False)
+    for host in hosts:
+        await host.turn()
+    return hosts

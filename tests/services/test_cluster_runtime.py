@@ -1,0 +1,166 @@
+"""What runs while a host is in a cluster, and only then."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from mooring.core.cluster_hosts import Membership
+from mooring.core.faults import Conflict, Fault, Unavailable
+from mooring.ports import Cluster
+from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.networking.cluster_runtime import ClusterRuntime
+from tests.services.member_hosts import ACCESS, members
+
+
+@dataclass
+class Noted:
+    """A part that notes what it is told. refusals: what its next turns raise."""
+
+    told: list[str] = field(default_factory=list)
+    refusals: list[Exception] = field(default_factory=list)
+    turned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def entered(self, cluster: Cluster, membership: Membership) -> None:
+        """See Part."""
+        self.told.append(f"entered {membership.name}")
+
+    async def left(self) -> None:
+        """See Part."""
+        self.told.append("left")
+
+    async def turn(self) -> list[Fault]:
+        """See Part."""
+        self.told.append("turn")
+        self.turned.set()
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return [Conflict("something waits")]
+
+
+async def test_there_is_a_plan_while_this_host_is_in_a_cluster() -> None:
+    """It comes with the join, serves the addresses, and goes when the host leaves."""
+    host, other = await members()
+    runtime, plan = host.runtime, host.runtime.plan
+    assert plan is not None
+    assert plan is host.services.ipam.shared.plan
+    assert runtime.membership == host.membership.membership
+    assert runtime.member == plan.member
+    assert plan.member.boot == "boot1"
+    assert plan.member.host != (other.runtime.member and other.runtime.member.host)
+    await host.membership.leave(False, False)
+    assert {runtime.plan, runtime.cluster, runtime.membership, runtime.member} == {None}
+    assert host.services.ipam.shared.plan is None
+
+
+async def test_the_plan_is_there_at_a_start_while_the_cluster_is_away() -> None:
+    """Own blocks serve, and claims of this boot run on: nothing is asked for that."""
+    (host,) = await members(1)
+    host.servers.cut(host.setup.address)
+    await host.restart()
+    assert host.runtime.plan is not None
+    assert host.runtime.plan is host.services.ipam.shared.plan
+    await host.turn()
+    assert host.runtime.plan.sessions.confirmed is None
+    host.servers.mend(host.setup.address)
+    await host.turn()
+    assert host.runtime.plan.sessions.confirmed == host.clock.boot()
+
+
+async def test_a_store_that_fails_as_the_host_enters_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan begins with a later turn, and parts have theirs then."""
+    (host,) = await members(1)
+    noted = Noted()
+    host.renew()
+    host.runtime.add(noted)
+    await host.services.cache.load()
+
+    async def fail(_: AddressClaims) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AddressClaims, "begin", fail)
+        await host.membership.enter_kept()
+        await host.runtime.once()
+    assert (host.runtime.plan, noted.told) == (None, [])
+    assert [fault.what for fault in host.runtime.faults] == ["the disk is full"]
+    await host.runtime.once()
+    assert host.runtime.plan is not None
+    assert noted.told == ["entered web1", "turn"]
+
+
+async def test_parts_are_told_and_have_their_turns() -> None:
+    """Nothing in no cluster; entering before the first turn; what they could not do is told; leaving."""
+    (host,) = await members(1)
+    noted = Noted()
+    await host.membership.leave(False, False)
+    host.runtime.add(noted)
+    await host.runtime.once()
+    assert noted.told == []
+    await host.membership.begin(ACCESS, "", "", False)
+    await host.runtime.once()
+    await host.runtime.once()
+    assert noted.told == ["entered web1", "turn", "turn"]
+    assert [fault.what for fault in host.runtime.faults] == ["something waits"]
+    await host.membership.leave(False, False)
+    assert noted.told[-1] == "left"
+    assert host.runtime.faults == ()
+
+
+async def test_who_is_reached_in_another_way_enters_anew() -> None:
+    """The parts are told of both, and the plan asks the new servers."""
+    (host,) = await members(1)
+    noted = Noted()
+    host.runtime.add(noted)
+    await host.runtime.once()
+    before, confirmed = host.runtime.plan, host.membership.confirmed
+    access = replace(host.membership.entered()[0].access, key="NEW")
+    await host.membership.join(access, "", "", False)
+    await host.runtime.once()
+    assert noted.told == ["entered web1", "turn", "left", "entered web1", "turn"]
+    assert host.runtime.plan is not before
+    assert host.runtime.membership is not None
+    assert host.runtime.membership.access.key == "NEW"
+    assert host.membership.confirmed == confirmed
+
+
+async def test_nothing_that_goes_wrong_ends_the_turns(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault, or a mistake of ours, is found and said once; the other parts and later turns go on."""
+    (host,) = await members(1)
+    broken, sound = Noted(refusals=[ValueError("x"), Conflict("no"), Conflict("no")]), Noted()
+    host.runtime.add(broken)
+    host.runtime.add(sound)
+    await host.runtime.once()
+    assert [fault.what for fault in host.runtime.faults] == [
+        "Noted failed with an internal error", "something waits",
+    ]  # fmt: skip
+    await host.runtime.once()
+    await host.runtime.once()
+    assert caplog.text.count("the cluster: no") == 1
+    assert sound.told.count("turn") == 3
+
+
+async def test_the_daemons_task_goes_on_until_it_is_cancelled() -> None:
+    """It waits while the host is in no cluster, and comes at once when somebody nudges."""
+    (host,) = await members(1)
+    noted = Noted()
+    host.runtime.add(noted)
+
+    async def daemon(runtime: ClusterRuntime) -> None:
+        await runtime.run()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(daemon(host.runtime))
+        await noted.turned.wait()
+        noted.turned.clear()
+        host.runtime.nudge()
+        await noted.turned.wait()
+        await host.membership.leave(False, False)
+        noted.turned.clear()
+        await host.membership.begin(ACCESS, "", "", False)
+        await noted.turned.wait()
+        task.cancel()
+    assert noted.told[0] == "entered web1"
+    assert "left" in noted.told
