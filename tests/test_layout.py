@@ -29,6 +29,7 @@ UNTESTED: dict[str, str] = {
     "core/views.py": "values without behaviour; tests/wire/api holds the fields, the services that make them test them",
     "core/filters.py": "values without behaviour; tests/servers/api reads them, matching.py decides",
     "core/requests.py": "values without behaviour; the doors and services that exchange them test them",
+    "wire/forms/advertisements.py": FORMS,
     "wire/forms/claims.py": FORMS,
     "wire/forms/deny_entries.py": FORMS,
     "wire/forms/dns_records.py": FORMS,

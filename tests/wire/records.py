@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Want
+from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, HostBlock, SharedSubnet
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
@@ -240,7 +241,14 @@ def blocks(draw: st.DrawFn) -> Block:
 
 
 IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)
-SHARED_VALUES = blocks() | CLAIMS | IDENTITIES | st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
+ADVERTISEMENTS = st.builds(
+    Advertisement, network=IDENT, host=IDENT, endpoint=st.text("0123456789abcdef", max_size=64), mac=TEXT,
+    addresses=st.lists(ADDRESS, max_size=2).map(tuple), underlay=ADDRESS, container=TEXT,
+    names=st.lists(TEXT, max_size=2).map(tuple), healthy=st.booleans(),
+    services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),
+)  # fmt: skip
+WANTS = st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
+SHARED_VALUES = blocks() | CLAIMS | IDENTITIES | WANTS | ADVERTISEMENTS
 RECORDS = (
     POOLS
     | SUBNET_POOLS

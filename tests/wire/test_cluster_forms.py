@@ -23,6 +23,12 @@ WRITTEN = [
     ),
     ("key/red/0a200000p16/key:db", b'{"v":1,"address":"10.32.0.5","sequence":"s1"}'),
     ("want/red/0a200000p16/0a200005", b'{"v":1,"claim":' + CLAIM + b',"refusal":"it is in use","holder":"web"}'),
+    (
+        "ep/A/n1/e1",
+        b'{"v":1,"mac":"02:00:00:00:00:05","addresses":["10.32.0.5","fd00::5"],"underlay":"192.0.2.1","container":"c1","n'
+        b'ames":["db"],"services":[{"v":"ServiceV1","name":"","protocol":6,"port":80}],"healthy":false}',
+    ),
+    ("ep/A/n1/-", b'{"v":1,"mac":"02:00:00:00:00:06","addresses":["10.32.0.6"],"underlay":"192.0.2.1"}'),
 ]
 
 

@@ -14,14 +14,16 @@ import msgspec
 
 from mooring.core import cluster_keys as keys
 from mooring.core.address_claims import AddressClaim, Identity, Want
+from mooring.core.advertisements import Advertisement, advertisement_key
 from mooring.core.blocks import Block
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address
+from mooring.wire.forms.advertisements import AdvertisementV1, advertisement_form
 from mooring.wire.forms.claims import ClaimV1, claim_form
 from mooring.wire.forms.elements import Stored
 from mooring.wire.stored import Reader
 
-Value = Block | AddressClaim | Identity | Want
+Value = Block | AddressClaim | Identity | Want | Advertisement
 
 
 class AddressV1(Stored, tag=1):
@@ -94,18 +96,21 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     AddressClaim: lambda claim: keys.address_key(claim.space, claim.subnet, claim.address),
     Identity: lambda identity: keys.identity_key(identity.space, identity.subnet, identity.key),
     Want: lambda want: keys.want_key(want.claim.space, want.claim.subnet, want.claim.address),
+    Advertisement: lambda told: advertisement_key(told.host, told.network, told.endpoint),
 }
 _FORMS: dict[type, Callable[[Any], Stored]] = {
     Block: _block_form,
     AddressClaim: lambda claim: AddressV1(claim=claim_form(claim)),
     Identity: lambda identity: IdentityV1(address=str(identity.address), sequence=identity.sequence),
     Want: lambda want: WantV1(claim=claim_form(want.claim), refusal=want.refusal, holder=want.holder),
+    Advertisement: advertisement_form,
 }
 _READERS: dict[str, Reader[Any]] = {
     "block": Reader[Block]([BlockV1]),
     "addr": Reader[AddressClaim]([AddressV1]),
     "key": Reader[Identity]([IdentityV1]),
     "want": Reader[Want]([WantV1]),
+    "ep": Reader[Advertisement]([AdvertisementV1]),
 }
 _ENCODER = msgspec.json.Encoder()
 

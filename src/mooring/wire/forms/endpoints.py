@@ -102,6 +102,10 @@ class ServiceV1(Stored, tag="ServiceV1"):
     protocol: Protocol
     port: int
 
+    def value(self) -> Service:
+        """The service as core knows it."""
+        return Service(self.name, self.protocol, self.port)
+
 
 class EndpointV2(EndpointV1, tag=2):
     """An endpoint with what an engine would keep to itself, and with what is between it and its driver."""
@@ -122,7 +126,7 @@ class EndpointV2(EndpointV1, tag=2):
             name=self.name,
             aliases=self.aliases,
             links=self.links,
-            services=tuple(Service(each.name, each.protocol, each.port) for each in self.services),
+            services=tuple(each.value() for each in self.services),
             priority=self.priority,
             interface=self.interface,
             attachment=self.attachment.value() if self.attachment is not None else None,
@@ -157,6 +161,11 @@ def _port_binding_form(port_binding: PortBinding) -> PortBindingV1:
     )
 
 
+def service_form(service: Service) -> ServiceV1:
+    """The newest form of a service."""
+    return ServiceV1(name=service.name, protocol=service.protocol, port=service.port)
+
+
 def _attachment_form(attachment: Attachment) -> AttachmentV1:
     return AttachmentV1(
         link=attachment.link,
@@ -184,7 +193,7 @@ def endpoint_form(endpoint: Endpoint) -> EndpointV3:
         name=endpoint.name,
         aliases=endpoint.aliases,
         links=endpoint.links,
-        services=tuple(ServiceV1(name=each.name, protocol=each.protocol, port=each.port) for each in endpoint.services),
+        services=tuple(map(service_form, endpoint.services)),
         priority=endpoint.priority,
         interface=endpoint.interface,
         attachment=_attachment_form(endpoint.attachment) if endpoint.attachment is not None else None,
