@@ -1,33 +1,24 @@
-"""What hosts publish in the cluster is in this host's overlays, through outages and lost history."""
+"""What hosts advertise in the cluster is in this host's overlays, through outages and lost history."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import pytest
 
-from mooring.core.faults import BadRequest
-from mooring.core.overlays import Overlay, Remote
+from mooring.core.advertisements import Advertisement, advertisement_key
+from mooring.core.overlays import Overlay
 from mooring.core.plumbing import Fact, RemoteFact, RemoteMac
 from mooring.ports import Cluster
-from mooring.services.networking.overlay_feed import OverlayFeed, Published
+from mooring.services.networking.overlay_feed import OverlayFeed
 from mooring.testing.memory_cluster import MemoryCluster
+from mooring.wire import cluster_forms
 from tests.services.hosts import MemoryHost
 
 LOCAL, B = ip_address("192.0.2.1"), ip_address("192.0.2.2")
-
-
-def read(_key: str, value: bytes) -> Published:
-    """As a test writes it."""
-    try:
-        network, mac, address, host = json.loads(value)
-    except ValueError:
-        raise BadRequest("this is of a newer version") from None
-    return Published(network, Remote(mac, (ip_address(address),), ip_address(host)))
 
 
 @dataclass
@@ -40,19 +31,30 @@ class Rig:
     other: Cluster
     feed: OverlayFeed
 
-    async def publish(self, key: str, number: int, network: str = "web") -> None:
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    async def publish(self, ident: str, number: int, network: str = "web", host: str = "B") -> None:
         """The other host has an endpoint whose MAC and address end in the number."""
-        value = [network, f"02:00:00:00:00:{number:02x}", f"10.32.0.{number}", str(B)]
-        await self.write(key, json.dumps(value).encode())
+        mac, addresses = f"02:00:00:00:00:{number:02x}", (ip_address(f"10.32.0.{number}"),)
+        told = Advertisement(network=network, host=host, endpoint=ident, mac=mac, addresses=addresses, underlay=B)
+        await self.write(cluster_forms.key_of(told), cluster_forms.encode(told))
 
     async def write(self, key: str, value: bytes | None) -> None:
         """The key has the value, whatever it had."""
-        known = await self.other.get(f"ep/{key}")
+        known = await self.other.get(key)
         revision = known.revision if known is not None else 0
         if value is None:
-            await self.other.delete(f"ep/{key}", revision)
+            await self.other.delete(key, revision)
         else:
-            await self.other.put(f"ep/{key}", value, revision)
+            await self.other.put(key, value, revision)
+
+    async def withdraw(self, ident: str, network: str = "web") -> None:
+        """It is gone."""
+        await self.write(advertisement_key("B", network, ident), None)
+
+    def note(self, key: str, told: Advertisement | None) -> None:
+        """What the feed says to whoever listens."""
+        self.heard.append((key.rpartition("/")[2], told.mac[-2:] if told is not None else ""))
 
     async def known(self, *numbers: int) -> None:
         """Soon these endpoints are all that the kernel knows of."""
@@ -74,10 +76,12 @@ async def rig() -> AsyncIterator[Rig]:
     host = await MemoryHost().start()
     network = await host.network("a")
     cluster = MemoryCluster(host.clock)
-    feed = OverlayFeed(cluster.client("one"), host.services.repair.overlays, host.clock, "ep/", read)
+    feed = OverlayFeed(host.services.repair.overlays, host.clock)
     made = Rig(host, network, cluster, cluster.client("two"), feed)
+    feed.listen(made.note)
     await made.publish("first", 11)
-    await feed.open("web", network, Overlay(7, LOCAL, 1500))
+    feed.enter(cluster.client("one"), "A")
+    feed.open("web", network, Overlay(7, LOCAL, 1500))
     await host.services.repair.once()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(feed.run())
@@ -86,19 +90,57 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_what_is_there_and_what_comes_is_known(rig: Rig) -> None:
-    """Endpoints come, change network, and go; those of networks that are not here are nothing to the kernel."""
+    """Endpoints come, change, and go; those of networks that are not here are nothing to the kernel."""
     await rig.known(11)
     await rig.publish("second", 12)
     await rig.publish("elsewhere", 13, "db")
     await rig.known(11, 12)
-    await rig.publish("elsewhere", 13)
-    await rig.publish("first", 11, "db")
-    await rig.known(12, 13)
-    await rig.write("second", None)
-    await rig.known(13)
+    await rig.publish("first", 14)
+    await rig.known(12, 14)
+    await rig.withdraw("second")
+    await rig.known(14)
     rig.feed.close("web")
     rig.feed.close("web")
     await rig.known()
+
+
+async def test_who_listens_hears_of_each_change_once(rig: Rig) -> None:
+    """Of all networks, and of nothing that is as it was: there is one watch for overlays and names."""
+    await rig.known(11)
+    await rig.publish("elsewhere", 13, "db")
+    await rig.publish("first", 11)
+    await rig.publish("first", 14)
+    await rig.withdraw("first")
+    await rig.known()
+    assert rig.heard == [("first", "0b"), ("elsewhere", "0d"), ("first", "0e"), ("first", "")]
+    assert rig.feed.advertisement(advertisement_key("B", "db", "elsewhere")) is not None
+    assert rig.feed.advertisement(advertisement_key("B", "web", "first")) is None
+
+
+async def test_what_this_host_advertises_is_nothing_to_it(rig: Rig) -> None:
+    """Its own endpoints are in its own records."""
+    await rig.publish("mine", 12, host="A")
+    await rig.publish("second", 13)
+    await rig.known(11, 13)
+    assert ("mine", "0c") not in rig.heard
+
+
+async def test_in_another_cluster_other_things_are_known(rig: Rig) -> None:
+    """What the one said counts until the other has spoken; after leaving, nothing does."""
+    await rig.known(11)
+    other = MemoryCluster(rig.host.clock)
+    rig.feed.leave()
+    assert rig.macs() == {"02:00:00:00:00:0b"}
+    rig.cluster.cut("one")
+    rig.feed.enter(other.client("one"), "A")
+    rig.cluster, rig.other = other, other.client("two")
+    await rig.publish("second", 12)
+    await rig.known(12)
+    assert rig.heard[-2:] in ([("first", ""), ("second", "0c")], [("second", "0c"), ("first", "")])
+    rig.feed.leave()
+    rig.feed.forget()
+    assert rig.heard[-1] == ("second", "")
+    assert not rig.feed.scanned
 
 
 async def test_a_network_that_is_opened_later_has_all_at_once(rig: Rig) -> None:
@@ -106,7 +148,7 @@ async def test_a_network_that_is_opened_later_has_all_at_once(rig: Rig) -> None:
     await rig.publish("db", 21, "db")
     await rig.known(11)
     other = await rig.host.network("b")
-    await rig.feed.open("db", other, Overlay(8, LOCAL, 1500))
+    rig.feed.open("db", other, Overlay(8, LOCAL, 1500))
     await rig.host.services.repair.once()
     await rig.known(11, 21)
 
@@ -129,7 +171,7 @@ async def test_where_the_history_is_gone_there_is_another_scan(rig: Rig) -> None
     await rig.known(11)
     rig.cluster.cut("one")
     await rig.publish("second", 12)
-    await rig.write("first", None)
+    await rig.withdraw("first")
     rig.cluster.compact()
     rig.cluster.mend("one")
     await rig.known(12)
@@ -139,13 +181,13 @@ async def test_what_cannot_be_read_is_as_it_was_and_told(rig: Rig) -> None:
     """A host of a newer version is no reason to cut anybody off; read again, there is nothing to tell."""
     await rig.known(11)
     before: set[Fact] = {fact for fact in rig.host.facts if isinstance(fact, RemoteFact)}
-    await rig.write("first", b"?")
-    await rig.write("strange", b"?")
+    await rig.write("ep/B/web/first", b"?")
+    await rig.write("ep/strange", b"?")
     await rig.publish("second", 12)
     await rig.known(11, 12)
     assert before <= rig.host.facts
-    assert [words.split()[0] for words in rig.feed.complaints()] == ["ep/first", "ep/strange"]
-    await rig.write("strange", None)
+    assert [words.split()[0] for words in rig.feed.complaints()] == ["ep/B/web/first", "ep/strange"]
+    await rig.write("ep/strange", None)
     await rig.publish("first", 14)
     await rig.known(12, 14)
     assert rig.feed.complaints() == []

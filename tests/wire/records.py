@@ -242,7 +242,8 @@ def blocks(draw: st.DrawFn) -> Block:
 
 IDENTITIES = st.builds(Identity, space=IDENT, subnet=SUBNET, key=IDENT, address=ADDRESS, sequence=TEXT)
 ADVERTISEMENTS = st.builds(
-    Advertisement, network=IDENT, host=IDENT, endpoint=st.text("0123456789abcdef", max_size=64), mac=TEXT,
+    Advertisement, network=IDENT, host=IDENT, endpoint=st.text("0123456789abcdef", max_size=64),
+    mac=st.binary(min_size=6, max_size=6).map(lambda octets: octets.hex(":")),
     addresses=st.lists(ADDRESS, max_size=2).map(tuple), underlay=ADDRESS, container=TEXT,
     names=st.lists(TEXT, max_size=2).map(tuple), healthy=st.booleans(),
     services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),

@@ -51,3 +51,10 @@ def test_what_a_newer_one_wrote_or_is_damaged_is_refused(value: bytes) -> None:
     """Never guessed at."""
     with pytest.raises(Unavailable, match="key/red/0a200000p16/key:db"):
         forms.decode("key/red/0a200000p16/key:db", value)
+
+
+@pytest.mark.parametrize("key", ["ep/A", "ep/A/n1/e1/x", "ep/A/n1/e1"])
+def test_an_endpoint_elsewhere_that_makes_no_sense_is_refused(key: str) -> None:
+    """Whoever wrote it, the kernel is not asked."""
+    with pytest.raises(Unavailable, match=key):
+        forms.decode(key, b'{"v":1,"mac":"x","addresses":[],"underlay":"192.0.2.1"}')

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from mooring.core import cluster_keys as keys
 from mooring.core.address_claims import AddressClaim, Identity, Want
+from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, Division
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Cluster
@@ -101,3 +102,10 @@ class SharedValues:
         entries, _ = await self._cluster.scan(prefix)
         found = [(forms.decode(entry.key, entry.value), entry.revision) for entry in entries]
         return [(value, revision) for value, revision in found if isinstance(value, kind)]
+
+
+def advertisement_of(key: str, value: bytes) -> Advertisement:
+    """What a host advertises under the key. Raises Unavailable for what this version cannot read."""
+    read = forms.decode(key, value)
+    assert isinstance(read, Advertisement)
+    return read

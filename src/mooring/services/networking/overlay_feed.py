@@ -1,59 +1,78 @@
-"""From the cluster's keys to this host's overlays: what hosts publish, followed for as long as the daemon serves.
+"""From what the hosts of a cluster advertise to this host's overlays, and to whoever else listens.
 
 Rules: a scan says what is, and the watch from there what becomes; where the history is gone there is another scan, and
-while the cluster is away everything stays as it was last heard. What cannot be read is as it was before, and told.
+while the cluster is away everything stays as it was last heard. What cannot be read is as it was before, and told. What
+this host advertises itself is nothing to it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from mooring.core.advertisements import ADVERTISEMENTS, Advertisement, host_prefix
 from mooring.core.faults import Compacted, Fault, Unavailable
 from mooring.core.overlays import Overlay, Remote
 from mooring.ports import Change, Clock, Cluster
+from mooring.services.cluster.shared_values import advertisement_of
 from mooring.services.networking.overlays import Overlays
 from mooring.services.records.pacing import Pace
 
 # Seconds after which a cluster that did not answer is asked again.
 PAUSE = 1.0
 
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An endpoint, or a host's own address, as its host has published it. network: as all hosts call it."""
-
-    network: str
-    remote: Remote
+Listener = Callable[[str, Advertisement | None], None]
 
 
 class OverlayFeed:
-    """Follows the keys below the prefix. read: what a value says, by its key and bytes; raises a Fault for what it
-    cannot read."""
+    """`run` for as long as the daemon serves. scanned: whether what is known is what some cluster has said since
+    `forget`."""
 
-    def __init__(
-        self, cluster: Cluster, overlays: Overlays, clock: Clock, prefix: str, read: Callable[[str, bytes], Published]
-    ) -> None:
-        self._cluster = cluster
-        self._overlays = overlays
-        self._clock = clock
-        self._prefix = prefix
-        self._read = read
-        self._networks: dict[str, dict[str, Remote]] = {}  # what is published, by network and key
-        self._where: dict[str, str] = {}  # the network of each key
-        self._here: dict[str, str] = {}  # networks of this host's: by the name that all have for them, our id
+    def __init__(self, overlays: Overlays, clock: Clock) -> None:
+        self._overlays, self._clock = overlays, clock
+        self._cluster: Cluster | None = None
+        self._own = ""  # what this host's keys begin with
+        self._told: dict[str, Advertisement] = {}  # by key
+        self._networks: dict[str, dict[str, Remote]] = {}  # the same, by network and key
+        self._here: dict[str, str] = {}  # networks of this host's: by the id that all have for them, our id
+        self._unfilled: dict[str, None] = {}  # those of them that may lack what was known before they were opened
         self._unreadable: dict[str, str] = {}
-        self._scanned = False
+        self._listeners: list[Listener] = []
+        self.scanned = False
+        self._entered, self._opened = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
 
-    async def open(self, network: str, here: str, overlay: Overlay) -> None:
-        """The network, whose id on this host is `here`, is this overlay, with all that is published in it."""
-        self._here[network] = here
+    def listen(self, listener: Listener) -> None:
+        """Call listener(key, advertisement) for every advertisement of another host that comes or changes from now on,
+        and for one that goes, with None. For one that is none any more it is called once, or never."""
+        self._listeners.append(listener)
+
+    def enter(self, cluster: Cluster, host: str) -> None:
+        """Follow this cluster, in which this host has the id."""
+        self._cluster, self._own = cluster, host_prefix(host)
+        self._entered.set()
+
+    def leave(self) -> None:
+        """Follow none; what is known stays."""
+        self._cluster = None
+        self._entered.clear()
+
+    def forget(self) -> None:
+        """Nothing is known any more: this host has left the cluster for good."""
+        told, self._told, self._networks = self._told, {}, {}
+        self._unreadable.clear()
+        self.scanned = False
+        for key in told:
+            self._tell(key, None)
+
+    def open(self, network: str, here: str, overlay: Overlay) -> None:
+        """The network, whose id on this host is `here`, is this overlay, with all that is advertised in it, or soon
+        will be."""
+        if self._here.get(network) != here:
+            self._here[network] = here
+            self._unfilled[network] = None
+            self._opened.set()
         self._overlays.open(here, overlay)
-        async with self._turn:
-            if self._scanned:
-                await self._overlays.rescan(here, self._networks.setdefault(network, {}))
 
     def close(self, network: str) -> None:
         """This host has no part in the network any more. One that it has none in is fine."""
@@ -61,42 +80,76 @@ class OverlayFeed:
         if here is not None:
             self._overlays.close(here)
 
+    def advertisement(self, key: str) -> Advertisement | None:
+        """What another host says under the key."""
+        return self._told.get(key)
+
     def complaints(self) -> list[str]:
         """What could not be read, a line each."""
         return [f"{key} in the cluster is left out: {words}" for key, words in sorted(self._unreadable.items())]
 
     async def run(self) -> None:
         """Follow, for ever."""
-        after: int | None = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fill())
+            while True:
+                await self._entered.wait()
+                cluster = self._cluster
+                if cluster is not None:
+                    await self._follow(cluster)
+
+    async def _fill(self) -> None:
+        """Networks that were opened have what was known before, soon."""
         while True:
+            await self._opened.wait()
+            self._opened.clear()
+            while self._unfilled:
+                network, _ = self._unfilled.popitem()
+                async with self._turn:
+                    if self.scanned and network in self._here:
+                        known = self._networks.setdefault(network, {})
+                        await self._overlays.rescan(self._here[network], known)
+
+    async def _follow(self, cluster: Cluster) -> None:
+        """Until it is left."""
+        after: int | None = None
+        while self._cluster is cluster:
             try:
                 if after is None:
-                    after = await self._scan()
-                async for changes in self._cluster.watch(self._prefix, after):
+                    after = await self._scan(cluster)
+                async for changes in cluster.watch(ADVERTISEMENTS, after):
+                    if self._cluster is not cluster:
+                        return
                     if changes:
                         self._take(changes)
                         after = changes[-1].revision
             except Compacted:
                 after = None
             except Unavailable:
-                await self._clock.sleep(PAUSE)
+                if self._cluster is cluster:
+                    await self._clock.sleep(PAUSE)
 
-    async def _scan(self) -> int:
-        entries, revision = await self._cluster.scan(self._prefix)
-        pace, found = Pace(), dict[str, Published]()
+    async def _scan(self, cluster: Cluster) -> int:
+        entries, revision = await cluster.scan(ADVERTISEMENTS)
+        pace, found = Pace(), dict[str, Advertisement]()
         for entry in entries:
             await pace.step()
-            published = self._readable(entry.key, entry.value)
-            if published is not None:
-                found[entry.key] = published
-        for key in self._unreadable.keys() - {entry.key for entry in entries}:
-            del self._unreadable[key]
+            advertisement = self._readable(entry.key, entry.value)
+            if advertisement is not None:
+                found[entry.key] = advertisement
         async with self._turn:
-            self._where = {key: each.network for key, each in found.items()}
-            self._networks = {}
+            if self._cluster is not cluster:
+                return revision
+            for key in self._unreadable.keys() - {entry.key for entry in entries}:
+                del self._unreadable[key]
+            before, self._told, self._networks = self._told, found, {}
             for key, each in found.items():
-                self._networks.setdefault(each.network, {})[key] = each.remote
-            self._scanned = True
+                self._networks.setdefault(each.network, {})[key] = _remote(each)
+            self.scanned = True
+            for key in before.keys() | found.keys():
+                await pace.step()
+                if before.get(key) != found.get(key):
+                    self._tell(key, found.get(key))
             for network, here in list(self._here.items()):
                 await self._overlays.rescan(here, self._networks.setdefault(network, {}))
         return revision
@@ -105,32 +158,44 @@ class OverlayFeed:
         """What has changed, network by network."""
         told: dict[str, dict[str, Remote | None]] = {}
         for change in changes:
-            key, published = change.key, None
+            key, advertisement = change.key, None
             if change.value is not None:
-                published = self._readable(key, change.value)
-                if published is None:
+                advertisement = self._readable(key, change.value)
+                if advertisement is None:
                     continue
             else:
                 self._unreadable.pop(key, None)
-            before = self._where.pop(key, None)
-            if before is not None:
-                self._networks[before].pop(key, None)
-                told.setdefault(before, {})[key] = None
-            if published is not None:
-                self._where[key] = published.network
-                self._networks.setdefault(published.network, {})[key] = published.remote
-                told.setdefault(published.network, {})[key] = published.remote
+            before = self._told.pop(key, None)
+            if advertisement is not None:
+                self._told[key] = advertisement
+                remote = _remote(advertisement)
+                self._networks.setdefault(advertisement.network, {})[key] = remote
+                told.setdefault(advertisement.network, {})[key] = remote
+            elif before is not None:
+                self._networks.get(before.network, {}).pop(key, None)
+                told.setdefault(before.network, {})[key] = None
+            if advertisement != before:
+                self._tell(key, advertisement)
         for network, remotes in told.items():
             if network in self._here:
                 self._overlays.learn(self._here[network], remotes)
 
-    def _readable(self, key: str, value: bytes) -> Published | None:
-        """What the value says; what was known of it before where that cannot be read."""
+    def _tell(self, key: str, advertisement: Advertisement | None) -> None:
+        for listener in self._listeners:
+            listener(key, advertisement)
+
+    def _readable(self, key: str, value: bytes) -> Advertisement | None:
+        """What the value says; what was known of it before where that cannot be read; None for what is ours."""
+        if key.startswith(self._own):
+            return None
         try:
-            published = self._read(key, value)
+            read = advertisement_of(key, value)
         except Fault as fault:
             self._unreadable[key] = str(fault)
-            known = self._where.get(key)
-            return Published(known, self._networks[known][key]) if known is not None else None
+            return self._told.get(key)
         self._unreadable.pop(key, None)
-        return published
+        return read
+
+
+def _remote(advertisement: Advertisement) -> Remote:
+    return Remote(advertisement.mac, advertisement.addresses, advertisement.underlay)

@@ -5,11 +5,14 @@ Rules: see mooring.wire.forms.
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 
 from mooring.core.advertisements import Advertisement, advertised_at
 from mooring.wire.forms.elements import Stored
 from mooring.wire.forms.endpoints import ServiceV1, service_form
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 class AdvertisementV1(Stored, tag=1):
@@ -26,6 +29,8 @@ class AdvertisementV1(Stored, tag=1):
     def record(self, key: str) -> Advertisement:
         """See stored.Form."""
         host, network, endpoint = advertised_at(key)
+        if not _MAC.fullmatch(self.mac):
+            raise ValueError(f"{self.mac!r} is no MAC")
         return Advertisement(
             network=network, host=host, endpoint=endpoint, mac=self.mac,
             addresses=tuple(map(ip_address, self.addresses)), underlay=ip_address(self.underlay),
