@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
+from mooring.core.blocks import taken_from, taken_over
 from mooring.core.cluster_hosts import ClusterAccess
+from mooring.core.containers import Container, ContainerEndpoint
+from mooring.core.datapath import host_end
+from mooring.core.networks import Address
+from mooring.core.plumbing import Inside
 from mooring.services.assembly import Services, assemble
 from mooring.services.cluster.membership import ClusterMembership, HostFacts
+from mooring.services.cluster.shared_values import SharedValues
 from mooring.services.networking.assembly import World
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.testing.clocks import ManualClock
@@ -81,3 +88,53 @@ async def members(size: int = 2) -> list[MemberHost]:
     for host in hosts:
         await host.turn()
     return hosts
+
+
+SUBNET = ip_network("10.32.0.0/24")
+NETWORK = "a".ljust(64, "0")
+
+
+async def neighbours(size: int = 2) -> list[MemberHost]:
+    """Such hosts, each with its part of one network, of whose subnet each has a block."""
+    hosts = await members(size)
+    for host in hosts:
+        await host.network("a")
+        assert host.runtime.plan is not None
+        await host.runtime.plan.share("default", SUBNET)
+        await host.turn()
+    return hosts
+
+
+async def run(host: MemberHost, name: str) -> Address:
+    """A container runs in the network; its address."""
+    await host.endpoint(NETWORK, name)
+    endpoint = host.services.cache.endpoint(NETWORK, name.ljust(64, "0"))
+    assert endpoint is not None
+    link = host_end(endpoint.id)
+    host.kernel.inside[link] = Inside(endpoint.mac, tuple(i for i in (endpoint.ipv4, endpoint.ipv6) if i is not None))
+    host.kernel.lived_in.add(link)
+    host.services.ipam.index.endpoint_containers.note(container(name))
+    return endpoint.addresses[0]
+
+
+def container(name: str, endpoint: str = "", *, running: bool = True) -> Container:
+    """The container as the engine tells of it; endpoint: another than the first that it had."""
+    place = ContainerEndpoint(NETWORK, "a", endpoint=(endpoint or name).ljust(64, "0"))
+    return Container(f"id of {name}", name, running, 0.0, endpoints=(place,))
+
+
+def answers(host: MemberHost, name: str) -> bool:
+    """Whether the container has its interface."""
+    return ("veth", host_end(name.ljust(64, "0"))) in host.kernel.facts
+
+
+async def take_blocks(host: MemberHost, other: MemberHost) -> None:
+    """The cluster says that the host's blocks are the other's."""
+    values = SharedValues(host.servers.client("operator"))
+    mine, theirs = host.runtime.member, other.runtime.member
+    assert mine is not None
+    assert theirs is not None
+    for seen in (await values.blocks("default", SUBNET)).values():
+        if seen.value is not None and seen.value.host == mine.host:
+            free = taken_from(seen.value)
+            await values.put(taken_over(free, theirs.host, (), theirs.boot), seen.revision)

@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 
 import pytest
 
+from mooring.core.cluster_hosts import ClusterHost, Underlay
 from mooring.core.faults import Conflict, Unavailable
+from mooring.services.cluster.host_records import HostRecords
+from mooring.testing.memory_cluster import Step, let_others_run
+from mooring.testing.memory_store import When
 from tests.services.cluster_hosts import SPACE, Host
 from tests.services.cluster_verdicts import wrong_at_rest
 from tests.services.cluster_worlds import PROFILES, play
@@ -33,6 +38,49 @@ async def test_a_turn_in_an_outage_says_since_when_and_the_next_one_after_it_loo
         await turns(world, 3)
         assert since(host) is None
         assert await wrong_at_rest(world.hosts, world.subnet) == []
+
+
+async def test_an_outage_is_waited_for_once_a_turn() -> None:
+    """Not for each thing that waits, of which there may be hundreds: a server that is silent takes seconds to be so."""
+    async with cluster() as world:
+        host = world.hosts[0]
+        for key in ("key:a", "key:b", "key:c"):
+            made = await claim(host, key)
+            await host.plan.claims.release(SPACE, world.subnet, made.address)
+        asked: list[str] = []
+
+        async def note(step: Step) -> None:
+            if step.client == host.name and step.when is When.BEFORE:
+                asked.append(step.method)
+            if len(asked) == 2:  # while the turn is at its work
+                world.servers.cut(host.name)
+
+        world.servers.pause = note
+        turn = await host.plan.turn()
+        assert [type(fault) for fault in turn.faults] == [Unavailable]
+        world.servers.pause = let_others_run
+        world.servers.mend(host.name)
+
+
+async def test_it_says_whose_an_address_is_and_names_the_host() -> None:
+    """Of its own, and of what is nobody's, it says nothing; refusals name hosts as well."""
+    async with cluster() as world:
+        one, two = world.hosts
+        for host in (one, two):
+            record = ClusterHost(
+                id=host.name, name=f"web {host.name}", machine="", boot="", underlay=Underlay("", "", 0), version="",
+                joined=0.0,
+            )  # fmt: skip
+            await HostRecords(host.client).put_host(record, 0)
+        free = ip_address(await run(two))
+        made = await claim(two, "key:db")
+        await turns(world, seconds=60.0)
+        assert await one.plan.whose(SPACE, world.subnet, free) == f"host web {two.name} decides over it"
+        assert await one.plan.whose(SPACE, world.subnet, made.address) == f"host web {two.name} has it"
+        assert await two.plan.whose(SPACE, world.subnet, made.address) == ""
+        await two.plan.use(SPACE, world.subnet, made.address, "key:db")
+        with pytest.raises(Conflict, match=f"in use on host web {two.name}, which is heard"):
+            await claim(one, "key:db")
 
 
 def since(host: Host) -> float | None:

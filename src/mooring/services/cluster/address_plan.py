@@ -22,6 +22,7 @@ from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.claim_reconciler import ClaimReconciler
 from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
+from mooring.services.cluster.known_hosts import KnownHosts
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_values import Member, SharedValues
 from mooring.services.cluster.wants import Wants
@@ -65,9 +66,9 @@ class AddressPlan:
         self.blocks = HostBlocks(cache, index, self.values, clock, member, sightings)
         wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
         self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
-        self._reconciler = ClaimReconciler(
-            cache, self.claims, KnownClaims(self.values, self.blocks), self.values, clock, member, sightings
-        )
+        self._known = KnownClaims(self.values, self.blocks)
+        self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
+        self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
 
@@ -86,11 +87,16 @@ class AddressPlan:
 
     async def more(self, pool: Pool, enough: int | None = None) -> None:
         """This host has one block more of the pool's subnet. Raises as HostBlocks.more."""
-        await self.blocks.more(pool.space, pool.subnet, enough)
+        with self.hosts.named():
+            await self.blocks.more(pool.space, pool.subnet, enough)
 
     async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
         """This host has a claim for the spec: of the address that is wanted, of the one that its key has, or of one
         that is free. See AddressClaims.claim; raises Exhausted, too."""
+        with self.hosts.named():
+            return await self._claim(spec, wanted, force)
+
+    async def _claim(self, spec: Spec, wanted: Address | None, force: bool) -> AddressClaim:
         if wanted is not None:
             return await self.claims.claim(spec, wanted, force)
         refusal: Fault | None = None
@@ -105,6 +111,11 @@ class AddressPlan:
                 if f"{address}" not in fault.what:
                     break
         raise refusal or Unavailable(f"no address of {spec.subnet} could be claimed", hint="try again")
+
+    async def use(self, space: str, subnet: Subnet, address: Address, key: str) -> AddressClaim:
+        """This host's claim is in use in this boot. See AddressClaims.use."""
+        with self.hosts.named():
+            return await self.claims.use(space, subnet, address, key)
 
     async def _free(self, space: str, subnet: Subnet) -> tuple[Pool, Address]:
         """An address that is free as far as this host knows, and held. Raises Exhausted, NotFound, Unavailable."""
@@ -127,6 +138,16 @@ class AddressPlan:
         if chosen is None:
             raise Unavailable(f"others were given all of a block of {subnet} at once", hint="try again")
         return chosen[0], address_of(subnet.version, chosen[1])
+
+    async def whose(self, space: str, subnet: Subnet, address: Address) -> str:
+        """Which host has the address, or decides over it, for a sentence; "" for this one, or nobody. Raises
+        Unavailable."""
+        decided = await self._known.decides(space, subnet, address)
+        host = decided.claim.host if decided.claim is not None else decided.owner
+        if host in ("", self.member.host):
+            return ""
+        await self.hosts.look()
+        return f"host {self.hosts.name(host)} {'has it' if decided.claim is not None else 'decides over it'}"
 
     def overdue(self) -> list[AddressClaim]:
         """Claims in use here that another host may be given by itself, as this one has not been heard for so long:
@@ -157,12 +178,24 @@ class AddressPlan:
                 continue  # somebody here was quicker; the next turn sees what is left
             except Fault as fault:
                 turn.faults.append(fault)
+                if isinstance(fault, Unavailable) and not await self._is_reached():
+                    break
+        for each in turn.faults:
+            self.hosts.name_in(each)
         if any(isinstance(fault, Unavailable) for fault in turn.faults):
             self.unreached = now if self.unreached is None else self.unreached
         elif not turn.faults:
             self.unreached = None
             self._compared = now if compare else self._compared
         return turn
+
+    async def _is_reached(self) -> bool:
+        """Whether the cluster answers: else each thing would wait for it."""
+        try:
+            await self.sessions.refresh()
+        except Unavailable:
+            return False
+        return True
 
     def _work(self, turn: Turn, compare: bool, watching: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         async def verify(shared: SharedSubnet) -> None:
@@ -175,6 +208,7 @@ class AddressPlan:
 
         if watching:
             yield self.sessions.watch
+            yield self.hosts.look
         for shared in self._cache.every(SharedSubnet):
             if compare:
                 yield lambda shared=shared: verify(shared)  # type: ignore[misc]

@@ -39,8 +39,10 @@ class Sessions:
         return self._heard() if self._heard is not None else self._confirmed
 
     async def refresh(self) -> None:
-        """The others hear this host for the rule's time from now on. Raises Unavailable."""
+        """The others hear this host for the rule's time from now on. Where somebody else sees to that, the cluster is
+        only asked whether it answers. Raises Unavailable."""
         if self._heard is not None:
+            await self._hosts.session(self._member.host)
             return
         asked = self._clock.boot()
         _, revision = await self._hosts.session(self._member.host)

@@ -20,6 +20,7 @@ from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
+from mooring.services.networking.evictions import Evictions
 from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
 from mooring.services.networking.host_follower import HostFollower
 from mooring.services.networking.kernel_reconciler import KernelReconciler
@@ -124,7 +125,9 @@ def assemble_networking(
     bridge.shape = repair.overlays.shape
     vnics = Vnics(records, ipam, kernel)
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
+    evictions = Evictions(records, ipam, endpoints, kernel)
+    runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics, ClusterRuntime(cache, ipam, clock, policy.boot),
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime,
     )  # fmt: skip

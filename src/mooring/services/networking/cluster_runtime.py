@@ -15,11 +15,13 @@ from typing import Protocol
 
 from mooring.core.cluster_hosts import Membership
 from mooring.core.faults import Fault, Unavailable
+from mooring.core.networks import Address, Subnet
 from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_plan import AddressPlan
 from mooring.services.cluster.membership import ClusterMembership
 from mooring.services.cluster.shared_values import Member
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.evictions import Evictions
 from mooring.services.records.record_cache import RecordCache
 
 log = logging.getLogger(__name__)
@@ -51,9 +53,10 @@ class ClusterRuntime:
     """`run` is the daemon's task. plan, cluster, membership, member: None while this host is in no cluster; plan and
     member, too, until what the records say of it is ready. faults: what the last turn could not do."""
 
-    def __init__(self, cache: RecordCache, ipam: Ipam, clock: Clock, boot: str) -> None:
+    def __init__(self, cache: RecordCache, ipam: Ipam, clock: Clock, boot: str, evictions: Evictions) -> None:
         """boot: the id of this host's boot."""
         self._cache, self._ipam, self._clock, self._boot = cache, ipam, clock, boot
+        self.evictions = evictions
         self.plan: AddressPlan | None = None
         self.cluster: Cluster | None = None
         self.membership: Membership | None = None
@@ -64,6 +67,8 @@ class ClusterRuntime:
         self._tried: Callable[[], bool] = lambda: False
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
         self._lock = asyncio.Lock()  # of turns, and of coming and going
+        self._evicting = asyncio.Lock()
+        self._looked = False
         self._entered: list[Part] = []
         self._told: set[str] = set()
 
@@ -111,6 +116,9 @@ class ClusterRuntime:
 
     async def run(self) -> None:
         """Turn after turn, as long as this host is in a cluster. Never ends by itself, whatever goes wrong here."""
+        await asyncio.gather(self._turns(), self._watch())
+
+    async def _turns(self) -> None:
         while True:
             await self._here.wait()
             self._nudged.clear()
@@ -119,6 +127,29 @@ class ClusterRuntime:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD - SOONEST):
                     await self._nudged.wait()
+
+    async def _watch(self) -> None:
+        """Not with the turns: they wait for the cluster, and what is overdue is so because that does not answer."""
+        while True:
+            await self._here.wait()
+            await self._guarded("what is overdue", self.stop_overdue)
+            await asyncio.sleep(PERIOD)
+
+    async def stop_overdue(self) -> None:
+        """Who uses an address that another host may be given by itself is put off the network. Raises Unavailable."""
+        plan = self.plan
+        if plan is None or not self._tried():
+            return  # after a start nobody knows before the first try when this host was heard last
+        if overdue := plan.overdue():
+            self.evictions.of_claims(overdue, "may be another host's by now: this one has not been heard for too long")
+            async with self._evicting:
+                faults = await self.evictions.turn(_nobody)
+            for fault in faults:
+                self._tell(fault, None)
+            for claim in overdue:
+                kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
+                if kept is not None and not kept.idle:
+                    await plan.claims.leave(claim.space, claim.subnet, claim.address)
 
     async def once(self) -> None:
         """One turn of everything. Raises no Fault."""
@@ -135,10 +166,19 @@ class ClusterRuntime:
             self._told &= {str(fault) for fault in faults}
 
     async def _turn(self, faults: list[Fault]) -> None:
-        if self.plan is not None:
-            turn = await self.plan.turn()
-            for fault in turn.faults:
-                self._tell(fault, faults)
+        if (plan := self.plan) is None:
+            return
+        if not self._looked:
+            await self.evictions.look(plan.member.boot)
+        self._looked = False  # until what the turn tells has been noted
+        turn = await plan.turn()
+        self.evictions.of_leases(turn.leases, "is not this host's any more")
+        self.evictions.of_claims(turn.claims, "is not this host's any more")
+        self._looked = True
+        async with self._evicting:
+            turn.faults += await self.evictions.turn(plan.whose)
+        for fault in turn.faults:
+            self._tell(fault, faults)
 
     async def _turn_of(self, part: Part, cluster: Cluster, membership: Membership, faults: list[Fault]) -> None:
         if part not in self._entered:
@@ -170,3 +210,8 @@ class ClusterRuntime:
         if str(fault) not in self._told:
             self._told.add(str(fault))
             log.warning("the cluster: %s", fault)
+
+
+async def _nobody(space: str, subnet: Subnet, address: Address) -> str:  # noqa: ARG001
+    """Says nothing of who has the address: the cluster is not reached."""
+    return ""
