@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Interface, ip_address
 
+from mooring.core.advertisements import EndpointNames
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.host_names import Asker
 from mooring.core.names import PTR, SRV, A, Question, Verdict
@@ -364,3 +365,25 @@ async def test_a_change_says_that_something_changed() -> None:
     seen.append(host.names.changes)
     assert seen == sorted(set(seen))
     assert host.names.lookup(Question("web.mooring", A), HOST).verdict is Verdict.ABSENT
+
+
+async def test_who_tells_other_hosts_hears_of_each_change_of_an_endpoints_names() -> None:
+    """Names, services and health, with the container's full id; what changes nothing is not told again."""
+    host = Named()
+    await host.start()
+    network, heard = await host.network("web", dns="healthy"), list[str]()
+    host.names.listen(heard.append)
+    ident = "e1".ljust(64, "0")
+    await host.endpoint(network, "e1")
+    assert (heard, host.names.names_of(ident)) == ([], EndpointNames())
+    host.note(network, "shop-db-1", "e1", "main", service="db")
+    host.note(network, "shop-db-1", "e1", "main", service="db")
+    assert heard == [ident]
+    told = host.names.names_of(ident)
+    assert (told.container, told.healthy) == ("e1".ljust(64, "c"), True)
+    assert told.names == ("shop-db-1", "e1cccccccccc", "db", "main")
+    host.note(network, "shop-db-1", "e1", "main", service="db", healthy=False)
+    assert heard == [ident, ident]
+    assert host.names.names_of(ident) == replace(told, healthy=False)
+    await host.services.endpoints.detach(network, ident)
+    assert (len(heard), host.names.names_of(ident)) == (3, EndpointNames())

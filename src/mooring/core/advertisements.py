@@ -5,6 +5,7 @@ Rules: only the host itself writes them; nothing waits for them, and no decision
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -32,6 +33,16 @@ class Advertisement(msgspec.Struct, frozen=True, kw_only=True):
     underlay: Address
     container: str = ""
     names: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
+    healthy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNames:
+    """What an endpoint is called on its own host. As of Advertisement."""
+
+    names: tuple[str, ...] = ()
+    container: str = ""
     services: tuple[Service, ...] = ()
     healthy: bool = True
 

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.netns
 class Nobody(Names):
     """Nobody has a name."""
 
-    def __init__(self) -> None:
-        self.changes, self.zone = 1, "mooring"
+    changes = 1
+    zone = "mooring"
 
     def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
         """See Names."""

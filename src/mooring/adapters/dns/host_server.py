@@ -57,10 +57,14 @@ _LOOPBACK = 1  # its index in every namespace (net/core/dev.c)
 
 
 class Names(Protocol):
-    """What the server needs to know. changes: what was looked up is true as long as it stays the same."""
+    """What the server needs to know."""
 
-    changes: int
     zone: str
+
+    @property
+    def changes(self) -> int:
+        """What was looked up is true as long as it stays the same."""
+        ...
 
     def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
         """Who asks from the address by the bridge; None where no network of ours is behind it. domain: the routing

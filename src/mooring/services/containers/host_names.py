@@ -1,16 +1,15 @@
 """Who is called what on this host: an index of the records, of what the engine tells, and of operators' DNS records.
 
 Rules: a name is there as long as its endpoint is attached, whatever the engine says meanwhile, and gone with it; what
-the engine tells (names, aliases) is in memory only, and is asked for again after a start; a change costs what it is
-about, so that a host of a hundred thousand names is no slower than one of ten.
+the engine tells (names, aliases) is in memory only, and is asked for again after a start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from ipaddress import ip_network
 
+from mooring.core.advertisements import EndpointNames
 from mooring.core.attached_namespaces import is_namespaces
 from mooring.core.containers import Container
 from mooring.core.dns_records import DnsRecord
@@ -21,7 +20,8 @@ from mooring.core.leases import Lease
 from mooring.core.names import Answer, Question, Verdict
 from mooring.core.networks import Address, Dns, Network
 from mooring.core.port_bindings import Protocol
-from mooring.core.subnet_index import Holdings
+from mooring.services.containers.askers import Askers
+from mooring.services.containers.name_index import NameIndex
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -50,29 +50,29 @@ class _Told:
 class HostNames:
     """A Directory. Build it before the cache is loaded.
 
-    zone: of all names. changes: how many there were; what was looked up is true as long as it stays the same.
+    zone: of all names.
     """
 
     def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, zone: str = "mooring") -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
         self.zone = zone
-        self.changes = 0
         self._told: dict[str, _Told] = {}
-        self._entries: dict[str, tuple[str, Entry]] = {}
-        self._named: dict[tuple[str, str], dict[str, Entry]] = {}
-        self._at: dict[Address, dict[str, tuple[str, Entry]]] = {}
-        self._names: dict[str, str] = {}
-        self._networks: dict[str, dict[str, None]] = {}
-        self._subnets = Holdings()
-        self._bridges: dict[tuple[int, str], Network] = {}
+        self._index = NameIndex()
+        self._askers = Askers(cache, endpoint_index)
         # Attached since before a start, and the engine has not told of them since.
         self._unheard: set[str] = set()
         self._listed: float | None = None
         # Containers that only a list has told of, so that their aliases are not known yet.
         self._unasked: dict[str, None] = {}
         self._wake: Callable[[], None] = lambda: None
+        self._listeners: list[Callable[[str], None]] = []
         cache.listen(self._follow)
+
+    @property
+    def changes(self) -> int:
+        """How many there were; what was looked up is true as long as it stays the same."""
+        return self._index.changes
 
     # -- what the engine tells -------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class HostNames:
         told = (each for each in attached if not is_namespaces(each.id) and self._cache.network(each.network))
         # What no engine tells of has its name on record; what one asked for by name may have aliases besides.
         self._unheard = {each.id for each in told if not each.name}
-        self.changes += 1
+        self._index.changes += 1
 
     def note_listed(self, now: float) -> None:
         """The engine has told of every container that it has. now: seconds since the boot. Whoever it does not tell of
@@ -97,7 +97,7 @@ class HostNames:
             self._listed = now
         if self._unheard and now - self._listed >= PATIENCE:
             self._unheard.clear()
-            self.changes += 1
+            self._index.changes += 1
 
     @property
     def unheard(self) -> bool:
@@ -144,53 +144,23 @@ class HostNames:
     def note_network(self, network_id: str, name: str) -> None:
         """The engine calls the network so."""
         label = dns_label(name)
-        if not label or self._names.get(network_id) == label:
+        if not label or not self._index.call(network_id, label):
             return
-        self._forget_network(network_id)
-        self._names[network_id] = label
-        self._networks.setdefault(label, {})[network_id] = None
         for endpoint in self._endpoint_index.of_network(network_id):
             self._put(endpoint)
         for record in self._cache.every(DnsRecord):
             if record.network == network_id:
                 self._put_record(record)
-        self.changes += 1
 
     # -- who asks --------------------------------------------------------------------------------------------------
 
     def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
-        """Who asks from the address by the bridge; None where no network of ours with such an address is behind it: who
-        writes another source would have us answer somebody else (RFC 5358). domain: where the bridge is."""
-        network = self._bridges.get((domain, bridge))
-        if network is None or network.segment_of(source) is None:
-            return None
-        endpoint = self._endpoint_index.at(network.id, source)
-        own = [network.id]
-        if endpoint is not None and endpoint.sandbox:
-            own += sorted(
-                each.network for each in self._endpoint_index.in_sandbox(endpoint.sandbox) if each.network != network.id
-            )
-        return self._asker(own)
+        """See Askers."""
+        return self._askers.asker(bridge, source, domain)
 
     def asker_in(self, network_id: str) -> Asker:
         """Somebody who is in this network only."""
-        return self._asker([network_id])
-
-    def _asker(self, own: Sequence[str]) -> Asker:
-        known = [self._cache.network(each) for each in own]
-        out = any(network is not None and not network.internal for network in known)
-        return Asker(tuple(own), frozenset(self._peers(own)), out)
-
-    def _peers(self, own: Iterable[str]) -> Iterable[str]:
-        """Networks that those may reach (option `peers`): in their routing domain."""
-        known = [
-            network for each in own if (network := self._cache.network(each)) is not None and network.options.peers
-        ]
-        words = {_peer_word(network) for network in known}
-        if not words:
-            return ()
-        every = self._cache.every(Network)
-        return [each.id for each in every if _peer_word(each) in words and not each.internal]
+        return self._askers.in_networks([network_id])
 
     # -- what is asked ---------------------------------------------------------------------------------------------
 
@@ -201,38 +171,43 @@ class HostNames:
 
     def named(self, network_id: str, name: str) -> Collection[Entry]:
         """See Directory."""
-        found = self._named.get((network_id, name))
-        return tuple(found.values()) if found else ()
+        return self._index.named(network_id, name)
 
     def networks_named(self, name: str) -> Collection[str]:
         """See Directory."""
-        return tuple(self._networks.get(name, ()))
+        return self._index.networks_named(name)
 
     def at(self, address: Address) -> Collection[tuple[str, Entry]]:
         """See Directory."""
-        found = self._at.get(address)
-        return tuple(found.values()) if found else ()
+        return self._index.at(address)
 
     def is_ours(self, address: Address, asker: Asker) -> bool:
         """See Directory."""
-        there = self._subnets.overlapping(ip_network(address))
-        if asker.open is None:
-            return bool(there)
-        domains = {self._domain(network_id) for network_id in asker.own}
-        return any(self._domain(network_id) in domains for _, network_id in there)
-
-    def _domain(self, network_id: str) -> int:
-        network = self._cache.network(network_id)
-        return network.domain if network is not None else 0
+        return self._askers.is_ours(address, asker)
 
     def rows(self) -> list[tuple[str, str, Entry]]:
         """Everybody who has a name: a key (an endpoint's id; for a record it has a slash), the full id of the network,
         and the entry."""
-        return [(key, network_id, entry) for key, (network_id, entry) in self._entries.items()]
+        return self._index.rows()
 
     def network_name(self, network_id: str) -> str:
         """What the network is called in names, "" for no network."""
-        return self._names.get(network_id, network_id[:12])
+        return self._index.network_name(network_id)
+
+    # -- what other hosts are told ---------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call it with the id of each endpoint of which names_of says something else from now on."""
+        self._listeners.append(listener)
+
+    def names_of(self, endpoint_id: str) -> EndpointNames:
+        """What the endpoint of this host is called; nothing while it has no names here."""
+        known, told = self._index.get(endpoint_id), self._told.get(endpoint_id)
+        if known is None:
+            return EndpointNames()
+        entry = known[1]
+        container = told.container if told is not None else ""
+        return EndpointNames(entry.names, container, entry.services, bool(entry.addresses))
 
     # -- following the records -------------------------------------------------------------------------------------
 
@@ -249,11 +224,11 @@ class HostNames:
                 self._learn_name(lease, before)
             case Network() as network:
                 self._follow_network(before, after)
-                if after is not None and (network.name or network.id not in self._names):
+                if after is not None and (network.name or not self._index.is_called(network.id)):
                     self.note_network(network.id, network.name or network.id[:12])
             case DnsRecord() as record:
                 if after is None:
-                    self._take(_record_key(record))
+                    self._index.take(_record_key(record))
                 else:
                     self._put_record(record)
             case _:
@@ -262,21 +237,13 @@ class HostNames:
     def _hear(self, endpoint_id: str) -> None:
         if endpoint_id in self._unheard:
             self._unheard.discard(endpoint_id)
-            self.changes += 1
+            self._index.changes += 1
 
     def _follow_network(self, before: Record | None, after: Record | None) -> None:
-        if isinstance(before, Network):
-            self._bridges.pop((before.domain, before.bridge), None)
-            for segment in before.segments:
-                self._subnets.remove(segment.subnet, before.id)
-            if after is None:
-                self._forget_network(before.id)
-        if isinstance(after, Network):
-            for segment in after.segments:
-                self._subnets.add(segment.subnet, after.id)
-            if after.bridged:
-                self._bridges[after.domain, after.bridge] = after
-        self.changes += 1
+        self._askers.follow(before, after)
+        if isinstance(before, Network) and after is None:
+            self._index.forget_network(before.id)
+        self._index.changes += 1
 
     def _learn_name(self, lease: Lease, before: Record | None) -> None:
         """An engine from 29 on says who asks for an address: nobody has to be asked then."""
@@ -286,13 +253,6 @@ class HostNames:
         endpoint = self._endpoint_index.at(pool.network, lease.address) if pool is not None else None
         if endpoint is not None:
             self._put(endpoint)
-
-    def _forget_network(self, network_id: str) -> None:
-        label = self._names.pop(network_id, "")
-        same = self._networks.get(label, {})
-        same.pop(network_id, None)
-        if not same:
-            self._networks.pop(label, None)
 
     def _put(self, endpoint: Endpoint) -> None:
         """The endpoint has the names that it should have, and no other."""
@@ -305,9 +265,16 @@ class HostNames:
         # Without addresses its names are there all the same, so that nobody else is asked for them.
         addresses = endpoint.addresses if healthy else ()
         entry = Entry(names, addresses, self.network_name(endpoint.network), _services(endpoint))
-        if self._entries.get(endpoint.id) != (endpoint.network, entry):
-            self._take(endpoint.id)
-            self._enter(endpoint.id, endpoint.network, entry)
+        if self._index.put(endpoint.id, endpoint.network, entry):
+            self._tell(endpoint.id)
+
+    def _take(self, endpoint_id: str) -> None:
+        if self._index.take(endpoint_id):
+            self._tell(endpoint_id)
+
+    def _tell(self, endpoint_id: str) -> None:
+        for listener in self._listeners:
+            listener(endpoint_id)
 
     def _health(self, endpoint: Endpoint) -> bool | None:
         """Whether its names have its addresses; None while that is not known."""
@@ -323,10 +290,8 @@ class HostNames:
         return network is not None and network.options.dns is Dns.HEALTHY
 
     def _put_record(self, record: DnsRecord) -> None:
-        key = _record_key(record)
-        self._take(key)
         entry = Entry((record.name,), record.addresses, self.network_name(record.network))
-        self._enter(key, record.network, entry)
+        self._index.put(_record_key(record), record.network, entry)
         self._wake()
 
     def _names_of(self, endpoint: Endpoint) -> tuple[str, ...]:
@@ -341,41 +306,10 @@ class HostNames:
             own += (lease.name if lease is not None else "",)
         return tuple(dict.fromkeys(filter(None, map(dns_label, own))))
 
-    def _enter(self, key: str, network_id: str, entry: Entry) -> None:
-        self._entries[key] = network_id, entry
-        for name in entry.names:
-            self._named.setdefault((network_id, name), {})[key] = entry
-        for address in entry.addresses:
-            self._at.setdefault(address, {})[key] = network_id, entry
-        self.changes += 1
-
-    def _take(self, key: str) -> None:
-        known = self._entries.pop(key, None)
-        if known is None:
-            return
-        network_id, entry = known
-        for name in entry.names:
-            _drop(self._named, (network_id, name), key)
-        for address in entry.addresses:
-            _drop(self._at, address, key)
-        self.changes += 1
-
-
-def _peer_word(network: Network) -> tuple[str, int, str]:
-    """Networks that have the same reach one another: a word of `peers` means something within one routing."""
-    return network.tenant, network.domain, network.options.peers
-
 
 def _record_key(record: DnsRecord) -> str:
     """Its place among the entries: no id of an endpoint has a slash."""
     return f"{record.network}/{record.name}"
-
-
-def _drop(index: dict, place: object, key: str) -> None:  # type: ignore[type-arg]
-    found = index.get(place, {})
-    found.pop(key, None)
-    if not found:
-        index.pop(place, None)
 
 
 def _services(endpoint: Endpoint) -> tuple[Service, ...]:
