@@ -234,3 +234,18 @@ def test_names_are_lower_case_and_without_the_dot_at_their_end() -> None:
     assert parse_name("name", "NAS.Example.") == "nas.example"
     assert parse_zone("zone", "DC1.example.org") == "dc1.example.org"
     assert dns_label("/Shop_App-1") == "shop_app-1"
+
+
+def test_local_first_puts_addresses_of_this_host_before_those_of_others() -> None:
+    """An address that both have is this host's; where only others have the name nothing is near."""
+    book = Book()
+    for host, name, address in (("h1", "app", "10.0.0.2"), ("", "app", "10.0.0.9"), ("h2", "db", "10.0.0.3")):
+        entry = Entry((name,), (ip_address(address),), "web", host=host)
+        book.entries.append(("w1", entry))
+    book.entries.append(("w1", Entry(("app",), (ip_address("10.0.0.9"),), "web", host="h2")))
+    near, far = ip_address("10.0.0.9"), ip_address("10.0.0.2")
+    found = lookup(Question("app", A), WEB, book, ZONE, local_first=True)
+    assert (found.addresses, found.near) == ((near, far), 1)
+    found = lookup(Question("app", A), WEB, book, ZONE)
+    assert (found.addresses, found.near) == ((far, near), 0)
+    assert lookup(Question("db", A), WEB, book, ZONE, local_first=True).near == 0

@@ -28,13 +28,15 @@ _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 class Entry:
     """Somebody who has names in a network. names: relative to the network, the one that PTR and SRV tell first.
 
-    network: its name, "" for names that are in no network.
+    network: its name, "" for names that are in no network. host: the id of another host of the cluster that has it, ""
+    for this one.
     """
 
     names: tuple[str, ...]
     addresses: tuple[Address, ...]
     network: str = ""
     services: tuple[Service, ...] = ()
+    host: str = ""
 
     def full_name(self, zone: str) -> str:
         """The one that everybody knows who may."""
@@ -96,8 +98,8 @@ def dns_label(text: str) -> str:
     return name if _is_name(name) else ""
 
 
-def lookup(question: Question, asker: Asker, directory: Directory, zone: str) -> Answer:
-    """What the asker is told, addresses in no order.
+def lookup(question: Question, asker: Asker, directory: Directory, zone: str, *, local_first: bool = False) -> Answer:
+    """What the asker is told, addresses in no order. local_first: those of this host are told before all others.
 
     A name in the zone that nobody has is ABSENT, and EMPTY where names are below it. Outside of the zone only short
     names and `<name>.<network>` of the asker's own networks are known, and addresses in subnets
@@ -118,7 +120,7 @@ def lookup(question: Question, asker: Asker, directory: Directory, zone: str) ->
         return _services(groups, service, zone)
     named = list(_groups(question.name, asker, directory, zone)) if service else groups
     if named or groups:
-        return _addresses(named, _VERSIONS.get(question.kind, ()))
+        return _addresses(named, _VERSIONS.get(question.kind, ()), local_first)
     if not _is_in(owner, zone):
         return elsewhere
     return Answer(Verdict.EMPTY if _is_above(owner, asker, directory, zone) else Verdict.ABSENT)
@@ -183,13 +185,21 @@ def _is_above(name: str, asker: Asker, directory: Directory, zone: str) -> bool:
     return not relative or any(asker.may_see(each) for each in directory.networks_named(relative))
 
 
-def _addresses(groups: Sequence[Sequence[Entry]], versions: Container[int]) -> Answer:
+def _addresses(groups: Sequence[Sequence[Entry]], versions: Container[int], local_first: bool) -> Answer:
     """Those in the first network that has any of the families."""
     for entries in groups:
-        found = {address for entry in entries for address in entry.addresses if address.version in versions}
-        if found:
-            return Answer(Verdict.FOUND, addresses=tuple(sorted(found, key=lambda each: (each.version, each))))
+        near, far = set[Address](), set[Address]()
+        for entry in entries:
+            found = far if local_first and entry.host else near
+            found.update(address for address in entry.addresses if address.version in versions)
+        if near or far:
+            first, second = _in_order(near), _in_order(far - near)
+            return Answer(Verdict.FOUND, addresses=(*first, *second), near=len(first) if second else 0)
     return Answer(Verdict.EMPTY)
+
+
+def _in_order(addresses: Collection[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda each: (each.version, each))
 
 
 def _services(groups: Sequence[Sequence[Entry]], service: tuple[str, str], zone: str) -> Answer:

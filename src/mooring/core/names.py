@@ -55,12 +55,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """addresses for A and AAAA, names for PTR, targets for SRV."""
+    """addresses for A and AAAA, names for PTR, targets for SRV. near: so many addresses at the beginning are to be told
+    before all others, which are otherwise in no order."""
 
     verdict: Verdict
     addresses: tuple[Address, ...] = ()
     names: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
+    near: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,11 @@ LOCAL = ip_address("127.0.0.1")
 
 
 class Names:
-    """web has one address, `many` 64, `next` is asked elsewhere; who comes by mr-one or mr-two is in a network. looked:
-    how often something was looked up."""
+    """web has one address, `many` 64, `next` is asked elsewhere; who comes by mr-one or mr-two is in a network. near:
+    so many of an answer's are. looked: how often something was looked up."""
 
     def __init__(self) -> None:
-        self.changes, self.zone, self.looked = 1, "mooring", 0
-        self.web = MANY[0]
+        self.changes, self.zone, self.looked, self.near, self.web = 1, "mooring", 0, 0, MANY[0]
 
     def asker(self, bridge: str, source: Address, domain: int = 0) -> Asker | None:
         """See host_server.Names. Each domain has bridges of the same names, with networks of its own."""
@@ -61,8 +60,8 @@ class Names:
             return Answer(Verdict.ABSENT)
         if asker.own[:1] in (("mr-one red",), ("mr-one blue",)):
             return Answer(Verdict.FOUND, addresses=(MANY[10 if asker.own == ("mr-one red",) else 11],))
-        found = {"web": (self.web,), "own": (MANY[7],), "many": MANY}.get(question.name.partition(".")[0])
-        return Answer(Verdict.FOUND, addresses=found) if found else Answer(Verdict.ABSENT)
+        found = {"web": (self.web,), "own": (MANY[7],), "many": MANY}.get(question.name.partition(".")[0], ())
+        return Answer(Verdict.FOUND if found else Verdict.ABSENT, addresses=found, near=self.near)
 
 
 class Served:
@@ -182,11 +181,14 @@ async def test_what_the_hosts_resolver_asks_the_host_asks(served: Served) -> Non
     assert served.answer(query("own").to_wire(), 7, "172.18.0.3") is None
 
 
-async def test_all_addresses_are_told_in_changing_order(served: Served) -> None:
-    """Clients take the first."""
+@pytest.mark.parametrize("near", [0, 32])
+async def test_all_addresses_are_told_in_changing_order(served: Served, near: int) -> None:
+    """Clients take the first. Those that are near come first."""
+    served.names.near = near
     replies = [texts(await served.query(query("many", use_edns=0, payload=4096))) for _ in range(20)]
-    assert {tuple(sorted(each)) for each in replies} == {tuple(sorted(map(str, MANY)))}
-    assert len({each[0] for each in replies}) > 5
+    assert {frozenset(each) for each in replies} == {frozenset(map(str, MANY))}
+    assert {frozenset(each[:near]) for each in replies} == {frozenset(map(str, MANY[:near]))}
+    assert min(len({each[place] for each in replies}) for place in (0, near)) > 5
 
 
 async def test_a_long_answer_is_cut_and_comes_whole_by_tcp(served: Served) -> None:

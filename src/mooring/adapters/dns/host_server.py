@@ -142,7 +142,7 @@ class HostAnswers:
         limit = STREAM_BYTES if stream else min(query.udp_limit, UDP_BYTES)
         if len(answer.addresses) > 1:
             # Clients take the first: so they spread over those that have the same name.
-            answer = replace(answer, addresses=tuple(random.sample(answer.addresses, len(answer.addresses))))
+            answer = replace(answer, addresses=_shuffled(answer))
             send(encode_reply(query, answer, limit, TTL, self._names.zone))
             return True
         # The zone's SOA says nothing about the reverse zones, which are none of ours.
@@ -200,6 +200,12 @@ class HostAnswers:
         # By the interface and the domain, too: tenants may have equal addresses.
         name = f"{source} by {interface}" + (f" in {place.domain}" if place.domain else "")
         return _Client(asker, name, self._answers.setdefault(asker, {}))
+
+
+def _shuffled(answer: Answer) -> tuple[Address, ...]:
+    addresses = random.sample(answer.addresses, len(answer.addresses))
+    near = set(answer.addresses[: answer.near])
+    return tuple(sorted(addresses, key=lambda each: each not in near)) if near else tuple(addresses)
 
 
 class HostDatagrams:

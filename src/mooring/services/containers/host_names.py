@@ -1,7 +1,8 @@
 """Who is called what on this host: an index of the records, of what the engine tells, and of operators' DNS records.
 
 Rules: a name is there as long as its endpoint is attached, whatever the engine says meanwhile, and gone with it; what
-the engine tells (names, aliases) is in memory only, and is asked for again after a start.
+the engine tells (names, aliases) is in memory only, and is asked for again after a start; in a network of the cluster
+other hosts' names (RemoteNames) are told beside this one's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mooring.core.networks import Address, Dns, Network
 from mooring.core.port_bindings import Protocol
 from mooring.services.containers.askers import Askers
 from mooring.services.containers.name_index import NameIndex
+from mooring.services.containers.remote_names import RemoteNames
 from mooring.services.records.endpoint_index import EndpointIndex
 from mooring.services.records.record_cache import Record, RecordCache
 
@@ -50,16 +52,19 @@ class _Told:
 class HostNames:
     """A Directory. Build it before the cache is loaded.
 
-    zone: of all names.
+    zone: of all names. local_first: addresses of this host are told before those of other hosts. remote: who has names
+    on other hosts.
     """
 
     def __init__(self, cache: RecordCache, endpoint_index: EndpointIndex, zone: str = "mooring") -> None:
         self._cache = cache
         self._endpoint_index = endpoint_index
         self.zone = zone
+        self.local_first = False
         self._told: dict[str, _Told] = {}
         self._index = NameIndex()
         self._askers = Askers(cache, endpoint_index)
+        self.remote = RemoteNames(self._count, self.network_name)
         # Attached since before a start, and the engine has not told of them since.
         self._unheard: set[str] = set()
         self._listed: float | None = None
@@ -73,6 +78,9 @@ class HostNames:
     def changes(self) -> int:
         """How many there were; what was looked up is true as long as it stays the same."""
         return self._index.changes
+
+    def _count(self) -> None:
+        self._index.changes += 1
 
     # -- what the engine tells -------------------------------------------------------------------------------------
 
@@ -88,20 +96,24 @@ class HostNames:
         told = (each for each in attached if not is_namespaces(each.id) and self._cache.network(each.network))
         # What no engine tells of has its name on record; what one asked for by name may have aliases besides.
         self._unheard = {each.id for each in told if not each.name}
-        self._index.changes += 1
+        self._count()
 
     def note_listed(self, now: float) -> None:
         """The engine has told of every container that it has. now: seconds since the boot. Whoever it does not tell of
-        for PATIENCE is waited for no more: the record of one that is gone would keep all from being told."""
+        for PATIENCE is waited for no more: the record of one that is gone would keep all from being told. Nor are other
+        hosts of the cluster."""
         if self._listed is None:
             self._listed = now
-        if self._unheard and now - self._listed >= PATIENCE:
+        if now - self._listed < PATIENCE:
+            return
+        self.remote.note_scanned()
+        if self._unheard:
             self._unheard.clear()
-            self._index.changes += 1
+            self._count()
 
     @property
     def unheard(self) -> bool:
-        """Whether somebody may have names that are not known, see note_loaded."""
+        """Whether somebody on this host may have names that are not known, see note_loaded."""
         return bool(self._unheard)
 
     def unasked(self) -> list[str]:
@@ -166,12 +178,15 @@ class HostNames:
 
     def lookup(self, question: Question, asker: Asker) -> Answer:
         """See core.host_names.lookup; after a start a name that nobody has may be REFUSED instead, see note_loaded."""
-        answer = lookup(question, asker, self, self.zone)
-        return Answer(Verdict.REFUSED) if answer.verdict is Verdict.ABSENT and self._unheard else answer
+        answer = lookup(question, asker, self, self.zone, local_first=self.local_first)
+        unsure = bool(self._unheard) or self.remote.incomplete
+        return Answer(Verdict.REFUSED) if answer.verdict is Verdict.ABSENT and unsure else answer
 
     def named(self, network_id: str, name: str) -> Collection[Entry]:
         """See Directory."""
-        return self._index.named(network_id, name)
+        found = self._index.named(network_id, name)
+        others = self.remote.named(network_id, name, found)
+        return (*found, *others) if others else found
 
     def networks_named(self, name: str) -> Collection[str]:
         """See Directory."""
@@ -179,15 +194,20 @@ class HostNames:
 
     def at(self, address: Address) -> Collection[tuple[str, Entry]]:
         """See Directory."""
-        return self._index.at(address)
+        found = self._index.at(address)
+        if not self.remote:
+            return found
+        own = {network_id for network_id, _ in found}  # this host knows best what it has
+        others = [each for each in self._askers.networks_with(address) if each not in own]
+        return (*found, *((each, entry) for each in others for entry in self.remote.at(each, address)))
 
     def is_ours(self, address: Address, asker: Asker) -> bool:
         """See Directory."""
         return self._askers.is_ours(address, asker)
 
     def rows(self) -> list[tuple[str, str, Entry]]:
-        """Everybody who has a name: a key (an endpoint's id; for a record it has a slash), the full id of the network,
-        and the entry."""
+        """Everybody on this host who has a name: a key (an endpoint's id; for a record it has a slash), the full id of
+        the network, and the entry."""
         return self._index.rows()
 
     def network_name(self, network_id: str) -> str:
@@ -237,13 +257,13 @@ class HostNames:
     def _hear(self, endpoint_id: str) -> None:
         if endpoint_id in self._unheard:
             self._unheard.discard(endpoint_id)
-            self._index.changes += 1
+            self._count()
 
     def _follow_network(self, before: Record | None, after: Record | None) -> None:
         self._askers.follow(before, after)
         if isinstance(before, Network) and after is None:
             self._index.forget_network(before.id)
-        self._index.changes += 1
+        self._count()
 
     def _learn_name(self, lease: Lease, before: Record | None) -> None:
         """An engine from 29 on says who asks for an address: nobody has to be asked then."""
