@@ -14,6 +14,7 @@ from typing import Protocol
 import pytest
 
 from tests.e2e.lab import Host, Lab
+from tests.e2e.lab.clusters import LabCluster, LabClusters
 from tests.e2e.lab.features import missing
 from tests.e2e.lab.leaks import leaks
 from tests.e2e.lab.quiet import QuietStreams
@@ -145,6 +146,35 @@ def quiet(lab: Lab) -> Iterator[QuietStreams]:
     finally:
         streams.close()
         lab.discard(streams.host)
+
+
+@pytest.fixture(scope="session")
+def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabClusters]:
+    """The cluster that tests share. Use `cluster`."""
+    made = LabClusters(lab, tmp_path_factory.mktemp)
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def cluster(clusters: LabClusters, request: pytest.FixtureRequest) -> Iterator[LabCluster]:
+    """Three hosts and three members of etcd, as new before and after, and nothing left in etcd after. Another one is
+    made after a test that failed, and none is kept when no further test has it."""
+    cluster = clusters.get()
+    request.node.stash[HOSTS] = cluster.hosts
+    try:
+        yield cluster
+        if not request.node.stash.get(FAILED, False):
+            assert cluster.reset() == []
+    except BaseException:
+        clusters.drop()
+        raise
+    items = request.session.items
+    following = items[items.index(request.node) + 1 :]
+    if request.node.stash.get(FAILED, False) or all(
+        "cluster" not in getattr(each, "fixturenames", ()) for each in following
+    ):
+        clusters.drop()
 
 
 @pytest.hookimpl(wrapper=True)

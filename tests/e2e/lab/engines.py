@@ -51,6 +51,11 @@ class Engine(DockerClient):
             raise LabError("dockerd was not started")
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """It was started and has not ended."""
+        return self._process is not None and self._process.running
+
     def launch(self) -> None:
         """Start dockerd; it need not be ready when this returns."""
         argv = [self.release.program("dockerd"), "--data-root", str(self.folder / "data")]

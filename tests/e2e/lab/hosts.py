@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +41,11 @@ class Host:
     """A machine with an engine at the underlay. It is off until `boot`.
 
     settings: MOORING_* variables for the daemon. options: flags for dockerd. release: the engine, the one that ENGINE
-    names unless another is given; `change_engine` puts another on the same disks.
+    names unless another is given; `change_engine` puts another on the same disks. own_ids: it has a machine id of its
+    own and a boot id for each boot; else those of the machine that the tests run on, as all hosts of the lab.
     """
+
+    own_ids = False
 
     def __init__(
         self,
@@ -67,14 +71,16 @@ class Host:
         self.daemon: Daemon
         self.proxy: DockerClient
         self.release = release or selected()
-        self._on = False
+        self.on = False
 
     def boot(self, start: bool = True) -> None:
         """Power on: new namespaces over the same disks; mooring and the engine run when this returns, unless not."""
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         (self.folder / "run").mkdir()
         self.namespace = Namespace(f"host{self.number}", SETUP.format(folder=self.folder, name=f"host{self.number}"))
-        self._on = True
+        self.on = True
+        if self.own_ids:
+            self._have_own_ids()
         self._underlay.plug(self.namespace, self.number)
         self.engine = Engine(self.namespace, self.folder, self.cgroup, self.release, self._options)
         self.daemon = Daemon(self.namespace, self.folder, self._settings)
@@ -89,10 +95,18 @@ class Host:
         self.engine.wait_ready()
         self.engine.load_image()
 
+    def _have_own_ids(self) -> None:
+        machine, boot = self.folder / "machine-id", self.folder / "run/boot-id"
+        if not machine.exists():
+            machine.write_text(f"{uuid.uuid4().hex}\n")
+        boot.write_text(f"{uuid.uuid4()}\n")
+        for file, place in ((machine, "/etc/machine-id"), (boot, "/proc/sys/kernel/random/boot_id")):
+            self.namespace.run("mount", "--bind", str(file), place)
+
     def power_off(self) -> None:
         """Everything on it ends at once, as when the cable is pulled."""
-        if self._on:
-            self._on = False
+        if self.on:
+            self.on = False
             self.namespace.close()
             remove_cgroups(self.cgroup)
 

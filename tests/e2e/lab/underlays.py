@@ -21,6 +21,11 @@ def address6(number: int) -> str:
     return f"fd00:198:18::{number:x}"
 
 
+def mac(number: int) -> str:
+    """Of the machine's link to the underlay: the same for ever, so that a rebooted one is found."""
+    return f"02:00:c6:12:00:{number:02x}"
+
+
 class Underlay:
     """A bridge to which machines are plugged, and the outside machine."""
 
@@ -34,8 +39,7 @@ class Underlay:
         self.namespace.run("ip", "link", "del", port, check=False)
         enter = self.namespace.enter  # net only: `netns PID` is looked up in the machine's own /proc
         add = ["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0"]
-        # Always the same MAC for the same address, so that a rebooted machine is not looked for at its old one.
-        add += ["address", f"02:00:c6:12:00:{number:02x}", "netns", str(machine.pid)]
+        add += ["address", mac(number), "netns", str(machine.pid)]
         run(enter(add, network_only=True))
         self.namespace.run("ip", "link", "set", port, "master", "under", "up")
         script = [
