@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -31,13 +31,23 @@ async def cluster(servers: Servers) -> AsyncIterator[Cluster]:
     await client.close()
 
 
+async def no_complaints(cluster: Cluster) -> None:
+    """Nothing is wrong with it, once each member had time: one has a second, which is short on a busy machine."""
+    said: Sequence[str] = []
+    for _ in range(20):
+        if not (said := await cluster.complaints()):
+            break
+        await asyncio.sleep(0.1)
+    assert list(said) == []
+
+
 async def test_a_new_cluster_has_nothing(cluster: Cluster) -> None:
     """What was never written is None; a scan finds nothing, at a revision from which one can watch."""
     assert await cluster.get("a") is None
     found, revision = await cluster.scan("")
     assert list(found) == []
     assert revision > 0
-    assert await cluster.complaints() == []
+    await no_complaints(cluster)
 
 
 async def test_a_key_is_read_as_it_was_written_by_whoever_asks(servers: Servers, cluster: Cluster) -> None:

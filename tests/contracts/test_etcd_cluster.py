@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator, Sized
 from contextlib import aclosing
@@ -191,6 +192,16 @@ async def test_a_watch_is_in_touch_while_nothing_changes(
     await alone.close()
 
 
+async def says(client: EtcdCluster, words: str) -> None:
+    """It is refused with such words; on a busy machine not the first time, when there was not even a connection."""
+    for _ in range(10):
+        with pytest.raises(Unavailable) as refused:
+            await client.get("a")
+        if re.search(words, str(refused.value)):
+            return
+    raise AssertionError(f"{words} in {refused.value}")
+
+
 async def test_members_that_are_not_what_they_should_be_are_named(
     three_members: Etcds, one_member: Etcds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,8 +220,7 @@ async def test_members_that_are_not_what_they_should_be_are_named(
         ([elsewhere], right, "cannot be reached"),
     ]:
         client = EtcdCluster(endpoints, given)
-        with pytest.raises(Unavailable, match=words):
-            await client.get("a")
+        await says(client, words)
         assert len(await client.complaints()) == len(endpoints)
         await client.close()
     mixed = EtcdCluster([three_members.endpoints[0], one_member.endpoints[0]], right)

@@ -217,17 +217,6 @@ def test_what_was_removed_while_the_daemon_was_away_is_given_back(make_host: Mak
         host.engine.clear()
 
 
-@pytest.mark.slow
-def test_what_ran_and_was_removed_while_the_daemon_was_away_is_given_back(make_host: MakeHost) -> None:
-    """The engine moved its interface back to the host, where it looks attached; nobody has it all the same."""
-    host = make_host(settings=EAGER)
-    start_fixed(host)
-    host.daemon.kill9()
-    host.engine.api("DELETE", "/containers/db?force=1", timeout=150)  # dockerd tries each plugin call for 15 s
-    host.daemon.start()
-    eventually(lambda: held(host) == set(), "they are given back", 20)
-
-
 def test_the_store_is_down(make_host: MakeHost) -> None:
     """Somebody else has it locked: a labelled create is refused with 503 within five seconds, what needs no address
     works, a removal goes through, and its addresses are given back when the store is there again."""
