@@ -22,7 +22,6 @@ UNTESTED: dict[str, str] = {
     "core/findings.py": "a value without behaviour; containers/container_reconciler.py and the doctor make it",
     "servers/proxy/hooks.py": "values and a Protocol; the relay and the gate are tested with them",
     "core/docker_requests.py": "values without behaviour; tests/wire reads them, the services are tested with them",
-    "core/cluster_networks.py": "values without behaviour; tests/wire writes and reads them, the services test them",
     "core/dns_views.py": "as core/views.py",
     "core/cluster_views.py": "as core/views.py",
     "core/vnic_views.py": "as core/views.py",

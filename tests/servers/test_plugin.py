@@ -197,7 +197,7 @@ async def test_an_internal_network_is_one(desk: Desk) -> None:
 async def test_bad_options_are_refused_before_anything_is_asked(desk: Desk) -> None:
     """Already at GwAllocCheck on engines that have it."""
     for method in ("NetworkDriver.CreateNetwork", "NetworkDriver.GwAllocCheck"):
-        status, text = await desk.refused(method, network({"mode": "vxlan"}))
+        status, text = await desk.refused(method, network({"mode": "macvlan"}))
         assert (status, "not supported yet" in text) == (400, True)
     v6 = [{"AddressSpace": "default", "Pool": "fd09::/64"}]
     _, text = await desk.refused("NetworkDriver.CreateNetwork", network({"mtu": "1000"}, IPv6Data=v6))

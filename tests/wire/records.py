@@ -10,6 +10,7 @@ from msgspec import structs
 from mooring.core.address_claims import AddressClaim, HostClaim, Identity, Phase, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, HostBlock, SharedSubnet
+from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, NetworkMember, VniHolder
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -28,6 +29,7 @@ from mooring.core.networks import (
     NetworkOptions,
     Origin,
     Pending,
+    Scope,
     Segment,
     StaticRoute,
     Sticky,
@@ -125,10 +127,15 @@ OPTIONS = st.builds(
     port_security=st.booleans(),
     dns=st.sampled_from(Dns),
 )
+CLUSTER_OPTIONS = st.builds(
+    NetworkOptions, scope=st.just(Scope.CLUSTER), overlay=st.booleans(), vni=st.integers(0, 2**24 - 1),
+    encrypted=st.booleans(), multicast=st.booleans(), offload=st.booleans(), dns=st.sampled_from(Dns),
+    sticky=st.sampled_from(Sticky),
+)  # fmt: skip
 NETWORKS = st.builds(
     Network,
     id=IDENT,
-    options=OPTIONS,
+    options=OPTIONS | CLUSTER_OPTIONS,
     internal=st.booleans(),
     ipv4=SEGMENTS,
     ipv6=SEGMENTS,
@@ -222,6 +229,17 @@ HOST_BLOCKS = st.builds(
     carved=st.frozensets(ADDRESS, max_size=2), leaving=st.booleans(), boot=TEXT, asked=st.frozensets(TEXT, max_size=2),
 )  # fmt: skip
 HOST_CLAIMS = st.builds(HostClaim, claim=CLAIMS, phase=st.sampled_from(Phase), idle=st.booleans())
+CLUSTER_NETWORKS = st.builds(
+    ClusterNetwork, id=TEXT, space=IDENT, subnets=st.lists(SUBNET, min_size=1, max_size=2).map(tuple),
+    gateways=st.lists(V4_INTERFACE | V6_INTERFACE, max_size=2).map(tuple), options=WORDS,
+    vni=st.integers(0, 2**24 - 1), ending=st.booleans(), closed=st.booleans(), since=TIME,
+)  # fmt: skip
+HOST_NETWORKS = st.builds(
+    HostNetwork, network=IDENT, shared=CLUSTER_NETWORKS, own=st.lists(ADDRESS, max_size=2).map(tuple),
+    leaving=st.booleans(),
+)  # fmt: skip
+NETWORK_MEMBERS = st.builds(NetworkMember, space=IDENT, subnet=SUBNET, host=IDENT, network=TEXT, name=TEXT)
+VNI_HOLDERS = st.builds(VniHolder, vni=st.integers(1, 2**24 - 1), network=TEXT, space=IDENT, subnet=SUBNET)
 
 
 @st.composite
@@ -249,7 +267,9 @@ ADVERTISEMENTS = st.builds(
     services=st.lists(st.builds(Service, TEXT, PROTOCOL, PORT), max_size=2).map(tuple),
 )  # fmt: skip
 WANTS = st.builds(Want, claim=CLAIMS, refusal=TEXT, holder=TEXT)
-SHARED_VALUES = blocks() | CLAIMS | IDENTITIES | WANTS | ADVERTISEMENTS
+SHARED_VALUES = (
+    blocks() | CLAIMS | IDENTITIES | WANTS | ADVERTISEMENTS | CLUSTER_NETWORKS | NETWORK_MEMBERS | VNI_HOLDERS
+)
 RECORDS = (
     POOLS
     | SUBNET_POOLS
@@ -266,4 +286,5 @@ RECORDS = (
     | SHARED_SUBNETS
     | HOST_BLOCKS
     | HOST_CLAIMS
+    | HOST_NETWORKS
 )

@@ -29,6 +29,13 @@ WRITTEN = [
         b'ames":["db"],"services":[{"v":"ServiceV1","name":"","protocol":6,"port":80}],"healthy":false}',
     ),
     ("ep/A/n1/-", b'{"v":1,"mac":"02:00:00:00:00:06","addresses":["10.32.0.6"],"underlay":"192.0.2.1"}'),
+    (
+        "net/red/0a200000p16",
+        b'{"v":1,"network":{"v":"ClusterNetworkV1","id":"i1","more":["fd00::/64"],"gateways":["10.32.0.1/16"],"options"'
+        b':{"mode":"vxlan"},"vni":5000,"ending":true,"closed":true,"since":5.5}}',
+    ),
+    ("net/red/0a200000p16/A%2F1", b'{"v":1,"network":"i1","name":"app"}'),
+    ("vni/00001388", b'{"v":1,"network":"i1","space":"red","subnet":"10.32.0.0/16"}'),
 ]
 
 

@@ -67,13 +67,15 @@ def test_leases_sort_as_their_addresses_do(one: Address, two: Address) -> None:
 def test_keys_are_as_documented() -> None:
     """The layout of the keyspace does not change by accident."""
     assert stored.PREFIXES == (
-        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "pool/",
-        "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
+        "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/",
+        "cluster-network/", "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/",
+        "lease/",
     )  # fmt: skip
     subnet, address = IPv4Network("10.32.0.0/16"), IPv4Address("10.32.0.5")
     assert stored.shared_key("a/b", subnet) == "shared/a%2Fb/0a200000p16"
     assert stored.host_block_key("a/b", subnet, 17) == "block/a%2Fb/0a200000p16/11"
     assert stored.host_claim_key("a/b", subnet, address) == "claim/a%2Fb/0a200000p16/0a200005"
+    assert stored.host_network_key("n/1") == "cluster-network/n%2F1"
     assert stored.engine_key("ABCD:EFGH") == "engine/ABCD:EFGH"
     assert stored.pool_key("8f3a") == "pool/8f3a"
     assert stored.subnet_pool_key("lab") == "subnet-pool/lab"
@@ -112,7 +114,7 @@ def test_what_is_not_text_is_refused(call: object) -> None:
     [
         ("pool/a", 1),
         ("subnet-pool/a", 1),
-        ("network/a", 5),
+        ("network/a", 6),
         ("holder/a", 2),
         ("intent/a", 1),
         ("sandbox/a", 1),

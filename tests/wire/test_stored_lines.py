@@ -43,6 +43,16 @@ WRITTEN = [
         b'ver":"bridge"}',
     ),
     (
+        "network/n4",
+        b'{"v":6,"internal":true,"created":5.5,"ipv4":[],"ipv6":[],"options":{"v":"OptionsV5","dns":"on","scope":"'
+        b'cluster","overlay":true,"vni":5000,"encrypted":true,"multicast":true,"offload":false},"driver":"bridge"}',
+    ),
+    (
+        "cluster-network/n4",
+        b'{"v":1,"space":"default","subnet":"10.30.0.0/24","shared":{"v":"ClusterNetworkV1","id":"i1","more":["fd00:'
+        b':/64"],"gateways":["10.30.0.1/24"],"options":{"mode":"vxlan"},"vni":5000,"since":5.5},"own":["10.30.0.9"]}',
+    ),
+    (
         "vnic/red/0a080000p16/0a080005",
         b'{"v":1,"mac":"02:00:00:00:00:01","mtu":1400,"created":5.5,"gateway":"10.8.0.1","routes":[{"v":"Route'
         b'V1","destination":"10.9.0.0/16","via":"10.8.0.9"}],"instance":"i-1"}',

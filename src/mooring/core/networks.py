@@ -142,6 +142,13 @@ class Dns(Enum):
         return self is not Dns.OFF
 
 
+class Scope(Enum):
+    """Who takes part in a network: this host alone, or every host of the cluster that makes it with the same subnet."""
+
+    LOCAL = "local"
+    CLUSTER = "cluster"
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """The driver options of a network, parsed.
@@ -155,6 +162,10 @@ class NetworkOptions:
     subnets: when those are made that nobody named. pool, pool6: the subnet pool that they are carved from, "" for the
     default ones. ipv6: it gets IPv6 as well, which Docker's null IPAM driver cannot be asked for. host_access: None for
     what is usual where the network is. dns: whether the daemon's DNS server is for its containers.
+
+    scope: who takes part. overlay: `mode=vxlan`, with tunnels between the hosts; of such networks alone: vni: 0 for one
+    that is chosen; encrypted: between the hosts; multicast: goes to every host that takes part; offload: checksums of
+    what is in the tunnels are the devices' to make.
     """
 
     mode: Mode = Mode.BRIDGE
@@ -181,6 +192,12 @@ class NetworkOptions:
     ipv6: bool = False
     host_access: HostAccess | None = None
     dns: Dns = Dns.OFF
+    scope: Scope = Scope.LOCAL
+    overlay: bool = False
+    vni: int = 0
+    encrypted: bool = False
+    multicast: bool = False
+    offload: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Driver options, parsed once into values.
 
-Rules: every option is understood, or refused by its name; none is ignored. Docker's own names for its bridge driver are
-synonyms of ours, and a thing that is said twice must be said alike. Our own words may bear the prefix `mooring.`.
+Rules: every option is understood, or refused by its name; none is ignored. Docker's own names for its drivers' options
+are synonyms of ours (core/docker_options.py), and a thing that is said twice must be said alike. Our own words may bear
+the prefix `mooring.`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any, TypeVar
 
 from mooring.core.addresses import parse_address
+from mooring.core.cluster_options import VNI_MOST, VXLAN, check_cluster, cluster_words
+from mooring.core.docker_options import BY_ENGINE, FIXED, SYNONYMS
 from mooring.core.docker_requests import EITHER
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
@@ -25,6 +28,7 @@ from mooring.core.networks import (
     HostOverlap,
     Mode,
     NetworkOptions,
+    Scope,
     StaticRoute,
     Sticky,
     Subnet,
@@ -50,40 +54,6 @@ SWITCH = {"on": True, "true": True, "t": True, "1": True, "yes": True} | {
     "off": False, "false": False, "f": False, "0": False, "no": False,
 }  # fmt: skip
 
-# Docker's name -> our word. Sources: libnetwork/drivers/bridge/labels.go, libnetwork/netlabel/labels.go.
-SYNONYMS: dict[str, str] = {
-    "com.docker.network.bridge.name": "bridge",
-    "com.docker.network.bridge.enable_icc": "icc",
-    "com.docker.network.bridge.enable_ip_masquerade": "masquerade",
-    "com.docker.network.bridge.host_binding_ipv4": "binding",
-    "com.docker.network.bridge.gateway_mode_ipv4": "gateway_mode4",
-    "com.docker.network.bridge.gateway_mode_ipv6": "gateway_mode6",
-    "com.docker.network.driver.mtu": "mtu",
-    "com.docker.network.container_iface_prefix": "interface_prefix",
-    "com.docker.network.host_ipv4": "source4",
-    "com.docker.network.host_ipv6": "source6",
-}
-
-# Docker's options that only their default value is accepted for: name -> (default, why no other).
-FIXED: dict[str, tuple[object, str]] = {
-    "com.docker.network.bridge.default_bridge": (False, "the engine's default bridge is the engine's own"),
-    "com.docker.network.bridge.inhibit_ipv4": (
-        False,
-        "the bridge of a network with a gateway bears its address; use gateway=none",
-    ),
-    "com.docker.network.bridge.trusted_host_interfaces": (
-        "",
-        "not supported; use gateway_mode=nat-unprotected or gateway_mode=routed",
-    ),
-    "com.docker.network.bridge.firewalld_zone": ("", "Mooring keeps its rules in an nftables table of its own"),
-}
-
-# What the engine does itself for every driver's networks, with its bounds (libnetwork/osl/interface_linux.go).
-BY_ENGINE: dict[str, tuple[int, int]] = {
-    "com.docker.network.advertise_addr_nmsgs": (0, 3),
-    "com.docker.network.advertise_addr_ms": (100, 2000),
-}
-
 # Understood, but for what is not built yet: name -> what it belongs to.
 NOT_BUILT: dict[str, str] = {
     "parent": "the modes macvlan and ipvlan",
@@ -91,13 +61,12 @@ NOT_BUILT: dict[str, str] = {
     "macvlan_mode": "the mode macvlan",
     "ipvlan_mode": "the mode ipvlan",
     "ipvlan_flag": "the mode ipvlan",
-    "encrypted": "the mode vxlan",
-    "com.docker.network.driver.overlay.vxlanid_list": "the mode vxlan",
 }
-MODES_NOT_BUILT = frozenset({"vxlan", "macvlan", "ipvlan"})
+MODES_NOT_BUILT = frozenset({"macvlan", "ipvlan"})
+_MODES = (*(mode.value for mode in Mode), VXLAN)
 
 # What a network without plumbing can still mean.
-NULL_WORDS = frozenset({"mode", "gateway", "tenant", "sticky", "subnets", "pool", "pool6", "ipv6"})
+NULL_WORDS = frozenset({"mode", "overlay", "gateway", "tenant", "sticky", "subnets", "pool", "pool6", "ipv6", "scope"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +91,15 @@ def parse_network_options(raw: Mapping[str, str], internal: bool, *, ipv6: bool 
             IPAM_PARSERS[bare](f"option {name}", raw[name])  # the proxy has told the IPAM driver
             if bare not in PARSERS:
                 continue
-        for word in _words(name):
-            entry = _Given(name, _value(word, name, raw[name]))
+        for word, value in _parsed(name, raw[name]):
+            entry = _Given(name, value)
             before = given.setdefault(word, entry)
             if before.value != entry.value:
                 both = f"{before.name}={shown(raw[before.name])} and {name}={shown(raw[name])}"
                 raise BadRequest(f"options {both} contradict each other")
     if "mode" not in given and "bridge" in given and is_vnic_bridge(given["bridge"].value):
         given["mode"] = _Given(given["bridge"].name, Mode.HANDOFF)
-    options = NetworkOptions(**{word: entry.value for word, entry in given.items()})
+    options = cluster_words(NetworkOptions(**{word: entry.value for word, entry in given.items()}), "scope" in given)
     _check(options, given, internal, ipv6)
     return options
 
@@ -220,6 +189,13 @@ def _words(name: str) -> tuple[str, ...]:
     return (word,)
 
 
+def _parsed(name: str, text: str) -> list[tuple[str, Any]]:
+    """The words that the option stands for, with their values. Raises BadRequest."""
+    found = [(word, _value(word, name, text)) for word in _words(name)]
+    # An overlay is a bridge with tunnels, and `mode` says both.
+    return [*found, ("overlay", text == VXLAN)] if found[0][0] == "mode" else found
+
+
 def _value(word: str, name: str, text: str) -> Any:
     if name.removeprefix(OWN_PREFIX) == "nat":
         return GatewayMode.NAT if _switch(f"option {name}", text) else GatewayMode.ROUTED
@@ -237,6 +213,7 @@ def _check(options: NetworkOptions, given: Mapping[str, _Given], internal: bool,
             if word not in NULL_WORDS:
                 raise BadRequest(f"option {entry.name} has no effect in mode null, which creates no interfaces")
     check_handoff(options, {word: entry.name for word, entry in given.items()})
+    check_cluster(options, {word: entry.name for word, entry in given.items()})
     if ipv6 and options.mtu and options.mtu < MTU_LEAST[6]:
         raise BadRequest(f"option {given['mtu'].name}={options.mtu}: IPv6 needs an MTU of at least {MTU_LEAST[6]}")
     modes = {4: options.gateway_mode4, 6: options.gateway_mode6}
@@ -283,11 +260,11 @@ def _mtu(what: str, text: str) -> int:
 
 def _mode(what: str, text: str) -> Mode:
     if text in MODES_NOT_BUILT:
-        raise BadRequest(f"{what}={text} is not supported yet; supported: {', '.join(mode.value for mode in Mode)}")
+        raise BadRequest(f"{what}={text} is not supported yet; supported: {', '.join(_MODES)}")
     try:
-        return Mode(text)
+        return Mode.BRIDGE if text == VXLAN else Mode(text)
     except ValueError:
-        names = ", ".join(mode.value for mode in Mode)
+        names = ", ".join(_MODES)
         raise BadRequest(f"{what}={shown(text)}: must be one of {names}") from None
 
 
@@ -386,6 +363,11 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "ipv6": _switch,
     "pool": lambda what, text: _name(what, text, 63),
     "pool6": lambda what, text: _name(what, text, 63),
+    "scope": _one_of(Scope),
+    "vni": lambda what, text: _integer(what, text, 1, VNI_MOST),
+    "encrypted": lambda what, text: _switch(what, text or "on"),  # Docker's overlay has it without a value
+    "multicast": _switch,
+    "offload": _switch,
 }
 IPAM_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": PARSERS["tenant"],

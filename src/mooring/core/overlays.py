@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 
+from mooring.core.cluster_options import VNI_MOST
 from mooring.core.datapath import LEAST_MTU6, MARK
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address, Interface, Network
@@ -22,7 +23,6 @@ from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, 
 PORT = 4790
 # Bytes around a container's packet: outer IP header, UDP, VXLAN and inner Ethernet header (RFC 7348, section 5).
 OVERHEAD = {4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14}
-VNI_MOST = 2**24 - 1
 LEAST_MTU = 68  # RFC 791, 3.2
 # Of the device: more than any packet has. Who sends a longer one than fits is told so by the kernel (ICMP), which knows
 # the route; a shorter device would pass over it in silence, as bridges do (net/bridge/br_forward.c).

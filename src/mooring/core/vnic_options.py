@@ -15,7 +15,7 @@ from mooring.core.networks import Mode, NetworkOptions
 # How the bridges begin that VNICs share.
 VNIC_BRIDGE = "mb-"
 _BRIDGE = re.compile(rf"{VNIC_BRIDGE}[0-9a-f]{{12}}")
-WORDS = frozenset({"mode", "bridge", "interface_prefix", "routes", "tenant"})
+WORDS = frozenset({"mode", "overlay", "bridge", "interface_prefix", "routes", "tenant", "scope"})
 
 
 def is_vnic_bridge(name: str) -> bool:

@@ -7,7 +7,7 @@ the more here, as hosts of several versions read one another's values. What iden
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import msgspec
@@ -16,14 +16,16 @@ from mooring.core import cluster_keys as keys
 from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement, advertisement_key
 from mooring.core.blocks import Block
+from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address
 from mooring.wire.forms.advertisements import AdvertisementV1, advertisement_form
 from mooring.wire.forms.claims import ClaimV1, claim_form
+from mooring.wire.forms.cluster_networks import ClusterNetworkV1, cluster_network_form
 from mooring.wire.forms.elements import Stored
 from mooring.wire.stored import Reader
 
-Value = Block | AddressClaim | Identity | Want | Advertisement
+Value = Block | AddressClaim | Identity | Want | Advertisement | ClusterNetwork | NetworkMember | VniHolder
 
 
 class AddressV1(Stored, tag=1):
@@ -83,6 +85,42 @@ class WantV1(Stored, tag=1):
         return Want(claim=claim, refusal=self.refusal, holder=self.holder)
 
 
+class NetworkV1(Stored, tag=1):
+    """The network that has the subnet in the key."""
+
+    network: ClusterNetworkV1
+
+    def record(self, key: str) -> ClusterNetwork:
+        """See stored.Form."""
+        space, subnet, _ = keys.placed(f"{key}/")
+        return self.network.value(space, subnet)
+
+
+class MemberV1(Stored, tag=1):
+    """The host in the key takes part in the network. name: what its Docker calls that."""
+
+    network: str
+    name: str = ""
+
+    def record(self, key: str) -> NetworkMember:
+        """See stored.Form."""
+        space, subnet, host = keys.placed(key)
+        return NetworkMember(space=space, subnet=subnet, host=host, network=self.network, name=self.name)
+
+
+class VniV1(Stored, tag=1):
+    """The network that has the VNI in the key."""
+
+    network: str
+    space: str
+    subnet: str
+
+    def record(self, key: str) -> VniHolder:
+        """See stored.Form."""
+        vni, subnet = int(key.partition("/")[2], 16), ip_network(self.subnet)
+        return VniHolder(vni=vni, network=self.network, space=self.space, subnet=subnet)
+
+
 def _block_form(block: Block) -> BlockV1:
     settled = tuple(sorted(str(each) for each, claim in block.carved.items() if claim is None))
     carved = {str(each): claim_form(claim) for each, claim in block.carved.items() if claim is not None}
@@ -97,6 +135,9 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     Identity: lambda identity: keys.identity_key(identity.space, identity.subnet, identity.key),
     Want: lambda want: keys.want_key(want.claim.space, want.claim.subnet, want.claim.address),
     Advertisement: lambda told: advertisement_key(told.host, told.network, told.endpoint),
+    ClusterNetwork: lambda network: keys.network_key(network.space, network.subnet),
+    NetworkMember: lambda member: keys.member_key(member.space, member.subnet, member.host),
+    VniHolder: lambda holder: keys.vni_key(holder.vni),
 }
 _FORMS: dict[type, Callable[[Any], Stored]] = {
     Block: _block_form,
@@ -104,6 +145,9 @@ _FORMS: dict[type, Callable[[Any], Stored]] = {
     Identity: lambda identity: IdentityV1(address=str(identity.address), sequence=identity.sequence),
     Want: lambda want: WantV1(claim=claim_form(want.claim), refusal=want.refusal, holder=want.holder),
     Advertisement: advertisement_form,
+    ClusterNetwork: lambda network: NetworkV1(network=cluster_network_form(network)),
+    NetworkMember: lambda member: MemberV1(network=member.network, name=member.name),
+    VniHolder: lambda holder: VniV1(network=holder.network, space=holder.space, subnet=str(holder.subnet)),
 }
 _READERS: dict[str, Reader[Any]] = {
     "block": Reader[Block]([BlockV1]),
@@ -111,6 +155,9 @@ _READERS: dict[str, Reader[Any]] = {
     "key": Reader[Identity]([IdentityV1]),
     "want": Reader[Want]([WantV1]),
     "ep": Reader[Advertisement]([AdvertisementV1]),
+    "net": Reader[ClusterNetwork]([NetworkV1]),
+    "net/": Reader[NetworkMember]([MemberV1]),
+    "vni": Reader[VniHolder]([VniV1]),
 }
 _ENCODER = msgspec.json.Encoder()
 
@@ -130,5 +177,7 @@ def encode(value: Value) -> bytes:
 
 def decode(key: str, value: bytes) -> Value:
     """The value under the key, which is of one of the kinds. Raises Unavailable when this version cannot read it."""
-    read: Value = _READERS[key.partition("/")[0]].read(key, value)
+    kind = key.partition("/")[0]
+    of_a_host = kind == "net" and key.count("/") == 3
+    read: Value = _READERS["net/" if of_a_host else kind].read(key, value)
     return read

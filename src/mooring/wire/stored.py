@@ -17,6 +17,7 @@ import msgspec
 
 from mooring.core.address_claims import HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -33,6 +34,7 @@ from mooring.core.pools import Pool, SubnetPool
 from mooring.core.sandboxes import Sandbox
 from mooring.core.vnics import Vnic
 from mooring.wire.forms import (
+    cluster_networks,
     deny_entries,
     dns_records,
     elements,
@@ -68,17 +70,18 @@ Record = (
     | SharedSubnet
     | HostBlock
     | HostClaim
+    | HostNetwork
 )
 R = TypeVar(
     "R", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
-    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim,
+    DnsRecord, NetworkPort, Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork,
 )  # fmt: skip
 R_co = TypeVar("R_co", covariant=True)
 
 # In the order of loading: who listens to an endpoint or a lease can look up its network and its sandbox or pool.
 PREFIXES = (
-    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "pool/", "network/",
-    "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
+    "engine/", "deny/", "dns/", "estate/", "subnet-pool/", "vnic/", "shared/", "block/", "claim/", "cluster-network/",
+    "pool/", "network/", "port/", "sandbox/", "holder/", "intent/", "move/", "endpoint/", "lease/",
 )  # fmt: skip
 
 
@@ -168,6 +171,11 @@ def host_claim_key(space: str, subnet: Subnet, address: Address) -> str:
     return f"claim/{_quoted(space)}/{place}/{address.packed.hex()}"
 
 
+def host_network_key(network_id: str) -> str:
+    """Where this host's part in the cluster network, which Docker knows by that id here, is kept."""
+    return f"cluster-network/{_quoted(network_id)}"
+
+
 def dns_key(network_id: str, name: str) -> str:
     """Where the DNS record of the name in the network ("" for none) is kept."""
     return f"dns/{_quoted(network_id)}/{_quoted(name)}"
@@ -209,6 +217,7 @@ _KEYS: dict[type, Callable[[Any], str]] = {
     SharedSubnet: lambda record: shared_key(record.space, record.subnet),
     HostBlock: lambda record: host_block_key(record.space, record.subnet, record.index),
     HostClaim: lambda record: host_claim_key(record.claim.space, record.claim.subnet, record.claim.address),
+    HostNetwork: lambda record: host_network_key(record.network),
 }
 
 
@@ -264,7 +273,14 @@ _READERS: dict[str, Reader[Any]] = {
     "endpoint": Reader[Endpoint]([endpoints.EndpointV1, endpoints.EndpointV2, endpoints.EndpointV3]),
     "sandbox": Reader[Sandbox]([sandboxes.SandboxV1]),
     "network": Reader[Network](
-        [networks.NetworkV1, networks.NetworkV2, networks.NetworkV3, networks.NetworkV4, networks.NetworkV5]
+        [
+            networks.NetworkV1,
+            networks.NetworkV2,
+            networks.NetworkV3,
+            networks.NetworkV4,
+            networks.NetworkV5,
+            networks.NetworkV6,
+        ]
     ),
     "pool": Reader[Pool]([pools.PoolV1]),
     "subnet-pool": Reader[SubnetPool]([pools.SubnetPoolV1]),
@@ -280,6 +296,7 @@ _READERS: dict[str, Reader[Any]] = {
     "shared": Reader[SharedSubnet]([shared_addresses.SharedSubnetV1]),
     "block": Reader[HostBlock]([shared_addresses.HostBlockV1]),
     "claim": Reader[HostClaim]([shared_addresses.HostClaimV1]),
+    "cluster-network": Reader[HostNetwork]([cluster_networks.HostNetworkV1]),
 }
 _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     Lease: leases.lease_form,
@@ -300,6 +317,7 @@ _FORMS: dict[type, Callable[[Any], elements.Stored]] = {
     SharedSubnet: shared_addresses.shared_subnet_form,
     HostBlock: shared_addresses.host_block_form,
     HostClaim: shared_addresses.host_claim_form,
+    HostNetwork: cluster_networks.host_network_form,
 }
 _ENCODER = msgspec.json.Encoder()
 

@@ -12,6 +12,7 @@ from mooring.core import cluster_keys as keys
 from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, Division
+from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Cluster
 from mooring.services.cluster.host_records import HostRecords
@@ -19,7 +20,7 @@ from mooring.wire import cluster_forms as forms
 
 Value = forms.Value
 T_co = TypeVar("T_co", covariant=True)
-T = TypeVar("T", Block, AddressClaim, Identity, Want)
+T = TypeVar("T", Block, AddressClaim, Identity, Want, ClusterNetwork, NetworkMember, VniHolder)
 
 
 class Seen(NamedTuple, Generic[T_co]):

@@ -19,7 +19,19 @@ from mooring.core.docker_requests import EITHER
 from mooring.core.domains import check_options, free_number
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease
-from mooring.core.networks import BRIDGE, HOST, NULL, OUR_IPAM, Mode, Network, NetworkOptions, Origin, Pending, Segment
+from mooring.core.networks import (
+    BRIDGE,
+    HOST,
+    NULL,
+    OUR_IPAM,
+    Mode,
+    Network,
+    NetworkOptions,
+    Origin,
+    Pending,
+    Scope,
+    Segment,
+)
 from mooring.core.options import OWN_PREFIX, parse_network_options
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
@@ -68,6 +80,8 @@ class Networks:
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
         options = _options(request)
+        if options.scope is Scope.CLUSTER:
+            raise Unavailable("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
         request = with_ipv6(request, options)
         driver = await self._drivers.network_driver(request.driver or options.mode.value)
         async with self._locks.hold(request.id):

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from mooring.core.address_claims import HostClaim
 from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Holder
 from mooring.core.deny_entries import DenyEntry
 from mooring.core.dns_records import DnsRecord
@@ -51,13 +52,14 @@ Record = (
     | SharedSubnet
     | HostBlock
     | HostClaim
+    | HostNetwork
 )
 Listener = Callable[[str, "Record | None", "Record | None"], None]
 T = TypeVar(
     "T", Pool, Lease, Network, Sandbox, Endpoint, KnownEngine, Holder, Intent, KeptNetwork, Move, SubnetPool, DenyEntry,
     DnsRecord,
     NetworkPort,
-    Vnic, SharedSubnet, HostBlock, HostClaim,
+    Vnic, SharedSubnet, HostBlock, HostClaim, HostNetwork,
 )  # fmt: skip
 
 # Ports of an endpoint from which on its record is written beside the loop, and bytes from which on it is read so.
@@ -93,6 +95,7 @@ class RecordCache:
                 SharedSubnet,
                 HostBlock,
                 HostClaim,
+                HostNetwork,
             )
         }
         self._listeners: list[Listener] = []
@@ -186,6 +189,10 @@ class RecordCache:
     def host_claim(self, space: str, subnet: Subnet, address: Address) -> HostClaim | None:
         """This host's claim of the address of the subnet."""
         return self._kinds[HostClaim].get(stored.host_claim_key(space, subnet, address))  # type: ignore[return-value]
+
+    def host_network(self, network_id: str) -> HostNetwork | None:
+        """This host's part in the cluster network that Docker knows by that full id here."""
+        return self._kinds[HostNetwork].get(stored.host_network_key(network_id))  # type: ignore[return-value]
 
     async def commit(self, put: Iterable[Record] = (), delete: Iterable[Record] = ()) -> int:
         """Write the records and delete those others, all or nothing, durable when it returns.

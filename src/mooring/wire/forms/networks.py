@@ -20,6 +20,7 @@ from mooring.core.networks import (
     NetworkOptions,
     Origin,
     Pending,
+    Scope,
     Segment,
     Sticky,
     Subnets,
@@ -121,6 +122,24 @@ class OptionsV4(OptionsV3, tag="OptionsV4"):
         return replace(OptionsV3.value(self), dns=self.dns)
 
 
+class OptionsV5(OptionsV4, tag="OptionsV5"):
+    """With who takes part, and what networks of several hosts have."""
+
+    scope: Scope = Scope.LOCAL
+    overlay: bool = False
+    vni: int = 0
+    encrypted: bool = False
+    multicast: bool = False
+    offload: bool = True
+
+    def value(self) -> NetworkOptions:
+        """The options as core knows them."""
+        return replace(
+            OptionsV4.value(self), scope=self.scope, overlay=self.overlay, vni=self.vni, encrypted=self.encrypted,
+            multicast=self.multicast, offload=self.offload,
+        )  # fmt: skip
+
+
 class SegmentV1(Stored, tag="SegmentV1"):
     """One subnet of a network."""
 
@@ -220,6 +239,12 @@ class NetworkV5(NetworkV4, kw_only=True, tag=5):
     options: OptionsV4
 
 
+class NetworkV6(NetworkV5, kw_only=True, tag=6):
+    """A network that other hosts may take part in."""
+
+    options: OptionsV5
+
+
 def _options_form(options: NetworkOptions) -> OptionsV3:
     return OptionsV3(
         mode=options.mode,
@@ -261,12 +286,20 @@ def _segment_form(segment: Segment) -> SegmentV2:
 
 
 def network_form(network: Network) -> NetworkV4:
-    """The oldest form that has all of the network: a Mooring from before `dns=healthy` reads every other one."""
-    form = _form_before_health(network)
-    if network.options.dns is not Dns.HEALTHY:
+    """The oldest form that has all of the network: a Mooring from before `dns=healthy`, or before networks of the
+    cluster, reads every other one."""
+    form, options = _form_before_health(network), network.options
+    if options.scope is Scope.CLUSTER:
+        latest = OptionsV5(
+            **structs.asdict(form.options) | {"dns": options.dns}, scope=options.scope, overlay=options.overlay,
+            vni=options.vni, encrypted=options.encrypted, multicast=options.multicast, offload=options.offload,
+        )  # fmt: skip
+        return NetworkV6(**structs.asdict(form) | {"options": latest})
+    if options.dns is not Dns.HEALTHY:
         return form
-    options = OptionsV4(**structs.asdict(form.options) | {"dns": network.options.dns})
-    return NetworkV5(**structs.asdict(form) | {"options": options})
+    return NetworkV5(
+        **structs.asdict(form) | {"options": OptionsV4(**structs.asdict(form.options) | {"dns": options.dns})}
+    )
 
 
 def _form_before_health(network: Network) -> NetworkV4:
