@@ -52,9 +52,14 @@ def host_prefix(host: str) -> str:
     return f"{ADVERTISEMENTS}{quote(host, safe='')}/"
 
 
+def network_prefix(host: str, network: str) -> str:
+    """What the keys of everything that the host advertises of the network with that id begin with."""
+    return f"{host_prefix(host)}{quote(network, safe='')}/"
+
+
 def advertisement_key(host: str, network: str, endpoint: str) -> str:
     """Where it is advertised."""
-    return f"{host_prefix(host)}{quote(network, safe='')}/{quote(endpoint, safe='') or '-'}"
+    return f"{network_prefix(host, network)}{quote(endpoint, safe='') or '-'}"
 
 
 def advertised_at(key: str) -> tuple[str, str, str]:

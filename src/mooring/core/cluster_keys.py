@@ -47,9 +47,14 @@ def addresses_of_block(space: str, subnet: Subnet, first: Address) -> str:
     return address_key(space, subnet, first)[: -_OPEN[subnet.version]]
 
 
+def identity_prefix(space: str, subnet: Subnet) -> str:
+    """What the keys begin with that say which address of the subnet belongs to a key of a container's."""
+    return f"key/{place(space, subnet)}/"
+
+
 def identity_key(space: str, subnet: Subnet, key: str) -> str:
     """Where it is written which address of the subnet belongs to the key (core/keys.py)."""
-    return f"key/{place(space, subnet)}/{quote(key, safe=':')}"
+    return f"{identity_prefix(space, subnet)}{quote(key, safe=':')}"
 
 
 def want_prefix(space: str, subnet: Subnet) -> str:
@@ -62,6 +67,11 @@ def want_key(space: str, subnet: Subnet, address: Address) -> str:
     return f"{want_prefix(space, subnet)}{address.packed.hex()}"
 
 
+def networks_prefix(space: str = "") -> str:
+    """What the keys of all networks of the address space ("" for any), and of who takes part in them, begin with."""
+    return f"net/{quote(space, safe='')}/" if space else "net/"
+
+
 def network_key(space: str, subnet: Subnet) -> str:
     """Where the network that has the subnet is."""
     return f"net/{place(space, subnet)}"
@@ -72,9 +82,13 @@ def member_key(space: str, subnet: Subnet, host: str) -> str:
     return f"{network_key(space, subnet)}/{quote(host, safe='')}"
 
 
+VNIS = "vni/"
+"""What the keys of all VNIs begin with."""
+
+
 def vni_key(vni: int) -> str:
     """Where it is written which network has the VNI."""
-    return f"vni/{vni:08x}"
+    return f"{VNIS}{vni:08x}"
 
 
 def placed(key: str) -> tuple[str, Subnet, str]:

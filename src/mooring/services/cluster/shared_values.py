@@ -5,7 +5,8 @@ Rules: a write is one compare-and-swap, and never repeated after an unknown outc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from mooring.core import cluster_keys as keys
@@ -13,6 +14,7 @@ from mooring.core.address_claims import AddressClaim, Identity, Want
 from mooring.core.advertisements import Advertisement
 from mooring.core.blocks import Block, Division
 from mooring.core.cluster_networks import ClusterNetwork, NetworkMember, VniHolder
+from mooring.core.faults import StaleRevision
 from mooring.core.networks import Address, Subnet
 from mooring.ports import Cluster
 from mooring.services.cluster.host_records import HostRecords
@@ -28,6 +30,36 @@ class Seen(NamedTuple, Generic[T_co]):
 
     value: T_co | None
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Networks of the cluster and their members, with the revisions that they were read with."""
+
+    networks: list[Seen[ClusterNetwork]] = field(default_factory=list)
+    members: list[Seen[NetworkMember]] = field(default_factory=list)
+
+    def at(self, space: str, subnet: Subnet) -> Seen[ClusterNetwork]:
+        """The network that has the subnet as its first."""
+        found = (
+            each for each in self.networks if each.value and (each.value.space, each.value.subnet) == (space, subnet)
+        )
+        return next(found, Seen(None, 0))
+
+    def of(self, network: ClusterNetwork) -> list[NetworkMember]:
+        """Who takes part in exactly that network, in the order of ids."""
+        return [each.value for each in self.members if each.value is not None and each.value.network == network.id]
+
+    def part(self, space: str, subnet: Subnet, host: str) -> Seen[NetworkMember]:
+        """What says that the host takes part in a network with the subnet."""
+        for each in self.members:
+            if each.value is not None and (each.value.space, each.value.subnet, each.value.host) == (
+                space,
+                subnet,
+                host,
+            ):
+                return each
+        return Seen(None, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +114,36 @@ class SharedValues:
     async def wants(self, space: str, subnet: Subnet) -> list[tuple[Want, int]]:
         """Everything that owners of blocks of the subnet are asked, or have answered."""
         return await self._scan(keys.want_prefix(space, subnet), Want)
+
+    async def networks(self, space: str = "") -> Networks:
+        """The networks of the address space ("" for any) and who takes part in them, as of one moment."""
+        entries, _ = await self._cluster.scan(keys.networks_prefix(space))
+        found = Networks()
+        for entry in entries:
+            value = forms.decode(entry.key, entry.value)
+            if isinstance(value, ClusterNetwork):
+                found.networks.append(Seen(value, entry.revision))
+            elif isinstance(value, NetworkMember):
+                found.members.append(Seen(value, entry.revision))
+        return found
+
+    async def network(self, space: str, subnet: Subnet) -> Seen[ClusterNetwork]:
+        """The network that has the subnet as its first."""
+        return await self._get(keys.network_key(space, subnet), ClusterNetwork)
+
+    async def vni(self, vni: int) -> Seen[VniHolder]:
+        """Which network has the VNI."""
+        return await self._get(keys.vni_key(vni), VniHolder)
+
+    async def vnis(self) -> list[tuple[VniHolder, int]]:
+        """Which network has each VNI."""
+        return await self._scan(keys.VNIS, VniHolder)
+
+    async def clear(self, prefix: str) -> None:
+        """No key is under the prefix but what is written meanwhile."""
+        for entry in (await self._cluster.scan(prefix))[0]:
+            with suppress(StaleRevision):
+                await self._cluster.delete(entry.key, entry.revision)
 
     async def put(self, value: Value, expect: int, ttl: float | None = None) -> int:
         """Write it where its key has the revision; the new one. Raises StaleRevision. ttl: as the port has it."""

@@ -1,0 +1,271 @@
+"""Networks that several hosts take part in: made by the first, ended by the last, and finished by anybody.
+
+Rules: each step is a write of one key, and whoever finds a step half done goes on with it. The record comes before the
+VNI, so that a VNI whose network is not there is nobody's; a host says that it takes part, and then looks whether the
+network is still the same; who leaves says that it ends, and then looks whether somebody has come: either sees the
+other. Nothing of a network is removed before it is closed, and then nobody brings it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+
+from mooring.core import cluster_keys as keys
+from mooring.core.advertisements import host_prefix, network_prefix
+from mooring.core.cluster_networks import DRAWN, ClusterNetwork, NetworkMember, VniHolder, disagreements
+from mooring.core.faults import Conflict, Exhausted, StaleRevision
+from mooring.core.networks import Subnet, overlap
+from mooring.ports import Clock
+from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, contended
+from mooring.services.cluster.shared_values import Member, Networks, Seen, SharedValues
+
+# How many VNIs are tried, from one that is drawn.
+VNIS = 256
+
+
+class SharedNetworks:
+    """The networks of a cluster as one host takes part in them. Every method may raise Unavailable, after which the
+    outcome is unknown; done again, it finds out."""
+
+    def __init__(self, values: SharedValues, member: Member, clock: Clock, sightings: float = SIGHTINGS) -> None:
+        """sightings: seconds for which a network has to be seen without a host before it is ended."""
+        self._values, self._member, self._clock, self._sightings = values, member, clock, sightings
+        self._empty: dict[str, float] = {}  # ids of networks without a host, and since when
+
+    async def networks(self, space: str = "") -> Networks:
+        """The networks of the address space ("" for any) and who takes part in them."""
+        return await self._values.networks(space)
+
+    async def join(self, wanted: ClusterNetwork, vni: int = 0, name: str = "", alone: bool = False) -> ClusterNetwork:
+        """This host takes part in the network that has the subnets, which is made where it is not there; the network.
+
+        wanted: without an id. vni: the one that an overlay is to have, 0 for any. name: what Docker calls it here.
+        alone: no other host may be in it already. Raises Conflict where it is another one there, or another network has
+        one of its subnets, or the VNI: it names the hosts; Exhausted where no VNI is free.
+        """
+        for _ in range(ATTEMPTS):
+            with suppress(StaleRevision):
+                if (joined := await self._join(wanted, vni, name, alone)) is not None:
+                    return joined
+        raise contended(f"network {wanted.subnet} of the cluster")
+
+    async def _join(self, wanted: ClusterNetwork, vni: int, name: str, alone: bool) -> ClusterNetwork | None:
+        """None where it has to be begun anew."""
+        space, subnet = wanted.space, wanted.subnet
+        seen = await self._values.networks(space)
+        for each in seen.networks:
+            other = each.value
+            if other is None or not _overlap(other, wanted):
+                continue
+            if other.ending or await self._must_go(seen, other, wanted, vni, alone):
+                await self._end(other)
+                return None
+        known = seen.at(space, subnet)
+        if known.value is None:
+            made = msgspec.structs.replace(wanted, id=self._clock.token(), vni=0, ending=False, closed=False)
+            known = Seen(made, await self._values.put(made, 0))
+        assert known.value is not None
+        if known.value.overlay and not known.value.vni:
+            known = await self._number(known.value, known.revision, vni)
+        assert known.value is not None
+        part = NetworkMember(space=space, subnet=subnet, host=self._member.host, network=known.value.id, name=name)
+        mine = seen.part(space, subnet, self._member.host)
+        if mine.value != part:
+            await self._values.put(part, mine.revision)
+        again = mine.value is not None and mine.value.network == known.value.id
+        return await self._looked(known.value, wanted, again)
+
+    async def _looked(self, joined: ClusterNetwork, wanted: ClusterNetwork, again: bool) -> ClusterNetwork | None:
+        """The network, where this host is in it now; else it is not any more. again: it was before, so that whoever
+        overlaps it has come later. Raises Conflict."""
+        seen = await self._values.networks(joined.space)
+        now = seen.at(joined.space, joined.subnet).value
+        mine = seen.part(joined.space, joined.subnet, self._member.host).value
+        rival = None if again else next(_rivals(seen, wanted), None)
+        if rival is None and now is not None and now.id == joined.id and not now.ending and mine is not None:
+            return now if mine.network == joined.id else None
+        await self.leave(joined)
+        if rival is not None:
+            raise await self._in_the_way(seen, rival, wanted)
+        return None
+
+    async def confirm(self, known: ClusterNetwork, vni: int = 0, name: str = "") -> ClusterNetwork:
+        """This host is in the network that it was in, or in the one that is there instead; which. Raises as `join`."""
+        seen = await self._values.networks(known.space)
+        now, mine = seen.at(known.space, known.subnet).value, seen.part(known.space, known.subnet, self._member.host)
+        if now is None or mine.value is None or now.closed or not now.id == mine.value.network == known.id:
+            wanted = msgspec.structs.replace(known, id="", vni=0, ending=False, closed=False)
+            return await self.join(wanted, vni, name)
+        if name not in ("", mine.value.name):
+            with suppress(StaleRevision):
+                await self._values.put(msgspec.structs.replace(mine.value, name=name), mine.revision)
+        return now
+
+    async def _must_go(
+        self, seen: Networks, other: ClusterNetwork, wanted: ClusterNetwork, vni: int, alone: bool
+    ) -> bool:
+        """Whether the network, which overlaps the wanted one, cannot be that, and has no host. Raises Conflict where it
+        has some."""
+        fault: Conflict | None = None
+        here = other.subnet == wanted.subnet
+        hosts = [member.host for member in seen.of(other)]
+        if here and alone and set(hosts) - {self._member.host}:
+            fault = Conflict(
+                f"subnet {wanted.subnet}, which was chosen here, is that of a network of the cluster",
+                holder=await self._hosts(seen, other),
+                hint=f"to take part in that network, name the subnet: --subnet {wanted.subnet}; or choose another",
+            )
+        elif here and (unlike := next(disagreements(other, wanted, vni), None)) is not None:
+            what, theirs, ours = unlike
+            fault = Conflict(
+                f"network {wanted.subnet} of the cluster has {what} {theirs}, not {ours}",
+                holder=await self._hosts(seen, other),
+                hint=f"make it with the same {what} on each host, or choose another subnet",
+            )
+        elif not here:
+            fault = await self._in_the_way(seen, other, wanted)
+        if fault is not None and hosts:
+            raise fault
+        return fault is not None
+
+    async def _in_the_way(self, seen: Networks, other: ClusterNetwork, wanted: ClusterNetwork) -> Conflict:
+        return Conflict(
+            f"subnet {', '.join(map(str, wanted.subnets))} overlaps {', '.join(map(str, other.subnets))}, a network of "
+            "the cluster",
+            holder=await self._hosts(seen, other),
+            hint="choose another subnet, or give the network the same subnets on each host",
+        )
+
+    async def _hosts(self, seen: Networks, network: ClusterNetwork) -> str:
+        """Who takes part in it, for a person."""
+        names = {host.id: host.name for host in await self._values.hosts.hosts()}
+        members = [names.get(member.host, member.host) for member in seen.of(network)]
+        return ", ".join(f"host {each}" for each in members[:5]) or "no host any more"
+
+    async def _number(self, network: ClusterNetwork, revision: int, vni: int) -> Seen[ClusterNetwork]:
+        """The network with a VNI that no other has. Raises Conflict, Exhausted, StaleRevision."""
+        for number in (vni,) if vni else self._drawn():
+            seen = await self._values.vni(number)
+            if seen.value is not None and seen.value.network != network.id and await self._is_there(seen.value):
+                if vni:
+                    other = f"network {seen.value.subnet} of address space {seen.value.space}"
+                    raise Conflict(f"VNI {vni} is in use", holder=other, hint="choose another, or leave it out")
+                continue
+            holder = VniHolder(vni=number, network=network.id, space=network.space, subnet=network.subnet)
+            if seen.value != holder:
+                await self._values.put(holder, seen.revision)
+            numbered = msgspec.structs.replace(network, vni=number)
+            try:
+                return Seen(numbered, await self._values.put(numbered, revision))
+            except StaleRevision:
+                await self._drop(holder)
+                raise
+        raise Exhausted(f"no VNI is free among {VNIS} that were tried", hint="choose one: -o vni=NUMBER")
+
+    def _drawn(self) -> Iterator[int]:
+        low, high = DRAWN
+        start = int(self._clock.token(), 16)
+        return (low + (start + turn) % (high - low) for turn in range(VNIS))
+
+    async def _is_there(self, holder: VniHolder) -> bool:
+        """Whether the network is there that has the VNI: its record is written before, so that it never comes later."""
+        known = (await self._values.network(holder.space, holder.subnet)).value
+        return known is not None and known.id == holder.network
+
+    async def _drop(self, holder: VniHolder) -> None:
+        """The VNI is nobody's, unless its network has it."""
+        seen = await self._values.vni(holder.vni)
+        known = (await self._values.network(holder.space, holder.subnet)).value
+        has = known is not None and (known.id, known.vni) == (holder.network, holder.vni)
+        if seen.value == holder and not has:
+            with suppress(StaleRevision):
+                await self._values.delete(holder, seen.revision)
+
+    async def leave(self, network: ClusterNetwork, host: str = "") -> None:
+        """The host ("": this one) does not take part in a network with the subnet any more, nor advertises anything of
+        this one; what is left of it is removed where it was the last. network: as the host knew it."""
+        host = host or self._member.host
+        if network.id:
+            await self._values.clear(network_prefix(host, network.id))
+        for _ in range(ATTEMPTS):
+            mine = (await self._values.networks(network.space)).part(network.space, network.subnet, host)
+            if mine.value is None:
+                break
+            with suppress(StaleRevision):
+                await self._values.delete(mine.value, mine.revision)
+        else:
+            raise contended(f"the part of host {host} in network {network.subnet}")
+        await self._end(network)
+
+    async def _end(self, network: ClusterNetwork) -> None:
+        """The network with the subnet is gone where no host is in it."""
+        for _ in range(ATTEMPTS):
+            seen = await self._values.networks(network.space)
+            known = seen.at(network.space, network.subnet)
+            if known.value is None:
+                return
+            with suppress(StaleRevision):
+                if not known.value.ending:
+                    if seen.of(known.value):
+                        return
+                    ending = msgspec.structs.replace(known.value, ending=True)
+                    await self._values.put(ending, known.revision)
+                elif not known.value.closed:
+                    await self._close(seen, known.value, known.revision)
+                else:
+                    await self._remove(known.value)
+                    await self._values.delete(known.value, known.revision)
+        raise contended(f"network {network.subnet} of the cluster")
+
+    async def _close(self, seen: Networks, network: ClusterNetwork, revision: int) -> None:
+        """Whoever took part when it was said to end is seen now: then it goes on. Raises StaleRevision."""
+        came = bool(seen.of(network))
+        await self._values.put(msgspec.structs.replace(network, ending=not came, closed=not came), revision)
+
+    async def _remove(self, network: ClusterNetwork) -> None:
+        """Nothing is left of the network, which is closed, but its record."""
+        for subnet in network.subnets:
+            for prefix in (keys.block_prefix, keys.want_prefix, keys.address_prefix, keys.identity_prefix):
+                await self._values.clear(prefix(network.space, subnet))
+        for holder, revision in await self._values.vnis():
+            if holder.network == network.id:
+                with suppress(StaleRevision):
+                    await self._values.delete(holder, revision)
+
+    async def sweep(self) -> None:
+        """What others began to end is ended, and so are networks that have been without a host for a while."""
+        seen, now = await self._values.networks(), self._clock.boot()
+        found = [each.value for each in seen.networks if each.value is not None]
+        empty = [network for network in found if not seen.of(network)]
+        self._empty = {network.id: self._empty.get(network.id, now) for network in empty}
+        for network in found:
+            if network.ending or now - self._empty.get(network.id, now) >= self._sightings:
+                await self._end(network)
+
+    async def forget(self, host: str) -> None:
+        """The host, which is gone for good, takes part in nothing, and advertises nothing."""
+        seen = await self._values.networks()
+        await self._values.clear(host_prefix(host))
+        for each in seen.members:
+            if each.value is not None and each.value.host == host:
+                known = seen.at(each.value.space, each.value.subnet).value
+                await self.leave(known or _nothing(each.value.space, each.value.subnet), host)
+
+
+def _nothing(space: str, subnet: Subnet) -> ClusterNetwork:
+    """Stands for a network that is not there, whose members may be."""
+    return ClusterNetwork(id="", space=space, subnets=(subnet,))
+
+
+def _rivals(seen: Networks, wanted: ClusterNetwork) -> Iterator[ClusterNetwork]:
+    """Other networks that overlap the wanted one."""
+    for each in seen.networks:
+        if each.value is not None and each.value.subnet != wanted.subnet and _overlap(each.value, wanted):
+            yield each.value
+
+
+def _overlap(other: ClusterNetwork, wanted: ClusterNetwork) -> bool:
+    return any(overlap(one, two) for one in other.subnets for two in wanted.subnets)
