@@ -155,6 +155,7 @@ def policy_of(config: Config) -> IpamPolicy:
         claim=config.claim_policy,
         host=machine_id(),
         boot=boot_id(),
+        vxlan_port=config.vxlan_port,
     )
 
 
@@ -275,11 +276,13 @@ async def _run_tasks(
         endless = [start("repair", partial(daemon.services.repair.run, ReportLog().tell))]
         endless.append(start("host follower", daemon.services.host_follower.run))
         endless.append(start("overlays", daemon.services.repair.overlays.run))
+        endless.append(start("overlay feed", daemon.services.overlay_feed.run))
         endless.append(start("cluster", daemon.cluster.run))
         endless.append(start("cluster's turns", daemon.services.cluster_runtime.run))
         if (keeping := daemon.services.keeping) is not None:
             endless += [start("reconciler", keeping.container_reconciler.run), start("watcher", keeping.watching.run)]
             endless.append(start("name follower", keeping.name_follower.run))
+            endless.append(start("advertiser", keeping.advertiser.run))
         if daemon.dns is not None:
             endless.append(start("DNS server", daemon.dns.run))
         if daemon.zones is not None:

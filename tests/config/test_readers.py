@@ -51,6 +51,19 @@ def test_a_mode_is_octal(text: str, mode: int) -> None:
     assert readers.socket_mode(text) == mode
 
 
+@pytest.mark.parametrize(("value", "number"), [(4790, 4790), ("4789", 4789), (" 1 ", 1), (65535, 65535)])
+def test_a_port_is_a_number(value: object, number: int) -> None:
+    """Of a file, a variable or a flag."""
+    assert readers.port(value) == number
+
+
+@pytest.mark.parametrize("value", [0, 65536, -1, "", "vxlan", 4790.5, True, None])
+def test_what_is_no_port_is_told(value: object) -> None:
+    """With its bounds."""
+    with pytest.raises(ValueError, match="1 to 65535"):
+        readers.port(value)
+
+
 def test_what_is_collected_is_a_line_or_a_value() -> None:
     """The problem says where it was, what is wanted and what was there."""
     problems: list[str] = []

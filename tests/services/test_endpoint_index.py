@@ -89,3 +89,11 @@ async def test_endpoints_are_found_by_sandbox_name_and_mac(host: MemoryHost) -> 
         endpoint_index.with_mac(network, endpoint.mac),
     )
     assert gone == ([], None, None)
+
+
+async def test_the_hosts_own_lease_in_an_overlay_is_nobodys_to_take(host: MemoryHost) -> None:
+    """It has the MAC of the network's bridge, and no endpoint."""
+    network = host.services.cache.network("a".ljust(64, "0"))
+    assert network is not None
+    await host.services.ipam.request_address(AddressRequest(network.ipv4[0].pool, Role.ENDPOINT, mac=network.mac))
+    assert host.services.endpoint_index.unattached() == []

@@ -187,9 +187,11 @@ async def test_a_restart_believes_the_kernel_until_somebody_is_asked(rig: Rig) -
     await rig.learn(db=DB, web=other)
     before, ops = rig.host.facts, rig.host.ops
     await rig.host.restart()
+    known = [rig.overlays.recovered]
     for _ in range(2):
         assert str(await rig.host.services.repair.once()) == "nothing to repair"
     assert (rig.host.facts, rig.host.ops) == (before, ops)
+    assert [*known, rig.overlays.recovered] == [False, True]
     assert rig.overlays.of(rig.network) == Overlay(7, LOCAL, 1500, (ip_interface("10.32.0.201/24"),))
     rig.host.kernel.announced.clear()
     await rig.overlays.rescan(rig.network, {"db": DB, "web": other})

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--dns-update", metavar="ADDRESS", help="The site's nameserver that names are kept at by updates.")
 @click.option("--dns-update-zones", metavar="ZONES", help="The zones that it has, comma-separated.")
 @click.option("--dns-export", metavar="NETWORKS", help="Whose names they get, comma-separated.")
+@click.option("--vxlan-port", metavar="PORT", help="UDP port of tunnels between hosts, the same on all.  [4790]")
 @click.option("--api-socket-mode", metavar="MODE", help="The API socket's mode, in octal.  [0660]")
 @click.option("--api-socket-group", metavar="GROUP", help="The API socket's group.")
 @click.option("--check", is_flag=True, help="Check the configuration and nft, report every problem, and exit.")

@@ -21,6 +21,7 @@ from mooring.config.readers import (
     dns_zone,
     group_name,
     plugin_names,
+    port,
     run_directory,
     seconds,
     socket_mode,
@@ -34,6 +35,7 @@ from mooring.core.dns_places import Serving
 from mooring.core.faults import BadRequest
 from mooring.core.leases import ClaimPolicy
 from mooring.core.networks import HostOverlap, Subnet, Tenants
+from mooring.core.overlays import PORT
 from mooring.core.pools import SubnetPool, default_pools
 from mooring.core.zones import ZoneSettings
 
@@ -114,6 +116,7 @@ class Config:
     dns: Serving
     dns_zone: str
     zones: ZoneSettings
+    vxlan_port: int
     file: Path | None = None
     overrides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -208,6 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dns_update", "", optional_place, "the site's nameserver that names are kept at by dynamic updates"),
     Setting("dns_update_zones", [], zones, "the zones that it has, of names and of addresses"),
     Setting("dns_export", [], network_names, "whose names they get; when empty, those of no tenant with dns=on"),
+    Setting("vxlan_port", PORT, port, "the UDP port of tunnels between the hosts of a cluster, the same on all"),
     Setting("api_socket_mode", "0660", socket_mode, "the API socket's mode"),
     Setting("api_socket_group", "", group_name, "the API socket's group; root's when empty"),
 )

@@ -96,6 +96,19 @@ def dns_zone(value: object) -> str:
         raise ValueError("must be a name such as mooring or dc1.example.org") from None
 
 
+def port(value: object) -> int:
+    """A port of UDP or TCP."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError
+        number = int(value)
+    except ValueError:
+        raise ValueError("must be a port, 1 to 65535") from None
+    if not 0 < number < 65536:
+        raise ValueError("must be a port, 1 to 65535")
+    return number
+
+
 def subnet(value: object) -> Subnet:
     """One subnet."""
     if not isinstance(value, str):

@@ -11,6 +11,7 @@ from typing import Any
 
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
+from mooring.services.containers.advertiser import Advertiser
 from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
 from mooring.services.containers.dns_records import DnsRecords
 from mooring.services.containers.engine_events import EngineEvents
@@ -34,6 +35,7 @@ class Keeping(FixedAddresses):
     host_names: HostNames
     dns_records: DnsRecords
     name_follower: NameFollower
+    advertiser: Advertiser
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,12 @@ def assemble(
         events = EngineEvents(fixed, reconciler, host.releases, ipam.kept_networks, host.repair.nudge)
         ipam.index.endpoint_containers.listen(host_names.note)
         dns_records = DnsRecords(cache, clock)
+        advertiser = Advertiser(host.records, host.host_overlays, host_names)
+        host.cluster_runtime.add(advertiser)
         keeping = Keeping(
             **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names),
             host_names=host_names, dns_records=dns_records, name_follower=NameFollower(host_names, dns_records, engine),
+            advertiser=advertiser,
         )  # fmt: skip
     return Services(**_fields(host), holders=holders, keeping=keeping)
 

@@ -167,6 +167,11 @@ class SharedValues:
         return [(value, revision) for value, revision in found if isinstance(value, kind)]
 
 
+def advertised(advertisement: Advertisement) -> tuple[str, bytes]:
+    """Where it is advertised, and what is written there. Raises BadRequest for what is not Unicode text."""
+    return forms.key_of(advertisement), forms.encode(advertisement)
+
+
 def advertisement_of(key: str, value: bytes) -> Advertisement:
     """What a host advertises under the key. Raises Unavailable for what this version cannot read."""
     read = forms.decode(key, value)

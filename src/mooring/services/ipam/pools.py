@@ -19,6 +19,7 @@ from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unav
 from mooring.core.kept_networks import KeptNetwork
 from mooring.core.leases import ClaimPolicy, Event, Lease, Place, State, ended
 from mooring.core.networks import Address, HostOverlap, Interface, Subnet, overlap
+from mooring.core.overlays import PORT
 from mooring.core.pools import Pool, SubnetPool, carve, check_range, check_subnet
 from mooring.core.pools import pool_id as new_pool_id
 from mooring.core.requests import PoolGrant, PoolRequest
@@ -49,7 +50,7 @@ class IpamPolicy:
     deny: subnets in which no pool may be. cooldown: seconds that a released address rests while others are free.
     hold: seconds that a key keeps an address without a holder. claim: the policy of pools that name none.
     separate_tenants: new networks of a tenant are in a routing domain of its own. serves_dns: networks may have the
-    option dns=on. host, boot: ids of this host and of its present boot, for leases in use.
+    option dns=on. host, boot: ids of this host and of its present boot, for leases in use. vxlan_port: of overlays.
     """
 
     subnet_pools4: tuple[SubnetPool, ...] = ()
@@ -63,6 +64,7 @@ class IpamPolicy:
     serves_dns: bool = True
     host: str = "host"
     boot: str = "boot"
+    vxlan_port: int = PORT
 
     def claim_policy(self, pool: Pool) -> ClaimPolicy:
         """The pool's own (`--ipam-opt claim=`), or the host's."""

@@ -23,10 +23,12 @@ from mooring.services.networking.engine_releases import EngineReleases
 from mooring.services.networking.evictions import Evictions
 from mooring.services.networking.garbage_collector import MINIMUM_AGE, GarbageCollector
 from mooring.services.networking.host_follower import HostFollower
+from mooring.services.networking.host_overlays import HostOverlays
 from mooring.services.networking.kernel_reconciler import KernelReconciler
 from mooring.services.networking.networks import Networks
 from mooring.services.networking.on_demand_subnets import OnDemandSubnets
 from mooring.services.networking.overlaps import Overlaps
+from mooring.services.networking.overlay_feed import OverlayFeed
 from mooring.services.networking.port_allocator import PortAllocator
 from mooring.services.networking.rebuilt_networks import RebuiltNetworks
 from mooring.services.networking.restored_store import RestoredStore
@@ -79,6 +81,8 @@ class Networking:
     host_follower: HostFollower
     vnics: Vnics
     cluster_runtime: ClusterRuntime
+    overlay_feed: OverlayFeed
+    host_overlays: HostOverlays
 
 
 def assemble_networking(
@@ -125,9 +129,11 @@ def assemble_networking(
     bridge.shape = repair.overlays.shape
     vnics = Vnics(records, ipam, kernel)
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
-    evictions = Evictions(records, ipam, endpoints, kernel)
+    evictions, feed = Evictions(records, ipam, endpoints, kernel), OverlayFeed(repair.overlays, clock)
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
+    own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
+    runtime.add(own)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime,
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own,
     )  # fmt: skip

@@ -77,7 +77,7 @@ class _Known:
 class Overlays:
     """`run` for as long as the daemon serves. Build it before the cache is loaded, and after the index.
 
-    look_again: has a pass of repair made soon.
+    look_again: has a pass of repair made soon. recovered: whether what the kernel had at the start is known.
     """
 
     def __init__(self, records: Records, kernel: Kernel, look_again: Callable[[], None] = lambda: None) -> None:
@@ -93,6 +93,7 @@ class Overlays:
         # Networks of which somebody has said whether they are overlays.
         self._decided: set[str] = set()
         self._news: dict[tuple[str, Address], str] = {}
+        self.recovered = False
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         records.cache.listen(self._follow)
@@ -243,6 +244,7 @@ class Overlays:
             self._news.clear()
             drawn = {*self._known[network.id].drawn, *(member.key for member in self._shared)}
             self._stale = {key: value for key, value in self._stale.items() if key not in drawn}
+        self.recovered = True
 
     def _undecided(self, device: Vxlan) -> Network | None:
         """The network whose device it is, unless somebody has said whether that is an overlay."""

@@ -69,8 +69,14 @@ class EndpointIndex:
         return endpoint_id in self._ids
 
     def unattached(self) -> list[Lease]:
-        """Leases in use, in networks of ours, that no endpoint has: on their way to one, or forgotten by Docker."""
-        return list(self._unattached.values())
+        """Leases in use, in networks of ours, that no endpoint has: on their way to one, or forgotten by Docker. Not
+        the host's own in an overlay, whose MAC is the bridge's."""
+        return [lease for lease in self._unattached.values() if not self._is_the_hosts(lease)]
+
+    def _is_the_hosts(self, lease: Lease) -> bool:
+        pool = self._cache.pool(lease.pool) if lease.mac else None
+        network = self._cache.network(pool.network) if pool is not None else None
+        return network is not None and lease.mac == network.mac
 
     def _follow(self, _key: str, before: Record | None, after: Record | None) -> None:
         if isinstance(before, Lease):
