@@ -13,8 +13,8 @@ from enum import Enum
 import msgspec
 
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.keys import key_in_words
-from mooring.core.leases import Verdict
+from mooring.core.keys import key_in_words, outlives
+from mooring.core.leases import Lease, Verdict
 from mooring.core.networks import Address, Subnet
 from mooring.core.sessions import SessionRule, Standing
 from mooring.core.times import moment
@@ -134,6 +134,16 @@ def without(claim: AddressClaim, host: str) -> AddressClaim:
 def used(claim: AddressClaim, boot: str, now: float) -> AddressClaim:
     """The claim as in use in that boot of its host, "" for idle."""
     return msgspec.structs.replace(claim, boot=boot, since=now) if claim.boot != boot else claim
+
+
+def alike(claim: AddressClaim, lease: Lease, host: str, moves: bool) -> AddressClaim:
+    """The claim as the host's fixed lease of the address is: with its MAC, and its holders in the place of those that
+    the host had. A key that outlives its containers is not changed here: it is found by another value."""
+    after = without(claim, host)
+    mine = lease.holders or {lease.key}
+    key = claim.key if outlives(claim.key) or outlives(lease.key) else lease.key
+    holders = after.holders | {f"{host}/{each}" for each in mine}
+    return msgspec.structs.replace(after, key=key, mac=lease.mac, holders=holders, moves=moves)
 
 
 def taken(claim: AddressClaim) -> Conflict:

@@ -242,6 +242,14 @@ class ClaimPolicy(Enum):
     HOLDERS = "holders"
 
 
+class MovePolicy(Enum):
+    """Whether a fixed address of a shared subnet moves by itself from a host that is not heard (AUTO), or an operator
+    says so (MANUAL)."""
+
+    MANUAL = "manual"
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class Claimant:
     """Who names an address, as far as the call says; "" and empty where it does not. container: full id."""

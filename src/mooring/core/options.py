@@ -19,7 +19,7 @@ from mooring.core.cluster_options import VNI_MOST, VXLAN, check_cluster, cluster
 from mooring.core.docker_options import BY_ENGINE, FIXED, SYNONYMS
 from mooring.core.docker_requests import EITHER
 from mooring.core.faults import BadRequest
-from mooring.core.leases import ClaimPolicy
+from mooring.core.leases import ClaimPolicy, MovePolicy
 from mooring.core.networks import (
     Address,
     Dns,
@@ -373,6 +373,7 @@ IPAM_PARSERS: dict[str, Callable[[str, str], Any]] = {
     "tenant": PARSERS["tenant"],
     "gateway": _gateway,
     "claim": _one_of(ClaimPolicy),
+    "move": _one_of(MovePolicy),
     "pool": PARSERS["pool"],
     "pool6": PARSERS["pool6"],
     "prefixlen": lambda what, text: _integer(what, text, 1, 32),

@@ -48,6 +48,11 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     network: str = ""
 
 
+def moves(pool: Pool) -> bool:
+    """Whether fixed addresses of the pool come to another host by themselves when theirs is not heard (`move=auto`)."""
+    return (pool.options.get("move") or pool.options.get("mooring.move")) == "auto"
+
+
 # A token, subnet and space; without dots and colons, which people type for subnets.
 _ID = re.compile(r"[0-9a-f]{12}-((?:[0-9a-f]{8}|[0-9a-f]{32}))p(\d{1,3})-(.+)", re.ASCII)
 

@@ -8,6 +8,7 @@ again; who has an address of no block is settled by reading the block after the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -82,7 +83,7 @@ class AddressClaims:
         if (known := await self._known.of_identity(spec, seen)) is not None:
             return await self._take(known, spec, force)
         wanted = spec.claim(address, self._member.host, self._clock.now())
-        async with self._turn(wanted):
+        async with self.turn_of(wanted):
             await self._make_way(wanted)
             try:
                 kept = await self._keep(HostClaim(claim=wanted))
@@ -149,7 +150,7 @@ class AddressClaims:
 
     async def _take(self, known: AddressClaim, spec: Spec, force: bool) -> AddressClaim:
         """The claim that the key has is this host's, idle or as it is here, and the holder is among its holders."""
-        async with self._turn(known):
+        async with self.turn_of(known):
             mine = self._kept(known)
             if mine is not None and mine.claim.sequence != known.sequence:
                 await self._make_way(known)
@@ -185,9 +186,12 @@ class AddressClaims:
             raise Conflict(what, holder=verdict.holder, hint=verdict.hint)
         return moved(claim, self._member.host, spec.holder, self._clock.now())
 
-    async def use(self, space: str, subnet: Subnet, address: Address, key: str) -> AddressClaim:
-        """The claim of this host is in use in this boot. Without the cluster it may be, where that knows it as in use,
-        for so long as no other host can have been given it.
+    async def use(
+        self, space: str, subnet: Subnet, address: Address, key: str,
+        change: Callable[[AddressClaim], AddressClaim] = lambda claim: claim,
+    ) -> AddressClaim:  # fmt: skip
+        """The claim of this host is in use in this boot, and as the change makes it. Without the cluster it may be,
+        where that knows it as in use, for so long as no other host can have been given it.
 
         Raises NotFound when this host has none for the key, Conflict when it has moved, Unavailable.
         """
@@ -206,7 +210,7 @@ class AddressClaims:
                             holder=claim.held_by() if claim is not None else "",
                             hint="stop the container there, and start this one again",
                         )
-                    after = used(claim, self._member.boot, self._clock.now())
+                    after = used(change(claim), self._member.boot, self._clock.now())
                     # Written also where it says so already: what was sent before and is under way comes to nothing.
                     await self._values.put(after, seen.revision)
                 except StaleRevision:
@@ -230,16 +234,19 @@ class AddressClaims:
         """Raises Unavailable when this host may not use the address without having heard the cluster."""
         check_alone(f"address {claim.address}", self._clock.boot(), self._sessions.confirmed, self._sessions.rule)
 
-    async def leave(self, space: str, subnet: Subnet, address: Address) -> None:
-        """The address is not in use here any more; the cluster is told by `settle`. Raises Unavailable."""
+    async def leave(
+        self, space: str, subnet: Subnet, address: Address, still: Callable[[], bool] = lambda: True
+    ) -> None:  # fmt: skip
+        """The address is not in use here any more; the cluster is told by `settle`. still: asked when it is its turn.
+        Raises Unavailable."""
         async with self._turns.hold(f"{space} {subnet} {address}"):
             kept = self._cache.host_claim(space, subnet, address)
-            if kept is not None and kept.phase is Phase.HELD:
+            if kept is not None and kept.phase is Phase.HELD and still():
                 await self._put(kept, idle=True)
 
     async def rejoin(self, claim: AddressClaim) -> None:
         """What this host keeps is as the cluster has it, which has forgotten the host in it. Raises Unavailable."""
-        async with self._turn(claim):
+        async with self.turn_of(claim):
             kept = self._kept(claim)
             seen = await self._known.written(claim)
             if kept is None or kept.claim != claim or kept.phase is not Phase.HELD:
@@ -255,7 +262,7 @@ class AddressClaims:
     async def lose(self, claim: AddressClaim) -> bool:
         """This host does not take the claim for its own any more, which another host has, or nobody; whether it was in
         use here as far as this host knows. A dynamic lease of it is gone. Raises Unavailable."""
-        async with self._turn(claim):
+        async with self.turn_of(claim):
             kept = self._kept(claim)
             if kept is None or kept.claim != claim or not self.is_used(claim):
                 return False
@@ -281,7 +288,7 @@ class AddressClaims:
 
     async def abandon(self, claim: AddressClaim) -> None:
         """The claim is released if it is for a lease that is not there. Raises Unavailable."""
-        async with self._turn(claim):
+        async with self.turn_of(claim):
             kept = self._kept(claim)
             if kept is not None and kept.claim == claim and self.lacks_lease(kept):
                 await self._put(kept, phase=Phase.RELEASING)
@@ -290,16 +297,18 @@ class AddressClaims:
         """Whether the claim is for a lease that is not there: not yet, or not any more."""
         return kept.phase is Phase.HELD and not kept.claim.key and self._dynamic(kept.claim) is None
 
-    async def release(self, space: str, subnet: Subnet, address: Address) -> None:
+    async def release(
+        self, space: str, subnet: Subnet, address: Address, still: Callable[[], bool] = lambda: True
+    ) -> None:  # fmt: skip
         """This host has no use for the address any more, and none of its containers holds it; the cluster is told by
-        `settle`. What it does not have is released already. Raises Unavailable."""
+        `settle`. What it does not have is released already. still: asked when it is its turn. Raises Unavailable."""
         async with self._turns.hold(f"{space} {subnet} {address}"):
-            if (kept := self._cache.host_claim(space, subnet, address)) is not None:
+            if (kept := self._cache.host_claim(space, subnet, address)) is not None and still():
                 await self._put(kept, phase=Phase.RELEASING)
 
     async def settle(self, kept: HostClaim) -> None:
         """The cluster knows that the claim is released, or idle. Raises Unavailable."""
-        async with self._turn(kept.claim):
+        async with self.turn_of(kept.claim):
             if (known := self._kept(kept.claim)) is None:
                 return
             if known.phase is Phase.RELEASING:
@@ -380,5 +389,6 @@ class AddressClaims:
         """What this host keeps of the claim's address."""
         return self._cache.host_claim(claim.space, claim.subnet, claim.address)
 
-    def _turn(self, claim: AddressClaim) -> AbstractAsyncContextManager[None]:
+    def turn_of(self, claim: AddressClaim) -> AbstractAsyncContextManager[None]:
+        """Whoever enters is alone with the claim's address."""
         return self._turns.hold(f"{claim.space} {claim.subnet} {claim.address}")

@@ -19,6 +19,7 @@ from mooring.core.pools import Pool
 from mooring.core.sessions import SessionRule, alone_until
 from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_claims import AddressClaims
+from mooring.services.cluster.claim_keys import ClaimKeys
 from mooring.services.cluster.claim_reconciler import ClaimReconciler
 from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
@@ -67,6 +68,7 @@ class AddressPlan:
         wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
         self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
         self._known = KnownClaims(self.values, self.blocks)
+        self.keys = ClaimKeys(cache, self.claims, self._known, self.values, member)
         self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")

@@ -25,6 +25,7 @@ class BeingClaimed:
     def __init__(self, cache: RecordCache, index: AddressIndex, host: str) -> None:
         self._cache, self._index, self._host = cache, index, host
         self._chosen: set[tuple[str, Address]] = set()
+        self._own: set[tuple[str, Address]] = set()
         self._waiting: dict[Place, dict[Address, AddressClaim]] = {}
 
     def __contains__(self, which: tuple[str, Address]) -> bool:
@@ -46,6 +47,15 @@ class BeingClaimed:
         finally:
             self._chosen.discard((pool.space, address))
             self._index.unhold(pool.id, int(address))
+
+    @contextmanager
+    def own(self, space: str, address: Address) -> Iterator[None]:
+        """A lease of the address that is here is the one that it is claimed for."""
+        self._own.add((space, address))
+        try:
+            yield
+        finally:
+            self._own.discard((space, address))
 
     @contextmanager
     def claiming(self, place: Place, claim: AddressClaim) -> Iterator[None]:
@@ -78,7 +88,9 @@ class BeingClaimed:
                 self._index.unhold(pool.id, number)
 
     def is_used(self, claim: AddressClaim) -> bool:
-        """Whether somebody here has a lease of the address."""
+        """Whether somebody here has a lease of the address, who is not who claims it."""
+        if (claim.space, claim.address) in self._own:
+            return False
         lease = self._cache.lease(claim.space, claim.address)
         return lease is not None and lease.state is not State.COOLING
 

@@ -331,13 +331,18 @@ class HostBlocks:
             each
             for pool in pools
             for each in self._index.leases(pool.id)
-            if each.address in local and each.state in states
+            if each.address in local and each.state in states and not self._has_claim(local, each)
         ]
         for lease in gone:
             ended(lease, Event.DROP)
         self._seen.pop((local.space, local.subnet, local.index), None)
         await self._cache.commit(delete=[local, *gone])
         return [lease for lease in gone if lease.state in (State.DYNAMIC, State.FIXED)]
+
+    def _has_claim(self, local: HostBlock, lease: Lease) -> bool:
+        """Whether a claim decides over the fixed lease, and not the block."""
+        kept = self._cache.host_claim(local.space, local.subnet, lease.address)
+        return lease.state in (State.FIXED, State.RESERVED) and kept is not None and bool(kept.claim.key)
 
     async def _write(self, local: HostBlock, change: Callable[[Block], Block]) -> None:
         """The block, which is this host's, is changed. Raises Conflict when it is not, and what the change does."""

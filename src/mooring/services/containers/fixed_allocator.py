@@ -7,7 +7,7 @@ the one that is held counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
@@ -15,7 +15,7 @@ import msgspec
 
 from mooring.core.addresses import address_of
 from mooring.core.claims import Claim, claimed, proven, unclaimed
-from mooring.core.faults import BadRequest, Conflict, Exhausted
+from mooring.core.faults import BadRequest, Conflict, Exhausted, Unavailable
 from mooring.core.intents import Intent, placeholder
 from mooring.core.keys import is_ports
 from mooring.core.leases import Claimant, ClaimPolicy, Lease, Place, State, is_over, may_hold
@@ -23,7 +23,6 @@ from mooring.core.networks import Address, Network, stable_mac
 from mooring.core.pools import Pool, check_address
 from mooring.ports import Clock
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
-from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.records.holder_names import way_out_of_use
 from mooring.services.records.record_cache import RecordCache
 
@@ -35,7 +34,8 @@ class FixedSpec:
     key: what they belong to. wanted: those that its configuration names. mac: the MAC that it names, "" for none.
     settable: whether a MAC can be put into its configuration; without one nobody can prove at a start who he is.
     nameable: whether an address can be. anywhere: also one of a subnet that Mooring chose. families:
-    those that it gets; a port may have one alone.
+    those that it gets; a port may have one alone. claimed, claimed_mac: addresses of shared subnets that this host has
+    a claim of for it, and their MAC.
     """
 
     network: Network
@@ -46,6 +46,20 @@ class FixedSpec:
     nameable: bool = True
     anywhere: bool = False
     families: tuple[int, ...] = (4, 6)
+    claimed: tuple[Address, ...] = ()
+    claimed_mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One family of a fixed spec's place. wanted: the address that the container names. sayable: whether its
+    configuration may name one. before: what belongs to it already."""
+
+    version: int
+    pools: Sequence[Pool]
+    wanted: Address | None
+    sayable: bool
+    before: Sequence[Lease]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ class FixedAllocator:
         self, cache: RecordCache, ipam: Ipam, clock: Clock, policy: IpamPolicy, describe: Callable[[Lease], str]
     ) -> None:
         self._cache = cache
-        self._index = ipam.index
+        self._index, self._blocks = ipam.index, ipam.index.blocks
         self._fixed_index = ipam.fixed_index
         self._clock = clock
         self._policy = policy
@@ -97,26 +111,15 @@ class FixedAllocator:
         holder = placeholder(intent.id)
         taken: list[Lease] = []
         nameable: set[Address] = set()
-        for version, segments in ((4, network.ipv4), (6, network.ipv6)):
-            pools = [pool for segment in segments if (pool := self._cache.pool(segment.pool)) is not None]
-            wanted = next((address for address in fixed_spec.wanted if address.version == version), None)
-            sayable = (
-                bool(pools) and fixed_spec.nameable and (fixed_spec.anywhere or all(not pool.source for pool in pools))
-            )
-            if (
-                version not in fixed_spec.families
-                or not pools
-                or not (sayable or fixed_spec.mac or fixed_spec.settable or wanted)
-            ):
-                continue
-            for pool in pools:
-                check_not_shared(self._index, pool)
-            mine = [lease for lease in before if lease.address.version == version]
-            lease = self._lease(
-                pools, wanted, mine, Claim(key=fixed_spec.key, holder=holder, name=claimant.name), who, draft
-            )
+        for part in self.parts(fixed_spec, before):
+            wanted = next((each for each in fixed_spec.claimed if each.version == part.version), part.wanted)
+            shared = any((pool.space, pool.subnet) in self._blocks for pool in part.pools)
+            if shared and wanted not in fixed_spec.claimed:
+                raise Unavailable(f"no address of {part.pools[0].subnet} is claimed yet", hint="try again")
+            claim = Claim(key=fixed_spec.key, holder=holder, name=claimant.name)
+            lease = self._lease(part.pools, wanted, part.before, claim, who, draft)
             taken.append(lease)
-            if sayable:
+            if part.sayable:
                 nameable.add(lease.address)
         mac = self._mac(fixed_spec, taken)
         for lease in taken:
@@ -125,11 +128,34 @@ class FixedAllocator:
         v6 = next((lease.address for lease in taken if isinstance(lease.address, IPv6Address)), None)
         return Grant(network.id, v4, v6, mac, frozenset(nameable))
 
+    def parts(self, fixed_spec: FixedSpec, before: Sequence[Lease] | None = None) -> Iterator[Part]:
+        """The families in which it gets an address. before: what belongs to it already, where that is known."""
+        network = fixed_spec.network
+        before = self._before(fixed_spec) if before is None else before
+        for version, segments in ((4, network.ipv4), (6, network.ipv6)):
+            pools = [pool for segment in segments if (pool := self._cache.pool(segment.pool)) is not None]
+            wanted = next((address for address in fixed_spec.wanted if address.version == version), None)
+            sayable = fixed_spec.nameable and (fixed_spec.anywhere or all(not pool.source for pool in pools))
+            if (
+                version in fixed_spec.families
+                and pools
+                and (sayable or fixed_spec.mac or fixed_spec.settable or wanted)
+            ):
+                mine = [lease for lease in before if lease.address.version == version]
+                yield Part(version, pools, wanted, sayable, mine)
+
+    def usable(self, before: Sequence[Lease]) -> Lease | None:
+        """Of what belongs to it already the one that is held by somebody, or else the newest."""
+        usable = [lease for lease in before if self._cache.pool(lease.pool) is not None]
+        return max(usable, key=lambda each: (bool(each.holders), each.since), default=None)
+
     def _mac(self, fixed_spec: FixedSpec, taken: Sequence[Lease]) -> str:
         """The MAC that the container gets: what it names, what the addresses have, or one that nobody in the network
         has; "" where none can be said."""
         if fixed_spec.mac or not fixed_spec.settable or not taken:
             return fixed_spec.mac
+        if fixed_spec.claimed_mac:
+            return fixed_spec.claimed_mac
         for lease in taken:
             if lease.mac:
                 return lease.mac
@@ -184,17 +210,13 @@ class FixedAllocator:
         if wanted is not None:
             pool = next((pool for pool in pools if wanted in pool.subnet), None)
             if pool is None:
-                subnets = ", ".join(str(pool.subnet) for pool in pools)
-                raise BadRequest(f"address {wanted} is not in the network, which has {subnets}")
+                raise elsewhere(pools, wanted)
             check_address(pool.subnet, wanted)
             lease = self._known(pool, wanted)
             self._check(pool, wanted, lease, claimant)
             fixed = lease is not None and lease.state is State.FIXED
             return claimed(lease, Place(pool.space, wanted, pool.id), _later(claim) if fixed else claim, now)
-        usable = [lease for lease in before if self._cache.pool(lease.pool) is not None]
-        if usable:
-            # The one that is held by somebody, or else the newest.
-            lease = max(usable, key=lambda each: (bool(each.holders), each.since))
+        if (lease := self.usable(before)) is not None:
             fixed = lease.state is State.FIXED
             return claimed(lease, lease, _later(claim) if fixed else claim, now)
         if is_ports(claim.key):  # it was removed meanwhile, or its network came back without the address
@@ -255,6 +277,12 @@ class FixedAllocator:
             and not lease.holders
             and lease.active is None
         ]
+
+
+def elsewhere(pools: Sequence[Pool], wanted: Address | None) -> BadRequest:
+    """The refusal of an address that is in none of the pools."""
+    subnets = ", ".join(str(pool.subnet) for pool in pools)
+    return BadRequest(f"address {wanted} is not in the network, which has {subnets}")
 
 
 def _later(claim: Claim) -> Claim:

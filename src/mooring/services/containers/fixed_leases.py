@@ -23,6 +23,7 @@ from mooring.core.reservations import without_reservation
 from mooring.core.whom import container_of, for_container
 from mooring.ports import Clock
 from mooring.services.containers.fixed_allocator import Draft, FixedAllocator, FixedSpec, Grant
+from mooring.services.containers.shared_leases import SharedLeases
 from mooring.services.ipam.allocator import ATTEMPTS, Ipam, IpamPolicy
 from mooring.services.ipam.pools import contended
 from mooring.services.records.holder_names import holder_names
@@ -39,6 +40,7 @@ class Holders:
         self._cache = cache
         self._index, self._host = ipam.index, ipam.host
         self.fixed_allocator = FixedAllocator(cache, ipam, clock, policy, self.describe)
+        self._shared = SharedLeases(ipam, self.fixed_allocator)
         self.fixed_index = ipam.fixed_index
         self._clock = clock
         self._claiming = asyncio.Lock()
@@ -92,12 +94,13 @@ class Holders:
         """Every fixed spec has its addresses, held by the intent until it is settled or rolled back.
 
         claimant: who the container will be; its key is taken from each. Raises Conflict when somebody else has an
-        address that is named, BadRequest for one that cannot be, Exhausted when there is none left, Unavailable.
+        address that is named, BadRequest for one that cannot be, Exhausted when there is none left, Unavailable, also
+        when only the cluster can tell.
         """
-        # One after another: no revision guards "the key has no address yet".
-        async with self._claiming:
+        # One after another, once the cluster has been asked: no revision guards "the key has no address yet".
+        async with self._shared.claimed(intent, fixed_specs) as claimed, self._claiming:
             await self._host.refresh()
-            return await self._claim(intent, fixed_specs, claimant)
+            return await self._claim(intent, claimed, claimant)
 
     async def _claim(self, intent: Intent, fixed_specs: Sequence[FixedSpec], claimant: Claimant) -> list[Grant]:
         intent = msgspec.structs.replace(

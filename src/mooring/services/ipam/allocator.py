@@ -37,6 +37,7 @@ from mooring.core.networks import Address, Interface, Network, Subnet
 from mooring.core.pools import Pool, check_address
 from mooring.core.requests import AddressRequest, PoolGrant, PoolRequest, Role
 from mooring.ports import Clock
+from mooring.services.ipam.fixed_claims import FixedClaims
 from mooring.services.ipam.host_addresses import HostAddresses, HostNetworks
 from mooring.services.ipam.pending_allocations import PendingAllocations
 from mooring.services.ipam.pool_ids import PoolNames
@@ -73,11 +74,11 @@ class Ipam:
         self.vnics = self._vnic_addresses.index
         self.pending_allocations = PendingAllocations(self.fixed_index, clock, self._is_of_the_past)
         self.shared = SharedPools(cache, self._index, clock)
+        self.fixed_claims = FixedClaims(cache, self.shared, self.pending_allocations, clock, self._is_of_the_past)
         self.host = HostAddresses(host_networks, self._index)
-        self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
-        self.kept_networks, self.may_return = self._subnets.kept_networks, self._subnets.may_return
-        self.subnet_pools, self.around = self._subnets.subnet_pools, self._subnets.around
-        self.deny_list, self.check_subnet = self._subnets.deny_list, self._subnets.check_subnet
+        pools = self._subnets = Pools(cache, self._index, self.fixed_index, clock, policy, self.host, elsewhere)
+        self.kept_networks, self.may_return, self.around = pools.kept_networks, pools.may_return, pools.around
+        self.subnet_pools, self.deny_list, self.check_subnet = pools.subnet_pools, pools.deny_list, pools.check_subnet
 
     @property
     def requires_mac(self) -> bool:
@@ -142,7 +143,7 @@ class Ipam:
         self._index.check_room(request)
         pool = self._pool(request.pool)
         if (known := self._known(pool, request)) is not None:
-            yield self._answer(known)
+            yield self._answer(await self.fixed_claims.use(known))
             return
         with self._held(pool, request.exact) as (origin, address):
             yield interface(address.version, int(address), origin.subnet.prefixlen)
@@ -182,6 +183,7 @@ class Ipam:
             elif lease is not None and lease.state is State.DYNAMIC and not stranger:
                 leases.append(lease)
             elif lease is not None and lease.state is State.FIXED:
+                self.fixed_claims.check_used(lease)
                 leases.append(started(lease, Active(endpoint.id, self._policy.host, self._policy.boot)))
             elif lease is not None:
                 raise Conflict(
@@ -200,8 +202,7 @@ class Ipam:
             lease = self._cache.lease(pool.space, address) if pool is not None else None
             if lease is None:
                 continue
-            left = released(lease, self._clock.now(), self._policy.cooldown)
-            if left is None:
+            if (left := released(lease, self._clock.now(), self._policy.cooldown)) is None:
                 gone.append(lease)
             elif left is not lease:
                 after.append(left)
@@ -249,7 +250,7 @@ class Ipam:
     async def _choose(self, request: AddressRequest) -> Interface:
         pool = self._pool(request.pool)
         if (known := self._known(pool, request)) is not None:
-            return self._answer(known)
+            return self._answer(await self.fixed_claims.use(known))
         with self._held(pool, request.exact) as (origin, address):
             lease = self._lease(origin, address)
             place = Place(origin.space, address, origin.id)
@@ -297,8 +298,7 @@ class Ipam:
             self._check_free(pool, address, asked, self.pending_allocations.claimant(lease, request))
             if lease is not None and lease.state in (State.DYNAMIC, State.FIXED):
                 if lease.state is State.FIXED:
-                    self.shared.check_give(pool, address, request.mac or request.name)
-                    self.pending_allocations.make(lease, request)
+                    self.pending_allocations.make(await self.fixed_claims.use(lease), request)
                 return answer
             if not self.shared.may_give(pool, address, request.mac or request.name):
                 await self.shared.claim(pool, request, address)

@@ -63,7 +63,7 @@ class SharedPools:
 
         Raises Conflict when somebody has it, naming who and where, Exhausted, Unavailable.
         """
-        plan = self._joined(pool)
+        plan = self.joined(pool)
         who = request.mac or request.name or self._clock.token()
         spec = Spec(pool.space, pool.subnet, self._clock.token(), mac=request.mac, holder=who)
         return (await plan.claim(spec, wanted)).address
@@ -73,15 +73,16 @@ class SharedPools:
         Exhausted, naming who has the rest, Unavailable."""
         if division(pool.subnet) is None:
             return await self.claim(pool, request)
-        await self._joined(pool).more(pool, 1)
+        await self.joined(pool).more(pool, 1)
         return None
 
     async def release(self, pool: Pool, address: Address) -> None:
         """This host has no claim of the address, which nobody here has any more; the cluster is told when it can be."""
         if pool in self and self._cache.host_claim(pool.space, pool.subnet, address) is not None:
-            await self._joined(pool).claims.release(pool.space, pool.subnet, address)
+            await self.joined(pool).claims.release(pool.space, pool.subnet, address)
 
-    def _joined(self, pool: Pool) -> AddressPlan:
+    def joined(self, pool: Pool) -> AddressPlan:
+        """The plan, of which the pool is. Raises Unavailable without one."""
         if self.plan is None:
             raise Unavailable(
                 f"subnet {pool.subnet} is shared with other hosts, and this host is in no cluster",

@@ -131,6 +131,8 @@ def assemble_networking(
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
     evictions, feed = Evictions(records, ipam, endpoints, kernel), OverlayFeed(repair.overlays, clock)
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
+    runtime.add(ipam.fixed_claims)
+    ipam.fixed_claims.nudge = runtime.nudge
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
     runtime.add(own)
     return Networking(

@@ -1,0 +1,219 @@
+"""Fixed addresses of shared subnets: this host has a claim of each that it keeps for a key, and follows its lease.
+
+Rules: a claim is there before the lease, and goes after it; an address is claimed as in use before whoever starts is
+told it, and told as idle when nobody has it any more; what differs after a death is made alike by the next turn, by
+the lease.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+
+from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, alike, taken
+from mooring.core.cluster_hosts import Membership
+from mooring.core.faults import Conflict, Fault, NotFound, Unavailable
+from mooring.core.keys import CONTAINER_KEY, outlives
+from mooring.core.leases import Lease, State, phase
+from mooring.core.networks import Address
+from mooring.core.pools import Pool, moves
+from mooring.ports import Clock, Cluster
+from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.ipam.pending_allocations import PendingAllocations
+from mooring.services.ipam.shared_pools import SharedPools
+from mooring.services.records.record_cache import Record, RecordCache
+
+# Seconds after which a claim that could not be given the key of its lease is looked at again.
+AGAIN = 20.0
+
+
+class FixedClaims:
+    """`take` when a container is made, `use` when it starts; `turn` for everything else, a part of the cluster's
+    runtime. Build it before the cache is loaded. nudge: called when there is something to do for a turn."""
+
+    def __init__(
+        self, cache: RecordCache, shared: SharedPools, promised: PendingAllocations, clock: Clock,
+        is_past: Callable[[Lease], bool],
+    ) -> None:  # fmt: skip
+        """is_past: whether a lease is in use only by what an earlier boot had."""
+        self.nudge: Callable[[], None] = lambda: None
+        cache.listen(self._heed)
+        self._cache, self._shared, self._promised = cache, shared, promised
+        self._clock, self._is_past = clock, is_past
+        self._pending: Counter[tuple[str, Address]] = Counter()
+        self._tried: dict[tuple[str, Address], float] = {}
+
+    def _heed(self, _key: str, before: Record | None, after: Record | None) -> None:
+        if not isinstance(before, Lease) or before.state is not State.FIXED or self._shared.plan is None:
+            return
+        if not isinstance(after, Lease) or (after.state, after.active) != (before.state, before.active):
+            self.nudge()
+
+    async def entered(self, cluster: Cluster, membership: Membership) -> None:
+        """See Part: the plan is all that is needed."""
+
+    async def left(self) -> None:
+        """See Part."""
+
+    @contextmanager
+    def pending(self, space: str, address: Address) -> Iterator[None]:
+        """The claim of the address is made, and the lease is to come: a turn leaves it alone."""
+        self._pending[space, address] += 1
+        try:
+            yield
+        finally:
+            self._pending[space, address] -= 1
+            self._pending += Counter()
+
+    async def take(
+        self, pool: Pool, spec: Spec, address: Address | None, named: bool, other_mac: str = ""
+    ) -> AddressClaim:  # fmt: skip
+        """This host has a claim for the key: of the address that is named, of the one that the key has in the cluster,
+        of this host's for it, or of one that is free.
+
+        spec: of the pool. address: the one that is named, or that the key has by this host's records. other_mac: the
+        claim's where the key has another address as well. Raises Conflict when it is somebody else's, or in use
+        elsewhere, naming holder and host; Exhausted, Unavailable.
+        """
+        plan = self._shared.joined(pool)
+        lease = self._cache.lease(pool.space, address) if address is not None else None
+        if lease is not None and lease.state in (State.GATEWAY, State.AUXILIARY):
+            what = f"address {address} is not free: it is {phase(lease).value}"
+            raise Conflict(what, hint="choose another address, or leave the choice to Mooring")
+        kept = self._kept(pool, address) if address is not None else None
+        if kept is not None and await self._is_here(plan, kept):
+            return kept.claim
+        known = await plan.keys.of_key(spec)
+        if known is not None and named and known.address != address:
+            # As on one host: the key has both, until its containers have left the other one. See `turn`.
+            spec, known = replace(spec, key=CONTAINER_KEY + spec.holder, mac=other_mac or spec.mac), None
+        if known is not None:
+            return await plan.claims.claim(spec, known.address)
+        if kept is not None:
+            if (theirs := await plan.keys.at(pool.space, pool.subnet, kept.claim.address)) is not None and theirs.host:
+                raise taken(theirs)
+            await plan.claims.release(pool.space, pool.subnet, kept.claim.address)  # the host was forgotten
+        if address is None:
+            return await plan.claim(spec)
+        try:
+            with self._own(plan, pool, address):
+                return await plan.claims.claim(spec, address)
+        except Conflict:
+            if named:
+                raise
+            return await plan.claim(spec)
+
+    def spec(self, pool: Pool, key: str, mac: str, holder: str) -> Spec:
+        """What a claim is asked for. holder: full container id, or a placeholder."""
+        return Spec(pool.space, pool.subnet, self._clock.token(), key, mac, holder, moves(pool))
+
+    async def use(self, lease: Lease) -> Lease:
+        """The fixed lease, which may be used here now: its claim says so. What is not shared is as it is.
+
+        Raises Conflict when another host has the address, naming holder and host, Unavailable when the cluster is away
+        for so long that another host may.
+        """
+        pool = self._cache.pool(lease.pool)
+        if lease.state is not State.FIXED or pool is None or pool not in self._shared:
+            return lease
+        plan = self._shared.joined(pool)
+        with self.pending(lease.space, lease.address):
+            try:
+                await self._use(plan, pool, lease)
+            except (Conflict, NotFound):
+                holder = min(lease.holders, default=lease.key)
+                claim = await self.take(pool, self.spec(pool, lease.key, lease.mac, holder), lease.address, named=True)
+                if claim.address != lease.address:
+                    raise taken(claim) from None
+                await self._use(plan, pool, lease)
+        return lease
+
+    async def _use(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
+        kept = self._kept(pool, lease.address)
+        if kept is None:
+            raise NotFound(f"address {lease.address} is not claimed by this host")
+        change = partial(alike, lease=lease, host=plan.member.host, moves=moves(pool))
+        await plan.claims.use(pool.space, pool.subnet, lease.address, kept.claim.key, change)
+
+    def check_used(self, lease: Lease) -> None:
+        """Raises Conflict for a fixed lease whose claim does not say that it is in use here."""
+        pool = self._cache.pool(lease.pool)
+        if pool is None or pool not in self._shared:
+            return
+        kept, plan = self._kept(pool, lease.address), self._shared.joined(pool)
+        if kept is None or kept.idle or kept.claim.boot != plan.member.boot:
+            raise Conflict(f"address {lease.address} is not this host's any more", hint="start the container again")
+        plan.claims.check_alone(kept.claim)
+
+    async def turn(self) -> list[Fault]:
+        """Claims are as their leases are: released, idle, or of another key; what could not be done."""
+        faults: list[Fault] = []
+        plan = self._shared.plan
+        for kept in self._cache.every(HostClaim) if plan is not None else ():
+            if plan is not None and kept.phase is Phase.HELD and kept.claim.key:
+                try:
+                    await self._follow(plan, kept.claim)
+                except Fault as fault:
+                    faults.append(fault)
+        return faults
+
+    async def _follow(self, plan: AddressPlan, claim: AddressClaim) -> None:
+        space, subnet, address = claim.space, claim.subnet, claim.address
+        if self._lacks_lease(claim):
+            await plan.claims.release(space, subnet, address, lambda: self._lacks_lease(claim))
+            return
+        if self._is_idle(claim):
+            await plan.claims.leave(space, subnet, address, lambda: self._is_idle(claim))
+        lease = self._cache.lease(space, address)
+        now = self._clock.boot()
+        if (
+            lease is None or lease.state is not State.FIXED or lease.key == claim.key
+            or not (outlives(lease.key) or outlives(claim.key)) or (space, address) in self._pending
+            or now < self._tried.get((space, address), float("-inf")) + AGAIN
+        ):  # fmt: skip
+            return
+        self._tried = {place: at for place, at in self._tried.items() if now < at + AGAIN}
+        if not await plan.keys.rekey(claim, lease.key):
+            self._tried[space, address] = now
+
+    def _lacks_lease(self, claim: AddressClaim) -> bool:
+        """Whether nothing is kept here for which the claim is."""
+        lease = self._cache.lease(claim.space, claim.address)
+        kept = lease is not None and lease.state in (State.FIXED, State.RESERVED)
+        return not kept and (claim.space, claim.address) not in self._pending
+
+    def _is_idle(self, claim: AddressClaim) -> bool:
+        """Whether the cluster takes for used here what nobody uses."""
+        kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
+        if kept is None or not kept.claim.boot or kept.idle or (claim.space, claim.address) in self._pending:
+            return False
+        lease = self._cache.lease(claim.space, claim.address)
+        if lease is None or lease.state is not State.FIXED:
+            return True
+        return (lease.active is None or self._is_past(lease)) and not self._promised.is_promised(lease)
+
+    def _kept(self, pool: Pool, address: Address) -> HostClaim | None:
+        """What this host keeps of a claim of the address for a key."""
+        kept = self._cache.host_claim(pool.space, pool.subnet, address)
+        return kept if kept is not None and kept.phase is Phase.HELD and kept.claim.key else None
+
+    async def _is_here(self, plan: AddressPlan, kept: HostClaim) -> bool:
+        """Whether the claim is this host's. Without the cluster it is for so long as no other host can have been given
+        it; raises Unavailable after that."""
+        if kept.claim.boot == plan.member.boot and not kept.idle:
+            return True
+        try:
+            return await plan.keys.is_here(kept.claim)
+        except Unavailable:
+            plan.claims.check_alone(kept.claim)
+            return True
+
+    def _own(self, plan: AddressPlan, pool: Pool, address: Address) -> AbstractContextManager[None]:
+        """A fixed lease that is here may be claimed for: who may hold it, the records have said."""
+        lease = self._cache.lease(pool.space, address)
+        if lease is None or lease.state is not State.FIXED:
+            return nullcontext()
+        return plan.blocks.being_claimed.own(pool.space, address)
