@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec, moved
+from mooring.core.claims import Claim, claimed, started
 from mooring.core.faults import Unavailable
+from mooring.core.leases import Active
 from mooring.core.networks import Address
 from mooring.core.sessions import SessionRule
 from mooring.services.cluster.shared_values import SharedValues
@@ -42,7 +44,11 @@ async def fixed(host: MemberHost, name: str, *, mac: str = "", moves: bool = Tru
     assert lease is not None
     await host.services.cache.commit(delete=[lease])
     claim = await use(host, address, f"key:{name}", mac, moves=moves)
-    await host.services.cache.commit(put=[lease])
+    key = Claim(key=f"key:{name}", holder=name)
+    endpoint = host.services.endpoint_index.at(NETWORK, address)
+    assert endpoint is not None
+    active = Active(endpoint.id, host.policy.host, host.policy.boot)
+    await host.services.cache.commit(put=[started(claimed(lease, lease, key, 0.0), active)])
     return claim
 
 
