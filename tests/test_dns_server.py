@@ -35,6 +35,16 @@ async def test_it_says_who_wants_it(config: Config) -> None:
     assert view.serving == []
 
 
+@pytest.mark.parametrize("order", ["shuffled", "local-first"])
+async def test_the_setting_says_whose_addresses_are_told_first(config: Config, order: str) -> None:
+    """Those of this host, or nobody's."""
+    host = await MemoryHost().start()
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock)
+    dns_server(replace(config, dns_order=order), host.services, world, lambda: False)
+    assert host.services.keeping is not None
+    assert host.services.keeping.host_names.local_first == (order == "local-first")
+
+
 async def test_where_nobody_follows_an_engine_there_is_none(config: Config) -> None:
     """The library's sandboxes have a resolver of their own."""
     host = await MemoryHost().start()

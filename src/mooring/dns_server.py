@@ -24,6 +24,7 @@ def dns_server(config: Config, services: Services, world: World, busy: Callable[
     """The server of the host's names, which begins and ends as networks say; None where nobody follows an engine."""
     if services.keeping is None:
         return None
+    services.keeping.host_names.local_first = config.dns_order == "local-first"
     cache, use = services.cache, EngineUse(config.state_dir, config.run_dir / MARK)
 
     def wanted() -> Mapping[int, bool]:

@@ -9,6 +9,8 @@ import pytest
 from mooring.cli.dns import _hosts
 from mooring.client import DnsRow
 from tests.cli.daemons import ServedHost
+from tests.services.samples import WEB
+from tests.services.test_remote_names import advertised
 
 DB = "db.1f6b2c000000.mooring"
 
@@ -26,7 +28,7 @@ async def test_a_record_is_added_listed_asked_for_and_removed(
     assert capsys.readouterr().out == "nas.mooring has 192.0.2.9, 192.0.2.10 already\n"
     assert await daemon.run("dns", "ls") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["NAME", "ADDRESSES", "NETWORK", "ORIGIN", "NOTE"]
+    assert lines[0].split() == ["NAME", "ADDRESSES", "NETWORK", "HOST", "ORIGIN", "NOTE"]
     assert lines[1].split()[:4] == [DB, "10.32.0.2,", "fd00:32::2", "1f6b2c000000"]
     assert lines[2].startswith("nas.mooring")
     assert await daemon.run("dns", "ls", "--filter", "network=1f6b", "-q") == 0
@@ -90,6 +92,25 @@ async def test_a_lookup_says_what_and_why(
     """As the server would answer."""
     assert await daemon.run("dns", "lookup", *arguments) == 0
     assert capsys.readouterr().out == text + "\n"
+
+
+async def test_whose_a_name_is_stands_beside_it(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another host's container, in the list, its filter and a look-up."""
+    keeping = daemon.host.services.keeping
+    assert keeping is not None
+    remote = keeping.host_names.remote
+    remote.begin("h0", "web0")
+    remote.take_part("shared", WEB)
+    remote.note("ep/h1/shared/e1", advertised("h1", "e1", "far", "10.32.0.90"))
+    assert await daemon.run("dns", "ls", "--filter", "host=h1") == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == [
+        "far.1f6b2c000000.mooring", "10.32.0.90", "1f6b2c000000", "h1", "container", "-",
+    ]  # fmt: skip
+    remote.note_silent(frozenset({"h1"}))
+    assert await daemon.run("dns", "ls") == 0
+    assert "h1 (not heard)" in capsys.readouterr().out
+    assert await daemon.run("dns", "lookup", "far.1f6b2c000000") == 0
+    assert capsys.readouterr().out == "10.32.0.90 ; on h1\n"
 
 
 async def test_a_lookup_says_that_nobody_may_be_asked(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from tests.services.operators import operate
 from tests.services.port_hosts import WEB, host_with
 from tests.services.samples import WEB as SAMPLE_WEB
 from tests.services.samples import sample
+from tests.services.test_remote_names import advertised
 from tests.services.vnic_hosts import LauncherHost
 
 
@@ -63,3 +64,21 @@ async def test_a_dns_name_is_explained_as_who_has_it() -> None:
     assert "`mooring dns rm tape --network 1f6b2c000000` ends it" in reason.text[1]
     with pytest.raises(NotFound, match="DNS name"):
         await operated.lookup.explain("nobody.mooring")
+
+
+async def test_a_dns_name_of_another_host_is_explained_as_that_hosts() -> None:
+    """With what to ask there; and that the host is not heard."""
+    host = await sample()
+    assert host.services.keeping is not None
+    remote = host.services.keeping.host_names.remote
+    remote.begin("h0", "web0")
+    remote.take_part("shared", SAMPLE_WEB)
+    remote.note("ep/h1/shared/e1", advertised("h1", "e1", "far", "10.32.0.90"))
+    for heard, words in (
+        (True, "of host h1, of 10.32.0.90."),
+        (False, "of host h1, which is not heard, of 10.32.0.90."),
+    ):
+        remote.note_silent(frozenset() if heard else frozenset({"h1"}))
+        (reason,) = (await host.operations.lookup.explain("far.1f6b2c000000.mooring")).reasons
+        assert words in reason.text[0]
+        assert "`mooring explain far` on h1" in reason.text[1]

@@ -27,19 +27,20 @@ def dns() -> None:
     """
 
 
-FILTERS = ("address", "name", "network", "note", "origin")
+FILTERS = ("address", "host", "name", "network", "note", "origin")
 
 
 @dns.command("ls")
 @listed_options(FILTERS)
 @pass_connection
 def list_names(connection: Connection, style: Style) -> None:
-    """List the names of containers in Mooring's networks, and the records.
+    """List the names of containers in Mooring's networks, those of the cluster's other hosts too, and the records.
 
     \b
     Example:
       mooring dns ls
       mooring dns ls --filter network=web
+      mooring dns ls --filter host=web2
       mooring dns ls --filter origin=stored -o wide
     """
     _listing(connection).show(connection.client.dns_names(), style)
@@ -53,6 +54,7 @@ def _listing(connection: Connection) -> Listing[DnsRow]:
             Column("NAME", lambda row, _: row.name),
             Column("ADDRESSES", lambda row, _: ", ".join(row.addresses) or "not healthy"),
             Column("NETWORK", lambda row, _: row.network or "-"),
+            Column("HOST", lambda row, _: (row.host or "-") + ("" if row.heard else " (not heard)")),
             Column("ORIGIN", lambda row, _: row.origin),
             Column("NOTE", lambda row, _: row.note or "-"),
             Column("NAMES", lambda row, _: ", ".join(row.names), wide=True),
@@ -61,6 +63,7 @@ def _listing(connection: Connection) -> Listing[DnsRow]:
         lambda row, _: row.name,
         {
             "address": lambda row, value: value in row.addresses,
+            "host": lambda row, value: value == row.host,
             "name": lambda row, value: value in row.name or value in row.names,
             "network": lambda row, value: value == row.network or (bool(value) and row.network_id.startswith(value)),
             "note": lambda row, value: value in row.note,
@@ -130,7 +133,9 @@ def look_up(connection: Connection, name: str, kind: str, network: str, form: st
     if printed(answer, form):
         return
     for record in answer.records:
-        click.echo(clean(record))
+        # As a zone file has remarks.
+        where = f" ; on {answer.hosts[record]}" if record in answer.hosts else ""
+        click.echo(clean(record + where))
     if not answer.records:
         said = {
             "absent": "nobody has the name, and no other nameserver is asked",

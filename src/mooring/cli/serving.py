@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--tenants", metavar="WORD", help="Where networks of tenants are: shared or separate.  [shared]")
 @click.option("--dns", metavar="WORD", help="Answer names of containers: auto, on or off.  [auto]")
 @click.option("--dns-zone", metavar="NAME", help="The zone of their names.  [mooring]")
+@click.option("--dns-order", metavar="WORD", help="Their addresses: shuffled or local-first.  [shuffled]")
 @click.option("--dns-keys", metavar="FILE", help="The file of TSIG keys that the site's nameservers know, too.")
 @click.option("--dns-transfer", metavar="ADDRESSES", help="Where they get the zone by transfer, comma-separated.")
 @click.option("--dns-notify", metavar="ADDRESSES", help="Nameservers that are told of changes, comma-separated.")

@@ -13,9 +13,13 @@ from mooring.wire.api import AddDnsRecord, DnsReply, RemoveDnsRecord
 class Dns(Asking):
     """Names of containers, and operators' DNS records. dry_run: nothing is done, only tried."""
 
-    def dns_names(self, *, name: str = "", network: str = "", address: str = "", origin: str = "") -> list[DnsRow]:
-        """The names of all containers in Mooring's networks, and operators' records. name: any part of one."""
-        return self._rows(DnsRow, "dns", {"name": name, "network": network, "address": address, "origin": origin})
+    def dns_names(
+        self, *, name: str = "", network: str = "", address: str = "", origin: str = "", host: str = ""
+    ) -> list[DnsRow]:
+        """The names of all containers in Mooring's networks, and operators' records. name: any part of one. host: the
+        name of the cluster's host that has it."""
+        asked = {"name": name, "network": network, "address": address, "origin": origin, "host": host}
+        return self._rows(DnsRow, "dns", asked)
 
     def look_up_name(self, name: str, *, type: str = "", network: str = "") -> DnsAnswer:  # noqa: A002
         """What the DNS server would say, to the host or to a container in the network."""

@@ -115,6 +115,7 @@ class Config:
     tenants: Tenants
     dns: Serving
     dns_zone: str
+    dns_order: str
     zones: ZoneSettings
     vxlan_port: int
     file: Path | None = None
@@ -205,6 +206,7 @@ SETTINGS: tuple[Setting, ...] = (
         "dns", "auto", word("auto", "on", "off"), "whether names of containers are answered; auto: if a network wants"
     ),
     Setting("dns_zone", "mooring", dns_zone, "the zone of the containers' names"),
+    Setting("dns_order", "shuffled", word("shuffled", "local-first"), "the order of several addresses of a name"),
     Setting("dns_keys", "", optional_path, "the file of TSIG keys that the site's nameservers know, too"),
     Setting("dns_transfer", [], places, "where the site's nameservers get the zone by transfer"),
     Setting("dns_notify", [], places, "nameservers that are told of changes"),

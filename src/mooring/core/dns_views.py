@@ -14,7 +14,8 @@ class DnsRow(msgspec.Struct, frozen=True):
     name: complete, with the zone. network: its name, "" for a name that is in none; network_id: full, or "". addresses:
     none for a container that is not healthy, in a network with dns=healthy. origin:
     `container`, or `stored` for an operator's record. names: all in the network, relative to it. created, until: of a
-    record, None for a container's and for no end.
+    record, None for a container's and for no end. host: the name of the host that has it, "" where this one is in no
+    cluster. heard: False while that host is not heard; its addresses are told then where nobody else has the name.
     """
 
     name: str
@@ -26,6 +27,8 @@ class DnsRow(msgspec.Struct, frozen=True):
     note: str = ""
     created: float | None = None
     until: float | None = None
+    host: str = ""
+    heard: bool = True
 
 
 class DnsServerView(msgspec.Struct, frozen=True):
@@ -50,7 +53,8 @@ class DnsAnswer(msgspec.Struct, frozen=True):
 
     verdict: `found`, `empty` (the name is there, without such records), `absent` (it is not, and nobody else is asked),
     `forward` (the host's nameservers are asked) or `refused` (they are not, for who has no way out of the host; or it
-    may be known soon). records: as in a zone file, in no order.
+    may be known soon). records: as in a zone file, in no order. hosts: the names of other hosts of the cluster, by the
+    records that are theirs.
     """
 
     name: str
@@ -58,3 +62,4 @@ class DnsAnswer(msgspec.Struct, frozen=True):
     asker: str
     verdict: str
     records: list[str]
+    hosts: dict[str, str] = {}

@@ -103,6 +103,7 @@ class DnsFilter(Paging, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network: Annotated[str, said("the network's ID, a prefix of it, its name or subnet")] = ""
     address: Annotated[str, said("one of its addresses")] = ""
     origin: Annotated[str, said("container, or stored for an operator's record")] = ""
+    host: Annotated[str, said("the name of the host of the cluster that has it")] = ""
 
 
 class DnsQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from itertools import chain
 
 from mooring.core.addresses import parse_address
 from mooring.core.dns_records import DnsRecord
 from mooring.core.dns_views import CONTAINER, STORED, DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Unavailable
 from mooring.core.filters import DnsFilter, DnsQuestion, Page
-from mooring.core.host_names import Entry, parse_name, splits
-from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Verdict
+from mooring.core.host_names import Asker, Entry, parse_name, splits
+from mooring.core.names import AAAA, PTR, SRV, A, Answer, Question, Target, Verdict, address_of
 from mooring.services.assembly import Keeping
 from mooring.services.containers.dns_records import DnsRecords
 from mooring.services.containers.host_names import HOST, HostNames
@@ -40,8 +41,9 @@ class DnsRows:
         if query.origin not in ("", CONTAINER, STORED):
             raise BadRequest(f"origin {query.origin[:40]!r} is not known", hint=f"use {CONTAINER} or {STORED}")
         address = parse_address(query.address, "address") if query.address else None
+        remote = self._host_names.remote
         return await page_of(
-            self._host_names.rows(),
+            chain(self._host_names.rows(), remote.rows()),
             query,
             self._place,
             self._row,
@@ -49,7 +51,8 @@ class DnsRows:
                 network in ("", each[1])
                 and query.name in each[2].full_name(self._host_names.zone)
                 and (address is None or address in each[2].addresses)
-                and query.origin in ("", STORED if self._is_record(each[0]) else CONTAINER)
+                and query.origin in ("", STORED if _is_record(each) else CONTAINER)
+                and query.host in ("", remote.host_name(each[2].host))
             ),
         )
 
@@ -65,7 +68,20 @@ class DnsRows:
             # People leave the zone out.
             inside = self._host_names.lookup(Question(f"{name}.{self._host_names.zone}", TYPES[kind]), asker)
             answer = inside if inside.verdict in (Verdict.FOUND, Verdict.EMPTY) else answer
-        return DnsAnswer(name, kind, who, answer.verdict.value, _records(answer))
+        return DnsAnswer(name, kind, who, answer.verdict.value, _records(answer), self._hosts(name, answer, asker))
+
+    def _hosts(self, name: str, answer: Answer, asker: Asker) -> dict[str, str]:
+        """The other hosts whose the records are, as far as the asker may know of them."""
+        names, found = self._host_names, dict[str, str]()
+        records = [(each, str(each)) for each in answer.addresses]
+        records += [(each.address, _service(each)) for each in answer.targets]
+        reverse = address_of(name)
+        records += [(reverse, "")] if reverse is not None else []
+        for address, record in records:
+            for network, entry in names.at(address):
+                if entry.host and asker.may_see(network):
+                    found[record or f"{entry.full_name(names.zone)}."] = names.remote.host_name(entry.host)
+        return found
 
     async def add(
         self, name: str, addresses: Sequence[str], network: str, note: str, until: float | None, dry: bool,
@@ -124,29 +140,32 @@ class DnsRows:
                     hint=f"name it {wanted}, with `--network {network}`",
                 )
 
-    def _is_record(self, key: str) -> bool:
-        return "/" in key
-
     def _place(self, row: tuple[str, str, Entry]) -> Place:
         key, _, entry = row
         return 0.0, entry.full_name(self._host_names.zone), 0, b"", key
 
     def _row(self, row: tuple[str, str, Entry]) -> DnsRow:
-        key, network_id, entry = row
-        record = self._cache.dns_record(network_id, entry.names[0]) if self._is_record(key) else None
+        _, network_id, entry = row
+        record = self._cache.dns_record(network_id, entry.names[0]) if _is_record(row) else None
         if record is not None:
             return self._shown(record)
+        remote = self._host_names.remote
         return DnsRow(
             entry.full_name(self._host_names.zone), entry.network, network_id, list(map(str, entry.addresses)),
-            CONTAINER, list(entry.names),
+            CONTAINER, list(entry.names), host=remote.host_name(entry.host), heard=not remote.is_silent(entry.host),
         )  # fmt: skip
 
     def _shown(self, record: DnsRecord) -> DnsRow:
         entry = Entry((record.name,), record.addresses, self._host_names.network_name(record.network))
         return DnsRow(
             entry.full_name(self._host_names.zone), entry.network, record.network, list(map(str, record.addresses)),
-            STORED, [record.name], record.note, record.created, record.until,
+            STORED, [record.name], record.note, record.created, record.until, self._host_names.remote.host_name(""),
         )  # fmt: skip
+
+
+def _is_record(row: tuple[str, str, Entry]) -> bool:
+    key, _, entry = row
+    return "/" in key and not entry.host
 
 
 def _question(query: DnsQuestion) -> tuple[str, str]:
@@ -161,5 +180,9 @@ def _question(query: DnsQuestion) -> tuple[str, str]:
 
 
 def _records(answer: Answer) -> list[str]:
-    services = {f"0 0 {each.port} {each.name}." for each in answer.targets}
+    services = set(map(_service, answer.targets))
     return [*map(str, answer.addresses), *(f"{name}." for name in answer.names), *sorted(services)]
+
+
+def _service(target: Target) -> str:
+    return f"0 0 {target.port} {target.name}."

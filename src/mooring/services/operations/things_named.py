@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Endpoint
+from mooring.core.host_names import splits
 from mooring.core.leases import State
 from mooring.core.network_ports import NetworkPort
 from mooring.core.times import moment
@@ -78,7 +79,7 @@ def of_dns_name(what: str, host_names: HostNames, cache: RecordCache) -> tuple[l
             reasons.append(_of_record(record, host_names))
         elif endpoint is not None:
             endpoints.append(endpoint)
-    return endpoints, reasons
+    return endpoints, [*reasons, *_elsewhere(what.lower().removesuffix("."), host_names)]
 
 
 def _named(what: str, host_names: HostNames) -> Iterator[tuple[str, str]]:
@@ -88,6 +89,21 @@ def _named(what: str, host_names: HostNames) -> Iterator[tuple[str, str]]:
         place = f".{entry.network}" if entry.network else ""
         if any(relative == f"{name}{place}" for name in entry.names):
             yield key, network_id
+
+
+def _elsewhere(what: str, host_names: HostNames) -> Iterator[Reason]:
+    """What is true of those on other hosts of the cluster that have the name."""
+    remote = host_names.remote
+    for name, network in splits(what.removesuffix(f".{host_names.zone}")):
+        for network_id in host_names.networks_named(network):
+            for entry in remote.named(network_id, name, ()):
+                host = remote.host_name(entry.host)
+                addresses = ", ".join(map(str, entry.addresses)) or "no address, as it is not healthy"
+                heard = ", which is not heard" if remote.is_silent(entry.host) else ""
+                yield Reason("none", "", None, network_id, "", [
+                    f"{entry.full_name(host_names.zone)} is a container of host {host}{heard}, of {addresses}.",
+                    f"`mooring explain {entry.names[0]}` on {host} says more.",
+                ])  # fmt: skip
 
 
 def _of_record(record: DnsRecord, host_names: HostNames) -> Reason:
