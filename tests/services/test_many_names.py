@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mooring.core.advertisements import Advertisement
 from mooring.core.containers import Container, ContainerEndpoint
 from mooring.core.endpoints import Endpoint, State
 from mooring.core.host_names import Asker
@@ -116,3 +117,50 @@ async def test_many_names_cost_a_question_and_a_change_what_few_do(count: int) -
     assert many.names.lookup(Question(f"n{count - 1}", SRV), HOST).verdict is Verdict.FORWARD
     assert [str(each) for each in many.names.lookup(Question("n7.web.mooring", A), HOST).addresses] == ["10.0.0.9"]
     assert many.names.is_ours(ip_address("10.200.0.1"), HOST)
+
+
+def advertised(number: int) -> Advertisement:
+    """As another host tells of it."""
+    return Advertisement(
+        network="shared", host=f"h{number % 50}", endpoint=f"{number:064x}", mac="02:00:00:00:00:01",
+        addresses=(FIRST + number,), underlay=IPv4Address("192.0.2.1"), container=f"{number:064x}",
+        names=(f"n{number}", f"{number:012x}"),
+    )  # fmt: skip
+
+
+async def elsewhere(count: int) -> HostNames:
+    """So many names that others have, in a network that is here."""
+    cache = RecordCache(MemoryStore())
+    names = HostNames(cache, EndpointIndex(cache))
+    await cache.load()
+    segment = Segment(IPv4Network("10.0.0.0/8"), IPv4Interface("10.0.0.1/8"), "default", "p4")
+    await cache.commit(put=[Network(NETWORK, NetworkOptions(), False, (segment,), (), 0.0, name="web")])
+    for number in range(count):
+        names.remote.note(f"ep/{number}", advertised(number))
+    names.remote.take_part("shared", NETWORK)
+    return names
+
+
+def asked_and_changed(names: HostNames, count: int) -> int:
+    """Calls of functions for questions, for a name that goes and comes, and for a network that does."""
+    with counting() as calls:
+        for number in (0, count - 1):
+            for name, kind in ((f"n{number}.web.mooring", A), ((FIRST + number).reverse_pointer, PTR)):
+                assert names.lookup(Question(name, kind), HOST).verdict is Verdict.FOUND
+        names.remote.note("ep/7", None)
+        names.remote.note("ep/7", advertised(7))
+        names.remote.leave(NETWORK)
+        names.remote.take_part("shared", NETWORK)
+        names.remote.note_silent(frozenset({"h1"}))
+    assert names.lookup(Question("nobody.web.mooring", A), HOST).verdict is Verdict.ABSENT
+    return calls[0]
+
+
+@pytest.mark.parametrize("count", [2000, pytest.param(100_000, marks=pytest.mark.slow)])
+async def test_many_names_on_other_hosts_cost_what_few_do(count: int) -> None:
+    """Also the coming and going of their network; and less memory than this host's own."""
+    few = await elsewhere(FEW)
+    before = resident()
+    many = await elsewhere(count)
+    assert (resident() - before) / count < MOST_BYTES / 2
+    assert asked_and_changed(many, count) / asked_and_changed(few, FEW) < 1.1

@@ -9,11 +9,12 @@ import pytest
 
 from mooring.services.containers.zone_export import NAMES_A_SECOND, PATIENCE, ZoneExport
 from tests.services.test_host_names import Named
+from tests.services.test_remote_names import advertised
 
 
-def exported(host: Named, *chosen: str) -> ZoneExport:
+def exported(host: Named, *chosen: str, everybody: bool = False) -> ZoneExport:
     """Of the host."""
-    return ZoneExport(host.services.cache, host.names, host.clock, "mooring", chosen)
+    return ZoneExport(host.services.cache, host.names, host.clock, "mooring", chosen, everybody=everybody)
 
 
 async def told(export: ZoneExport) -> list[str]:
@@ -124,3 +125,42 @@ async def test_after_a_start_there_is_no_zone_before_everybody_is_known(told: bo
         later = await after(export, host, 1.1)
         assert (export.current.whole, later == serial) == (True, not told)
         running.cancel()
+
+
+async def test_what_is_fetched_has_other_hosts_too_and_what_is_written_is_this_hosts_own() -> None:
+    """So that no two hosts write one name; a host that is not heard is left out where another has the name."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="on")
+    await member(host, network, "db", 1)
+    host.names.remote.take_part("shared", network)
+    for number, name in ((1, "far app"), (2, "near app")):
+        host.names.remote.note(f"ep/h{number}", advertised(f"h{number}", "e", name, f"10.32.0.{90 + number}"))
+    whole, own = exported(host, everybody=True), exported(host)
+    assert await told(own) == ["db.web.mooring"]
+    assert await told(whole) == [f"{name}.web.mooring" for name in ("app", "db", "far", "near")]
+    assert whole.current is not None
+    assert whole.current.forward["app.web.mooring"] == {("A", "10.32.0.91"), ("A", "10.32.0.92")}
+    host.names.remote.note_silent(frozenset({"h1"}))
+    assert "far.web.mooring" in await told(whole)
+    host.names.remote.note("ep/h2", advertised("h2", "e", "far app", "10.32.0.92"))
+    await told(whole)
+    assert whole.current.forward["far.web.mooring"] == {("A", "10.32.0.92")}
+
+
+async def test_a_zone_to_fetch_is_not_whole_before_the_other_hosts_have_been_heard() -> None:
+    """That of this host alone is."""
+    host = Named()
+    await host.start()
+    network = await host.network("web", dns="on")
+    host.names.remote.take_part("shared", network)
+    host.names.remote.begin("h0", "here")
+    whole, own = exported(host, everybody=True), exported(host)
+    for export, expected in ((whole, False), (own, True)):
+        await told(export)
+        assert export.current is not None
+        assert export.current.whole == expected
+    host.names.remote.note_scanned()
+    await told(whole)
+    assert whole.current is not None
+    assert whole.current.whole

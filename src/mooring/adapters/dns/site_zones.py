@@ -36,11 +36,20 @@ PERIOD, SOONEST, LATEST = 10.0, 1.0, 60.0
 
 
 class SiteZones:
-    """`run` for as long as the daemon lives. owner: of marks. now: seconds since the epoch."""
+    """`run` for as long as the daemon lives. export: what is given out. own: what is kept at the site's server, the
+    same where it is not given. owner: of marks. now: seconds since the epoch."""
 
-    def __init__(self, settings: ZoneSettings, export: ZoneExport, owner: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: ZoneSettings,
+        export: ZoneExport,
+        owner: str,
+        now: Callable[[], float],
+        own: ZoneExport | None = None,
+    ) -> None:
         self._settings = settings
         self._export = export
+        self._own = own or export
         self._owner = owner
         self._now = now
         self._troubles: dict[str, tuple[float, str]] = {}
@@ -69,7 +78,9 @@ class SiteZones:
         keys = KeyFile(settings.keys)
         served = tuple(address for address, _ in settings.notify or settings.transfer)
         answers = ZoneAnswers(self._export, keys, served)
-        parts: dict[str, Callable[[], Awaitable[None]]] = {"snapshots of names": self._export.run}
+        parts: dict[str, Callable[[], Awaitable[None]]] = {}
+        if settings.transfer or self._own is self._export:
+            parts["snapshots of names"] = self._export.run
         for place in settings.transfer:
             parts[f"zone transfers at {place[0]}"] = partial(self._serve, place, answers)
         for place in settings.notify:
@@ -77,7 +88,9 @@ class SiteZones:
             self._export.listen(changed.set)
             parts[f"NOTIFY to {place[0]}"] = partial(self._notify, place, keys, answers, changed)
         if settings.update is not None:
-            updates = ZoneUpdates(self._export, keys, settings.update, settings.update_zones, self._owner, self._tell)
+            if self._own is not self._export:
+                parts["snapshots of this host's names"] = self._own.run
+            updates = ZoneUpdates(self._own, keys, settings.update, settings.update_zones, self._owner, self._tell)
             parts[f"DNS updates at {settings.update[0]}"] = updates.run
         async with asyncio.TaskGroup() as tasks:
             for name, work in parts.items():
@@ -191,5 +204,6 @@ def site_zones(
     """
     if keeping is None or not settings.wanted:
         return None
-    export = ZoneExport(cache, keeping.host_names, clock, settings.zone, settings.export)
-    return SiteZones(settings, export, owner_mark(f"{machine_id()} {first_name(state / FIRST_NAME)}"), clock.now)
+    export = partial(ZoneExport, cache, keeping.host_names, clock, settings.zone, settings.export)
+    owner = owner_mark(f"{machine_id()} {first_name(state / FIRST_NAME)}")
+    return SiteZones(settings, export(everybody=True), owner, clock.now, export())
