@@ -12,6 +12,7 @@ from typing import Any
 from mooring.services.containers.admission import AdmissionController
 from mooring.services.containers.adoption import Adoption
 from mooring.services.containers.advertiser import Advertiser
+from mooring.services.containers.cluster_names import ClusterNames
 from mooring.services.containers.container_reconciler import ContainerReconciler, FixedAddresses
 from mooring.services.containers.dns_records import DnsRecords
 from mooring.services.containers.engine_events import EngineEvents
@@ -75,6 +76,9 @@ def assemble(
         dns_records = DnsRecords(cache, clock)
         advertiser = Advertiser(host.records, host.host_overlays, host_names)
         host.cluster_runtime.add(advertiser)
+        feed = host.overlay_feed
+        feed.listen(host_names.remote.note)
+        host.cluster_runtime.add(ClusterNames(host_names.remote, clock, lambda: feed.scanned))
         keeping = Keeping(
             **_fields(fixed), container_reconciler=reconciler, watching=events, networks=NetworkAdmission(ipam, names),
             host_names=host_names, dns_records=dns_records, name_follower=NameFollower(host_names, dns_records, engine),

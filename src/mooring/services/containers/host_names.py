@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mooring.core.advertisements import EndpointNames
 from mooring.core.attached_namespaces import is_namespaces
+from mooring.core.cluster_networks import HostNetwork
 from mooring.core.containers import Container
 from mooring.core.dns_records import DnsRecord
 from mooring.core.endpoints import Endpoint, Service, State
@@ -90,12 +91,13 @@ class HostNames:
 
     def note_loaded(self) -> None:
         """The records are there after a start: until the engine has told of everybody who is attached, with the
-        aliases, nobody knows whether a name is missing. Not waited for are those of whom no engine tells: attached
-        namespaces, and what is left of a network that is gone."""
+        aliases, and the other hosts of the cluster have been heard, nobody knows whether a name is missing. Not waited
+        for are those of whom no engine tells: attached namespaces, and what is left of a network that is gone."""
         attached = (each for each in self._cache.every(Endpoint) if each.state is State.ATTACHED)
         told = (each for each in attached if not is_namespaces(each.id) and self._cache.network(each.network))
         # What no engine tells of has its name on record; what one asked for by name may have aliases besides.
         self._unheard = {each.id for each in told if not each.name}
+        self.remote.incomplete = any(not each.leaving for each in self._cache.every(HostNetwork))
         self._count()
 
     def note_listed(self, now: float) -> None:
@@ -242,6 +244,11 @@ class HostNames:
                     self._put(endpoint)
             case Lease() as lease:
                 self._learn_name(lease, before)
+            case HostNetwork() as part:
+                if after is not None and not part.leaving:
+                    self.remote.take_part(part.shared.id, part.network)
+                else:
+                    self.remote.leave(part.network)
             case Network() as network:
                 self._follow_network(before, after)
                 if after is not None and (network.name or not self._index.is_called(network.id)):
