@@ -16,7 +16,7 @@ from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.core.datapath import endpoint_facts, host_facts, network_facts
 from mooring.core.endpoints import Endpoint
 from mooring.core.networks import Address, Network, NetworkOptions, Segment
-from mooring.core.overlays import Overlay, Remote
+from mooring.core.overlays import PORT, Overlay, Remote
 from mooring.core.plumbing import Domain, Fact, Remove, plan
 from mooring.services.networking.overlays import Overlays
 from mooring.services.records.endpoint_index import EndpointIndex, Records
@@ -37,12 +37,18 @@ class Machine:
     records: Records
     overlays: Overlays
     version: int = 4
+    inner: Address | None = None
     networks: dict[str, Network] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
 
     @property
     def address(self) -> Address:
-        """In the underlay."""
+        """In the underlay of its overlays: the encrypted one, where it has an address in that."""
+        return self.inner or self.outer
+
+    @property
+    def outer(self) -> Address:
+        """On the switch."""
         return ip_address(f"192.0.2.{self.number}" if self.version == 4 else f"fd00:192::{self.number}")
 
     def desired(self) -> dict[tuple[str, ...], Fact]:
@@ -100,7 +106,7 @@ class Site:
 
     async def network(
         self, name: str, number: int, vni: int, options: NetworkOptions | None = None, *, internal: bool = False,
-        domain: int = 0, offload: bool = True,
+        domain: int = 0, offload: bool = True, port: int = PORT,
     ) -> None:  # fmt: skip
         """A network with 10.<number>.0.0/24 and fd00:<number>::/64 is on every host."""
         self.published[name] = {}
@@ -116,7 +122,7 @@ class Site:
             await machine.records.cache.commit(put=[network])
             last = 200 + machine.number
             own = (ip_interface(f"10.{number}.0.{last}/24"), ip_interface(f"fd00:{number}::{last}/64"))
-            machine.overlays.open(network.id, Overlay(vni, machine.address, 1500, own, offload=offload))
+            machine.overlays.open(network.id, Overlay(vni, machine.address, 1500, own, port, offload))
             itself = Remote(network.mac, tuple(each.ip for each in own), machine.address)
             self.published[name][f"host{machine.number}"] = itself
             await machine.build()

@@ -83,10 +83,19 @@ class Underlay:
     mtu: int
 
 
+@dataclass(frozen=True, slots=True)
+class TunnelEnd:
+    """How the others encrypt for a host (core/wireguard.py). keys: public ones; the first is in use, a second one will
+    be, or was until a moment ago. port: of UDP, at the host's address in the underlay."""
+
+    keys: tuple[str, ...]
+    port: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterHost:
     """A host as the others know it. machine: tells machines apart, without being the machine's own id. joined: seconds
-    since the epoch."""
+    since the epoch. tunnel: None: it has no WireGuard."""
 
     id: str
     name: str
@@ -95,6 +104,7 @@ class ClusterHost:
     underlay: Underlay
     version: str
     joined: float
+    tunnel: TunnelEnd | None = None
 
 
 class Verdict(Enum):

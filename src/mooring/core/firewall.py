@@ -17,6 +17,7 @@ from mooring.core.networks import Address, GatewayMode, Network, Subnet
 from mooring.core.plumbing import Add, Alter, Member, Op, Remove, Ruleset
 from mooring.core.port_bindings import PortBinding, Protocol
 from mooring.core.rulesets import TableText
+from mooring.core.tunnel_places import INNER, LINKS
 
 TABLE = "mooring"
 
@@ -114,11 +115,18 @@ CHAINS = f"""\
         ct state new,invalid iifname @strict fib saddr . iif oif missing drop
     }}
 
+    # What claims to be from within the encrypted underlay comes from there, and what is for there goes there.
     chain tunnelled {{
         iifname @bridges drop
+        ip6 saddr {INNER} iifname != "{LINKS}*" drop
         ip saddr . udp dport @tunnels4 accept
         ip6 saddr . udp dport @tunnels6 accept
         drop
+    }}
+
+    chain escaping {{
+        type filter hook output priority -5; policy accept;
+        ip6 daddr {INNER} oifname != "{LINKS}*" oifname != "lo" drop
     }}
 
     # A container's packet to another host's tunnel would come there from this host's address, once it is translated.
@@ -188,6 +196,7 @@ CHAINS = f"""\
 
     chain forward {{
         type filter hook forward priority -5; policy accept;
+        ip6 daddr {INNER} drop
         udp dport @tunnel_ports jump smuggled
         oifname @bridges goto inward
         iifname @bridges goto outward

@@ -4,7 +4,7 @@ Rules: a port says what is true afterwards and which faults it raises; the real 
 mooring.testing pass the same contract tests (tests/contracts).
 """
 
-from mooring.ports.clusters import Change, Cluster, ClusterSetup
+from mooring.ports.clusters import Change, Cluster, ClusterSetup, WireGuard
 from mooring.ports.drivers import Driver, IpamDriver, PluginFinder
 from mooring.ports.hosts import Clock, Engine, HostNet, Kernel, PortGuard
 from mooring.ports.sandboxes import Counters, Files, Lookup, Namespaces, Resolver
@@ -30,4 +30,5 @@ __all__ = [
     "Resolver",
     "Store",
     "Transaction",
+    "WireGuard",
 ]

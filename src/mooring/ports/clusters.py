@@ -1,4 +1,5 @@
-"""What we need of the store that hosts share: single keys, by compare-and-swap. Rules: see mooring.ports.
+"""What we need of the store that hosts share: single keys, by compare-and-swap; and of a host that is in a cluster.
+Rules: see mooring.ports.
 
 No more than etcd and everything that stands in for it (kine) can do: no transaction over several keys, no locks, no
 leases to keep alive. What hosts agree on is decided by the services in terms of this, the same over each adapter.
@@ -6,11 +7,12 @@ leases to keep alive. What hosts agree on is decided by the services in terms of
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mooring.core.cluster_hosts import ClusterAccess, Membership, Underlay
+from mooring.core.wireguard import KeyPair, KeyRing, WireGuardDevice
 from mooring.ports.stores import Entry
 
 
@@ -95,4 +97,37 @@ class ClusterSetup(Protocol):
 
     async def offset(self, access: ClusterAccess) -> float | None:
         """Seconds by which this host's wall clock is ahead of that of a server; None when none tells the time."""
+        ...
+
+
+class WireGuard(Protocol):
+    """WireGuard of the host: its one device, and the file that has its keys."""
+
+    async def check(self) -> str:
+        """What carries it out, in words. Raises Unavailable where nothing does, with what to install."""
+        ...
+
+    def kept(self) -> KeyRing | None:
+        """This host's keys. Raises Unavailable for a file that cannot be read."""
+        ...
+
+    def keep(self, ring: KeyRing) -> None:
+        """These are this host's keys, whatever happens to the host. Raises Unavailable."""
+        ...
+
+    async def make_pair(self) -> KeyPair:
+        """A new one. Raises Unavailable."""
+        ...
+
+    async def settle(self, wanted: WireGuardDevice) -> Mapping[str, int]:
+        """The device is like that, made anew where it was gone; when each peer was heard last, by key: a number that
+        grows. What flows goes on. Raises Unavailable, Conflict."""
+        ...
+
+    async def greet(self, wanted: WireGuardDevice) -> None:
+        """The peers hear this host soon, by the key that it has now. Best effort."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """There is no such device of ours. Raises Unavailable."""
         ...

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, ClusterRecord, Membership, Underlay
+from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, ClusterRecord, Membership, TunnelEnd, Underlay
 from mooring.core.faults import Unavailable
 from mooring.wire.forms.elements import Stored
 
@@ -26,7 +26,7 @@ class ClusterV1(Stored, tag=1):
 
 
 class HostV1(Stored, tag=1):
-    """A host."""
+    """A host. tunnel_keys: none where it has no WireGuard."""
 
     id: str
     name: str
@@ -37,6 +37,8 @@ class HostV1(Stored, tag=1):
     mtu: int
     version: str
     joined: float
+    tunnel_keys: tuple[str, ...] = ()
+    tunnel_port: int = 0
 
 
 class MembershipV1(Stored, tag=1):
@@ -72,6 +74,8 @@ def encode_host(host: ClusterHost) -> bytes:
     form = HostV1(
         id=host.id, name=host.name, machine=host.machine, boot=host.boot, address=host.underlay.address,
         link=host.underlay.link, mtu=host.underlay.mtu, version=host.version, joined=host.joined,
+        tunnel_keys=host.tunnel.keys if host.tunnel is not None else (),
+        tunnel_port=host.tunnel.port if host.tunnel is not None else 0,
     )  # fmt: skip
     return msgspec.json.encode(form)
 
@@ -82,6 +86,7 @@ def decode_host(data: bytes) -> ClusterHost:
     return ClusterHost(
         id=form.id, name=form.name, machine=form.machine, boot=form.boot,
         underlay=Underlay(form.address, form.link, form.mtu), version=form.version, joined=form.joined,
+        tunnel=TunnelEnd(form.tunnel_keys, form.tunnel_port) if form.tunnel_keys else None,
     )  # fmt: skip
 
 

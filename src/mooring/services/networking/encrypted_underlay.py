@@ -1,0 +1,160 @@
+"""The encrypted underlay of this host: its WireGuard device, which knows every host that has one, and its keys.
+
+Rules: where WireGuard can be had, the host's key is known to the others from the beginning, and the device is there
+while a network wants it; what is amiss with it is put right in the next turn; while the cluster is away it stays as it
+is, and no key is replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv6Interface, ip_address
+
+from mooring.core.cluster_hosts import ClusterHost, Membership, TunnelEnd
+from mooring.core.datapath import MARK
+from mooring.core.faults import Fault, NotFound, Unavailable
+from mooring.core.networks import Address
+from mooring.core.tunnel_places import INNER
+from mooring.core.wireguard import (
+    OVERHEAD,
+    PORT,
+    KeyChoice,
+    KeyRing,
+    Peer,
+    WireGuardDevice,
+    device_name,
+    inner_address,
+    reachable,
+)
+from mooring.ports import Clock, Cluster, Kernel, WireGuard
+from mooring.services.cluster.host_records import HostRecords
+
+log = logging.getLogger(__name__)
+
+
+class EncryptedUnderlay:
+    """A part of the cluster's runtime. wanted: whether an encrypted network is on this host. tell: has the others told
+    of `end` soon. end: what they are told, None where there is no WireGuard."""
+
+    def __init__(
+        self, wireguard: WireGuard, kernel: Kernel, clock: Clock, wanted: Callable[[], bool], tell: Callable[[], None]
+    ) -> None:
+        self._wireguard, self._kernel, self._clock = wireguard, kernel, clock
+        self._wanted, self._tell = wanted, tell
+        self.end: TunnelEnd | None = None
+        self._records: HostRecords | None = None
+        self._host = ""
+        self._ring: KeyRing | None = None
+        self._told: float | None = None  # since when the others can read of all keys, in seconds since boot
+        self._choice = KeyChoice()
+        self._hosts: Sequence[ClusterHost] | None = None
+        self._device: WireGuardDevice | None = None
+        self._heard: Mapping[str, int] = {}
+        self._looked = False
+
+    async def require(self) -> None:
+        """An encrypted network can be on this host. Raises Unavailable, with what to do about it."""
+        await self._wireguard.check()
+
+    def address(self, host: str) -> Address:
+        """Where the endpoints of an encrypted network are that the host has: what is published as its underlay."""
+        return inner_address(host)
+
+    async def entered(self, cluster: Cluster, membership: Membership) -> None:
+        """This host is in the cluster."""
+        self._records, self._host = HostRecords(cluster), membership.host
+        self._told, self._hosts, self._choice = None, None, KeyChoice()
+
+    async def left(self) -> None:
+        """The device stays: this host may be about to enter anew."""
+        self._records = None
+
+    async def turn(self) -> list[Fault]:
+        """See the class."""
+        if self._records is None:
+            return []
+        try:
+            if self._ring is None and not await self._begin():
+                return []
+            self._hosts = await self._records.hosts()
+            await self._replace_keys(self._hosts)
+        except Unavailable as fault:
+            faults: list[Fault] = [fault]
+        else:
+            faults = []
+        if not self._wanted():
+            if self._device is not None or not self._looked:  # perhaps an earlier daemon's
+                await self._wireguard.remove(device_name(self._host))
+                self._device, self._looked = None, True
+            return faults
+        try:
+            return faults + await self._settle()
+        except Fault as fault:
+            return [*faults, fault]
+
+    async def _begin(self) -> bool:
+        """This host has keys; False where it has no WireGuard, and needs none."""
+        try:
+            await self._wireguard.check()
+        except Unavailable:
+            if self._wanted():
+                raise
+            return False
+        ring = self._wireguard.kept()
+        if ring is None:
+            ring = KeyRing(used=await self._wireguard.make_pair(), since=self._clock.now())
+            self._wireguard.keep(ring)
+        self._have(ring)
+        return True
+
+    def _have(self, ring: KeyRing) -> None:
+        self._ring, self._told = ring, None
+        self.end = TunnelEnd(ring.public, PORT)
+        self._tell()
+
+    async def _replace_keys(self, hosts: Sequence[ClusterHost]) -> None:
+        """A key that is old is replaced: each step once the others have been able to read of it for long enough."""
+        ring = self._ring
+        assert ring is not None
+        known = next((host.tunnel for host in hosts if host.id == self._host), None)
+        if known != self.end:
+            if self._told is not None:
+                self._tell()
+            self._told = None
+            return
+        now = self._clock.boot()
+        self._told = now if self._told is None else self._told
+        fresh = await self._wireguard.make_pair() if ring.is_old(self._clock.now()) else None
+        turned = ring.turned(self._clock.now(), now - self._told, fresh)
+        if turned != ring:
+            self._wireguard.keep(turned)
+            self._have(turned)
+            log.info("the WireGuard key of this host is being replaced, keys known: %d", len(turned.public))
+
+    async def _settle(self) -> list[Fault]:
+        """The device is there, and knows the others; who could not be taken into it."""
+        ring, hosts = self._ring, self._hosts
+        mine = next((host for host in hosts or () if host.id == self._host), None)
+        if ring is None or hosts is None or mine is None:
+            return []  # as it is: nobody could be asked since the start
+        local = ip_address(mine.underlay.address)
+        others, wrong = reachable(hosts, self._host, local.version)
+        peers = tuple(
+            Peer(
+                host.tunnel.keys, self._choice.of(host.id, host.tunnel, self._heard),
+                ip_address(host.underlay.address), host.tunnel.port, inner_address(host.id),
+            )
+            for host in others if host.tunnel is not None
+        )  # fmt: skip
+        mtu = await self._kernel.underlay_mtu(local, [each.endpoint for each in peers])
+        name, alias = device_name(self._host), f"{MARK}wireguard:{self._host}"
+        device = WireGuardDevice(
+            name, alias, IPv6Interface((inner_address(self._host), INNER.prefixlen)), PORT,
+            mtu - OVERHEAD[local.version], ring.used.private, peers,
+        )  # fmt: skip
+        self._heard = await self._wireguard.settle(device)
+        if self._device is None or self._device.private != device.private:
+            await self._wireguard.greet(device)
+        self._device = device
+        return [NotFound(line) for line in wrong]
