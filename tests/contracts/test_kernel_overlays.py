@@ -13,6 +13,7 @@ from mooring.core.plumbing import (
     Alter,
     Bridge,
     Fact,
+    Flood,
     LinkAddress,
     LinkFact,
     Neighbour,
@@ -64,6 +65,7 @@ async def test_what_was_added_is_observed(overlay: Kernel) -> None:
         replace(DEVICE, mtu=1380),
         replace(DEVICE, local=ip_address("192.0.2.9")),
         replace(DEVICE, isolated=True, offload=False),
+        replace(DEVICE, floods=True),
         replace(DEVICE, vni=78),
         replace(DEVICE, port=4791),
         replace(REMOTE, host=ip_address("192.0.2.3")),
@@ -102,6 +104,20 @@ async def test_a_fault_undoes_a_thousand(overlay: Kernel) -> None:
     assert await ours(overlay) == {*OVERLAY, *everything}
     await overlay.apply([Remove(fact) for fact in (*everything, *many)])
     assert await ours(overlay) == set(OVERLAY)
+
+
+async def test_what_is_for_all_goes_to_hosts_that_come_and_go(overlay: Kernel) -> None:
+    """Each by itself; one that is there already may come again, and a fault takes back those that came with it."""
+    hosts = [Flood("mx-one", ip_address(f"192.0.2.{number}")) for number in (2, 3, 4)]
+    await overlay.apply([Add(hosts[0]), Add(hosts[1])])
+    with pytest.raises(Fault):
+        await overlay.apply([Add(hosts[2]), Add(replace(hosts[2], link="mx-two"))])
+    await overlay.apply([Add(hosts[1])])
+    assert await ours(overlay) == {*OVERLAY, *hosts[:2]}
+    await overlay.apply([Alter(DEVICE, replace(DEVICE, vni=78)), Remove(hosts[0])])
+    assert await ours(overlay) == {*OVERLAY, hosts[1], replace(DEVICE, vni=78)} - {DEVICE}
+    await overlay.apply([Remove(hosts[1]), Remove(hosts[1])])
+    assert await ours(overlay) == {*OVERLAY, replace(DEVICE, vni=78)} - {DEVICE}
 
 
 @pytest.mark.parametrize("fact", [DEVICE, REMOTE, THERE])

@@ -107,6 +107,7 @@ class Site:
     async def network(
         self, name: str, number: int, vni: int, options: NetworkOptions | None = None, *, internal: bool = False,
         domain: int = 0, offload: bool = True, port: int = PORT,
+        multicast: bool = False,
     ) -> None:  # fmt: skip
         """A network with 10.<number>.0.0/24 and fd00:<number>::/64 is on every host."""
         self.published[name] = {}
@@ -122,7 +123,7 @@ class Site:
             await machine.records.cache.commit(put=[network])
             last = 200 + machine.number
             own = (ip_interface(f"10.{number}.0.{last}/24"), ip_interface(f"fd00:{number}::{last}/64"))
-            machine.overlays.open(network.id, Overlay(vni, machine.address, 1500, own, port, offload))
+            machine.overlays.open(network.id, Overlay(vni, machine.address, 1500, own, port, offload, multicast))
             itself = Remote(network.mac, tuple(each.ip for each in own), machine.address)
             self.published[name][f"host{machine.number}"] = itself
             await machine.build()

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -270,3 +270,81 @@ async def test_an_underlay_of_ipv6_has_twenty_bytes_less() -> None:
             assert await one.build() == 0
         finally:
             await made.close()
+
+
+@pytest.mark.parametrize("multicast", [True, False])
+async def test_what_is_for_all_crosses_where_the_network_says_so(three: Site, multicast: bool) -> None:
+    """Groups of both families and the broadcast address reach containers of every other host, once each; without the
+    option nothing does. What is asked of all for the sake of an address stays on the host, with what hosts say."""
+    one, two, last = three.machines
+    await three.network("web", 9, 100, multicast=multicast)
+    sender, near = await three.container(one, "web", 11), await three.container(one, "web", 14)
+    far = [await three.container(two, "web", 12), await three.container(last, "web", 13)]
+    await three.publish()
+    groups = ("239.1.2.3", "ff05::1:3", "10.9.0.255")
+    ears = [listener(space, groups) for space in (near, *far)]
+    for group in groups:
+        speak(sender, group, b"container")
+        speak(one.space, group, b"host", "10.9.0.201", one.networks["web"].bridge)
+    await asyncio.sleep(0.3)
+    heard = [drained(ear) for ear in ears]
+    assert sorted(heard[0]) == [b"container"] * 3 + [b"host"] * 3
+    assert heard[1:] == [[b"container"] * 3 * multicast] * 2
+    with closing(Ear(far[0], "eth0")) as ear:
+        sender.sh("ip neigh flush dev eth0; ping -c 1 -W 0.2 10.9.0.77 || true; ping -c 1 -W 0.2 fd00:9::77 || true")
+        sender.sh("ping -c 1 -W 1 10.9.0.1; ping -c 1 -W 1 fd00:9::1")
+        one.space.sh("ping -c 1 -W 0.2 10.9.0.78 || true; ping -c 1 -W 0.2 -b -I 10.9.0.1 10.9.0.255 || true")
+        assert ear.arps() == []
+        assert not {pair for pair in ear.heard() if pair[0] in ("10.9.0.1", "10.9.0.201")}
+    assert await unreached(sender, "10.9.0.12", "fd00:9::13", "10.9.0.202", "10.9.0.1") == set()
+    for machine in three.machines:
+        assert await machine.build() == 0
+    if multicast:
+        device = vxlan_name(one.networks["web"])
+        one.space.sh(f"bridge fdb del 00:00:00:00:00:00 dev {device} dst 192.0.2.2")
+        one.space.sh(f"bridge fdb append 00:00:00:00:00:00 dev {device} dst 192.0.2.77")
+        assert await one.build() == 2
+        assert await one.build() == 0
+
+
+def listener(space: Namespace, groups: tuple[str, ...]) -> socket.socket:
+    """A socket at port 7777 that is in the groups."""
+    with space.inside():
+        ear = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        index = socket.if_nametoindex("eth0")
+    ear.bind(("::", 7777))
+    ear.setblocking(False)
+    for group in groups:
+        if ":" in group:
+            joined = socket.inet_pton(socket.AF_INET6, group) + struct.pack("=I", index)
+            ear.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, joined)
+        elif not group.startswith("10."):
+            joined = struct.pack("=4s4si", socket.inet_aton(group), bytes(4), index)
+            ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+    return ear
+
+
+def speak(space: Namespace, group: str, data: bytes, source: str = "", link: str = "eth0") -> None:
+    """A datagram to all of the group."""
+    family = socket.AF_INET6 if ":" in group else socket.AF_INET
+    with space.inside(), socket.socket(family, socket.SOCK_DGRAM) as mouth:
+        index = socket.if_nametoindex(link)
+        mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if family == socket.AF_INET6:
+            mouth.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        else:
+            mouth.setsockopt(
+                socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", bytes(4), bytes(4), index)
+            )
+            if source:
+                mouth.bind((source, 0))
+        mouth.sendto(data, (group, 7777))
+
+
+def drained(ear: socket.socket) -> list[bytes]:
+    """What it has heard."""
+    found = []
+    with closing(ear), suppress(BlockingIOError):
+        while True:
+            found.append(ear.recv(100))
+    return found

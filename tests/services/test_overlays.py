@@ -9,7 +9,18 @@ import pytest
 
 from mooring.core.faults import Unavailable
 from mooring.core.overlays import Overlay, Remote, vxlan_name
-from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, RemoteFact, RemoteMac, Veth, Vxlan
+from mooring.core.plumbing import (
+    Bridge,
+    Fact,
+    Flood,
+    LinkAddress,
+    Member,
+    Neighbour,
+    RemoteFact,
+    RemoteMac,
+    Veth,
+    Vxlan,
+)
 from mooring.services.networking.overlays import Overlays
 from tests.services.hosts import MemoryHost
 
@@ -226,6 +237,41 @@ async def test_of_a_device_that_was_taken_from_its_bridge_the_rest_is_believed(r
     await rig.host.restart()
     await rig.host.services.repair.once()
     assert rig.host.facts == before
+
+
+async def test_what_is_for_all_goes_to_the_hosts_that_take_part(rig: Rig) -> None:
+    """Where the overlay says so: each host that has something in it, also after a restart, and no more after that."""
+    device = {Flood(fact.name, B) for fact in rig.host.facts if isinstance(fact, Vxlan)}
+    other = replace(DB, mac="02:00:00:00:00:0d", addresses=(ip_address("10.32.0.13"),))
+    await rig.learn(db=DB)
+    assert floods(rig) == set()
+    overlay = rig.overlays.of(rig.network)
+    assert overlay is not None
+    rig.overlays.open(rig.network, replace(overlay, multicast=True))
+    await rig.overlays.settle()
+    assert floods(rig) == device
+    assert str(await rig.host.services.repair.once()) == "nothing to repair"
+    await rig.learn(web=replace(other, host=C))
+    assert {each.host for each in floods(rig)} == {B, C}
+    before = rig.host.facts
+    await rig.host.restart()
+    assert str(await rig.host.services.repair.once()) == "nothing to repair"
+    assert rig.host.facts == before
+    assert rig.overlays.of(rig.network) == replace(overlay, multicast=True)
+    await rig.overlays.rescan(rig.network, {"db": DB})
+    await rig.overlays.settle()
+    assert floods(rig) == device
+    await rig.learn(db=None)
+    assert floods(rig) == set()
+    await rig.learn(db=DB)
+    rig.overlays.open(rig.network, overlay)
+    await rig.overlays.settle()
+    assert floods(rig) == set()
+
+
+def floods(rig: Rig) -> set[Flood]:
+    """Where what is for all goes."""
+    return {fact for fact in rig.host.facts if isinstance(fact, Flood)}
 
 
 async def test_the_mtu_follows_the_underlay(rig: Rig) -> None:

@@ -1,10 +1,10 @@
 """Overlays: networks that several hosts share, over VXLAN (RFC 7348), as facts.
 
-Rules: where every endpoint of another host is, is a fact: nothing is learnt from traffic and nothing is flooded, so
-what is not known is not reached; each host has the network's gateway for its own containers, and neither its MAC nor
-its address is known to any other host; the host itself speaks from an address of its own in the network, whose MAC is
-its bridge's and which the others know as they know a container's. What comes from another host was checked there, at
-its container's port (core/port_security).
+Rules: where every endpoint of another host is, is a fact: nothing is learnt from traffic and nothing is flooded for
+want of knowledge, so what is not known is not reached; each host has the network's gateway for its own containers, and
+neither its MAC nor its address is known to any other host; the host itself speaks from an address of its own in the
+network, whose MAC is its bridge's and which the others know as they know a container's. What comes from another host
+was checked there, at its container's port (core/port_security).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mooring.core.cluster_options import VNI_MOST
 from mooring.core.datapath import LEAST_MTU6, MARK
 from mooring.core.faults import BadRequest
 from mooring.core.networks import Address, Interface, Network
-from mooring.core.plumbing import Bridge, Fact, LinkAddress, Member, Neighbour, RemoteMac, Veth, Vxlan
+from mooring.core.plumbing import Bridge, Fact, Flood, LinkAddress, Member, Neighbour, RemoteMac, Veth, Vxlan
 
 # Of UDP. 4789 is Docker swarm's, 8472 flannel's and Cilium's, either of which may be on the host as well.
 PORT = 4790
@@ -35,7 +35,7 @@ class Overlay:
 
     vni: 1 to 2**24 - 1, the same on every host and no other network's. local: the host's address in the underlay.
     underlay_mtu: bytes, the least of the routes to the other hosts. own: the host's own addresses in the network, at
-    most one a family. offload: see Vxlan.
+    most one a family. offload: see Vxlan. multicast: what is for a group or for all goes to every host.
     """
 
     vni: int
@@ -44,6 +44,7 @@ class Overlay:
     own: tuple[Interface, ...] = ()
     port: int = PORT
     offload: bool = True
+    multicast: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.vni <= VNI_MOST:
@@ -113,6 +114,7 @@ def overlay_facts(network: Network, overlay: Overlay) -> frozenset[Fact]:
         isolated=not network.options.icc,
         offload=overlay.offload,
         domain=network.domain,
+        floods=overlay.multicast,
     )
     own = {LinkAddress(network.bridge, each, network.domain) for each in overlay.own}
     return frozenset({device, *own, Member("tunnel_ports", str(overlay.port))})
@@ -122,6 +124,11 @@ def remote_facts(network: Network, remote: Remote) -> tuple[Fact, ...]:
     """Where the endpoint is."""
     mac = RemoteMac(vxlan_name(network), remote.mac, remote.host, network.domain)
     return (mac, *(Neighbour(network.bridge, each, remote.mac, network.domain) for each in remote.addresses))
+
+
+def flood(network: Network, host: Address) -> Flood:
+    """The host gets what is for a group or for all."""
+    return Flood(vxlan_name(network), host, network.domain)
 
 
 def host_member(overlay: Overlay, host: Address) -> Member:

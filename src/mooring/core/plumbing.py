@@ -87,11 +87,13 @@ class Veth:
 @dataclass(frozen=True, slots=True)
 class Vxlan:
     """A VXLAN device (RFC 7348) that is up and a port of the bridge, in the bridge's domain; its packets go by the
-    host's own routing. It learns nothing and nothing is flooded by it: where a MAC is, RemoteMac says.
+    host's own routing. It learns nothing, and nothing is flooded by it for want of knowledge: where a MAC is, RemoteMac
+    says.
 
     alias: `mooring:overlay:<network id>`. vni: 24 bits. local: the address of the host that its packets come from; it
     has no lower link, as it would go with that. port: of UDP, here and at the others. mtu: bytes. isolated: as
-    of a Veth. offload: checksums are left to whatever interface its packets go out by.
+    of a Veth. offload: checksums are left to whatever interface its packets go out by. floods: what is for a group or
+    for all goes to it, and on as Flood says.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Vxlan:
     isolated: bool = False
     offload: bool = True
     domain: int = 0
+    floods: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -125,6 +128,21 @@ class RemoteMac:
     def key(self) -> tuple[str, ...]:
         """Identity."""
         return ("remote", self.link, self.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What is for a group or for all, and leaves the bridge by its VXLAN device `link`, goes to the host with the
+    address, as to every other one of which there is such a fact."""
+
+    link: str
+    host: Address
+    domain: int = 0
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identity."""
+        return ("flood", self.link, str(self.host))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +295,7 @@ HostFact = Domain | Route | DockerAccept
 # What is a link of its own, and what stands on it goes with it.
 LinkFact = Bridge | Veth | Vxlan
 # Where the endpoints of other hosts are: many small things, which are changed together.
-RemoteFact = RemoteMac | Neighbour
+RemoteFact = RemoteMac | Flood | Neighbour
 Fact = HostFact | LinkFact | RemoteFact | LinkAddress | Setting | Ruleset | Member | GuardedPort
 
 
@@ -330,7 +348,7 @@ def domain_of(fact: Fact) -> int:
 
 # What must be there before what.
 ORDER: tuple[type, ...] = (
-    Domain, Bridge, Setting, LinkAddress, Veth, Vxlan, RemoteMac, Neighbour,
+    Domain, Bridge, Setting, LinkAddress, Veth, Vxlan, RemoteMac, Flood, Neighbour,
     Ruleset, Member, GuardedPort, Route, DockerAccept,
 )  # fmt: skip
 

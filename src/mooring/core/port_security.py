@@ -43,6 +43,20 @@ CHAINS = """\
         iifname @guarded goto checked
     }
 
+    # What is for all in an overlay crosses to other hosts where its option says so. Nobody asks there where an address
+    # is, since all is known, and each host is its own containers' gateway: so neither that, nor what the host says to
+    # all, nor advertisements of routers, leaves it. Neighbour discovery is types 133 to 137 (RFC 4861, 4).
+    chain crossing {
+        type filter hook forward priority -200; policy accept;
+        oifname "mx-*" ether type arp drop
+        oifname "mx-*" meta protocol ip6 icmpv6 type 133-137 drop
+    }
+
+    chain speaking {
+        type filter hook output priority -200; policy accept;
+        oifname "mx-*" ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00 drop
+    }
+
     # Behind a VLAN tag, too, which the kernel has taken off: where nothing else says so, nft would compare the Ethernet
     # header's type, that of the tag. A tag of VLAN 0 is a priority only, and the receiver sees the frame as untagged.
     chain checked {

@@ -23,13 +23,13 @@ from mooring.core.plumbing import (
     DockerAccept,
     Domain,
     Fact,
+    Flood,
     GuardedPort,
     HostLink,
     Inside,
     LinkAddress,
     LinkFact,
     Member,
-    Neighbour,
     Op,
     RemoteFact,
     RemoteMac,
@@ -312,13 +312,12 @@ class MemoryKernel(Kernel):
 
     def _check_link(self, fact: Fact) -> None:
         """The link that the fact stands on must be there, and ours. Raises Unavailable, Conflict."""
-        needed = {Veth: "bridge", Vxlan: "bridge", LinkAddress: "link", Neighbour: "link", RemoteMac: "link"}
-        if type(fact) not in needed:
+        if not isinstance(fact, Veth | Vxlan | LinkAddress | RemoteFact):
             return
-        name = str(getattr(fact, needed[type(fact)]))
+        name = fact.bridge if isinstance(fact, Veth | Vxlan) else fact.link
         if name in self.foreign:
             raise Conflict(f"interface {name} already exists and is not ours", holder=f"device {name}")
-        if ("vxlan" if isinstance(fact, RemoteMac) else "bridge", name) not in self.facts:
+        if ("vxlan" if isinstance(fact, RemoteMac | Flood) else "bridge", name) not in self.facts:
             raise Unavailable(f"interface {name} is missing", hint="try again in a few seconds")
         if isinstance(fact, Vxlan):
             others = (each for each in self.facts.values() if isinstance(each, Vxlan) and each.name != fact.name)

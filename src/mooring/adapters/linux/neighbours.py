@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from mooring.adapters.netlink.sockets import (
+    NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -25,7 +26,7 @@ from mooring.adapters.netlink.sockets import (
     u8,
 )
 from mooring.core.networks import Address
-from mooring.core.plumbing import Add, Alter, Neighbour, Op, RemoteFact, RemoteMac, Remove, fact_of
+from mooring.core.plumbing import Add, Alter, Flood, Neighbour, Op, RemoteFact, RemoteMac, Remove, fact_of
 
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _NDA_DST, _NDA_LLADDR, _NDA_MASTER, _NDA_PROTOCOL = 1, 2, 9, 12
@@ -33,6 +34,7 @@ _SELF, _MASTER = 0x02, 0x04
 _REACHABLE, _NOARP, _PERMANENT = 0x02, 0x40, 0x80
 _STATIC = _NOARP | _REACHABLE  # as `bridge fdb add ... static` says it
 _PROTOCOL = 109
+_ALL = "00:00:00:00:00:00"  # in a device's table: where what is for a group goes, unless that has an entry of its own
 _NEIGHBOUR = struct.Struct("=BBHiHBB")
 _GONE = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 
@@ -51,7 +53,7 @@ class Neighbours:
     def __init__(self, netlink: Netlink) -> None:
         self._netlink = netlink
 
-    def remote_macs(self, device: int, name: str) -> Iterator[RemoteMac]:
+    def remote_macs(self, device: int, name: str) -> Iterator[RemoteMac | Flood]:
         """What is in the VXLAN device's table, and in its bridge's for it."""
         known, hosts = set[str](), dict[str, Address | None]()
         # Asked in this way, the kernel tells of both tables, for this device only (net/core/rtnetlink.c).
@@ -62,7 +64,9 @@ class Neighbours:
             mac = told.get(_NDA_LLADDR, b"").hex(":")
             if index != device or not mac:
                 continue
-            if _NDA_MASTER in told:
+            if mac == _ALL and (host := told.get(_NDA_DST)) is not None:
+                yield Flood(name, ip_address(host))
+            elif _NDA_MASTER in told:
                 if not state & _PERMANENT:  # its own
                     known.add(mac)
             else:
@@ -169,6 +173,12 @@ def _messages(op: Op, index: Mapping[str, int]) -> list[Message]:
         head = _NEIGHBOUR.pack(socket.AF_BRIDGE, 0, 0, link, _STATIC, _SELF | _MASTER, 0)
         words = attribute(_NDA_LLADDR, _mac(fact.mac)) + attribute(_NDA_DST, fact.host.packed)
         return [Message(_NEWNEIGH, flags, head + words)]
+    if isinstance(fact, Flood):
+        head = _NEIGHBOUR.pack(socket.AF_BRIDGE, 0, 0, link, _STATIC, _SELF, 0)
+        head += attribute(_NDA_LLADDR, bytes(6)) + attribute(_NDA_DST, fact.host.packed)
+        if isinstance(op, Remove):
+            return [Message(_DELNEIGH, 0, head)]
+        return [Message(_NEWNEIGH, NLM_F_CREATE | NLM_F_APPEND, head)]
     head = _NEIGHBOUR.pack(_family(fact.address), 0, 0, link, _PERMANENT, 0, 0)
     head += attribute(_NDA_DST, fact.address.packed)
     if isinstance(op, Remove):

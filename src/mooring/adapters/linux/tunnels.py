@@ -44,9 +44,9 @@ _BRPORT_NEIGH_SUPPRESS, _BRPORT_ISOLATED = 32, 33
 _IFINFO = struct.Struct("=BBHiII")
 # What the device is as a port of the bridge, whatever the fact says.
 _PORT = {
-    _BRPORT_LEARNING: 0, _BRPORT_UNICAST_FLOOD: 0, _BRPORT_MCAST_FLOOD: 0, _BRPORT_BCAST_FLOOD: 0,
-    _BRPORT_NEIGH_SUPPRESS: 1,
+    _BRPORT_LEARNING: 0, _BRPORT_UNICAST_FLOOD: 0, _BRPORT_NEIGH_SUPPRESS: 1,
 }  # fmt: skip
+_FLOODS = (_BRPORT_MCAST_FLOOD, _BRPORT_BCAST_FLOOD)
 # linux/sockios.h, linux/ethtool.h: struct ethtool_value behind a struct ifreq's pointer.
 _SIOCETHTOOL, _GTXCSUM, _STXCSUM = 0x8946, 0x16, 0x17
 
@@ -117,8 +117,8 @@ class Tunnels:
             entries = list(self.neighbours.remote_macs(index.index, after.name)) if index is not None else []
             self._links.delete(after.name)
             self._make(after, bridge)
-            same = [Add(each) for each in entries if each.host is not None and each.host.version == after.local.version]
-            self.change(same)
+            family = after.local.version
+            self.change([Add(each) for each in entries if each.host is not None and each.host.version == family])
         if before.bridge and before.mtu:
             yield lambda: list(self.alter(after, before, bridge))
 
@@ -182,7 +182,8 @@ class Tunnels:
         self._links.raise_link(wanted.name)
 
     def _port(self, wanted: Vxlan, bridge: int) -> Message:
-        settings = b"".join(u8(kind, value) for kind, value in _PORT.items()) + u8(_BRPORT_ISOLATED, wanted.isolated)
+        values = {**_PORT, _BRPORT_ISOLATED: wanted.isolated, **dict.fromkeys(_FLOODS, wanted.floods)}
+        settings = b"".join(u8(kind, value) for kind, value in values.items())
         # Before it is up: it has a carrier at once, and would have an address of its own.
         payload = (
             _info()
@@ -198,12 +199,13 @@ class Tunnels:
     def _device(self, link: Link, names: Mapping[int, str]) -> Vxlan:
         """As the kernel shows it: no bridge when it is down, or none of such a port as it should be."""
         data, port = attributes(link.data), attributes(link.port)
-        right = link.up and all(port.get(kind) == bytes([value]) for kind, value in _PORT.items())
+        flags = {port.get(kind) for kind in _FLOODS}
+        right = link.up and all(port.get(kind) == bytes([value]) for kind, value in _PORT.items()) and len(flags) == 1
         vni, local, number = _told(data)
         learns = data.get(_VXLAN_LEARNING, b"\0") != b"\0"
         return Vxlan(
             link.name, link.alias, names.get(link.master, "") if right and not learns else "", vni, local, number,
-            link.mtu, link.isolated, self._offloads(link.name),
+            link.mtu, link.isolated, self._offloads(link.name), floods=flags == {b"\1"},
         )  # fmt: skip
 
     def _holder(self, wanted: Vxlan) -> str:

@@ -23,6 +23,7 @@ from mooring.core.overlays import (
     Overlay,
     Remote,
     fitted,
+    flood,
     host_member,
     overlay_facts,
     remote_facts,
@@ -239,7 +240,8 @@ class Overlays:
                 for fact in there.get(device.name, [])
                 if isinstance(fact, RemoteMac) and fact.host is not None
             }
-            self.open(network.id, Overlay(device.vni, device.local, mtu, own, device.port, device.offload))
+            settings = device.port, device.offload, device.floods
+            self.open(network.id, Overlay(device.vni, device.local, mtu, own, *settings))
             self.learn(network.id, remotes)
             self._news.clear()
             drawn = {*self._known[network.id].drawn, *(member.key for member in self._shared)}
@@ -281,6 +283,8 @@ class Overlays:
             self._share(host_member(overlay, host), 1)
         with self._changing(known, "", *(known.remotes if everything else ())):
             known.network, known.overlay = network, overlay
+        for host in known.hosts:
+            self._flood(known, host, True)
 
     @contextmanager
     def _changing(self, known: _Known, *idents: str) -> Iterator[None]:
@@ -325,6 +329,16 @@ class Overlays:
         if not has:
             del known.hosts[host]
         self._share(host_member(known.overlay, host), has - had)
+        self._flood(known, host, has)
+
+    def _flood(self, known: _Known, host: Address, has: bool) -> None:
+        """The host gets what is for all, where the overlay has that."""
+        fact = flood(known.network, host)
+        before = known.drawn.pop(fact.key, None)
+        if has and known.overlay.multicast:
+            known.drawn[fact.key] = fact
+        if known.drawn.get(fact.key) != before:
+            self._note(known.network.id, fact.key, before)
 
     def _share(self, member: Member, change: int) -> None:
         had = self._shared[member] > 0

@@ -27,6 +27,7 @@ from mooring.core.plumbing import (
     Bridge,
     Domain,
     Fact,
+    Flood,
     GuardedPort,
     Inside,
     LinkAddress,
@@ -81,7 +82,7 @@ class Spared:
                 return name in self.bridges
             case LinkAddress(link=link) | Neighbour(link=link) | Vxlan(bridge=link):
                 return link in self.bridges
-            case Member(container="tunnel_ports" | "tunnels4" | "tunnels6") | RemoteMac():
+            case Member(container="tunnel_ports" | "tunnels4" | "tunnels6") | RemoteMac() | Flood():
                 return bool(self.links)
             case Member():
                 port_binding = port_binding_of(fact)
