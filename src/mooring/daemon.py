@@ -34,6 +34,7 @@ from mooring.adapters.host.port_guard import SocketPortGuard
 from mooring.adapters.linux.cluster_setup import LinuxClusterSetup
 from mooring.adapters.linux.linux_kernel import LinuxKernel
 from mooring.adapters.linux.namespaces import identity_here
+from mooring.adapters.linux.wireguard import LinuxWireGuard
 from mooring.adapters.sqlite.store_copies import open_kept_store
 from mooring.config import Config, ProxyListener
 from mooring.core.dns_places import Serving
@@ -247,7 +248,10 @@ async def open_host(config: Config, cleanup: AsyncExitStack) -> World:
     cleanup.push_async_callback(kernel.close)
     clock = SystemClock(config.lock.with_name("clock"), Path(f"{config.store}.time"))
     guard, engine = SocketPortGuard(raise_limit().ports), DockerEngine(str(config.docker_socket))
-    return World(store, kernel, guard, engine, clock, LinuxClusterSetup(config.state_dir / "cluster.json"))
+    wireguard = LinuxWireGuard(config.state_dir / "wireguard.json", systemd.is_service(os.environ))
+    cleanup.callback(wireguard.close)
+    cluster = LinuxClusterSetup(config.state_dir / "cluster.json")
+    return World(store, kernel, guard, engine, clock, cluster, wireguard)
 
 
 async def _run_tasks(

@@ -25,6 +25,7 @@ from mooring.adapters.host.host_resolver import UNIT, HostResolver
 from mooring.adapters.host.listeners import InstanceLock
 from mooring.adapters.host.machine_ids import FIRST_NAME
 from mooring.adapters.linux.linux_kernel import LinuxKernel
+from mooring.adapters.linux.wireguard import remove_devices
 from mooring.config import DEFAULT_PATH
 from mooring.core.dns_places import ADDRESS4
 from mooring.core.faults import Conflict, Unavailable
@@ -33,12 +34,12 @@ from mooring.core.plumbing import DockerAccept, Fact, LinkFact, Remove, domain_o
 
 UNITS = (
     "mooring-again.service", "mooring-away.socket", "mooring.socket", "mooring-api.socket", "mooring-proxy.socket",
-    "mooring.service", "mooring-away@.service",
+    "mooring.service", "mooring-away@.service", "mooring-wireguard@.service",
 )  # fmt: skip
 # What is beside the store is called after it.
 STORE_ENDS = ("", "-wal", "-shm", ".lock", ".time", ".bak")
 # The host's place in a cluster, with the private key by which the cluster knows it; beside the store.
-MEMBERSHIP = ("cluster.json", "cluster.json.new")
+MEMBERSHIP = ("cluster.json", "cluster.json.new", "wireguard.json", "wireguard.json.new")
 ENABLED = ("mooring.socket", "mooring-api.socket", "mooring-proxy.socket", "mooring.service")
 # What packaging/README.md says to install besides.
 PAGES = (
@@ -162,6 +163,8 @@ def _stop(known: Sequence[str]) -> None:
             systemctl("stop", unit, check=False)
     # systemd makes a slice for the instances of mooring-away@.service (systemd.slice(5)), and leaves it.
     systemctl("stop", r"system-mooring\x2daway.slice", check=False)
+    systemctl("stop", "mooring-wireguard@*.service", check=False)
+    systemctl("stop", r"system-mooring\x2dwireguard.slice", check=False)
 
 
 def _remove_units(folder: Path, there: Sequence[str]) -> None:
@@ -205,6 +208,7 @@ async def _clean(run_dir: Path, asked: bool) -> None:
         removals = [op for op in removals if domain_of(op.fact) == 0]
         await kernel.discard([op.fact.name for op in removals if isinstance(op.fact, LinkFact)])
         await kernel.apply([op for op in removals if not isinstance(op.fact, LinkFact)])
+        remove_devices()
         if not asked:
             drop_addresses()
     finally:

@@ -108,3 +108,11 @@ def _next_to_each_other(one: socket.socket, two: socket.socket) -> int:
     for offset, listener in enumerate((one, two)):
         os.dup2(listener.fileno(), first + offset)
     return first
+
+
+def test_a_service_of_systemds_is_known_as_one(tmp_path: Path) -> None:
+    """A process that somebody started by hand is none, nor one where something else is the service manager."""
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert systemd.is_service({"INVOCATION_ID": "1"}, tmp_path)
+    assert not systemd.is_service({}, tmp_path)
+    assert not systemd.is_service({"INVOCATION_ID": "1"}, tmp_path / "run")

@@ -16,8 +16,9 @@ import pytest
 
 from mooring.adapters.linux.wireguard import LinuxWireGuard
 from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, Underlay
+from mooring.core.overlays import PORT
 from mooring.core.tunnel_places import INNER
-from mooring.core.wireguard import AGE, ENCRYPTED_PORT, OVERLAP, device_name, inner_address
+from mooring.core.wireguard import AGE, OVERLAP, device_name, encrypted_port, inner_address
 from mooring.services.cluster.host_records import HostRecords
 from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
 from mooring.testing.clocks import ManualClock
@@ -27,6 +28,8 @@ from tests.netns.rigs import Namespace, private_namespace, until
 from tests.netns.test_overlays import pings, unreached
 
 pytestmark = pytest.mark.netns
+
+ENCRYPTED_PORT = encrypted_port(PORT)
 
 
 @dataclass
@@ -119,7 +122,7 @@ async def _member(
     with machine.space.inside():
         wireguard = LinuxWireGuard(folder / f"{host}.json")
     client = cluster.client(host)
-    part = EncryptedUnderlay(wireguard, machine.kernel, clock, lambda: True, lambda: None)
+    part = EncryptedUnderlay(wireguard, machine.kernel, clock, lambda: True)
     access = ClusterAccess(cluster="c", endpoints=())
     await part.entered(client, Membership(access=access, host=host, name=host, machine=""))
     return Member(machine, host, part, wireguard, HostRecords(client))

@@ -20,7 +20,7 @@ from mooring.testing.memory_wireguard import MemoryWireGuard
 
 @dataclass
 class Host:
-    """A host of the cluster, which tells at once what is to be told."""
+    """A host of the cluster, which tells when it is told to."""
 
     name: str
     address: str
@@ -29,7 +29,6 @@ class Host:
     wireguard: MemoryWireGuard = field(init=False)
     kernel: MemoryKernel = field(default_factory=MemoryKernel)
     wanted: bool = True
-    told: int = 0
 
     def __post_init__(self) -> None:
         self.wireguard = MemoryWireGuard(self.name)
@@ -38,11 +37,7 @@ class Host:
 
     def start(self) -> None:
         """A daemon."""
-        self.part = EncryptedUnderlay(self.wireguard, self.kernel, self.clock, lambda: self.wanted, self.note)
-
-    def note(self) -> None:
-        """It is to be told."""
-        self.told += 1
+        self.part = EncryptedUnderlay(self.wireguard, self.kernel, self.clock, lambda: self.wanted)
 
     async def enter(self) -> None:
         """It is in the cluster."""

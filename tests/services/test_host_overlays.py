@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 
 import msgspec
@@ -12,9 +13,11 @@ from mooring.core.cluster_hosts import Underlay
 from mooring.core.cluster_networks import HostNetwork
 from mooring.core.faults import Unavailable
 from mooring.core.leases import Lease
-from mooring.core.plumbing import Bridge, LinkAddress, Vxlan
+from mooring.core.overlays import PORT
+from mooring.core.plumbing import Bridge, Flood, LinkAddress, Member, Vxlan
+from mooring.core.wireguard import OVERHEAD, encrypted_port, inner_address
 from tests.services.member_hosts import MemberHost, members
-from tests.services.overlay_hosts import WEB, following, take_part, tunnels, turns
+from tests.services.overlay_hosts import WEB, following, remotes, take_part, tunnels, turns
 
 
 @pytest.fixture
@@ -167,3 +170,29 @@ async def test_a_host_that_comes_again_in_another_way_cuts_nobody_off(hosts: lis
     assert host.services.repair.overlays.of(network) is None
     await turns(host)
     assert tunnels(host) == set()
+
+
+async def test_an_encrypted_network_is_between_the_hosts_inner_addresses(hosts: list[MemberHost]) -> None:
+    """At a port of its own, with the room that WireGuard leaves; and that is what the others are told. What goes to
+    all hosts is an option as well."""
+    networks = [await take_part(host, name) for host, name in zip(hosts, "ab", strict=True)]
+    for host, ident in zip(hosts, networks, strict=True):
+        network = host.services.cache.network(ident)
+        assert network is not None
+        options = replace(network.options, encrypted=True, multicast=True)
+        await host.services.cache.commit(put=[replace(network, options=options)])
+    inner = [inner_address(host.membership.entered()[0].host) for host in hosts]
+    for host, address in zip(hosts, inner, strict=True):
+        host.kernel.underlay |= dict.fromkeys(inner, 1440)
+        overlay = host.services.repair.overlays.of(networks[hosts.index(host)])
+        assert overlay is not None
+        assert (overlay.local, overlay.port, overlay.underlay_mtu) == (
+            address,
+            encrypted_port(PORT),
+            1500 - OVERHEAD[4],
+        )
+    await turns(*hosts)
+    assert {fact.mtu for fact in hosts[0].facts if isinstance(fact, Bridge)} == {1370}
+    assert set(remotes(hosts[0]).values()) == {str(inner[1])}
+    assert {fact.host for fact in hosts[0].facts if isinstance(fact, Flood)} == {inner[1]}
+    assert Member("tunnels6", f"{inner[1]} . {encrypted_port(PORT)}") in hosts[0].facts

@@ -84,7 +84,7 @@ def own_facts(network: Network) -> frozenset[Fact]:
     }
     if domain:
         facts.add(Member("strict", f'"{name}"', domain=domain))
-    if network.options.port_security:
+    if network.options.port_security or network.options.multicast:
         facts.add(replace(PORT_SECURITY.ruleset, domain=domain))
     for segment in network.segments:
         version = segment.subnet.version

@@ -13,14 +13,14 @@ from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Interface, ip_address
 
 from mooring.core.cluster_hosts import ClusterHost, TunnelEnd
+from mooring.core.datapath import MARK
 from mooring.core.networks import Address
-from mooring.core.overlays import PORT as VXLAN_PORT
 from mooring.core.tunnel_places import INNER, LINKS
 
 PORT = 51821
 """Of UDP, at which a host's device listens. 51820 is what everybody else takes."""
-ENCRYPTED_PORT = VXLAN_PORT + 2
-"""Of UDP, for VXLAN within the device."""
+ALIAS = f"{MARK}wireguard:"
+"""What the aliases of the devices begin with; the host's id follows."""
 OVERHEAD = {4: 20 + 8 + 32, 6: 40 + 8 + 32}
 """Bytes around a packet of the device, by the underlay's family: IP header, UDP, WireGuard's header and tag."""
 AGE = 30 * 86400.0
@@ -100,6 +100,11 @@ class WireGuardDevice:
 def inner_address(host: str) -> IPv6Address:
     """The host's address in its device. host: its id in the cluster."""
     return INNER[int.from_bytes(_digest(host)[:8], "big") | 1]
+
+
+def encrypted_port(port: int) -> int:
+    """The UDP port of VXLAN within the device, where it is that one without."""
+    return port + 2 if port < 65534 else port - 2
 
 
 def device_name(host: str) -> str:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mooring.core.faults import Unavailable
 
@@ -45,6 +46,11 @@ class Notifier:
 def notifier(environment: MutableMapping[str, str]) -> Notifier:
     """The notifier for NOTIFY_SOCKET, which is taken out of the environment."""
     return Notifier(environment.pop("NOTIFY_SOCKET", ""))
+
+
+def is_service(environment: Mapping[str, str], root: Path = Path("/")) -> bool:
+    """Whether the process is a service of systemd's, which may start others (systemd.exec(5), INVOCATION_ID)."""
+    return bool(environment.get("INVOCATION_ID")) and (root / "run/systemd/system").is_dir()
 
 
 def watchdog_period(environment: MutableMapping[str, str], pid: int) -> float | None:

@@ -23,7 +23,7 @@ from typing import TypeVar
 from mooring.adapters.linux.links import Link, Links
 from mooring.adapters.netlink.sockets import NLM_F_CREATE, NLM_F_EXCL, Message, NetlinkError, nest, text, u8, u32
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.wireguard import KeyPair, KeyRing, Peer, WireGuardDevice
+from mooring.core.wireguard import ALIAS, KeyPair, KeyRing, Peer, WireGuardDevice
 from mooring.wire.key_rings import decode_ring, encode_ring
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class LinuxWireGuard:
             _add_kernel_device(links, wanted.name)
             return
         if self._systemd:
-            _run("systemctl", "start", f"mooring-wireguard@{wanted.name}.service")
+            _run("systemctl", "restart", f"mooring-wireguard@{wanted.name}.service")
         else:
             _start(wanted.name)
         until = time.monotonic() + PATIENCE
@@ -166,6 +166,17 @@ class LinuxWireGuard:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except NetlinkError as error:
             raise Unavailable(f"the WireGuard device cannot be set: {error.strerror}") from error
+
+
+def remove_devices() -> None:
+    """There is no device of ours in this namespace. Raises Unavailable."""
+    try:
+        with closing(Links()) as links:
+            for link in links.ours():
+                if link.alias.startswith(ALIAS):
+                    links.delete(link.name)
+    except NetlinkError as error:
+        raise Unavailable(f"the WireGuard device cannot be removed: {error.strerror}") from error
 
 
 class _Shown:
@@ -261,13 +272,19 @@ def _run(program: str, *words: str, given: str = "") -> str:
 def _start(name: str) -> None:
     """wireguard-go, which goes on by itself once the interface is there, and then holds none of our files."""
     told = {key: value for key, value in os.environ.items() if key not in ("LOG_LEVEL", "NOTIFY_SOCKET")}
-    try:
-        done = subprocess.run(
-            ["wireguard-go", name], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/",
-            timeout=PATIENCE, umask=0o077, start_new_session=True, env=told,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"wireguard-go cannot be run: {error}", hint=_MISSING) from None
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            done = subprocess.run(
+                ["wireguard-go", name], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd="/",
+                timeout=PATIENCE, umask=0o077, start_new_session=True, env=told,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"wireguard-go cannot be run: {error}", hint=_MISSING) from None
+        # One whose interface is gone takes a moment to end.
+        if "socket in use" not in done.stderr + done.stdout or time.monotonic() > until:
+            break
+        time.sleep(0.05)
     if done.returncode:
         last = (done.stderr + done.stdout).strip().rpartition("\n")[2]
         raise Unavailable(f"wireguard-go has made no interface {name}: {last[-200:]}")

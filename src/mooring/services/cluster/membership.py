@@ -17,6 +17,7 @@ from mooring.core.cluster_hosts import (
     ClusterHost,
     ClusterRecord,
     Membership,
+    TunnelEnd,
     Verdict,
     checks,
     overlapping,
@@ -84,6 +85,7 @@ class ClusterMembership:
         self._session = 0
         self._told = float("-inf")
         self._untold = ""
+        self.tunnel: Callable[[], TunnelEnd | None] = lambda: None  # how the others encrypt for this host
         self._lock = asyncio.Lock()
         self._joined = asyncio.Event()
 
@@ -91,6 +93,10 @@ class ClusterMembership:
         """They are told when this host is in a cluster from now on, and when it is not any more, while the cluster can
         still be asked; both where it is reached in another way from now on. They raise no Fault."""
         self._followers.append((entered, left))
+
+    def tell_soon(self) -> None:
+        """What the others know of this host is looked at in the next refresh."""
+        self._told = float("-inf")
 
     async def enter_kept(self) -> None:
         """This host is in the cluster in which it was kept, if any. Raises no Fault: what is in the way is noted."""
@@ -365,7 +371,7 @@ class ClusterMembership:
         facts = self._facts
         return ClusterHost(
             id=host, name=name, machine=facts.machine, boot=facts.boot, version=facts.version, joined=joined,
-            underlay=await self._host.underlay(underlay, access.endpoints),
+            underlay=await self._host.underlay(underlay, access.endpoints), tunnel=self.tunnel(),
         )  # fmt: skip
 
     def _left_over(self, host: ClusterHost, heard: Collection[str]) -> bool:

@@ -9,7 +9,6 @@ before it is known where this host is reached and, for a while after a start, wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Protocol
 
 from mooring.core.advertisements import Advertisement, EndpointNames, advertisement_key
@@ -124,14 +123,15 @@ class Advertiser:
         self, network: str, endpoint: str, mac: str, addresses: tuple[Address, ...], names: EndpointNames | None = None
     ) -> None:
         """The endpoint is advertised so; without addresses, not at all."""
-        part, underlay, names = self._parts.get(network), self._overlays.underlay, names or EndpointNames()
+        part, known, names = self._parts.get(network), self._cache.network(network), names or EndpointNames()
+        local = self._overlays.local(known) if known is not None else None
         place = (network, endpoint)
         key, told = "", None
-        if part is not None and not part.leaving and underlay is not None and self._host and addresses:
+        if part is not None and not part.leaving and local is not None and self._host and addresses:
             key = advertisement_key(self._host, part.shared.id, endpoint)
             told = Advertisement(
                 network=part.shared.id, host=self._host, endpoint=endpoint, mac=mac, addresses=addresses,
-                underlay=ip_address(underlay.address), container=names.container, names=names.names,
+                underlay=local, container=names.container, names=names.names,
                 services=names.services, healthy=names.healthy,
             )  # fmt: skip
         before = self._keys.pop(place, "")

@@ -23,7 +23,8 @@ def is_table(fact: Fact) -> bool:
 
 
 def _tables(networks: Iterable[Network]) -> list[Ruleset]:
-    domains = sorted({network.domain for network in networks if network.options.port_security})
+    guarded = (each for each in networks if each.options.port_security or each.options.multicast)
+    domains = sorted({network.domain for network in guarded})
     return [replace(PORT_SECURITY.ruleset, domain=domain) for domain in domains]
 
 

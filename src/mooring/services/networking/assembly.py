@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mooring.core.networks import BRIDGE, HANDOFF, HOST, NULL, OUR_IPAM, Network
-from mooring.ports import Clock, ClusterSetup, Driver, Engine, IpamDriver, Kernel, PluginFinder, PortGuard, Store
+from mooring.ports import (
+    Clock,
+    ClusterSetup,
+    Driver,
+    Engine,
+    IpamDriver,
+    Kernel,
+    PluginFinder,
+    PortGuard,
+    Store,
+    WireGuard,
+)
 from mooring.services.drivers.bridge import BridgeDriver
 from mooring.services.drivers.checked import CheckedDriver
 from mooring.services.drivers.foreign_bridges import ForeignBridges
@@ -18,6 +29,7 @@ from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.networking.cluster_runtime import ClusterRuntime
+from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
 from mooring.services.networking.endpoints import Endpoints
 from mooring.services.networking.engine_releases import EngineReleases
 from mooring.services.networking.evictions import Evictions
@@ -43,7 +55,7 @@ from mooring.services.records.record_cache import RecordCache
 @dataclass(frozen=True, slots=True)
 class World:
     """What the services stand on. engine: None where networks are the library's alone. cluster: None where this can be
-    in none."""
+    in none. wireguard: None where nothing can be encrypted."""
 
     store: Store
     kernel: Kernel
@@ -51,6 +63,7 @@ class World:
     engine: Engine | None
     clock: Clock
     cluster: ClusterSetup | None = None
+    wireguard: WireGuard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Networking:
     cluster_runtime: ClusterRuntime
     overlay_feed: OverlayFeed
     host_overlays: HostOverlays
+    encrypted_underlay: EncryptedUnderlay
 
 
 def assemble_networking(
@@ -133,9 +147,16 @@ def assemble_networking(
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
     runtime.add(ipam.fixed_claims)
     ipam.fixed_claims.nudge = runtime.nudge
+    encrypted = EncryptedUnderlay(world.wireguard, kernel, clock, lambda: any(map(_encrypts, cache.every(Network))))
+    runtime.add(encrypted)
+    networks.check_encryption = encrypted.require
     own = HostOverlays(records, ipam, repair.overlays, feed, world.cluster, policy.vxlan_port)
     runtime.add(own)
     return Networking(
         cache, index, ipam, ports, networks, endpoints, repair, drivers, records, releases, collector, restored,
-        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own,
+        HostFollower(kernel, ipam.host, overlaps, repair), vnics, runtime, feed, own, encrypted,
     )  # fmt: skip
+
+
+def _encrypts(network: Network) -> bool:
+    return network.options.encrypted

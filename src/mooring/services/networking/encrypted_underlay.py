@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Interface, ip_address
 
 from mooring.core.cluster_hosts import ClusterHost, Membership, TunnelEnd
-from mooring.core.datapath import MARK
 from mooring.core.faults import Fault, NotFound, Unavailable
 from mooring.core.networks import Address
 from mooring.core.tunnel_places import INNER
 from mooring.core.wireguard import (
+    ALIAS,
     OVERHEAD,
     PORT,
     KeyChoice,
@@ -29,19 +29,19 @@ from mooring.core.wireguard import (
 )
 from mooring.ports import Clock, Cluster, Kernel, WireGuard
 from mooring.services.cluster.host_records import HostRecords
+from mooring.services.cluster.membership import ClusterMembership
 
 log = logging.getLogger(__name__)
 
 
 class EncryptedUnderlay:
-    """A part of the cluster's runtime. wanted: whether an encrypted network is on this host. tell: has the others told
-    of `end` soon. end: what they are told, None where there is no WireGuard."""
+    """A part of the cluster's runtime. wireguard: None: this daemon has none. wanted: whether an encrypted network is
+    on this host. end: what the others are told, None where there is no WireGuard."""
 
-    def __init__(
-        self, wireguard: WireGuard, kernel: Kernel, clock: Clock, wanted: Callable[[], bool], tell: Callable[[], None]
-    ) -> None:
-        self._wireguard, self._kernel, self._clock = wireguard, kernel, clock
-        self._wanted, self._tell = wanted, tell
+    def __init__(self, wireguard: WireGuard | None, kernel: Kernel, clock: Clock, wanted: Callable[[], bool]) -> None:
+        self._has, self._kernel, self._clock = wireguard, kernel, clock
+        self._wanted = wanted
+        self._tell: Callable[[], None] = lambda: None
         self.end: TunnelEnd | None = None
         self._records: HostRecords | None = None
         self._host = ""
@@ -52,6 +52,16 @@ class EncryptedUnderlay:
         self._device: WireGuardDevice | None = None
         self._heard: Mapping[str, int] = {}
         self._looked = False
+
+    def told_by(self, membership: ClusterMembership) -> None:
+        """That tells the others of `end`."""
+        membership.tunnel, self._tell = lambda: self.end, membership.tell_soon
+
+    @property
+    def _wireguard(self) -> WireGuard:
+        if self._has is None:
+            raise Unavailable("encrypted=on needs WireGuard, which is not used here")
+        return self._has
 
     async def require(self) -> None:
         """An encrypted network can be on this host. Raises Unavailable, with what to do about it."""
@@ -72,7 +82,7 @@ class EncryptedUnderlay:
 
     async def turn(self) -> list[Fault]:
         """See the class."""
-        if self._records is None:
+        if self._records is None or (self._has is None and not self._wanted()):
             return []
         try:
             if self._ring is None and not await self._begin():
@@ -148,7 +158,7 @@ class EncryptedUnderlay:
             for host in others if host.tunnel is not None
         )  # fmt: skip
         mtu = await self._kernel.underlay_mtu(local, [each.endpoint for each in peers])
-        name, alias = device_name(self._host), f"{MARK}wireguard:{self._host}"
+        name, alias = device_name(self._host), f"{ALIAS}{self._host}"
         device = WireGuardDevice(
             name, alias, IPv6Interface((inner_address(self._host), INNER.prefixlen)), PORT,
             mtu - OVERHEAD[local.version], ring.used.private, peers,

@@ -20,6 +20,7 @@ from mooring.core.faults import Fault, StaleRevision
 from mooring.core.networks import Address, GatewayMode, Network, Segment
 from mooring.core.overlays import PORT, Overlay
 from mooring.core.requests import AddressRequest, Role
+from mooring.core.wireguard import OVERHEAD, encrypted_port, inner_address
 from mooring.ports import Cluster, ClusterSetup
 from mooring.services.ipam.allocator import Ipam
 from mooring.services.networking.overlay_feed import OverlayFeed
@@ -62,6 +63,15 @@ class HostOverlays:
     def listen(self, listener: Callable[[], None]) -> None:
         """Call it whenever this host is reached by another address from now on, or by none."""
         self._listeners.append(listener)
+
+    def local(self, network: Network) -> Address | None:
+        """Where the other hosts reach this one's endpoints in the network: within WireGuard where it is encrypted. None
+        while that is not known."""
+        if self.underlay is None or self._membership is None:
+            return None
+        if network.options.encrypted:
+            return inner_address(self._membership.host)
+        return ip_address(self.underlay.address)
 
     @property
     def leaving_for_good(self) -> bool:
@@ -131,19 +141,22 @@ class HostOverlays:
         if part.leaving or not part.shared.vni or network is None:
             self._feed.close(part.shared.id)
             return
+        options = network.options
         # Before that, what the kernel knows of other hosts would be taken for nothing, and go.
-        if self.underlay is None or not (self._overlays.recovered or self._feed.scanned):
+        local = self.local(network)
+        if local is None or self.underlay is None or not (self._overlays.recovered or self._feed.scanned):
             return
-        local = ip_address(self.underlay.address)
         now = self._overlays.of(network.id)
         # Of the link, until the next look at the routes to the others.
-        mtu = now.underlay_mtu if now is not None and now.local == local else self.underlay.mtu
+        room = self.underlay.mtu - (OVERHEAD[ip_address(self.underlay.address).version] if options.encrypted else 0)
+        mtu = now.underlay_mtu if now is not None and now.local == local else room
         own = tuple(
             interface(each.version, int(each), segment.subnet.prefixlen)
             for each in part.own
             if (segment := network.segment_of(each)) is not None
         )
-        overlay = Overlay(part.shared.vni, local, mtu, own, self.port, network.options.offload)
+        port = encrypted_port(self.port) if options.encrypted else self.port
+        overlay = Overlay(part.shared.vni, local, mtu, own, port, options.offload, options.multicast)
         self._feed.open(part.shared.id, network.id, overlay)
 
     async def _settle_own(self, part: HostNetwork) -> None:

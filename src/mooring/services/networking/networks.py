@@ -9,7 +9,7 @@ finishes it; bridges of this host never overlap; a network without a subnet of D
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -72,6 +72,7 @@ class Networks:
         self._overlaps = overlaps
         self._separate_tenants = separate_tenants
         self._serves_dns = serves_dns
+        self.check_encryption: Callable[[], Awaitable[None]] | None = None
 
     async def create(self, request: NetworkRequest) -> None:
         """The network is recorded and its bridge is up.
@@ -80,6 +81,8 @@ class Networks:
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
         options = _options(request)
+        if options.encrypted and self.check_encryption is not None:
+            await self.check_encryption()
         if options.scope is Scope.CLUSTER:
             raise Unavailable("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
         request = with_ipv6(request, options)

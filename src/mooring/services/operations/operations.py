@@ -146,6 +146,7 @@ def _membership(services: Services, world: World, daemon: DaemonFacts) -> Cluste
     here = HostFacts(daemon.host_name, tag_of(policy.host), policy.boot, daemon.version)
     membership = ClusterMembership(world.cluster, world.clock, here, partial(_has, services))
     services.cluster_runtime.follow(membership)
+    services.encrypted_underlay.told_by(membership)
     return membership
 
 
