@@ -8,6 +8,7 @@ from functools import partial
 
 from mooring.core.cluster_hosts import tag_of
 from mooring.core.dns_views import DnsServerView
+from mooring.core.faults import Unavailable
 from mooring.core.findings import Finding, Report
 from mooring.core.networks import Network
 from mooring.core.subnet_index import Holdings
@@ -22,6 +23,7 @@ from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.checks import unreached
+from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
@@ -101,7 +103,7 @@ def operations(
     hosts = {policy.host: daemon.host_name} if daemon.host_name else {}
     names = partial(names_told, engine, hosts)
     cluster = _membership(services, world, daemon)
-    further = partial(_further, zone_findings, cluster, clock)
+    further = partial(_further, services, zone_findings, cluster, clock)
     addresses = AddressesById(cache, services.ipam, engine, clock, holds, names)
     return Operations(
         inspection,
@@ -169,8 +171,17 @@ def _notes(services: Services, zone_findings: Callable[[], Iterable[Finding]]) -
 
 
 def _further(
-    zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
+    services: Services, zone_findings: Callable[[], Iterable[Finding]], cluster: ClusterMembership, clock: Clock
 ) -> Iterator[Finding]:
     """What is found elsewhere."""
+    now, overlays = clock.now(), services.repair.overlays
     yield from zone_findings()
-    yield from unreached(cluster.unreached, clock.now())
+    yield from unreached(cluster.unreached, now)
+    # Where the cluster is not reached, nothing else need be said of that.
+    yield from turn_findings(
+        (each for each in services.cluster_runtime.faults if not (cluster.unreached and isinstance(each, Unavailable))),
+        now,
+    )
+    yield from unread_findings(services.overlay_feed.complaints(), now)
+    known = ((network, overlays.of(network.id)) for network in services.cache.every(Network))
+    yield from mtu_findings(((network, overlay) for network, overlay in known if overlay is not None), now)

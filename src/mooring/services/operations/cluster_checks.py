@@ -1,0 +1,43 @@
+"""What is not as it should be in this host's part of a cluster, for the doctor.
+
+Rule: what was found by the cluster's turns and by the watch is told, not looked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mooring.core.datapath import LEAST_MTU6
+from mooring.core.faults import Fault
+from mooring.core.findings import Finding
+from mooring.core.networks import Network
+from mooring.core.overlays import OVERHEAD, Overlay
+
+
+def turn_findings(faults: Iterable[Fault], now: float) -> Iterator[Finding]:
+    """What the last turn could not do, which is tried again."""
+    told = {fault.what: fault for fault in reversed([*faults])}
+    for text, fault in sorted(told.items()):
+        yield Finding(f"cluster {text}", text, fault.holder or "the cluster's last turn", now, fault.hint)
+
+
+def unread_findings(complaints: Iterable[str], now: float) -> Iterator[Finding]:
+    """What other hosts advertise and this one cannot read."""
+    for text in complaints:
+        remedy = "bring all hosts to one version of Mooring"
+        yield Finding(f"advertisement {text.split()[0]}", text, "the cluster's store", now, remedy)
+
+
+def mtu_findings(overlays: Iterable[tuple[Network, Overlay]], now: float) -> Iterator[Finding]:
+    """Overlays whose underlay is too small for what is asked of them."""
+    for network, overlay in overlays:
+        who, room = f"network {network.name or network.id[:12]}", overlay.room
+        proof = f"the routes to the other hosts have an MTU of {overlay.underlay_mtu}"
+        if network.ipv6 and room < LEAST_MTU6:
+            text = f"{who}: full packets go in two pieces, as IPv6 needs {LEAST_MTU6} bytes and there are {room}"
+            remedy = f"give the underlay an MTU of {LEAST_MTU6 + OVERHEAD[overlay.local.version]} or more"
+            yield Finding(f"mtu {network.id}", text, proof, now, remedy)
+        elif network.options.mtu > room:
+            text = f"{who}: its option mtu={network.options.mtu} does not fit, containers have {room}"
+            remedy = f"make the network with mtu={room}, or none, or give the underlay a larger MTU"
+            yield Finding(f"mtu {network.id}", text, proof, now, remedy)

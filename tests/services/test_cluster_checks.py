@@ -1,0 +1,67 @@
+"""What the doctor says of this host's part in a cluster."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+
+from mooring.core.faults import Conflict, Unavailable
+from mooring.core.networks import Network, NetworkOptions, Segment
+from mooring.core.overlays import Overlay
+from mooring.services.networking.assembly import World
+from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
+from mooring.services.operations.inspection import DaemonFacts
+from mooring.services.operations.operations import operations
+from tests.services.member_hosts import members
+
+V4 = Segment(ip_network("10.1.0.0/24"), ip_interface("10.1.0.1/24"), "default", "p4")
+V6 = Segment(ip_network("fd01::/64"), ip_interface("fd01::1/64"), "default", "p6")
+
+
+def network(mtu: int = 0, *, ipv6: bool = False) -> Network:
+    """One with that option."""
+    return Network("n" * 64, NetworkOptions(mtu=mtu), False, (V4,), (V6,) if ipv6 else (), created=0.0, name="web")
+
+
+def test_what_a_turn_could_not_do_is_told_once() -> None:
+    """With who is in the way, and what to do."""
+    fault = Conflict("subnet 10.0.0.0/16 is full", holder="host b", hint="forget it")
+    (finding,) = turn_findings([fault, Conflict("subnet 10.0.0.0/16 is full")], 7.0)
+    assert (finding.text, finding.proof, finding.remedy) == ("subnet 10.0.0.0/16 is full", "host b", "forget it")
+
+
+def test_what_cannot_be_read_is_told() -> None:
+    """By its key, which is the same for as long as it lasts."""
+    (finding,) = unread_findings(["ep/B/n1/e1 in the cluster is left out: version 9"], 7.0)
+    assert finding.subject == "advertisement ep/B/n1/e1"
+    assert "version" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("mtu", "ipv6", "underlay", "told"),
+    [
+        (0, False, 1500, ""),
+        (0, True, 1500, ""),
+        (1450, False, 1500, ""),
+        (1500, False, 1500, "mtu=1500 does not fit, containers have 1450"),
+        (0, True, 1230, "in two pieces, as IPv6 needs 1280 bytes and there are 1180"),
+        (0, False, 1230, ""),
+    ],
+)
+def test_an_underlay_that_is_too_small_is_told(mtu: int, ipv6: bool, underlay: int, told: str) -> None:
+    """Where somebody asked for more, or IPv6 needs more."""
+    overlay = Overlay(7, ip_address("192.0.2.1"), underlay)
+    found = [finding.text for finding in mtu_findings([(network(mtu, ipv6=ipv6), overlay)], 7.0)]
+    assert len(found) == bool(told)
+    assert told in "".join(found)
+
+
+async def test_the_doctor_tells_them() -> None:
+    """What the runtime found is among what he finds."""
+    (host,) = await members(1)
+    world = World(host.store, host.kernel, host.guard, host.engine, host.clock, host.setup)
+    operated = operations(host.services, world, DaemonFacts("1.0", 0.0, "", "", "", host.policy))
+    host.runtime.faults = (Unavailable("something waits"),)
+    found = await operated.doctor.examine()
+    assert "something waits" in {finding.text for finding in found.findings}
