@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface, ip_address, ip_interface
+
 import pytest
 
 from mooring.core.address_claims import HostClaim
+from mooring.core.claims import Claim, claimed, started
+from mooring.core.containers import ContainerEndpoint
 from mooring.core.faults import Conflict, Unavailable
-from mooring.core.leases import State
-from mooring.core.requests import AddressRequest, Role
+from mooring.core.leases import Active, State
+from mooring.core.requests import AddressRequest, EndpointRequest, Role
+from mooring.services.operations.holds import Holds
 from tests.services.fixed_hosts import FixedHost, FixedWorld, fixed_world
-from tests.services.holder_hosts import ident, state
+from tests.services.holder_hosts import ENGINE, ident, state
 
 
 async def gone(world: FixedWorld, host: FixedHost, name: str) -> None:
@@ -214,3 +219,96 @@ async def test_a_move_by_itself_is_asked_for_where_the_network_says_so() -> None
             else:
                 with pytest.raises(Conflict, match="h1 is not heard, and may still use it"):
                     await two.create("db", "shop")
+
+
+async def run_unseen(host: FixedHost, name: str, labels: dict[str, str], wanted: str = "") -> str:
+    """`docker run` past the proxy, as the engine does it; the address."""
+    network, mac = host.full("web"), f"02:00:00:00:00:{len(name):02x}"
+    pool = host.known(network).ipv4[0].pool
+    address = ip_address(wanted) if wanted else None
+    request = AddressRequest(pool, Role.ENDPOINT, address, mac=mac)
+    got = ip_interface(str(await host.services.ipam.request_address(request)))
+    assert isinstance(got, IPv4Interface)
+    endpoint = name.ljust(64, "0")
+    await host.services.endpoints.create(EndpointRequest(network, endpoint, got, None, mac))
+    place = ContainerEndpoint(network, "web", wanted4=got.ip if wanted else None)
+    host.engine.create(ident(name), name, place, labels=labels)
+    host.engine.start(ident(name), network, endpoint, str(got.ip))
+    return str(got.ip)
+
+
+async def adopt(host: FixedHost, name: str) -> list[str]:
+    """The engine tells of it."""
+    container = await host.engine.container(ident(name))
+    assert container is not None
+    return await host.keeping.adoption.adopt(ENGINE, container)
+
+
+@pytest.mark.parametrize("number", [5, 21, 37, 53, 69, 85, 101, 117, 0])
+async def test_a_container_that_no_proxy_saw_keeps_the_address_that_it_has(number: int) -> None:
+    """One of this host's, or one that it named and was claimed for it; from then on it is its key's, and in use."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        wanted = f"10.0.0.{number}" if number else ""
+        address = await world.answered(run_unseen(one, "db", {"mooring.key": "shop"}, wanted))
+        assert await adopt(one, "db") == []
+        await world.turns()
+        assert state(one, address) is State.FIXED
+        claim = await one.seen(ip_address(address))
+        assert claim is not None
+        assert (claim.key, claim.host, claim.boot) == ("key:shop", "h1", "boot0")
+        with pytest.raises(Conflict, match="in use on host h1"):
+            await two.create("db", "shop")
+        await one.services.endpoints.delete(one.full("web"), "db".ljust(64, "0"))
+        await world.turns()
+        assert str((await two.create("db", "shop")).ipv4) == address
+
+
+async def test_an_address_that_runs_is_never_let_go_while_it_is_being_fixed() -> None:
+    """A daemon that died in between has a claim and a dynamic lease: both stay until the container goes or is fixed."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        address = await run_unseen(one, "db", {"mooring.key": "shop"})
+        lease = one.lease(address)
+        assert lease is not None
+        fixed = claimed(lease, lease, Claim(key="key:shop", holder=ident("db")), 0.0)
+        async with one.services.ipam.fixed_claims.fixing(started(fixed, Active("e", "host", "boot"))):
+            pass
+        await world.turns(6, 10.0)
+        with pytest.raises(Conflict, match="in use on host h1"):
+            await two.create("db", "shop")
+        assert await adopt(one, "db") == []
+        assert state(one, address) is State.FIXED
+
+
+async def test_a_container_that_cannot_keep_what_it_has_is_told() -> None:
+    """The address that it names is another host's key's."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        theirs = await two.create("db", "shop")
+        place = ContainerEndpoint(one.full("web"), "web", wanted4=theirs.ipv4)
+        one.engine.create(ident("x"), "x", place, labels={"mooring.key": "other"})
+        (finding,) = await adopt(one, "x")
+        assert f"container x cannot keep {theirs.ipv4}: " in finding
+        assert "key shop on host h2" in finding
+
+
+async def test_an_address_is_held_for_a_key_by_hand() -> None:
+    """`mooring lease hold`: of a container that runs; a key that has another one on another host is refused."""
+    async with fixed_world() as world:
+        one, two = world.hosts
+        theirs = await two.create("db", "theirs")
+        address = await run_unseen(one, "db", {})
+        holds = Holds(
+            one.services.cache, one.services.ipam, one.services.holders, one.engine, one.keeping.reattachment,
+            one.clock, one.policy,
+        )  # fmt: skip
+        one.engine.version = (1, 52)
+        assert await holds.hold(None, ip_address(address), "key:mine", None, False)
+        await world.turns()
+        with pytest.raises(Conflict, match="in use on host h1"):
+            await two.create("mine", "mine")
+        with pytest.raises(
+            Conflict, match=f"key:theirs has {theirs.ipv4} in that network .held by key theirs on host h2"
+        ):
+            await holds.hold(None, ip_address(address), "key:theirs", None, False)

@@ -159,7 +159,8 @@ def at_once(key: str) -> Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a claim is asked for. sequence: drawn by who asks. holder: full container id."""
+    """What a claim is asked for. sequence: drawn by who asks. holder: full container id. boot: of the asker, where the
+    address is in use there already."""
 
     space: str
     subnet: Subnet
@@ -168,11 +169,12 @@ class Spec:
     mac: str = ""
     holder: str = ""
     moves: bool = False
+    boot: str = ""
 
     def claim(self, address: Address, host: str, now: float) -> AddressClaim:
-        """The claim of the address, idle."""
+        """The claim of the address."""
         return AddressClaim(
             space=self.space, subnet=self.subnet, address=address, sequence=self.sequence, host=host, key=self.key,
-            mac=self.mac, holders=frozenset({f"{host}/{self.holder}"}), moves=self.moves,
-            since=now,
+            mac=self.mac, holders=frozenset({f"{host}/{self.holder}"}), boot=self.boot,
+            moves=self.moves, since=now,
         )  # fmt: skip

@@ -68,7 +68,7 @@ class AddressPlan:
         wants = self._wants = Wants(self.values, self.blocks, self.sessions, clock)
         self.claims = AddressClaims(cache, self.blocks, wants, self.sessions, self.values, clock, member)
         self._known = KnownClaims(self.values, self.blocks)
-        self.keys = ClaimKeys(cache, self.claims, self._known, self.values, member)
+        self.keys = ClaimKeys(cache, self.claims, self._known, self.values, clock, member)
         self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")

@@ -10,10 +10,11 @@ from contextlib import suppress
 
 import msgspec
 
-from mooring.core.address_claims import AddressClaim, Identity, Phase, Spec
+from mooring.core.address_claims import AddressClaim, Identity, Phase, Spec, used
 from mooring.core.faults import StaleRevision
 from mooring.core.keys import outlives
 from mooring.core.networks import Address, Subnet
+from mooring.ports import Clock
 from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.shared_values import Member, SharedValues
@@ -24,10 +25,11 @@ class ClaimKeys:
     """Every method may raise Unavailable."""
 
     def __init__(
-        self, cache: RecordCache, claims: AddressClaims, known: KnownClaims, values: SharedValues, member: Member
-    ) -> None:
+        self, cache: RecordCache, claims: AddressClaims, known: KnownClaims, values: SharedValues, clock: Clock,
+        member: Member,
+    ) -> None:  # fmt: skip
         self._cache, self._claims, self._known = cache, claims, known
-        self._values, self._member = values, member
+        self._values, self._clock, self._member = values, clock, member
 
     async def of_key(self, spec: Spec) -> AddressClaim | None:
         """The claim that the spec's key has in its subnet, wherever that is; None for none, and for a key that ends
@@ -43,9 +45,10 @@ class ClaimKeys:
         """The claim of the address, whoever has it; None for none."""
         return (await self._known.decides(space, subnet, address)).claim
 
-    async def rekey(self, claim: AddressClaim, key: str) -> bool:
+    async def rekey(self, claim: AddressClaim, key: str, uses: bool = False) -> bool:
         """The claim, which this host keeps, belongs to the key, and nothing leads to it by the key that it had; whether
-        it is so. It is not while the key has another address, or the claim is not this host's."""
+        it is so. It is not while the key has another address, or the claim is not this host's. uses: it is in use in
+        this boot, too."""
         async with self._claims.turn_of(claim):
             kept = self._cache.host_claim(claim.space, claim.subnet, claim.address)
             if kept is None or kept.phase is not Phase.HELD or kept.claim.sequence != claim.sequence:
@@ -54,6 +57,11 @@ class ClaimKeys:
             now = seen.value
             if now is None or not now.is_of(self._member.host, kept.claim.sequence, kept.claim.generation):
                 return False
+
+            def change(claim: AddressClaim) -> AddressClaim:
+                boot = self._member.boot if uses else claim.boot
+                return used(msgspec.structs.replace(claim, key=key), boot, self._clock.now())
+
             spec = Spec(claim.space, claim.subnet, claim.sequence, key=key)
             identity = await self._known.identity(spec)
             led = await self._known.of_identity(spec, identity)
@@ -62,13 +70,12 @@ class ClaimKeys:
             try:
                 if outlives(key):
                     await self._values.put(_identity(claim, key), identity.revision)
-                await self._values.put(msgspec.structs.replace(now, key=key), seen.revision)
+                await self._values.put(change(now), seen.revision)
             except StaleRevision:
                 return False  # the next turn looks again
             if outlives(now.key) and now.key != key:
                 await self._drop(now)
-            after = msgspec.structs.replace(kept.claim, key=key)
-            await self._cache.commit(put=[msgspec.structs.replace(kept, claim=after)])
+            await self._cache.commit(put=[msgspec.structs.replace(kept, claim=change(kept.claim))])
             return True
 
     async def _drop(self, claim: AddressClaim) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import Container, ContainerEndpoint, Holder
+from mooring.core.faults import Conflict
 from mooring.core.keys import CONTAINER_KEY, key_of, outlives
 from mooring.core.label_words import Remark
 from mooring.core.leases import Active, Claimant, Lease, Place, State, may_hold
@@ -47,7 +48,7 @@ class Adoption:
 
     def __init__(self, cache: RecordCache, ipam: Ipam, holders: Holders, clock: Clock, policy: IpamPolicy) -> None:
         self._cache = cache
-        self._index = ipam.index
+        self._index, self._claims = ipam.index, ipam.fixed_claims
         self._fixed_index = ipam.fixed_index
         self._holders = holders
         self._clock = clock
@@ -72,13 +73,25 @@ class Adoption:
                 if address is not None:
                     use = _Use(container, network, endpoint, key, address, wanted is not None)
                     try:
-                        await self._holders.commit(partial(self._change, use, engine, departures), f"address {address}")
+                        await self._adopt(use, engine, departures)
                     except _Refused as refusal:
                         findings.append(str(refusal))
         known = self._cache.holder(container.id)
         if known is not None and known.name != container.name:
             await self._holders.rename(container.id, container.name)
         return findings
+
+    async def _adopt(self, use: _Use, engine: str, departures: int | None) -> None:
+        """The container holds the address that it uses, as far as it may. Raises _Refused, Unavailable."""
+        change = partial(self._change, use, engine, departures)
+        taken = next((each for each in change()[0] if isinstance(each, Lease) and each.address == use.address), None)
+        if taken is None:
+            return
+        try:
+            async with self._claims.fixing(taken):
+                await self._holders.commit(change, f"address {use.address}")
+        except Conflict as fault:
+            raise _Refused(f"container {use.container.name} cannot keep {use.address}: {fault}") from None
 
     def unproven(self, container: Container) -> list[Remark]:
         """What the container holds and cannot ask for at its next start, one for each network, unless the engine
@@ -133,8 +146,6 @@ class Adoption:
         """The lease with the container among its holders, None when there is nothing to do. others: what it holds of
         the family in the network. Raises _Refused."""
         container, endpoint, key, address, wanted = use.container, use.endpoint, use.key, use.address, use.wanted
-        if (pool.space, pool.subnet) in self._index.blocks:
-            return None  # as ipam.shared_pools has it
         lease = self._cache.lease(pool.space, address)
         uses = bool(endpoint.endpoint) and self._index.endpoint(pool, address) == endpoint.endpoint
         if lease is not None and container.id in lease.holders:

@@ -8,8 +8,8 @@ the lease.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -138,6 +138,41 @@ class FixedClaims:
         change = partial(alike, lease=lease, host=plan.member.host, moves=moves(pool))
         await plan.claims.use(pool.space, pool.subnet, lease.address, kept.claim.key, change)
 
+    @asynccontextmanager
+    async def fixing(self, lease: Lease) -> AsyncIterator[None]:
+        """A claim is there for the lease, which is fixed by whoever enters: the address was given here before. It is in
+        use where the lease is. What is not shared is as it is. Raises Conflict, Exhausted, Unavailable."""
+        pool = self._cache.pool(lease.pool)
+        if lease.state is not State.FIXED or pool is None or pool not in self._shared:
+            yield
+            return
+        with self.pending(lease.space, lease.address):
+            await self._fix(self._shared.joined(pool), pool, lease)
+            yield
+
+    async def _fix(self, plan: AddressPlan, pool: Pool, lease: Lease) -> None:
+        kept = self._cache.host_claim(pool.space, pool.subnet, lease.address)
+        if kept is not None and kept.phase is Phase.HELD:
+            if kept.claim.key:  # it follows the lease, unless the key has another one
+                known = await plan.keys.of_key(self.spec(pool, lease.key, "", ""))
+                if known is not None and known.address != lease.address:
+                    what = f"the key {lease.key} has {known.address} in that network"
+                    raise Conflict(what, holder=known.held_by(), hint="choose another key")
+                return
+            # Of a dynamic lease: what comes of it has to be in use, as nobody may be given it now.
+            alone = CONTAINER_KEY + min(lease.holders, default=lease.key)
+            uses = lease.active is not None
+            if not (
+                await plan.keys.rekey(kept.claim, lease.key, uses) or await plan.keys.rekey(kept.claim, alone, uses)
+            ):
+                raise Conflict(f"address {lease.address} is not this host's any more", hint="start the container again")
+            return
+        spec = self.spec(pool, lease.key, lease.mac, min(lease.holders, default=lease.key))
+        boot = plan.member.boot if lease.active is not None else ""
+        with plan.blocks.being_claimed.own(lease.space, lease.address):
+            claim = await self.take(pool, replace(spec, boot=boot), lease.address, named=True)
+            assert claim.address == lease.address
+
     def check_used(self, lease: Lease) -> None:
         """Raises Conflict for a fixed lease whose claim does not say that it is in use here."""
         pool = self._cache.pool(lease.pool)
@@ -182,7 +217,8 @@ class FixedClaims:
     def _lacks_lease(self, claim: AddressClaim) -> bool:
         """Whether nothing is kept here for which the claim is."""
         lease = self._cache.lease(claim.space, claim.address)
-        kept = lease is not None and lease.state in (State.FIXED, State.RESERVED)
+        # A dynamic one is being fixed, or was about to be: the address is in use.
+        kept = lease is not None and lease.state in (State.FIXED, State.RESERVED, State.DYNAMIC)
         return not kept and (claim.space, claim.address) not in self._pending
 
     def _is_idle(self, claim: AddressClaim) -> bool:
@@ -192,7 +228,7 @@ class FixedClaims:
             return False
         lease = self._cache.lease(claim.space, claim.address)
         if lease is None or lease.state is not State.FIXED:
-            return True
+            return lease is None or lease.state is not State.DYNAMIC
         return (lease.active is None or self._is_past(lease)) and not self._promised.is_promised(lease)
 
     def _kept(self, pool: Pool, address: Address) -> HostClaim | None:

@@ -7,6 +7,8 @@ a container that runs is out of its network for a moment then, and nothing else 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mooring.core.claims import Claim, claimed, started
 from mooring.core.containers import Container, ContainerEndpoint, Holder
 from mooring.core.faults import BadRequest, Conflict, NotFound, StaleRevision
@@ -23,7 +25,6 @@ from mooring.services.containers.fixed_leases import Holders
 from mooring.services.containers.reattachment import Reattachment
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
 from mooring.services.ipam.pools import ATTEMPTS, contended
-from mooring.services.ipam.shared_pools import check_not_shared
 from mooring.services.operations.next_starts import ANEW, strandings
 from mooring.services.records.holder_names import holder_names, in_words
 from mooring.services.records.record_cache import Record, RecordCache
@@ -54,7 +55,7 @@ class Holds:
         reattachment: Reattachment | None, clock: Clock, policy: IpamPolicy,
     ) -> None:  # fmt: skip
         self._cache = cache
-        self._index = ipam.index
+        self._index, self._claims = ipam.index, ipam.fixed_claims
         self._fixed_index = ipam.fixed_index
         self._holders = holders
         self._engine = engine
@@ -71,7 +72,6 @@ class Holds:
         Unavailable.
         """
         pool, key = pool_around(self._cache, space, address), key_named(key)
-        check_not_shared(self._index, pool)
         note = ""
         for _ in range(ATTEMPTS):
             lease = self.lease_in(pool, address)
@@ -104,11 +104,10 @@ class Holds:
             ]
             if dry:
                 return changes
-            try:
-                await self._cache.commit(put=put, delete=gone)
-            except StaleRevision:
-                continue
-            return changes
+            with suppress(StaleRevision):
+                async with self._claims.fixing(after):
+                    await self._cache.commit(put=put, delete=gone)
+                return changes
         raise contended(f"address {address}")
 
     def _check_key(self, pool: Pool, lease: Lease, key: str) -> None:
