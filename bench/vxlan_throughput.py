@@ -42,7 +42,9 @@ class Way:
     carried: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
 
-def by_hand(made: Site, hosts: tuple[Namespace, Namespace], underlay: tuple[str, str], number: int) -> Way:
+def by_hand(
+    made: Site, hosts: tuple[Namespace, Namespace], underlay: tuple[str, str], number: int, mtu: int = 1450
+) -> Way:
     """A VXLAN between the hosts with these addresses, with a container on each."""
     ends = []
     for place, (host, local, remote) in enumerate(zip(hosts, underlay, reversed(underlay), strict=True), 1):
@@ -50,10 +52,10 @@ def by_hand(made: Site, hosts: tuple[Namespace, Namespace], underlay: tuple[str,
         made.stack.callback(space.close)
         there = f"/proc/{os.getpid()}/fd/{space.fd}"
         host.sh(
-            f"ip link add hand{number} mtu 1450 type bridge forward_delay 0 mcast_snooping 0",
-            f"ip link add hx{number} mtu 1450 type vxlan id {number} local {local} remote {remote} dstport 4791",
+            f"ip link add hand{number} mtu {mtu} type bridge forward_delay 0 mcast_snooping 0",
+            f"ip link add hx{number} mtu {mtu} type vxlan id {number} local {local} remote {remote} dstport 4791",
             f"ip link set hx{number} master hand{number} up; ip link set hand{number} up",
-            f"ip link add hv{number} mtu 1450 type veth peer name eth0 mtu 1450 netns {there}",
+            f"ip link add hv{number} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {there}",
             f"ip link set hv{number} master hand{number} up",
         )
         space.sh(

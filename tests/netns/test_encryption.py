@@ -9,85 +9,17 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from mooring.adapters.linux.wireguard import LinuxWireGuard
-from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, Underlay
-from mooring.core.overlays import PORT
 from mooring.core.tunnel_places import INNER
-from mooring.core.wireguard import AGE, OVERLAP, device_name, encrypted_port, inner_address
-from mooring.services.cluster.host_records import HostRecords
-from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
-from mooring.testing.clocks import ManualClock
-from mooring.testing.memory_cluster import MemoryCluster
-from tests.netns.overlay_rigs import Machine, Site, site
+from mooring.core.wireguard import AGE, OVERLAP, inner_address
+from tests.netns.encrypted_rigs import ENCRYPTED_PORT, Encrypted, encrypted_hosts
 from tests.netns.rigs import Namespace, private_namespace, until
 from tests.netns.test_overlays import pings, unreached
 
 pytestmark = pytest.mark.netns
-
-ENCRYPTED_PORT = encrypted_port(PORT)
-
-
-@dataclass
-class Member:
-    """A machine as a host of a cluster."""
-
-    machine: Machine
-    host: str
-    part: EncryptedUnderlay
-    wireguard: LinuxWireGuard
-    records: HostRecords
-
-    @property
-    def device(self) -> str:
-        """The name of its device."""
-        return device_name(self.host)
-
-    async def tell(self) -> None:
-        """Its record is true."""
-        address = str(self.machine.outer)
-        host = ClusterHost(
-            id=self.host, name=self.host, machine="", boot="", underlay=Underlay(address, "under0", 1500), version="",
-            joined=0.0, tunnel=self.part.end,
-        )  # fmt: skip
-        _, revision = await self.records.host(self.host)
-        await self.records.put_host(host, revision)
-
-    def pids(self) -> list[int]:
-        """Of wireguard-go, where that makes the device."""
-        found = []
-        for each in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                if each.read_bytes().split(b"\0")[:2] == [b"wireguard-go", self.device.encode()]:
-                    found.append(int(each.parent.name))
-        return found
-
-
-@dataclass
-class Encrypted:
-    """Two members of a cluster, with containers 10.9.0.11 and 10.9.0.12 in one encrypted network."""
-
-    made: Site
-    clock: ManualClock
-    one: Member
-    two: Member
-
-    async def turns(self, times: int = 2) -> None:
-        """Both members have some, and tell what is to be told."""
-        for _ in range(times):
-            for member in (self.one, self.two):
-                assert await member.part.turn() == []
-                await member.tell()
-
-    async def follow(self) -> None:
-        """The overlays have found the device."""
-        for member in (self.one, self.two):
-            assert await member.machine.overlays.follow_underlay() == []
-            await member.machine.build()
 
 
 @pytest.fixture
@@ -96,45 +28,8 @@ async def two(tmp_path: Path) -> AsyncIterator[Encrypted]:
     if shutil.which("wg") is None:
         pytest.skip("needs wireguard-tools")
     with private_namespace():
-        made, clock, cluster = site(), ManualClock(), MemoryCluster()
-        members: list[Member] = []
-        try:
-            members += [
-                await _member(await made.machine(), f"{os.getpid()}.{n}", clock, cluster, tmp_path) for n in (1, 2)
-            ]
-            encrypted = Encrypted(made, clock, *members)
-            for member in members:
-                await member.tell()
-            await encrypted.turns()
-            await made.network("web", 9, 100, port=ENCRYPTED_PORT)
-            yield encrypted
-        finally:
-            for member in members:
-                await member.wireguard.remove(member.device)
-                member.wireguard.close()
-            await made.close()
-
-
-async def _member(
-    machine: Machine, host: str, clock: ManualClock, cluster: MemoryCluster, folder: Path
-) -> Member:  # fmt: skip
-    machine.inner = inner_address(host)
-    with machine.space.inside():
-        wireguard = LinuxWireGuard(folder / f"{host}.json")
-    client = cluster.client(host)
-    part = EncryptedUnderlay(wireguard, machine.kernel, clock, lambda: True)
-    access = ClusterAccess(cluster="c", endpoints=())
-    await part.entered(client, Membership(access=access, host=host, name=host, machine=""))
-    return Member(machine, host, part, wireguard, HostRecords(client))
-
-
-async def containers(two: Encrypted) -> tuple[Namespace, Namespace]:
-    """One on each host, known to the other."""
-    a = await two.made.container(two.one.machine, "web", 11)
-    b = await two.made.container(two.two.machine, "web", 12)
-    await two.made.publish()
-    await two.follow()
-    return a, b
+        async with encrypted_hosts(tmp_path) as made:
+            yield made
 
 
 class Wire:
@@ -161,7 +56,7 @@ class Wire:
 
 async def test_nothing_of_it_is_read_on_the_underlay(two: Encrypted) -> None:
     """Containers and hosts reach each other by both families, and the wire has WireGuard's packets only."""
-    a, _ = await containers(two)
+    a, _ = await two.containers()
     with closing(Wire(two.made.switch, "port1")) as wire:
         assert await unreached(a, "10.9.0.12", "fd00:9::12", "10.9.0.202", "fd00:9::202") == set()
         assert await pings(a, "10.9.0.12", "-p", "5ec4e75ec4e75ec4")
@@ -178,7 +73,7 @@ async def test_nothing_of_it_is_read_on_the_underlay(two: Encrypted) -> None:
 
 async def test_what_is_lost_is_made_anew(two: Encrypted) -> None:
     """The device, its address, its keys, wireguard-go itself; and meanwhile nothing goes out in clear."""
-    a, _ = await containers(two)
+    a, _ = await two.containers()
     device = two.one.device
     assert await unreached(a, "10.9.0.12") == set()
     for damage in (f"ip link set {device} down", f"ip address flush dev {device}", f"ip link set {device} mtu 1300",
@@ -201,7 +96,7 @@ async def test_what_is_lost_is_made_anew(two: Encrypted) -> None:
 
 async def test_a_key_is_replaced_while_packets_flow(two: Encrypted) -> None:
     """A ping every 0.1 s through all of it loses next to nothing, and both hosts end with the new key."""
-    a, _ = await containers(two)
+    a, _ = await two.containers()
     assert await unreached(a, "10.9.0.12") == set()
     before = two.one.part.end
     with a.inside():
@@ -229,7 +124,7 @@ async def test_a_key_is_replaced_while_packets_flow(two: Encrypted) -> None:
 
 async def test_who_has_no_key_gets_nothing_in(two: Encrypted) -> None:
     """Neither by the device, with another key, nor past it, with the address of a host within."""
-    a, _ = await containers(two)
+    a, _ = await two.containers()
     assert await unreached(a, "10.9.0.12") == set()
     one, other = two.one.machine.space, two.two.machine.space
     other.sh(f"wg genkey >/tmp/{two.two.device}; wg set {two.two.device} private-key /tmp/{two.two.device}")
