@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mooring.cli.clusters import _print
+from mooring.core.cluster_views import ClusterView
 from tests.cli.daemons import ServedHost
 from tests.services.samples import ETCD
 
@@ -40,14 +42,48 @@ async def test_a_cluster_is_made_joined_shown_and_left(
     assert "0 of 1 heard" in shown
     assert await daemon.run("cluster", "hosts", "ls", "--filter", "heard=no") == 0
     header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["ID", "NAME", "ADDRESS", "HEARD", "VERSION"]
-    assert row.split()[1:5] == ["web1", "*", "192.0.2.1", "no"]
+    assert header.split() == ["ID", "NAME", "ADDRESS", "HEARD", "DRAINED", "VERSION"]
+    assert row.split()[1:6] == ["web1", "*", "192.0.2.1", "no", "no"]
     assert await daemon.run("cluster", "hosts", "inspect", "web1") == 0
     assert "192.0.2.1 on eth0, MTU 1500" in capsys.readouterr().out
     assert await daemon.run("cluster", "leave", "--dry-run") == 0
     assert "web1 would leave" in capsys.readouterr().out
     assert await daemon.run("cluster", "leave", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["name"] == "web1"
+
+
+async def test_a_host_is_drained_and_takes_part_again(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is seen in the list; --dry-run does nothing."""
+    assert await daemon.run("cluster", "init", "--endpoint", ETCD, "--name", "web1") == 0
+    capsys.readouterr()
+    assert await daemon.run("cluster", "hosts", "drain", "web1", "--dry-run") == 0
+    assert capsys.readouterr().out.endswith("would be drained\n")
+    assert await daemon.run("cluster", "hosts", "ls", "--filter", "drained=yes", "-q") == 0
+    assert capsys.readouterr().out == ""
+    assert await daemon.run("cluster", "hosts", "drain", "web1") == 0
+    assert capsys.readouterr().out.endswith("is drained\n")
+    assert await daemon.run("cluster", "hosts", "ls", "--filter", "drained=yes", "-q") == 0
+    assert capsys.readouterr().out != ""
+    assert await daemon.run("cluster", "hosts", "drain", "web1", "--off") == 0
+    assert capsys.readouterr().out.endswith("is drained no more\n")
+
+
+def test_the_status_says_what_waits_and_since_when(capsys: pytest.CaptureFixture[str]) -> None:
+    """And that the host is drained."""
+    _print(
+        ClusterView(
+            "c1", "h1", "web1", unreached="no member answers", unreached_for=61.2, drained=True,
+            waiting=["2 addresses to release", "1 network to leave"],
+        )
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    for line in (
+        "no member answers, for 61 s",
+        "2 addresses to release",
+        "1 network to leave",
+        "takes no new addresses",
+    ):
+        assert line in shown
 
 
 @pytest.mark.parametrize(
@@ -59,6 +95,7 @@ async def test_a_cluster_is_made_joined_shown_and_left(
         (("leave",), 3, "in no cluster"),
         (("hosts", "ls"), 3, "in no cluster"),
         (("hosts", "forget", "web9"), 3, "in no cluster"),
+        (("hosts", "drain", "web9"), 3, "in no cluster"),
         (("hosts", "inspect", ""), 2, "must not be empty"),
     ],
 )

@@ -22,6 +22,8 @@ async def test_a_cluster_is_made_seen_and_left(tmp_path: Path) -> None:
         assert [row.name for row in await daemon.ask(client.cluster_hosts)] == ["web1"]
         assert await daemon.ask(client.cluster_hosts, heard=True) == []
         assert (await daemon.ask(client.cluster_host, "web1")).here
+        assert (await daemon.ask(client.drain_cluster_host, "web1")).host.drained
+        assert not (await daemon.ask(client.drain_cluster_host, "web1", off=True)).host.drained
         with pytest.raises(Conflict, match="is this host"):
             await daemon.ask(client.forget_cluster_host, "web1")
         assert (await daemon.ask(client.leave_cluster)).host == made.host

@@ -11,7 +11,16 @@ from mooring.core.engines import EngineView
 from mooring.core.intents import Intent, Purpose
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import PoolRequest
-from mooring.services.operations.checks import MAKING, astray, idle_pools, old_intents, overdue, stale_endpoints, unlike
+from mooring.services.operations.checks import (
+    MAKING,
+    astray,
+    idle_pools,
+    old_intents,
+    overdue,
+    stale_endpoints,
+    unlike,
+    unreached,
+)
 from tests.services.hosts import MemoryHost
 from tests.services.operators import DB, WEB, fix, lease_of, run_container
 
@@ -114,3 +123,11 @@ async def test_a_container_with_another_address_than_its_own_is_found(host: Memo
     assert list(astray(fixed_index, (await host.engine.containers())[1], now)) == []
     host.engine.start(DB, A, E1, "10.32.0.9")
     assert list(astray(fixed_index, (await host.engine.containers())[1], now)) == []
+
+
+def test_a_cluster_that_is_not_reached_is_told_of_with_what_waits_for_it() -> None:
+    """Since when, and how much; nothing where it is reached."""
+    (finding,) = unreached("no leader", 5.0, ["2 addresses to release"])
+    assert finding.text == "this host is not heard in its cluster; waiting for it: 2 addresses to release"
+    assert (finding.since, finding.proof) == (5.0, "no leader")
+    assert list(unreached("", 5.0, ["x"])) == []

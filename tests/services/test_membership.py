@@ -332,10 +332,10 @@ async def test_leaving_ends_what_joining_began(site: Site) -> None:
     first, second = await pair(site)
     host = second.entered()[0].host
     holder = site.servers.client("test")
-    block = await holder.put("block/default/x/1", f'{{"host":"{host}"}}'.encode(), 0)
-    with pytest.raises(Conflict, match="such as block/default/x/1"):
+    block = await holder.put("block/default/0a000000p24/1", f'{{"host":"{host}"}}'.encode(), 0)
+    with pytest.raises(Conflict, match=r"networks of the cluster, or did just now: 10\.0\.0\.0/24; remove"):
         await second.leave(False, False)
-    await holder.delete("block/default/x/1", block)
+    await holder.delete("block/default/0a000000p24/1", block)
     assert (await second.leave(False, True)).host == host
     assert await site.heard() == 2
     assert (await second.leave(False, False)).host == host

@@ -1,4 +1,4 @@
-"""`mooring cluster init|join|token|status|leave` and `mooring cluster hosts ls|inspect|forget`."""
+"""`mooring cluster init|join|token|status|leave` and `mooring cluster hosts ls|inspect|drain|forget`."""
 
 from __future__ import annotations
 
@@ -157,10 +157,13 @@ def _print(view: ClusterView) -> None:
     made = f"{since(view.made)} by {view.by}" if view.made is not None else ""
     heard = f"{view.heard} of {view.hosts} heard" if view.hosts is not None else ""
     confirmed = f"{view.confirmed:.0f} s ago" if view.confirmed is not None else "not confirmed"
+    away = f", for {view.unreached_for:.0f} s" if view.unreached_for is not None else ""
+    drained = "yes: it takes no new addresses of networks of the cluster" if view.drained else ""
     print_facts([
         ("Cluster", view.id), ("Made", made), ("This host", f"{view.name} ({view.host})"),
         ("Store", ", ".join(view.endpoints)), ("Prefix", view.prefix), ("Hosts", heard), ("Last heard", confirmed),
-        ("Unreached", view.unreached), *(("Complaint", line) for line in view.complaints),
+        ("Drained", drained), ("Unreached", view.unreached and f"{view.unreached}{away}"),
+        *(("Waiting", line) for line in view.waiting), *(("Complaint", line) for line in view.complaints),
     ])  # fmt: skip
 
 
@@ -187,7 +190,7 @@ def leave(connection: Connection, force: bool, dry_run: bool, form: str) -> None
 
 @cluster.group()
 def hosts() -> None:
-    """Show the hosts of the cluster, and forget those that are gone.
+    """Show the hosts of the cluster, drain those that are to rest, and forget those that are gone.
 
     \b
     Example:
@@ -195,7 +198,7 @@ def hosts() -> None:
     """
 
 
-FILTERS = ("heard", "name")
+FILTERS = ("drained", "heard", "name")
 
 
 @hosts.command("ls")
@@ -221,13 +224,18 @@ def _listing() -> Listing[ClusterHostRow]:
             Column("NAME", lambda row, _: row.name + (" *" if row.here else "")),
             Column("ADDRESS", lambda row, _: row.address),
             Column("HEARD", lambda row, _: "yes" if row.heard else "no"),
+            Column("DRAINED", lambda row, _: "yes" if row.drained else "no"),
             Column("VERSION", lambda row, _: row.version),
             Column("LINK", lambda row, _: row.link, wide=True),
             Column("MTU", lambda row, _: str(row.mtu), wide=True),
             Column("JOINED", lambda row, _: since(row.joined), wide=True),
         ),
         lambda row, _: row.id,
-        {"heard": lambda row, value: row.heard is truth(value), "name": lambda row, value: value in row.name},
+        {
+            "drained": lambda row, value: row.drained is truth(value),
+            "heard": lambda row, value: row.heard is truth(value),
+            "name": lambda row, value: value in row.name,
+        },
     )
 
 
@@ -250,10 +258,34 @@ def inspect(connection: Connection, host: str, form: str) -> None:
     if not printed(row, form):
         print_facts([
             ("Host", f"{row.name} ({row.id}){', this one' if row.here else ''}"),
-            ("Heard", "yes" if row.heard else "no"),
+            ("Heard", "yes" if row.heard else "no"), ("Drained", "yes" if row.drained else "no"),
             ("Reached at", f"{row.address} on {row.link}, MTU {row.mtu}"), ("Version", row.version),
             ("Joined", since(row.joined)),
         ])  # fmt: skip
+
+
+@hosts.command("drain")
+@click.argument("host", metavar="HOST", shell_complete=cluster_hosts)
+@click.option("--off", is_flag=True, help="It takes new addresses again.")
+@dry_run_option
+@format_option
+@pass_connection
+def drain(connection: Connection, host: str, off: bool, dry_run: bool, form: str) -> None:
+    """Let HOST, a name or an id, take no new addresses of networks of the cluster.
+
+    Containers that run there go on, those with fixed addresses of the host can be started again, and what is empty goes
+    back to the others. It lasts over restarts, until --off.
+
+    \b
+    Example:
+      mooring cluster hosts drain web3
+    """
+    from mooring.cli.tables import printed
+
+    reply = connection.client.drain_cluster_host(host.strip(), off=off, dry_run=dry_run)
+    if not printed(reply, form):
+        state = ("would be" if dry_run else "is") + (" drained no more" if off else " drained")
+        click.echo(f"{reply.host.name} ({reply.host.id}) {state}")
 
 
 @hosts.command("forget")
@@ -262,7 +294,9 @@ def inspect(connection: Connection, host: str, form: str) -> None:
 @format_option
 @pass_connection
 def forget(connection: Connection, host: str, dry_run: bool, form: str) -> None:
-    """Take HOST, which is gone for good, out of the cluster. Refused while it is heard, or has something there.
+    """Take HOST, which is gone for good, out of the cluster, with all that it has there. Refused while it is heard.
+
+    What it had may be given to others at once: it must be off, and stay off until it has joined anew.
 
     \b
     Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mooring.client.asking import Asking
 from mooring.core.cluster_views import ClusterHostRow, ClusterView
 from mooring.wire.api import (
+    ClusterDrain,
     ClusterForget,
     ClusterHostReply,
     ClusterInit,
@@ -63,6 +64,10 @@ class Cluster(Asking):
     def cluster_host(self, host: str) -> ClusterHostRow:
         """One host of the cluster, by name or id."""
         return self._get(ClusterHostRow, "cluster/hosts", host)
+
+    def drain_cluster_host(self, host: str, *, off: bool = False, dry_run: bool = False) -> ClusterHostReply:
+        """The host takes no new addresses of the cluster's networks; off: it does again."""
+        return self._post(ClusterHostReply, "cluster/drain", ClusterDrain(host, off, dry_run))
 
     def forget_cluster_host(self, host: str, *, dry_run: bool = False) -> ClusterHostReply:
         """A host that is gone for good is not in the cluster any more."""

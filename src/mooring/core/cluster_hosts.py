@@ -95,7 +95,8 @@ class TunnelEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterHost:
     """A host as the others know it. machine: tells machines apart, without being the machine's own id. joined: seconds
-    since the epoch. tunnel: None: it has no WireGuard."""
+    since the epoch. tunnel: None: it has no WireGuard. drained: it is to take no new addresses of the cluster's
+    networks, an operator says."""
 
     id: str
     name: str
@@ -105,6 +106,7 @@ class ClusterHost:
     version: str
     joined: float
     tunnel: TunnelEnd | None = None
+    drained: bool = False
 
 
 class Verdict(Enum):

@@ -9,7 +9,7 @@ class ClusterHostRow(msgspec.Struct, frozen=True):
     """A host of the cluster.
 
     address, link, mtu: where the others reach it. joined: seconds since the epoch. heard: it has a session. here: it is
-    this one.
+    this one. drained: it takes no new addresses of the cluster's networks.
     """
 
     id: str
@@ -21,6 +21,7 @@ class ClusterHostRow(msgspec.Struct, frozen=True):
     joined: float
     heard: bool
     here: bool
+    drained: bool = False
 
 
 class ClusterView(msgspec.Struct, frozen=True):
@@ -28,8 +29,10 @@ class ClusterView(msgspec.Struct, frozen=True):
 
     id: "" where it is in none. made: seconds since the epoch, with by, the host's name; None when the cluster was not
     reached. confirmed: seconds since this host's session was last confirmed, None for not since the daemon's start, or
-    since another machine was heard as this host. unreached: why the last try failed, "" when it did not. complaints:
-    what is wrong with the cluster's store. hosts, heard: how many there are, None when the cluster was not reached.
+    since another machine was heard as this host. unreached: why the last try failed, "" when it did not; unreached_for:
+    seconds since the first of those that failed. waiting: what the cluster is to be told, a line each. drained: this
+    host takes no new addresses of the cluster's networks. complaints: what is wrong with the cluster's store. hosts,
+    heard: how many there are, None when the cluster was not reached.
     """
 
     id: str
@@ -41,6 +44,9 @@ class ClusterView(msgspec.Struct, frozen=True):
     by: str = ""
     confirmed: float | None = None
     unreached: str = ""
+    unreached_for: float | None = None
+    waiting: list[str] = []
+    drained: bool = False
     complaints: list[str] = []
     hosts: int | None = None
     heard: int | None = None

@@ -39,6 +39,7 @@ class HostV1(Stored, tag=1):
     joined: float
     tunnel_keys: tuple[str, ...] = ()
     tunnel_port: int = 0
+    drained: bool = False
 
 
 class MembershipV1(Stored, tag=1):
@@ -76,6 +77,7 @@ def encode_host(host: ClusterHost) -> bytes:
         link=host.underlay.link, mtu=host.underlay.mtu, version=host.version, joined=host.joined,
         tunnel_keys=host.tunnel.keys if host.tunnel is not None else (),
         tunnel_port=host.tunnel.port if host.tunnel is not None else 0,
+        drained=host.drained,
     )  # fmt: skip
     return msgspec.json.encode(form)
 
@@ -87,6 +89,7 @@ def decode_host(data: bytes) -> ClusterHost:
         id=form.id, name=form.name, machine=form.machine, boot=form.boot,
         underlay=Underlay(form.address, form.link, form.mtu), version=form.version, joined=form.joined,
         tunnel=TunnelEnd(form.tunnel_keys, form.tunnel_port) if form.tunnel_keys else None,
+        drained=form.drained,
     )  # fmt: skip
 
 

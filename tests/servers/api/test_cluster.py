@@ -24,6 +24,9 @@ async def test_a_cluster_is_made_seen_and_left() -> None:
     [row] = (await asked.get("/v1/cluster/hosts?heard=false")).json
     assert row == (await asked.get("/v1/cluster/hosts/web1")).json
     assert (row["here"], row["address"]) == (True, "192.0.2.1")
+    assert (await asked.post("/v1/cluster/drain", {"host": "web1"})).json["host"]["drained"]
+    assert not (await asked.post("/v1/cluster/drain", {"host": "web1", "off": True})).json["host"]["drained"]
+    assert (await asked.post("/v1/cluster/drain", {"host": "web9"})).status == 404
     assert (await asked.post("/v1/cluster/forget", {"host": "web1"})).status == 409
     assert (await asked.post("/v1/cluster/leave", {"dry_run": True})).json["dry_run"]
     assert (await asked.post("/v1/cluster/leave", {})).json["cluster"] == made["cluster"]

@@ -11,6 +11,7 @@ from mooring.servers.api.routes import route
 from mooring.services.cluster.membership import Joining
 from mooring.services.operations.operations import Operations
 from mooring.wire.api import (
+    ClusterDrain,
     ClusterForget,
     ClusterHostReply,
     ClusterInit,
@@ -77,10 +78,15 @@ class Cluster:
         """One host of the cluster, by name or id."""
         return await self._rows.host(host)
 
+    @route("POST", "/v1/cluster/drain", host="web3")
+    async def drain_cluster_host(self, body: ClusterDrain) -> ClusterHostReply:
+        """A host takes no new addresses of the cluster's networks; what runs there goes on. Off: it does again."""
+        return ClusterHostReply(await self._rows.drain(body.host, not body.off, body.dry_run), body.dry_run)
+
     @route("POST", "/v1/cluster/forget", host="web3")
     async def forget_cluster_host(self, body: ClusterForget) -> ClusterHostReply:
-        """A host that is gone for good is not in the cluster any more. Refused while it is heard, or has something
-        there."""
+        """A host that is gone for good is not in the cluster any more, nor has anything there. Refused while it is
+        heard."""
         return ClusterHostReply(await self._rows.forget(body.host, body.dry_run), body.dry_run)
 
 

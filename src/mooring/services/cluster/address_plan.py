@@ -21,11 +21,13 @@ from mooring.ports import Clock, Cluster
 from mooring.services.cluster.address_claims import AddressClaims
 from mooring.services.cluster.claim_keys import ClaimKeys
 from mooring.services.cluster.claim_reconciler import ClaimReconciler
+from mooring.services.cluster.forgetting import Forgetting
 from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.known_hosts import KnownHosts
 from mooring.services.cluster.sessions import Sessions
 from mooring.services.cluster.shared_values import Member, SharedValues
+from mooring.services.cluster.subnet_ends import SubnetEnds
 from mooring.services.cluster.wants import Wants
 from mooring.services.records.address_index import AddressIndex
 from mooring.services.records.record_cache import RecordCache
@@ -70,6 +72,8 @@ class AddressPlan:
         self._known = KnownClaims(self.values, self.blocks)
         self.keys = ClaimKeys(cache, self.claims, self._known, self.values, clock, member)
         self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
+        self._forgetting = Forgetting(self.values, self.sessions, self.blocks, self.claims)
+        self._ends = SubnetEnds(cache, index, self.blocks, self.claims)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
         self.unreached: float | None = None  # since when what waits cannot be done, seconds since the boot
@@ -77,6 +81,31 @@ class AddressPlan:
     async def begin(self) -> None:
         """After a start: what only the cluster can tell counts for nothing until it has. Raises Unavailable."""
         await self.claims.begin()
+
+    @property
+    def drained(self) -> bool:
+        """Whether this host gives and claims nothing new: what it has goes on, and what is empty goes back."""
+        return self.blocks.drained
+
+    def drain(self, drained: bool) -> None:
+        """It does not any more, or does again."""
+        self.blocks.drained = drained
+        self._index.blocks.serve(None if drained else self.member.boot)
+
+    def check(self) -> None:
+        """Raises Conflict where this host takes nothing new, Unavailable where the cluster was not reached just now:
+        nobody waits for that again."""
+        if self.drained:
+            raise Conflict(
+                "this host is drained: it takes no new addresses of networks of the cluster",
+                hint="start the container on another host, or end that (`mooring cluster hosts drain --off HOST`)",
+            )
+        if self.unreached is not None:
+            silent = self._clock.boot() - self.unreached
+            raise Unavailable(
+                f"the cluster has to be asked, and has not been reached for {silent:.0f} s",
+                hint="see `mooring cluster status`",
+            )
 
     async def share(self, space: str, subnet: Subnet) -> None:
         """The subnet is the cluster's: nothing of it is given but from blocks of this host, and by claims. Its pool is
@@ -89,12 +118,14 @@ class AddressPlan:
 
     async def more(self, pool: Pool, enough: int | None = None) -> None:
         """This host has one block more of the pool's subnet. Raises as HostBlocks.more."""
+        self.check()
         with self.hosts.named():
             await self.blocks.more(pool.space, pool.subnet, enough)
 
     async def claim(self, spec: Spec, wanted: Address | None = None, force: bool = False) -> AddressClaim:
         """This host has a claim for the spec: of the address that is wanted, of the one that its key has, or of one
         that is free. See AddressClaims.claim; raises Exhausted, too."""
+        self.check()
         with self.hosts.named():
             return await self._claim(spec, wanted, force)
 
@@ -151,6 +182,13 @@ class AddressPlan:
         await self.hosts.look()
         return f"host {self.hosts.name(host)} {'has it' if decided.claim is not None else 'decides over it'}"
 
+    async def forget(self, host: str) -> None:
+        """No address or block of the cluster is the host's, which is gone for good. Raises Conflict while it is heard,
+        or has only just gone silent; Unavailable, and then it may be done again."""
+        with self.hosts.named():
+            for space, subnet in sorted(await self.values.hosts.places(), key=str):
+                await self._forgetting.forget(host, SharedSubnet(space=space, subnet=subnet, since=0.0))
+
     def overdue(self) -> list[AddressClaim]:
         """Claims in use here that another host may be given by itself, as this one has not been heard for so long:
         whoever uses them is to stop at once."""
@@ -164,38 +202,34 @@ class AddressPlan:
         turn = Turn()
         now, watching = self._clock.boot(), False
         if now - self._refreshed >= self.sessions.rule.refresh or self.unreached is not None:
-            try:
-                await self.sessions.refresh()
-            except Unavailable as fault:
-                self.unreached = now if self.unreached is None else self.unreached
-                turn.faults.append(fault)
+            if not await self._is_reached(turn):
                 return turn
-            self._refreshed = now
-            watching = True
-        compare = self.unreached is not None or now - self._compared >= COMPARE
+            self._refreshed, watching = now, True
+        compare = now - self._compared >= COMPARE
         for work in self._work(turn, compare, watching):
             try:
                 await work()
             except StaleRevision:
                 continue  # somebody here was quicker; the next turn sees what is left
             except Fault as fault:
+                self.hosts.name_in(fault)
                 turn.faults.append(fault)
-                if isinstance(fault, Unavailable) and not await self._is_reached():
-                    break
-        for each in turn.faults:
-            self.hosts.name_in(each)
-        if any(isinstance(fault, Unavailable) for fault in turn.faults):
-            self.unreached = now if self.unreached is None else self.unreached
-        elif not turn.faults:
-            self.unreached = None
-            self._compared = now if compare else self._compared
+                if isinstance(fault, Unavailable) and not await self._is_reached(turn):
+                    return turn
+        self.unreached = None
+        if not turn.faults and compare:
+            self._compared = now
         return turn
 
-    async def _is_reached(self) -> bool:
-        """Whether the cluster answers: else each thing would wait for it."""
+    async def _is_reached(self, turn: Turn) -> bool:
+        """Whether the cluster answers: else each thing would wait for it. What is so is a fault of the turn's then."""
         try:
             await self.sessions.refresh()
-        except Unavailable:
+        except Unavailable as fault:
+            if self.unreached is None:
+                self.unreached = self._clock.boot()
+            self._compared = float("-inf")  # everything may be otherwise when it is back
+            turn.faults = [fault]
             return False
         return True
 
@@ -209,13 +243,13 @@ class AddressPlan:
             await self._reconciler.reconcile(shared, turn.claims)
 
         if watching:
-            yield self.sessions.watch
             yield self.hosts.look
+            yield lambda: self.sessions.watch(self.hosts.ids)
         for shared in self._cache.every(SharedSubnet):
             if compare:
                 yield lambda shared=shared: verify(shared)  # type: ignore[misc]
                 yield lambda shared=shared: reconcile(shared)  # type: ignore[misc]
-            for step in (self._wants.answer, self.blocks.tend, self.blocks.balance):
+            for step in (self._ends.end, self._wants.answer, self.blocks.tend, self.blocks.balance):
                 yield lambda step=step, shared=shared: step(shared)  # type: ignore[misc]
         for kept in self._cache.every(HostClaim):
             if kept.phase is Phase.RELEASING or kept.idle:

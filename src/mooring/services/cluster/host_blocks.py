@@ -46,7 +46,8 @@ SIGHTINGS = 30.0
 
 
 class HostBlocks:
-    """Build it with the index of a cache that is not loaded yet."""
+    """Build it with the index of a cache that is not loaded yet. drained: this host takes no further block, and keeps
+    none that is empty."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class HostBlocks:
         self._clock, self._member, self._sightings = clock, member, sightings
         self._turns = KeyedLocks()
         self.being_claimed = BeingClaimed(cache, index, member.host)
+        self.drained = False
         self._seen: dict[Place, Seen[Block]] = {}
         self._empty: dict[Place, float] = {}
 
@@ -280,7 +282,7 @@ class HostBlocks:
         if not self._index.pools_of(space, subnet) or division(subnet) is None:
             return
         free = {block.index: self._free(block) for block in self._usable(space, subnet)}
-        if wants_more(sum(free.values())):
+        if not self.drained and wants_more(sum(free.values())):
             with suppress(Exhausted):
                 await self.more(space, subnet, LOW)
             return
@@ -290,9 +292,21 @@ class HostBlocks:
             place: since for place, since in known.items() if place[:2] != (space, subnet)
         }
         old = [index for index in empty if now - self._empty[space, subnet, index] >= self._sightings]
-        if (index := dispensable(free, old)) is not None:
+        if (index := max(old, default=None) if self.drained else dispensable(free, old)) is not None:
             async with self._turn(space, subnet):
                 await self._leave(self._local((space, subnet, index)))
+
+    async def give_up(self, shared: SharedSubnet) -> bool:
+        """All blocks of this host are on their way back: its pool of the subnet is gone. Whether there is none any
+        more. Raises Unavailable."""
+        async with self._turn(shared.space, shared.subnet):
+            local = self._index.blocks.blocks(shared.space, shared.subnet)
+            if staying := [msgspec.structs.replace(block, leaving=True) for block in local if not block.leaving]:
+                await self._cache.commit(put=staying)
+            if local:
+                return False
+            theirs = await self._values.blocks(shared.space, shared.subnet)
+            return not any(self._is_mine(seen.value) for seen in theirs.values())
 
     async def _leave(self, local: HostBlock) -> None:
         """It is on its way back, unless somebody has been given something of it meanwhile."""

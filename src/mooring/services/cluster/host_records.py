@@ -6,7 +6,7 @@ method may raise Unavailable, as the Cluster port says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from urllib.parse import unquote
 
@@ -79,14 +79,25 @@ class HostRecords:
 
     async def shared_subnets(self) -> frozenset[Subnet]:
         """The subnets of which some host has a part, or a network."""
-        found = set()
-        for kind in HELD:
-            for entry in (await self._cluster.scan(kind))[0]:
-                with suppress(ValueError):  # of a newer Mooring
-                    found.add(placed(entry.key if entry.key.count("/") > 2 else f"{entry.key}/")[1])
-        return frozenset(found)
+        return frozenset(subnet for _, subnet in await self.places())
+
+    async def places(self) -> frozenset[tuple[str, Subnet]]:
+        """The same, with their address spaces."""
+        return _places([entry.key for kind in HELD for entry in (await self._cluster.scan(kind))[0]])
+
+    async def places_of(self, host: str) -> frozenset[tuple[str, Subnet]]:
+        """Those of which the host has a part."""
+        return _places(await self.held(host))
 
     async def held(self, host: str) -> Sequence[str]:
         """The keys of what the host has in the cluster: blocks, addresses, networks."""
         mark = host.encode()
         return [entry.key for kind in HELD for entry in (await self._cluster.scan(kind))[0] if mark in entry.value]
+
+
+def _places(keys: Iterable[str]) -> frozenset[tuple[str, Subnet]]:
+    found = set()
+    for key in keys:
+        with suppress(ValueError):  # of a newer Mooring
+            found.add(placed(key if key.count("/") > 2 else f"{key}/")[:2])
+    return frozenset(found)

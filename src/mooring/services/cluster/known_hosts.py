@@ -34,6 +34,11 @@ class KnownHosts:
             self._hosts = {host.id: host for host in await self._records.hosts()}
             self._looked = now
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all of them."""
+        return tuple(self._hosts)
+
     def name(self, host: str) -> str:
         """What the host with the id is called; its id where nobody knows."""
         return self._hosts[host].name if host in self._hosts else host

@@ -64,7 +64,9 @@ class Joining:
 class ClusterMembership:
     """confirmed: when this host asked for the last refresh of its session that was confirmed, in seconds since boot;
     None: not since the daemon's start, or since another machine was heard as this host. tried: whether the first try
-    since the host entered is over. unreached: why the last try failed. cluster: the store; None: in no cluster."""
+    since the host entered is over. unreached: why the last try failed, "" when it did not; unreached_at: when the first
+    of those was that failed since one did not, seconds since the boot. drained: see ClusterHost. cluster: the store;
+    None: in no cluster."""
 
     def __init__(
         self,
@@ -78,8 +80,9 @@ class ClusterMembership:
         self.membership: Membership | None = None
         self.cluster: Cluster | None = None
         self.confirmed: float | None = None
-        self.tried = False
+        self.tried = self.drained = False
         self.unreached = ""
+        self.unreached_at: float | None = None
         self._followers: list[tuple[Entered, Left]] = []
         self._looked = False
         self._session = 0
@@ -121,7 +124,7 @@ class ClusterMembership:
         """Be heard, if that can be done. Raises no Fault: why not is noted."""
         async with self._lock:  # or a host that has just left would be heard again
             if await self._try(self.refresh):
-                self.unreached = ""
+                self.unreached, self.unreached_at = "", None
             self.tried = True
 
     async def _enter_kept(self) -> None:
@@ -149,7 +152,7 @@ class ClusterMembership:
             if task is not None and task.cancelling():  # a group of tasks has made another exception of that
                 raise asyncio.CancelledError from None
             log.exception("the cluster: this host is not heard for a while")
-            self.unreached = "internal error, see the log"
+            self._unreach("internal error, see the log")
         else:
             return True
         return False
@@ -160,9 +163,8 @@ class ClusterMembership:
         if membership is None or self.cluster is None:
             return
         records, host = HostRecords(self.cluster), membership.host
-        due = asked - self._told >= TELL
-        found, at = await records.host(host) if due else (None, 0)
-        if due and found is None:
+        found, at = await records.host(host)
+        if found is None:
             raise NotFound(
                 f"the cluster has forgotten this host, {membership.name}",
                 hint="`mooring cluster leave --force`, then join again",
@@ -182,7 +184,8 @@ class ClusterMembership:
             # Of an earlier daemon of this host; or a refresh was done whose answer was lost.
             self._session = await records.put_session(host, self._facts.boot, revision, TTL)
         self.confirmed = asked
-        if found is not None:
+        self.drained = found.drained
+        if asked - self._told >= TELL:
             await self._tell(records, membership, found, at)
 
     async def begin(self, access: ClusterAccess, name: str, underlay: str, dry: bool) -> Joining:
@@ -244,6 +247,7 @@ class ClusterMembership:
         before = next((host for host in hosts if self._left_over(host, heard)), None)
         host, joined = (before.id, before.joined) if before is not None else (self._clock.token(), self._clock.now())
         mine = await self._as_host(host, name or self._facts.name, underlay, access, joined)
+        mine = replace(mine, drained=before is not None and before.drained)
         others = [host for host in hosts if host.id != mine.id]
         offset = await self._host.offset(access)
         found = [
@@ -312,9 +316,11 @@ class ClusterMembership:
             return
         held = await records.held(membership.host)
         if held and not force:
+            left = sorted(str(subnet) for _, subnet in await records.places_of(membership.host))
             raise Conflict(
-                f"this host has {len(held)} keys in the cluster, such as {held[0]}",
-                hint="remove its cluster networks first",
+                f"this host takes part in networks of the cluster, or did just now: {', '.join(left[:5]) or held[0]}"
+                + (f" and {len(left) - 5} more" if len(left) > 5 else ""),
+                hint="remove these networks on this host first (`docker network rm`)",
             )
         if not dry:
             await records.end_session(membership.host, self._facts.boot)
@@ -337,7 +343,8 @@ class ClusterMembership:
     async def _enter(self, membership: Membership) -> None:
         cluster = self.cluster = self._host.connect(membership.access)
         self.membership = membership
-        self.confirmed, self.tried, self.unreached, self._session, self._told = None, False, "", 0, float("-inf")
+        self.confirmed, self.unreached_at, self._session, self._told = None, None, 0, float("-inf")
+        self.tried, self.unreached = False, ""
         for entered, _ in self._followers:
             await entered(cluster, membership)
         self._joined.set()
@@ -358,6 +365,7 @@ class ClusterMembership:
             mine = await self._as_host(
                 found.id, membership.name, membership.underlay, membership.access, found.joined
             )  # fmt: skip
+            mine = replace(mine, drained=found.drained)
             if mine != found:
                 await records.put_host(mine, at)
         except Fault as fault:
@@ -383,4 +391,9 @@ class ClusterMembership:
         """Said once in the log, and as long as it is so to whoever asks."""
         if self.unreached != str(fault):
             log.warning("the cluster: %s", fault)
-        self.unreached = str(fault)
+        self._unreach(str(fault))
+
+    def _unreach(self, why: str) -> None:
+        self.unreached = why
+        if self.unreached_at is None:
+            self.unreached_at = self._clock.boot()

@@ -6,7 +6,7 @@ was seen to be gone, at every look: two looks count as one silence only when no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.core.sessions import SessionRule, Standing
@@ -57,13 +57,23 @@ class Sessions:
         if (await self._hosts.session(host))[1]:
             self._silent.pop(host, None)
             return Standing(heard=True)
-        now = self._clock.boot()
+        return self._silence(host, self._clock.boot())
+
+    def _silence(self, host: str, now: float) -> Standing:
         since, last = self._silent.get(host, (now, now))
         # A session lasts for its time to live: one that came and went since the last look takes longer than that.
         self._silent[host] = (since if now - last < self.rule.ttl else now, now)
         return Standing(heard=False, silent=now - self._silent[host][0])
 
-    async def watch(self) -> None:
-        """Hosts that somebody has asked for, and that were silent then, are looked for again. Raises Unavailable."""
-        for host in tuple(self._silent):
-            await self.standing(host)
+    async def watch(self, hosts: Iterable[str] = ()) -> None:
+        """Whether these hosts are heard, and those that were silent when somebody asked for them, is known, and since
+        when not. Raises Unavailable."""
+        asked = {*hosts, *self._silent} - {self._member.host}
+        if not asked:
+            return
+        heard, now = await self._hosts.heard(), self._clock.boot()
+        for host in asked:
+            if host in heard:
+                self._silent.pop(host, None)
+            else:
+                self._silence(host, now)

@@ -34,7 +34,7 @@ class SharedPools:
     @plan.setter
     def plan(self, plan: AddressPlan | None) -> None:
         self._plan = plan
-        self._blocks.serve(plan.member.boot if plan is not None else None)
+        self._blocks.serve(plan.member.boot if plan is not None and not plan.drained else None)
 
     def __contains__(self, pool: Pool) -> bool:
         return self._blocks.any and (pool.space, pool.subnet) in self._blocks

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from mooring.core.address_claims import HostClaim, Phase
+from mooring.core.blocks import HostBlock
 from mooring.core.cluster_hosts import Membership
 from mooring.core.faults import Fault, Unavailable
 from mooring.core.networks import Address, Subnet
@@ -49,6 +51,15 @@ class Part(Protocol):
         ...
 
 
+@runtime_checkable
+class Waiting(Protocol):
+    """A part that says what waits for the cluster."""
+
+    def waiting(self) -> list[str]:
+        """In a few words each, with how many: "2 networks to leave"."""
+        ...
+
+
 class ClusterRuntime:
     """`run` is the daemon's task. plan, cluster, membership, member: None while this host is in no cluster; plan and
     member, too, until what the records say of it is ready. faults: what the last turn could not do."""
@@ -65,6 +76,7 @@ class ClusterRuntime:
         self._parts: list[Part] = []
         self._heard: Callable[[], float | None] = lambda: None
         self._tried: Callable[[], bool] = lambda: False
+        self._drained: Callable[[], bool] = lambda: False
         self._here, self._nudged = asyncio.Event(), asyncio.Event()
         self._lock = asyncio.Lock()  # of turns, and of coming and going
         self._evicting = asyncio.Lock()
@@ -78,13 +90,28 @@ class ClusterRuntime:
 
     def follow(self, membership: ClusterMembership) -> None:
         """It says when this host enters and leaves a cluster, and is heard there."""
-        self._heard = lambda: membership.confirmed
+        self._heard, self._drained = lambda: membership.confirmed, lambda: membership.drained
         self._tried = lambda: membership.tried
         membership.follow(self.entered, self.left)
 
     def nudge(self) -> None:
         """There is something to do."""
         self._nudged.set()
+
+    def waiting(self) -> list[str]:
+        """What this host has done already and the cluster is to be told, in a few words each."""
+        claims = list(self._cache.every(HostClaim))
+        counts = {
+            "address to release|addresses to release": sum(kept.phase is Phase.RELEASING for kept in claims),
+            "address that is not in use any more|addresses that are not in use any more": sum(
+                kept.phase is Phase.HELD and kept.idle for kept in claims
+            ),
+            "block of addresses to give up|blocks of addresses to give up": sum(
+                block.leaving for block in self._cache.every(HostBlock)
+            ),
+        }
+        mine = [f"{count} {words.split('|')[count != 1]}" for words, count in counts.items() if count]
+        return mine + [line for part in self._parts if isinstance(part, Waiting) for line in part.waiting()]
 
     async def entered(self, cluster: Cluster, membership: Membership) -> None:
         """This host is in the cluster; the records are loaded, and the cluster is not waited for. Raises no Fault."""
@@ -170,6 +197,8 @@ class ClusterRuntime:
             return
         if not self._looked:
             await self.evictions.look(plan.member.boot)
+        if plan.drained is not self._drained():
+            plan.drain(self._drained())
         self._looked = False  # until what the turn tells has been noted
         turn = await plan.turn()
         self.evictions.of_leases(turn.leases, "is not this host's any more")

@@ -191,8 +191,10 @@ def unanswered(server: DnsServerView, now: float) -> Iterator[Finding]:
         )
 
 
-def unreached(why: str, now: float) -> Iterator[Finding]:
-    """The cluster that this host is in, where it is not heard there. why: "" where it is."""
+def unreached(why: str, since: float, waiting: Collection[str] = ()) -> Iterator[Finding]:
+    """The cluster that this host is in, where it is not heard there. why: "" where it is. since: seconds since the
+    epoch. waiting: what the cluster is to be told."""
     if why:
         text = "this host is not heard in its cluster"
-        yield Finding("cluster", text, why, now, "see `mooring cluster status`; nothing on this host waits for it")
+        text += f"; waiting for it: {', '.join(waiting)}" if waiting else ""
+        yield Finding("cluster", text, why, since, "see `mooring cluster status`; nothing on this host waits for it")

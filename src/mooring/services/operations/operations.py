@@ -138,7 +138,7 @@ def operations(
         dns_server,
         AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names, daemon.namespace),
         cluster,
-        ClusterRows(cluster, clock),
+        ClusterRows(cluster, clock, services.cluster_runtime),
     )
 
 
@@ -176,7 +176,9 @@ def _further(
     """What is found elsewhere."""
     now, overlays = clock.now(), services.repair.overlays
     yield from zone_findings()
-    yield from unreached(cluster.unreached, now)
+    began = now - clock.boot() + cluster.unreached_at if cluster.unreached_at is not None else now
+    yield from unreached(cluster.unreached, began, services.cluster_runtime.waiting() if cluster.unreached else ())
+    yield from services.cluster_runtime.evictions.findings()
     # Where the cluster is not reached, nothing else need be said of that.
     yield from turn_findings(
         (each for each in services.cluster_runtime.faults if not (cluster.unreached and isinstance(each, Unavailable))),

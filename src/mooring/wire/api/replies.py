@@ -125,7 +125,7 @@ class ClusterLeaveReply(msgspec.Struct, frozen=True):
 
 
 class ClusterHostReply(msgspec.Struct, frozen=True):
-    """The host that was forgotten. dry_run: as in DenyReply."""
+    """The host that was forgotten, or as it is after it was drained. dry_run: as in DenyReply."""
 
     host: ClusterHostRow
     dry_run: bool

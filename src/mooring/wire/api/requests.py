@@ -373,6 +373,15 @@ class ClusterLeave(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     dry_run: bool = False
 
 
+class ClusterDrain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A host takes no new addresses of the cluster's networks. host: its name or id. off: it does again. dry_run: as in
+    Reserve."""
+
+    host: str
+    off: bool = False
+    dry_run: bool = False
+
+
 class ClusterForget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A host that is gone is not in the cluster any more. host: its name or id. dry_run: as in Reserve."""
 
