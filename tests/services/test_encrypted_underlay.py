@@ -11,7 +11,7 @@ from mooring.core.cluster_hosts import ClusterAccess, ClusterHost, Membership, U
 from mooring.core.faults import Unavailable
 from mooring.core.wireguard import AGE, OVERHEAD, OVERLAP, device_name, inner_address
 from mooring.services.cluster.host_records import HostRecords
-from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
+from mooring.services.networking.encrypted_underlay import AGAIN, EncryptedUnderlay
 from mooring.testing.clocks import ManualClock
 from mooring.testing.memory_cluster import MemoryCluster
 from mooring.testing.memory_kernel import MemoryKernel
@@ -129,7 +129,7 @@ async def test_without_the_cluster_everything_stays(two: tuple[Host, Host]) -> N
 
 
 async def test_a_host_without_wireguard_refuses_and_is_passed_over(two: tuple[Host, Host]) -> None:
-    """Where no network wants it, that is no fault."""
+    """Where no network wants it, that is no fault, and is looked at again now and then."""
     one, _ = two
     third = Host("three", "192.0.2.3", one.cluster, one.clock)
     third.wireguard.missing = "there is none"
@@ -141,7 +141,20 @@ async def test_a_host_without_wireguard_refuses_and_is_passed_over(two: tuple[Ho
     assert len(one.wireguard.device.peers) == 1
     with pytest.raises(Unavailable, match="there is none"):
         await third.part.require()
-    third.wanted = True
+    third.wireguard.missing = ""
+    await turns(third)
+    assert third.part.end is None
+    third.clock.advance(AGAIN)
+    await turns(third)
+    assert third.part.end is not None
+
+
+async def test_a_network_that_needs_what_is_missing_says_so(two: tuple[Host, Host]) -> None:
+    """In each turn, since somebody may be installing it; without a network that would be no fault."""
+    third = Host("three", "192.0.2.3", two[0].cluster, two[0].clock)
+    await third.enter()
+    await third.tell()
+    third.wireguard.missing = "there is none"
     assert [str(fault) for fault in await third.part.turn()] == ["there is none"]
 
 

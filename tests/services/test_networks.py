@@ -37,6 +37,15 @@ async def test_a_network_is_recorded_with_its_pools_and_its_bridge_is_up(host: M
     assert bridges(host) == {network.bridge}
 
 
+async def test_an_encrypted_network_is_refused_where_nothing_encrypts(host: MemoryHost) -> None:
+    """Before anything else is looked at, and nothing is left."""
+    raw = {"mode": "vxlan", "encrypted": "on"}
+    with pytest.raises(Unavailable, match="encrypted=on needs WireGuard"):
+        await host.services.networks.create(NetworkRequest("e" * 64, raw, False, (), ()))
+    assert list(host.services.cache.every(Network)) == []
+    assert bridges(host) == set()
+
+
 async def test_creating_twice_is_creating_once(host: MemoryHost) -> None:
     """A repeated CreateNetwork succeeds and changes nothing."""
     ident = await host.network("a")

@@ -33,6 +33,9 @@ from mooring.services.cluster.membership import ClusterMembership
 
 log = logging.getLogger(__name__)
 
+# Seconds between two looks for WireGuard on a host that has none and needs none: a kernel looks for a module each time.
+AGAIN = 60.0
+
 
 class EncryptedUnderlay:
     """A part of the cluster's runtime. wireguard: None: this daemon has none. wanted: whether an encrypted network is
@@ -52,6 +55,7 @@ class EncryptedUnderlay:
         self._device: WireGuardDevice | None = None
         self._heard: Mapping[str, int] = {}
         self._looked = False
+        self._asked = float("-inf")
 
     def told_by(self, membership: ClusterMembership) -> None:
         """That tells the others of `end`."""
@@ -105,10 +109,14 @@ class EncryptedUnderlay:
 
     async def _begin(self) -> bool:
         """This host has keys; False where it has no WireGuard, and needs none."""
+        now, wanted = self._clock.boot(), self._wanted()
+        if not wanted and now - self._asked < AGAIN:
+            return False
+        self._asked = now
         try:
             await self._wireguard.check()
         except Unavailable:
-            if self._wanted():
+            if wanted:
                 raise
             return False
         ring = self._wireguard.kept()
