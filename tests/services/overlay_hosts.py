@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
-from mooring.core.cluster_networks import ClusterNetwork, HostNetwork
+from msgspec import structs
+
+from mooring.core.cluster_networks import ClusterNetwork
 from mooring.core.networks import Address
 from mooring.core.plumbing import Neighbour, RemoteMac, Vxlan
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
@@ -26,16 +28,17 @@ def advertiser(host: MemberHost) -> Advertiser:
 
 async def take_part(host: MemberHost, name: str, shared: ClusterNetwork = WEB, **raw: str) -> str:
     """The host makes its network of that name, which is the cluster's; the id on this host."""
-    ident, cache = name.ljust(64, "0"), host.services.cache
-    await cache.commit(put=[HostNetwork(network=ident, shared=shared)])
+    ident, plan, mode = name.ljust(64, "0"), host.runtime.plan, "vxlan" if shared.vni else "bridge"
+    assert plan is not None
     parts: dict[int, tuple[SegmentRequest, ...]] = {4: (), 6: ()}
     for subnet in shared.subnets:
         grant = await host.services.ipam.request_pool(PoolRequest(shared.space, subnet.version, subnet))
-        plan = host.runtime.plan
-        assert plan is not None
-        await plan.share(shared.space, subnet)
         parts[subnet.version] = (SegmentRequest(shared.space, grant.subnet, grant.gateway),)
-    await host.services.networks.create(NetworkRequest(ident, raw, False, parts[4], parts[6]))
+    if (await plan.values.network(shared.space, shared.subnet)).value is None:
+        gateways = tuple(part.gateway for each in (4, 6) for part in parts[each] if part.gateway is not None)
+        await plan.values.put(structs.replace(shared, options={"mode": mode}, gateways=gateways), 0)
+    request = NetworkRequest(ident, {"mode": mode, "scope": "cluster"} | raw, False, parts[4], parts[6])
+    await host.services.networks.create(request)
     return ident
 
 

@@ -89,8 +89,8 @@ async def test_both_families_have_one(hosts: list[MemberHost]) -> None:
 async def test_while_the_cluster_is_away_the_overlay_does_without_one(hosts: list[MemberHost]) -> None:
     """It is there all the same, and gets its address later."""
     host = hosts[0]
-    host.servers.cut(host.setup.address)
     await take_part(host, "a")
+    host.servers.cut(host.setup.address)
     await turns(host)
     assert tunnels(host) == {4097}
     assert own(host) == ()

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from mooring.core.cluster_hosts import ClusterRecord
-from mooring.core.cluster_keys import block_key, network_key
+from mooring.core.cluster_keys import block_key, member_key, network_key
 from mooring.core.faults import StaleRevision, Unavailable
 from mooring.services.cluster.host_records import HostRecords
 from mooring.testing.memory_cluster import MemoryCluster
@@ -48,6 +48,20 @@ async def test_the_subnets_of_the_cluster_are_those_of_its_keys() -> None:
     for key in (block_key("default", one, 3), network_key("red", two), "block/x", "addr/a/b/c"):
         await client.put(key, b"{}", 0)
     assert await HostRecords(client).shared_subnets() == {one, two}
+
+
+async def test_what_a_host_has_is_said_by_values_and_by_the_keys_of_its_networks() -> None:
+    """Blocks and addresses bear its id; that it takes part in a network is in a key of its own."""
+    client, one = MemoryCluster().client("a"), ip_network("10.32.0.0/16")
+    for key, value in (
+        (block_key("default", one, 3), b'{"host":"A"}'),
+        (network_key("default", one), b"{}"),
+        (member_key("default", one, "A"), b"{}"),
+        (member_key("default", one, "B"), b"{}"),
+    ):
+        await client.put(key, value, 0)
+    held = [block_key("default", one, 3), member_key("default", one, "A")]
+    assert list(await HostRecords(client).held("A")) == held
 
 
 async def test_what_is_no_record_is_a_fault() -> None:

@@ -112,6 +112,16 @@ class AddressPlan:
         there, and nothing of it has been given yet. Raises Unavailable."""
         await self._cache.commit(put=[SharedSubnet(space=space, subnet=subnet, since=self._clock.now())])
 
+    async def release_subnet(self, space: str, subnet: Subnet) -> None:
+        """This host has neither a claim nor a block of the subnet, which no network of its own has any more. Raises
+        StaleRevision, Unavailable."""
+        for kept in self._cache.every(HostClaim):
+            claim = kept.claim
+            if (claim.space, claim.subnet) == (space, subnet):
+                await self.claims.release(space, subnet, claim.address)
+                await self.claims.settle(kept)
+        await self.blocks.release_subnet(space, subnet)
+
     def is_shared(self, pool: Pool) -> bool:
         """Whether the pool's subnet is the cluster's."""
         return (pool.space, pool.subnet) in self._index.blocks

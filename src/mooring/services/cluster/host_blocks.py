@@ -26,6 +26,7 @@ from mooring.core.blocks import (
     made_whole,
     noted,
     settled,
+    taken_from,
     taken_over,
     wants_more,
 )
@@ -316,6 +317,19 @@ class HostBlocks:
                 await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
         finally:
             self._index.blocks.let_go(local)
+
+    async def release_subnet(self, space: str, subnet: Subnet) -> None:
+        """No block of the subnet is this host's, which has no network with it. Raises StaleRevision, Unavailable."""
+        async with self._turn(space, subnet):
+            for local in self._index.blocks.blocks(space, subnet):
+                self._seen.pop((space, subnet, local.index), None)
+                await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
+            for block, at in (await self._values.blocks(space, subnet)).values():
+                if block is not None and self._is_mine(block):
+                    for claim in filter(None, block.carved.values()):
+                        await self.write_key(claim)
+                    await self._values.put(taken_from(block), at)
+            await self._cache.commit(delete=self._index.blocks.blocks(space, subnet))
 
     def _usable(self, space: str, subnet: Subnet) -> list[HostBlock]:
         blocks = self._index.blocks.blocks(space, subnet)

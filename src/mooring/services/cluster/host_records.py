@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from mooring.core.cluster_hosts import CLUSTER, HOSTS, SESSIONS, ClusterHost, ClusterRecord, host_key, session_key
 from mooring.core.cluster_keys import placed
@@ -17,7 +17,7 @@ from mooring.core.networks import Subnet
 from mooring.ports import Cluster
 from mooring.wire.cluster_host_forms import decode_cluster, decode_host, encode_cluster, encode_host
 
-# Kinds of keys by which a host has something in the cluster; their values say so by its id.
+# Kinds of keys by which a host has something in the cluster; their values say so by its id, or their keys.
 HELD = ("block/", "addr/", "net/")
 
 
@@ -90,9 +90,10 @@ class HostRecords:
         return _places(await self.held(host))
 
     async def held(self, host: str) -> Sequence[str]:
-        """The keys of what the host has in the cluster: blocks, addresses, networks."""
-        mark = host.encode()
-        return [entry.key for kind in HELD for entry in (await self._cluster.scan(kind))[0] if mark in entry.value]
+        """The keys of what the host has in the cluster: blocks, addresses, its part in networks."""
+        mark, end = host.encode(), f"/{quote(host, safe='')}"
+        found = [entry for kind in HELD for entry in (await self._cluster.scan(kind))[0]]
+        return [entry.key for entry in found if mark in entry.value or entry.key.endswith(end)]
 
 
 def _places(keys: Iterable[str]) -> frozenset[tuple[str, Subnet]]:

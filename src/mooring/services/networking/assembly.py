@@ -28,6 +28,7 @@ from mooring.services.drivers.handoff import HandoffDriver
 from mooring.services.drivers.null import BareDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam, IpamPolicy
+from mooring.services.networking.cluster_networks import ClusterNetworks
 from mooring.services.networking.cluster_runtime import ClusterRuntime
 from mooring.services.networking.encrypted_underlay import EncryptedUnderlay
 from mooring.services.networking.endpoints import Endpoints
@@ -130,7 +131,8 @@ def assemble_networking(
     ports = PortAllocator(index, world.guard, lambda ident: known.domain if (known := cache.network(ident)) else 0)
     records = Records(cache, index, KeyedLocks(), clock)
     overlaps = Overlaps(cache, kernel, policy.on_host_overlap, lambda: collector.view)
-    networks = Networks(records, drivers, ipam, ports, overlaps, policy.separate_tenants, policy.serves_dns)
+    shared = ClusterNetworks(records, ipam, world.engine)
+    networks = Networks(records, drivers, ipam, ports, overlaps, shared, policy.separate_tenants, policy.serves_dns)
     subnets = OnDemandSubnets(records, drivers, ipam, overlaps)
     endpoints = Endpoints(records, drivers, ipam, ports, subnets)
     collector = GarbageCollector(records, ipam, networks, endpoints, world.engine, minimum_age)
@@ -145,6 +147,8 @@ def assemble_networking(
     repair.vnics = VnicRepair(records, vnics, kernel) if world.engine is not None else None
     evictions, feed = Evictions(records, ipam, endpoints, kernel), OverlayFeed(repair.overlays, clock)
     runtime = ClusterRuntime(cache, ipam, clock, policy.boot, evictions)
+    shared.is_member = lambda: runtime.membership is not None
+    runtime.add(shared)
     runtime.add(ipam.fixed_claims)
     ipam.fixed_claims.nudge = runtime.nudge
     encrypted = EncryptedUnderlay(world.wireguard, kernel, clock, lambda: any(map(_encrypts, cache.every(Network))))

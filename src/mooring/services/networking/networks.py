@@ -3,7 +3,8 @@
 Rules: the record is written before the driver is told, and goes before the driver cleans up, so what the kernel has
 without a record is a leftover and what a record has without the kernel is rebuilt (kernel_reconciler.py); a driver that
 remembers is told of every end, so what is begun with it is noted in the record first (`pending`), and a start undoes or
-finishes it; bridges of this host never overlap; a network without a subnet of Docker's gets one of ours.
+finishes it; bridges of this host never overlap; a network without a subnet of Docker's gets one of ours; one of the
+cluster is made with its word, and recorded together with this host's part in it (cluster_networks.py).
 """
 
 from __future__ import annotations
@@ -15,30 +16,24 @@ from dataclasses import replace
 import msgspec
 
 from mooring.core.dns_places import check_dns
-from mooring.core.docker_requests import EITHER
 from mooring.core.domains import check_options, free_number
 from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, Unavailable
 from mooring.core.leases import Lease
-from mooring.core.networks import (
-    BRIDGE,
-    HOST,
-    NULL,
-    OUR_IPAM,
-    Mode,
-    Network,
-    NetworkOptions,
-    Origin,
-    Pending,
-    Scope,
-    Segment,
-)
-from mooring.core.options import OWN_PREFIX, parse_network_options
+from mooring.core.networks import OUR_IPAM, Network, NetworkOptions, Origin, Pending, Scope, Segment
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.ports import Driver, IpamDriver
 from mooring.services.drivers.registry import Drivers
 from mooring.services.ipam.allocator import Ipam
+from mooring.services.networking.cluster_networks import ClusterNetworks
 from mooring.services.networking.handoff_networks import confirmed, named
+from mooring.services.networking.network_checks import (
+    check_families,
+    check_routes,
+    must_have_addresses,
+    must_match,
+    options_of,
+)
 from mooring.services.networking.overlaps import Overlaps
 from mooring.services.networking.own_subnets import OUR_SPACES, families_on_demand, owned_options, with_ipv6
 from mooring.services.networking.port_allocator import PortAllocator
@@ -58,6 +53,7 @@ class Networks:
         ipam: Ipam,
         port_allocator: PortAllocator,
         overlaps: Overlaps,
+        cluster_networks: ClusterNetworks,
         separate_tenants: bool = False,
         serves_dns: bool = True,
     ) -> None:
@@ -70,6 +66,7 @@ class Networks:
         self._ipam = ipam
         self._port_allocator = port_allocator
         self._overlaps = overlaps
+        self.cluster_networks = cluster_networks
         self._separate_tenants = separate_tenants
         self._serves_dns = serves_dns
         self.check_encryption: Callable[[], Awaitable[None]] | None = None
@@ -80,27 +77,24 @@ class Networks:
         Called again with the same request it repairs what is missing. Raises BadRequest for options that cannot be,
         Conflict when a subnet or the bridge's name is in use. On a fault nothing is left.
         """
-        options = _options(request)
+        options = options_of(request)
         if options.encrypted and self.check_encryption is not None:
             await self.check_encryption()
-        if options.scope is Scope.CLUSTER:
-            raise Unavailable("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
         request = with_ipv6(request, options)
         driver = await self._drivers.network_driver(request.driver or options.mode.value)
         async with self._locks.hold(request.id):
             known = self._cache.network(request.id)
             if known is not None:
-                _must_match(known, request)
+                must_match(known, request)
                 await driver.create_network(known)
                 return
             if request.origin is Origin.ENGINE:
                 options = named(options, self._ipam.vnics)
-                _must_have_addresses(request, options)
+                must_have_addresses(request, options)
                 await self._retire_twins(request)
             owned: list[str] = []
             try:
-                async with self._locks.hold(ROOM):
-                    network = await self._enter(request, options, driver, owned)
+                network = await self._enter(request, options, driver, owned)
             except BaseException:
                 entered = self._cache.network(request.id)
                 if entered is not None:  # by a commit whose answer was lost
@@ -120,6 +114,24 @@ class Networks:
         self, request: NetworkRequest, options: NetworkOptions, driver: Driver, owned: list[str]
     ) -> Network:
         """The network is recorded with its pools and overlaps no other. owned: gets the pools that were made for it."""
+        async with self._locks.hold(ROOM):
+            network, pools = await self._draft(request, options, driver, owned)
+            if options.scope is Scope.LOCAL:
+                await self.cluster_networks.check_local(pools)
+                await self._cache.commit(put=[network, *pools])
+                return network
+        # The cluster is asked while others go on; then it is looked again whether there is room.
+        async with self.cluster_networks.joining(network, pools) as parts, self._locks.hold(ROOM):
+            again, pools = await self._draft(request, options, driver, owned)
+            if again.segments != network.segments:
+                raise Conflict("the subnets of the network were changed meanwhile", hint="try again")
+            await self._cache.commit(put=[again, *pools, *parts])
+            return again
+
+    async def _draft(
+        self, request: NetworkRequest, options: NetworkOptions, driver: Driver, owned: list[str]
+    ) -> tuple[Network, list[Pool]]:
+        """The network with its pools as they are to be recorded, which overlaps no other. owned: as `_enter`."""
         later = families_on_demand(request, options)
         for version in later:  # a name that there is not is told now
             self._ipam.subnet_pools.chosen(version, options.tenant or "default", owned_options(options, version))
@@ -149,7 +161,7 @@ class Networks:
         network = self.placed(network)
         check_options(network)
         check_dns(network, self._serves_dns)
-        _check_routes(network)
+        check_routes(network)
         for segment in network.segments:
             if not segment.pool:  # another IPAM driver's: our own has looked when it gave the pool
                 self._ipam.deny_list.check(segment.subnet)
@@ -157,10 +169,8 @@ class Networks:
         await self._overlaps.check(network)
         pools = self._pools(network)
         network = confirmed(network, pools, self._ipam.vnics)
-        _check_families(network, pools)
-        bound = [msgspec.structs.replace(pool, network=network.id) for pool in pools]
-        await self._cache.commit(put=[network, *bound])
-        return network
+        check_families(network, pools)
+        return network, [msgspec.structs.replace(pool, network=network.id) for pool in pools]
 
     def placed(self, network: Network, reserved: Iterable[int] = ()) -> Network:
         """The network, in a routing domain if it is to be in one. reserved: numbers of domains that are others'. Raises
@@ -181,7 +191,8 @@ class Networks:
             for pool in pools:
                 for other in self._ipam.index.overlapping(pool.space, pool.subnet):
                     raise Conflict(f"subnet {pool.subnet} overlaps a recorded subnet", holder=f"pool {other.id}")
-            await self._cache.commit(put=[network, *pools, *leases])
+            parts = self.cluster_networks.parts(network)
+            await self._cache.commit(put=[network, *pools, *leases, *parts])
         return True
 
     async def _roll_back(self, network: Network, driver: Driver) -> None:
@@ -261,12 +272,14 @@ class Networks:
         if last:
             await self._release(pools)
         put, gone = self._ipam.kept_networks.left(pools, network)
+        put += self.cluster_networks.leaving(network)
         await self._cache.commit(put=put, delete=[*endpoints, network, *gone])
         self._ipam.kept_networks.tell(put)
         for endpoint in endpoints:
             await self._port_allocator.release(endpoint.published)
         if not last:
             await self._release(pools)
+        await self.cluster_networks.forgo()
         if driver is not None and not driver.remembers:
             await driver.delete_network(network, endpoints)
 
@@ -334,64 +347,9 @@ class Networks:
         )
 
 
-def _check_families(network: Network, pools: Sequence[Pool]) -> None:
-    """Raises BadRequest when a subnet pool or a prefix length was named for a family that the network does not have.
-    Docker asks the IPAM driver for one family at a time, and for nothing of the other one."""
-    later = {"pool" if version == 4 else "pool6" for version in network.on_demand}  # asked for with the first endpoint
-    for name, text in network.raw.items():
-        word = name.removeprefix(OWN_PREFIX)
-        if word in EITHER - later and not any(pool.options.get(word) == text for pool in pools):
-            raise BadRequest(
-                f"option {name}={text} has not reached the IPAM driver, or another value has",
-                hint=f"create the network through the proxy's socket, or use --ipam-opt {word}={text}",
-            )
-    for version, words, way in ((4, ("pool", "prefixlen"), "--ipv4=true"), (6, ("pool6", "prefixlen6"), "--ipv6")):
-        named = [word for pool in pools for word in words if word in pool.options]
-        if named and not any(segment.subnet.version == version for segment in network.segments):
-            raise BadRequest(f"IPAM option {named[0]} is for IPv{version}, which the network does not have",
-                             hint=f"add {way}, or leave it out")  # fmt: skip
-
-
 async def release_segment(ipam: IpamDriver, part: Segment | SegmentRequest) -> None:
     """The subnet is given up, and each address of it before: not every IPAM driver sees to that."""
     gateway = [part.gateway.ip] if part.gateway is not None else []
     for address in (*gateway, *part.auxiliary.values()):
         await ipam.release_address(part.pool, address)
     await ipam.release_pool(part.pool)
-
-
-def _options(request: NetworkRequest) -> NetworkOptions:
-    """The options of a driver of ours, parsed; those of others are theirs to read. Raises BadRequest."""
-    if request.driver in ("", BRIDGE):
-        options = parse_network_options(request.raw, request.internal, ipv6=bool(request.ipv6))
-        if request.driver and options.mode.value != request.driver:
-            raise BadRequest(f"option mode={options.mode.value} contradicts driver {request.driver}")
-        return options
-    if request.driver in (HOST, NULL) and request.raw:
-        raise BadRequest(f"driver {request.driver} has no options", hint=f"leave out {', '.join(request.raw)}")
-    return NetworkOptions()
-
-
-def _must_have_addresses(request: NetworkRequest, options: NetworkOptions) -> None:
-    """As the engine's own driver has it. `--ipam-driver null` gives 0.0.0.0/0, which is a subnet here."""
-    if options.mode is Mode.BRIDGE and not request.ipv4 and not request.ipv6:
-        raise BadRequest("a network needs IPv4 or IPv6", hint="add --ipv6, or leave out --ipv4=false")
-
-
-def _check_routes(network: Network) -> None:
-    for route in network.options.routes:
-        if route.via is not None and network.segment_of(route.via) is None:
-            raise BadRequest(
-                f"option routes: next hop {route.via} is in no subnet of the network, so no container could reach it",
-                hint=f"the network has {', '.join(str(segment.subnet) for segment in network.segments)}",
-            )
-
-
-def _must_match(known: Network, request: NetworkRequest) -> None:
-    asked = {part.subnet for part in request.ipv4 + request.ipv6 if part.subnet.prefixlen}
-    have = {segment.subnet for segment in known.segments}
-    if known.raw != request.raw or known.internal != request.internal or not asked <= have:
-        raise Conflict(
-            f"network {known.id[:12]} already exists with other settings",
-            hint=f"see `mooring network inspect {known.id[:12]}`",
-        )

@@ -1,0 +1,241 @@
+"""Networks of this host that other hosts of the cluster take part in.
+
+Rules: before the cluster hears of a network it is noted here as one that is being left, so that whatever is broken off
+is taken back by a turn; a network is made with the cluster's word alone, and removed without: it is told when it can
+be. What is shared stays so until this host has given back what it had of it, or is in no cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+
+import msgspec
+
+from mooring.core.address_claims import AddressClaim, HostClaim
+from mooring.core.blocks import HostBlock, SharedSubnet
+from mooring.core.cluster_hosts import Membership
+from mooring.core.cluster_networks import ClusterNetwork, HostNetwork, as_shared
+from mooring.core.faults import BadRequest, Conflict, Fault, StaleRevision, Unavailable
+from mooring.core.networks import Network, Scope
+from mooring.core.pools import Pool
+from mooring.ports import Cluster, Engine
+from mooring.services.cluster.address_plan import COMPARE, AddressPlan
+from mooring.services.cluster.host_blocks import ATTEMPTS, contended
+from mooring.services.cluster.shared_networks import SharedNetworks
+from mooring.services.ipam.allocator import Ipam
+from mooring.services.records.endpoint_index import Records
+from mooring.services.records.locks import KeyedLocks
+from mooring.services.records.record_cache import Record
+
+
+class ClusterNetworks:
+    """A part of the cluster's runtime, and what networks ask when they are made and removed. is_member: whether this
+    host is in a cluster, reached or not."""
+
+    def __init__(self, records: Records, ipam: Ipam, engine: Engine | None) -> None:
+        """engine: knows what networks are called; None where there is none."""
+        self._cache, self._clock, self._locks = records.cache, records.clock, records.locks
+        self._ipam, self._engine = ipam, engine
+        self.is_member: Callable[[], bool] = lambda: False
+        self._places = KeyedLocks()
+        self._begun: set[str] = set()  # ids of networks that are being made
+        self._networks: tuple[AddressPlan, SharedNetworks] | None = None
+        self._confirmed = float("-inf")
+        self._names: dict[str, str] = {}  # of networks, by full id
+
+    @asynccontextmanager
+    async def joining(self, network: Network, pools: Sequence[Pool]) -> AsyncIterator[list[Record]]:
+        """This host takes part in the cluster's network of these subnets, which is made if it is not there; what is to
+        be committed together with the network and its pools before this is left. With an exception the host does not.
+
+        Raises BadRequest for what cannot be shared, Conflict as SharedNetworks.join, Unavailable without a cluster.
+        """
+        alone = _check(network, pools)
+        wanted = as_shared(network, self._clock.now())
+        plan, networks = self._entered()
+        self._begun.add(network.id)
+        try:
+            async with self._place(wanted):
+                await self._finish_others(wanted, plan)
+                await self._cache.commit(put=[HostNetwork(network=network.id, shared=wanted, leaving=True)])
+                try:
+                    shared = await networks.join(wanted, network.options.vni, alone=alone)
+                    yield self.parts(network, shared)
+                except Fault as fault:
+                    part = self._cache.host_network(network.id)
+                    if part is not None and part.leaving and not isinstance(fault, Unavailable):
+                        with suppress(Fault):  # then a turn does it
+                            await self._leave(part, plan)
+                    raise
+        finally:
+            self._begun.discard(network.id)
+
+    def parts(self, network: Network, shared: ClusterNetwork | None = None) -> list[Record]:
+        """What a network of the cluster has on record beside itself; nothing for another one. shared: as the cluster
+        has it, None while that has not been asked."""
+        if network.options.scope is not Scope.CLUSTER or not all(segment.pool for segment in network.segments):
+            return []
+        now = self._clock.now()
+        shared = shared if shared is not None else as_shared(network, now)
+        subnets = [SharedSubnet(space=shared.space, subnet=subnet, since=now) for subnet in shared.subnets]
+        return [HostNetwork(network=network.id, shared=shared), *subnets]
+
+    def leaving(self, network: Network) -> list[Record]:
+        """What is to be written when the network is removed: that the cluster has to be told."""
+        part = self._cache.host_network(network.id)
+        return [msgspec.structs.replace(part, leaving=True)] if part is not None else []
+
+    async def forgo(self) -> None:
+        """Where this host is in no cluster, what it would have to tell one is dropped. Raises Unavailable."""
+        if not self.is_member():
+            for part in self._being_left():
+                with suppress(StaleRevision):
+                    await self._drop(part)
+
+    async def check_local(self, pools: Sequence[Pool]) -> None:
+        """Raises Conflict for pools of subnets that this host shared, and has not told the cluster that it left."""
+        await self.forgo()
+        for pool in pools:
+            if any(_is_in(pool, part) for part in self._being_left()):
+                raise Conflict(
+                    f"subnet {pool.subnet} is one of the cluster's until that has heard that this host has left it",
+                    hint="choose another subnet, or see `mooring cluster status`",
+                )
+
+    async def entered(self, _cluster: Cluster, _membership: Membership) -> None:
+        """See Part."""
+        self._confirmed = float("-inf")
+
+    async def left(self) -> None:
+        """See Part."""
+        self._networks = None
+
+    async def turn(self) -> list[Fault]:
+        """Networks that were removed are left, and from time to time it is looked whether the cluster still knows of
+        the others. What could not be done."""
+        faults: list[Fault] = []
+        try:
+            plan, networks = self._entered()
+            for part in self._being_left():
+                await self._alone(part, partial(self._leave, plan=plan), faults)
+            if self._clock.boot() - self._confirmed >= COMPARE:
+                for part in self._cache.every(HostNetwork):
+                    await self._alone(part, partial(self._confirm, networks=networks), faults)
+                await networks.sweep()
+                self._confirmed = self._clock.boot()
+        except Unavailable as fault:
+            faults.append(fault)
+        return faults
+
+    async def _alone(
+        self, part: HostNetwork, work: Callable[[HostNetwork], Awaitable[None]], faults: list[Fault]
+    ) -> None:
+        """Do it while nobody else does anything with the network. Raises Unavailable."""
+        if part.network in self._begun:
+            return
+        async with self._locks.hold(part.network), self._place(part.shared):
+            now = self._cache.host_network(part.network)
+            if now is None or now.leaving is not part.leaving:
+                return
+            try:
+                await work(now)
+            except StaleRevision:
+                return
+            except Unavailable:
+                raise
+            except Fault as fault:
+                faults.append(fault)
+
+    async def _confirm(self, part: HostNetwork, networks: SharedNetworks) -> None:
+        """This host is in the network, as the cluster has it now. Raises Conflict, StaleRevision, Unavailable."""
+        if part.leaving:
+            return
+        network = self._cache.network(part.network)
+        if network is None:
+            await self._cache.commit(put=[msgspec.structs.replace(part, leaving=True)])
+            return
+        found = await networks.confirm(part.shared, network.options.vni, await self._name(network))
+        found = msgspec.structs.replace(found, ending=False, closed=False)
+        if found != part.shared:
+            await self._cache.commit(put=[msgspec.structs.replace(part, shared=found)])
+
+    async def _name(self, network: Network) -> str:
+        """What the engine calls it; "" while that is not known."""
+        if network.name or self._engine is None:
+            return network.name
+        if network.id not in self._names:
+            try:
+                found = await self._engine.network(network.id)
+            except Fault:
+                return ""
+            if found is None:
+                return ""
+            self._names[network.id] = found.name
+        return self._names[network.id]
+
+    async def _finish_others(self, wanted: ClusterNetwork, plan: AddressPlan) -> None:
+        """Whatever else this host had in that place, it has left. Raises Unavailable."""
+        for part in self._being_left():
+            if (part.shared.space, part.shared.subnet) == (wanted.space, wanted.subnet):
+                await self._leave(part, plan)
+
+    async def _leave(self, part: HostNetwork, plan: AddressPlan) -> None:
+        """The cluster has nothing of this host's part any more, and neither has this host. Raises Unavailable."""
+        for _ in range(ATTEMPTS):
+            with suppress(StaleRevision):
+                for subnet in part.shared.subnets:
+                    await plan.release_subnet(part.shared.space, subnet)
+                await self._of(plan).leave(part.shared)
+                await self._drop(part)
+                return
+        raise contended(f"this host's part in network {part.shared.subnet}")
+
+    async def _drop(self, part: HostNetwork) -> None:
+        """Nothing is shared any more of what the part was in."""
+        gone: list[Record] = [each for each in self._cache.every(SharedSubnet) if _is_in(each, part)]
+        gone += [block for block in self._cache.every(HostBlock) if _is_in(block, part)]
+        gone += [kept for kept in self._cache.every(HostClaim) if _is_in(kept.claim, part)]
+        await self._cache.commit(delete=[part, *gone])
+        self._names.pop(part.network, None)
+
+    def _being_left(self) -> list[HostNetwork]:
+        return [part for part in self._cache.every(HostNetwork) if part.leaving and part.network not in self._begun]
+
+    def _entered(self) -> tuple[AddressPlan, SharedNetworks]:
+        """The plan and the networks of the cluster. Raises Unavailable."""
+        plan = self._ipam.shared.plan
+        if plan is None and self.is_member():
+            raise Unavailable("this host has not entered its cluster yet", hint="try again in a moment")
+        if plan is None:
+            raise Unavailable("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
+        return plan, self._of(plan)
+
+    def _of(self, plan: AddressPlan) -> SharedNetworks:
+        if self._networks is None or self._networks[0] is not plan:
+            self._networks = (plan, SharedNetworks(plan.values, plan.member, self._clock))
+        return self._networks[1]
+
+    def _place(self, shared: ClusterNetwork) -> AbstractAsyncContextManager[None]:
+        return self._places.hold(f"{shared.space} {shared.subnet}")
+
+
+def _is_in(thing: SharedSubnet | HostBlock | AddressClaim | Pool, part: HostNetwork) -> bool:
+    return thing.space == part.shared.space and thing.subnet in part.shared.subnets
+
+
+def _check(network: Network, pools: Sequence[Pool]) -> bool:
+    """Whether the subnets were chosen here, so that no other host can mean them. Raises BadRequest for a network that
+    cannot be shared."""
+    if not network.segments or len(pools) != len(network.segments):
+        raise BadRequest(
+            "a network of the cluster has subnets whose addresses Mooring gives",
+            hint="add `--ipam-driver mooring` and the same `--subnet` on each host",
+        )
+    if network.domain and network.options.overlay:
+        raise BadRequest(
+            f"a network of tenant {network.tenant}, which has a routing domain of its own, cannot be of mode vxlan yet",
+            hint="use -o scope=cluster alone, or `tenants = shared`",
+        )
+    return any(pool.source for pool in pools)
