@@ -8,12 +8,14 @@ import pytest
 
 from mooring.core.blocks import HostBlock, SharedSubnet
 from mooring.core.cluster_networks import HostNetwork
+from mooring.core.containers import EngineNetwork, EngineSubnet
 from mooring.core.faults import BadRequest, Conflict, Unavailable
 from mooring.core.networks import Network
+from mooring.core.plumbing import Inside
 from mooring.core.pools import Pool
 from mooring.core.requests import NetworkRequest, PoolRequest, SegmentRequest
 from mooring.testing.memory_cluster import Step, let_others_run
-from mooring.testing.memory_store import When
+from mooring.testing.memory_store import MemoryStore, When
 from tests.services.member_hosts import MemberHost, members
 
 SUBNET = "10.30.0.0/24"
@@ -108,6 +110,7 @@ async def test_without_the_cluster_it_is_removed_at_once_and_made_not_at_all() -
     with pytest.raises(Unavailable):
         await make(host, "other", "10.31.0.0/24")
     assert list(host.services.cache.every(Network)) == []
+    assert [part.network for part in host.services.cache.every(HostNetwork)] == [ident]
     with pytest.raises(Conflict, match=r"subnet 10.30.0.0/24 is one of the cluster's until"):
         await make(host, "local", mode="bridge")
     host.servers.regain_majority()
@@ -230,3 +233,36 @@ async def test_after_it_has_left_its_cluster_by_force_nothing_waits_for_one() ->
     await remove(host, ident)
     assert kept(host) == []
     await make(host, "local", mode="bridge")
+
+
+async def test_a_host_whose_store_is_lost_is_in_its_networks_again() -> None:
+    """Docker still has the network, and the cluster this host's blocks: addresses that live stay whose they are."""
+    one, two = await members(2)
+    for host in (one, two):
+        await make(host, "app", mode="vxlan")
+        await host.turn()
+    ident = "app".ljust(64, "0")
+    await one.endpoint(ident, "e1")
+    (endpoint,) = one.services.endpoint_index.of_network(ident)
+    assert endpoint.ipv4 is not None
+    (before,) = one.services.cache.every(HostNetwork)
+    subnet = EngineSubnet(ip_network(SUBNET), gateway=ip_interface("10.30.0.1/24").ip)
+    one.engine.networks.add(ident)
+    one.engine.described[ident] = EngineNetwork(
+        ident, "app", "mooring", ipam="mooring", subnets=(subnet,), options={"mode": "vxlan"}
+    )
+    one.kernel.inside[f"mv-{endpoint.id[:12]}"] = Inside(endpoint.mac, (endpoint.ipv4,))
+    one.store = MemoryStore()
+    await one.restart()
+    report = await one.services.repair.once()
+    assert report.findings == ()
+    await one.turn(1.0)
+    await one.services.repair.once()
+    await one.turn(25.0)
+    (after,) = one.services.cache.every(HostNetwork)
+    assert (after.shared, after.leaving) == (before.shared, False)
+    blocks = list(one.services.cache.every(HostBlock))
+    assert any(endpoint.ipv4.ip in block for block in blocks)
+    assert one.services.cache.lease("default", endpoint.ipv4.ip) is not None
+    await one.endpoint(ident, "e2", attach=False)
+    assert one.runtime.faults == ()

@@ -59,6 +59,7 @@ class ClusterNetworks:
         try:
             async with self._place(wanted):
                 await self._finish_others(wanted, plan)
+                await networks.networks(wanted.space)  # without the cluster nothing is begun that waits for it
                 await self._cache.commit(put=[HostNetwork(network=network.id, shared=wanted, leaving=True)])
                 try:
                     shared = await networks.join(wanted, network.options.vni, alone=alone)
@@ -120,7 +121,8 @@ class ClusterNetworks:
             plan, networks = self._entered()
             for part in self._being_left():
                 await self._alone(part, partial(self._leave, plan=plan), faults)
-            if self._clock.boot() - self._confirmed >= COMPARE:
+            new = any(not part.shared.id and not part.leaving for part in self._cache.every(HostNetwork))
+            if new or self._clock.boot() - self._confirmed >= COMPARE:
                 for part in self._cache.every(HostNetwork):
                     await self._alone(part, partial(self._confirm, networks=networks), faults)
                 await networks.sweep()
