@@ -266,3 +266,22 @@ async def test_a_host_whose_store_is_lost_is_in_its_networks_again() -> None:
     assert one.services.cache.lease("default", endpoint.ipv4.ip) is not None
     await one.endpoint(ident, "e2", attach=False)
     assert one.runtime.faults == ()
+
+
+async def test_a_forgotten_host_is_in_no_network() -> None:
+    """Nor advertises anything; a network of which it was the last host ends."""
+    one, two = await members(2)
+    for host in (one, two):
+        await make(host)
+    await make(two, "own", "10.31.0.0/24")
+    here, gone = (host.membership.entered()[0].host for host in (one, two))
+    await one.servers.client("x").put(f"ep/{gone}/n/e", b"{}", 0)
+    plan = one.runtime.plan
+    assert plan is not None
+    one.clock.advance(20.0)
+    await plan.sessions.standing(gone)
+    one.clock.advance(5.0)
+    await plan.forget(gone)
+    assert [key for key, value in shared(one).items() if gone in key or gone.encode() in value] == []
+    networks = [key for key in shared(one) if key.startswith("net/")]
+    assert networks == ["net/default/0a1e0000p24", f"net/default/0a1e0000p24/{here}"]

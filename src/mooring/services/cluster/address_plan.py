@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mooring.core.address_claims import AddressClaim, HostClaim, Phase, Spec
 from mooring.core.addresses import address_of
-from mooring.core.blocks import SharedSubnet, division
+from mooring.core.blocks import SharedSubnet, division, taken_from
 from mooring.core.faults import Conflict, Exhausted, Fault, NotFound, StaleRevision, Unavailable
 from mooring.core.leases import Lease
 from mooring.core.networks import Address, Subnet
@@ -26,6 +28,7 @@ from mooring.services.cluster.host_blocks import ATTEMPTS, SIGHTINGS, HostBlocks
 from mooring.services.cluster.known_claims import KnownClaims
 from mooring.services.cluster.known_hosts import KnownHosts
 from mooring.services.cluster.sessions import Sessions
+from mooring.services.cluster.shared_networks import SharedNetworks
 from mooring.services.cluster.shared_values import Member, SharedValues
 from mooring.services.cluster.subnet_ends import SubnetEnds
 from mooring.services.cluster.wants import Wants
@@ -73,6 +76,7 @@ class AddressPlan:
         self.keys = ClaimKeys(cache, self.claims, self._known, self.values, clock, member)
         self._reconciler = ClaimReconciler(cache, self.claims, self._known, self.values, clock, member, sightings)
         self._forgetting = Forgetting(self.values, self.sessions, self.blocks, self.claims)
+        self.networks = SharedNetworks(self.values, member, clock, sightings)
         self._ends = SubnetEnds(cache, index, self.blocks, self.claims)
         self.hosts = KnownHosts(self.values.hosts, clock)
         self._refreshed = self._compared = float("-inf")
@@ -120,7 +124,15 @@ class AddressPlan:
             if (claim.space, claim.subnet) == (space, subnet):
                 await self.claims.release(space, subnet, claim.address)
                 await self.claims.settle(kept)
-        await self.blocks.release_subnet(space, subnet)
+        async with self.blocks.turn(space, subnet):
+            for local in self._index.blocks.blocks(space, subnet):
+                await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
+            for block, at in (await self.values.blocks(space, subnet)).values():
+                if block is not None and block.host == self.member.host:
+                    for claim in filter(None, block.carved.values()):
+                        await self.blocks.write_key(claim)
+                    await self.values.put(taken_from(block), at)
+            await self._cache.commit(delete=self._index.blocks.blocks(space, subnet))
 
     def is_shared(self, pool: Pool) -> bool:
         """Whether the pool's subnet is the cluster's."""
@@ -193,11 +205,12 @@ class AddressPlan:
         return f"host {self.hosts.name(host)} {'has it' if decided.claim is not None else 'decides over it'}"
 
     async def forget(self, host: str) -> None:
-        """No address or block of the cluster is the host's, which is gone for good. Raises Conflict while it is heard,
-        or has only just gone silent; Unavailable, and then it may be done again."""
+        """No address, block or part in a network of the cluster is the host's, which is gone for good. Raises Conflict
+        while it is heard, or has only just gone silent; Unavailable, and then it may be done again."""
         with self.hosts.named():
             for space, subnet in sorted(await self.values.hosts.places(), key=str):
                 await self._forgetting.forget(host, SharedSubnet(space=space, subnet=subnet, since=0.0))
+            await self.networks.forget(host)
 
     def overdue(self) -> list[AddressClaim]:
         """Claims in use here that another host may be given by itself, as this one has not been heard for so long:

@@ -26,7 +26,6 @@ from mooring.core.blocks import (
     made_whole,
     noted,
     settled,
-    taken_from,
     taken_over,
     wants_more,
 )
@@ -42,8 +41,7 @@ from mooring.services.records.locks import KeyedLocks
 from mooring.services.records.record_cache import RecordCache
 
 ATTEMPTS = 8
-# Seconds between two sightings, after which what was seen both times is acted upon.
-SIGHTINGS = 30.0
+SIGHTINGS = 30.0  # seconds between two sightings, after which what was seen both times is acted upon
 
 
 class HostBlocks:
@@ -76,7 +74,7 @@ class HostBlocks:
         """This host's blocks of the subnet are those that the cluster says are its own. lost: gets the leases, dynamic
         or fixed, of those that are not any more, which are gone, also where it ends early. Raises Unavailable."""
         space, subnet = shared.space, shared.subnet
-        async with self._turn(space, subnet):
+        async with self.turn(space, subnet):
             theirs = await self._values.blocks(space, subnet)
             mine = {index: seen for index, seen in theirs.items() if self._is_mine(seen.value)}
             for local in self._index.blocks.blocks(space, subnet):
@@ -139,7 +137,7 @@ class HostBlocks:
             raise Exhausted(f"subnet {subnet} has no blocks")
         if (copied := self.copied(space, subnet)) is not None:
             raise copied  # or the two would take one block after another from each other
-        async with self._turn(space, subnet):
+        async with self.turn(space, subnet):
             if enough is not None and sum(map(self._free, self._usable(space, subnet))) >= enough:
                 return None
             theirs = await self._values.blocks(space, subnet)
@@ -192,7 +190,7 @@ class HostBlocks:
             raise _not_ours(claim.subnet, claim.address)
         place = (claim.space, claim.subnet, local.index)
         with self.being_claimed.claiming(place, claim):
-            async with self._turn(claim.space, claim.subnet):
+            async with self.turn(claim.space, claim.subnet):
                 if not self._bears(place, claim):
                     await self._carve(place, claim, self.being_claimed.at(place))
 
@@ -238,7 +236,7 @@ class HostBlocks:
     async def tend(self, shared: SharedSubnet) -> None:
         """Claims that blocks of this host bear have keys, addresses whose claims are gone are its own again, and blocks
         that were on their way back are nobody's. Raises Unavailable."""
-        async with self._turn(shared.space, shared.subnet):
+        async with self.turn(shared.space, shared.subnet):
             for local in self._index.blocks.blocks(shared.space, shared.subnet):
                 if local.boot == self._member.boot and (local.leaving or local.carved):
                     await self._tend(local)
@@ -294,13 +292,13 @@ class HostBlocks:
         }
         old = [index for index in empty if now - self._empty[space, subnet, index] >= self._sightings]
         if (index := max(old, default=None) if self.drained else dispensable(free, old)) is not None:
-            async with self._turn(space, subnet):
+            async with self.turn(space, subnet):
                 await self._leave(self._local((space, subnet, index)))
 
     async def give_up(self, shared: SharedSubnet) -> bool:
         """All blocks of this host are on their way back: its pool of the subnet is gone. Whether there is none any
         more. Raises Unavailable."""
-        async with self._turn(shared.space, shared.subnet):
+        async with self.turn(shared.space, shared.subnet):
             local = self._index.blocks.blocks(shared.space, shared.subnet)
             if staying := [msgspec.structs.replace(block, leaving=True) for block in local if not block.leaving]:
                 await self._cache.commit(put=staying)
@@ -317,19 +315,6 @@ class HostBlocks:
                 await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
         finally:
             self._index.blocks.let_go(local)
-
-    async def release_subnet(self, space: str, subnet: Subnet) -> None:
-        """No block of the subnet is this host's, which has no network with it. Raises StaleRevision, Unavailable."""
-        async with self._turn(space, subnet):
-            for local in self._index.blocks.blocks(space, subnet):
-                self._seen.pop((space, subnet, local.index), None)
-                await self._cache.commit(put=[msgspec.structs.replace(local, leaving=True)])
-            for block, at in (await self._values.blocks(space, subnet)).values():
-                if block is not None and self._is_mine(block):
-                    for claim in filter(None, block.carved.values()):
-                        await self.write_key(claim)
-                    await self._values.put(taken_from(block), at)
-            await self._cache.commit(delete=self._index.blocks.blocks(space, subnet))
 
     def _usable(self, space: str, subnet: Subnet) -> list[HostBlock]:
         blocks = self._index.blocks.blocks(space, subnet)
@@ -400,7 +385,8 @@ class HostBlocks:
         """Whether the cluster has it as this host does, and nobody else has said since that it is this host's."""
         return self._is_mine(block) and (block.generation, block.boot) == (local.generation, self._member.boot)
 
-    def _turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
+    def turn(self, space: str, subnet: Subnet) -> AbstractAsyncContextManager[None]:
+        """Whoever has it is alone with the blocks of the subnet."""
         return self._turns.hold(f"{space} {subnet}")
 
 

@@ -41,7 +41,6 @@ class ClusterNetworks:
         self.is_member: Callable[[], bool] = lambda: False
         self._places = KeyedLocks()
         self._begun: set[str] = set()  # ids of networks that are being made
-        self._networks: tuple[AddressPlan, SharedNetworks] | None = None
         self._confirmed = float("-inf")
         self._names: dict[str, str] = {}  # of networks, by full id
 
@@ -54,15 +53,15 @@ class ClusterNetworks:
         """
         alone = _check(network, pools)
         wanted = as_shared(network, self._clock.now())
-        plan, networks = self._entered()
+        plan = self._entered()
         self._begun.add(network.id)
         try:
             async with self._place(wanted):
                 await self._finish_others(wanted, plan)
-                await networks.networks(wanted.space)  # without the cluster nothing is begun that waits for it
+                await plan.networks.networks(wanted.space)  # without the cluster nothing is begun that waits for it
                 await self._cache.commit(put=[HostNetwork(network=network.id, shared=wanted, leaving=True)])
                 try:
-                    shared = await networks.join(wanted, network.options.vni, alone=alone)
+                    shared = await plan.networks.join(wanted, network.options.vni, alone=alone)
                     yield self.parts(network, shared)
                 except Fault as fault:
                     part = self._cache.host_network(network.id)
@@ -111,21 +110,20 @@ class ClusterNetworks:
 
     async def left(self) -> None:
         """See Part."""
-        self._networks = None
 
     async def turn(self) -> list[Fault]:
         """Networks that were removed are left, and from time to time it is looked whether the cluster still knows of
         the others. What could not be done."""
         faults: list[Fault] = []
         try:
-            plan, networks = self._entered()
+            plan = self._entered()
             for part in self._being_left():
                 await self._alone(part, partial(self._leave, plan=plan), faults)
             new = any(not part.shared.id and not part.leaving for part in self._cache.every(HostNetwork))
             if new or self._clock.boot() - self._confirmed >= COMPARE:
                 for part in self._cache.every(HostNetwork):
-                    await self._alone(part, partial(self._confirm, networks=networks), faults)
-                await networks.sweep()
+                    await self._alone(part, partial(self._confirm, networks=plan.networks), faults)
+                await plan.networks.sweep()
                 self._confirmed = self._clock.boot()
         except Unavailable as fault:
             faults.append(fault)
@@ -189,7 +187,7 @@ class ClusterNetworks:
             with suppress(StaleRevision):
                 for subnet in part.shared.subnets:
                     await plan.release_subnet(part.shared.space, subnet)
-                await self._of(plan).leave(part.shared)
+                await plan.networks.leave(part.shared)
                 await self._drop(part)
                 return
         raise contended(f"this host's part in network {part.shared.subnet}")
@@ -205,19 +203,14 @@ class ClusterNetworks:
     def _being_left(self) -> list[HostNetwork]:
         return [part for part in self._cache.every(HostNetwork) if part.leaving and part.network not in self._begun]
 
-    def _entered(self) -> tuple[AddressPlan, SharedNetworks]:
-        """The plan and the networks of the cluster. Raises Unavailable."""
+    def _entered(self) -> AddressPlan:
+        """The cluster's. Raises Unavailable."""
         plan = self._ipam.shared.plan
         if plan is None and self.is_member():
             raise Unavailable("this host has not entered its cluster yet", hint="try again in a moment")
         if plan is None:
             raise Unavailable("this host is in no cluster", hint="join one with `mooring cluster join TOKEN`")
-        return plan, self._of(plan)
-
-    def _of(self, plan: AddressPlan) -> SharedNetworks:
-        if self._networks is None or self._networks[0] is not plan:
-            self._networks = (plan, SharedNetworks(plan.values, plan.member, self._clock))
-        return self._networks[1]
+        return plan
 
     def _place(self, shared: ClusterNetwork) -> AbstractAsyncContextManager[None]:
         return self._places.hold(f"{shared.space} {shared.subnet}")
