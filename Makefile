@@ -1,5 +1,5 @@
 # One verb a line; what they do is in scripts/. What is needed from Debian: packaging/debian-packages.txt.
-.PHONY: help install demo check test one mutants pythons simulate bench clean
+.PHONY: help install demo check test one mutants pythons simulate chaos bench clean
 .DEFAULT_GOAL := help
 # ENGINE=20, 26 or 28: the engine of that Debian suite, unpacked beside the machine's own (docs/lab.md).
 export ENGINE
@@ -34,6 +34,10 @@ pythons: ## the fast tests on every Python that pyproject.toml names
 
 simulate: ## a million steps of simulated clusters, or STEPS=N
 	@scripts/simulate $(or $(STEPS),1000000)
+
+chaos: ## three hosts, three members of etcd, and everything that fails, for a minute or SECONDS=N (root)
+	@scripts/setup --lab
+	@scripts/chaos $(or $(SECONDS),60) $(SEED)
 
 bench: ## every benchmark, or one: make bench NAME=docker-run (root)
 	@scripts/setup --lab

@@ -162,18 +162,15 @@ def cluster(clusters: LabClusters, request: pytest.FixtureRequest) -> Iterator[L
     made after a test that failed, and none is kept when no further test has it."""
     cluster = clusters.get()
     request.node.stash[HOSTS] = cluster.hosts
-    try:
-        yield cluster
-        if not request.node.stash.get(FAILED, False):
-            assert cluster.reset() == []
-    except BaseException:
-        clusters.drop()
-        raise
+    clusters.broken = True
+    yield cluster
+    if request.node.stash.get(FAILED, False):
+        return
+    assert cluster.reset() == []
+    clusters.broken = False
     items = request.session.items
     following = items[items.index(request.node) + 1 :]
-    if request.node.stash.get(FAILED, False) or all(
-        "cluster" not in getattr(each, "fixturenames", ()) for each in following
-    ):
+    if all("cluster" not in getattr(each, "fixturenames", ()) for each in following):
         clusters.drop()
 
 

@@ -171,6 +171,10 @@ class LabCluster:
         self._drop(one.number, other.number)
         self._drop(other.number, one.number)
 
+    def unplug(self, host: Host) -> None:
+        """The host's cable is pulled."""
+        self._lab.underlay.cut(host.number)
+
     def mend(self) -> None:
         """Nothing is cut any more, and every cable is in."""
         self._uncut()
@@ -194,9 +198,8 @@ class LabCluster:
             else:
                 member.send(signal.SIGCONT)
 
-    def reset(self, timeout: float = 20.0) -> list[str]:
-        """The cluster is as new: all run and are heard, without containers and networks. What has not gone after so
-        many seconds, a line each."""
+    def recover(self) -> None:
+        """All is mended, runs, and is heard."""
         self.mend()
         self.restore_members()
         for host in self.hosts:
@@ -206,8 +209,13 @@ class LabCluster:
                 host.daemon.start()
             if not host.engine.running:
                 host.engine.start()
-        together(*(host.engine.clear for host in self.hosts))
         self.wait_heard()
+
+    def reset(self, timeout: float = 20.0) -> list[str]:
+        """The cluster is as new: all run and are heard, without containers and networks. What has not gone after so
+        many seconds, a line each."""
+        self.recover()
+        together(*(host.engine.clear for host in self.hosts))
         for host in self.hosts:
             host.forget_networks()
         with contextlib.suppress(LabError):
@@ -223,15 +231,20 @@ class LabClusters:
         """folder: makes a new folder of the name."""
         self._lab, self._folder = lab, folder
         self._now: LabCluster | None = None
+        self.broken = False
+        """What is there is nobody's any more, but its logs are told yet."""
 
     def get(self) -> LabCluster:
         """The cluster."""
+        if self.broken:
+            self.drop()
         if self._now is None:
             self._now = LabCluster(self._lab, self._folder("etcd"))
         return self._now
 
     def drop(self) -> None:
-        """It is gone: what a test that failed has left is nobody's, and nobody's test runs beside idle hosts."""
+        """It is gone: no other test runs beside idle hosts."""
+        self.broken = False
         if self._now is not None:
             self._now.close()
             self._now = None

@@ -1,0 +1,148 @@
+"""Chaos: containers come and go on three hosts while members, ways, daemons, engines and hosts fail, by a seed.
+
+Rules: what is granted and what is in the kernels is written down all the time; when everything is well again, nobody
+has an address of somebody else, nothing is lost, and once the containers are gone nothing is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPException
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from tests.e2e.lab import DockerError, Host, Lab, LabError
+from tests.e2e.lab.clusters import LabCluster, together
+from tests.e2e.lab.etcds import Etcd
+from tests.e2e.lab.images import IMAGE
+from tests.e2e.lab.sightings import Sightings
+
+SUBNET = IPv4Network("10.90.0.0/24")
+MOST = 8
+"""Containers a host."""
+KEYS = 4
+"""Keys that all hosts want."""
+
+
+@dataclass
+class Chaos:
+    """Plays for some seconds. did: how often what was done, and how it ended."""
+
+    cluster: LabCluster
+    seconds: float
+    seed: int
+    did: Counter[str] = field(default_factory=Counter)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def play(self) -> list[str]:
+        """What is wrong, a line each."""
+        options = ("-o", "scope=cluster", "--subnet", str(SUBNET))
+        together(*(partial(host.create_network, "shared", *options) for host in self.cluster.hosts))
+        workers = [
+            threading.Thread(target=self._work, args=(host, random.Random(f"{self.seed}/{host.number}")))
+            for host in self.cluster.hosts
+        ]
+        with Sightings(self.cluster.hosts, SUBNET, settled=True) as sightings:
+            for worker in workers:
+                worker.start()
+            try:
+                self._fail(random.Random(self.seed))
+            finally:
+                self._over.set()
+                for worker in workers:
+                    worker.join()
+            self.cluster.recover()
+            together(*(host.engine.clear for host in self.cluster.hosts))
+        return sightings.history().faults() + self.cluster.reset(60)
+
+    def _work(self, host: Host, chance: random.Random) -> None:
+        """Containers of the host come and go."""
+        while not self._over.wait(chance.random()):
+            try:
+                self._step(host, chance)
+            except (DockerError, LabError, OSError, HTTPException) as error:
+                status = error.status if isinstance(error, DockerError) else type(error).__name__
+                self.did[f"refused: {status}"] += 1
+
+    def _step(self, host: Host, chance: random.Random) -> None:
+        there = host.engine.containers() if host.on else []
+        if there and (len(there) >= MOST or chance.random() < 0.4):
+            host.proxy.api("DELETE", f"/containers/{chance.choice(there)}?force=1", timeout=20)
+            self.did["removed"] += 1
+            return
+        labels = {"mooring.key": f"key{chance.randrange(KEYS)}"} if chance.random() < 0.3 else {}
+        body = {"Image": IMAGE, "Cmd": ["stay"], "Labels": labels, "HostConfig": {"NetworkMode": "shared"}}
+        made = host.proxy.api("POST", "/containers/create", body, timeout=20)["Id"]
+        host.proxy.api("POST", f"/containers/{made}/start", timeout=20)
+        self.did["started with a key" if labels else "started"] += 1
+
+    def _fail(self, chance: random.Random) -> None:
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            name, fail, mend = chance.choice(self._fates(chance))
+            self.did[name] += 1
+            fail()
+            self._over.wait(chance.choice((1, 3, 8, 20)) * chance.random())
+            mend()
+            self._over.wait(chance.random() * 3)
+
+    def _fates(self, chance: random.Random) -> list[tuple[str, Callable[[], object], Callable[[], object]]]:
+        cluster, host = self.cluster, chance.choice(self.cluster.hosts)
+        other = chance.choice([each for each in cluster.hosts if each is not host])
+        members = chance.sample(cluster.servers.members, chance.choice((1, 1, 2)))
+        return [
+            ("cut from etcd", partial(cluster.cut_from_store, host), cluster.mend),
+            ("cable pulled", partial(cluster.unplug, host), cluster.mend),
+            ("hosts parted", partial(cluster.part, host, other), cluster.mend),
+            ("members killed", partial(kill, members), cluster.restore_members),
+            ("members stopped", partial(stop, members), cluster.restore_members),
+            ("daemon killed", host.daemon.kill9, host.daemon.start),
+            ("engine killed", host.engine.kill9, host.engine.start),
+            ("host off", host.power_off, host.boot),
+        ]
+
+
+def kill(members: Sequence[Etcd]) -> None:
+    """As a power cut does."""
+    for member in members:
+        member.kill()
+
+
+def stop(members: Sequence[Etcd]) -> None:
+    """They say nothing any more."""
+    for member in members:
+        member.send(signal.SIGSTOP)
+
+
+def main() -> None:
+    """`python -m tests.e2e.lab.chaos [SECONDS [SEED]]`."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**6)
+    print(f"chaos for {seconds:g} s, seed {seed}", flush=True)
+    with (
+        contextlib.closing(Lab()) as lab,
+        tempfile.TemporaryDirectory(dir=lab.folder) as folder,
+        contextlib.closing(LabCluster(lab, Path(folder))) as cluster,
+    ):
+        chaos = Chaos(cluster, seconds, seed)
+        wrong = chaos.play()
+        if wrong:
+            print(*(host.logs() for host in cluster.hosts), sep="\n")
+    for what, count in sorted(chaos.did.items()):
+        print(f"{count:6} {what}")
+    print(*wrong or ["nothing is wrong"], sep="\n")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

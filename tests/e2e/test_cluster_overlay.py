@@ -1,0 +1,64 @@
+"""Traffic between containers of several hosts in one network, as `docker run` gives it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.e2e.lab import Host, Lab, eventually
+from tests.e2e.lab.clusters import LabCluster, together
+from tests.e2e.lab.namespaces import run
+from tests.e2e.lab.traffic import Server, ask_tcp, ask_udp, pings, reaches
+
+DUAL = ("-o", "mode=vxlan", "--ipv6", "--subnet", "10.90.0.0/24", "--subnet", "fd90::/64")
+
+
+def share(cluster: LabCluster, name: str, *options: str) -> None:
+    """The network is on every host, with a container each that is called as the host."""
+    together(*(partial(host.create_network, name, *options) for host in cluster.hosts))
+    together(*(partial(host.run_container, f"on{host.number}", "--network", name) for host in cluster.hosts))
+
+
+def largest(path: str, address: str, mtu: int) -> bool:
+    """A packet that fills the MTU, and may not be cut, is answered."""
+    argv = ["ping", "-M", "do", "-c", "1", "-W", "2", "-s", str(mtu - (48 if ":" in address else 28)), address]
+    return run(["nsenter", f"--net={path}", "--", *argv], check=False).ok
+
+
+def inside(host: Host) -> str:
+    """The namespace of its container."""
+    return host.container_network(f"on{host.number}")
+
+
+def test_containers_of_all_hosts_reach_each_other_and_each_host_all_of_them(cluster: LabCluster, lab: Lab) -> None:
+    """By both families, TCP and UDP, up to the MTU; hosts, too; a published port on the host of its container."""
+    share(cluster, "shared", *DUAL)
+    one, two, three = cluster.hosts
+    for sender, receiver in ((one, two), (two, three), (three, one)):
+        for address in receiver.addresses(f"on{receiver.number}", "shared"):
+            eventually(lambda s=sender, a=address: pings(inside(s), a), f"{address} is reached", 10)  # type: ignore[misc]
+            assert largest(inside(sender), address, 1450)
+            assert not largest(inside(sender), address, 1451)
+            assert pings(sender.network, address)
+    four, six = two.addresses("on2", "shared")
+    with Server(inside(two), "two", 80):
+        for address, own in zip((four, six), one.addresses("on1", "shared"), strict=True):
+            assert (ask_tcp(inside(one), address, 80).server, ask_udp(inside(one), address, 80).seen) == ("two", own)
+    three.run_container("web", "--network", "shared", "-p", "8080:80")
+    with Server(three.container_network("web"), "web", 80):
+        assert ask_tcp(lab.outside.network, three.ipv4, 8080).server == "web"
+        assert ask_tcp(inside(one), three.ipv4, 8080).server == "web"
+
+
+def test_internal_and_icc_are_as_on_one_host(cluster: LabCluster, lab: Lab) -> None:
+    """An internal network reaches its other hosts' containers and nobody else; with icc=off no container another."""
+    share(cluster, "inner", "-o", "mode=vxlan", "--subnet", "10.90.0.0/24", "--internal")
+    one, two, _ = cluster.hosts
+    address, _ = two.addresses("on2", "inner")
+    eventually(lambda: pings(inside(one), address), "the other host's container is reached", 10)
+    assert not pings(inside(one), lab.outside.ipv4, wait=1)
+    together(*(host.engine.clear for host in cluster.hosts))
+    share(cluster, "apart", "-o", "mode=vxlan", "--subnet", "10.90.1.0/24", "-o", "icc=off")
+    address, _ = two.addresses("on2", "apart")
+    with Server(inside(two), "two", 80):
+        assert not reaches(inside(one), address, 80)
+    assert pings(inside(one), lab.outside.ipv4)
