@@ -50,6 +50,12 @@ async def test_a_dry_run_changes_nothing(daemon: ServedHost, capsys: pytest.Capt
     assert daemon.host.cache.revision == before
 
 
+async def test_what_no_other_host_has_does_not_move(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a cluster there is nothing to move; the error names what was asked for."""
+    assert await daemon.run("lease", "move", "db", "--force", "--space", "default") == 3
+    assert "no host has db in a network that hosts share" in capsys.readouterr().err
+
+
 async def test_an_address_is_released_once(daemon: ServedHost, capsys: pytest.CaptureFixture[str]) -> None:
     """The second time is no error, and no change."""
     for words in ("reserved for printer (ask Ann) until", "nothing to change"):

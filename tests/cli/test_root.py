@@ -47,6 +47,7 @@ CHANGES = [
     "mooring lease reserve",
     "mooring lease release",
     "mooring lease hold",
+    "mooring lease move",
     "mooring doctor",
     "mooring context install",
     "mooring context rm",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.client import BadRequest, Fault, State
+from mooring.client import BadRequest, Fault, NotFound, State
 from tests.client.daemons import asked
 
 
@@ -32,5 +32,7 @@ async def test_addresses_are_changed(tmp_path: Path) -> None:
         assert (await daemon.ask(client.release, "10.32.0.6", space="default")).changes
         with pytest.raises(BadRequest, match="more than 0 seconds"):
             await daemon.ask(client.hold, "10.32.0.5", hold=0.0)
+        with pytest.raises(NotFound, match="no host has db in a network that hosts share"):
+            await daemon.ask(client.move, "db", force=True)
         with pytest.raises(Fault, match=r"nobody|Docker"):
             await daemon.ask(client.fix_container, "nobody")

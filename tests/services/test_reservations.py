@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 import pytest
 
-from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision, Unavailable
+from mooring.core.faults import BadRequest, Conflict, Fault, NotFound, StaleRevision
 from mooring.core.leases import Active, Lease, State
 from mooring.core.requests import AddressRequest, PoolRequest, Role
 from mooring.core.views import Change
@@ -315,15 +315,11 @@ async def test_another_writer_is_first_and_it_is_decided_anew(
     assert (lease.key, lease.note) == ("key:b", "new")
 
 
-async def test_in_a_subnet_that_is_shared_with_other_hosts_nothing_is_reserved_or_held(
+async def test_in_a_subnet_that_is_shared_with_other_hosts_nothing_is_reserved(
     host: MemoryHost, operated: Operations
 ) -> None:
     """The records of one host do not bind the others."""
     await share(host)
     with pytest.raises(Conflict, match=r"10\.32\.0\.0/24 is shared with other hosts"):
         await reserve(operated, "10.32.0.9")
-    with pytest.raises(
-        Unavailable, match=r"10\.32\.0\.0/24 is shared with other hosts, and this host is in no cluster"
-    ):
-        await hold(operated, "10.32.0.2", "db")
     assert [lease.state for lease in host.services.cache.every(Lease)] == [State.GATEWAY, State.DYNAMIC]

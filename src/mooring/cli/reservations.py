@@ -1,4 +1,4 @@
-"""`mooring lease reserve|release|hold` and `mooring fix`: what an operator does with addresses by hand."""
+"""`mooring lease reserve|release|hold|move` and `mooring fix`: what an operator does with addresses by hand."""
 
 from __future__ import annotations
 
@@ -103,6 +103,28 @@ def hold(connection: Connection, address: str, key: str, kept: str, space: str, 
 
     place, seconds = str(parse_address(address)), seconds_of(kept) if kept else None
     _show(connection.client.hold(place, space=space, key=key, hold=seconds, dry_run=dry_run), form)
+
+
+@click.command()
+@click.argument("what", metavar="ADDRESS|KEY", shell_complete=addresses)
+@click.option("--force", is_flag=True, help="Also from a host that is not heard and may still be using it.")
+@space_option
+@dry_run_option
+@format_option
+@pass_connection
+def move(connection: Connection, what: str, force: bool, space: str, dry_run: bool, form: str) -> None:
+    """Bring ADDRESS, or what KEY has, to this host from another host of the cluster, where it then waits for its key.
+
+    Only needed for a host that is gone with its containers: what is idle moves by itself when a container with the key
+    is created here. An address that is in use on a host that is heard is never taken. Use --force only if the other
+    host is off.
+
+    \b
+    Example:
+      mooring lease move db --dry-run
+      mooring lease move compose:shop/db/1 --force
+    """
+    _show(connection.client.move(what, space=space, force=force, dry_run=dry_run), form)
 
 
 @click.command()

@@ -28,7 +28,7 @@ from mooring.cli.network_ports import port
 from mooring.cli.networks import network
 from mooring.cli.options import RUN_DIR, Connection, socket_of
 from mooring.cli.pools import pool
-from mooring.cli.reservations import fix, hold, release, reserve
+from mooring.cli.reservations import fix, hold, move, release, reserve
 from mooring.cli.serving import serve
 from mooring.cli.setting_up import setup
 from mooring.cli.states import status, version
@@ -77,7 +77,7 @@ for command in (
     cluster, vnic, explain, fix, doctor, context, backup, uninstall, version, completion,
 ):  # fmt: skip
     cli.add_command(command)
-for command in (reserve, release, hold):
+for command in (reserve, release, hold, move):
     lease.add_command(command)
 for command in (dns_status, dns_install, dns_uninstall):
     dns.add_command(command)

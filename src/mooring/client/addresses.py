@@ -5,7 +5,7 @@ from __future__ import annotations
 from mooring.client.asking import Asking
 from mooring.core.leases import State
 from mooring.core.views import LeaseRow, PoolDetail, PoolRow
-from mooring.wire.api import ChangesReply, FixContainer, Hold, Release, Reserve
+from mooring.wire.api import ChangesReply, FixContainer, Hold, MoveLease, Release, Reserve
 
 
 class Pools(Asking):
@@ -66,6 +66,13 @@ class Leases(Asking):
     ) -> ChangesReply:
         """The address is fixed for the container that has it, or for the key. hold: seconds that the key keeps it."""
         return self._post(ChangesReply, "leases/hold", Hold(address, space, key, hold, dry_run))
+
+    def move(self, what: str, *, space: str = "", force: bool = False, dry_run: bool = False) -> ChangesReply:
+        """The address, or what the key has, comes to this host from another one of the cluster.
+
+        force: also from a host that is not heard and may still use it.
+        """
+        return self._post(ChangesReply, "leases/move", MoveLease(what, space, force, dry_run))
 
     def fix_container(self, container: str, *, dry_run: bool = False) -> ChangesReply:
         """The container asks for its fixed addresses at its next start; one that runs is off a network for a moment."""

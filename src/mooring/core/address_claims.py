@@ -110,7 +110,8 @@ def may_move(claim: AddressClaim, host: str, standing: Standing, rule: SessionRu
         return Verdict(True, f"host {claim.host} is not heard, and the address moves by itself")
     if force:
         return Verdict(True, f"host {claim.host} is not heard, and the move is forced")
-    hint = f"if host {claim.host} is surely off, force the move"
+    what = f"`mooring lease move {claim.address} --force` brings it here" if outlives(claim.key) else "forget that host"
+    hint = f"if host {claim.host} is surely off, {what}"
     return Verdict(False, f"host {claim.host} is not heard, and may still use it", holder, hint)
 
 

@@ -55,6 +55,13 @@ async def test_what_is_done_by_hand_is_told_before_and_after(
     assert (asked.host.cache.revision == before) is dry_run
 
 
+async def test_a_move_is_asked_for_by_key_or_address() -> None:
+    """Nobody has it in a cluster, where there is none."""
+    asked = await api()
+    for what, status in (("db", 404), ("10.32.0.5", 404), ("", 400)):
+        assert (await asked.post("/v1/leases/move", {"what": what, "force": True})).status == status
+
+
 async def test_what_is_no_address_is_refused() -> None:
     """In a body as in a path."""
     answer = await (await api()).post("/v1/leases/release", {"address": "10.32.0.0/24"})

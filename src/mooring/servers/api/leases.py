@@ -8,7 +8,7 @@ from mooring.core.networks import Address
 from mooring.core.views import LeaseRow
 from mooring.servers.api.routes import route
 from mooring.services.operations.operations import Operations
-from mooring.wire.api import ChangesReply, Hold, Release, Reserve
+from mooring.wire.api import ChangesReply, Hold, MoveLease, Release, Reserve
 
 
 class Leases:
@@ -17,6 +17,7 @@ class Leases:
     def __init__(self, operations: Operations) -> None:
         self._inspection = operations.inspection
         self._reservations = operations.reservations
+        self._moves = operations.claim_moves
         self._names = operations.names
 
     @route("GET", "/v1/leases")
@@ -52,4 +53,10 @@ class Leases:
         """The address is fixed for the container that has it, or for the key."""
         address = parse_address(body.address)
         changes = await self._reservations.hold(body.space or None, address, body.key, body.hold, body.dry_run)
+        return ChangesReply(changes, body.dry_run)
+
+    @route("POST", "/v1/leases/move", what="db")
+    async def move(self, body: MoveLease) -> ChangesReply:
+        """The address, or what the key has, comes to this host from another one of the cluster."""
+        changes = await self._moves.move(body.space or None, body.what, body.force, body.dry_run)
         return ChangesReply(changes, body.dry_run)

@@ -23,6 +23,7 @@ from mooring.services.operations.addresses_by_id import AddressesById
 from mooring.services.operations.attached_namespaces import AttachedNamespaces
 from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.checks import unreached
+from mooring.services.operations.claim_moves import ClaimMoves
 from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
@@ -61,6 +62,7 @@ class Operations:
     doctor: Doctor
     names: Callable[[], Awaitable[EngineNames]]
     holds: Holds
+    claim_moves: ClaimMoves
     notes: Callable[[], list[str]]
     subnet_pools: SubnetPools
     subnet_pool_rows: SubnetPoolRows
@@ -90,7 +92,7 @@ def operations(
 ) -> Operations:
     """The use cases over these services. report: of the last repair pass, if not their own. zone_findings: Doctor's."""
     cache, endpoint_index, clock, engine = services.cache, services.endpoint_index, world.clock, world.engine
-    policy = daemon.policy
+    policy, driver = daemon.policy, daemon.plugin_socket.rpartition("/")[2].partition(".")[0]
     looked = report or (lambda: services.repair.report)
     inspection = Inspection(cache, services.ipam.index, clock, daemon, looked)
     controller = services.keeping.controller if services.keeping is not None else None
@@ -120,6 +122,7 @@ def operations(
         Doctor(services, engine, clock, policy.host, changes, dns_server, further),
         names,
         holds,
+        ClaimMoves(cache, services.ipam, clock, policy),
         partial(_notes, services, zone_findings),
         services.ipam.subnet_pools,
         SubnetPoolRows(cache, services.ipam),
@@ -129,9 +132,7 @@ def operations(
         addresses,
         NetworkPorts(services, clock, policy),
         NetworkPortRows(cache, endpoint_index, services.ipam),
-        VnicRows(
-            cache, endpoint_index, services.vnics, daemon.plugin_socket.rpartition("/")[2].partition(".")[0], names
-        ),
+        VnicRows(cache, endpoint_index, services.vnics, driver, names),
         DnsRows(cache, services.keeping),
         Attachments(cache, services.holders, engine, controller, clock, names),
         Exposing(cache, addresses, services.repair.exposures, world.kernel, names),

@@ -61,6 +61,17 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             raise BadRequest("hold: the hold time must be more than 0 seconds")
 
 
+class MoveLease(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What comes to this host from another one of the cluster: the address, or all that the key has.
+
+    force: also from a host that is not heard. space, dry_run: as in Reserve."""
+
+    what: str
+    space: str = ""
+    force: bool = False
+    dry_run: bool = False
+
+
 class CreateSubnetPool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A subnet pool is in the store.
 
