@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from mooring.cli.networks import cluster_facts
+from mooring.client import NetworkMemberRow, NetworkPart
 from tests.cli.daemons import ServedHost
 from tests.services.samples import WEB
 
@@ -18,7 +20,7 @@ async def test_networks_are_listed_in_columns(daemon: ServedHost, capsys: pytest
     assert first == "1f6b2c000000   -      10.32.0.0/24, fd00:32::/64   1"
     assert await daemon.run("network", "ls", "-o", "wide") == 0
     wide = capsys.readouterr().out.splitlines()
-    assert wide[0].split()[-4:] == ["BRIDGE", "INTERNAL", "CREATED", "TENANT"]
+    assert wide[0].split()[-5:] == ["BRIDGE", "INTERNAL", "CREATED", "TENANT", "SCOPE"]
     assert wide[1].split()[5:7] == ["mr-1f6b2c000000", "no"]
     assert header.index("SUBNETS") == first.index("10.32.0.0/24") == second.index("172.30.0.0/24")
 
@@ -56,3 +58,17 @@ async def test_an_unknown_network_is_exit_code_3(daemon: ServedHost, capsys: pyt
     assert out == ""
     assert err.startswith("mooring: Mooring has no network 'ffff'; `mooring network ls`")
     assert err.count("\n") == 1
+
+
+def test_a_part_in_the_cluster_is_told_with_who_else_takes_part() -> None:
+    """By name, or by id; and why that is not known."""
+    members = [NetworkMemberRow("h1", "web1", "app"), NetworkMemberRow("h2", "", "")]
+    part = NetworkPart("i1", 5000, ["10.30.0.9"], members)
+    assert cluster_facts(part) == [
+        ("In the cluster", "i1"), ("VNI", "5000"), ("This host", "10.30.0.9"), ("Hosts", "web1 (as app), h2"),
+    ]  # fmt: skip
+    away = NetworkPart("", 0, [], None, "no leader")
+    assert cluster_facts(away) == [
+        ("In the cluster", "not known yet"), ("VNI", ""), ("This host", ""), ("Hosts", "unknown: no leader"),
+    ]  # fmt: skip
+    assert cluster_facts(None) == []

@@ -11,7 +11,7 @@ from mooring.cli.options import Connection, format_option, pass_connection
 from mooring.cli.suggestions import networks
 
 if TYPE_CHECKING:
-    from mooring.client import NetworkDetail, NetworkRow, SegmentView
+    from mooring.client import NetworkDetail, NetworkPart, NetworkRow, SegmentView
 
 
 @click.group()
@@ -56,6 +56,7 @@ def _listing(tenants: bool) -> Listing[NetworkRow]:
             Column("INTERNAL", lambda row, _: "yes" if row.internal else "no", wide=True),
             Column("CREATED", lambda row, _: since(row.created), wide=True),
             Column("TENANT", lambda row, _: row.tenant or "-", wide=not tenants),
+            Column("SCOPE", lambda row, _: row.scope, wide=True),
         ),
         lambda row, style: style.short(row.id),
         {
@@ -104,6 +105,7 @@ def _print(detail: NetworkDetail) -> None:
         ("Internal", "yes" if detail.internal else "no"),
         ("Tenant", detail.tenant),
         ("Host reaches", host_reaches(detail.host_access)),
+        *cluster_facts(detail.cluster),
         ("Created", since(detail.created)),
         ("Options", ", ".join(f"{key}={value}" for key, value in detail.options.items())),
     ])  # fmt: skip
@@ -133,6 +135,21 @@ def _print(detail: NetworkDetail) -> None:
                 for endpoint in detail.endpoints
             ],
         )
+
+
+def cluster_facts(part: NetworkPart | None) -> list[tuple[str, str]]:
+    """What is said of a host's part in a network of the cluster."""
+    if part is None:
+        return []
+    facts = [
+        ("In the cluster", part.id or "not known yet"),
+        ("VNI", str(part.vni or "")),
+        ("This host", ", ".join(part.own)),
+    ]
+    if part.hosts is None:
+        return [*facts, ("Hosts", f"unknown: {part.unreached}")]
+    names = ((each.name or each.host) + (f" (as {each.network})" if each.network else "") for each in part.hosts)
+    return [*facts, ("Hosts", ", ".join(names))]
 
 
 def host_reaches(access: str) -> str:

@@ -32,7 +32,7 @@ from mooring.client.subnet_pools import SubnetPools
 from mooring.client.tenants import Tenants
 from mooring.client.vnics import Vnics
 from mooring.core.attached_namespaces import NamespaceView
-from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView
+from mooring.core.cluster_views import CheckRow, ClusterHostRow, ClusterView, NetworkMemberRow, NetworkPart
 from mooring.core.dns_views import DnsAnswer, DnsRow
 from mooring.core.faults import BadRequest, Conflict, Exhausted, Fault, Forbidden, NotFound, Unavailable
 from mooring.core.filters import SubnetPoolOrigin
@@ -121,6 +121,8 @@ __all__ = [
     "Mode",
     "NamespaceView",
     "NetworkDetail",
+    "NetworkMemberRow",
+    "NetworkPart",
     "NetworkRow",
     "NotFound",
     "OwnersReply",

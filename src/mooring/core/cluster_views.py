@@ -58,3 +58,24 @@ class CheckRow(msgspec.Struct, frozen=True):
     what: str
     verdict: str
     text: str
+
+
+class NetworkMemberRow(msgspec.Struct, frozen=True):
+    """A host that takes part in a network of the cluster. network: what Docker calls it there, "" while that is not
+    known."""
+
+    host: str
+    name: str
+    network: str
+
+
+class NetworkPart(msgspec.Struct, frozen=True):
+    """A host's part in a network of the cluster. id: of the network, in the cluster; "" while that has not been asked.
+    vni: 0 for none. own: this host's own addresses in it. hosts: who takes part; None while the cluster does not
+    answer, and why that is, is in `unreached`."""
+
+    id: str
+    vni: int
+    own: list[str]
+    hosts: list[NetworkMemberRow] | None = None
+    unreached: str = ""

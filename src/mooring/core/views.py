@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mooring.core.cluster_views import NetworkPart
 from mooring.core.findings import Report
 
 # Numbers above it are not exact in every reader (RFC 8259, 6); sizes of IPv6 subnets stop here.
@@ -78,7 +79,7 @@ class EndpointView(msgspec.Struct, frozen=True):
 class NetworkRow(msgspec.Struct, frozen=True):
     """A line of the list of networks. name: what the engine calls it, "" if it did not say. tenant: whose it is, "" for
     nobody's in particular. host_access: `published` (ports) or `addresses`, what the host reaches of a network in a
-    routing domain; "" for all others."""
+    routing domain; "" for all others. scope: `cluster` for one that other hosts may take part in, or `local`."""
 
     id: str
     mode: str
@@ -90,10 +91,12 @@ class NetworkRow(msgspec.Struct, frozen=True):
     name: str = ""
     tenant: str = ""
     host_access: str = ""
+    scope: str = "local"
 
 
 class NetworkDetail(msgspec.Struct, frozen=True):
-    """Everything about one network. options: as Docker sent them. name, tenant, host_access: as in NetworkRow."""
+    """Everything about one network. options: as Docker sent them. name, tenant, host_access, scope: as in NetworkRow.
+    cluster: this host's part in a network of the cluster; None for another one."""
 
     id: str
     mode: str
@@ -108,6 +111,8 @@ class NetworkDetail(msgspec.Struct, frozen=True):
     name: str = ""
     tenant: str = ""
     host_access: str = ""
+    scope: str = "local"
+    cluster: NetworkPart | None = None
 
 
 class TenantRow(msgspec.Struct, frozen=True):

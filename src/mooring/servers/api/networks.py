@@ -14,6 +14,7 @@ class Networks:
     def __init__(self, operations: Operations) -> None:
         self._inspection = operations.inspection
         self._names = operations.names
+        self._cluster = operations.cluster_network_rows
 
     @route("GET", "/v1/networks")
     async def networks(self, query: NetworkFilter) -> Page[NetworkRow]:
@@ -22,6 +23,6 @@ class Networks:
 
     @route("GET", "/v1/networks/{reference:path}")
     async def network(self, reference: str) -> NetworkDetail:
-        """One network: segments with usage, endpoints. By its ID or an unambiguous prefix of it, by the name that
-        Docker or compose has for it, its bridge, or its subnet."""
-        return self._inspection.network(reference, await self._names())
+        """One network: segments with usage, endpoints, its part in the cluster. By its ID or an unambiguous prefix of
+        it, by the name that Docker or compose has for it, its bridge, or its subnet."""
+        return await self._cluster.completed(self._inspection.network(reference, await self._names()))

@@ -123,6 +123,7 @@ class Inspection:
                 name=names.of_network(network),
                 tenant=network.tenant,
                 host_access=_host_access(network),
+                scope=network.options.scope.value,
             )
 
         matches = network_matcher(wanted, self._cache, names)
@@ -150,6 +151,7 @@ class Inspection:
             name=names.of_network(network),
             tenant=network.tenant,
             host_access=_host_access(network),
+            scope=network.options.scope.value,
         )
 
     async def pools(self, wanted: PoolFilter, names: EngineNames = NOBODY_ASKED) -> Page[PoolRow]:

@@ -25,6 +25,7 @@ from mooring.services.operations.attachments import Attachments
 from mooring.services.operations.checks import unreached
 from mooring.services.operations.claim_moves import ClaimMoves
 from mooring.services.operations.cluster_checks import mtu_findings, turn_findings, unread_findings
+from mooring.services.operations.cluster_network_rows import ClusterNetworkRows
 from mooring.services.operations.cluster_rows import ClusterRows
 from mooring.services.operations.denials import Denials
 from mooring.services.operations.dns_rows import DnsRows
@@ -80,6 +81,7 @@ class Operations:
     attached_namespaces: AttachedNamespaces
     cluster: ClusterMembership
     cluster_rows: ClusterRows
+    cluster_network_rows: ClusterNetworkRows
 
 
 def operations(
@@ -140,6 +142,7 @@ def operations(
         AttachedNamespaces(services, world.kernel, engine, clock, policy.boot, names, daemon.namespace),
         cluster,
         ClusterRows(cluster, clock, services.cluster_runtime),
+        ClusterNetworkRows(cache, lambda: services.ipam.shared.plan),
     )
 
 

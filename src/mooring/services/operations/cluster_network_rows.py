@@ -1,0 +1,43 @@
+"""Networks of the cluster, as an operator sees them.
+
+Rule: what the records have is shown whatever the cluster does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from mooring.core.cluster_views import NetworkMemberRow, NetworkPart
+from mooring.core.faults import Fault
+from mooring.core.views import NetworkDetail
+from mooring.services.cluster.address_plan import AddressPlan
+from mooring.services.records.record_cache import RecordCache
+
+
+class ClusterNetworkRows:
+    """plan: of the cluster that this host is in; None: in none."""
+
+    def __init__(self, cache: RecordCache, plan: Callable[[], AddressPlan | None]) -> None:
+        self._cache, self._plan = cache, plan
+
+    async def completed(self, detail: NetworkDetail) -> NetworkDetail:
+        """With this host's part in the cluster's network, and who else takes part, if it is one. Raises no Fault."""
+        part = self._cache.host_network(detail.id)
+        if part is None:
+            return detail
+        shared, plan = part.shared, self._plan()
+        shown = NetworkPart(shared.id, shared.vni, [str(address) for address in part.own])
+        if plan is None:
+            shown = msgspec.structs.replace(shown, unreached="this host is in no cluster")
+            return msgspec.structs.replace(detail, cluster=shown)
+        try:
+            seen = await plan.values.networks(shared.space)
+            names = {host.id: host.name for host in await plan.values.hosts.hosts()}
+        except Fault as fault:
+            shown = msgspec.structs.replace(shown, unreached=str(fault))
+        else:
+            hosts = [NetworkMemberRow(each.host, names.get(each.host, ""), each.name) for each in seen.of(shared)]
+            shown = msgspec.structs.replace(shown, hosts=hosts)
+        return msgspec.structs.replace(detail, cluster=shown)
