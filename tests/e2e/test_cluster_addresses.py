@@ -56,7 +56,7 @@ def test_hosts_that_give_at_once_give_no_address_twice(cluster: LabCluster) -> N
         for host, given in bare:
             call(host, "ReleaseAddress", PoolID=pools[host.number], Address=given.partition("/")[0])
         assert len(look.kernels) == len(look.records) == 3 * EACH
-        together(*(host.engine.clear for host in cluster.hosts))
+        cluster.clear()
     history = sightings.history()
     assert history.faults() == []
     assert at_rest(history.held(), {}) == []

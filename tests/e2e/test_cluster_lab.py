@@ -15,7 +15,7 @@ def test_a_cut_takes_the_packets_of_two_and_no_others(cluster: LabCluster) -> No
     cluster.cut_from_store(three)
     assert not pings(one.network, two.ipv4, wait=1)
     assert pings(one.network, three.ipv4)
-    assert "cannot be reached" in eventually(lambda: cluster.status(three)["unreached"], "the cut is told", 20)
+    assert "cannot be reached" in eventually(lambda: cluster.status(three)["unreached"], "the cut is told", 60)
     assert not cluster.status(one)["unreached"]
     cluster.mend()
     assert pings(one.network, two.ipv4)

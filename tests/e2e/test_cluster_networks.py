@@ -48,10 +48,10 @@ def test_a_network_that_is_removed_while_etcd_is_away_is_left_when_it_is_back(cl
     one.create_network("shared", *SHARED)
     one.run_container("web", "--network", "shared")
     cluster.cut_from_store(one)
-    eventually(lambda: cluster.status(one)["unreached"], "the cut is told", 20)
+    eventually(lambda: cluster.status(one)["unreached"], "the cut is told", 60)
     began = time.monotonic()
     said = refusal(one, "-o", "scope=cluster", "--subnet", "10.91.0.0/24")
-    assert time.monotonic() - began < 10  # five seconds are promised; the rest is for a busy machine
+    assert time.monotonic() - began < 15  # five seconds are promised; the rest is for a busy machine
     assert "cannot be reached" in said
     one.docker("rm", "-f", "web")
     one.docker("network", "rm", "shared")

@@ -14,7 +14,7 @@ from tests.e2e.lab.traffic import pings
 
 OPTIONS = ("-o", "mode=vxlan", "--subnet", "10.90.0.0/24")
 PROMISED = 5.0
-"""Seconds in which everything is answered; a busy machine gets twice as many."""
+"""Seconds in which everything is answered; a busy machine gets three times as many."""
 
 
 def share(cluster: LabCluster) -> None:
@@ -42,7 +42,7 @@ def test_containers_start_on_while_etcd_is_away(cluster: LabCluster) -> None:
     reach(one, two, "first")
     for member in cluster.servers.members[:2]:
         member.send(signal.SIGSTOP)
-    told = eventually(lambda: unreached(cluster), "the outage is told", 30)
+    told = eventually(lambda: unreached(cluster), "the outage is told", 60)
     since = told[0]["confirmed"]
     assert since is not None
     three.daemon.kill9()
@@ -50,13 +50,13 @@ def test_containers_start_on_while_etcd_is_away(cluster: LabCluster) -> None:
     for host in cluster.hosts:
         began = time.monotonic()
         host.run_container("second", "--network", "shared")
-        assert time.monotonic() - began < 2 * PROMISED
+        assert time.monotonic() - began < 3 * PROMISED
     began = time.monotonic()
     argv = ("run", "-d", "--network", "shared", "--ip", address(two, "second"), IMAGE, "stay")
     refused = one.proxy.docker(*argv, check=False)
     assert not refused.ok
     assert "etcd" in refused.output or "cluster" in refused.output
-    assert time.monotonic() - began < 2 * PROMISED
+    assert time.monotonic() - began < 3 * PROMISED
     assert cluster.status(one)["confirmed"] > since
     given = {address(host, name) for host in cluster.hosts for name in ("first", "second")}
     assert len(given) == 6
@@ -79,7 +79,7 @@ def test_one_host_without_etcd_is_nobody_elses_trouble(cluster: LabCluster) -> N
     share(cluster)
     cluster.leader().kill()
     cluster.cut_from_store(three)
-    eventually(lambda: cluster.status(three)["unreached"], "the cut is told", 30)
+    eventually(lambda: cluster.status(three)["unreached"], "the cut is told", 60)
     for host in (one, two):
         eventually(partial(made, host), f"host {host.number} goes on", 30)
     three.run_container("second", "--network", "shared")

@@ -29,19 +29,24 @@ def inside(host: Host) -> str:
     return host.container_network(f"on{host.number}")
 
 
+def addresses(host: Host, network: str) -> tuple[str, str]:
+    """Of its container, by both families."""
+    return host.addresses(f"on{host.number}", network)
+
+
 def test_containers_of_all_hosts_reach_each_other_and_each_host_all_of_them(cluster: LabCluster, lab: Lab) -> None:
     """By both families, TCP and UDP, up to the MTU; hosts, too; a published port on the host of its container."""
     share(cluster, "shared", *DUAL)
     one, two, three = cluster.hosts
     for sender, receiver in ((one, two), (two, three), (three, one)):
-        for address in receiver.addresses(f"on{receiver.number}", "shared"):
+        for address in addresses(receiver, "shared"):
             eventually(lambda s=sender, a=address: pings(inside(s), a), f"{address} is reached", 10)  # type: ignore[misc]
             assert largest(inside(sender), address, 1450)
             assert not largest(inside(sender), address, 1451)
             assert pings(sender.network, address)
-    four, six = two.addresses("on2", "shared")
+    four, six = addresses(two, "shared")
     with Server(inside(two), "two", 80):
-        for address, own in zip((four, six), one.addresses("on1", "shared"), strict=True):
+        for address, own in zip((four, six), addresses(one, "shared"), strict=True):
             assert (ask_tcp(inside(one), address, 80).server, ask_udp(inside(one), address, 80).seen) == ("two", own)
     three.run_container("web", "--network", "shared", "-p", "8080:80")
     with Server(three.container_network("web"), "web", 80):
@@ -53,12 +58,12 @@ def test_internal_and_icc_are_as_on_one_host(cluster: LabCluster, lab: Lab) -> N
     """An internal network reaches its other hosts' containers and nobody else; with icc=off no container another."""
     share(cluster, "inner", "-o", "mode=vxlan", "--subnet", "10.90.0.0/24", "--internal")
     one, two, _ = cluster.hosts
-    address, _ = two.addresses("on2", "inner")
+    address, _ = addresses(two, "inner")
     eventually(lambda: pings(inside(one), address), "the other host's container is reached", 10)
     assert not pings(inside(one), lab.outside.ipv4, wait=1)
     together(*(host.engine.clear for host in cluster.hosts))
     share(cluster, "apart", "-o", "mode=vxlan", "--subnet", "10.90.1.0/24", "-o", "icc=off")
-    address, _ = two.addresses("on2", "apart")
+    address, _ = addresses(two, "apart")
     with Server(inside(two), "two", 80):
         assert not reaches(inside(one), address, 80)
     assert pings(inside(one), lab.outside.ipv4)

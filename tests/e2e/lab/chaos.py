@@ -62,7 +62,7 @@ class Chaos:
                 for worker in workers:
                     worker.join()
             self.cluster.recover()
-            together(*(host.engine.clear for host in self.cluster.hosts))
+            self.cluster.clear()
         return sightings.history().faults() + self.cluster.reset(60)
 
     def _work(self, host: Host, chance: random.Random) -> None:

@@ -107,7 +107,9 @@ class Sightings:
         return look
 
     def history(self) -> AddressHistory:
-        """Grants as the records had them, sightings as the kernels had them, by containers."""
+        """Grants as the records had them, sightings as the kernels had them, by containers. Where no record ever said
+        whose an endpoint was, it is that of the one container that was seen with its address meanwhile."""
+        self._guess()
         history = AddressHistory()
         before = Look(0, {}, {})
         for look in self._settled() if self.settled else self.looks:
@@ -120,6 +122,14 @@ class Sightings:
                         history.note(look.at, what, f"host{number}", address, who)
             before = look
         return history
+
+    def _guess(self) -> None:
+        seen: dict[str, set[str]] = {}
+        for look in self.looks:
+            for place, endpoint in look.records.items():
+                if endpoint not in self._endpoints and place in look.kernels:
+                    seen.setdefault(endpoint, set()).add(look.kernels[place])
+        self._endpoints |= {endpoint: who.pop() for endpoint, who in seen.items() if len(who) == 1}
 
     def _settled(self) -> Iterator[Look]:
         for before, look in pairwise(self.looks):
