@@ -42,9 +42,10 @@ class Echo(asyncio.DatagramProtocol):
         self._transport.sendto(data, address)
 
 
-async def listen(server: Namespace, address: IPv4Address) -> None:
-    """The container has the address, and answers there."""
-    server.sh(f"ip address add {address}/24 dev eth0")
+async def listen(server: Namespace, address: IPv4Address, bare: bool = False) -> None:
+    """The container has the address, and answers there. bare: it has it already."""
+    if not bare:
+        server.sh(f"ip address add {address}/24 dev eth0")
     with server.inside():
         listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     listening.bind((str(address), PORT))

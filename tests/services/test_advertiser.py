@@ -210,6 +210,20 @@ async def test_a_network_that_the_site_routes_is_told_of_for_its_names(hosts: li
     assert remotes(second) == known
 
 
+async def test_a_network_of_which_the_cluster_has_not_been_asked_is_told_of_later(hosts: list[MemberHost]) -> None:
+    """One that was taken in again from Docker has no id yet."""
+    first, _ = hosts
+    await first.endpoint(network(first), "c1")
+    cache = first.services.cache
+    part = next(cache.every(HostNetwork))
+    await cache.commit(put=[msgspec.structs.replace(part, shared=msgspec.structs.replace(part.shared, id=""))])
+    await turns(first)
+    assert told(first) == []
+    await cache.commit(put=[msgspec.structs.replace(part)])
+    await turns(first)
+    assert [each.endpoint[:2] for each in told(first)] == ["", "c1"]
+
+
 class Names:
     """What an engine tells of containers, as a test wants it."""
 

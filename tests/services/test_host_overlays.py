@@ -46,6 +46,18 @@ async def test_a_network_is_an_overlay_as_soon_as_it_is_made(hosts: list[MemberH
     assert {fact.mtu for fact in host.facts if isinstance(fact, Bridge)} == {1450}
 
 
+async def test_a_turn_that_finds_everything_as_it_was_has_nothing_repaired(
+    hosts: list[MemberHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass over the kernel costs as much as there are endpoints, and a turn comes each second."""
+    host, looks = hosts[0], list[None]()
+    await take_part(host, "a")
+    await turns(host)
+    monkeypatch.setattr(host.services.repair.overlays, "_look_again", lambda: looks.append(None))
+    await turns(host, times=5)
+    assert looks == []
+
+
 async def test_each_host_has_an_address_of_its_own(hosts: list[MemberHost]) -> None:
     """Of its own blocks, so no two have the same, and no container has it; the bridge bears it beside the gateway's."""
     networks = [await take_part(host, name) for host, name in zip(hosts, "ab", strict=True)]

@@ -127,10 +127,11 @@ class Advertiser:
         local = self._overlays.local(known) if known is not None else None
         place = (network, endpoint)
         key, told = "", None
-        if part is not None and not part.leaving and local is not None and self._host and addresses:
-            key = advertisement_key(self._host, part.shared.id, endpoint)
+        shared = part.shared.id if part is not None and not part.leaving else ""  # "" until the cluster has been asked
+        if shared and local is not None and self._host and addresses:
+            key = advertisement_key(self._host, shared, endpoint)
             told = Advertisement(
-                network=part.shared.id, host=self._host, endpoint=endpoint, mac=mac, addresses=addresses,
+                network=shared, host=self._host, endpoint=endpoint, mac=mac, addresses=addresses,
                 underlay=local, container=names.container, names=names.names,
                 services=names.services, healthy=names.healthy,
             )  # fmt: skip

@@ -72,7 +72,8 @@ class OverlayFeed:
             self._here[network] = here
             self._unfilled[network] = None
             self._opened.set()
-        self._overlays.open(here, overlay)
+        if self._overlays.of(here) != overlay:  # each opening has a pass of repair made
+            self._overlays.open(here, overlay)
 
     def close(self, network: str) -> None:
         """This host has no part in the network any more. One that it has none in is fine."""
